@@ -1,0 +1,142 @@
+//! The contract of a store of locks.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use leasehold_domain::Atomicity;
+use leasehold_domain::Command;
+use leasehold_domain::Counts;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::ListQuery;
+use leasehold_domain::LockRef;
+use leasehold_domain::LockView;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Note;
+use leasehold_domain::Outcome;
+use leasehold_domain::Page;
+use leasehold_domain::Subject;
+use leasehold_domain::TeamName;
+use leasehold_domain::Usage;
+
+use crate::BackendError;
+
+/// Commands to carry out, and notes to record, in one durable step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The commands, in order.
+    pub commands: Vec<Command>,
+    /// Whether one failure stops them all.
+    pub atomicity: Atomicity,
+    /// What to record although no lock changes: denials.
+    pub notes: Vec<Note>,
+}
+
+impl Batch {
+    /// One command.
+    #[must_use]
+    pub fn one(command: Command) -> Self {
+        Self {
+            commands: vec![command],
+            ..Self::default()
+        }
+    }
+
+    /// Nothing but a note.
+    #[must_use]
+    pub fn note(note: Note) -> Self {
+        Self {
+            notes: vec![note],
+            ..Self::default()
+        }
+    }
+}
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Freshness {
+    /// It shows every command that was answered before the read began.
+    Linearizable,
+    /// It may be this old, and says how old it is.
+    Stale {
+        /// How old it may be at most.
+        max_age_ms: u64,
+    },
+}
+
+/// How a backend is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Whether commands can be carried out now.
+    pub ready: bool,
+    /// In a few words, for operators.
+    pub detail: String,
+    /// Position of the newest event.
+    pub newest: Cursor,
+    /// Position up to which events were trimmed.
+    pub trimmed: Cursor,
+    /// How many locks have a record, leases are held, requests wait.
+    pub counts: Counts,
+    /// Commands in the last durable write, for metrics: (writes so far, commands so far).
+    pub writes: (u64, u64),
+}
+
+/// A strongly consistent store of locks.
+///
+/// An implementation makes `leasehold_machine` linearizable and durable, and nothing else. It has
+/// no rules of its own.
+#[async_trait]
+pub trait Backend: Debug + Send + Sync + 'static {
+    /// Carries out a batch.
+    ///
+    /// *Guarantees.* All commands and notes of the batch take effect at one point in time between
+    /// call and answer, together with their events, and are durable before the answer. There is
+    /// one outcome for each command, in order.
+    ///
+    /// *Errors.* [`BackendError::effect`] tells whether the batch may have taken effect. An error
+    /// never means that a part of it did.
+    ///
+    /// *Cancellation.* Dropping the future does not undo the batch: it may still take effect.
+    ///
+    /// *After a crash.* What was answered is there. What was not answered is there whole, or not
+    /// at all.
+    async fn execute(&self, batch: Batch) -> Result<Vec<Outcome>, BackendError>;
+
+    /// Shows one lock. A lock without a record is free, with default settings and revision 0.
+    async fn read(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, BackendError>;
+
+    /// Shows locks that have a record, in the order of their names. A page is one point in time;
+    /// several pages are not.
+    async fn list(&self, query: ListQuery) -> Result<Page<LockView>, BackendError>;
+
+    /// Counts the leases that a subject and its team hold in a namespace, linearizably.
+    async fn usage(
+        &self,
+        namespace: &NamespaceName,
+        subject: &Subject,
+        team: Option<&TeamName>,
+    ) -> Result<Usage, BackendError>;
+
+    /// The events after `after`, in order, without gaps, without end.
+    ///
+    /// *Guarantees.* An event appears once it is durable, and not before. A stream that begins at
+    /// the cursor of the last event seen continues exactly there, also after a crash.
+    ///
+    /// *Errors.* `Trimmed` if events after `after` were trimmed: begin again at
+    /// [`Health::trimmed`], or read the ledger. `Lagged` never: a slow reader is served from the
+    /// store.
+    fn events(&self, after: Cursor) -> BoxStream<'static, Result<Arc<Event>, BackendError>>;
+
+    /// Allows the backend to forget events up to `up_to`, because the ledger has them durably.
+    ///
+    /// *Guarantees.* Events that were not trimmed are kept, whatever it costs.
+    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError>;
+
+    /// How the backend is. Answers at once, from what is known.
+    async fn health(&self) -> Health;
+
+    /// Stops taking commands, finishes those under way, and closes the store.
+    async fn close(&self);
+}

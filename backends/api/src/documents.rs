@@ -1,0 +1,36 @@
+//! The contract of a store of governance documents and blobs.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use leasehold_domain::Digest;
+use leasehold_domain::Document;
+use leasehold_domain::Edit;
+use leasehold_domain::EditOutcome;
+
+use crate::BackendError;
+
+/// Governance state: small documents that every gateway keeps in memory, and blobs by digest.
+#[async_trait]
+pub trait Documents: Debug + Send + Sync + 'static {
+    /// The document of that name, linearizably.
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, BackendError>;
+
+    /// All documents of a collection in the order of their ids, as of one point in time.
+    async fn list(&self, collection: &str) -> Result<Vec<Document>, BackendError>;
+
+    /// Applies all edits, or none, together with their audit events; durable before the answer.
+    async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError>;
+
+    /// A stream that yields the store's revision whenever any document has changed, beginning
+    /// with the current one. Revisions may be skipped; the last one never is.
+    fn watch(&self) -> BoxStream<'static, u64>;
+
+    /// Stores bytes under their SHA-256; storing them again is harmless. Durable before the answer.
+    async fn put_blob(&self, bytes: Arc<[u8]>) -> Result<Digest, BackendError>;
+
+    /// The bytes of that digest.
+    async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError>;
+}

@@ -1,0 +1,79 @@
+//! What can go wrong in a backend, and the two questions every error answers.
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The store cannot be reached, or cannot agree, now.
+    Unavailable,
+    /// Too much at once; the command was not taken.
+    Overloaded,
+    /// The store did not answer in time.
+    Deadline,
+    /// Optimistic concurrency failed too often.
+    Contended,
+    /// The request can never succeed (too large, unknown collection).
+    Invalid,
+    /// Events before the asked cursor are gone.
+    Trimmed,
+    /// The store contradicts itself; an operator must look.
+    Corrupt,
+    /// The backend is closing.
+    Closed,
+}
+
+/// Whether the command may have taken effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Certainly not.
+    None,
+    /// Nobody knows; ask again with the same `request_id`.
+    Unknown,
+}
+
+/// A backend's error: what kind, whether it took effect, and the detail for the log.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{kind:?}: {detail}")]
+pub struct BackendError {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// Whether the command may have taken effect.
+    pub effect: Effect,
+    /// For the log; never shown to callers.
+    pub detail: String,
+}
+
+impl BackendError {
+    /// An error after which the command certainly had no effect.
+    #[must_use]
+    pub fn without_effect(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            effect: Effect::None,
+            detail: detail.into(),
+        }
+    }
+
+    /// An error after which nobody knows.
+    #[must_use]
+    pub fn unknown(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            effect: Effect::Unknown,
+            detail: detail.into(),
+        }
+    }
+
+    /// Whether the same call may succeed later. Exhaustive on purpose.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.kind {
+            ErrorKind::Unavailable
+            | ErrorKind::Overloaded
+            | ErrorKind::Deadline
+            | ErrorKind::Contended
+            | ErrorKind::Closed => true,
+            ErrorKind::Invalid | ErrorKind::Trimmed | ErrorKind::Corrupt => false,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The contract of an audit ledger.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
+use leasehold_domain::Event;
+use leasehold_domain::LeaseHandle;
+use leasehold_domain::LockRef;
+use leasehold_domain::Mode;
+use leasehold_domain::Owner;
+use leasehold_domain::WallMillis;
+
+use crate::BackendError;
+
+/// Which events to show. Every field that is set must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerQuery {
+    /// Not before this.
+    pub from: Option<WallMillis>,
+    /// Before this.
+    pub until: Option<WallMillis>,
+    /// In this namespace.
+    pub namespace: Option<String>,
+    /// Of this lock (`namespace/lock`).
+    pub lock: Option<String>,
+    /// By this subject (who asked, or whose lease changed).
+    pub subject: Option<String>,
+    /// By this team.
+    pub team: Option<String>,
+    /// Of this operation (`acquire`, …; `expire` for what only time did; `governance`).
+    pub operation: Option<String>,
+    /// With this result: `allow`, `deny`, or a denial kind (`policy_error`, `no_policy_bound`, `role`).
+    pub verdict: Option<String>,
+    /// Judged by this policy, as `name`, or `name@version`.
+    pub policy: Option<String>,
+    /// Newest first instead of oldest first.
+    pub descending: bool,
+    /// Only events after (descending: before) this one: the last of the page before.
+    pub after: Option<Cursor>,
+    /// At most so many; 1 to [`leasehold_domain::limits::PAGE_ROWS_MAX`].
+    pub limit: usize,
+}
+
+/// One event as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// Its place.
+    pub cursor: Cursor,
+    /// Its canonical bytes: one JSON object. What the chain hashes, and what an export holds.
+    pub body: Arc<str>,
+    /// The hash chain after this event.
+    pub chain: Digest,
+}
+
+/// A page of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerPage {
+    /// The events.
+    pub rows: Vec<LedgerRow>,
+    /// The ledger holds every event up to here: within this bound the page is complete.
+    pub complete_to: Cursor,
+    /// Give this as `after` for the next page; none if this was the last.
+    pub next: Option<Cursor>,
+}
+
+/// A hold that covered the asked moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The lease's public name.
+    pub handle: LeaseHandle,
+    /// Whose.
+    pub owner: Owner,
+    /// How it was held.
+    pub mode: Mode,
+    /// Its token.
+    pub token: u64,
+    /// When it was granted.
+    pub from: WallMillis,
+    /// When it ended; none if it has not, as far as the ledger knows.
+    pub until: Option<WallMillis>,
+    /// How it ended (`released`, `expired`…).
+    pub end: Option<String>,
+    /// The event that granted it.
+    pub granted_by: Cursor,
+    /// The request that asked for it.
+    pub request_id: String,
+}
+
+/// Who held a lock at a moment, and up to where the ledger can say so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holders {
+    /// The holds, in the order of their grants.
+    pub holds: Vec<Hold>,
+    /// The ledger holds every event up to here.
+    pub complete_to: Cursor,
+}
+
+/// Where a ledger ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerHead {
+    /// The last event that is durably in it; 0 if it is empty.
+    pub cursor: Cursor,
+    /// The hash chain after that event.
+    pub chain: Digest,
+}
+
+/// The ordered, hash-chained audit log of one backend.
+#[async_trait]
+pub trait Ledger: Debug + Send + Sync + 'static {
+    /// Where the ledger ends.
+    fn head(&self) -> LedgerHead;
+
+    /// Appends events, durably and in order. Events that it has already are passed over, so that
+    /// repeating a batch after a crash is harmless; a gap is an error and appends nothing.
+    async fn append(&self, events: Vec<Arc<Event>>) -> Result<LedgerHead, BackendError>;
+
+    /// A page of events.
+    async fn query(&self, query: LedgerQuery) -> Result<LedgerPage, BackendError>;
+
+    /// Who held `lock` at `at`.
+    async fn holders(&self, lock: &LockRef, at: WallMillis) -> Result<Holders, BackendError>;
+
+    /// Recomputes the chain over the stored bytes; the first cursor that does not fit, if any.
+    async fn verify(&self) -> Result<Option<Cursor>, BackendError>;
+}

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod documents;
+mod error;
+mod ledger;
+
+pub use backend::{Backend, Batch, Freshness, Health};
+pub use documents::Documents;
+pub use error::{BackendError, Effect, ErrorKind};
+pub use ledger::{Hold, Holders, Ledger, LedgerHead, LedgerPage, LedgerQuery, LedgerRow};

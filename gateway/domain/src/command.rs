@@ -1,0 +1,141 @@
+//! What the gateway asks of a backend.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::Cause;
+use crate::LeaseHandle;
+use crate::LeaseId;
+use crate::LockRef;
+use crate::Mode;
+use crate::Subject;
+use crate::Usage;
+
+/// One command for one lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Which lock.
+    pub lock: LockRef,
+    /// What to do.
+    pub action: Action,
+    /// Who asked and why. None only for [`Action::Tick`], which nobody asks for.
+    pub cause: Option<Arc<Cause>>,
+    /// The state that the decision saw; the command is refused with
+    /// [`crate::Outcome::Stale`] if it is no longer so.
+    pub expect: Option<Expectation>,
+}
+
+/// What must still be true when the command runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// The record's revision that the policy saw; 0 if there was no record.
+    pub revision: Option<u64>,
+    /// The usage that the policy saw.
+    pub usage: Option<Usage>,
+}
+
+/// What to do with a lock. All durations are milliseconds, already inside the limits of
+/// [`crate::limits`] and of the policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Take the lock, or enter its queue if `wait_ms` is given.
+    Acquire {
+        /// The new lease's secret, drawn by the gateway.
+        lease_id: LeaseId,
+        /// How to hold it.
+        mode: Mode,
+        /// How long the lease lasts without renewal.
+        ttl_ms: u64,
+        /// How long to stand in the queue; none to only try.
+        wait_ms: Option<u64>,
+        /// The longest that policies let this lease be held, renewals included.
+        max_hold_ms: Option<u64>,
+    },
+    /// Lengthen a lease to `ttl_ms` from now, never beyond its longest hold.
+    Renew {
+        /// Which.
+        lease_id: LeaseId,
+        /// The new time to live; none keeps the lease's own.
+        ttl_ms: Option<u64>,
+        /// The longest hold by the deciding version, if it has one.
+        max_hold_ms: Option<u64>,
+        /// Whether this renewal gets an event of its own (`audit.renewals = "every"`, or the
+        /// deciding version or its limits changed) or is summarised into the lease's end.
+        record: bool,
+    },
+    /// Give a lease back.
+    Release {
+        /// Which.
+        lease_id: LeaseId,
+    },
+    /// End leases of others: at once, or after a drain.
+    Revoke {
+        /// Which.
+        target: RevokeTarget,
+        /// How long the holder may drain; 0 for at once.
+        grace_ms: u64,
+    },
+    /// Hand a lease to a named successor after a drain.
+    Transfer {
+        /// Which.
+        lease_id: LeaseId,
+        /// To whom.
+        to: Subject,
+        /// How long the holder may drain; 0 for at once.
+        grace_ms: u64,
+    },
+    /// Leave the queue, or give back a grant that nobody is there to take.
+    CancelWait {
+        /// The waiter's lease id.
+        lease_id: LeaseId,
+    },
+    /// Only expire what is due, and grant what has become free.
+    Tick,
+    /// Change the lock's settings.
+    Configure(LockSettings),
+}
+
+/// Whose leases a revocation ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RevokeTarget {
+    /// All holders.
+    All,
+    /// The lease with this public handle.
+    Lease(LeaseHandle),
+    /// All leases of this subject.
+    Subject(Subject),
+}
+
+/// A lock's own settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockSettings {
+    /// How many permits shared holders may have together; at least 1.
+    pub limit: u32,
+    /// How long the lock is not granted after a lease *expired*.
+    pub cooldown_ms: u64,
+    /// For people.
+    pub description: Box<str>,
+}
+
+impl Default for LockSettings {
+    /// Shared up to the most permits, no cooldown.
+    fn default() -> Self {
+        Self {
+            limit: crate::limits::PERMITS_MAX,
+            cooldown_ms: 0,
+            description: Box::default(),
+        }
+    }
+}
+
+/// Whether one failure stops a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Atomicity {
+    /// Each command has its own outcome (batch renewal).
+    #[default]
+    Each,
+    /// If any acquire is not granted, none is (multi-lock acquire). Nothing is queued.
+    AllOrNothing,
+}

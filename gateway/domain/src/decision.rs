@@ -1,0 +1,198 @@
+//! What the policies said about one request, with all that a replay needs.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::Digest;
+use crate::LockView;
+use crate::Usage;
+use crate::WallMillis;
+
+/// All verdicts for one request, and what follows from them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// 128 random bits, so that an answer can be found in the ledger.
+    pub id: u128,
+    /// What follows.
+    pub effect: Effect,
+    /// What the policies were shown besides request and principal.
+    pub facts: Facts,
+    /// Each policy's answer, in the order in which they ran.
+    pub verdicts: Vec<PolicyVerdict>,
+    /// The tightest of the limits that the allowing policies set.
+    pub limits: PolicyLimits,
+    /// The revision of the bindings that were used.
+    pub bindings_revision: u64,
+}
+
+/// What follows from the verdicts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// The request may pass.
+    Allow,
+    /// It may pass although an overridable policy denied it, because a principal with the
+    /// break-glass role gave a reason.
+    Override {
+        /// The written reason.
+        reason: Box<str>,
+    },
+    /// It may not.
+    Deny(Denial),
+}
+
+/// Why a request may not pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// Which of the answers this is.
+    pub kind: DenialKind,
+    /// The policy that denied, if one did.
+    pub policy: Option<Arc<str>>,
+    /// The policy's own code, stable, for programs.
+    pub code: Box<str>,
+    /// The policy's own message, for people.
+    pub message: Box<str>,
+    /// When it may be worth asking again.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// The answers that must never be confused with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum DenialKind {
+    /// A policy said no.
+    Policy,
+    /// A policy failed (trap, spent budget, rubbish), and its binding says that this denies.
+    PolicyError,
+    /// No policy is bound, and the namespace denies by default.
+    NoPolicyBound,
+    /// The principal lacks a role that the operation needs.
+    Role,
+}
+
+impl DenialKind {
+    /// The kind's name in the API, metrics and the ledger.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "denied",
+            Self::PolicyError => "policy_error",
+            Self::NoPolicyBound => "no_policy_bound",
+            Self::Role => "role",
+        }
+    }
+}
+
+/// What a policy is shown besides request and principal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The gateway's wall clock, for freeze windows and the like.
+    pub now: WallMillis,
+    /// The lock's state, if the policy's manifest asks for it.
+    pub lock: Option<Box<LockView>>,
+    /// The caller's usage, if the policy's manifest asks for it.
+    pub usage: Option<Usage>,
+}
+
+/// One policy's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyVerdict {
+    /// The binding by which it ran.
+    pub binding: Arc<str>,
+    /// Which policy.
+    pub policy: Arc<str>,
+    /// Which version.
+    pub version: Arc<str>,
+    /// The module's digest.
+    pub module: Digest,
+    /// The digest of its configuration (canonical JSON bytes).
+    pub config: Digest,
+    /// How binding its answer is.
+    pub enforcement: Enforcement,
+    /// What it said.
+    pub answer: PolicyAnswer,
+    /// The fuel that it spent: deterministic.
+    pub fuel: u64,
+}
+
+/// How binding a policy's answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Enforcement {
+    /// Recorded only.
+    Advisory,
+    /// A denial denies.
+    Mandatory,
+    /// A denial denies unless a break-glass principal gives a reason.
+    Overridable,
+}
+
+impl Enforcement {
+    /// The level's name in the API, metrics and the ledger.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Advisory => "advisory",
+            Self::Mandatory => "mandatory",
+            Self::Overridable => "overridable",
+        }
+    }
+}
+
+/// What one policy said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PolicyAnswer {
+    /// It may pass, within these limits.
+    Allow(PolicyLimits),
+    /// It may not.
+    Deny {
+        /// Stable, for programs.
+        code: Box<str>,
+        /// For people.
+        message: Box<str>,
+        /// When it may be worth asking again.
+        retry_after_ms: Option<u64>,
+    },
+    /// The policy failed.
+    Error {
+        /// What happened, for the policy's author.
+        message: Box<str>,
+        /// Whether the binding lets the request pass all the same (`on_error = "allow"`).
+        passed: bool,
+    },
+}
+
+impl PolicyAnswer {
+    /// `allow`, `deny` or `error`: the label in metrics and the ledger.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Allow(_) => "allow",
+            Self::Deny { .. } => "deny",
+            Self::Error { .. } => "error",
+        }
+    }
+}
+
+/// Limits that a policy puts on what it allows. None does not limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PolicyLimits {
+    /// The longest time to live.
+    pub max_ttl_ms: Option<u64>,
+    /// The longest hold, renewals included.
+    pub max_hold_ms: Option<u64>,
+}
+
+impl PolicyLimits {
+    /// The tightest of both.
+    #[must_use]
+    pub fn tightest(self, other: Self) -> Self {
+        let least = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, None) | (None, one) => one,
+        };
+        Self {
+            max_ttl_ms: least(self.max_ttl_ms, other.max_ttl_ms),
+            max_hold_ms: least(self.max_hold_ms, other.max_hold_ms),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Identifiers: the secret of a lease, its public handle, tokens, digests.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde::Serialize;
+use sha2::Digest as _;
+
+/// The secret of a lease's holder: 128 random bits, shown only in the grant's answer.
+///
+/// `Debug` does not print it, so it cannot reach a log by accident.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LeaseId([u8; 16]);
+
+impl LeaseId {
+    /// From 16 random bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The public handle: the first 128 bits of SHA-256 of the secret.
+    #[must_use]
+    pub fn handle(&self) -> LeaseHandle {
+        let digest = sha2::Sha256::digest(self.0);
+        let mut handle = [0; 16];
+        handle.copy_from_slice(&digest[..16]);
+        LeaseHandle(handle)
+    }
+
+    /// The text that the API shows to the holder: 32 hex digits.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        hex::encode(self.0)
+    }
+}
+
+impl fmt::Debug for LeaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LeaseId(handle {})", self.handle())
+    }
+}
+
+/// An identifier that is not 32 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 32 hexadecimal digits")]
+pub struct InvalidId;
+
+fn parse_16(text: &str) -> Result<[u8; 16], InvalidId> {
+    let mut bytes = [0; 16];
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidId)?;
+    Ok(bytes)
+}
+
+impl FromStr for LeaseId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse_16(text).map(Self)
+    }
+}
+
+/// The public name of a lease, used in views, watches and the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LeaseHandle([u8; 16]);
+
+impl LeaseHandle {
+    /// The raw bytes, for storage.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for LeaseHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 32];
+        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for LeaseHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for LeaseHandle {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse_16(text).map(Self)
+    }
+}
+
+/// A number that only grows per lock; the protected resource compares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FencingToken(pub u64);
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A SHA-256 digest: of a module, of a configuration, of an API key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidId)?;
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_id_never_prints_itself() {
+        let id = LeaseId::from_bytes([7; 16]);
+        let shown = format!("{id:?}");
+        assert!(!shown.contains(&id.reveal()), "{shown}");
+        assert_eq!(id.reveal().parse::<LeaseId>().unwrap(), id);
+        assert_eq!(
+            id.handle().to_string().parse::<LeaseHandle>().unwrap(),
+            id.handle()
+        );
+    }
+}

@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+
+pub mod clock;
+pub mod command;
+pub mod decision;
+pub mod document;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod outcome;
+pub mod principal;
+pub mod query;
+pub mod request;
+pub mod transition;
+
+pub use clock::{Clock, ManualClock, Millis, SystemClock, WallMillis};
+pub use command::{Action, Atomicity, Command, Expectation, LockSettings, RevokeTarget};
+pub use decision::{
+    Decision, Denial, DenialKind, Effect, Enforcement, Facts, PolicyAnswer, PolicyLimits,
+    PolicyVerdict,
+};
+pub use document::{Document, Edit, EditOutcome, Precondition};
+pub use event::{Change, Cursor, Event, EventKind, Note};
+pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId};
+pub use name::{InvalidName, LockName, LockRef, NamespaceName, RequestId, Subject, TeamName};
+pub use outcome::{
+    DrainCause, EndCause, Grant, HolderView, LeaseState, LockView, Outcome, Owner, Rejection,
+    Usage, WaiterView,
+};
+pub use principal::{Principal, Role, RoleSet};
+pub use query::{Counts, ListQuery, LockFilter, Page};
+pub use request::{Cause, Mode, Operation, Request};
+pub use transition::{Renewals, Transition};

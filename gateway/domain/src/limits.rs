@@ -1,0 +1,79 @@
+//! Every limit on input, in one place, with its unit in the name.
+//!
+//! A limit here is part of the product's contract: the HTTP API answers 422 (or 413, 429)
+//! when one is passed, and loses nothing.
+
+/// Longest namespace name.
+pub const NAMESPACE_NAME_BYTES_MAX: usize = 63;
+/// Longest lock name.
+pub const LOCK_NAME_BYTES_MAX: usize = 512;
+/// Longest subject of a principal.
+pub const SUBJECT_BYTES_MAX: usize = 256;
+/// Longest team name.
+pub const TEAM_NAME_BYTES_MAX: usize = 63;
+/// Longest request id (idempotency key).
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Longest `instance` of a holder.
+pub const INSTANCE_BYTES_MAX: usize = 256;
+/// Longest `reason`.
+pub const REASON_BYTES_MAX: usize = 1_024;
+/// Longest `value` that a holder publishes with its lease.
+pub const VALUE_BYTES_MAX: usize = 4_096;
+/// Most labels on a lease.
+pub const LABELS_MAX: usize = 16;
+/// Longest label key.
+pub const LABEL_KEY_BYTES_MAX: usize = 63;
+/// Longest label value.
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// Longest description of a lock or namespace.
+pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
+/// Most claims kept of a principal.
+pub const CLAIMS_MAX: usize = 32;
+/// Longest claim value kept.
+pub const CLAIM_VALUE_BYTES_MAX: usize = 1_024;
+
+/// Shortest lease. At least four Raft ticks, and longer than an election.
+pub const TTL_MS_MIN: u64 = 1_000;
+/// Longest lease: one day.
+pub const TTL_MS_MAX: u64 = 86_400_000;
+/// Longest long-poll window of a waiting acquire.
+pub const WAIT_MS_MAX: u64 = 60_000;
+/// How long a waiter outlives its long-poll window, so that a client can ask again in its place.
+pub const WAITER_SLACK_MS: u64 = 2_000;
+/// Longest drain of a graceful revoke or a transfer.
+pub const GRACE_MS_MAX: u64 = 3_600_000;
+/// Longest cooldown after an expiry.
+pub const COOLDOWN_MS_MAX: u64 = 600_000;
+/// Most permits of a shared lock.
+pub const PERMITS_MAX: u32 = 10_000;
+/// Most waiters in one lock's queue.
+pub const WAITERS_PER_LOCK_MAX: usize = 4_096;
+/// Most locks in one multi-lock acquire.
+pub const LOCKS_PER_BATCH_MAX: usize = 64;
+/// Most leases in one batch renewal.
+pub const LEASES_PER_RENEWAL_MAX: usize = 1_000;
+
+/// How long a record remembers a lease that ended, to answer 410 and repeated releases.
+pub const ENDED_LEASE_MEMORY_MS: u64 = 60_000;
+/// How many ended leases a record remembers.
+pub const ENDED_LEASES_PER_LOCK_MAX: usize = 8;
+
+/// Tokens that one write may make for one lock; floors are multiples of this.
+pub const TOKENS_PER_WRITE: u64 = 1_024;
+/// Tokens stay below this, so that JSON numbers keep them.
+pub const TOKEN_MAX: u64 = 1 << 53;
+
+/// Most rows in one page of a list or an audit query.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+/// Largest request body, except for uploads of modules.
+pub const BODY_BYTES_MAX: usize = 256 * 1_024;
+/// Largest policy module.
+pub const MODULE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+/// Largest document (namespace, binding, key…).
+pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
+/// Largest configuration of a policy in a binding.
+pub const POLICY_CONFIG_BYTES_MAX: usize = 64 * 1_024;
+/// Most policies that one decision may run.
+pub const POLICIES_PER_DECISION_MAX: usize = 16;
+/// Longest policy message or code that is kept.
+pub const VERDICT_MESSAGE_BYTES_MAX: usize = 1_024;

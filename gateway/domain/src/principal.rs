@@ -1,0 +1,95 @@
+//! Who calls, after authentication.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::Subject;
+use crate::TeamName;
+
+/// What a principal may do beyond using locks, which every principal may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Namespaces, keys, bindings: everything but passing a policy's denial.
+    Administrator,
+    /// Revoke, transfer for others, incidents.
+    Operator,
+    /// Upload policy versions, explain decisions.
+    PolicyAuthor,
+    /// Read the ledger.
+    Auditor,
+    /// Pass an `overridable` denial, with a written reason.
+    BreakGlass,
+}
+
+impl Role {
+    /// All roles, in the order of their bits.
+    pub const ALL: [Self; 5] = [
+        Self::Administrator,
+        Self::Operator,
+        Self::PolicyAuthor,
+        Self::Auditor,
+        Self::BreakGlass,
+    ];
+
+    /// The role's name in the API, in policies and in the ledger.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Operator => "operator",
+            Self::PolicyAuthor => "policy-author",
+            Self::Auditor => "auditor",
+            Self::BreakGlass => "break-glass",
+        }
+    }
+
+    /// The role of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+/// A set of roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+pub struct RoleSet(u8);
+
+impl RoleSet {
+    /// Whether the set has `role`.
+    #[must_use]
+    pub fn has(self, role: Role) -> bool {
+        self.0 & (1 << role as u8) != 0
+    }
+
+    /// The set with `role` in it.
+    #[must_use]
+    pub fn with(self, role: Role) -> Self {
+        Self(self.0 | 1 << role as u8)
+    }
+
+    /// The roles in the set.
+    pub fn iter(self) -> impl Iterator<Item = Role> {
+        Role::ALL.into_iter().filter(move |role| self.has(*role))
+    }
+}
+
+impl FromIterator<Role> for RoleSet {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        roles.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+/// Who calls. Shared by `Arc` between the request's stages, its event and its lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// The identity that owns leases.
+    pub subject: Subject,
+    /// The team that it belongs to.
+    pub team: Option<TeamName>,
+    /// What it may do beyond using locks.
+    pub roles: RoleSet,
+    /// Further facts about it (claims of its JWT), as policies see them.
+    pub claims: BTreeMap<String, String>,
+}
