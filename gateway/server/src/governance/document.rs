@@ -1,0 +1,156 @@
+//! Governance documents as they are stored: JSON in collections of the store.
+
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Operation;
+use leasehold_domain::TeamName;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Collection of [`NamespaceDocument`]s, by name.
+pub const NAMESPACES: &str = "namespace";
+/// Collection of [`PolicyDocument`]s, by `name@version`.
+pub const POLICIES: &str = "policy";
+/// Collection of [`BindingDocument`]s, by name.
+pub const BINDINGS: &str = "binding";
+/// Collection of API keys, by id.
+pub const KEYS: &str = "key";
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceDocument {
+    /// Its name.
+    pub name: NamespaceName,
+    /// Who owns it.
+    pub team: Option<TeamName>,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// What happens where no policy is bound.
+    #[serde(default)]
+    pub default_decision: DefaultDecision,
+    /// Which backend holds its locks.
+    #[serde(default = "default_backend")]
+    pub backend: String,
+}
+
+fn default_backend() -> String {
+    "default".to_owned()
+}
+
+/// What happens where no policy is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DefaultDecision {
+    /// The request is denied with `no_policy_bound`.
+    #[default]
+    Deny,
+    /// It passes.
+    Allow,
+}
+
+/// An immutable version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyDocument {
+    /// The policy's name, from its manifest.
+    pub policy: String,
+    /// Its semantic version, from its manifest.
+    pub version: String,
+    /// SHA-256 of the module, 64 hex digits.
+    pub digest: String,
+    /// The operations that it judges.
+    pub operations: Vec<String>,
+    /// Whether it wants to see the lock.
+    pub needs_lock: bool,
+    /// Whether it wants to see the caller's usage.
+    pub needs_usage: bool,
+    /// JSON Schema of its configuration.
+    pub config_schema: serde_json::Value,
+    /// Who uploaded it.
+    pub uploaded_by: String,
+    /// When, RFC 3339.
+    pub uploaded_at: String,
+}
+
+impl PolicyDocument {
+    /// The document's id.
+    #[must_use]
+    pub fn id(policy: &str, version: &str) -> String {
+        format!("{policy}@{version}")
+    }
+}
+
+/// Which policies judge what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindingDocument {
+    /// Its name.
+    pub name: String,
+    /// In which namespaces; `*` for all.
+    pub namespaces: Vec<String>,
+    /// Of which locks: patterns, `*` inside a segment, `**` across segments.
+    #[serde(default = "all_locks")]
+    pub locks: Vec<String>,
+    /// Which operations; empty for all that the policy judges.
+    #[serde(default)]
+    pub operations: Vec<String>,
+    /// Bindings are asked in this order, then by name.
+    #[serde(default)]
+    pub order: i32,
+    /// The policies, in the order in which they are asked.
+    pub policies: Vec<BoundPolicyDocument>,
+}
+
+fn all_locks() -> Vec<String> {
+    vec!["**".to_owned()]
+}
+
+/// One policy of a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundPolicyDocument {
+    /// Which policy.
+    pub policy: String,
+    /// Which version.
+    pub version: String,
+    /// Its configuration, checked against the version's schema.
+    #[serde(default = "empty_config")]
+    pub config: serde_json::Value,
+    /// How binding its answer is.
+    #[serde(default)]
+    pub enforcement: EnforcementName,
+    /// What its failure means.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+fn empty_config() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
+
+/// How binding a policy's answer is, as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnforcementName {
+    /// Recorded only.
+    Advisory,
+    /// A denial denies.
+    #[default]
+    Mandatory,
+    /// A denial denies unless a break-glass principal gives a reason.
+    Overridable,
+}
+
+/// What a policy's failure means.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OnError {
+    /// The operations for which a failing policy lets the request pass. Empty: a failure denies.
+    #[serde(default)]
+    pub allow: Vec<String>,
+}
+
+impl OnError {
+    /// Whether a failure lets `operation` pass.
+    #[must_use]
+    pub fn passes(&self, operation: Operation) -> bool {
+        self.allow.iter().any(|name| name == operation.as_str())
+    }
+}

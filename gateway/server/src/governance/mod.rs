@@ -1,0 +1,271 @@
+//! Governance: namespaces, policy versions, bindings and keys, kept as replicated documents.
+//!
+//! Reads come from memory ([`Governance::plan`]); writes go to the store together with their audit
+//! event, and are in force on this gateway when they are answered. New state is loaded in two
+//! phases: everything is compiled and checked beside the old plan, which is then swapped at once.
+
+mod binding;
+pub(crate) mod document;
+mod namespace;
+mod pattern;
+pub(crate) mod plan;
+mod policy;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
+use futures_util::StreamExt;
+use leasehold_backend_api::Documents;
+use leasehold_domain::Change;
+use leasehold_domain::Clock;
+use leasehold_domain::Digest;
+use leasehold_domain::Edit;
+use leasehold_domain::EditOutcome;
+use leasehold_domain::Precondition;
+use leasehold_policy_host::BoundPolicy;
+use leasehold_policy_host::Module;
+use leasehold_policy_host::PolicyEngine;
+use leasehold_wire::v1::error::ErrorCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::document::BindingDocument;
+use self::document::BoundPolicyDocument;
+use self::document::NamespaceDocument;
+use self::document::PolicyDocument;
+use self::plan::Plan;
+use crate::authentication::KeyDocument;
+use crate::authentication::KeyRing;
+use crate::pipeline::ask::Caller;
+use crate::pipeline::failure::Failure;
+
+/// The governance state of one gateway.
+pub struct Governance {
+    documents: Arc<dyn Documents>,
+    engine: PolicyEngine,
+    keys: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+    plan: RwLock<Arc<Plan>>,
+    /// Compiled modules by digest: immutable, so never stale.
+    modules: Mutex<HashMap<Digest, Arc<Module>>>,
+    /// One reload at a time, so that an older plan never replaces a newer one.
+    reloading: tokio::sync::Mutex<()>,
+}
+
+impl fmt::Debug for Governance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Governance").field("revision", &self.plan().revision).finish_non_exhaustive()
+    }
+}
+
+/// A document and its revision, as the API shows it.
+#[derive(Debug, Clone)]
+pub struct Stored<T> {
+    /// The document.
+    pub document: T,
+    /// The revision of its last write, for compare-and-set.
+    pub revision: u64,
+}
+
+impl Governance {
+    /// Loads the governance state from the store.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn load(
+        documents: Arc<dyn Documents>,
+        engine: PolicyEngine,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Failure> {
+        let governance = Arc::new(Self {
+            documents,
+            engine,
+            keys,
+            clock,
+            plan: RwLock::default(),
+            modules: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
+        });
+        governance.reload().await?;
+        Ok(governance)
+    }
+
+    /// The plan in force.
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        self.plan.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Follows the store's changes until the stream ends; other gateways write, too.
+    pub async fn follow(self: Arc<Self>) {
+        let mut revisions = self.documents.watch();
+        while let Some(revision) = revisions.next().await {
+            if revision <= self.plan().revision {
+                continue;
+            }
+            if let Err(failure) = self.reload().await {
+                // The old plan stays in force; the next change, or a restart, tries again.
+                tracing::error!(message = %failure.message, detail = ?failure.detail, "governance.reload failed");
+            }
+        }
+    }
+
+    /// Reads everything, checks it beside the old plan, and swaps.
+    async fn reload(&self) -> Result<(), Failure> {
+        let _one_at_a_time = self.reloading.lock().await;
+        // Taken before the reads: a write in between makes the watch fire again.
+        let revision = self.revision().await?;
+        let namespaces = documents_of::<NamespaceDocument>(self.all(document::NAMESPACES).await?);
+        let versions = documents_of::<PolicyDocument>(self.all(document::POLICIES).await?);
+        let bindings = documents_of::<BindingDocument>(self.all(document::BINDINGS).await?);
+        let keys = documents_of::<KeyDocument>(self.all(document::KEYS).await?);
+        let mut modules = HashMap::new();
+        for version in &versions {
+            let id = PolicyDocument::id(&version.policy, &version.version);
+            modules.insert(id, self.module(&version.digest).await);
+        }
+        let mut steps = Vec::new();
+        for binding in &bindings {
+            let bind = |document: &BoundPolicyDocument| bind(&modules, document);
+            match plan::steps_of(binding, bind) {
+                Ok(of_binding) => steps.extend(of_binding),
+                Err(problem) => {
+                    // Bindings are checked when they are written, so this is a newer or broken one.
+                    tracing::error!(binding = %binding.name, problem, "governance.binding unreadable");
+                }
+            }
+        }
+        let plan = Arc::new(Plan::new(revision, namespaces, steps));
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+        self.keys.replace(keys);
+        Ok(())
+    }
+
+    async fn revision(&self) -> Result<u64, Failure> {
+        self.documents
+            .watch()
+            .next()
+            .await
+            .ok_or_else(|| Failure::new(ErrorCode::Unavailable, "the store is closing"))
+    }
+
+    async fn all(&self, collection: &str) -> Result<Vec<leasehold_domain::Document>, Failure> {
+        Ok(self.documents.list(collection).await?)
+    }
+
+    /// The compiled module of that digest, from memory or from the store.
+    async fn module(&self, digest: &str) -> Result<Arc<Module>, String> {
+        let digest: Digest = digest.parse().map_err(|_| format!("{digest}: not a digest"))?;
+        let known = self.modules.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some(module) = known {
+            return Ok(module);
+        }
+        let bytes = self.documents.get_blob(&digest).await.map_err(|error| error.to_string())?;
+        let bytes = bytes.ok_or_else(|| format!("module {digest} is not in the store"))?;
+        self.compile(bytes).await.map_err(|error| error.to_string())
+    }
+
+    /// Compiles away from the request threads, and remembers.
+    async fn compile(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, leasehold_policy_host::HostError> {
+        let engine = self.engine.clone();
+        let compiled = tokio::task::spawn_blocking(move || engine.compile(&wasm)).await;
+        let module = match compiled {
+            Ok(result) => result?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        modules.insert(module.digest(), module.clone());
+        Ok(module)
+    }
+
+    /// Writes one document with its audit event, and puts it into force here.
+    async fn write<T: Serialize>(
+        &self,
+        caller: &Caller,
+        collection: &str,
+        id: &str,
+        document: Option<&T>,
+        precondition: Precondition,
+        summary: String,
+    ) -> Result<u64, Failure> {
+        let body = document.map(serde_json::to_vec).transpose();
+        let body = body.map_err(|error| Failure::internal(error.to_string()))?;
+        if body.as_ref().is_some_and(|body| body.len() > leasehold_domain::limits::DOCUMENT_BYTES_MAX) {
+            return Err(Failure::invalid("the document is too large"));
+        }
+        let change = Change {
+            request_id: caller.request_id.clone(),
+            principal: caller.principal.clone(),
+            collection: collection.into(),
+            id: id.into(),
+            digest: body.as_deref().map(Digest::of),
+            summary: summary.into(),
+        };
+        let edit = Edit {
+            collection: collection.into(),
+            id: id.into(),
+            body: body.map(Arc::from),
+            precondition,
+            change,
+        };
+        match self.documents.write(vec![edit]).await? {
+            EditOutcome::Done(revision) => {
+                self.reload().await?;
+                Ok(revision)
+            }
+            EditOutcome::Conflict { current: None, .. } => {
+                Err(Failure::new(ErrorCode::NotFound, format!("there is no {collection} {id}")))
+            }
+            EditOutcome::Conflict { current: Some(revision), .. } => Err(Failure::new(
+                ErrorCode::PreconditionFailed,
+                format!("{collection} {id} is at revision {revision}"),
+            )),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, collection: &str, id: &str) -> Result<Stored<T>, Failure> {
+        let found = self.documents.get(collection, id).await?;
+        let found = found.ok_or_else(|| {
+            Failure::new(ErrorCode::NotFound, format!("there is no {collection} {id}"))
+        })?;
+        let document = serde_json::from_slice(&found.body)
+            .map_err(|error| Failure::internal(format!("{collection} {id}: {error}")))?;
+        Ok(Stored { document, revision: found.revision })
+    }
+
+    async fn list<T: DeserializeOwned>(&self, collection: &str) -> Result<Vec<Stored<T>>, Failure> {
+        let rows = self.all(collection).await?;
+        let stored = |row: &leasehold_domain::Document| {
+            let document = serde_json::from_slice(&row.body)
+                .map_err(|error| Failure::internal(format!("{collection} {}: {error}", row.id)))?;
+            Ok(Stored { document, revision: row.revision })
+        };
+        rows.iter().map(stored).collect()
+    }
+}
+
+fn bind(
+    modules: &HashMap<String, Result<Arc<Module>, String>>,
+    document: &BoundPolicyDocument,
+) -> Result<BoundPolicy, String> {
+    let id = PolicyDocument::id(&document.policy, &document.version);
+    let module = modules.get(&id).ok_or_else(|| format!("there is no policy {id}"))?;
+    let module = module.as_ref().map_err(Clone::clone)?;
+    module.bind(&document.config).map_err(|error| error.to_string())
+}
+
+/// Parses what it can; a document that cannot be read is logged and left out.
+fn documents_of<T: DeserializeOwned>(rows: Vec<leasehold_domain::Document>) -> Vec<T> {
+    let parse = |row: leasehold_domain::Document| match serde_json::from_slice(&row.body) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            tracing::error!(collection = %row.collection, id = %row.id, %error, "governance.document unreadable");
+            None
+        }
+    };
+    rows.into_iter().filter_map(parse).collect()
+}

@@ -1,0 +1,151 @@
+//! What the bindings mean, worked out ahead of the requests: which policies judge an operation in
+//! a namespace, in which order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use leasehold_domain::Enforcement;
+use leasehold_domain::LockName;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Operation;
+use leasehold_policy_host::BoundPolicy;
+
+use super::document::BindingDocument;
+use super::document::EnforcementName;
+use super::document::NamespaceDocument;
+use super::document::OnError;
+use super::pattern::LockPattern;
+
+/// One policy that a request must pass.
+#[derive(Debug)]
+pub(crate) struct PlanStep {
+    /// The binding that says so.
+    pub(crate) binding: Arc<str>,
+    /// Which policy.
+    pub(crate) policy: Arc<str>,
+    /// Which version.
+    pub(crate) version: Arc<str>,
+    /// How binding its answer is.
+    pub(crate) enforcement: Enforcement,
+    /// What its failure means.
+    pub(crate) on_error: OnError,
+    /// The policy with its configuration, or why it could not be loaded.
+    pub(crate) bound: Result<BoundPolicy, String>,
+    patterns: Vec<LockPattern>,
+    operations: Vec<Operation>,
+    namespaces: Vec<String>,
+    order: (i32, usize),
+}
+
+impl PlanStep {
+    /// Whether it judges this lock.
+    pub(crate) fn covers(&self, lock: &LockName) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(lock))
+    }
+
+    fn applies(&self, namespace: &NamespaceName, operation: Operation) -> bool {
+        self.operations.contains(&operation)
+            && self.namespaces.iter().any(|name| name == "*" || name == namespace.as_str())
+    }
+}
+
+/// The governance state of one revision. Immutable; requests share it by `Arc`.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// The revision of the documents that it was made from.
+    pub(crate) revision: u64,
+    namespaces: HashMap<NamespaceName, NamespacePlan>,
+}
+
+/// One namespace and what judges its operations.
+#[derive(Debug)]
+pub(crate) struct NamespacePlan {
+    /// The tenant.
+    pub(crate) document: Arc<NamespaceDocument>,
+    steps: [Vec<Arc<PlanStep>>; Operation::ALL.len()],
+}
+
+impl NamespacePlan {
+    /// The steps for an operation, in order. Patterns are still to be matched.
+    pub(crate) fn steps(&self, operation: Operation) -> &[Arc<PlanStep>] {
+        &self.steps[operation as usize]
+    }
+}
+
+impl Plan {
+    /// Works out the plan of these namespaces and steps.
+    pub(crate) fn new(
+        revision: u64,
+        namespaces: Vec<NamespaceDocument>,
+        mut steps: Vec<PlanStep>,
+    ) -> Self {
+        steps.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.binding.cmp(&b.binding)));
+        let steps: Vec<Arc<PlanStep>> = steps.into_iter().map(Arc::new).collect();
+        let plan_of = |document: NamespaceDocument| {
+            let of = |operation| {
+                let applies = |step: &&Arc<PlanStep>| step.applies(&document.name, operation);
+                steps.iter().filter(applies).cloned().collect::<Vec<_>>()
+            };
+            let steps = Operation::ALL.map(of);
+            (document.name.clone(), NamespacePlan { document: Arc::new(document), steps })
+        };
+        Self { revision, namespaces: namespaces.into_iter().map(plan_of).collect() }
+    }
+
+    /// The namespace of that name.
+    pub(crate) fn namespace(&self, name: &NamespaceName) -> Option<&NamespacePlan> {
+        self.namespaces.get(name)
+    }
+
+    /// All namespaces, in no order.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &NamespaceDocument> {
+        self.namespaces.values().map(|plan| &*plan.document)
+    }
+}
+
+/// The operations that a binding names, or all.
+pub(crate) fn parse_operations(binding: &BindingDocument) -> Result<Vec<Operation>, String> {
+    let parse = |name: &String| {
+        Operation::from_name(name).ok_or_else(|| format!("operations: there is no {name:?}"))
+    };
+    if binding.operations.is_empty() {
+        return Ok(Operation::ALL.to_vec());
+    }
+    binding.operations.iter().map(parse).collect()
+}
+
+/// The steps of one binding. `bind` loads a policy version with its configuration.
+pub(crate) fn steps_of(
+    binding: &BindingDocument,
+    mut bind: impl FnMut(&super::document::BoundPolicyDocument) -> Result<BoundPolicy, String>,
+) -> Result<Vec<PlanStep>, String> {
+    let patterns: Vec<LockPattern> =
+        binding.locks.iter().map(|text| LockPattern::parse(text)).collect::<Result<_, _>>()?;
+    let operations = parse_operations(binding)?;
+    let name: Arc<str> = Arc::from(binding.name.as_str());
+    let step = |(index, document): (usize, &super::document::BoundPolicyDocument)| {
+        let bound = bind(document);
+        let judges = |operation: &Operation| match &bound {
+            Ok(bound) => bound.module().manifest().operations.contains(operation),
+            // A policy that cannot be loaded must not silently stop judging.
+            Err(_) => true,
+        };
+        PlanStep {
+            binding: name.clone(),
+            policy: Arc::from(document.policy.as_str()),
+            version: Arc::from(document.version.as_str()),
+            enforcement: match document.enforcement {
+                EnforcementName::Advisory => Enforcement::Advisory,
+                EnforcementName::Mandatory => Enforcement::Mandatory,
+                EnforcementName::Overridable => Enforcement::Overridable,
+            },
+            on_error: document.on_error.clone(),
+            operations: operations.iter().copied().filter(judges).collect(),
+            bound,
+            patterns: patterns.clone(),
+            namespaces: binding.namespaces.clone(),
+            order: (binding.order, index),
+        }
+    };
+    Ok(binding.policies.iter().enumerate().map(step).collect())
+}

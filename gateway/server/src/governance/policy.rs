@@ -1,0 +1,113 @@
+//! Policy versions: immutable, verified before they are stored.
+
+use std::sync::Arc;
+
+use leasehold_domain::Digest;
+use leasehold_domain::Precondition;
+use leasehold_wire::v1::error::ErrorCode;
+
+use super::Governance;
+use super::Stored;
+use super::document::POLICIES;
+use super::document::PolicyDocument;
+use crate::pipeline::ask::Caller;
+use crate::pipeline::failure::Failure;
+
+impl Governance {
+    /// Takes a module: compiles it, reads its manifest, runs its own test cases, and only then
+    /// stores it. Uploading the same bytes again is harmless; other bytes under a name and version
+    /// that exist are refused.
+    ///
+    /// # Errors
+    /// The module is refused (the message says why), the version exists with another digest, or
+    /// the store cannot write.
+    pub async fn upload_policy(
+        &self,
+        caller: &Caller,
+        named: Option<(&str, &str)>,
+        wasm: Arc<[u8]>,
+    ) -> Result<Stored<PolicyDocument>, Failure> {
+        if wasm.len() > leasehold_domain::limits::MODULE_BYTES_MAX {
+            return Err(Failure::new(ErrorCode::BodyTooLarge, "the module is too large"));
+        }
+        let module = self
+            .compile(wasm.clone())
+            .await
+            .map_err(|error| Failure::invalid(format!("the module was refused: {error}")))?;
+        let manifest = module.manifest();
+        if let Some((name, version)) = named
+            && (name, version) != (manifest.name.as_str(), manifest.version.as_str())
+        {
+            return Err(Failure::invalid(format!(
+                "the module says that it is {}@{}",
+                manifest.name, manifest.version
+            )));
+        }
+        let id = PolicyDocument::id(&manifest.name, &manifest.version);
+        let digest = module.digest().to_string();
+        if let Some(existing) = self.version(&manifest.name, &manifest.version).await? {
+            return same_bytes(existing, &digest);
+        }
+        let document = PolicyDocument {
+            policy: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest: digest.clone(),
+            operations: manifest.operations.iter().map(|o| o.as_str().to_owned()).collect(),
+            needs_lock: manifest.needs_lock,
+            needs_usage: manifest.needs_usage,
+            config_schema: manifest.config_schema.clone(),
+            uploaded_by: caller.principal.subject.to_string(),
+            uploaded_at: crate::telemetry::rfc3339(self.clock.wall()),
+        };
+        // The blob first: a version must never point to nothing.
+        let stored: Digest = self.documents.put_blob(wasm).await?;
+        let summary = format!("policy {id}, module {stored}");
+        let absent = Precondition::Absent;
+        match self.write(caller, POLICIES, &id, Some(&document), absent, summary).await {
+            Ok(revision) => Ok(Stored { document, revision }),
+            Err(failure) if failure.code == ErrorCode::PreconditionFailed => {
+                let existing = self.version(&document.policy, &document.version).await?;
+                same_bytes(existing.ok_or(failure)?, &digest)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// All versions of all policies, by id.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn policies(&self) -> Result<Vec<Stored<PolicyDocument>>, Failure> {
+        self.list(POLICIES).await
+    }
+
+    /// One version, if it exists.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn version(
+        &self,
+        policy: &str,
+        version: &str,
+    ) -> Result<Option<Stored<PolicyDocument>>, Failure> {
+        match self.read(POLICIES, &PolicyDocument::id(policy, version)).await {
+            Ok(stored) => Ok(Some(stored)),
+            Err(failure) if failure.code == ErrorCode::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn same_bytes(
+    existing: Stored<PolicyDocument>,
+    digest: &str,
+) -> Result<Stored<PolicyDocument>, Failure> {
+    if existing.document.digest == digest {
+        return Ok(existing);
+    }
+    let id = PolicyDocument::id(&existing.document.policy, &existing.document.version);
+    Err(Failure::new(
+        ErrorCode::Conflict,
+        format!("{id} exists with module {}; versions are immutable", existing.document.digest),
+    ))
+}

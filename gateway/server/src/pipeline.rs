@@ -1,0 +1,258 @@
+//! The way of a request, in one direction:
+//! principal → admission → decision ([`decide::Permit`]) → backend → answer.
+
+pub(crate) mod admit;
+pub mod ask;
+pub(crate) mod decide;
+pub(crate) mod execute;
+pub mod failure;
+mod many;
+mod view;
+mod wait;
+
+use std::sync::Arc;
+
+use leasehold_domain::Decision;
+use leasehold_domain::Grant;
+use leasehold_domain::LeaseHandle;
+use leasehold_domain::LeaseId;
+use leasehold_domain::Operation;
+use leasehold_domain::Outcome;
+use leasehold_domain::Request;
+
+use self::ask::Caller;
+use self::decide::Decider;
+use self::decide::Intent;
+use self::decide::Refusal;
+use self::execute::Store;
+use self::failure::Blocked;
+use self::failure::Failure;
+use crate::governance::Governance;
+use crate::waits::Waits;
+
+/// How often a decision is made again because the state that it saw had changed.
+const DECISIONS_PER_REQUEST_MAX: usize = 8;
+
+/// The pipeline. Handlers call it once for each request.
+#[derive(Debug)]
+pub struct Pipeline {
+    inner: Arc<Inner>,
+}
+
+/// What a waiter's background task shares with the pipeline.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) governance: Arc<Governance>,
+    pub(crate) decider: Decider,
+    pub(crate) store: Store,
+    pub(crate) waits: Arc<Waits>,
+    pub(crate) shutdown: tokio::sync::watch::Receiver<bool>,
+}
+
+/// A lease that the caller holds, and the decision that allowed it.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The lease.
+    pub grant: Grant,
+    /// The decision, with the limits that policies put on the lease.
+    pub decision: Option<Arc<Decision>>,
+    /// Whether a renewal found the lease draining, and did not lengthen it.
+    pub draining: bool,
+}
+
+/// What a transfer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transferring {
+    /// How long the holder may drain.
+    pub drain_remaining_ms: u64,
+}
+
+impl Pipeline {
+    /// Puts the stages together.
+    #[must_use]
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Takes a lock, at once or from its queue.
+    ///
+    /// # Errors
+    /// `held` if somebody else has it (after the wait, if one was asked for), or why it was denied.
+    pub async fn acquire(&self, caller: &Caller, ask: ask::Acquire) -> Result<Held, Failure> {
+        let (mode, ttl_ms) = (ask.mode, ask.ttl_ms);
+        let request = ask.request();
+        let lease_id = LeaseId::from_bytes(rand::random());
+        let intent = Intent::Acquire { lease_id, mode, ttl_ms };
+        if let Some(wait_ms) = request.wait_ms {
+            return wait::acquire(&self.inner, caller, request, intent, lease_id, wait_ms).await;
+        }
+        let (outcome, decision) = self.inner.run(caller, request, intent).await?;
+        held(outcome, decision)
+    }
+
+    /// Lengthens a lease.
+    ///
+    /// # Errors
+    /// `lease_ended`, `lease_lost` or `not_holder` if there is nothing to lengthen, or why it was
+    /// denied.
+    pub async fn renew(&self, caller: &Caller, ask: ask::Renew) -> Result<Held, Failure> {
+        let intent = Intent::Renew { lease_id: ask.lease_id };
+        let (outcome, decision) = self.inner.run(caller, ask.request(), intent).await?;
+        held(outcome, decision)
+    }
+
+    /// Gives a lease back. No policy judges it: giving back must always be possible.
+    ///
+    /// # Errors
+    /// `lease_ended`, `lease_lost` or `not_holder`.
+    pub async fn release(&self, caller: &Caller, ask: ask::Release) -> Result<(), Failure> {
+        let request = ask.request();
+        let plan = self.inner.governance.plan();
+        admit::namespace(&plan, &request.lock.namespace)?;
+        let intent = Intent::Release { lease_id: ask.lease_id };
+        let permit = self.inner.decider.pass(caller, request, intent);
+        match self.inner.store.run(Operation::Release, permit).await? {
+            Outcome::Released => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// Ends leases of others; answers which.
+    ///
+    /// # Errors
+    /// Why it was denied.
+    pub async fn revoke(
+        &self,
+        caller: &Caller,
+        ask: ask::Revoke,
+    ) -> Result<Vec<LeaseHandle>, Failure> {
+        let (request, target) = ask.request();
+        let (outcome, _) = self.inner.run(caller, request, Intent::Revoke { target }).await?;
+        match outcome {
+            Outcome::Revoked { leases } => Ok(leases),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// Hands a lease to a successor.
+    ///
+    /// # Errors
+    /// As for a renewal.
+    pub async fn transfer(
+        &self,
+        caller: &Caller,
+        ask: ask::Transfer,
+    ) -> Result<Transferring, Failure> {
+        let intent = Intent::Transfer { lease_id: ask.lease_id, to: ask.to.clone() };
+        let (outcome, _) = self.inner.run(caller, ask.request(), intent).await?;
+        match outcome {
+            Outcome::Transferring { drain_remaining_ms } => Ok(Transferring { drain_remaining_ms }),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// Sets a lock's settings.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub async fn declare(&self, caller: &Caller, ask: ask::Declare) -> Result<(), Failure> {
+        admit::check_settings(&ask.settings)?;
+        let request = Request::new(Operation::Configure, ask.lock);
+        let intent = Intent::Configure(ask.settings);
+        let (outcome, _) = self.inner.run(caller, request, intent).await?;
+        match outcome {
+            Outcome::Configured => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+}
+
+impl Inner {
+    /// Admits, decides and executes one request; decides again while the state that the decision
+    /// saw has changed by the time of execution.
+    pub(crate) async fn run(
+        &self,
+        caller: &Caller,
+        mut request: Request,
+        intent: Intent,
+    ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
+        admit::check(&request)?;
+        let operation = request.operation;
+        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+            let permit = match self.decide(caller, request, intent.clone()).await {
+                Ok(permit) => permit,
+                Err(Refusal::Failed(failure)) => return Err(*failure),
+                Err(Refusal::Denied(denied)) => return Err(self.store.refuse(*denied).await),
+            };
+            let cause = permit.cause();
+            match (self.store.run(operation, permit).await?, cause) {
+                (Outcome::Stale, Some(cause)) => request = cause.request.clone(),
+                (outcome, cause) => {
+                    return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));
+                }
+            }
+        }
+        Err(Failure {
+            retry_after_ms: Some(50),
+            ..Failure::new(
+                leasehold_wire::v1::error::ErrorCode::Overloaded,
+                "the state that a policy reads changes too fast",
+            )
+        })
+    }
+
+    /// Decides by the plan in force.
+    pub(crate) async fn decide(
+        &self,
+        caller: &Caller,
+        request: Request,
+        intent: Intent,
+    ) -> Result<decide::Permit, Refusal> {
+        let plan = self.governance.plan();
+        let namespace = admit::namespace(&plan, &request.lock.namespace)?;
+        self.decider.judge(&self.store, namespace, plan.revision, caller, request, intent).await
+    }
+}
+
+/// The answer of an acquire or a renewal.
+pub(crate) fn held(outcome: Outcome, decision: Option<Arc<Decision>>) -> Result<Held, Failure> {
+    match outcome {
+        Outcome::Granted(grant) | Outcome::Renewed(grant) => {
+            Ok(Held { grant, decision, draining: false })
+        }
+        Outcome::Draining(grant) => Ok(Held { grant, decision, draining: true }),
+        other => Err(refused(other)),
+    }
+}
+
+/// An outcome that is not what was asked for.
+pub(crate) fn refused(outcome: Outcome) -> Failure {
+    match outcome {
+        Outcome::Held { holders, waiters, cooldown_remaining_ms, reserved_for } => {
+            Failure::held(Blocked {
+                holders,
+                waiters: Some(waiters),
+                position: None,
+                cooldown_remaining_ms,
+                reserved_for,
+            })
+        }
+        Outcome::Queued { holders, position, .. } => {
+            Failure::held(Blocked { holders, position: Some(position), ..Blocked::default() })
+        }
+        Outcome::LeaseLost(cause) => Failure::lost(cause),
+        Outcome::NotHolder => Failure::not_holder(),
+        Outcome::Rejected(rejection) => Failure::rejected(rejection),
+        other @ (Outcome::Granted(_)
+        | Outcome::Renewed(_)
+        | Outcome::Draining(_)
+        | Outcome::Released
+        | Outcome::Revoked { .. }
+        | Outcome::Transferring { .. }
+        | Outcome::Cancelled
+        | Outcome::Configured
+        | Outcome::Ticked
+        | Outcome::Stale
+        | Outcome::NotAttempted) => Failure::internal(format!("unexpected outcome {other:?}")),
+    }
+}

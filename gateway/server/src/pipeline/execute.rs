@@ -1,0 +1,137 @@
+//! Execution: the only holder of the backend. Writes ask for a [`Permit`]; reads do not.
+
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use leasehold_backend_api::Backend;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Batch;
+use leasehold_backend_api::Freshness;
+use leasehold_backend_api::Health;
+use leasehold_domain::Atomicity;
+use leasehold_domain::Clock;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::ListQuery;
+use leasehold_domain::LockRef;
+use leasehold_domain::LockView;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Note;
+use leasehold_domain::Operation;
+use leasehold_domain::Outcome;
+use leasehold_domain::Page;
+use leasehold_domain::Principal;
+use leasehold_domain::Usage;
+
+use super::decide::Denied;
+use super::decide::Permit;
+use super::failure::Failure;
+use crate::telemetry::Metrics;
+
+/// The door to the backend.
+#[derive(Debug)]
+pub(crate) struct Store {
+    backend: Arc<dyn Backend>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl Store {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { backend, clock, metrics }
+    }
+
+    /// Executes one permitted command.
+    pub(crate) async fn run(
+        &self,
+        operation: Operation,
+        permit: Permit,
+    ) -> Result<Outcome, Failure> {
+        let batch = Batch::one(permit.into_command());
+        let outcomes = self.execute(operation, batch).await?;
+        outcomes.into_iter().next().ok_or_else(|| Failure::internal("the backend gave no outcome"))
+    }
+
+    /// Executes permitted commands in one durable step.
+    pub(crate) async fn run_all(
+        &self,
+        operation: Operation,
+        permits: Vec<Permit>,
+        denied: Vec<Denied>,
+        atomicity: Atomicity,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let expected = permits.len();
+        let commands = permits.into_iter().map(Permit::into_command).collect();
+        let notes = denied.into_iter().map(|denied| Note::Denied(denied.into_parts().0)).collect();
+        let outcomes = self.execute(operation, Batch { commands, atomicity, notes }).await?;
+        if outcomes.len() != expected {
+            return Err(Failure::internal("the backend gave another number of outcomes"));
+        }
+        Ok(outcomes)
+    }
+
+    /// Makes a denial durable, and only then turns it into an answer.
+    pub(crate) async fn refuse(&self, denied: Denied) -> Failure {
+        let (cause, denial) = denied.into_parts();
+        let decision = cause.decision.clone();
+        let operation = cause.request.operation;
+        match self.execute(operation, Batch::note(Note::Denied(cause))).await {
+            Ok(_) => Failure::denied(denial, decision),
+            // A denial that could not be recorded is not answered: nothing unaudited.
+            Err(failure) => failure,
+        }
+    }
+
+    async fn execute(&self, operation: Operation, batch: Batch) -> Result<Vec<Outcome>, Failure> {
+        let began = self.clock.monotonic();
+        let result = self.backend.execute(batch).await;
+        self.metrics.executed(operation, self.clock.monotonic() - began);
+        Ok(result?)
+    }
+
+    /// One lock, linearizably.
+    pub(crate) async fn view(&self, lock: &LockRef) -> Result<LockView, Failure> {
+        Ok(self.backend.read(lock, Freshness::Linearizable).await?)
+    }
+
+    /// One lock, as fresh as asked.
+    pub(crate) async fn read(
+        &self,
+        lock: &LockRef,
+        freshness: Freshness,
+    ) -> Result<LockView, Failure> {
+        Ok(self.backend.read(lock, freshness).await?)
+    }
+
+    /// Locks of a namespace.
+    pub(crate) async fn list(&self, query: ListQuery) -> Result<Page<LockView>, Failure> {
+        Ok(self.backend.list(query).await?)
+    }
+
+    /// What a principal and its team hold.
+    pub(crate) async fn usage(
+        &self,
+        namespace: &NamespaceName,
+        principal: &Principal,
+    ) -> Result<Usage, Failure> {
+        let team = principal.team.as_ref();
+        Ok(self.backend.usage(namespace, &principal.subject, team).await?)
+    }
+
+    /// What happens, from a cursor on.
+    pub(crate) fn events(
+        &self,
+        after: Cursor,
+    ) -> BoxStream<'static, Result<Arc<Event>, BackendError>> {
+        self.backend.events(after)
+    }
+
+    /// How the backend is.
+    pub(crate) async fn health(&self) -> Health {
+        self.backend.health().await
+    }
+}

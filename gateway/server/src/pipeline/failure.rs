@@ -1,0 +1,192 @@
+//! Why a request did not get what it asked for, in domain words. `http/problem.rs` translates it.
+
+use std::sync::Arc;
+
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Effect;
+use leasehold_backend_api::ErrorKind;
+use leasehold_domain::Decision;
+use leasehold_domain::Denial;
+use leasehold_domain::DenialKind;
+use leasehold_domain::EndCause;
+use leasehold_domain::HolderView;
+use leasehold_domain::Rejection;
+use leasehold_domain::Subject;
+use leasehold_wire::v1::error::ErrorCode;
+
+/// A request that failed: the stable code, a message safe to show, and whether it took effect.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The stable code; knows its status and whether a retry may help.
+    pub code: ErrorCode,
+    /// For people; safe to show.
+    pub message: String,
+    /// Whether the command may have taken effect.
+    pub effect: Effect,
+    /// When it may be worth asking again.
+    pub retry_after_ms: Option<u64>,
+    /// What else the answer tells.
+    pub detail: FailureDetail,
+}
+
+/// What an answer tells besides its code.
+#[derive(Debug, Clone, Default)]
+pub enum FailureDetail {
+    /// Nothing.
+    #[default]
+    None,
+    /// Why it was denied.
+    Denied {
+        /// The denial.
+        denial: Denial,
+        /// The decision that holds it, to be found in the ledger by its id.
+        decision: Option<Arc<Decision>>,
+    },
+    /// Who stands in the way.
+    Held(Blocked),
+    /// How the lease ended.
+    Ended(EndCause),
+    /// For the log only.
+    Internal(String),
+}
+
+/// Who stands in the way of an acquire.
+#[derive(Debug, Clone, Default)]
+pub struct Blocked {
+    /// Who holds the lock.
+    pub holders: Vec<HolderView>,
+    /// How many wait for it.
+    pub waiters: Option<u32>,
+    /// The caller's own place in the queue, which it keeps for a short while.
+    pub position: Option<u32>,
+    /// How long the lock is not granted because a lease expired.
+    pub cooldown_remaining_ms: u64,
+    /// For whom a transfer reserved it.
+    pub reserved_for: Option<Subject>,
+}
+
+impl Failure {
+    /// A failure without any effect.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            effect: Effect::None,
+            retry_after_ms: None,
+            detail: FailureDetail::None,
+        }
+    }
+
+    /// The input was refused.
+    #[must_use]
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, message)
+    }
+
+    /// Something of ours is broken; the detail goes to the log only.
+    #[must_use]
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self {
+            detail: FailureDetail::Internal(detail.into()),
+            ..Self::new(ErrorCode::Internal, "internal error")
+        }
+    }
+
+    /// A lease that is no longer, or never was.
+    #[must_use]
+    pub fn lost(cause: EndCause) -> Self {
+        let (code, message) = match cause {
+            EndCause::Unknown => (ErrorCode::LeaseLost, "there is no such lease on this lock"),
+            EndCause::Released => (ErrorCode::LeaseEnded, "the lease was released"),
+            EndCause::Expired => (ErrorCode::LeaseEnded, "the lease expired"),
+            EndCause::HeldTooLong => (ErrorCode::LeaseEnded, "the lease reached its longest hold"),
+            EndCause::Revoked => (ErrorCode::LeaseEnded, "the lease was revoked"),
+            EndCause::Transferred => (ErrorCode::LeaseEnded, "the lease was transferred"),
+            EndCause::GivenBack => (ErrorCode::LeaseEnded, "the lease was given back"),
+        };
+        Self { detail: FailureDetail::Ended(cause), ..Self::new(code, message) }
+    }
+
+    /// The lease is another principal's.
+    #[must_use]
+    pub fn not_holder() -> Self {
+        Self::new(ErrorCode::NotHolder, "the lease is held by another principal")
+    }
+
+    /// Somebody stands in the way.
+    #[must_use]
+    pub fn held(blocked: Blocked) -> Self {
+        let retry_after_ms = (blocked.cooldown_remaining_ms > 0)
+            .then_some(blocked.cooldown_remaining_ms)
+            .or_else(|| blocked.holders.iter().map(|holder| holder.remaining_ms).min());
+        let message = match (blocked.holders.first(), blocked.cooldown_remaining_ms) {
+            (Some(holder), _) => format!("held by {}", holder.owner.subject),
+            (None, 0) => match &blocked.reserved_for {
+                Some(successor) => format!("reserved for {successor} by a transfer"),
+                None => "others wait for the lock".to_owned(),
+            },
+            (None, ms) => format!("cooling down after an expiry, free in {ms} ms"),
+        };
+        Self {
+            retry_after_ms,
+            detail: FailureDetail::Held(blocked),
+            ..Self::new(ErrorCode::Held, message)
+        }
+    }
+
+    /// A policy, or a missing role, said no.
+    #[must_use]
+    pub fn denied(denial: Denial, decision: Option<Arc<Decision>>) -> Self {
+        let code = match denial.kind {
+            DenialKind::Policy => ErrorCode::Denied,
+            DenialKind::PolicyError => ErrorCode::PolicyError,
+            DenialKind::NoPolicyBound => ErrorCode::NoPolicyBound,
+            DenialKind::Role => ErrorCode::Forbidden,
+        };
+        Self {
+            retry_after_ms: denial.retry_after_ms,
+            message: denial.message.to_string(),
+            detail: FailureDetail::Denied { denial, decision },
+            ..Self::new(code, "")
+        }
+    }
+
+    /// The machine could never carry it out.
+    #[must_use]
+    pub fn rejected(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::QueueFull => Self {
+                retry_after_ms: Some(1_000),
+                ..Self::new(ErrorCode::QueueFull, "the lock's queue is full")
+            },
+            Rejection::TooManyPermits => Self::invalid("permits: more than the lock's limit"),
+            Rejection::RequestIdReused => Self::new(
+                ErrorCode::Conflict,
+                "request_id was used for another request on this lock",
+            ),
+            Rejection::Impossible => Self::internal("the machine refused an impossible command"),
+        }
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        let (code, message, retry_after_ms) = match error.kind {
+            ErrorKind::Overloaded => (ErrorCode::Overloaded, "too much at once", Some(200)),
+            ErrorKind::Contended => (ErrorCode::Overloaded, "too much contention", Some(50)),
+            ErrorKind::Unavailable | ErrorKind::Deadline | ErrorKind::Closed => {
+                (ErrorCode::Unavailable, "the store cannot agree now", Some(1_000))
+            }
+            ErrorKind::Invalid => (ErrorCode::InvalidRequest, "the store refused this", None),
+            _ => (ErrorCode::Internal, "internal error", None),
+        };
+        Self {
+            code,
+            message: message.to_owned(),
+            effect: error.effect,
+            retry_after_ms,
+            detail: FailureDetail::Internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Requests for several leases: batch renewal, and all-or-nothing acquire.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use leasehold_domain::Atomicity;
+use leasehold_domain::Decision;
+use leasehold_domain::LeaseId;
+use leasehold_domain::Operation;
+use leasehold_domain::Outcome;
+use leasehold_domain::limits;
+
+use super::Held;
+use super::Pipeline;
+use super::admit;
+use super::ask;
+use super::ask::Caller;
+use super::decide::Denied;
+use super::decide::Intent;
+use super::decide::Permit;
+use super::decide::Refusal;
+use super::failure::Failure;
+use super::held;
+use super::refused;
+
+impl Pipeline {
+    /// Lengthens up to a thousand leases in one durable write, with an answer for each.
+    ///
+    /// # Errors
+    /// Only what concerns all of them; each lease has its own answer.
+    pub async fn renew_many(
+        &self,
+        caller: &Caller,
+        renewals: Vec<ask::Renew>,
+    ) -> Result<Vec<Result<Held, Failure>>, Failure> {
+        if renewals.is_empty() || renewals.len() > limits::LEASES_PER_RENEWAL_MAX {
+            return Err(Failure::invalid("leases: 1 to 1000 of them"));
+        }
+        let mut answers: Vec<Option<Result<Held, Failure>>> = Vec::new();
+        let mut permits: Vec<(usize, Permit, Option<Arc<Decision>>)> = Vec::new();
+        let mut denials: Vec<(usize, Box<Denied>)> = Vec::new();
+        for (index, ask) in renewals.into_iter().enumerate() {
+            answers.push(None);
+            let intent = Intent::Renew { lease_id: ask.lease_id };
+            let request = ask.request();
+            let judged = match admit::check(&request) {
+                Ok(()) => self.inner.decide(caller, request, intent).await,
+                Err(failure) => Err(failure.into()),
+            };
+            match judged {
+                Ok(permit) => {
+                    let decision = permit.cause().and_then(|cause| cause.decision.clone());
+                    permits.push((index, permit, decision));
+                }
+                Err(Refusal::Failed(failure)) => answers[index] = Some(Err(*failure)),
+                Err(Refusal::Denied(denied)) => denials.push((index, denied)),
+            }
+            // Policies run on this thread; let others have it between them.
+            if index % 16 == 15 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut notes = Vec::new();
+        for (index, denied) in denials {
+            let (cause, denial) = denied.parts();
+            answers[index] = Some(Err(Failure::denied(denial, cause.decision.clone())));
+            notes.push(*denied);
+        }
+        let (indexes, permits): (Vec<_>, Vec<_>) =
+            permits.into_iter().map(|(index, permit, decision)| ((index, decision), permit)).unzip();
+        let operation = Operation::Renew;
+        let outcomes =
+            self.inner.store.run_all(operation, permits, notes, Atomicity::Each).await?;
+        for ((index, decision), outcome) in indexes.into_iter().zip(outcomes) {
+            answers[index] = Some(match outcome {
+                Outcome::Stale => Err(Failure {
+                    retry_after_ms: Some(50),
+                    ..Failure::new(
+                        leasehold_wire::v1::error::ErrorCode::Overloaded,
+                        "the state that a policy reads has changed; renew again",
+                    )
+                }),
+                outcome => held(outcome, decision),
+            });
+        }
+        let unanswered = || Err(Failure::internal("a renewal got no answer"));
+        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect())
+    }
+
+    /// Takes several locks, all or nothing, without waiting.
+    ///
+    /// # Errors
+    /// The first lock that is held, or denied; nothing was taken then.
+    pub async fn acquire_many(
+        &self,
+        caller: &Caller,
+        ask: ask::AcquireMany,
+    ) -> Result<Vec<Held>, Failure> {
+        let count = ask.acquires.len();
+        if count == 0 || count > limits::LOCKS_PER_BATCH_MAX {
+            return Err(Failure::invalid("locks: 1 to 64 of them"));
+        }
+        let mut seen = HashSet::new();
+        let mut permits = Vec::with_capacity(count);
+        let mut decisions = Vec::with_capacity(count);
+        for acquire in ask.acquires {
+            if acquire.lock.namespace != ask.namespace || !seen.insert(acquire.lock.clone()) {
+                return Err(Failure::invalid(format!("locks: {} stands there twice", acquire.lock)));
+            }
+            let lease_id = LeaseId::from_bytes(rand::random());
+            let intent = Intent::Acquire { lease_id, mode: acquire.mode, ttl_ms: acquire.ttl_ms };
+            let request = acquire.request();
+            admit::check(&request)?;
+            match self.inner.decide(caller, request, intent).await {
+                Ok(permit) => {
+                    decisions.push(permit.cause().and_then(|cause| cause.decision.clone()));
+                    permits.push(permit);
+                }
+                Err(Refusal::Failed(failure)) => return Err(*failure),
+                Err(Refusal::Denied(denied)) => return Err(self.inner.store.refuse(*denied).await),
+            }
+        }
+        let operation = Operation::Acquire;
+        let atomicity = Atomicity::AllOrNothing;
+        let outcomes = self.inner.store.run_all(operation, permits, Vec::new(), atomicity).await?;
+        let all_granted = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Granted(_)));
+        if !all_granted {
+            let first = outcomes.into_iter().find(|outcome| {
+                !matches!(outcome, Outcome::NotAttempted | Outcome::Granted(_))
+            });
+            return Err(refused(first.unwrap_or(Outcome::Stale)));
+        }
+        outcomes.into_iter().zip(decisions).map(|(outcome, decision)| held(outcome, decision)).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! Reads: one lock, many locks, what happens, and whether a token is the current one.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Freshness;
+use leasehold_backend_api::Health;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::HolderView;
+use leasehold_domain::LeaseState;
+use leasehold_domain::ListQuery;
+use leasehold_domain::LockName;
+use leasehold_domain::LockRef;
+use leasehold_domain::LockView;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Page;
+use leasehold_domain::limits;
+
+use super::Pipeline;
+use super::admit;
+use super::ask;
+use super::failure::Failure;
+
+/// Whether a token is the current one (Chubby's `CheckSequencer`).
+#[derive(Debug, Clone)]
+pub struct Validation {
+    /// Whether a lease with this token is held now.
+    pub current: bool,
+    /// Whether new work may be begun under it: it is current, and not draining.
+    pub accepts_work: bool,
+    /// The holder, if it is current.
+    pub holder: Option<HolderView>,
+    /// The greatest token that the lock's record knows.
+    pub last_token: u64,
+}
+
+/// What a watch follows.
+#[derive(Debug, Clone)]
+pub enum WatchScope {
+    /// One lock.
+    Lock(LockRef),
+    /// All locks of a namespace whose names begin with the prefix.
+    Prefix(NamespaceName, String),
+}
+
+impl WatchScope {
+    fn covers(&self, namespace: &NamespaceName, lock: &LockName) -> bool {
+        match self {
+            Self::Lock(one) => one.namespace == *namespace && one.lock == *lock,
+            Self::Prefix(of, prefix) => of == namespace && lock.as_str().starts_with(prefix),
+        }
+    }
+
+    fn namespace(&self) -> &NamespaceName {
+        match self {
+            Self::Lock(lock) => &lock.namespace,
+            Self::Prefix(namespace, _) => namespace,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Shows one lock.
+    ///
+    /// # Errors
+    /// There is no such namespace, or the store cannot answer.
+    pub async fn get(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, Failure> {
+        let plan = self.inner.governance.plan();
+        admit::namespace(&plan, &lock.namespace)?;
+        self.inner.store.read(lock, freshness).await
+    }
+
+    /// Shows locks of a namespace.
+    ///
+    /// # Errors
+    /// There is no such namespace, the limit is out of range, or the store cannot answer.
+    pub async fn list(&self, query: ListQuery) -> Result<Page<LockView>, Failure> {
+        let plan = self.inner.governance.plan();
+        admit::namespace(&plan, &query.namespace)?;
+        if query.limit == 0 || query.limit > limits::PAGE_ROWS_MAX {
+            return Err(Failure::invalid("limit: must be 1 to 1000"));
+        }
+        self.inner.store.list(query).await
+    }
+
+    /// Says whether a token is the current one, linearizably.
+    ///
+    /// # Errors
+    /// There is no such namespace, or the store cannot answer.
+    pub async fn validate(&self, ask: ask::Validate) -> Result<Validation, Failure> {
+        let view = self.get(&ask.lock, Freshness::Linearizable).await?;
+        let last_token = view.last_token.0;
+        let holder = view.holders.into_iter().find(|holder| holder.token == ask.token);
+        let active = |holder: &HolderView| holder.state == LeaseState::Active;
+        Ok(Validation {
+            current: holder.is_some(),
+            accepts_work: holder.as_ref().is_some_and(active),
+            holder,
+            last_token,
+        })
+    }
+
+    /// What happens to locks, from a cursor on: each transition once and in order.
+    ///
+    /// # Errors
+    /// There is no such namespace.
+    pub fn watch(
+        &self,
+        scope: WatchScope,
+        after: Cursor,
+    ) -> Result<BoxStream<'static, Result<Arc<Event>, BackendError>>, Failure> {
+        let plan = self.inner.governance.plan();
+        admit::namespace(&plan, scope.namespace())?;
+        let events = self.inner.store.events(after);
+        let wanted = move |event: &Result<Arc<Event>, BackendError>| match event {
+            Ok(event) => match &event.kind {
+                EventKind::Lock { lock, .. } => scope.covers(&lock.namespace, &lock.lock),
+                EventKind::Denied(_) | EventKind::Governance(_) => false,
+            },
+            Err(_) => true,
+        };
+        Ok(events.filter(move |event| std::future::ready(wanted(event))).boxed())
+    }
+
+    /// How the backend is.
+    pub async fn health(&self) -> Health {
+        self.inner.store.health().await
+    }
+}
