@@ -1,0 +1,3 @@
+//! The real binary, over HTTP, with real restarts.
+
+mod lock;

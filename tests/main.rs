@@ -1,0 +1,4 @@
+//! One test binary for everything that crosses rooms.
+
+mod architecture;
+mod end_to_end;

@@ -1,0 +1,221 @@
+//! A real gateway process on a free port, with its data in a folder of the test's.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+use anyhow::ensure;
+use tempfile::TempDir;
+use tokio::io::AsyncBufReadExt;
+use tokio::io::BufReader;
+use tokio::process::Child;
+use tokio::process::Command;
+
+use crate::Api;
+
+/// The first administrator key of every gateway that a test starts.
+pub const ADMIN_KEY: &str = "lh_bootstrap_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// How long a start, or a stop, may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How to start a gateway.
+#[derive(Debug, Default)]
+pub struct GatewayOptions {
+    /// Where its data is; a temporary folder if none.
+    pub data_dir: Option<PathBuf>,
+    /// More lines for its configuration file.
+    pub config: String,
+}
+
+/// A running gateway. Killed when dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    child: Child,
+    url: String,
+    data_dir: PathBuf,
+    config: String,
+    /// Keeps the folder as long as the gateway.
+    folder: Option<TempDir>,
+}
+
+/// The path of the `leasehold` binary, built once with the profile of the tests.
+///
+/// # Panics
+/// It cannot be built: nothing can be tested then.
+#[must_use]
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| build().expect("the gateway builds"))
+}
+
+fn build() -> Result<PathBuf> {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args(["build", "--locked", "--package", "leasehold-server", "--bin", "leasehold"]);
+    cargo.args(["--message-format", "json-render-diagnostics"]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "cargo build failed");
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        if message["target"]["name"] == "leasehold"
+            && let Some(path) = message["executable"].as_str()
+        {
+            return Ok(PathBuf::from(path));
+        }
+    }
+    bail!("cargo names no executable")
+}
+
+impl Gateway {
+    /// Starts a gateway with its defaults and an empty store.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(GatewayOptions::default()).await
+    }
+
+    /// Starts a gateway.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_with(options: GatewayOptions) -> Result<Self> {
+        let (folder, data_dir) = match options.data_dir {
+            Some(data_dir) => (None, data_dir),
+            None => {
+                let folder = tempfile::tempdir()?;
+                let data_dir = folder.path().join("data");
+                (Some(folder), data_dir)
+            }
+        };
+        let (child, url) = spawn(&data_dir, &options.config).await?;
+        Ok(Self { child, url, data_dir, config: options.config, folder })
+    }
+
+    /// The gateway's address, `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where its data is.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// A client with the administrator's key.
+    #[must_use]
+    pub fn admin(&self) -> Api {
+        Api::new(&self.url, Some(ADMIN_KEY))
+    }
+
+    /// A client with another key, or none.
+    #[must_use]
+    pub fn api(&self, key: Option<&str>) -> Api {
+        Api::new(&self.url, key)
+    }
+
+    /// Creates a key for a service of `team`, and answers a client with it.
+    ///
+    /// # Errors
+    /// The gateway refuses.
+    pub async fn service(&self, subject: &str, team: &str) -> Result<Api> {
+        self.principal(subject, team, &[]).await
+    }
+
+    /// Creates a key with roles, and answers a client with it.
+    ///
+    /// # Errors
+    /// The gateway refuses.
+    pub async fn principal(&self, subject: &str, team: &str, roles: &[&str]) -> Result<Api> {
+        let body = serde_json::json!({ "subject": subject, "team": team, "roles": roles });
+        let answer = self.admin().post("/v1/keys", &body).await?;
+        ensure!(answer.status == 201, "{answer:?}");
+        let key = answer.body["key"].as_str().context("the key is shown once")?;
+        Ok(self.api(Some(key)))
+    }
+
+    /// Kills it as `kill -9` does.
+    ///
+    /// # Errors
+    /// The process cannot be waited for.
+    pub async fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// The process id.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the gateway has ended")
+    }
+
+    /// Asks it to end as an operator does (SIGTERM), and waits; answers its exit code.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub async fn terminate(&mut self) -> Result<Option<i32>> {
+        let status = std::process::Command::new("kill").arg(self.pid()?.to_string()).status()?;
+        ensure!(status.success(), "kill failed");
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await??;
+        Ok(status.code())
+    }
+
+    /// Starts it again on the same data, on another port.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn restart(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_none() {
+            self.kill().await?;
+        }
+        let (child, url) = spawn(&self.data_dir, &self.config).await?;
+        (self.child, self.url) = (child, url);
+        Ok(())
+    }
+}
+
+async fn spawn(data_dir: &Path, config: &str) -> Result<(Child, String)> {
+    let mut command = Command::new(binary());
+    command.arg("serve").args(["--listen", "127.0.0.1:0"]).arg("--data-dir").arg(data_dir);
+    if !config.is_empty() {
+        std::fs::create_dir_all(data_dir)?;
+        let file = data_dir.with_extension("toml");
+        std::fs::write(&file, config)?;
+        command.arg("--config").arg(file);
+    }
+    command.env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY).env_remove("LEASEHOLD_URL");
+    command.stdout(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let stdout = child.stdout.take().context("stdout is piped")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let address = tokio::time::timeout(PATIENCE, async {
+        while let Some(line) = lines.next_line().await? {
+            if let Some(address) = line.strip_prefix("listening on ") {
+                return Ok(address.trim().to_owned());
+            }
+        }
+        bail!("the gateway ended before it listened")
+    });
+    let url = match address.await {
+        Ok(Ok(url)) => url,
+        Ok(Err(error)) => {
+            let status = child.wait().await?;
+            return Err(error.context(format!("{status}")));
+        }
+        Err(_) => bail!("the gateway does not listen after {PATIENCE:?}"),
+    };
+    // Keep reading, so that a full pipe never blocks it.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Ok((child, url))
+}
