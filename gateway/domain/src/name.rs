@@ -1,5 +1,6 @@
 //! Validated names. Each has one way in (`FromStr`), and serde goes through it too.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -31,6 +32,13 @@ macro_rules! name {
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        // Equality, order and hash of the name are those of its text.
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }
