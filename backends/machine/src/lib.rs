@@ -1,1 +1,15 @@
 #![doc = include_str!("../README.md")]
+
+mod apply;
+mod lease;
+mod moment;
+mod record;
+mod state;
+mod view;
+mod waiter;
+
+pub use apply::apply;
+pub use moment::Moment;
+pub use record::{LockRecord, RESERVATION_MS_MAX};
+pub use state::{Applied, State};
+pub use view::HOLDERS_SHOWN_MAX;

@@ -1,0 +1,182 @@
+//! The pure function: one record, one command.
+
+mod acquire;
+mod expire;
+mod holder;
+mod revoke;
+mod serve;
+
+use leasehold_domain::Action;
+use leasehold_domain::Command;
+use leasehold_domain::FencingToken;
+use leasehold_domain::LeaseId;
+use leasehold_domain::LockSettings;
+use leasehold_domain::Millis;
+use leasehold_domain::Outcome;
+use leasehold_domain::Rejection;
+use leasehold_domain::Subject;
+use leasehold_domain::Transition;
+use leasehold_domain::WallMillis;
+
+use crate::LockRecord;
+use crate::Moment;
+
+/// Applies one command to one lock: expires what is due, does the work, grants what became free.
+///
+/// Deterministic, without I/O, clock or randomness. Never ends a lease before its time.
+/// `expect.revision` is checked against the record as it is before anything expires;
+/// `expect.usage` is not, because one record does not know it: [`crate::State`] does.
+/// Without a change of the record there are no transitions, and its revision stays.
+pub fn apply(record: &mut LockRecord, command: &Command, at: Moment) -> (Outcome, Vec<Transition>) {
+    apply_with(record, command, at, Queueing::AsAsked)
+}
+
+/// Whether an acquire may enter the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Queueing {
+    /// If it asks for it.
+    AsAsked,
+    /// Not even then: it is one of several, of which all or none are granted.
+    Never,
+}
+
+pub(crate) fn apply_with(
+    record: &mut LockRecord,
+    command: &Command,
+    at: Moment,
+    queueing: Queueing,
+) -> (Outcome, Vec<Transition>) {
+    let expected = command.expect.as_ref().and_then(|expect| expect.revision);
+    if expected.is_some_and(|revision| revision != record.revision) {
+        return (Outcome::Stale, Vec::new());
+    }
+    let mut step = Step::new(record, at);
+    step.expire();
+    let outcome = step.work(command, queueing);
+    step.serve();
+    step.finish();
+    (outcome, step.transitions)
+}
+
+/// One application of one command to one record.
+struct Step<'a> {
+    record: &'a mut LockRecord,
+    now: Millis,
+    wall: WallMillis,
+    token_floor: u64,
+    /// The one token that this step may make, once it has made it.
+    token: Option<FencingToken>,
+    /// The acquire that this step is about: if it is granted at once, it did not wait.
+    arriving: Option<LeaseId>,
+    /// Reservations made in this step: told of if the successor is not granted in it.
+    reserved: Vec<Subject>,
+    /// Whether the record changed. Forgetting what is past its time is no change.
+    changed: bool,
+    transitions: Vec<Transition>,
+}
+
+impl<'a> Step<'a> {
+    fn new(record: &'a mut LockRecord, at: Moment) -> Self {
+        let now = at.now.max(record.clock);
+        Self {
+            record,
+            now,
+            wall: at.wall,
+            token_floor: at.token_floor,
+            token: None,
+            arriving: None,
+            reserved: Vec::new(),
+            changed: false,
+            transitions: Vec::new(),
+        }
+    }
+
+    fn work(&mut self, command: &Command, queueing: Queueing) -> Outcome {
+        let Some(cause) = command.cause.as_deref() else {
+            return match command.action {
+                Action::Tick => Outcome::Ticked,
+                _ => Outcome::Rejected(Rejection::Impossible),
+            };
+        };
+        let subject = &cause.principal.subject;
+        match &command.action {
+            Action::Tick => Outcome::Ticked,
+            Action::Acquire {
+                lease_id,
+                mode,
+                ttl_ms,
+                wait_ms,
+                max_hold_ms,
+            } => self.acquire(acquire::Asked {
+                cause,
+                lease_id: *lease_id,
+                mode: *mode,
+                ttl_ms: *ttl_ms,
+                wait_ms: wait_ms.filter(|_| queueing == Queueing::AsAsked),
+                max_hold_ms: *max_hold_ms,
+            }),
+            Action::Renew {
+                lease_id,
+                ttl_ms,
+                max_hold_ms,
+                record,
+            } => self.renew(
+                subject,
+                lease_id,
+                holder::Renewal {
+                    ttl_ms: *ttl_ms,
+                    max_hold_ms: *max_hold_ms,
+                    record: *record,
+                },
+            ),
+            Action::Release { lease_id } => self.release(subject, lease_id),
+            Action::Revoke { target, grace_ms } => self.revoke(subject, target, *grace_ms),
+            Action::Transfer {
+                lease_id,
+                to,
+                grace_ms,
+            } => self.transfer(subject, lease_id, to, *grace_ms),
+            Action::CancelWait { lease_id } => self.cancel_wait(subject, lease_id),
+            Action::Configure(settings) => self.configure(settings),
+        }
+    }
+
+    /// New settings hold for what comes; nobody who holds loses anything by them.
+    fn configure(&mut self, settings: &LockSettings) -> Outcome {
+        if settings.limit == 0 {
+            return Outcome::Rejected(Rejection::Impossible);
+        }
+        if *self.record.settings() == *settings {
+            return Outcome::Configured;
+        }
+        let is_default = *settings == LockSettings::default();
+        self.record.rest_mut().settings = (!is_default).then(|| Box::new(settings.clone()));
+        self.tell(Transition::Configured {
+            settings: settings.clone(),
+        });
+        self.dismiss_oversized(settings.limit);
+        Outcome::Configured
+    }
+
+    /// Records a transition, which is a change.
+    fn tell(&mut self, transition: Transition) {
+        self.changed = true;
+        self.transitions.push(transition);
+    }
+
+    fn finish(&mut self) {
+        self.tell_reservations();
+        self.record.tidy();
+        if self.changed {
+            let revision = &mut self.record.revision;
+            // A record that was deleted and made anew goes on above its old revisions, because
+            // the floor grows with every write of the store.
+            *revision = if *revision == 0 {
+                self.token_floor.saturating_add(1)
+            } else {
+                revision.saturating_add(1)
+            };
+            self.record.clock = self.now;
+        }
+    }
+}

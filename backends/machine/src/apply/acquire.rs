@@ -1,0 +1,177 @@
+//! Acquire: try, wait, or find what the same request got before.
+
+use leasehold_domain::Cause;
+use leasehold_domain::LeaseId;
+use leasehold_domain::Mode;
+use leasehold_domain::Outcome;
+use leasehold_domain::Rejection;
+use leasehold_domain::Transition;
+use leasehold_domain::limits::WAITER_SLACK_MS;
+use leasehold_domain::limits::WAITERS_PER_LOCK_MAX;
+
+use super::Step;
+use crate::lease::Party;
+use crate::waiter::Waiter;
+
+/// What an acquire asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) cause: &'a Cause,
+    pub(super) lease_id: LeaseId,
+    pub(super) mode: Mode,
+    pub(super) ttl_ms: u64,
+    /// None to only try.
+    pub(super) wait_ms: Option<u64>,
+    pub(super) max_hold_ms: Option<u64>,
+}
+
+impl Asked<'_> {
+    fn is_request(&self, party: &Party, request_id: &leasehold_domain::RequestId) -> bool {
+        *request_id == self.cause.request_id && party.subject == self.cause.principal.subject
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn acquire(&mut self, asked: Asked<'_>) -> Outcome {
+        match self.repeated(&asked).or_else(|| self.refused(&asked)) {
+            Some(outcome) => outcome,
+            None => self.arrive(&asked),
+        }
+    }
+
+    /// The answer to a request that was made before and still stands.
+    fn repeated(&mut self, asked: &Asked<'_>) -> Option<Outcome> {
+        let mut leases = self.record.holders.iter();
+        if let Some(lease) = leases.find(|l| asked.is_request(&l.party, &l.request_id)) {
+            return Some(match lease.mode == asked.mode {
+                true => Outcome::Granted(lease.grant(self.now, true)),
+                false => Outcome::Rejected(Rejection::RequestIdReused),
+            });
+        }
+        let now = self.now;
+        let queue = &mut self.record.rest.as_deref_mut()?.queue;
+        let mut waiters = queue.iter_mut();
+        let waiter = waiters.find(|w| asked.is_request(&w.party, &w.request_id))?;
+        if waiter.mode != asked.mode {
+            return Some(Outcome::Rejected(Rejection::RequestIdReused));
+        }
+        if let Some(wait_ms) = asked.wait_ms {
+            let deadline = waiter_deadline(now, wait_ms);
+            if deadline > waiter.deadline {
+                waiter.deadline = deadline;
+                self.changed = true;
+            }
+        }
+        let lease_id = waiter.lease_id;
+        Some(self.await_turn(lease_id, asked.wait_ms.is_some()))
+    }
+
+    /// The answer to a request that can never be carried out as it is.
+    fn refused(&mut self, asked: &Asked<'_>) -> Option<Outcome> {
+        let limit = self.record.settings().limit;
+        let rejection = match asked.mode {
+            Mode::Shared { permits: 0 } => Rejection::Impossible,
+            Mode::Shared { permits } if permits > limit => Rejection::TooManyPermits,
+            _ if self.record.next_token(self.token_floor).is_none() => Rejection::Impossible,
+            // 128 random bits do not repeat by chance.
+            _ if self.knows(&asked.lease_id) => Rejection::Impossible,
+            _ if asked.wait_ms.is_some() && self.queue_is_full() => Rejection::QueueFull,
+            _ => return None,
+        };
+        Some(Outcome::Rejected(rejection))
+    }
+
+    fn knows(&self, lease_id: &LeaseId) -> bool {
+        let mut leases = self.record.holders.iter();
+        leases.any(|lease| lease.lease_id == *lease_id)
+            || self.record.waiters().any(|w| w.lease_id == *lease_id)
+    }
+
+    /// Whether the queue is full even after all were served whose turn has come.
+    fn queue_is_full(&mut self) -> bool {
+        if self.record.queue_len() < WAITERS_PER_LOCK_MAX {
+            return false;
+        }
+        self.serve();
+        self.record.queue_len() >= WAITERS_PER_LOCK_MAX
+    }
+
+    fn arrive(&mut self, asked: &Asked<'_>) -> Outcome {
+        let waiter = Waiter {
+            lease_id: asked.lease_id,
+            request_id: asked.cause.request_id.clone(),
+            party: Party::of(asked.cause),
+            mode: asked.mode,
+            ttl_ms: asked.ttl_ms,
+            max_hold_ms: asked.max_hold_ms,
+            since: self.wall,
+            queued: self.now,
+            deadline: waiter_deadline(self.now, asked.wait_ms.unwrap_or(0)),
+        };
+        self.arriving = Some(waiter.lease_id);
+        // The common case, and the only one that needs no queue.
+        if self.record.queue_len() == 0 {
+            if self.can_grant(&waiter) {
+                self.grant(waiter);
+                return self.await_turn(asked.lease_id, false);
+            }
+            if asked.wait_ms.is_none() {
+                return self.held();
+            }
+        }
+        self.record.rest_mut().queue.push_back(waiter);
+        self.await_turn(asked.lease_id, asked.wait_ms.is_some())
+    }
+
+    /// Serves the queue, and says what that meant for the lease. One that arrives only to try
+    /// leaves the queue again.
+    fn await_turn(&mut self, lease_id: LeaseId, waits: bool) -> Outcome {
+        self.serve();
+        let mut newest = self.record.holders.iter().rev();
+        if let Some(lease) = newest.find(|lease| lease.lease_id == lease_id) {
+            return Outcome::Granted(lease.grant(self.now, false));
+        }
+        let arrives = self.arriving == Some(lease_id);
+        if !waits {
+            if arrives {
+                self.record.rest_mut().queue.pop_back();
+            }
+            return self.held();
+        }
+        let standing = |w: &Waiter| w.lease_id == lease_id;
+        let Some(index) = self.record.waiters().position(standing) else {
+            return self.held();
+        };
+        let waiter = &self.record.rest_mut().queue[index];
+        let (owner, mode, deadline) = (waiter.party.owner(), waiter.mode, waiter.deadline);
+        let position = u32::try_from(index).unwrap_or(u32::MAX);
+        if arrives {
+            self.tell(Transition::Queued {
+                handle: lease_id.handle(),
+                owner,
+                mode,
+                position,
+            });
+        }
+        Outcome::Queued {
+            lease_id,
+            position,
+            holders: self.record.holder_views(self.now),
+            wait_remaining_ms: self.now.until(deadline),
+        }
+    }
+
+    fn held(&self) -> Outcome {
+        let reserved = self.record.reservations().first();
+        Outcome::Held {
+            holders: self.record.holder_views(self.now),
+            waiters: u32::try_from(self.record.queue_len()).unwrap_or(u32::MAX),
+            cooldown_remaining_ms: self.now.until(self.record.cooldown_until()),
+            reserved_for: reserved.map(|r| r.to.clone()),
+        }
+    }
+}
+
+fn waiter_deadline(now: leasehold_domain::Millis, wait_ms: u64) -> leasehold_domain::Millis {
+    now.plus(wait_ms.saturating_add(WAITER_SLACK_MS))
+}

@@ -1,0 +1,192 @@
+//! What a holder asks of its lease: renew, release, transfer; and leaving the queue.
+
+use leasehold_domain::DrainCause;
+use leasehold_domain::EndCause;
+use leasehold_domain::LeaseId;
+use leasehold_domain::Outcome;
+use leasehold_domain::Subject;
+use leasehold_domain::Transition;
+
+use super::Step;
+use crate::lease::Lease;
+
+/// What a renewal asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Renewal {
+    pub(super) ttl_ms: Option<u64>,
+    pub(super) max_hold_ms: Option<u64>,
+    pub(super) record: bool,
+}
+
+/// What stands under a lease id.
+enum Found {
+    /// A lease, at this index of the holders.
+    Held(usize),
+    /// A waiter, at this index of the queue.
+    Waiting(usize),
+    /// A lease that is over.
+    Ended(EndCause),
+    /// Another principal's.
+    Foreign,
+}
+
+impl Step<'_> {
+    /// The id alone is not enough: it must be the same principal's.
+    fn find(&self, subject: &Subject, lease_id: &LeaseId) -> Found {
+        let own = |owner: &Subject, found: Found| match owner == subject {
+            true => found,
+            false => Found::Foreign,
+        };
+        let mut holders = self.record.holders.iter();
+        if let Some(index) = holders.position(|lease| lease.lease_id == *lease_id) {
+            let owner = &self.record.holders[index].party.subject;
+            return own(owner, Found::Held(index));
+        }
+        let mut queue = self.record.waiters().enumerate();
+        if let Some((index, waiter)) = queue.find(|(_, w)| w.lease_id == *lease_id) {
+            return own(&waiter.party.subject, Found::Waiting(index));
+        }
+        let ended = self.record.rest.iter().flat_map(|rest| &rest.ended);
+        match ended.rev().find(|ended| ended.lease_id == *lease_id) {
+            Some(ended) => own(&ended.subject, Found::Ended(ended.cause)),
+            None => Found::Ended(EndCause::Unknown),
+        }
+    }
+
+    pub(super) fn renew(
+        &mut self,
+        subject: &Subject,
+        lease_id: &LeaseId,
+        renewal: Renewal,
+    ) -> Outcome {
+        let (now, wall) = (self.now, self.wall);
+        let lease = match self.find(subject, lease_id) {
+            Found::Held(index) => &mut self.record.holders[index],
+            Found::Waiting(_) => return Outcome::LeaseLost(EndCause::Unknown),
+            Found::Ended(cause) => return Outcome::LeaseLost(cause),
+            Found::Foreign => return Outcome::NotHolder,
+        };
+        if lease.drain.is_some() {
+            return Outcome::Draining(lease.grant(now, false));
+        }
+        if let Some(ms) = renewal.max_hold_ms {
+            lease.hold_until = Some(lease.granted.plus(ms));
+        }
+        lease.ttl_ms = renewal.ttl_ms.unwrap_or(lease.ttl_ms);
+        let lasting = Lease::lasting(now, lease.ttl_ms, lease.hold_until);
+        // Never shorter: an answer that came before may have promised what stands already.
+        lease.deadline = lease.deadline.max(lasting);
+        lease.renewals.count = lease.renewals.count.saturating_add(1);
+        lease.renewals.last = wall;
+        if lease.renewals.count == 1 {
+            lease.renewals.first = wall;
+        }
+        let grant = lease.grant(now, false);
+        self.changed = true;
+        if renewal.record {
+            self.tell(Transition::Renewed {
+                handle: lease_id.handle(),
+                token: grant.token,
+                ttl_ms: grant.ttl_ms,
+            });
+        }
+        Outcome::Renewed(grant)
+    }
+
+    pub(super) fn release(&mut self, subject: &Subject, lease_id: &LeaseId) -> Outcome {
+        match self.find(subject, lease_id) {
+            Found::Held(index) => {
+                let lease = self.record.holders.remove(index);
+                self.end(lease, EndCause::Released);
+                Outcome::Released
+            }
+            // Whoever releases what it waits for does not want it any more.
+            Found::Waiting(index) => {
+                self.leave_queue(index);
+                Outcome::Released
+            }
+            Found::Ended(EndCause::Released | EndCause::GivenBack) => Outcome::Released,
+            Found::Ended(cause) => Outcome::LeaseLost(cause),
+            Found::Foreign => Outcome::NotHolder,
+        }
+    }
+
+    pub(super) fn transfer(
+        &mut self,
+        subject: &Subject,
+        lease_id: &LeaseId,
+        to: &Subject,
+        grace_ms: u64,
+    ) -> Outcome {
+        let index = match self.find(subject, lease_id) {
+            Found::Held(index) => index,
+            // A transfer at once whose answer was lost.
+            Found::Ended(EndCause::Transferred) => {
+                return Outcome::Transferring {
+                    drain_remaining_ms: 0,
+                };
+            }
+            Found::Waiting(_) => return Outcome::LeaseLost(EndCause::Unknown),
+            Found::Ended(cause) => return Outcome::LeaseLost(cause),
+            Found::Foreign => return Outcome::NotHolder,
+        };
+        let lease = &self.record.holders[index];
+        if matches!(lease.drain.as_deref(), Some(DrainCause::Revoked { .. })) {
+            return Outcome::Draining(lease.grant(self.now, false));
+        }
+        let drain_remaining_ms =
+            self.drain(index, DrainCause::Transfer { to: to.clone() }, grace_ms);
+        if grace_ms == 0 {
+            let lease = self.record.holders.remove(index);
+            self.end(lease, EndCause::Transferred);
+        }
+        Outcome::Transferring { drain_remaining_ms }
+    }
+
+    pub(super) fn cancel_wait(&mut self, subject: &Subject, lease_id: &LeaseId) -> Outcome {
+        match self.find(subject, lease_id) {
+            Found::Waiting(index) => self.leave_queue(index),
+            Found::Held(index) => {
+                let lease = self.record.holders.remove(index);
+                self.end(lease, EndCause::GivenBack);
+            }
+            Found::Ended(_) => {}
+            Found::Foreign => return Outcome::NotHolder,
+        }
+        Outcome::Cancelled
+    }
+
+    fn leave_queue(&mut self, index: usize) {
+        if let Some(waiter) = self.record.rest_mut().queue.remove(index) {
+            self.end_wait(&waiter, false);
+        }
+    }
+
+    /// Lets a lease drain for at most `grace_ms`; how long it still may. A lease that drains
+    /// already never gets more time. At once (0) tells nothing: the lease's end does.
+    pub(super) fn drain(&mut self, index: usize, cause: DrainCause, grace_ms: u64) -> u64 {
+        let now = self.now;
+        let lease = &mut self.record.holders[index];
+        // Renewals stop now, so the time to drain is all that the lease has left: it may be
+        // more than its ttl would have been, but not more than its longest hold.
+        let mut deadline = Lease::lasting(now, grace_ms, lease.hold_until).max(now);
+        if lease.drain.is_some() {
+            deadline = deadline.min(lease.deadline);
+        }
+        if lease.drain.as_deref() == Some(&cause) && lease.deadline == deadline {
+            return now.until(deadline);
+        }
+        lease.deadline = deadline;
+        lease.drain = Some(Box::new(cause.clone()));
+        if grace_ms > 0 {
+            let draining = Transition::Draining {
+                handle: lease.lease_id.handle(),
+                owner: lease.party.owner(),
+                remaining_ms: now.until(deadline),
+                cause,
+            };
+            self.tell(draining);
+        }
+        now.until(deadline)
+    }
+}

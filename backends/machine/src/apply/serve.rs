@@ -1,0 +1,106 @@
+//! Granting: whose turn it is, and what a grant writes.
+
+use leasehold_domain::Mode;
+use leasehold_domain::Renewals;
+use leasehold_domain::Transition;
+
+use super::Step;
+use crate::lease::Lease;
+use crate::waiter::Waiter;
+
+impl Step<'_> {
+    /// Grants to the head of the queue as long as that is possible. A waiter whose mode does not
+    /// fit keeps all behind it waiting, so nobody is overtaken for ever.
+    pub(super) fn serve(&mut self) {
+        while let Some(index) = self.next_in_turn() {
+            let Some(waiter) = self.record.rest_mut().queue.remove(index) else {
+                return;
+            };
+            self.grant(waiter);
+        }
+    }
+
+    /// The waiter that can be granted now: the first, or the first successor of a transfer.
+    fn next_in_turn(&self) -> Option<usize> {
+        let rest = self.record.rest.as_deref()?;
+        let successor = |w: &Waiter| rest.reservations.iter().any(|r| r.to == w.party.subject);
+        let index = match rest.reservations.is_empty() {
+            true => 0,
+            false => rest.queue.iter().position(successor)?,
+        };
+        let waiter = rest.queue.get(index)?;
+        self.can_grant(waiter).then_some(index)
+    }
+
+    /// Whether a grant is possible, not looking at the queue.
+    pub(super) fn can_grant(&self, waiter: &Waiter) -> bool {
+        let reservations = self.record.reservations();
+        let subject = &waiter.party.subject;
+        self.record.cooldown_until() <= self.now
+            && (reservations.is_empty() || reservations.iter().any(|r| r.to == *subject))
+            && self.record.admits(waiter.mode)
+            && self.record.next_token(self.token_floor).is_some()
+    }
+
+    /// Makes a waiter a holder. The caller has asked [`Self::can_grant`].
+    ///
+    /// All grants of one step share a token: no lease ends between two of them, so they hold
+    /// together.
+    pub(super) fn grant(&mut self, waiter: Waiter) {
+        let next = || self.record.next_token(self.token_floor);
+        let Some(token) = self.token.or_else(next) else {
+            return;
+        };
+        self.token = Some(token);
+        self.record.last_token = token.0;
+        let now = self.now;
+        let waited = self.arriving != Some(waiter.lease_id);
+        if let Some(rest) = self.record.rest.as_deref_mut() {
+            let taken = |r: &crate::record::Reservation| r.to == waiter.party.subject;
+            if let Some(index) = rest.reservations.iter().position(taken) {
+                rest.reservations.remove(index);
+            }
+        }
+        let hold_until = waiter.max_hold_ms.map(|ms| now.plus(ms));
+        let deadline = Lease::lasting(now, waiter.ttl_ms, hold_until);
+        self.tell(Transition::Granted {
+            handle: waiter.lease_id.handle(),
+            owner: waiter.party.owner(),
+            mode: waiter.mode,
+            token,
+            ttl_ms: now.until(deadline),
+            waited_ms: waited.then(|| waiter.queued.until(now)),
+            request_id: waiter.request_id.clone(),
+        });
+        self.record.hold(Lease {
+            lease_id: waiter.lease_id,
+            request_id: waiter.request_id,
+            party: waiter.party,
+            mode: waiter.mode,
+            token,
+            since: self.wall,
+            granted: now,
+            deadline,
+            ttl_ms: waiter.ttl_ms,
+            hold_until,
+            drain: None,
+            renewals: Renewals::default(),
+            waited,
+        });
+    }
+
+    /// Waiters that want more permits than a lowered limit has could never be served, and would
+    /// block all behind them.
+    pub(super) fn dismiss_oversized(&mut self, limit: u32) {
+        let oversized = |w: &Waiter| matches!(w.mode, Mode::Shared { permits } if permits > limit);
+        if !self.record.waiters().any(oversized) {
+            return;
+        }
+        let queue = std::mem::take(&mut self.record.rest_mut().queue);
+        let (dismissed, kept): (Vec<_>, Vec<_>) = queue.into_iter().partition(oversized);
+        self.record.rest_mut().queue = kept.into();
+        for waiter in dismissed {
+            self.end_wait(&waiter, false);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Everything that is stored about one lock.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use leasehold_domain::FencingToken;
+use leasehold_domain::LockSettings;
+use leasehold_domain::Millis;
+use leasehold_domain::Mode;
+use leasehold_domain::Subject;
+use leasehold_domain::limits::ENDED_LEASE_MEMORY_MS;
+use leasehold_domain::limits::TOKEN_MAX;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::lease::EndedLease;
+use crate::lease::Lease;
+use crate::waiter::Waiter;
+
+/// Longest time, in milliseconds, that a lock waits for the successor of a transfer.
+pub const RESERVATION_MS_MAX: u64 = 600_000;
+
+/// Idle records are forgotten in steps of this, so that one tick forgets many.
+const FORGET_STEP_MS: u64 = 1_000;
+
+/// Everything that is stored about one lock; the default is a lock that nobody ever touched.
+///
+/// There may be very many records that hold one plain lease each, so all else is in one box that
+/// is there only when it is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LockRecord {
+    /// Logical time of the last change.
+    pub(crate) clock: Millis,
+    pub(crate) revision: u64,
+    /// 0 if the record gave out none.
+    pub(crate) last_token: u64,
+    /// In the order of their grants: one exclusive, or shared ones.
+    pub(crate) holders: Vec<Lease>,
+    pub(crate) rest: Option<Box<Rest>>,
+}
+
+/// What a plainly held lock does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Rest {
+    /// First come, first served.
+    pub(crate) queue: VecDeque<Waiter>,
+    /// Nothing is granted before this.
+    pub(crate) cooldown_until: Millis,
+    /// Until these have run out or been taken, only these successors are granted.
+    pub(crate) reservations: Vec<Reservation>,
+    /// Oldest first.
+    pub(crate) ended: Vec<EndedLease>,
+    /// None if they are the default.
+    pub(crate) settings: Option<Box<LockSettings>>,
+}
+
+/// After a transfer the lock waits for its successor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reservation {
+    pub(crate) to: Subject,
+    pub(crate) until: Millis,
+}
+
+impl LockRecord {
+    /// Grows with every change of the record, also across its deletion; 0 for a lock without one.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The logical time of its last change.
+    #[must_use]
+    pub fn clock(&self) -> Millis {
+        self.clock
+    }
+
+    /// When a tick has something to do: a lease or a wait ends, a waiter can be served, or the
+    /// record can be forgotten. None if never.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let held = self.holders.iter().map(|lease| lease.deadline).min();
+        let Some(rest) = self.rest.as_deref() else {
+            return held;
+        };
+        if self.holders.is_empty() && rest.queue.is_empty() {
+            return rest.forgettable_from();
+        }
+        let waits = rest.queue.iter().map(|waiter| waiter.deadline).min();
+        let served = (!rest.queue.is_empty())
+            .then(|| rest.blocked_until())
+            .flatten();
+        [held, waits, served].into_iter().flatten().min()
+    }
+
+    /// Whether the record says nothing that the store would miss: it can be deleted. The token
+    /// floor keeps the tokens of the next record of that name above the ones of this.
+    #[must_use]
+    pub fn is_idle(&self, now: Millis) -> bool {
+        if !self.holders.is_empty() {
+            return false;
+        }
+        self.rest.as_deref().is_none_or(|rest| {
+            rest.queue.is_empty() && rest.forgettable_from().is_some_and(|from| from <= now)
+        })
+    }
+
+    pub(crate) fn settings(&self) -> Cow<'_, LockSettings> {
+        match self
+            .rest
+            .as_deref()
+            .and_then(|rest| rest.settings.as_deref())
+        {
+            Some(settings) => Cow::Borrowed(settings),
+            None => Cow::Owned(LockSettings::default()),
+        }
+    }
+
+    pub(crate) fn queue_len(&self) -> usize {
+        self.rest.as_deref().map_or(0, |rest| rest.queue.len())
+    }
+
+    pub(crate) fn waiters(&self) -> impl Iterator<Item = &Waiter> {
+        self.rest.iter().flat_map(|rest| rest.queue.iter())
+    }
+
+    pub(crate) fn cooldown_until(&self) -> Millis {
+        self.rest
+            .as_deref()
+            .map_or(Millis::default(), |rest| rest.cooldown_until)
+    }
+
+    pub(crate) fn reservations(&self) -> &[Reservation] {
+        self.rest
+            .as_deref()
+            .map_or(&[], |rest| rest.reservations.as_slice())
+    }
+
+    pub(crate) fn rest_mut(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Whether a lease of this mode can stand beside those that are held.
+    pub(crate) fn admits(&self, mode: Mode) -> bool {
+        let Mode::Shared { permits } = mode else {
+            return self.holders.is_empty();
+        };
+        let mut taken = u64::from(permits);
+        for lease in &self.holders {
+            match lease.mode {
+                Mode::Exclusive => return false,
+                Mode::Shared { permits } => taken += u64::from(permits),
+            }
+        }
+        taken <= u64::from(self.settings().limit)
+    }
+
+    /// The least token above all earlier ones and above the floor, if there is one left.
+    pub(crate) fn next_token(&self, floor: u64) -> Option<FencingToken> {
+        let token = self.last_token.max(floor).saturating_add(1);
+        (token < TOKEN_MAX).then_some(FencingToken(token))
+    }
+
+    /// Adds a holder; one lease takes the room of one, not of four.
+    pub(crate) fn hold(&mut self, lease: Lease) {
+        if self.holders.len() == self.holders.capacity() {
+            self.holders.reserve_exact(self.holders.len().max(1));
+        }
+        self.holders.push(lease);
+    }
+
+    /// Gives back memory that is not needed after a change.
+    pub(crate) fn tidy(&mut self) {
+        if self.holders.is_empty() {
+            self.holders = Vec::new();
+        }
+        let Some(rest) = self.rest.as_deref_mut() else {
+            return;
+        };
+        if *rest == Rest::default() {
+            self.rest = None;
+        } else if rest.queue.is_empty() {
+            rest.queue = VecDeque::new();
+        }
+    }
+}
+
+impl Rest {
+    /// When cooldown or a reservation no longer keeps the queue waiting.
+    fn blocked_until(&self) -> Option<Millis> {
+        let reserved = self.reservations.iter().map(|r| r.until).min();
+        let cooling = Some(self.cooldown_until).filter(|until| *until > Millis::default());
+        [reserved, cooling].into_iter().flatten().min()
+    }
+
+    /// When a record without holders and waiters may be deleted; none while it has settings.
+    fn forgettable_from(&self) -> Option<Millis> {
+        if self.settings.is_some() {
+            return None;
+        }
+        let ended = self.ended.iter().map(|e| e.at.plus(ENDED_LEASE_MEMORY_MS));
+        let reserved = self.reservations.iter().map(|r| r.until);
+        let from = ended.chain(reserved).max().unwrap_or_default();
+        let from = from.max(self.cooldown_until).0;
+        Some(Millis(
+            from.div_ceil(FORGET_STEP_MS).saturating_mul(FORGET_STEP_MS),
+        ))
+    }
+}

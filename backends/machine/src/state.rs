@@ -1,0 +1,142 @@
+//! All locks, documents and blobs of one store, in memory.
+
+mod documents;
+mod execute;
+mod list;
+mod snapshot;
+mod table;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use leasehold_domain::Counts;
+use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::ListQuery;
+use leasehold_domain::LockRef;
+use leasehold_domain::LockView;
+use leasehold_domain::Millis;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Outcome;
+use leasehold_domain::Page;
+use leasehold_domain::Subject;
+use leasehold_domain::TeamName;
+use leasehold_domain::Usage;
+
+use self::documents::DocumentTable;
+use self::table::LockTable;
+use crate::LockRecord;
+use crate::Moment;
+
+/// All locks, documents and blobs of one store, in memory: what a backend keeps and snapshots.
+///
+/// The same calls with the same arguments in the same order give the same state, outcomes and
+/// events, however the commands are cut into batches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    now: Millis,
+    newest: Cursor,
+    locks: LockTable,
+    documents: DocumentTable,
+    blobs: BTreeMap<Digest, Arc<[u8]>>,
+}
+
+/// What a batch came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// One for each command, in order.
+    pub outcomes: Vec<Outcome>,
+    /// What happened, in order; cursors go on from [`State::newest`] without gaps.
+    pub events: Vec<Event>,
+}
+
+impl State {
+    /// Logical time of the last write. A later write cannot be earlier than this.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// The cursor of the last event that was made.
+    #[must_use]
+    pub fn newest(&self) -> Cursor {
+        self.newest
+    }
+
+    /// When [`State::tick`] has something to do; none if never. In the past if it is late.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Millis> {
+        self.locks.next_deadline()
+    }
+
+    /// One lock at `now`, which is lifted to [`State::now`]. A lock without a record is free.
+    #[must_use]
+    pub fn view(&self, lock: &LockRef, now: Millis) -> LockView {
+        let now = now.max(self.now);
+        match self.locks.get(lock) {
+            Some(record) => record.view(lock, now),
+            None => LockRecord::default().view(lock, now),
+        }
+    }
+
+    /// Locks that have a record, in the order of their names. A page may have fewer rows than
+    /// asked for and still have a next one: a filter that matches little looks at a bounded
+    /// number of locks at a time.
+    #[must_use]
+    pub fn list(&self, query: &ListQuery, now: Millis) -> Page<LockView> {
+        self.locks.list(query, now.max(self.now))
+    }
+
+    /// How many leases the subject, and the team, hold in a namespace.
+    #[must_use]
+    pub fn usage(
+        &self,
+        namespace: &NamespaceName,
+        subject: &Subject,
+        team: Option<&TeamName>,
+    ) -> Usage {
+        self.locks.usage(namespace, subject, team)
+    }
+
+    /// Sizes, for metrics.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.locks.counts()
+    }
+
+    /// Stores bytes under their SHA-256; storing them again changes nothing.
+    pub fn put_blob(&mut self, bytes: Arc<[u8]>) -> Digest {
+        let digest = Digest::of(&bytes);
+        self.blobs.entry(digest).or_insert(bytes);
+        digest
+    }
+
+    /// The bytes of that digest.
+    #[must_use]
+    pub fn blob(&self, digest: &Digest) -> Option<Arc<[u8]>> {
+        self.blobs.get(digest).cloned()
+    }
+
+    /// Begins a write: time never goes back.
+    fn begin(&mut self, at: Moment) -> Moment {
+        self.now = self.now.max(at.now);
+        Moment {
+            now: self.now,
+            ..at
+        }
+    }
+
+    /// Makes the next event.
+    fn event(&mut self, at: Moment, kind: EventKind) -> Event {
+        self.newest = Cursor(self.newest.0 + 1);
+        Event {
+            cursor: self.newest,
+            now: at.now,
+            wall: at.wall,
+            kind,
+        }
+    }
+}

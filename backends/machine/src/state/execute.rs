@@ -1,0 +1,170 @@
+//! Commands and ticks on many locks.
+
+use std::collections::BTreeMap;
+
+use leasehold_domain::Atomicity;
+use leasehold_domain::Command;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::LockRef;
+use leasehold_domain::Note;
+use leasehold_domain::Outcome;
+use leasehold_domain::Transition;
+
+use super::Applied;
+use super::State;
+use crate::LockRecord;
+use crate::Moment;
+use crate::apply::Queueing;
+use crate::apply::apply_with;
+
+impl State {
+    /// Carries out commands in order, then records the notes. With
+    /// [`Atomicity::AllOrNothing`], a failing command leaves all locks as they were, and no
+    /// event of a command is made; the notes are recorded all the same.
+    pub fn execute(
+        &mut self,
+        commands: &[Command],
+        atomicity: Atomicity,
+        notes: &[Note],
+        at: Moment,
+    ) -> Applied {
+        let at = self.begin(at);
+        let mut events = Vec::with_capacity(commands.len() + notes.len());
+        let outcomes = match atomicity {
+            Atomicity::Each => {
+                let each = commands.iter();
+                each.map(|c| self.run(c, at, &mut events)).collect()
+            }
+            Atomicity::AllOrNothing => self.run_together(commands, at, &mut events),
+        };
+        for note in notes {
+            let kind = match note {
+                Note::Denied(cause) => EventKind::Denied(cause.clone()),
+                Note::Governance(change) => EventKind::Governance(change.clone()),
+            };
+            events.push(self.event(at, kind));
+        }
+        Applied { outcomes, events }
+    }
+
+    /// Expires and grants what is due at `at.now`, on at most `locks_max` locks, in the order of
+    /// their deadlines and then names; forgets idle records that are due. Call it again while
+    /// [`State::next_deadline`] is not after `at.now`.
+    pub fn tick(&mut self, at: Moment, locks_max: usize) -> Vec<Event> {
+        let at = self.begin(at);
+        let mut events = Vec::new();
+        for _ in 0..locks_max {
+            let Some(lock) = self.locks.due(at.now) else {
+                break;
+            };
+            let tick = Command {
+                lock,
+                action: leasehold_domain::Action::Tick,
+                cause: None,
+                expect: None,
+            };
+            self.run(&tick, at, &mut events);
+        }
+        events
+    }
+
+    fn run(&mut self, command: &Command, at: Moment, events: &mut Vec<Event>) -> Outcome {
+        if !self.usage_is_as_expected(command) {
+            return Outcome::Stale;
+        }
+        let (outcome, transitions) = self.locks.apply(command, at);
+        self.tell(command, transitions, at, events);
+        outcome
+    }
+
+    /// Tries all commands on copies, which take the place of the records if none failed.
+    fn run_together(
+        &mut self,
+        commands: &[Command],
+        at: Moment,
+        events: &mut Vec<Event>,
+    ) -> Vec<Outcome> {
+        let mut copies: BTreeMap<&LockRef, (LockRecord, Vec<Transition>)> = BTreeMap::new();
+        let mut outcomes = Vec::with_capacity(commands.len());
+        let mut told = Vec::with_capacity(commands.len());
+        for command in commands {
+            if !self.usage_is_as_expected(command) {
+                outcomes.push(Outcome::Stale);
+                continue;
+            }
+            let (record, all) = copies.entry(&command.lock).or_insert_with(|| {
+                let record = self.locks.get(&command.lock).cloned();
+                (record.unwrap_or_default(), Vec::new())
+            });
+            let (outcome, transitions) = apply_with(record, command, at, Queueing::Never);
+            all.extend_from_slice(&transitions);
+            told.push((command, transitions));
+            outcomes.push(outcome);
+        }
+        if outcomes.iter().any(is_failure) {
+            let failed_or = |outcome| match is_failure(&outcome) {
+                true => outcome,
+                false => Outcome::NotAttempted,
+            };
+            return outcomes.into_iter().map(failed_or).collect();
+        }
+        for (lock, (record, transitions)) in copies {
+            self.locks.replace(lock, record, &transitions, at.now);
+        }
+        for (command, transitions) in told {
+            self.tell(command, transitions, at, events);
+        }
+        outcomes
+    }
+
+    fn tell(
+        &mut self,
+        command: &Command,
+        transitions: Vec<Transition>,
+        at: Moment,
+        events: &mut Vec<Event>,
+    ) {
+        if !transitions.is_empty() {
+            let kind = EventKind::Lock {
+                lock: command.lock.clone(),
+                cause: command.cause.clone(),
+                transitions,
+            };
+            events.push(self.event(at, kind));
+        }
+    }
+
+    fn usage_is_as_expected(&self, command: &Command) -> bool {
+        let expected = command.expect.as_ref().and_then(|expect| expect.usage);
+        let (Some(expected), Some(cause)) = (expected, command.cause.as_deref()) else {
+            return true;
+        };
+        let principal = &*cause.principal;
+        let namespace = &command.lock.namespace;
+        self.usage(namespace, &principal.subject, principal.team.as_ref()) == expected
+    }
+}
+
+/// Whether a command of a batch that succeeds or fails as a whole makes it fail. Exhaustive, so
+/// that a new outcome must answer.
+fn is_failure(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Granted(_)
+        | Outcome::Renewed(_)
+        | Outcome::Released
+        | Outcome::Revoked { .. }
+        | Outcome::Transferring { .. }
+        | Outcome::Cancelled
+        | Outcome::Configured
+        | Outcome::Ticked => false,
+        Outcome::Queued { .. }
+        | Outcome::Held { .. }
+        | Outcome::Draining(_)
+        | Outcome::LeaseLost(_)
+        | Outcome::NotHolder
+        | Outcome::Rejected(_)
+        | Outcome::Stale
+        | Outcome::NotAttempted => true,
+    }
+}

@@ -1,0 +1,223 @@
+//! The records, in the order of their names, with what is derived from them: deadlines, usage,
+//! counts.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use leasehold_domain::Command;
+use leasehold_domain::Counts;
+use leasehold_domain::LockName;
+use leasehold_domain::LockRef;
+use leasehold_domain::Millis;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Outcome;
+use leasehold_domain::Subject;
+use leasehold_domain::TeamName;
+use leasehold_domain::Transition;
+use leasehold_domain::Usage;
+
+use super::usage::UsageTable;
+use crate::LockRecord;
+use crate::Moment;
+use crate::apply::Queueing;
+use crate::apply::apply_with;
+
+/// The records by namespace and name: the part that is stored.
+pub(crate) type Records = BTreeMap<NamespaceName, BTreeMap<LockName, LockRecord>>;
+
+/// The records and their indexes.
+///
+/// *Invariants.* No record is idle at the time of its last write. `deadlines` has each record's
+/// next deadline, and nothing else. `usage` and `counts` are those of the records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LockTable {
+    pub(crate) records: Records,
+    deadlines: BTreeSet<(Millis, LockRef)>,
+    usage: BTreeMap<NamespaceName, UsageTable>,
+    counts: Counts,
+}
+
+impl LockTable {
+    /// Builds the indexes of stored records.
+    pub(crate) fn index(records: Records) -> Self {
+        let mut table = Self::default();
+        let mut deadlines = Vec::new();
+        for (namespace, locks) in records {
+            let usage = table.usage.entry(namespace.clone()).or_default();
+            // Collecting anew packs the tree's nodes full, which inserting in order does not.
+            let mut locks: BTreeMap<_, _> = locks.into_iter().collect();
+            for (lock, record) in &mut locks {
+                table.counts.locks += 1;
+                table.counts.leases += record.holders.len() as u64;
+                table.counts.waiters += record.queue_len() as u64;
+                for lease in &mut record.holders {
+                    usage.add(&lease.party.subject, lease.party.team.as_ref());
+                    usage.share_names(&mut lease.party);
+                }
+                let lock = LockRef::new(namespace.clone(), lock.clone());
+                deadlines.extend(record.next_deadline().map(|at| (at, lock)));
+            }
+            table.records.insert(namespace, locks);
+        }
+        table.deadlines = deadlines.into_iter().collect();
+        table
+    }
+
+    pub(crate) fn get(&self, lock: &LockRef) -> Option<&LockRecord> {
+        self.records.get(&lock.namespace)?.get(&lock.lock)
+    }
+
+    /// Applies a command to its record, which is made for it if need be.
+    pub(crate) fn apply(&mut self, command: &Command, at: Moment) -> (Outcome, Vec<Transition>) {
+        let LockRef { namespace, lock } = &command.lock;
+        let record = self
+            .records
+            .get_mut(namespace)
+            .and_then(|l| l.get_mut(lock));
+        let Some(record) = record else {
+            let mut record = LockRecord::default();
+            let (outcome, transitions) = apply_with(&mut record, command, at, Queueing::AsAsked);
+            self.replace(&command.lock, record, &transitions, at.now);
+            return (outcome, transitions);
+        };
+        let before = record.next_deadline();
+        let (outcome, transitions) = apply_with(record, command, at, Queueing::AsAsked);
+        let after = record.next_deadline();
+        let idle = record.is_idle(at.now);
+        if !transitions.is_empty() {
+            self.count(&command.lock, &transitions);
+        }
+        if idle {
+            self.remove(&command.lock, before);
+        } else if before != after {
+            self.reschedule(&command.lock, before, after);
+        }
+        (outcome, transitions)
+    }
+
+    /// Puts a record that was changed by `transitions` in its place, or drops it if it is idle.
+    pub(crate) fn replace(
+        &mut self,
+        lock: &LockRef,
+        record: LockRecord,
+        transitions: &[Transition],
+        now: Millis,
+    ) {
+        let before = self.get(lock).map(LockRecord::next_deadline);
+        if record.is_idle(now) {
+            if !transitions.is_empty() {
+                self.count(lock, transitions);
+            }
+            if let Some(deadline) = before {
+                self.remove(lock, deadline);
+            }
+            return;
+        }
+        let after = record.next_deadline();
+        if before.is_none() {
+            self.counts.locks += 1;
+        }
+        let namespace = self.records.entry(lock.namespace.clone()).or_default();
+        namespace.insert(lock.lock.clone(), record);
+        self.count(lock, transitions);
+        let before = before.flatten();
+        if before != after {
+            self.reschedule(lock, before, after);
+        }
+    }
+
+    /// The lock with the first deadline, if that is due.
+    pub(crate) fn due(&self, now: Millis) -> Option<LockRef> {
+        let (deadline, lock) = self.deadlines.first()?;
+        (*deadline <= now).then(|| lock.clone())
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Millis> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    pub(crate) fn usage(
+        &self,
+        namespace: &NamespaceName,
+        subject: &Subject,
+        team: Option<&TeamName>,
+    ) -> Usage {
+        let usage = self.usage.get(namespace);
+        usage.map_or(Usage::default(), |usage| usage.of(subject, team))
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn remove(&mut self, lock: &LockRef, deadline: Option<Millis>) {
+        if let Some(locks) = self.records.get_mut(&lock.namespace) {
+            locks.remove(&lock.lock);
+            self.counts.locks -= 1;
+            if locks.is_empty() {
+                self.records.remove(&lock.namespace);
+                self.usage.remove(&lock.namespace);
+            }
+        }
+        if let Some(at) = deadline {
+            self.deadlines.remove(&(at, lock.clone()));
+        }
+    }
+
+    /// Moves a record's entry. The entry shares the names with the record's own key, not with
+    /// the command, so that each name is in memory once.
+    fn reschedule(&mut self, lock: &LockRef, before: Option<Millis>, after: Option<Millis>) {
+        let moved = before.and_then(|at| self.deadlines.take(&(at, lock.clone())));
+        let Some(at) = after else {
+            return;
+        };
+        let lock = moved.map(|(_, lock)| lock).or_else(|| {
+            let (namespace, locks) = self.records.get_key_value(&lock.namespace)?;
+            let (lock, _) = locks.get_key_value(&lock.lock)?;
+            Some(LockRef::new(namespace.clone(), lock.clone()))
+        });
+        if let Some(lock) = lock {
+            self.deadlines.insert((at, lock));
+        }
+    }
+
+    /// Follows transitions of one lock, whose record is in its place or will be removed.
+    fn count(&mut self, lock: &LockRef, transitions: &[Transition]) {
+        let usage = self.usage.entry(lock.namespace.clone()).or_default();
+        let mut granted = 0;
+        for transition in transitions {
+            match transition {
+                Transition::Granted {
+                    owner, waited_ms, ..
+                } => {
+                    granted += 1;
+                    usage.add(&owner.subject, owner.team.as_ref());
+                    self.counts.leases += 1;
+                    self.counts.waiters -= u64::from(waited_ms.is_some());
+                }
+                Transition::Ended { owner, .. } => {
+                    self.counts.leases -= 1;
+                    usage.remove(owner);
+                }
+                Transition::Queued { .. } => self.counts.waiters += 1,
+                Transition::WaitEnded { .. } => self.counts.waiters -= 1,
+                Transition::Renewed { .. }
+                | Transition::Draining { .. }
+                | Transition::CoolingDown { .. }
+                | Transition::Reserved { .. }
+                | Transition::Configured { .. } => {}
+            }
+        }
+        if granted == 0 {
+            return;
+        }
+        let locks = self.records.get_mut(&lock.namespace);
+        let Some(record) = locks.and_then(|locks| locks.get_mut(&lock.lock)) else {
+            return;
+        };
+        // What was granted last stands last.
+        for lease in record.holders.iter_mut().rev().take(granted) {
+            usage.share_names(&mut lease.party);
+        }
+    }
+}

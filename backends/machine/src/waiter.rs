@@ -1,0 +1,27 @@
+//! An acquire that stands in the queue.
+
+use leasehold_domain::LeaseId;
+use leasehold_domain::Millis;
+use leasehold_domain::Mode;
+use leasehold_domain::RequestId;
+use leasehold_domain::WallMillis;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::lease::Party;
+
+/// An acquire that stands in the queue, with all that its grant will need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Waiter {
+    /// The id that its lease will have.
+    pub(crate) lease_id: LeaseId,
+    pub(crate) request_id: RequestId,
+    pub(crate) party: Party,
+    pub(crate) mode: Mode,
+    pub(crate) ttl_ms: u64,
+    pub(crate) max_hold_ms: Option<u64>,
+    pub(crate) since: WallMillis,
+    pub(crate) queued: Millis,
+    /// The waiter's own lease: it leaves the queue at the first write not before this.
+    pub(crate) deadline: Millis,
+}
