@@ -1,3 +1,10 @@
 //! The real binary, over HTTP, with real restarts.
 
+mod crash;
+mod governance;
+mod hostile;
 mod lock;
+mod run;
+mod startup;
+mod story;
+mod waiting;

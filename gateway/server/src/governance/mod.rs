@@ -6,6 +6,7 @@
 
 mod binding;
 pub(crate) mod document;
+mod key;
 mod namespace;
 mod pattern;
 pub(crate) mod plan;

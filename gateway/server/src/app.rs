@@ -1,0 +1,218 @@
+//! The composition root: the only place that names concrete backends, and that knows the order in
+//! which the house is opened and closed.
+
+use std::sync::Arc;
+
+use leasehold_audit::CarrierOptions;
+use leasehold_audit::CarrierStatus;
+use leasehold_audit::LedgerOptions;
+use leasehold_audit::SqliteLedger;
+use leasehold_backend_api::Backend;
+use leasehold_backend_api::Documents;
+use leasehold_backend_api::Ledger;
+use leasehold_backend_memory::MemoryBackend;
+use leasehold_backend_raft::RaftBackend;
+use leasehold_backend_raft::RaftConfig;
+use leasehold_domain::Clock;
+use leasehold_domain::SystemClock;
+use leasehold_policy_host::EngineLimits;
+use leasehold_policy_host::PolicyEngine;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::authentication::Authenticator;
+use crate::authentication::KeyRing;
+use crate::config::Config;
+use crate::config::StorageBackend;
+use crate::governance::Governance;
+use crate::pipeline::Inner;
+use crate::pipeline::Pipeline;
+use crate::pipeline::decide::Decider;
+use crate::pipeline::execute::Store;
+use crate::telemetry::Metrics;
+use crate::waits::Waits;
+
+/// Why the house could not be opened, or had to be closed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The store of locks.
+    #[error("storage: {0}")]
+    Storage(String),
+    /// The ledger.
+    #[error("ledger: {0}")]
+    Ledger(String),
+    /// The policy engine.
+    #[error("policy engine: {0}")]
+    Policies(String),
+    /// Governance state.
+    #[error("governance: {0}")]
+    Governance(String),
+    /// Authentication.
+    #[error("authentication: {0}")]
+    Authentication(String),
+}
+
+/// What handlers see: no backend among it.
+#[derive(Debug)]
+pub struct App {
+    /// The way of a request.
+    pub pipeline: Pipeline,
+    /// Namespaces, policies, bindings, keys.
+    pub governance: Arc<Governance>,
+    /// The audit log.
+    pub ledger: Arc<dyn Ledger>,
+    /// How far the ledger is behind.
+    pub carrier: Arc<CarrierStatus>,
+    /// Who calls.
+    pub authenticator: Authenticator,
+    /// What Prometheus reads.
+    pub metrics: Arc<Metrics>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Turns true when the gateway drains.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// The open house: the app, and what must be closed behind it.
+#[derive(Debug)]
+pub struct Running {
+    /// What handlers see.
+    pub app: Arc<App>,
+    backend: Arc<dyn Backend>,
+    raft: Option<Arc<RaftBackend>>,
+    drain: watch::Sender<bool>,
+    stop_carrier: watch::Sender<bool>,
+    carrier: JoinHandle<()>,
+}
+
+/// Opens everything behind the listeners, in the order of the data's way back.
+///
+/// # Errors
+/// A part cannot be opened; the message says which, and why.
+pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let metrics = Arc::new(Metrics::new());
+    let (backend, documents, raft) = open_backend(&config, clock.clone()).await?;
+    let ledger: Arc<dyn Ledger> = Arc::new(open_ledger(&config)?);
+    let (drain, shutdown) = watch::channel(false);
+    let (stop_carrier, carrier_stopped) = watch::channel(false);
+    let status = Arc::new(CarrierStatus::default());
+    let carrier = spawn_carrier(&backend, &ledger, &status, carrier_stopped);
+
+    let engine = PolicyEngine::new(engine_limits(&config))
+        .map_err(|error| AppError::Policies(error.to_string()))?;
+    let keys = Arc::new(KeyRing::default());
+    let governance = Governance::load(documents, engine, keys.clone(), clock.clone())
+        .await
+        .map_err(|failure| AppError::Governance(describe(&failure)))?;
+    tokio::spawn(governance.clone().follow());
+
+    let waits = Arc::new(Waits::default());
+    let from = backend.health().await.newest;
+    tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
+
+    let authenticator = Authenticator::new(&config.authentication, keys, clock.clone())
+        .await
+        .map_err(|error| AppError::Authentication(error.to_string()))?;
+    let pipeline = Pipeline::new(Inner {
+        governance: governance.clone(),
+        decider: Decider::new(clock.clone(), metrics.clone(), config.audit.records_renewals()),
+        store: Store::new(backend.clone(), clock.clone(), metrics.clone()),
+        waits,
+        shutdown: shutdown.clone(),
+    });
+    let app = App {
+        pipeline,
+        governance,
+        ledger,
+        carrier: status,
+        authenticator,
+        metrics,
+        config,
+        clock,
+        shutdown,
+    };
+    Ok(Running { app: Arc::new(app), backend, raft, drain, stop_carrier, carrier })
+}
+
+impl Running {
+    /// Tells long polls and watches to end, so that connections drain.
+    pub fn begin_drain(&self) {
+        self.drain.send_replace(true);
+    }
+
+    /// Resolves when the store is poisoned; the process must end then, with exit code 70.
+    pub async fn poisoned(&self) {
+        match &self.raft {
+            Some(raft) => raft.fatal().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Closes everything behind the listeners: what was answered is durable already, and the
+    /// ledger gets what it has not yet.
+    pub async fn close(self) {
+        self.begin_drain();
+        self.stop_carrier.send_replace(true);
+        if let Err(error) = self.carrier.await {
+            tracing::error!(%error, "carrier.stop failed");
+        }
+        self.backend.close().await;
+    }
+}
+
+type Opened = (Arc<dyn Backend>, Arc<dyn Documents>, Option<Arc<RaftBackend>>);
+
+async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
+    match config.storage.backend {
+        StorageBackend::Memory => {
+            let memory = MemoryBackend::new(clock);
+            Ok((memory.clone(), memory, None))
+        }
+        StorageBackend::Raft => {
+            let raft = RaftConfig::new(config.storage.data_dir.join("raft"));
+            let raft = RaftBackend::open(raft, clock)
+                .await
+                .map_err(|error| AppError::Storage(error.to_string()))?;
+            Ok((raft.clone(), raft.clone(), Some(raft)))
+        }
+    }
+}
+
+fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {
+    let failed = |error: String| AppError::Ledger(error);
+    let folder = &config.storage.data_dir;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+    let path = folder.join("ledger.sqlite");
+    SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| failed(error.to_string()))
+}
+
+fn spawn_carrier(
+    backend: &Arc<dyn Backend>,
+    ledger: &Arc<dyn Ledger>,
+    status: &Arc<CarrierStatus>,
+    stopped: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let (backend, ledger, status) = (backend.clone(), ledger.clone(), status.clone());
+    let options = CarrierOptions::default();
+    tokio::spawn(async move {
+        if let Err(error) = leasehold_audit::carry(backend, ledger, options, status, stopped).await {
+            tracing::error!(%error, "carrier failed; events stay in the store");
+        }
+    })
+}
+
+fn engine_limits(config: &Config) -> EngineLimits {
+    EngineLimits {
+        fuel: config.policy.fuel,
+        memory_bytes: config.policy.memory_bytes,
+        ..EngineLimits::default()
+    }
+}
+
+fn describe(failure: &crate::pipeline::failure::Failure) -> String {
+    format!("{} ({:?})", failure.message, failure.detail)
+}

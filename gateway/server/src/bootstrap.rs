@@ -1,0 +1,136 @@
+//! The first start: an administrator's key, a namespace `demo`, and stock policies bound to it, so
+//! that the printed lines work when pasted.
+
+use std::sync::Arc;
+
+use leasehold_domain::Precondition;
+use leasehold_domain::Principal;
+use leasehold_domain::Role;
+use leasehold_domain::RoleSet;
+use leasehold_policy_host::stock;
+use leasehold_wire::v1::error::ErrorCode;
+use serde_json::json;
+
+use crate::authentication::NewKey;
+use crate::governance::Governance;
+use crate::governance::document::BindingDocument;
+use crate::governance::document::BoundPolicyDocument;
+use crate::governance::document::DefaultDecision;
+use crate::governance::document::EnforcementName;
+use crate::governance::document::NamespaceDocument;
+use crate::governance::document::OnError;
+use crate::pipeline::ask::Caller;
+use crate::pipeline::failure::Failure;
+
+/// The namespace that the first start makes.
+pub const DEMO: &str = "demo";
+
+/// Prepares an empty store; a store that has keys is left alone. Answers the administrator's key
+/// if one was made here and is to be shown.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn first_start(
+    governance: &Governance,
+    given: Option<NewKey>,
+) -> Result<Option<String>, Failure> {
+    if !governance.keys().await?.is_empty() {
+        return Ok(None);
+    }
+    let caller = caller()?;
+    for (_, wasm) in stock::MODULES {
+        governance.upload_policy(&caller, None, Arc::from(*wasm)).await?;
+    }
+    let namespace = NamespaceDocument {
+        name: DEMO.parse().map_err(|error| Failure::internal(format!("{error}")))?,
+        team: None,
+        description: "made by the first start, with the stock policies bound".to_owned(),
+        default_decision: DefaultDecision::Deny,
+        backend: "default".to_owned(),
+    };
+    existing_is_fine(governance.put_namespace(&caller, &namespace, Precondition::Absent).await)?;
+    for binding in bindings(governance).await? {
+        existing_is_fine(governance.put_binding(&caller, &binding, Precondition::Absent).await)?;
+    }
+    // The key comes last: a start that was cut off before is begun again.
+    let shown = given.is_none();
+    let key = given.unwrap_or_else(|| {
+        NewKey::draw("admin", None, RoleSet::from_iter(Role::ALL), "made by the first start")
+    });
+    let text = key.reveal();
+    governance.put_key(&caller, &key.document).await?;
+    Ok(shown.then_some(text))
+}
+
+/// The first start is an actor in the ledger like any other.
+fn caller() -> Result<Caller, Failure> {
+    let bad = |error: leasehold_domain::InvalidName| Failure::internal(error.to_string());
+    Ok(Caller {
+        principal: Arc::new(Principal {
+            subject: "leasehold:first-start".parse().map_err(bad)?,
+            team: None,
+            roles: RoleSet::default().with(Role::Administrator),
+            claims: std::collections::BTreeMap::new(),
+        }),
+        request_id: "first-start".parse().map_err(bad)?,
+    })
+}
+
+fn existing_is_fine(written: Result<u64, Failure>) -> Result<(), Failure> {
+    match written {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.code == ErrorCode::PreconditionFailed => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The stock policies as `demo` starts with them: open to every team, with sane bounds.
+async fn bindings(governance: &Governance) -> Result<Vec<BindingDocument>, Failure> {
+    let versions = governance.policies().await?;
+    let bound = |policy: &str, config: serde_json::Value, enforcement, on_error: &[&str]| {
+        let version = versions.iter().find(|stored| stored.document.policy == policy);
+        let version = version.ok_or_else(|| Failure::internal(format!("no stock policy {policy}")))?;
+        Ok::<_, Failure>(BoundPolicyDocument {
+            policy: policy.to_owned(),
+            version: version.document.version.clone(),
+            config,
+            enforcement,
+            on_error: OnError { allow: on_error.iter().map(|name| (*name).to_owned()).collect() },
+        })
+    };
+    let binding = |name: &str, order, operations: &[&str], policies| BindingDocument {
+        name: name.to_owned(),
+        namespaces: vec![DEMO.to_owned()],
+        locks: vec!["**".to_owned()],
+        operations: operations.iter().map(|name| (*name).to_owned()).collect(),
+        order,
+        policies,
+    };
+    let mandatory = EnforcementName::Mandatory;
+    // A broken module must not kill healthy holders, so a failing policy lets renewals pass.
+    let bounds = bound("ttl-bounds", ttl_bounds(), mandatory, &["renew"])?;
+    let ownership = bound("ownership", ownership(), mandatory, &["renew"])?;
+    let freeze = bound("freeze-window", freeze_window(), EnforcementName::Overridable, &[])?;
+    let duties = bound("separation-of-duties", separation_of_duties(), mandatory, &[])?;
+    Ok(vec![
+        binding("demo-holding", 10, &["acquire", "renew", "transfer"], vec![ownership, bounds]),
+        binding("demo-freeze", 20, &["acquire"], vec![freeze]),
+        binding("demo-duties", 30, &["revoke"], vec![duties]),
+    ])
+}
+
+fn ttl_bounds() -> serde_json::Value {
+    json!({})
+}
+
+fn ownership() -> serde_json::Value {
+    json!({})
+}
+
+fn freeze_window() -> serde_json::Value {
+    json!({})
+}
+
+fn separation_of_duties() -> serde_json::Value {
+    json!({})
+}

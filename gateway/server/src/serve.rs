@@ -1,0 +1,80 @@
+//! `leasehold serve`: opens the house, serves until told to stop, and closes it in order.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+use crate::app;
+use crate::app::AppError;
+use crate::app::Running;
+use crate::bootstrap;
+use crate::config::Config;
+use crate::http;
+use crate::listener::Listener;
+
+/// EX_UNAVAILABLE: a part cannot be opened.
+const EXIT_UNAVAILABLE: u8 = 69;
+/// EX_SOFTWARE: the store was poisoned by an I/O error; what it holds must be read again.
+const EXIT_POISONED: u8 = 70;
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve(config: Arc<Config>) -> ExitCode {
+    let running = match start(config).await {
+        Ok(running) => running,
+        Err(error) => {
+            tracing::error!(%error, "leasehold cannot start");
+            return ExitCode::from(EXIT_UNAVAILABLE);
+        }
+    };
+    let (running, listeners) = running;
+    let stop = wait_for_stop(&running).await;
+    running.begin_drain();
+    for listener in listeners {
+        listener.drain().await;
+    }
+    running.close().await;
+    stop
+}
+
+async fn wait_for_stop(running: &Running) -> ExitCode {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        tracing::error!("signals cannot be heard");
+        return ExitCode::from(EXIT_UNAVAILABLE);
+    };
+    tokio::select! {
+        _ = terminate.recv() => ExitCode::SUCCESS,
+        _ = interrupt.recv() => ExitCode::SUCCESS,
+        () = running.poisoned() => {
+            tracing::error!("the store is poisoned by an I/O error; start again after a look at the disk");
+            ExitCode::from(EXIT_POISONED)
+        }
+    }
+}
+
+type Started = (Running, Vec<Listener>);
+
+/// Opens the house, prepares an empty store, and listens.
+async fn start(config: Arc<Config>) -> Result<Started, StartError> {
+    let running = app::open(config.clone()).await?;
+    let given = config.bootstrap.first_key()?;
+    let key = bootstrap::first_start(&running.app.governance, given)
+        .await
+        .map_err(|failure| StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail)))?;
+    let listeners = http::listen(&running.app).await?;
+    greet(&listeners, key.as_deref())?;
+    Ok((running, listeners))
+}
+
+fn greet(listeners: &[Listener], key: Option<&str>) -> std::io::Result<()> {
+    let Some(main) = listeners.first() else { return Ok(()) };
+    let mut out = std::io::stdout().lock();
+    crate::greeting::listening(&mut out, main.scheme(), main.address())?;
+    match key {
+        Some(key) => crate::greeting::first_start(&mut out, main.scheme(), main.address(), key),
+        None => out.flush(),
+    }
+}

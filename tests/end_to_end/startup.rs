@@ -1,0 +1,152 @@
+//! Starting and stopping, as an operator does.
+
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use leasehold_tests::ADMIN_KEY;
+use leasehold_tests::Gateway;
+use leasehold_tests::binary;
+
+/// Runs the binary with a configuration file, and answers its exit code and what it said.
+fn serve_with(config: &str) -> Result<(Option<i32>, String)> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("leasehold.toml");
+    std::fs::write(&file, config)?;
+    let output = Command::new(binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path().join("data"))
+        .arg("--config")
+        .arg(&file)
+        .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
+        .stdin(Stdio::null())
+        .output()?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_one_clear_line_and_exit_64() -> Result<()> {
+    for (config, names) in [
+        ("[listen]\nadress = \"x\"\n", "adress"),
+        ("[listen]\naddress = \"nonsense\"\n", "address"),
+        ("[limits]\nconnections_max = -1\n", "connections_max"),
+        ("this is not toml", "toml"),
+    ] {
+        let (code, said) = tokio::task::spawn_blocking(move || serve_with(config)).await??;
+        assert_eq!(code, Some(64), "{config}: {said}");
+        assert_eq!(said.lines().count(), 1, "{config}: {said}");
+        assert!(said.contains(names), "{config}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn listening_beyond_loopback_without_tls_is_refused_unless_asked_for_by_name() -> Result<()> {
+    let run = || {
+        let folder = tempfile::tempdir()?;
+        let output = Command::new(binary())
+            .args(["serve", "--listen", "0.0.0.0:0", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
+            .output()?;
+        anyhow::Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    };
+    let (code, said) = tokio::task::spawn_blocking(run).await??;
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("insecure_without_tls"), "it says what to ask for: {said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_gateways_never_share_a_data_directory() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let data_dir = gateway.data_dir().to_owned();
+    let run = move || {
+        Command::new(binary())
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir)
+            .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
+            .output()
+    };
+    let output = tokio::task::spawn_blocking(run).await??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{said}");
+    assert!(said.contains("lock"), "{said}");
+    assert_eq!(gateway.admin().acquire("a", 10_000).await?.status, 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sigterm_drains_and_nothing_is_lost() -> Result<()> {
+    let mut gateway = Gateway::start().await?;
+    let grant = gateway.admin().acquire("a", 60_000).await?;
+    assert_eq!(grant.status, 201);
+    assert_eq!(gateway.terminate().await?, Some(0));
+    gateway.restart().await?;
+    let view = gateway.admin().get("/v1/namespaces/demo/locks/a").await?;
+    let token = &view.body["holders"][0]["fencing_token"];
+    assert_eq!(*token, grant.body["fencing_token"], "{view:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_readiness_metrics_and_openapi_answer() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let nobody = gateway.api(None);
+    assert_eq!(nobody.get("/healthz").await?.status, 200);
+    let ready = nobody.get("/readyz").await?;
+    assert_eq!(ready.status, 200, "{ready:?}");
+    gateway.admin().acquire("a", 10_000).await?;
+    let metrics = nobody.get("/metrics").await?;
+    assert_eq!(metrics.status, 200, "{metrics:?}");
+    for name in ["leasehold_policy_decisions_total", "leasehold_leases", "leasehold_ledger_lag_events"]
+    {
+        assert!(metrics.text.contains(name), "{name} is not in\n{}", metrics.text);
+    }
+    let openapi = nobody.get("/openapi.json").await?;
+    let version = openapi.body["openapi"].as_str().context("openapi")?;
+    assert!(version.starts_with("3.1"), "{version}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_printed_lines_work_when_pasted() -> Result<()> {
+    use std::io::BufRead;
+    use std::io::BufReader;
+    let run = || -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut child = Command::new(binary())
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .env_remove("LEASEHOLD_ADMIN_KEY")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = BufReader::new(child.stdout.take().context("stdout")?);
+        let mut pasted = Vec::new();
+        for line in stdout.lines() {
+            let line = line?;
+            let trimmed = line.trim().to_owned();
+            if trimmed.starts_with("curl ") {
+                pasted.push(trimmed);
+            }
+            if pasted.len() == 3 {
+                break;
+            }
+        }
+        let results: Vec<_> = pasted
+            .iter()
+            .map(|line| Command::new("sh").arg("-c").arg(format!("{line} --fail-with-body")).output())
+            .collect();
+        child.kill()?;
+        child.wait()?;
+        for (line, result) in pasted.iter().zip(results) {
+            let output = result?;
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{line}\n{said}");
+        }
+        Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(60), tokio::task::spawn_blocking(run)).await??
+}
