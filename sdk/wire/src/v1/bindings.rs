@@ -1,0 +1,76 @@
+//! Bindings: which policies judge what.
+
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Create or replace a binding.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BindingRequest {
+    /// Its name. In a PUT the path says it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// In which namespaces; `*` for all.
+    pub namespaces: Vec<String>,
+    /// Of which locks: patterns, `*` inside a segment, `**` across. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locks: Option<Vec<String>>,
+    /// Which operations; empty or absent: all that the policies judge.
+    #[serde(default)]
+    pub operations: Vec<String>,
+    /// Bindings are asked in this order, then by name.
+    #[serde(default)]
+    pub order: i32,
+    /// The policies, in the order in which they are asked.
+    pub policies: Vec<BoundPolicy>,
+    /// PUT: write only if the binding has this revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+}
+
+/// One policy of a binding.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BoundPolicy {
+    /// Which policy.
+    pub policy: String,
+    /// Which version.
+    pub version: String,
+    /// Its configuration, checked against the version's schema; absent: `{}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub config: Option<serde_json::Value>,
+    /// `advisory`, `mandatory` (the default) or `overridable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<String>,
+    /// Operations for which a failing policy lets the request pass; for all others it denies.
+    #[serde(default)]
+    pub on_error_allow: Vec<String>,
+}
+
+/// A binding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Binding {
+    /// Its name.
+    pub name: String,
+    /// In which namespaces.
+    pub namespaces: Vec<String>,
+    /// Of which locks.
+    pub locks: Vec<String>,
+    /// Which operations; empty: all that the policies judge.
+    pub operations: Vec<String>,
+    /// Its place among the bindings.
+    pub order: i32,
+    /// The policies.
+    pub policies: Vec<BoundPolicy>,
+    /// The revision of its last write.
+    pub revision: u64,
+}
+
+/// All bindings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BindingList {
+    /// By name.
+    pub bindings: Vec<Binding>,
+}

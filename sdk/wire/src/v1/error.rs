@@ -1,0 +1,300 @@
+//! Errors: one enum of codes that know what they mean, and the problem document.
+
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::views::HolderView;
+
+/// Why a request failed: stable, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The body is not JSON.
+    BadJson,
+    /// No valid key or token.
+    Unauthenticated,
+    /// The caller lacks a role.
+    Forbidden,
+    /// A policy said no; `denial` has its code and message.
+    Denied,
+    /// A policy failed, and its binding says that this denies.
+    PolicyError,
+    /// No policy is bound, and the namespace denies by default.
+    NoPolicyBound,
+    /// The lease is another principal's.
+    NotHolder,
+    /// There is no such thing.
+    NotFound,
+    /// There is no such namespace.
+    NamespaceNotFound,
+    /// The path exists, but not for this method.
+    MethodNotAllowed,
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// Somebody else holds the lock.
+    Held,
+    /// There is no such lease on this lock (any more).
+    LeaseLost,
+    /// The request contradicts what exists.
+    Conflict,
+    /// The lease expired, was revoked, or was transferred.
+    LeaseEnded,
+    /// The document has another revision.
+    PreconditionFailed,
+    /// The body is too large.
+    BodyTooLarge,
+    /// The body's content type is not the one expected.
+    UnsupportedMediaType,
+    /// A field is missing, unknown, or out of range.
+    InvalidRequest,
+    /// The lock's queue is full.
+    QueueFull,
+    /// Too many requests by this caller.
+    RateLimited,
+    /// Something of ours is broken.
+    Internal,
+    /// Too much at once.
+    Overloaded,
+    /// The store cannot agree now.
+    Unavailable,
+    /// The store has not agreed for a while; nothing is granted until it does.
+    SafeMode,
+}
+
+impl ErrorCode {
+    /// All codes.
+    pub const ALL: [Self; 25] = [
+        Self::BadJson,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::Denied,
+        Self::PolicyError,
+        Self::NoPolicyBound,
+        Self::NotHolder,
+        Self::NotFound,
+        Self::NamespaceNotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::Held,
+        Self::LeaseLost,
+        Self::Conflict,
+        Self::LeaseEnded,
+        Self::PreconditionFailed,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidRequest,
+        Self::QueueFull,
+        Self::RateLimited,
+        Self::Internal,
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::SafeMode,
+    ];
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadJson => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden
+            | Self::Denied
+            | Self::PolicyError
+            | Self::NoPolicyBound
+            | Self::NotHolder => 403,
+            Self::NotFound | Self::NamespaceNotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::Held | Self::LeaseLost | Self::Conflict => 409,
+            Self::LeaseEnded => 410,
+            Self::PreconditionFailed => 412,
+            Self::BodyTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::InvalidRequest => 422,
+            Self::QueueFull | Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::Overloaded | Self::Unavailable | Self::SafeMode => 503,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Self::RequestTimeout
+            | Self::Held
+            | Self::QueueFull
+            | Self::RateLimited
+            | Self::PolicyError
+            | Self::Internal
+            | Self::Overloaded
+            | Self::Unavailable
+            | Self::SafeMode => true,
+            Self::BadJson
+            | Self::Unauthenticated
+            | Self::Forbidden
+            | Self::Denied
+            | Self::NoPolicyBound
+            | Self::NotHolder
+            | Self::NotFound
+            | Self::NamespaceNotFound
+            | Self::MethodNotAllowed
+            | Self::LeaseLost
+            | Self::Conflict
+            | Self::LeaseEnded
+            | Self::PreconditionFailed
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType
+            | Self::InvalidRequest => false,
+        }
+    }
+
+    /// Whether an error of this code never took effect. Of the others, `effect` tells.
+    #[must_use]
+    pub fn has_no_side_effects(self) -> bool {
+        match self {
+            Self::Internal | Self::Unavailable | Self::Overloaded => false,
+            Self::BadJson
+            | Self::Unauthenticated
+            | Self::Forbidden
+            | Self::Denied
+            | Self::PolicyError
+            | Self::NoPolicyBound
+            | Self::NotHolder
+            | Self::NotFound
+            | Self::NamespaceNotFound
+            | Self::MethodNotAllowed
+            | Self::RequestTimeout
+            | Self::Held
+            | Self::LeaseLost
+            | Self::Conflict
+            | Self::LeaseEnded
+            | Self::PreconditionFailed
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType
+            | Self::InvalidRequest
+            | Self::QueueFull
+            | Self::RateLimited
+            | Self::SafeMode => true,
+        }
+    }
+
+    /// The code as it stands in the document.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadJson => "bad_json",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::Denied => "denied",
+            Self::PolicyError => "policy_error",
+            Self::NoPolicyBound => "no_policy_bound",
+            Self::NotHolder => "not_holder",
+            Self::NotFound => "not_found",
+            Self::NamespaceNotFound => "namespace_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::Held => "held",
+            Self::LeaseLost => "lease_lost",
+            Self::Conflict => "conflict",
+            Self::LeaseEnded => "lease_ended",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::InvalidRequest => "invalid_request",
+            Self::QueueFull => "queue_full",
+            Self::RateLimited => "rate_limited",
+            Self::Internal => "internal",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::SafeMode => "safe_mode",
+        }
+    }
+}
+
+/// Whether a failed request may have taken effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectName {
+    /// Certainly not.
+    None,
+    /// Nobody knows; ask again with the same `request_id`.
+    Unknown,
+}
+
+/// RFC 9457 problem document, `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// A URI reference that names the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, for people.
+    pub detail: String,
+    /// What happened, for programs.
+    pub code: ErrorCode,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+    /// Whether it may have taken effect.
+    pub effect: EffectName,
+    /// The request, to be found in log and ledger.
+    pub request_id: String,
+    /// When it may be worth asking again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Which policy said no, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denial: Option<DenialView>,
+    /// Who holds the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holders: Option<Vec<HolderView>>,
+    /// How many wait for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiters: Option<u32>,
+    /// The caller's own place in the queue, kept for a short while; 0 is next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
+    /// How long the lock is not granted because a lease expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_remaining_ms: Option<u64>,
+    /// For whom a transfer reserved the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_for: Option<String>,
+    /// How the lease ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_cause: Option<String>,
+}
+
+/// A policy's no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DenialView {
+    /// `denied`, `policy_error`, `no_policy_bound` or `role`.
+    pub kind: String,
+    /// The policy, if one denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The policy's own code.
+    pub code: String,
+    /// The policy's own message.
+    pub message: String,
+    /// The decision, to be found in the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_what_serde_writes() {
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+            assert!((400..600).contains(&code.status()));
+        }
+    }
+}

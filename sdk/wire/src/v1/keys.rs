@@ -1,0 +1,60 @@
+//! API keys.
+
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Make a key.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateKeyRequest {
+    /// Who it stands for.
+    pub subject: String,
+    /// Of which team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// `administrator`, `operator`, `policy-author`, `auditor`, `break-glass`; none for a service.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A new key. Its text is shown here and never again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreatedKey {
+    /// The key, to be sent as `Authorization: Bearer KEY`.
+    pub key: String,
+    /// What is stored of it.
+    #[serde(flatten)]
+    pub view: KeyView,
+}
+
+/// What is stored of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyView {
+    /// Its id: the part of the key that may be shown.
+    pub id: String,
+    /// Who it stands for.
+    pub subject: String,
+    /// Of which team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// For people.
+    pub description: String,
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// When it was revoked, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<String>,
+}
+
+/// All keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyList {
+    /// By id.
+    pub keys: Vec<KeyView>,
+}

@@ -1,0 +1,15 @@
+//! Version 1 of the wire format: one file for each resource.
+
+pub mod audit;
+pub mod bindings;
+pub mod error;
+pub mod health;
+pub mod keys;
+pub mod locks;
+pub mod namespaces;
+pub mod paths;
+pub mod policies;
+pub mod views;
+pub mod watch;
+
+pub use error::{ErrorCode, Problem};

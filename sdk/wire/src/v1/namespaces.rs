@@ -1,0 +1,51 @@
+//! Namespaces.
+
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Create or replace a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamespaceRequest {
+    /// 1 to 63 of `a-z 0-9 -`. In a PUT the path says it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The team that owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// What happens where no policy is bound: `deny` (the default) or `allow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_decision: Option<String>,
+    /// PUT: write only if the namespace has this revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+}
+
+/// A namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// The team that owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// For people.
+    pub description: String,
+    /// What happens where no policy is bound.
+    pub default_decision: String,
+    /// Which backend holds its locks.
+    pub backend: String,
+    /// The revision of its last write.
+    pub revision: u64,
+}
+
+/// All namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NamespaceList {
+    /// By name.
+    pub namespaces: Vec<Namespace>,
+}

@@ -1,0 +1,107 @@
+//! Every route, once: for the server's router, for its OpenAPI document, and for clients.
+
+/// All namespaces.
+pub const NAMESPACES: &str = "/v1/namespaces";
+/// One namespace.
+pub const NAMESPACE: &str = "/v1/namespaces/{ns}";
+/// All locks of a namespace; `POST …/locks:acquire` takes several.
+pub const LOCKS: &str = "/v1/namespaces/{ns}/locks";
+/// Several locks at once.
+pub const LOCKS_ACQUIRE: &str = "/v1/namespaces/{ns}/locks:acquire";
+/// Transitions of a namespace's locks.
+pub const LOCKS_WATCH: &str = "/v1/namespaces/{ns}/locks:watch";
+/// Several renewals at once.
+pub const LEASES_RENEW: &str = "/v1/namespaces/{ns}/leases:renew";
+/// One lock, and its verbs after a colon. Names hold slashes.
+pub const LOCK: &str = "/v1/namespaces/{ns}/locks/{*lock}";
+/// All policy versions.
+pub const POLICIES: &str = "/v1/policies";
+/// One policy version.
+pub const POLICY_VERSION: &str = "/v1/policies/{policy}/versions/{version}";
+/// All bindings.
+pub const BINDINGS: &str = "/v1/bindings";
+/// One binding.
+pub const BINDING: &str = "/v1/bindings/{binding}";
+/// All keys.
+pub const KEYS: &str = "/v1/keys";
+/// One key.
+pub const KEY: &str = "/v1/keys/{key}";
+/// The ledger's events.
+pub const AUDIT_EVENTS: &str = "/v1/audit/events";
+/// Who held a lock at a moment.
+pub const AUDIT_HOLDERS: &str = "/v1/audit/holders";
+/// Whether the ledger is what was written.
+pub const AUDIT_VERIFY: &str = "/v1/audit/verify";
+/// Whether the process lives.
+pub const HEALTHZ: &str = "/healthz";
+/// Whether it can serve.
+pub const READYZ: &str = "/readyz";
+/// For Prometheus.
+pub const METRICS: &str = "/metrics";
+/// This API.
+pub const OPENAPI: &str = "/openapi.json";
+
+/// `/v1/namespaces/{ns}/locks/{lock}`, with a verb if there is one.
+#[must_use]
+pub fn lock(namespace: &str, lock: &str, verb: Option<&str>) -> String {
+    let base = format!("{NAMESPACES}/{}/locks/{}", encode(namespace), encode(lock));
+    match verb {
+        Some(verb) => format!("{base}:{verb}"),
+        None => base,
+    }
+}
+
+/// `/v1/namespaces/{ns}/locks`, with a verb if there is one.
+#[must_use]
+pub fn locks(namespace: &str, verb: Option<&str>) -> String {
+    let base = format!("{NAMESPACES}/{}/locks", encode(namespace));
+    match verb {
+        Some(verb) => format!("{base}:{verb}"),
+        None => base,
+    }
+}
+
+/// `/v1/namespaces/{ns}/leases:renew`.
+#[must_use]
+pub fn leases_renew(namespace: &str) -> String {
+    format!("{NAMESPACES}/{}/leases:renew", encode(namespace))
+}
+
+/// A member of a collection, such as `/v1/bindings/{binding}`.
+#[must_use]
+pub fn member(collection: &str, id: &str) -> String {
+    format!("{collection}/{}", encode(id))
+}
+
+/// `/v1/policies/{policy}/versions/{version}`.
+#[must_use]
+pub fn policy_version(policy: &str, version: &str) -> String {
+    format!("{POLICIES}/{}/versions/{}", encode(policy), encode(version))
+}
+
+/// Percent-encodes everything but unreserved characters and slashes.
+#[must_use]
+pub fn encode(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_once() {
+        let path = lock("demo", "a b/c:d", Some("acquire"));
+        assert_eq!(path, "/v1/namespaces/demo/locks/a%20b/c%3Ad:acquire");
+    }
+}

@@ -1,0 +1,36 @@
+//! Policy versions.
+
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An immutable version of a policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyVersion {
+    /// The policy's name, from its manifest.
+    pub policy: String,
+    /// Its semantic version, from its manifest.
+    pub version: String,
+    /// SHA-256 of the module.
+    pub digest: String,
+    /// The operations that it judges.
+    pub operations: Vec<String>,
+    /// Whether it wants to see the lock.
+    pub needs_lock: bool,
+    /// Whether it wants to see the caller's usage.
+    pub needs_usage: bool,
+    /// JSON Schema of its configuration.
+    #[schema(value_type = Object)]
+    pub config_schema: serde_json::Value,
+    /// Who uploaded it.
+    pub uploaded_by: String,
+    /// When, RFC 3339.
+    pub uploaded_at: String,
+}
+
+/// All versions of all policies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyList {
+    /// By name, then version.
+    pub policies: Vec<PolicyVersion>,
+}
