@@ -1,1 +1,24 @@
 #![doc = include_str!("../README.md")]
+
+mod bindings;
+mod bound;
+pub mod cases;
+mod convert;
+mod engine;
+mod error;
+mod fault;
+mod guest;
+mod limits;
+mod manifest;
+mod module;
+mod schema;
+mod section;
+pub mod stock;
+
+pub use bound::{BoundPolicy, Evaluation};
+pub use engine::PolicyEngine;
+pub use error::{ConfigError, ConfigProblem, HostError};
+pub use fault::PolicyFault;
+pub use limits::EngineLimits;
+pub use manifest::Manifest;
+pub use module::Module;

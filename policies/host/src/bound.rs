@@ -1,0 +1,116 @@
+//! A module with its configuration: what a request is judged by.
+
+use std::sync::Arc;
+
+use leasehold_domain::Digest;
+use leasehold_domain::Facts;
+use leasehold_domain::PolicyAnswer;
+use leasehold_domain::Principal;
+use leasehold_domain::Request;
+
+use crate::convert::Arguments;
+use crate::convert::answer;
+use crate::fault::PolicyFault;
+use crate::module::Module;
+
+/// A module with a configuration that it accepted. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BoundPolicy {
+    module: Arc<Module>,
+    config: Arc<str>,
+    config_digest: Digest,
+}
+
+/// What one decision of one policy came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluation {
+    /// Allow or deny; or why there is no answer. Never [`PolicyAnswer::Error`], which only the
+    /// caller can make, for it knows the binding.
+    pub answer: Result<PolicyAnswer, PolicyFault>,
+    /// The fuel that it spent, also if it failed. The same for the same module, configuration and
+    /// arguments.
+    pub fuel: u64,
+}
+
+impl BoundPolicy {
+    pub(crate) fn new(module: Arc<Module>, config: String) -> Self {
+        let config_digest = Digest::of(config.as_bytes());
+        Self {
+            module,
+            config: config.into(),
+            config_digest,
+        }
+    }
+
+    /// The module.
+    #[must_use]
+    pub fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+
+    /// The SHA-256 of [`Self::config`].
+    #[must_use]
+    pub fn config_digest(&self) -> Digest {
+        self.config_digest
+    }
+
+    /// The configuration as canonical JSON: no spaces, keys in order.
+    #[must_use]
+    pub fn config(&self) -> &str {
+        &self.config
+    }
+
+    /// Judges one request in a fresh instance. Synchronous: some microseconds, and at most the
+    /// engine's deadline. Never panics.
+    #[must_use]
+    pub fn decide(&self, request: &Request, principal: &Principal, facts: &Facts) -> Evaluation {
+        self.run(request, principal, facts, false).0
+    }
+
+    /// The same decision with what the policy traced, in order; at most 100 lines of 1 KiB.
+    #[must_use]
+    pub fn explain(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        facts: &Facts,
+    ) -> (Evaluation, Vec<String>) {
+        self.run(request, principal, facts, true)
+    }
+
+    fn run(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        facts: &Facts,
+        traced: bool,
+    ) -> (Evaluation, Vec<String>) {
+        let manifest = self.module.manifest();
+        let arguments = match Arguments::new(manifest, request, principal, facts) {
+            Ok(arguments) => arguments,
+            Err(fault) => {
+                return (
+                    Evaluation {
+                        answer: Err(fault),
+                        fuel: 0,
+                    },
+                    Vec::new(),
+                );
+            }
+        };
+        let holders = arguments.holders();
+        let called = self.module.call(traced, |policy, store| {
+            let facts = arguments.facts(manifest, &holders);
+            let (request, principal) = (arguments.request(), arguments.principal());
+            policy.call_decide(store, request, principal, facts, &self.config)
+        });
+        let answer = called.result.and_then(answer);
+        (
+            Evaluation {
+                answer,
+                fuel: called.fuel,
+            },
+            called.traces,
+        )
+    }
+}

@@ -1,0 +1,267 @@
+//! From the house's words to the contract's, and back. Requests are borrowed, not copied.
+
+use std::collections::BTreeMap;
+
+use leasehold_domain::Facts;
+use leasehold_domain::HolderView;
+use leasehold_domain::LeaseHandle;
+use leasehold_domain::LeaseState;
+use leasehold_domain::LockView;
+use leasehold_domain::Mode;
+use leasehold_domain::PolicyAnswer;
+use leasehold_domain::PolicyLimits;
+use leasehold_domain::Principal;
+use leasehold_domain::Request;
+use leasehold_domain::limits::TTL_MS_MIN;
+
+use crate::bindings as wit;
+use crate::fault::PolicyFault;
+use crate::limits::CODE_BYTES_MAX;
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::RETRY_AFTER_MS_MAX;
+use crate::manifest::Manifest;
+
+const DAY_MS: u64 = 86_400_000;
+
+/// What the borrowed arguments of one call point into.
+#[derive(Debug)]
+pub(crate) struct Arguments<'a> {
+    request: &'a Request,
+    principal: &'a Principal,
+    facts: &'a Facts,
+    lease: Option<String>,
+    labels: Vec<wit::Pair<'a>>,
+    roles: Vec<&'a str>,
+    claims: Vec<wit::Pair<'a>>,
+    lock: Option<Lock<'a>>,
+}
+
+#[derive(Debug)]
+struct Lock<'a> {
+    view: &'a LockView,
+    handles: Vec<String>,
+    labels: Vec<Vec<wit::Pair<'a>>>,
+}
+
+impl<'a> Arguments<'a> {
+    /// Gathers the arguments. A policy sees the lock's state and usage only if its manifest asks,
+    /// also when they are there because another policy did.
+    pub(crate) fn new(
+        manifest: &Manifest,
+        request: &'a Request,
+        principal: &'a Principal,
+        facts: &'a Facts,
+    ) -> Result<Self, PolicyFault> {
+        let lock = match (&facts.lock, manifest.needs_lock) {
+            (Some(view), true) => Some(Lock::new(view)),
+            (None, true) => return Err(PolicyFault::MissingFact("lock")),
+            (_, false) => None,
+        };
+        if manifest.needs_usage && facts.usage.is_none() {
+            return Err(PolicyFault::MissingFact("usage"));
+        }
+        Ok(Self {
+            request,
+            principal,
+            facts,
+            lease: request.lease.as_ref().map(LeaseHandle::to_string),
+            labels: pairs(&request.labels),
+            roles: principal
+                .roles
+                .iter()
+                .map(leasehold_domain::Role::as_str)
+                .collect(),
+            claims: pairs(&principal.claims),
+            lock,
+        })
+    }
+
+    pub(crate) fn request(&self) -> wit::Request<'_> {
+        let request = self.request;
+        wit::Request {
+            operation: request.operation.as_str(),
+            namespace: request.lock.namespace.as_str(),
+            lock: request.lock.lock.as_str(),
+            mode: request.mode.map(mode),
+            ttl_ms: request.ttl_ms,
+            wait_ms: request.wait_ms,
+            grace_ms: request.grace_ms,
+            instance: request.instance.as_deref(),
+            labels: &self.labels,
+            reason: request.reason.as_deref(),
+            value: request.value.as_deref(),
+            successor: request
+                .successor
+                .as_ref()
+                .map(leasehold_domain::Subject::as_str),
+            lease: self.lease.as_deref(),
+        }
+    }
+
+    pub(crate) fn principal(&self) -> wit::Principal<'_> {
+        wit::Principal {
+            subject: self.principal.subject.as_str(),
+            team: self
+                .principal
+                .team
+                .as_ref()
+                .map(leasehold_domain::TeamName::as_str),
+            roles: &self.roles,
+            claims: &self.claims,
+        }
+    }
+
+    /// The holders that [`Self::facts`] points to.
+    pub(crate) fn holders(&self) -> Vec<wit::Holder<'_>> {
+        self.lock.as_ref().map(Lock::holders).unwrap_or_default()
+    }
+
+    pub(crate) fn facts<'b>(
+        &'b self,
+        manifest: &Manifest,
+        holders: &'b [wit::Holder<'b>],
+    ) -> wit::Facts<'b> {
+        let now = self.facts.now.0;
+        let usage = self.facts.usage.filter(|_| manifest.needs_usage);
+        wit::Facts {
+            now_ms: now,
+            // The first of January 1970 was a Thursday, day 4.
+            utc_weekday: ((now / DAY_MS + 3) % 7 + 1) as u8,
+            utc_day_ms: (now % DAY_MS) as u32,
+            lock: self.lock.as_ref().map(|lock| lock.view(holders)),
+            usage: usage.map(|usage| wit::Usage {
+                subject_leases: usage.subject_leases,
+                team_leases: usage.team_leases,
+            }),
+        }
+    }
+}
+
+impl<'a> Lock<'a> {
+    fn new(view: &'a LockView) -> Self {
+        Self {
+            view,
+            handles: view
+                .holders
+                .iter()
+                .map(|holder| holder.handle.to_string())
+                .collect(),
+            labels: view
+                .holders
+                .iter()
+                .map(|holder| pairs(&holder.owner.labels))
+                .collect(),
+        }
+    }
+
+    fn holders(&self) -> Vec<wit::Holder<'_>> {
+        let rows = self
+            .view
+            .holders
+            .iter()
+            .zip(&self.handles)
+            .zip(&self.labels);
+        rows.map(|((holder, handle), labels)| wit_holder(holder, handle, labels))
+            .collect()
+    }
+
+    fn view<'b>(&'b self, holders: &'b [wit::Holder<'b>]) -> wit::LockView<'b> {
+        wit::LockView {
+            revision: self.view.revision,
+            limit: self.view.settings.limit,
+            holders,
+            waiters: u32::try_from(self.view.queue.len()).unwrap_or(u32::MAX),
+            cooldown_remaining_ms: self.view.cooldown_remaining_ms,
+            reserved_for: self
+                .view
+                .reserved_for
+                .as_ref()
+                .map(|(subject, _)| subject.as_str()),
+            last_token: self.view.last_token.0,
+        }
+    }
+}
+
+fn wit_holder<'a>(
+    holder: &'a HolderView,
+    handle: &'a str,
+    labels: &'a [wit::Pair<'a>],
+) -> wit::Holder<'a> {
+    wit::Holder {
+        lease: handle,
+        subject: holder.owner.subject.as_str(),
+        team: holder
+            .owner
+            .team
+            .as_ref()
+            .map(leasehold_domain::TeamName::as_str),
+        instance: holder.owner.instance.as_deref(),
+        labels,
+        reason: holder.owner.reason.as_deref(),
+        mode: mode(holder.mode),
+        token: holder.token.0,
+        since_ms: holder.since.0,
+        remaining_ms: holder.remaining_ms,
+        draining: matches!(holder.state, LeaseState::Draining { .. }),
+    }
+}
+
+fn mode(mode: Mode) -> wit::Mode {
+    match mode {
+        Mode::Exclusive => wit::Mode::Exclusive,
+        Mode::Shared { permits } => wit::Mode::Shared(permits),
+    }
+}
+
+fn pairs<T: AsRef<str>>(map: &BTreeMap<T, T>) -> Vec<wit::Pair<'_>> {
+    map.iter()
+        .map(|(key, value)| wit::Pair {
+            key: key.as_ref(),
+            value: value.as_ref(),
+        })
+        .collect()
+}
+
+/// The guest's answer, if it keeps the contract.
+pub(crate) fn answer(said: Result<wit::Verdict, String>) -> Result<PolicyAnswer, PolicyFault> {
+    match said {
+        Ok(wit::Verdict::Allow(limits)) => limits_of(limits).map(PolicyAnswer::Allow),
+        Ok(wit::Verdict::Deny(denial)) => denial_of(denial),
+        Err(message) => Err(PolicyFault::Refused(shortened(message))),
+    }
+}
+
+fn limits_of(said: wit::Limits) -> Result<PolicyLimits, PolicyFault> {
+    let too_short = |limit: Option<u64>| limit.is_some_and(|limit| limit < TTL_MS_MIN);
+    if too_short(said.max_ttl_ms) || too_short(said.max_hold_ms) {
+        return Err(PolicyFault::InvalidAnswer(format!(
+            "a limit is below {TTL_MS_MIN} ms"
+        )));
+    }
+    Ok(PolicyLimits {
+        max_ttl_ms: said.max_ttl_ms,
+        max_hold_ms: said.max_hold_ms,
+    })
+}
+
+fn denial_of(said: wit::Denial) -> Result<PolicyAnswer, PolicyFault> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    if said.code.is_empty() || !said.code.bytes().all(allowed) {
+        let problem = "a denial's code must be of a-z, 0-9, -, _ and .";
+        return Err(PolicyFault::InvalidAnswer(problem.to_owned()));
+    }
+    if said.code.len() > CODE_BYTES_MAX || said.message.len() > MESSAGE_BYTES_MAX {
+        return Err(PolicyFault::OversizedAnswer);
+    }
+    Ok(PolicyAnswer::Deny {
+        code: said.code.into(),
+        message: said.message.into(),
+        retry_after_ms: said.retry_after_ms.map(|ms| ms.min(RETRY_AFTER_MS_MAX)),
+    })
+}
+
+/// A guest's own error is kept, but not at any length.
+pub(crate) fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MESSAGE_BYTES_MAX));
+    text
+}

@@ -1,0 +1,69 @@
+//! What a guest may spend. Part of the house's limits; the ones that can be configured are in
+//! [`EngineLimits`].
+
+use leasehold_domain::limits::VERDICT_MESSAGE_BYTES_MAX;
+
+/// How often the guard's clock ticks.
+pub(crate) const TICK_MS: u64 = 10;
+/// How many bytes one call of a guest may hand to the host: an answer, or one trace.
+pub(crate) const ANSWER_BYTES_MAX: usize = 16 * 1_024;
+/// The same for `describe`, whose answer holds a schema.
+pub(crate) const MANIFEST_BYTES_MAX: usize = 128 * 1_024;
+/// Longest name of a policy.
+pub(crate) const POLICY_NAME_BYTES_MAX: usize = 63;
+/// Longest version of a policy.
+pub(crate) const VERSION_BYTES_MAX: usize = 64;
+/// Longest code of a denial.
+pub(crate) const CODE_BYTES_MAX: usize = 64;
+/// Longest message of a denial, or of a guest's own error.
+pub(crate) const MESSAGE_BYTES_MAX: usize = VERDICT_MESSAGE_BYTES_MAX;
+/// Longest hint on when to ask again: a year.
+pub(crate) const RETRY_AFTER_MS_MAX: u64 = 366 * 86_400_000;
+/// What one trace costs in fuel, besides one per byte, whether it is kept or not.
+pub(crate) const TRACE_FUEL: u64 = 200;
+/// How many traces of one decision are kept.
+pub(crate) const TRACES_MAX: usize = 100;
+/// Most test cases in a module.
+pub(crate) const CASES_MAX: usize = 1_000;
+/// How many problems of one configuration are reported.
+pub(crate) const CONFIG_PROBLEMS_MAX: usize = 20;
+/// How much of a memory slot is cleaned by copying instead of by giving its pages back.
+pub(crate) const KEEP_RESIDENT_BYTES: usize = 1_024 * 1_024;
+
+/// What a guest may spend, and how many may run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// The budget of one decision: about one unit for each instruction. Deterministic, and so part
+    /// of what a verdict may depend on.
+    pub fuel: u64,
+    /// The guard's deadline, in milliseconds of real time; rounded up to 10 ms. It must be far
+    /// above what `fuel` allows, for it is not deterministic.
+    pub deadline_ms: u64,
+    /// How much linear memory an instance may have, in bytes; a multiple of 65,536.
+    pub memory_bytes: usize,
+    /// How deep a guest's calls may go, in bytes of stack.
+    pub stack_bytes: usize,
+    /// How many decisions may run at once in the process; further ones get
+    /// [`crate::PolicyFault::Busy`]. Each reserves 4 GiB of address space, not of memory.
+    pub instances: u32,
+}
+
+impl Default for EngineLimits {
+    /// 10 million fuel (about 6 ms), 500 ms, 16 MiB, 256 KiB of stack, 128 instances.
+    fn default() -> Self {
+        Self {
+            fuel: 10_000_000,
+            deadline_ms: 500,
+            memory_bytes: 16 << 20,
+            stack_bytes: 256 << 10,
+            instances: 128,
+        }
+    }
+}
+
+impl EngineLimits {
+    /// The deadline in ticks. One more, because the first tick may come at once.
+    pub(crate) fn deadline_ticks(&self) -> u64 {
+        self.deadline_ms.div_ceil(TICK_MS).max(1).saturating_add(1)
+    }
+}

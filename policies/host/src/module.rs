@@ -1,0 +1,206 @@
+//! A verified module.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+
+use leasehold_domain::Digest;
+use leasehold_domain::limits::MODULE_BYTES_MAX;
+use wasmtime::Store;
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+use crate::bindings::Policy;
+use crate::bindings::PolicyPre;
+use crate::bound::BoundPolicy;
+use crate::cases;
+use crate::convert::shortened;
+use crate::engine::PolicyEngine;
+use crate::error::ConfigError;
+use crate::error::HostError;
+use crate::fault::Met;
+use crate::fault::PolicyFault;
+use crate::guest;
+use crate::guest::Guest;
+use crate::limits::ANSWER_BYTES_MAX;
+use crate::limits::MANIFEST_BYTES_MAX;
+use crate::manifest::Manifest;
+use crate::schema::Schema;
+use crate::schema::canonical;
+
+/// The first bytes of a core module and of a component: magic, version, layer.
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// A compiled module whose manifest was checked and whose own test cases passed. Immutable.
+pub struct Module {
+    engine: PolicyEngine,
+    digest: Digest,
+    pre: PolicyPre<Guest>,
+    manifest: Manifest,
+    schema: Schema,
+}
+
+/// What one call of a guest came to.
+pub(crate) struct Called<T> {
+    pub(crate) result: Result<T, PolicyFault>,
+    pub(crate) fuel: u64,
+    pub(crate) traces: Vec<String>,
+}
+
+impl Module {
+    pub(crate) fn compile(engine: &PolicyEngine, wasm: &[u8]) -> Result<Arc<Self>, HostError> {
+        check_header(wasm)?;
+        let component = Component::new(engine.engine(), wasm)
+            .map_err(|error| HostError::Compile(format!("{error:#}")))?;
+        check_imports(engine, &component)?;
+        let wrong = |error: wasmtime::Error| HostError::WrongWorld(format!("{error:#}"));
+        let pre = engine.linker().instantiate_pre(&component).map_err(wrong)?;
+        let pre = PolicyPre::new(pre).map_err(wrong)?;
+        let described = call(engine, &pre, MANIFEST_BYTES_MAX, false, |policy, store| {
+            policy.call_describe(store)
+        });
+        let manifest = Manifest::checked(described.result.map_err(HostError::Describe)?)?;
+        let schema =
+            Schema::compile(&manifest.config_schema).map_err(|problem| HostError::Manifest {
+                field: "config-schema",
+                problem,
+            })?;
+        let digest = Digest::of(wasm);
+        let module = Arc::new(Self {
+            engine: engine.clone(),
+            digest,
+            pre,
+            manifest,
+            schema,
+        });
+        cases::run_embedded(&module, wasm)?;
+        Ok(module)
+    }
+
+    /// The SHA-256 of the module's bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What it says about itself, checked.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The policy that this module is with a configuration. Checks it against the module's schema,
+    /// and then asks the module itself.
+    ///
+    /// # Errors
+    /// All that is wrong, with the place of each.
+    pub fn bind(self: &Arc<Self>, config: &serde_json::Value) -> Result<BoundPolicy, ConfigError> {
+        self.schema.check(config)?;
+        let text = canonical(config)?;
+        let checked = self.call(false, |policy, store| policy.call_check(store, &text));
+        match checked.result {
+            Ok(Ok(())) => Ok(BoundPolicy::new(self.clone(), text)),
+            Ok(Err(message)) => Err(ConfigError::whole(shortened(message))),
+            Err(fault) => Err(ConfigError::whole(format!(
+                "`check` failed: the policy {fault}"
+            ))),
+        }
+    }
+
+    /// Calls the guest in a fresh instance.
+    pub(crate) fn call<T>(
+        &self,
+        traced: bool,
+        run: impl FnOnce(&Policy, &mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Called<T> {
+        call(&self.engine, &self.pre, ANSWER_BYTES_MAX, traced, run)
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("name", &self.manifest.name)
+            .field("version", &self.manifest.version)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_header(wasm: &[u8]) -> Result<(), HostError> {
+    if wasm.len() > MODULE_BYTES_MAX {
+        return Err(HostError::TooLarge {
+            bytes: wasm.len(),
+            max: MODULE_BYTES_MAX,
+        });
+    }
+    if wasm.starts_with(CORE_MODULE) {
+        let problem = "it is a core module; link it with wasm-component-ld";
+        return Err(HostError::NotAComponent(problem));
+    }
+    if !wasm.starts_with(COMPONENT) {
+        return Err(HostError::NotAComponent("it does not begin as one"));
+    }
+    Ok(())
+}
+
+/// A world's types are imports too, and nothing has to be given for them.
+fn check_imports(engine: &PolicyEngine, component: &Component) -> Result<(), HostError> {
+    for (name, import) in component.component_type().imports(engine.engine()) {
+        let known = name == "trace" || matches!(import.ty, ComponentItem::Type(_));
+        if !known {
+            return Err(HostError::ForbiddenImport(name.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn call<T>(
+    engine: &PolicyEngine,
+    pre: &PolicyPre<Guest>,
+    answer_bytes: usize,
+    traced: bool,
+    run: impl FnOnce(&Policy, &mut Store<Guest>) -> wasmtime::Result<T>,
+) -> Called<T> {
+    let limits = engine.limits();
+    let mut store = match guest::store(engine.engine(), limits, answer_bytes, traced) {
+        Ok(store) => store,
+        Err(error) => {
+            let result = Err(PolicyFault::Host(error.to_string()));
+            return Called {
+                result,
+                fuel: 0,
+                traces: Vec::new(),
+            };
+        }
+    };
+    let met = Met {
+        fuel: limits.fuel,
+        deadline_ms: limits.deadline_ms,
+        memory_bytes: limits.memory_bytes,
+    };
+    // Nothing is expected to panic here; if it does, one decision fails and not the gateway. The
+    // store is thrown away, so nothing half-changed is seen again.
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let policy = pre.instantiate(&mut store)?;
+        run(&policy, &mut store)
+    }));
+    let result = match ran {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(PolicyFault::of(&error, met)),
+        Err(_) => Err(PolicyFault::Host("it panicked".to_owned())),
+    };
+    let left = store.get_fuel().unwrap_or(0);
+    let traces = if traced {
+        store.into_data().into_traces()
+    } else {
+        Vec::new()
+    };
+    Called {
+        result,
+        fuel: limits.fuel.saturating_sub(left),
+        traces,
+    }
+}
