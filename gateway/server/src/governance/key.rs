@@ -23,10 +23,10 @@ impl Governance {
     ///
     /// # Errors
     /// There is none of that id, or the store cannot write.
-    pub async fn revoke_key(&self, caller: &Caller, id: &str) -> Result<(), Failure> {
+    pub async fn revoke_key(&self, caller: &Caller, id: &str) -> Result<KeyDocument, Failure> {
         let stored: Stored<KeyDocument> = self.read(KEYS, id).await?;
         if stored.document.revoked.is_some() {
-            return Ok(());
+            return Ok(stored.document);
         }
         let revoked = KeyDocument {
             revoked: Some(crate::telemetry::rfc3339(self.clock.wall())),
@@ -35,7 +35,7 @@ impl Governance {
         let summary = format!("key {id} of {} revoked", revoked.subject);
         let precondition = Precondition::Revision(stored.revision);
         self.write(caller, KEYS, id, Some(&revoked), precondition, summary).await?;
-        Ok(())
+        Ok(revoked)
     }
 
     /// All keys, by id; none shows its secret.

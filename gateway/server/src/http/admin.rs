@@ -1,0 +1,298 @@
+//! Namespaces, keys, policies and bindings: for administrators and policy authors.
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::extract::Request;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::Response;
+use leasehold_domain::Precondition;
+use leasehold_domain::Role;
+use leasehold_domain::RoleSet;
+use leasehold_domain::limits;
+use leasehold_wire::v1::error::ErrorCode;
+use leasehold_wire::v1::keys as wire_keys;
+use leasehold_wire::v1::namespaces as wire_namespaces;
+use leasehold_wire::v1::policies as wire_policies;
+
+use super::extract::Authenticated;
+use super::extract::Json;
+use super::extract::answer;
+use super::extract::namespace;
+use super::extract::read;
+use super::problem::respond;
+use crate::app::App;
+use crate::authentication::KeyDocument;
+use crate::authentication::NewKey;
+use crate::governance::Stored;
+use crate::governance::document::DefaultDecision;
+use crate::governance::document::NamespaceDocument;
+use crate::governance::document::PolicyDocument;
+use crate::pipeline::ask::Caller;
+use crate::pipeline::failure::Failure;
+
+/// Who may change governance state.
+pub(crate) const ADMINISTRATORS: &[Role] = &[Role::Administrator];
+/// Who may upload policies and read bindings.
+pub(crate) const AUTHORS: &[Role] = &[Role::PolicyAuthor, Role::Administrator];
+
+/// Runs an administrative handler for a caller with one of `roles`.
+pub(crate) async fn as_role<F, Fut>(who: Authenticated, roles: &[Role], handle: F) -> Response
+where
+    F: FnOnce(Caller) -> Fut,
+    Fut: Future<Output = Result<Response, Failure>>,
+{
+    match who.with_role(roles) {
+        Ok(caller) => {
+            let request_id = caller.request_id.clone();
+            handle(caller).await.unwrap_or_else(|failure| respond(failure, &request_id))
+        }
+        Err((failure, request_id)) => respond(failure, &request_id),
+    }
+}
+
+/// The condition of a PUT: its body's revision, or none.
+pub(crate) fn precondition(revision: Option<u64>) -> Precondition {
+    revision.map_or(Precondition::Any, Precondition::Revision)
+}
+
+fn show_namespace(stored: Stored<NamespaceDocument>) -> wire_namespaces::Namespace {
+    let default_decision = match stored.document.default_decision {
+        DefaultDecision::Deny => "deny",
+        DefaultDecision::Allow => "allow",
+    };
+    wire_namespaces::Namespace {
+        name: stored.document.name.to_string(),
+        team: stored.document.team.map(|team| team.to_string()),
+        description: stored.document.description,
+        default_decision: default_decision.to_owned(),
+        backend: stored.document.backend,
+        revision: stored.revision,
+    }
+}
+
+fn namespace_document(
+    name: &str,
+    body: wire_namespaces::NamespaceRequest,
+) -> Result<NamespaceDocument, Failure> {
+    if body.name.as_deref().is_some_and(|given| given != name) {
+        return Err(Failure::invalid("name: path and body differ"));
+    }
+    let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
+    Ok(NamespaceDocument {
+        name: namespace(name)?,
+        team: body.team.map(|team| team.parse().map_err(invalid)).transpose()?,
+        description: body.description,
+        default_decision: match body.default_decision.as_deref() {
+            None | Some("deny") => DefaultDecision::Deny,
+            Some("allow") => DefaultDecision::Allow,
+            Some(_) => return Err(Failure::invalid("default_decision: deny or allow")),
+        },
+        backend: "default".to_owned(),
+    })
+}
+
+/// `POST /v1/namespaces`.
+pub(crate) async fn create_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire_namespaces::NamespaceRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let name = body.name.clone().ok_or_else(|| Failure::invalid("name: missing"))?;
+        let document = namespace_document(&name, body)?;
+        let revision =
+            app.governance.put_namespace(&caller, &document, Precondition::Absent).await?;
+        let shown = show_namespace(Stored { document, revision });
+        Ok(answer(StatusCode::CREATED, &caller.request_id, &shown))
+    })
+    .await
+}
+
+/// `PUT /v1/namespaces/{ns}`.
+pub(crate) async fn put_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+    Json(body): Json<wire_namespaces::NamespaceRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let condition = precondition(body.revision);
+        let document = namespace_document(&name, body)?;
+        let revision = app.governance.put_namespace(&caller, &document, condition).await?;
+        let shown = show_namespace(Stored { document, revision });
+        Ok(answer(StatusCode::OK, &caller.request_id, &shown))
+    })
+    .await
+}
+
+/// `GET /v1/namespaces`.
+pub(crate) async fn list_namespaces(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    let request_id = who.request_id();
+    match app.governance.namespaces().await {
+        Ok(rows) => {
+            let namespaces = rows.into_iter().map(show_namespace).collect();
+            answer(StatusCode::OK, request_id, &wire_namespaces::NamespaceList { namespaces })
+        }
+        Err(failure) => respond(failure, request_id),
+    }
+}
+
+/// `GET /v1/namespaces/{ns}`.
+pub(crate) async fn get_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    let request_id = who.request_id();
+    let found = async { app.governance.namespace(&namespace(&name)?).await };
+    match found.await {
+        Ok(stored) => answer(StatusCode::OK, request_id, &show_namespace(stored)),
+        Err(failure) => respond(failure, request_id),
+    }
+}
+
+/// `DELETE /v1/namespaces/{ns}`.
+pub(crate) async fn delete_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let stored = app.governance.namespace(&namespace(&name)?).await?;
+        app.governance.delete_namespace(&caller, &stored.document.name).await?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show_namespace(stored)))
+    })
+    .await
+}
+
+fn show_key(document: &KeyDocument) -> wire_keys::KeyView {
+    wire_keys::KeyView {
+        id: document.id.clone(),
+        subject: document.subject.to_string(),
+        team: document.team.as_ref().map(ToString::to_string),
+        roles: document.roles.clone(),
+        description: document.description.clone(),
+        created: document.created.clone(),
+        revoked: document.revoked.clone(),
+    }
+}
+
+/// `POST /v1/keys`.
+pub(crate) async fn create_key(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire_keys::CreateKeyRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
+        let role = |name: &String| {
+            Role::from_name(name)
+                .ok_or_else(|| Failure::invalid(format!("roles: there is no {name:?}")))
+        };
+        let roles = body.roles.iter().map(role).collect::<Result<RoleSet, _>>()?;
+        let subject = body.subject.parse().map_err(invalid)?;
+        let team = body.team.map(|team| team.parse().map_err(invalid)).transpose()?;
+        if body.description.len() > limits::DESCRIPTION_BYTES_MAX {
+            return Err(Failure::invalid("description: too long"));
+        }
+        let created = crate::telemetry::rfc3339(app.clock.wall());
+        let key = NewKey::draw(subject, team, roles, &body.description, &created);
+        app.governance.put_key(&caller, &key.document).await?;
+        let created = wire_keys::CreatedKey { key: key.reveal(), view: show_key(&key.document) };
+        Ok(answer(StatusCode::CREATED, &caller.request_id, &created))
+    })
+    .await
+}
+
+/// `GET /v1/keys`.
+pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let rows = app.governance.keys().await?;
+        let keys = rows.iter().map(|stored| show_key(&stored.document)).collect();
+        Ok(answer(StatusCode::OK, &caller.request_id, &wire_keys::KeyList { keys }))
+    })
+    .await
+}
+
+/// `DELETE /v1/keys/{key}`.
+pub(crate) async fn revoke_key(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(id): Path<String>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let document = app.governance.revoke_key(&caller, &id).await?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show_key(&document)))
+    })
+    .await
+}
+
+fn show_policy(stored: Stored<PolicyDocument>) -> wire_policies::PolicyVersion {
+    let document = stored.document;
+    wire_policies::PolicyVersion {
+        policy: document.policy,
+        version: document.version,
+        digest: document.digest,
+        operations: document.operations,
+        needs_lock: document.needs_lock,
+        needs_usage: document.needs_usage,
+        config_schema: document.config_schema,
+        uploaded_by: document.uploaded_by,
+        uploaded_at: document.uploaded_at,
+    }
+}
+
+/// `PUT /v1/policies/{policy}/versions/{version}`.
+pub(crate) async fn upload_policy(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path((policy, version)): Path<(String, String)>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    as_role(who, AUTHORS, async |caller: Caller| {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if kind != Some("application/wasm") {
+            let message = "content-type: must be application/wasm";
+            return Err(Failure::new(ErrorCode::UnsupportedMediaType, message));
+        }
+        let wasm = read(request.into_body(), &app, limits::MODULE_BYTES_MAX).await?;
+        let named = Some((policy.as_str(), version.as_str()));
+        let stored = app.governance.upload_policy(&caller, named, Arc::from(&*wasm)).await?;
+        Ok(answer(StatusCode::CREATED, &caller.request_id, &show_policy(stored)))
+    })
+    .await
+}
+
+/// `GET /v1/policies`.
+pub(crate) async fn list_policies(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    let request_id = who.request_id();
+    match app.governance.policies().await {
+        Ok(rows) => {
+            let policies = rows.into_iter().map(show_policy).collect();
+            answer(StatusCode::OK, request_id, &wire_policies::PolicyList { policies })
+        }
+        Err(failure) => respond(failure, request_id),
+    }
+}
+
+/// `GET /v1/policies/{policy}/versions/{version}`.
+pub(crate) async fn get_policy(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path((policy, version)): Path<(String, String)>,
+) -> Response {
+    let request_id = who.request_id();
+    match app.governance.version(&policy, &version).await {
+        Ok(Some(stored)) => answer(StatusCode::OK, request_id, &show_policy(stored)),
+        Ok(None) => {
+            let message = format!("there is no policy {policy}@{version}");
+            respond(Failure::new(ErrorCode::NotFound, message), request_id)
+        }
+        Err(failure) => respond(failure, request_id),
+    }
+}

@@ -1,0 +1,171 @@
+//! The ledger's questions.
+
+use std::sync::Arc;
+
+use axum::extract::Query;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Hold;
+use leasehold_backend_api::LedgerQuery;
+use leasehold_backend_api::LedgerRow;
+use leasehold_domain::Cursor;
+use leasehold_domain::LockRef;
+use leasehold_domain::Role;
+use leasehold_domain::WallMillis;
+use leasehold_domain::limits;
+use leasehold_wire::v1::audit as wire;
+use serde::Deserialize;
+
+use super::admin::as_role;
+use super::extract::Authenticated;
+use super::extract::answer;
+use crate::app::App;
+use crate::pipeline::ask::Caller;
+use crate::pipeline::failure::Failure;
+use crate::telemetry::rfc3339;
+
+/// Who may read the ledger.
+const READERS: &[Role] = &[Role::Auditor, Role::Administrator];
+
+/// Options of `GET /v1/audit/events`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventOptions {
+    from: Option<String>,
+    until: Option<String>,
+    namespace: Option<String>,
+    lock: Option<String>,
+    subject: Option<String>,
+    team: Option<String>,
+    operation: Option<String>,
+    verdict: Option<String>,
+    policy: Option<String>,
+    #[serde(default)]
+    descending: bool,
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+impl EventOptions {
+    fn query(self) -> Result<LedgerQuery, Failure> {
+        let limit = self.limit.unwrap_or(100);
+        if limit == 0 || limit > limits::PAGE_ROWS_MAX {
+            return Err(Failure::invalid("limit: must be 1 to 1000"));
+        }
+        Ok(LedgerQuery {
+            from: self.from.as_deref().map(|text| moment("from", text)).transpose()?,
+            until: self.until.as_deref().map(|text| moment("until", text)).transpose()?,
+            namespace: self.namespace,
+            lock: self.lock,
+            subject: self.subject,
+            team: self.team,
+            operation: self.operation,
+            verdict: self.verdict,
+            policy: self.policy,
+            descending: self.descending,
+            after: self.after.map(Cursor),
+            limit,
+        })
+    }
+}
+
+/// An RFC 3339 moment.
+fn moment(field: &str, text: &str) -> Result<WallMillis, Failure> {
+    let parsed: Result<jiff::Timestamp, _> = text.parse();
+    let ms = parsed.ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
+    ms.map(WallMillis).ok_or_else(|| {
+        Failure::invalid(format!("{field}: must be a time such as 2026-11-23T14:03:00Z"))
+    })
+}
+
+/// `GET /v1/audit/events`.
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Query(options): Query<EventOptions>,
+) -> Response {
+    as_role(who, READERS, async |caller: Caller| {
+        let page = app.ledger.query(options.query()?).await?;
+        let events = page.rows.iter().map(show).collect::<Result<_, _>>()?;
+        let body = wire::EventList {
+            events,
+            complete_to: page.complete_to.0,
+            next_cursor: page.next.map(|cursor| cursor.0),
+        };
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
+    })
+    .await
+}
+
+fn show(row: &LedgerRow) -> Result<wire::LedgerEvent, Failure> {
+    let event = serde_json::from_str(&row.body)
+        .map_err(|error| Failure::internal(format!("event {}: {error}", row.cursor.0)))?;
+    Ok(wire::LedgerEvent { cursor: row.cursor.0, chain: row.chain.to_string(), event })
+}
+
+/// Options of `GET /v1/audit/holders`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HolderOptions {
+    lock: String,
+    at: Option<String>,
+}
+
+/// `GET /v1/audit/holders`.
+pub(crate) async fn holders(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Query(options): Query<HolderOptions>,
+) -> Response {
+    as_role(who, READERS, async |caller: Caller| {
+        let lock: LockRef =
+            options.lock.parse().map_err(|error| Failure::invalid(format!("lock: {error}")))?;
+        let at = match options.at.as_deref() {
+            Some(text) => moment("at", text)?,
+            None => app.clock.wall(),
+        };
+        let found = app.ledger.holders(&lock, at).await?;
+        let body = wire::HoldersResponse {
+            lock: lock.to_string(),
+            at: rfc3339(at),
+            holders: found.holds.iter().map(hold).collect(),
+            complete_to: found.complete_to.0,
+        };
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
+    })
+    .await
+}
+
+fn hold(hold: &Hold) -> wire::HoldView {
+    wire::HoldView {
+        lease: hold.handle.to_string(),
+        subject: hold.owner.subject.to_string(),
+        team: hold.owner.team.as_ref().map(ToString::to_string),
+        mode: hold.mode.as_str().to_owned(),
+        fencing_token: hold.token,
+        from: rfc3339(hold.from),
+        until: hold.until.map(rfc3339),
+        end: hold.end.clone(),
+        granted_by: hold.granted_by.0,
+        request_id: hold.request_id.clone(),
+    }
+}
+
+/// `GET /v1/audit/verify`.
+pub(crate) async fn verify(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    as_role(who, READERS, async |caller: Caller| {
+        let head = app.ledger.head();
+        let bad: Option<Cursor> =
+            app.ledger.verify().await.map_err(|error: BackendError| Failure::from(error))?;
+        let body = wire::VerifyResponse {
+            intact: bad.is_none(),
+            first_bad_cursor: bad.map(|cursor| cursor.0),
+            cursor: head.cursor.0,
+            chain: head.chain.to_string(),
+        };
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
+    })
+    .await
+}

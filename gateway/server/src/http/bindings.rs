@@ -1,0 +1,150 @@
+//! Bindings.
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use leasehold_domain::Precondition;
+use leasehold_wire::v1::bindings as wire;
+
+use super::admin::ADMINISTRATORS;
+use super::admin::AUTHORS;
+use super::admin::as_role;
+use super::admin::precondition;
+use super::extract::Authenticated;
+use super::extract::Json;
+use super::extract::answer;
+use crate::app::App;
+use crate::governance::Stored;
+use crate::governance::document::BindingDocument;
+use crate::governance::document::BoundPolicyDocument;
+use crate::governance::document::EnforcementName;
+use crate::governance::document::OnError;
+use crate::pipeline::ask::Caller;
+use crate::pipeline::failure::Failure;
+
+fn document(name: &str, body: wire::BindingRequest) -> Result<BindingDocument, Failure> {
+    if body.name.as_deref().is_some_and(|given| given != name) {
+        return Err(Failure::invalid("name: path and body differ"));
+    }
+    Ok(BindingDocument {
+        name: name.to_owned(),
+        namespaces: body.namespaces,
+        locks: body.locks.unwrap_or_else(|| vec!["**".to_owned()]),
+        operations: body.operations,
+        order: body.order,
+        policies: body.policies.into_iter().map(bound).collect::<Result<_, _>>()?,
+    })
+}
+
+fn bound(policy: wire::BoundPolicy) -> Result<BoundPolicyDocument, Failure> {
+    Ok(BoundPolicyDocument {
+        policy: policy.policy,
+        version: policy.version,
+        config: policy.config.unwrap_or_else(|| serde_json::json!({})),
+        enforcement: match policy.enforcement.as_deref() {
+            None | Some("mandatory") => EnforcementName::Mandatory,
+            Some("advisory") => EnforcementName::Advisory,
+            Some("overridable") => EnforcementName::Overridable,
+            Some(_) => {
+                return Err(Failure::invalid("enforcement: advisory, mandatory or overridable"));
+            }
+        },
+        on_error: OnError { allow: policy.on_error_allow },
+    })
+}
+
+fn show(stored: Stored<BindingDocument>) -> wire::Binding {
+    let show_bound = |policy: BoundPolicyDocument| {
+        let enforcement = match policy.enforcement {
+            EnforcementName::Advisory => "advisory",
+            EnforcementName::Mandatory => "mandatory",
+            EnforcementName::Overridable => "overridable",
+        };
+        wire::BoundPolicy {
+            policy: policy.policy,
+            version: policy.version,
+            config: Some(policy.config),
+            enforcement: Some(enforcement.to_owned()),
+            on_error_allow: policy.on_error.allow,
+        }
+    };
+    wire::Binding {
+        name: stored.document.name,
+        namespaces: stored.document.namespaces,
+        locks: stored.document.locks,
+        operations: stored.document.operations,
+        order: stored.document.order,
+        policies: stored.document.policies.into_iter().map(show_bound).collect(),
+        revision: stored.revision,
+    }
+}
+
+/// `POST /v1/bindings`.
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::BindingRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let name = body.name.clone().ok_or_else(|| Failure::invalid("name: missing"))?;
+        let document = document(&name, body)?;
+        let revision = app.governance.put_binding(&caller, &document, Precondition::Absent).await?;
+        Ok(answer(StatusCode::CREATED, &caller.request_id, &show(Stored { document, revision })))
+    })
+    .await
+}
+
+/// `PUT /v1/bindings/{binding}`.
+pub(crate) async fn put(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+    Json(body): Json<wire::BindingRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let condition = precondition(body.revision);
+        let document = document(&name, body)?;
+        let revision = app.governance.put_binding(&caller, &document, condition).await?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show(Stored { document, revision })))
+    })
+    .await
+}
+
+/// `GET /v1/bindings`.
+pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    as_role(who, AUTHORS, async |caller: Caller| {
+        let bindings = app.governance.bindings().await?.into_iter().map(show).collect();
+        Ok(answer(StatusCode::OK, &caller.request_id, &wire::BindingList { bindings }))
+    })
+    .await
+}
+
+/// `GET /v1/bindings/{binding}`.
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    as_role(who, AUTHORS, async |caller: Caller| {
+        let stored = app.governance.binding(&name).await?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))
+    })
+    .await
+}
+
+/// `DELETE /v1/bindings/{binding}`.
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let stored = app.governance.binding(&name).await?;
+        app.governance.delete_binding(&caller, &name).await?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))
+    })
+    .await
+}

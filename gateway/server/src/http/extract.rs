@@ -1,0 +1,268 @@
+//! What handlers take out of a request, each with a problem document when it is not there.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::FromRequest;
+use axum::extract::FromRequestParts;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::LengthLimitError;
+use http_body_util::Limited;
+use leasehold_domain::LockName;
+use leasehold_domain::LockRef;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Principal;
+use leasehold_domain::RequestId;
+use leasehold_domain::Role;
+use leasehold_wire::v1::error::ErrorCode;
+use serde::de::DeserializeOwned;
+
+use super::problem;
+use crate::app::App;
+use crate::pipeline::ask::Caller;
+use crate::pipeline::failure::Failure;
+
+/// Draws a request id for a caller that gave none.
+pub(crate) fn draw_request_id() -> RequestId {
+    let text = format!("{:032x}", rand::random::<u128>());
+    text.parse().unwrap_or_else(|_| unreachable!("hex digits are visible ASCII"))
+}
+
+/// The request id in the headers, or a new one. A header that is no request id is not one.
+pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
+    let given = headers.get(problem::X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    given.and_then(|text| text.parse().ok()).unwrap_or_else(draw_request_id)
+}
+
+/// A failure before the handler knew its request's id.
+#[derive(Debug)]
+pub(crate) struct Refused(Box<(Failure, RequestId)>);
+
+impl Refused {
+    fn new(failure: Failure, headers: &HeaderMap) -> Self {
+        Self(Box::new((failure, request_id(headers))))
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (failure, request_id) = *self.0;
+        problem::respond(failure, &request_id)
+    }
+}
+
+/// The caller, authenticated.
+#[derive(Debug)]
+pub(crate) struct Authenticated {
+    principal: Arc<Principal>,
+    fallback: RequestId,
+}
+
+impl Authenticated {
+    /// The caller under the idempotency key of its body, or of its headers, or a new one.
+    pub(crate) fn caller(self, given: Option<&str>) -> Result<Caller, (Failure, RequestId)> {
+        let Self { principal, fallback } = self;
+        match given.map(str::parse::<RequestId>) {
+            None => Ok(Caller { principal, request_id: fallback }),
+            Some(Ok(request_id)) => Ok(Caller { principal, request_id }),
+            Some(Err(error)) => Err((Failure::invalid(error.to_string()), fallback)),
+        }
+    }
+
+    /// The caller, if it has one of these roles.
+    pub(crate) fn with_role(self, roles: &[Role]) -> Result<Caller, (Failure, RequestId)> {
+        if roles.iter().any(|role| self.principal.roles.has(*role)) {
+            return Ok(Caller { principal: self.principal, request_id: self.fallback });
+        }
+        let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        let message = format!("this needs role {}", names.join(" or "));
+        Err((Failure::new(ErrorCode::Forbidden, message), self.fallback))
+    }
+
+    /// The request's id.
+    pub(crate) fn request_id(&self) -> &RequestId {
+        &self.fallback
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Authenticated {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
+        match app.authenticator.authenticate(&parts.headers).await {
+            Ok(principal) => Ok(Self { principal, fallback: request_id(&parts.headers) }),
+            Err(refused) => {
+                app.metrics.unauthenticated(refused.reason());
+                let failure = Failure::new(ErrorCode::Unauthenticated, refused.to_string());
+                Err(Refused::new(failure, &parts.headers))
+            }
+        }
+    }
+}
+
+/// A JSON body whose shape the verb decides.
+#[derive(Debug)]
+pub(crate) struct RawJson(Bytes);
+
+impl RawJson {
+    /// The body in a known shape.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.0).map_err(|error| {
+            use serde_json::error::Category;
+            let code = match error.classify() {
+                Category::Data => ErrorCode::InvalidRequest,
+                Category::Io | Category::Syntax | Category::Eof => ErrorCode::BadJson,
+            };
+            Failure::new(code, error.to_string())
+        })
+    }
+}
+
+impl FromRequest<Arc<App>> for RawJson {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refused> {
+        let (parts, body) = request.into_parts();
+        let refuse = |failure| Refused::new(failure, &parts.headers);
+        let is_json = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+        if !is_json {
+            let message = "content-type: must be application/json";
+            return Err(refuse(Failure::new(ErrorCode::UnsupportedMediaType, message)));
+        }
+        read(body, app, leasehold_domain::limits::BODY_BYTES_MAX).await.map(Self).map_err(refuse)
+    }
+}
+
+/// A JSON body of a known shape.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refused> {
+        let headers = request.headers().clone();
+        let raw = RawJson::from_request(request, app).await?;
+        raw.parse().map(Self).map_err(|failure| Refused::new(failure, &headers))
+    }
+}
+
+/// The body, no larger than `bytes_max`, within the body's deadline.
+pub(crate) async fn read(body: Body, app: &App, bytes_max: usize) -> Result<Bytes, Failure> {
+    let deadline = std::time::Duration::from_millis(app.config.limits.body_deadline_ms);
+    let collect = Limited::new(body, bytes_max).collect();
+    match tokio::time::timeout(deadline, collect).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = format!("the body is larger than {bytes_max} bytes");
+            Err(Failure::new(ErrorCode::BodyTooLarge, message))
+        }
+        Ok(Err(_)) => Err(Failure::new(ErrorCode::BadJson, "the body cannot be read")),
+        Err(_) => Err(Failure::new(ErrorCode::RequestTimeout, "the body did not arrive in time")),
+    }
+}
+
+/// A lock in the path, and the verb after its last colon. Reads the path as it was sent, so that an
+/// encoded colon or slash is part of the name (and refused there), never a separator.
+#[derive(Debug)]
+pub(crate) struct LockPath {
+    pub(crate) lock: LockRef,
+    pub(crate) verb: Option<String>,
+}
+
+impl FromRequestParts<Arc<App>> for LockPath {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
+        parse_lock_path(parts.uri.path()).map_err(|failure| Refused::new(failure, &parts.headers))
+    }
+}
+
+fn parse_lock_path(path: &str) -> Result<LockPath, Failure> {
+    let not_found = || Failure::new(ErrorCode::NotFound, "there is no such path");
+    let rest = path.strip_prefix("/v1/namespaces/").ok_or_else(not_found)?;
+    let (namespace, rest) = rest.split_once('/').ok_or_else(not_found)?;
+    let rest = rest.strip_prefix("locks/").ok_or_else(not_found)?;
+    let (name, verb) = match rest.rsplit_once(':') {
+        Some((name, verb)) => (name, Some(verb.to_owned())),
+        None => (rest, None),
+    };
+    let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
+    let namespace: NamespaceName = decode(namespace)?.parse().map_err(invalid)?;
+    let lock: LockName = decode(name)?.parse().map_err(invalid)?;
+    Ok(LockPath { lock: LockRef::new(namespace, lock), verb })
+}
+
+/// Decodes percent-encoding once.
+fn decode(text: &str) -> Result<String, Failure> {
+    if !text.contains('%') {
+        return Ok(text.to_owned());
+    }
+    let bad = || Failure::invalid("the path is not percent-encoded UTF-8");
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let digits = [bytes.next().ok_or_else(bad)?, bytes.next().ok_or_else(bad)?];
+        let mut decoded = [0];
+        hex::decode_to_slice(digits, &mut decoded).map_err(|_| bad())?;
+        out.push(decoded[0]);
+    }
+    String::from_utf8(out).map_err(|_| bad())
+}
+
+/// The namespace of a path, decoded and checked.
+pub(crate) fn namespace(text: &str) -> Result<NamespaceName, Failure> {
+    text.parse().map_err(|error: leasehold_domain::InvalidName| Failure::invalid(error.to_string()))
+}
+
+/// JSON with a status.
+pub(crate) fn answer<T: serde::Serialize>(
+    status: StatusCode,
+    request_id: &RequestId,
+    body: &T,
+) -> Response {
+    let bytes = match serde_json::to_vec(body) {
+        Ok(bytes) => bytes,
+        Err(error) => return problem::respond(Failure::internal(error.to_string()), request_id),
+    };
+    let json = axum::http::HeaderValue::from_static("application/json");
+    let mut response = (status, [(header::CONTENT_TYPE, json)], bytes).into_response();
+    if let Ok(id) = axum::http::HeaderValue::from_str(request_id.as_str()) {
+        response.headers_mut().insert(problem::X_REQUEST_ID, id);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verb_is_split_before_decoding() {
+        let path = parse_lock_path("/v1/namespaces/demo/locks/a/b%2Fc:acquire").unwrap();
+        assert_eq!(path.lock.to_string(), "demo/a/b/c");
+        assert_eq!(path.verb.as_deref(), Some("acquire"));
+        assert!(parse_lock_path("/v1/namespaces/demo/locks/a").unwrap().verb.is_none());
+        for bad in ["a%3Aacquire", "a%3Ax:acquire", "..%2Fa:acquire", "%2e%2e:acquire", "a%2:x", "%FF:x"] {
+            let path = format!("/v1/namespaces/demo/locks/{bad}");
+            assert_eq!(parse_lock_path(&path).unwrap_err().code, ErrorCode::InvalidRequest, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Is it alive, can it serve, what does it count.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use leasehold_wire::v1::health as wire;
+
+use super::extract::answer;
+use super::extract::draw_request_id;
+use crate::app::App;
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: it can serve, and how far the ledger is behind.
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let health = app.pipeline.health().await;
+    let ledger = app.ledger.head().cursor;
+    let draining = *app.shutdown.borrow();
+    let ready = health.ready && !draining;
+    let body = wire::Readiness {
+        ready,
+        backend: wire::BackendHealth {
+            ready: health.ready,
+            detail: if draining { "draining".to_owned() } else { health.detail },
+        },
+        ledger: wire::LedgerHealth {
+            cursor: ledger.0,
+            lag_events: health.newest.0.saturating_sub(ledger.0),
+        },
+    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    answer(status, &draw_request_id(), &body)
+}
+
+/// `GET /metrics`: Prometheus' text format.
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let health = app.pipeline.health().await;
+    let ledger = app.ledger.head().cursor;
+    let text = app.metrics.encode(&health, health.newest.0.saturating_sub(ledger.0));
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
+}

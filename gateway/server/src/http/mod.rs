@@ -1,0 +1,115 @@
+//! HTTP: routes, and the handlers that translate wire to domain and back. No handler holds a
+//! backend.
+
+mod admin;
+mod audit;
+mod bindings;
+mod extract;
+mod health;
+mod lease;
+mod locks;
+mod openapi;
+mod problem;
+mod view;
+mod watch;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::MatchedPath;
+use axum::extract::Request;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::routing::get;
+use axum::routing::post;
+use axum::routing::put;
+use leasehold_wire::v1::error::ErrorCode;
+use leasehold_wire::v1::paths;
+
+use crate::app::App;
+use crate::pipeline::failure::Failure;
+
+pub use openapi::document as openapi_document;
+
+/// What service teams use.
+fn data_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route(paths::LOCKS, get(locks::list))
+        .route(paths::LOCKS_ACQUIRE, post(locks::acquire_many))
+        .route(paths::LOCKS_WATCH, get(watch::namespace))
+        .route(paths::LEASES_RENEW, post(locks::renew_many))
+        .route(paths::LOCK, get(locks::get).post(locks::post).put(locks::declare))
+        .route(paths::HEALTHZ, get(health::healthz))
+        .route(paths::READYZ, get(health::readyz))
+        .route(paths::OPENAPI, get(openapi::serve))
+}
+
+/// What administrators, policy authors and auditors use, and what Prometheus scrapes.
+fn admin_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route(paths::NAMESPACES, get(admin::list_namespaces).post(admin::create_namespace))
+        .route(
+            paths::NAMESPACE,
+            get(admin::get_namespace).put(admin::put_namespace).delete(admin::delete_namespace),
+        )
+        .route(paths::KEYS, get(admin::list_keys).post(admin::create_key))
+        .route(paths::KEY, axum::routing::delete(admin::revoke_key))
+        .route(paths::POLICIES, get(admin::list_policies))
+        .route(paths::POLICY_VERSION, put(admin::upload_policy).get(admin::get_policy))
+        .route(paths::BINDINGS, get(bindings::list).post(bindings::create))
+        .route(paths::BINDING, get(bindings::get).put(bindings::put).delete(bindings::delete))
+        .route(paths::AUDIT_EVENTS, get(audit::events))
+        .route(paths::AUDIT_HOLDERS, get(audit::holders))
+        .route(paths::AUDIT_VERIFY, get(audit::verify))
+        .route(paths::METRICS, get(health::metrics))
+}
+
+/// Everything on one listener.
+pub fn router(app: &Arc<App>) -> Router {
+    finish(data_routes().merge(admin_routes()), app)
+}
+
+/// Locks alone, when administration has a listener of its own.
+pub fn data_router(app: &Arc<App>) -> Router {
+    finish(data_routes(), app)
+}
+
+/// Administration on its own listener; health is there, too.
+pub fn admin_router(app: &Arc<App>) -> Router {
+    let health = Router::new()
+        .route(paths::HEALTHZ, get(health::healthz))
+        .route(paths::READYZ, get(health::readyz));
+    finish(admin_routes().merge(health), app)
+}
+
+fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    routes
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), count))
+        .with_state(app.clone())
+}
+
+async fn not_found(headers: HeaderMap) -> Response {
+    let failure = Failure::new(ErrorCode::NotFound, "there is no such path");
+    problem::respond(failure, &extract::request_id(&headers))
+}
+
+async fn method_not_allowed(headers: HeaderMap) -> Response {
+    let failure = Failure::new(ErrorCode::MethodNotAllowed, "not for this method");
+    problem::respond(failure, &extract::request_id(&headers))
+}
+
+/// Counts and times every request under its route, never under its path.
+async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = app.clock.monotonic();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let took = app.clock.monotonic() - began;
+    app.metrics.served(route, method.as_str(), response.status().as_u16(), took);
+    response
+}

@@ -1,0 +1,108 @@
+//! A [`Failure`] as an answer: RFC 9457, logged once, here.
+
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use leasehold_backend_api::Effect;
+use leasehold_domain::RequestId;
+use leasehold_wire::v1::error::DenialView;
+use leasehold_wire::v1::error::EffectName;
+use leasehold_wire::v1::error::ErrorCode;
+use leasehold_wire::v1::error::Problem;
+
+use super::view;
+use crate::pipeline::failure::Failure;
+use crate::pipeline::failure::FailureDetail;
+
+/// Echoes the request's id on every answer.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"leasehold\"");
+
+/// The answer to a request that failed.
+pub(crate) fn respond(failure: Failure, request_id: &RequestId) -> Response {
+    log(&failure, request_id);
+    let code = failure.code;
+    let retry_after_ms = failure.retry_after_ms;
+    let body = problem(failure, request_id);
+    let bytes = serde_json::to_vec(&body).unwrap_or_default();
+    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], bytes).into_response();
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    if code == ErrorCode::Unauthenticated {
+        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if let Some(ms) = retry_after_ms {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
+    }
+    response
+}
+
+/// The problem document of a failure.
+pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
+    let code = failure.code;
+    let mut problem = Problem {
+        kind: format!("urn:leasehold:error:{}", code.as_str()),
+        title: code.as_str().replace('_', " "),
+        status: code.status(),
+        detail: failure.message,
+        code,
+        retryable: code.is_retryable(),
+        effect: match failure.effect {
+            Effect::None => EffectName::None,
+            Effect::Unknown => EffectName::Unknown,
+        },
+        request_id: request_id.to_string(),
+        retry_after_ms: failure.retry_after_ms,
+        denial: None,
+        holders: None,
+        waiters: None,
+        position: None,
+        cooldown_remaining_ms: None,
+        reserved_for: None,
+        end_cause: None,
+    };
+    match failure.detail {
+        FailureDetail::None | FailureDetail::Internal(_) => {}
+        FailureDetail::Denied { denial, decision } => {
+            problem.denial = Some(DenialView {
+                kind: denial.kind.as_str().to_owned(),
+                policy: denial.policy.map(|policy| policy.to_string()),
+                code: denial.code.into(),
+                message: denial.message.into(),
+                decision_id: decision.map(|decision| view::decision_id(&decision)),
+            });
+        }
+        FailureDetail::Held(blocked) => {
+            problem.holders = Some(blocked.holders.iter().map(view::holder).collect());
+            problem.waiters = blocked.waiters;
+            problem.position = blocked.position;
+            problem.cooldown_remaining_ms =
+                Some(blocked.cooldown_remaining_ms).filter(|ms| *ms > 0);
+            problem.reserved_for = blocked.reserved_for.map(|subject| subject.to_string());
+        }
+        FailureDetail::Ended(cause) => problem.end_cause = Some(cause.as_str().to_owned()),
+    }
+    problem
+}
+
+/// What callers did wrong is theirs to log; what we did wrong is ours.
+fn log(failure: &Failure, request_id: &RequestId) {
+    let code = failure.code;
+    if code.status() < 500 {
+        tracing::debug!(request.id = %request_id, code = code.as_str(), "request.refused");
+        return;
+    }
+    let detail = match &failure.detail {
+        FailureDetail::Internal(detail) => detail.as_str(),
+        _ => failure.message.as_str(),
+    };
+    tracing::warn!(request.id = %request_id, code = code.as_str(), detail, "request.failed");
+}

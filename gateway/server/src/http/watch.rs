@@ -1,0 +1,133 @@
+//! Watches as Server-Sent Events: each transition once and in order, resumable.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Path;
+use axum::extract::Query;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use axum::response::sse;
+use axum::response::sse::KeepAlive;
+use axum::response::sse::Sse;
+use futures_util::Stream;
+use futures_util::StreamExt;
+use futures_util::future::Either;
+use futures_util::stream;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::ErrorKind;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::LockRef;
+use leasehold_domain::RequestId;
+use serde::Deserialize;
+
+use super::extract::Authenticated;
+use super::problem::respond;
+use super::view;
+use crate::app::App;
+use crate::pipeline::WatchScope;
+use crate::pipeline::failure::Failure;
+
+/// How often a silent watch says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Options of `GET …/locks:watch`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WatchOptions {
+    #[serde(default)]
+    prefix: String,
+}
+
+/// `GET …/locks:watch`.
+pub(crate) async fn namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(ns): Path<String>,
+    headers: HeaderMap,
+    Query(options): Query<WatchOptions>,
+) -> Response {
+    let request_id = who.request_id();
+    match super::extract::namespace(&ns) {
+        Ok(ns) => follow(&app, WatchScope::Prefix(ns, options.prefix), &headers, request_id).await,
+        Err(failure) => respond(failure, request_id),
+    }
+}
+
+/// `GET …/locks/{lock}:watch`.
+pub(crate) async fn lock(
+    app: &Arc<App>,
+    lock: LockRef,
+    headers: &HeaderMap,
+    request_id: &RequestId,
+) -> Response {
+    follow(app, WatchScope::Lock(lock), headers, request_id).await
+}
+
+async fn follow(
+    app: &Arc<App>,
+    scope: WatchScope,
+    headers: &HeaderMap,
+    request_id: &RequestId,
+) -> Response {
+    let after = match last_event_id(headers) {
+        Ok(Some(after)) => after,
+        Ok(None) => app.pipeline.health().await.newest,
+        Err(failure) => return respond(failure, request_id),
+    };
+    let events = match app.pipeline.watch(scope, after) {
+        Ok(events) => events,
+        Err(failure) => return respond(failure, request_id),
+    };
+    let frames = events.flat_map(|event| match event {
+        Ok(event) => Either::Left(stream::iter(frames(&event))),
+        Err(error) => Either::Right(stream::iter([resync(&error)])),
+    });
+    let mut shutdown = app.shutdown.clone();
+    let drained = async move {
+        // An error means that the sender is gone, which is the end, too.
+        let _ = shutdown.wait_for(|down| *down).await;
+    };
+    let frames = frames.take_until(Box::pin(drained)).map(Ok::<_, Infallible>);
+    Sse::new(boxed(frames)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response()
+}
+
+fn boxed<S: Stream + Send + 'static>(frames: S) -> stream::BoxStream<'static, S::Item> {
+    frames.boxed()
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Failure> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let cursor = value.to_str().ok().and_then(|text| text.parse().ok());
+    cursor.map(|cursor| Some(Cursor(cursor))).ok_or_else(|| {
+        Failure::invalid("last-event-id: must be the id of an event of this watch")
+    })
+}
+
+/// The transitions of one event. All have its cursor; only the last carries it as `id`, so that a
+/// client that was cut off in between gets all of them again rather than losing one.
+fn frames(event: &Event) -> Vec<sse::Event> {
+    let EventKind::Lock { lock, transitions, .. } = &event.kind else { return Vec::new() };
+    let last = transitions.len().saturating_sub(1);
+    let frame = |(index, transition)| {
+        let body = view::transition(event, lock, transition);
+        let data = serde_json::to_string(&body).unwrap_or_default();
+        let frame = sse::Event::default().event(&body.transition).data(data);
+        if index == last { frame.id(event.cursor.0.to_string()) } else { frame }
+    };
+    transitions.iter().enumerate().map(frame).collect()
+}
+
+/// Events were missed; the client must read the locks again.
+fn resync(error: &BackendError) -> sse::Event {
+    let reason = match error.kind {
+        ErrorKind::Trimmed => "trimmed",
+        _ => "unavailable",
+    };
+    sse::Event::default().event("resync").data(format!("{{\"reason\":\"{reason}\"}}"))
+}
