@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod apply;
+#[cfg(test)]
+mod explore;
 mod lease;
 mod moment;
 mod record;

@@ -206,3 +206,6 @@ impl Rest {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

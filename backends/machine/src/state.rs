@@ -39,7 +39,7 @@ use crate::Moment;
 pub struct State {
     now: Millis,
     newest: Cursor,
-    locks: LockTable,
+    pub(crate) locks: LockTable,
     documents: DocumentTable,
     blobs: BTreeMap<Digest, Arc<[u8]>>,
 }

@@ -1,0 +1,123 @@
+//! What must be true in every state of the small world, and at the end.
+
+use leasehold_domain::EventKind;
+use leasehold_domain::Mode;
+use leasehold_domain::Transition;
+
+use super::world::Knows;
+use super::world::Step;
+use super::world::World;
+use super::world::lock;
+use crate::LockRecord;
+
+/// Units of time within which everybody who keeps asking must have had the lock.
+const PATIENCE: usize = 40;
+
+/// Safety: checked after every step.
+pub(super) fn safe(world: &World) {
+    for l in 0..world.queues.len() {
+        let lock = lock(l);
+        let record = world.state.locks.get(&lock).unwrap();
+        exclusion(world, record);
+        promises(world, l, record);
+        one_answer_per_request(world, record);
+    }
+    tokens_and_turns(world);
+}
+
+fn exclusion(world: &World, record: &LockRecord) {
+    let exclusive = record.holders.iter().filter(|h| h.mode == Mode::Exclusive);
+    let exclusive = exclusive.count();
+    let limit = record.settings().limit as usize;
+    let alone = exclusive == 0 || record.holders.len() == 1;
+    assert!(alone && record.holders.len() <= limit, "{:?}", world.story);
+}
+
+/// Who was promised a lease has it, so two who exclude each other never both believe to.
+fn promises(world: &World, l: usize, record: &LockRecord) {
+    for client in &world.clients {
+        let Knows::Holds(lease_id, until) = client.knows[l] else {
+            continue;
+        };
+        let holds = record.holders.iter().any(|h| h.lease_id == lease_id);
+        assert!(
+            holds || until <= world.now,
+            "ended early: {:?}",
+            world.story
+        );
+    }
+}
+
+fn one_answer_per_request(world: &World, record: &LockRecord) {
+    let leases = record
+        .holders
+        .iter()
+        .map(|h| (&h.party.subject, &h.request_id));
+    let waiters = record.waiters().map(|w| (&w.party.subject, &w.request_id));
+    let mut requests: Vec<_> = leases.chain(waiters).collect();
+    let count = requests.len();
+    requests.sort();
+    requests.dedup();
+    assert_eq!(
+        requests.len(),
+        count,
+        "one request, two leases: {:?}",
+        world.story
+    );
+}
+
+/// Grants have greater tokens than all before, and come in the order of the queue; nobody waits
+/// for what is free.
+fn tokens_and_turns(world: &World) {
+    for event in &world.told {
+        let EventKind::Lock {
+            lock, transitions, ..
+        } = &event.kind
+        else {
+            continue;
+        };
+        let l: usize = lock.lock.as_str().parse().unwrap();
+        let record = world.state.locks.get(lock).unwrap();
+        let waits_still = |id| record.waiters().any(|w| w.lease_id == id);
+        let blocked = record.cooldown_until().0 > world.now || !record.reservations().is_empty();
+        if let Some(first) = record.waiters().next() {
+            let free = record.admits(first.mode) && !blocked;
+            assert!(!free, "waits in vain: {:?}", world.story);
+        }
+        let handed_over = world.story.iter().any(|s| matches!(s, Step::Transfer(..)));
+        for transition in transitions {
+            let Transition::Granted { handle, token, .. } = transition else {
+                continue;
+            };
+            assert!(*token > world.tokens[l], "token: {:?}", world.story);
+            let before = world.queues[l].iter();
+            let mut before = before.take_while(|id| id.handle() != *handle);
+            let overtaken = before.any(|id| waits_still(*id));
+            assert!(!overtaken || handed_over, "overtaken: {:?}", world.story);
+        }
+    }
+}
+
+/// Liveness: from here on no answer is lost, holders release, and those who asked keep asking.
+pub(super) fn live(mut world: World) {
+    for _ in 0..PATIENCE {
+        for c in 0..world.clients.len() {
+            for l in 0..world.queues.len() {
+                match world.clients[c].knows[l] {
+                    Knows::Idle => continue,
+                    Knows::Asked(_) => world.step(Step::Wait(c, l, false)),
+                    Knows::Holds(..) => world.step(Step::Release(c, l, false)),
+                }
+                safe(&world);
+            }
+        }
+        let idle = |client: &super::world::Client| client.knows.iter().all(|k| *k == Knows::Idle);
+        if world.clients.iter().all(idle) {
+            return;
+        }
+        world.step(Step::Time);
+        world.step(Step::Tick);
+        safe(&world);
+    }
+    panic!("somebody asks in vain: {:?}", world.story);
+}

@@ -1,0 +1,412 @@
+//! The small world: the store, what each client knows of each lock, and what can happen next.
+
+use std::sync::Arc;
+
+use leasehold_domain::Action;
+use leasehold_domain::Atomicity;
+use leasehold_domain::Cause;
+use leasehold_domain::Command;
+use leasehold_domain::Digest;
+use leasehold_domain::Event;
+use leasehold_domain::FencingToken;
+use leasehold_domain::LeaseId;
+use leasehold_domain::LockRef;
+use leasehold_domain::LockSettings;
+use leasehold_domain::Millis;
+use leasehold_domain::Mode;
+use leasehold_domain::Operation;
+use leasehold_domain::Outcome;
+use leasehold_domain::Principal;
+use leasehold_domain::Renewals;
+use leasehold_domain::Request;
+use leasehold_domain::RevokeTarget;
+use leasehold_domain::RoleSet;
+use leasehold_domain::WallMillis;
+use serde::Serialize;
+
+use crate::Moment;
+use crate::State;
+
+const UNIT_MS: u64 = 1_000;
+const TTL_MS: u64 = 2 * UNIT_MS;
+/// A waiter without a long-poll window stands for its slack: two units.
+const WAIT_MS: u64 = 0;
+/// How often one request is made again in the search.
+const ASKS_MAX: u8 = 2;
+/// How many requests a client makes of a lock, one after the other.
+const ATTEMPTS_MAX: u8 = 2;
+
+/// What a client knows of a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) enum Knows {
+    /// It wants nothing.
+    Idle,
+    /// It asked and has no lease yet, as far as it knows; it may know its place in the queue.
+    Asked(Option<LeaseId>),
+    /// It was promised the lease until then.
+    Holds(LeaseId, u64),
+}
+
+/// A client, with what it knows of each lock, and how often it asked.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    pub(super) mode: Mode,
+    pub(super) knows: Vec<Knows>,
+    attempts: Vec<u8>,
+    asks: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) now: u64,
+    pub(super) state: State,
+    pub(super) clients: Vec<Client>,
+    /// How often somebody may still interfere: revoke or transfer.
+    interferences: u8,
+    /// How it came to this.
+    pub(super) story: Vec<Step>,
+    /// Events of the last step, and the queues before it.
+    pub(super) told: Vec<Event>,
+    pub(super) queues: Vec<Vec<LeaseId>>,
+    pub(super) tokens: Vec<FencingToken>,
+}
+
+/// Something that happens. Most are (client, lock, whether the answer is lost).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    Time,
+    Tick,
+    Try(usize, usize, bool),
+    Wait(usize, usize, bool),
+    Both(usize, bool),
+    Renew(usize, usize, bool),
+    Release(usize, usize, bool),
+    Cancel(usize, usize, bool),
+    Transfer(usize, usize, u64),
+    Revoke(usize, u64),
+}
+
+pub(super) fn lock(index: usize) -> LockRef {
+    format!("demo/{index}").parse().unwrap()
+}
+
+impl World {
+    pub(super) fn new(modes: &[Mode], locks: usize, cooldown_ms: u64) -> Self {
+        let client = |mode: &Mode| Client {
+            mode: *mode,
+            knows: vec![Knows::Idle; locks],
+            attempts: vec![0; locks],
+            asks: vec![0; locks],
+        };
+        let mut world = Self {
+            now: 0,
+            state: State::default(),
+            clients: modes.iter().map(client).collect(),
+            interferences: 1,
+            story: Vec::new(),
+            told: Vec::new(),
+            queues: vec![Vec::new(); locks],
+            tokens: vec![FencingToken(0); locks],
+        };
+        for index in 0..locks {
+            let settings = LockSettings {
+                limit: 2,
+                cooldown_ms,
+                description: Box::default(),
+            };
+            world.ask(0, "op", index, Action::Configure(settings));
+        }
+        world
+    }
+
+    /// All that can happen next.
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let mut steps = vec![Step::Time];
+        if self
+            .state
+            .next_deadline()
+            .is_some_and(|due| due.0 <= self.now)
+        {
+            steps.push(Step::Tick);
+        }
+        for (c, client) in self.clients.iter().enumerate() {
+            let idle = |l: usize| client.knows[l] == Knows::Idle;
+            if client.knows.len() > 1
+                && idle(0)
+                && idle(1)
+                && client.may_ask(0)
+                && client.may_ask(1)
+            {
+                steps.extend([Step::Both(c, false), Step::Both(c, true)]);
+            }
+            for (l, knows) in client.knows.iter().enumerate() {
+                for lost in [false, true] {
+                    match knows {
+                        Knows::Holds(..) => {
+                            steps.extend([Step::Renew(c, l, lost), Step::Release(c, l, lost)]);
+                        }
+                        Knows::Asked(told) if told.is_some() => {
+                            steps.push(Step::Cancel(c, l, lost))
+                        }
+                        Knows::Asked(_) | Knows::Idle => {}
+                    }
+                    if !matches!(knows, Knows::Holds(..)) && client.may_ask(l) {
+                        steps.extend([Step::Try(c, l, lost), Step::Wait(c, l, lost)]);
+                    }
+                }
+                if self.interferences > 0 && matches!(knows, Knows::Holds(..)) {
+                    steps.extend([Step::Transfer(c, l, 0), Step::Transfer(c, l, UNIT_MS)]);
+                    steps.extend([Step::Revoke(l, 0), Step::Revoke(l, UNIT_MS)]);
+                }
+            }
+        }
+        steps
+    }
+
+    pub(super) fn after(&self, step: Step) -> Self {
+        let mut world = self.clone();
+        world.step(step);
+        world
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        self.story.push(step);
+        self.told.clear();
+        for l in 0..self.queues.len() {
+            let record = self.state.locks.get(&lock(l)).unwrap();
+            self.queues[l] = record.waiters().map(|w| w.lease_id).collect();
+            self.tokens[l] = FencingToken(record.last_token);
+        }
+        match step {
+            Step::Time => self.now += UNIT_MS,
+            Step::Tick => self.told = self.state.tick(self.moment(), usize::MAX),
+            Step::Try(c, l, lost) => self.acquire(c, l, None, lost),
+            Step::Wait(c, l, lost) => self.acquire(c, l, Some(WAIT_MS), lost),
+            Step::Both(c, lost) => self.acquire_both(c, lost),
+            Step::Renew(c, l, lost) => {
+                let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
+                    return;
+                };
+                let renew = Action::Renew {
+                    lease_id,
+                    ttl_ms: None,
+                    max_hold_ms: None,
+                    record: true,
+                };
+                let outcome = self.ask(c, &name(c), l, renew);
+                if !lost {
+                    self.learn(c, l, &outcome);
+                }
+            }
+            Step::Release(c, l, lost) => {
+                let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
+                    return;
+                };
+                let outcome = self.ask(c, &name(c), l, Action::Release { lease_id });
+                // Whoever releases does not rely on the lease from that point on.
+                self.clients[c].knows[l] = Knows::Holds(lease_id, 0);
+                if !lost {
+                    self.learn(c, l, &outcome);
+                }
+            }
+            Step::Cancel(c, l, lost) => {
+                let Knows::Asked(Some(lease_id)) = self.clients[c].knows[l] else {
+                    return;
+                };
+                let outcome = self.ask(c, &name(c), l, Action::CancelWait { lease_id });
+                if !lost {
+                    self.learn(c, l, &outcome);
+                }
+            }
+            Step::Transfer(c, l, grace_ms) => {
+                let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
+                    return;
+                };
+                self.interferences -= 1;
+                let to = name((c + 1) % self.clients.len()).parse().unwrap();
+                self.doubt(l, grace_ms);
+                let transfer = Action::Transfer {
+                    lease_id,
+                    to,
+                    grace_ms,
+                };
+                self.ask(c, &name(c), l, transfer);
+            }
+            Step::Revoke(l, grace_ms) => {
+                self.interferences -= 1;
+                self.doubt(l, grace_ms);
+                let target = RevokeTarget::All;
+                self.ask(0, "op", l, Action::Revoke { target, grace_ms });
+            }
+        }
+    }
+
+    /// After an interference no promise lasts longer than the drain.
+    fn doubt(&mut self, l: usize, grace_ms: u64) {
+        let most = if grace_ms == 0 {
+            0
+        } else {
+            self.now + grace_ms
+        };
+        for client in &mut self.clients {
+            if let Knows::Holds(_, until) = &mut client.knows[l] {
+                *until = most.min(*until);
+            }
+        }
+    }
+
+    fn acquire(&mut self, c: usize, l: usize, wait_ms: Option<u64>, lost: bool) {
+        let action = self.acquire_action(c, l, wait_ms);
+        let outcome = self.ask(c, &name(c), l, action);
+        if !lost {
+            self.learn(c, l, &outcome);
+        }
+    }
+
+    fn acquire_action(&mut self, c: usize, l: usize, wait_ms: Option<u64>) -> Action {
+        let client = &mut self.clients[c];
+        client.asks[l] += 1;
+        if client.knows[l] == Knows::Idle {
+            client.knows[l] = Knows::Asked(None);
+        }
+        // A gateway draws a new id for each command, also for a repeated one.
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&[c as u8 + 1, l as u8, client.attempts[l], client.asks[l]]);
+        Action::Acquire {
+            lease_id: LeaseId::from_bytes(id),
+            mode: client.mode,
+            ttl_ms: TTL_MS,
+            wait_ms,
+            max_hold_ms: None,
+        }
+    }
+
+    fn acquire_both(&mut self, c: usize, lost: bool) {
+        let commands = [0, 1].map(|l| {
+            let action = self.acquire_action(c, l, Some(WAIT_MS));
+            self.command(c, &name(c), l, action)
+        });
+        let at = self.moment();
+        let applied = self
+            .state
+            .execute(&commands, Atomicity::AllOrNothing, &[], at);
+        self.told = applied.events;
+        let granted = |o: &Outcome| matches!(o, Outcome::Granted(_));
+        let count = applied.outcomes.iter().filter(|o| granted(o)).count();
+        assert!(count == 0 || count == 2, "{:?}", self.story);
+        assert!(count == 2 || self.told.is_empty(), "{:?}", self.story);
+        for (l, outcome) in applied.outcomes.iter().enumerate() {
+            if !lost {
+                self.learn(c, l, outcome);
+            }
+        }
+    }
+
+    fn learn(&mut self, c: usize, l: usize, outcome: &Outcome) {
+        let now = self.now;
+        let client = &mut self.clients[c];
+        let knows = &mut client.knows[l];
+        *knows = match outcome {
+            Outcome::Granted(grant) | Outcome::Renewed(grant) | Outcome::Draining(grant) => {
+                Knows::Holds(grant.lease_id, now + grant.remaining_ms)
+            }
+            Outcome::Queued { lease_id, .. } => Knows::Asked(Some(*lease_id)),
+            Outcome::Held { .. } | Outcome::NotAttempted => *knows,
+            Outcome::Released | Outcome::LeaseLost(_) | Outcome::Cancelled => {
+                client.attempts[l] += 1;
+                client.asks[l] = 0;
+                Knows::Idle
+            }
+            other => panic!("{other:?} after {:?}", self.story),
+        };
+    }
+
+    fn ask(&mut self, c: usize, who: &str, l: usize, action: Action) -> Outcome {
+        let command = self.command(c, who, l, action);
+        let at = self.moment();
+        let applied = self.state.execute(&[command], Atomicity::Each, &[], at);
+        self.told = applied.events;
+        applied.outcomes.into_iter().next().unwrap()
+    }
+
+    fn command(&self, c: usize, who: &str, l: usize, action: Action) -> Command {
+        let lock = lock(l);
+        let cause = Cause {
+            request_id: format!("r{}", self.clients[c].attempts[l]).parse().unwrap(),
+            received: WallMillis(0),
+            principal: Arc::new(Principal {
+                subject: who.parse().unwrap(),
+                team: None,
+                roles: RoleSet::default(),
+                claims: Default::default(),
+            }),
+            request: Request::new(Operation::Acquire, lock.clone()),
+            decision: None,
+        };
+        Command {
+            lock,
+            action,
+            cause: Some(Arc::new(cause)),
+            expect: None,
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: Millis(self.now),
+            wall: WallMillis(0),
+            token_floor: 0,
+        }
+    }
+
+    /// A digest of all that can influence what comes.
+    pub(super) fn key(&self) -> Digest {
+        let now = self.now;
+        let mut records = self.state.locks.records.clone();
+        let from_now = |at: &mut Millis| *at = Millis(Millis(now).until(*at));
+        for record in records.values_mut().flat_map(|locks| locks.values_mut()) {
+            (record.clock, record.revision, record.last_token) = Default::default();
+            for lease in &mut record.holders {
+                (lease.since, lease.granted, lease.renewals) = Default::default();
+                assert_eq!(lease.renewals, Renewals::default());
+                lease.token = FencingToken(0);
+                from_now(&mut lease.deadline);
+            }
+            let Some(rest) = record.rest.as_deref_mut() else {
+                continue;
+            };
+            from_now(&mut rest.cooldown_until);
+            rest.reservations
+                .iter_mut()
+                .for_each(|r| from_now(&mut r.until));
+            for waiter in &mut rest.queue {
+                (waiter.since, waiter.queued) = Default::default();
+                from_now(&mut waiter.deadline);
+            }
+            // The search ends long before the memory of ended leases does.
+            rest.ended.iter_mut().for_each(|ended| ended.at = Millis(0));
+        }
+        let mut clients = self.clients.clone();
+        for knows in clients.iter_mut().flat_map(|client| &mut client.knows) {
+            if let Knows::Holds(_, until) = knows {
+                *until = until.saturating_sub(now);
+            }
+        }
+        let clients = clients
+            .into_iter()
+            .map(|c| (c.mode, c.knows, c.attempts, c.asks));
+        let clients: Vec<_> = clients.collect();
+        let bytes = postcard::to_allocvec(&(records, clients, self.interferences));
+        Digest::of(&bytes.unwrap())
+    }
+}
+
+impl Client {
+    fn may_ask(&self, l: usize) -> bool {
+        self.asks[l] < ASKS_MAX && self.attempts[l] < ATTEMPTS_MAX
+    }
+}
+
+fn name(c: usize) -> String {
+    format!("client-{c}")
+}

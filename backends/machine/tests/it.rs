@@ -1,0 +1,16 @@
+//! The machine's promises, from outside.
+
+#[path = "it/asking.rs"]
+mod asking;
+#[path = "it/cases.rs"]
+mod cases;
+#[path = "it/golden.rs"]
+mod golden;
+#[path = "it/model.rs"]
+mod model;
+#[path = "it/properties.rs"]
+mod properties;
+#[path = "it/store.rs"]
+mod store;
+#[path = "it/witness.rs"]
+mod witness;

@@ -1,0 +1,542 @@
+//! Named cases: what each command promises.
+
+use leasehold_domain::Action;
+use leasehold_domain::EndCause;
+use leasehold_domain::Expectation;
+use leasehold_domain::LeaseState;
+use leasehold_domain::LockSettings;
+use leasehold_domain::Mode;
+use leasehold_domain::Outcome;
+use leasehold_domain::Rejection;
+use leasehold_domain::RevokeTarget;
+use leasehold_domain::Transition;
+use leasehold_domain::limits;
+use leasehold_machine::RESERVATION_MS_MAX;
+
+use crate::asking::EXCLUSIVE;
+use crate::asking::OneLock;
+use crate::asking::acquire;
+use crate::asking::command;
+use crate::asking::granted;
+use crate::asking::lease;
+use crate::asking::lock;
+use crate::asking::release;
+use crate::asking::renew;
+use crate::asking::shared;
+use crate::asking::subject;
+
+const WAIT: Option<u64> = Some(60_000);
+
+fn cooldown(cooldown_ms: u64) -> Action {
+    Action::Configure(LockSettings {
+        cooldown_ms,
+        ..LockSettings::default()
+    })
+}
+
+fn limit(limit: u32) -> Action {
+    Action::Configure(LockSettings {
+        limit,
+        ..LockSettings::default()
+    })
+}
+
+fn transfer(id: u64, to: &str, grace_ms: u64) -> Action {
+    Action::Transfer {
+        lease_id: lease(id),
+        to: subject(to),
+        grace_ms,
+    }
+}
+
+fn revoke(grace_ms: u64) -> Action {
+    Action::Revoke {
+        target: RevokeTarget::All,
+        grace_ms,
+    }
+}
+
+fn cancel(id: u64) -> Action {
+    Action::CancelWait {
+        lease_id: lease(id),
+    }
+}
+
+#[test]
+fn a_second_try_is_told_who_holds() {
+    let mut l = OneLock::default();
+    let first = granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    assert!(!first.repeated && !first.waited);
+    assert_eq!((first.ttl_ms, first.remaining_ms), (1_000, 1_000));
+    let Outcome::Held {
+        holders, waiters, ..
+    } = l.ask(1, "bob", acquire(2, EXCLUSIVE, 1_000, None))
+    else {
+        panic!("not held");
+    };
+    assert_eq!(holders[0].owner.subject, subject("ann"));
+    assert_eq!((holders[0].remaining_ms, waiters), (999, 0));
+}
+
+#[test]
+fn a_release_hands_over_in_the_same_step() {
+    let mut l = OneLock::default();
+    let first = granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    let queued = l.ask(1, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
+    assert!(matches!(queued, Outcome::Queued { position: 0, .. }));
+    assert_eq!(l.ask(500, "ann", release(1)), Outcome::Released);
+    assert_eq!(l.names(), ["released", "granted"]);
+    let second = granted(l.ask(501, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT)));
+    assert!(second.waited && second.repeated);
+    assert_eq!(second.remaining_ms, 999);
+    assert!(second.token > first.token);
+}
+
+#[test]
+fn a_lease_ends_at_its_deadline_and_not_a_millisecond_before() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    granted(l.ask(400, "ann", renew(1, None)));
+    l.tick(1_399);
+    assert!(l.told.is_empty());
+    l.tick(1_400);
+    assert_eq!(l.names(), ["expired"]);
+    let lost = Outcome::LeaseLost(EndCause::Expired);
+    assert_eq!(l.ask(1_401, "ann", renew(1, None)), lost);
+    assert_eq!(l.ask(1_401, "ann", release(1)), lost);
+}
+
+#[test]
+fn a_shared_waiter_does_not_overtake_an_exclusive_one() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, shared(1), 9_000, None)));
+    l.ask(1, "bob", acquire(2, EXCLUSIVE, 9_000, WAIT));
+    l.ask(2, "cyd", acquire(3, shared(1), 9_000, WAIT));
+    let tried = l.ask(3, "dan", acquire(4, shared(1), 9_000, None));
+    assert!(matches!(tried, Outcome::Held { waiters: 2, .. }));
+    assert_eq!(l.holders(), ["ann"]);
+    l.ask(4, "ann", release(1));
+    assert_eq!(l.holders(), ["bob"]);
+    l.ask(5, "bob", release(2));
+    assert_eq!(l.holders(), ["cyd"]);
+}
+
+#[test]
+fn shared_leases_stay_within_the_limit_and_those_granted_together_share_a_token() {
+    let mut l = OneLock::default();
+    assert_eq!(l.ask(0, "op", limit(3)), Outcome::Configured);
+    let too_many = l.ask(0, "ann", acquire(1, shared(4), 9_000, WAIT));
+    assert_eq!(too_many, Outcome::Rejected(Rejection::TooManyPermits));
+    granted(l.ask(0, "ann", acquire(2, EXCLUSIVE, 9_000, None)));
+    for (id, permits) in [(3, 2), (4, 1), (5, 1)] {
+        l.ask(1, "bob", acquire(id, shared(permits), 9_000, WAIT));
+    }
+    l.ask(2, "ann", release(2));
+    assert_eq!(l.names(), ["released", "granted", "granted"]);
+    let view = l.record.view(&lock("l"), l.record.clock());
+    assert_eq!(view.holders[0].token, view.holders[1].token);
+    assert_eq!(view.queue.len(), 1);
+    l.ask(3, "bob", release(4));
+    assert_eq!(l.names(), ["released", "granted"]);
+}
+
+#[test]
+fn a_lower_limit_takes_nothing_away_and_dismisses_who_can_never_be_served() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, shared(5), 9_000, None)));
+    l.ask(0, "op", limit(6));
+    l.ask(1, "bob", acquire(2, shared(6), 9_000, WAIT));
+    l.ask(1, "cyd", acquire(3, shared(1), 9_000, WAIT));
+    l.ask(2, "op", limit(2));
+    assert_eq!(l.names(), ["configured", "wait-ended"]);
+    assert_eq!(l.holders(), ["ann"]);
+    l.ask(3, "ann", release(1));
+    assert_eq!(l.holders(), ["cyd"]);
+    let zero = l.ask(3, "op", limit(0));
+    assert_eq!(zero, Outcome::Rejected(Rejection::Impossible));
+}
+
+#[test]
+fn a_repeated_acquire_gets_the_same_lease_and_does_not_lengthen_it() {
+    let mut l = OneLock::default();
+    let first = granted(l.repeat(0, "ann", "r", acquire(1, EXCLUSIVE, 1_000, None)));
+    let again = granted(l.repeat(300, "ann", "r", acquire(2, EXCLUSIVE, 1_000, WAIT)));
+    assert_eq!((again.lease_id, again.token), (first.lease_id, first.token));
+    assert!(again.repeated);
+    assert_eq!((again.ttl_ms, again.remaining_ms), (1_000, 700));
+    assert!(l.told.is_empty());
+    let other = l.repeat(301, "ann", "r", acquire(3, shared(1), 1_000, None));
+    assert_eq!(other, Outcome::Rejected(Rejection::RequestIdReused));
+    let foreign = l.repeat(302, "bob", "r", acquire(4, EXCLUSIVE, 1_000, None));
+    assert!(matches!(foreign, Outcome::Held { .. }));
+}
+
+#[test]
+fn a_repeated_wait_keeps_its_place_and_lengthens_only_the_wait() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 86_400_000, None)));
+    l.repeat(0, "bob", "r", acquire(2, EXCLUSIVE, 1_000, Some(1_000)));
+    l.ask(1, "cyd", acquire(3, EXCLUSIVE, 1_000, WAIT));
+    let again = l.repeat(2_000, "bob", "r", acquire(9, EXCLUSIVE, 1_000, Some(1_000)));
+    let Outcome::Queued {
+        lease_id,
+        position,
+        wait_remaining_ms,
+        ..
+    } = again
+    else {
+        panic!("not queued: {again:?}");
+    };
+    assert_eq!((lease_id, position), (lease(2), 0));
+    assert_eq!(wait_remaining_ms, 1_000 + limits::WAITER_SLACK_MS);
+    // Who only tries is told that it is held, and keeps the place all the same.
+    let tried = l.repeat(2_001, "bob", "r", acquire(9, EXCLUSIVE, 1_000, None));
+    assert!(matches!(tried, Outcome::Held { waiters: 2, .. }));
+    l.tick(4_999);
+    assert!(l.told.is_empty());
+    l.tick(5_000);
+    assert_eq!(l.names(), ["wait-ended"]);
+}
+
+#[test]
+fn a_repeated_release_succeeds_while_the_record_remembers() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    assert_eq!(l.ask(10, "ann", release(1)), Outcome::Released);
+    assert_eq!(l.ask(20, "ann", release(1)), Outcome::Released);
+    assert_eq!(l.ask(20, "bob", release(1)), Outcome::NotHolder);
+    let late = 10 + limits::ENDED_LEASE_MEMORY_MS;
+    let forgotten = Outcome::LeaseLost(EndCause::Unknown);
+    assert_eq!(l.ask(late, "ann", release(1)), forgotten);
+    assert!(l.record.is_idle(leasehold_domain::Millis(late + 1_000)));
+}
+
+#[test]
+fn an_id_alone_is_not_enough() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(0, "cyd", acquire(2, EXCLUSIVE, 1_000, WAIT));
+    for action in [
+        renew(1, None),
+        release(1),
+        transfer(1, "bob", 0),
+        cancel(1),
+        cancel(2),
+    ] {
+        assert_eq!(l.ask(1, "bob", action), Outcome::NotHolder);
+    }
+    for action in [renew(7, None), release(7), transfer(7, "bob", 0)] {
+        let unknown = Outcome::LeaseLost(EndCause::Unknown);
+        assert_eq!(l.ask(1, "bob", action), unknown);
+    }
+    assert_eq!(l.holders(), ["ann"]);
+}
+
+#[test]
+fn a_renewal_never_shortens_and_never_passes_the_longest_hold() {
+    let mut l = OneLock::default();
+    let asked = Action::Acquire {
+        lease_id: lease(1),
+        mode: EXCLUSIVE,
+        ttl_ms: 1_000,
+        wait_ms: None,
+        max_hold_ms: Some(2_500),
+    };
+    let first = granted(l.ask(0, "ann", asked));
+    assert_eq!(first.hold_remaining_ms, Some(2_500));
+    let longer = granted(l.ask(500, "ann", renew(1, Some(1_500))));
+    assert_eq!((longer.ttl_ms, longer.remaining_ms), (1_500, 1_500));
+    let shorter = granted(l.ask(600, "ann", renew(1, Some(1_000))));
+    assert_eq!((shorter.ttl_ms, shorter.remaining_ms), (1_000, 1_400));
+    let last = granted(l.ask(1_900, "ann", renew(1, None)));
+    assert_eq!((last.ttl_ms, last.remaining_ms), (600, 600));
+    l.tick(2_499);
+    assert!(l.told.is_empty());
+    l.tick(2_500);
+    assert_eq!(l.names(), ["held-too-long"]);
+}
+
+#[test]
+fn a_renewal_is_told_only_if_that_was_asked_and_summarised_in_the_end() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    granted(l.ask(100, "ann", renew(1, None)));
+    assert!(l.told.is_empty());
+    let recorded = Action::Renew {
+        lease_id: lease(1),
+        ttl_ms: None,
+        max_hold_ms: None,
+        record: true,
+    };
+    granted(l.ask(200, "ann", recorded));
+    assert_eq!(l.names(), ["renewed"]);
+    l.ask(300, "ann", release(1));
+    let Transition::Ended {
+        renewals, held_ms, ..
+    } = &l.told[0]
+    else {
+        panic!("not ended");
+    };
+    assert_eq!((renewals.count, *held_ms), (2, 300));
+    assert_eq!((renewals.first.0, renewals.last.0), (1_000_100, 1_000_200));
+}
+
+#[test]
+fn cooldown_follows_an_expiry_and_only_that() {
+    let mut l = OneLock::default();
+    l.ask(0, "op", cooldown(500));
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(10, "ann", release(1));
+    granted(l.ask(10, "ann", acquire(2, EXCLUSIVE, 1_000, None)));
+    l.ask(20, "op", revoke(0));
+    granted(l.ask(20, "ann", acquire(3, EXCLUSIVE, 1_000, None)));
+    l.ask(30, "bob", acquire(4, EXCLUSIVE, 1_000, WAIT));
+    // The tick comes 100 ms late; the cooldown counts from the deadline all the same.
+    l.tick(1_120);
+    assert_eq!(l.names(), ["expired", "cooling-down"]);
+    let held = l.ask(1_121, "cyd", acquire(5, EXCLUSIVE, 1_000, None));
+    let Outcome::Held {
+        cooldown_remaining_ms,
+        ..
+    } = held
+    else {
+        panic!("not held: {held:?}");
+    };
+    assert_eq!(cooldown_remaining_ms, 399);
+    assert_eq!(
+        l.record.next_deadline(),
+        Some(leasehold_domain::Millis(1_520))
+    );
+    l.tick(1_520);
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn a_graceful_revoke_lets_the_holder_drain() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(0, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
+    let Outcome::Revoked { leases } = l.ask(100, "op", revoke(5_000)) else {
+        panic!("not revoked");
+    };
+    assert_eq!(leases, [lease(1).handle()]);
+    assert_eq!(l.names(), ["draining"]);
+    // The time to drain may be longer than the ttl was; renewals do not lengthen it.
+    let Outcome::Draining(grant) = l.ask(2_000, "ann", renew(1, None)) else {
+        panic!("not draining");
+    };
+    assert_eq!(grant.remaining_ms, 3_100);
+    assert!(matches!(grant.state, LeaseState::Draining { .. }));
+    // A second revocation never gives more time, but may give less.
+    l.ask(2_001, "op", revoke(60_000));
+    assert!(l.told.is_empty());
+    l.ask(2_002, "op", revoke(1_000));
+    l.tick(3_001);
+    assert!(l.told.is_empty());
+    l.tick(3_002);
+    assert_eq!(l.names(), ["revoked", "granted"]);
+    let lost = Outcome::LeaseLost(EndCause::Revoked);
+    assert_eq!(l.ask(3_003, "ann", renew(1, None)), lost);
+}
+
+#[test]
+fn a_revocation_hits_only_those_who_are_meant() {
+    let mut l = OneLock::default();
+    for (id, who) in [(1, "ann"), (2, "bob"), (3, "bob")] {
+        granted(l.ask(0, who, acquire(id, shared(1), 9_000, None)));
+    }
+    let by_handle = Action::Revoke {
+        target: RevokeTarget::Lease(lease(2).handle()),
+        grace_ms: 0,
+    };
+    l.ask(1, "op", by_handle);
+    assert_eq!(l.holders(), ["ann", "bob"]);
+    let by_subject = Action::Revoke {
+        target: RevokeTarget::Subject(subject("bob")),
+        grace_ms: 0,
+    };
+    l.ask(1, "op", by_subject);
+    assert_eq!(l.holders(), ["ann"]);
+}
+
+#[test]
+fn a_transfer_goes_to_its_successor_in_front_of_others() {
+    let mut l = OneLock::default();
+    let first = granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(1, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
+    l.ask(2, "cyd", acquire(3, EXCLUSIVE, 1_000, WAIT));
+    let asked = l.ask(3, "ann", transfer(1, "cyd", 400));
+    let drains = Outcome::Transferring {
+        drain_remaining_ms: 400,
+    };
+    assert_eq!(asked, drains);
+    assert_eq!(l.holders(), ["ann"]);
+    assert_eq!(l.ask(100, "ann", release(1)), Outcome::Released);
+    assert_eq!(l.names(), ["released", "granted"]);
+    assert_eq!(l.holders(), ["cyd"]);
+    let second = granted(l.ask(101, "cyd", renew(3, None)));
+    assert!(second.token > first.token);
+    l.ask(102, "cyd", release(3));
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn a_transfer_reserves_the_lock_for_a_successor_who_is_not_there_yet() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(1, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
+    l.ask(2, "ann", transfer(1, "cyd", 400));
+    l.tick(402);
+    assert_eq!(l.names(), ["transferred", "reserved"]);
+    let held = l.ask(403, "dan", acquire(4, EXCLUSIVE, 1_000, None));
+    let Outcome::Held { reserved_for, .. } = held else {
+        panic!("not held: {held:?}");
+    };
+    assert_eq!(reserved_for, Some(subject("cyd")));
+    granted(l.ask(404, "cyd", acquire(5, EXCLUSIVE, 1_000, None)));
+    l.ask(405, "cyd", release(5));
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn a_reservation_runs_out() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 86_400_000, None)));
+    let at_once = Outcome::Transferring {
+        drain_remaining_ms: 0,
+    };
+    assert_eq!(l.ask(0, "ann", transfer(1, "cyd", 0)), at_once);
+    assert_eq!(l.names(), ["transferred", "reserved"]);
+    assert_eq!(l.ask(0, "ann", transfer(1, "cyd", 0)), at_once);
+    let early = l.ask(
+        RESERVATION_MS_MAX - 1,
+        "bob",
+        acquire(2, EXCLUSIVE, 1_000, WAIT),
+    );
+    assert!(matches!(early, Outcome::Queued { position: 0, .. }));
+    l.tick(RESERVATION_MS_MAX);
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn a_revocation_beats_a_transfer() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(1, "ann", transfer(1, "cyd", 900));
+    l.ask(2, "op", revoke(5_000));
+    let refused = l.ask(3, "ann", transfer(1, "cyd", 900));
+    assert!(matches!(refused, Outcome::Draining(_)));
+    l.tick(901);
+    assert_eq!(l.names(), ["revoked"]);
+    granted(l.ask(902, "bob", acquire(2, EXCLUSIVE, 1_000, None)));
+}
+
+#[test]
+fn cancelling_leaves_the_queue_or_gives_back_a_grant() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    for (id, who) in [(2, "bob"), (3, "cyd"), (4, "dan")] {
+        l.ask(1, who, acquire(id, EXCLUSIVE, 1_000, WAIT));
+    }
+    assert_eq!(l.ask(2, "bob", cancel(2)), Outcome::Cancelled);
+    assert_eq!(l.names(), ["wait-ended"]);
+    l.ask(3, "ann", release(1));
+    assert_eq!(l.ask(4, "cyd", cancel(3)), Outcome::Cancelled);
+    assert_eq!(l.names(), ["given-back", "granted"]);
+    assert_eq!(l.holders(), ["dan"]);
+    assert_eq!(l.ask(5, "cyd", cancel(3)), Outcome::Cancelled);
+    assert!(l.told.is_empty());
+}
+
+#[test]
+fn a_waiter_whose_client_is_gone_expires_and_gets_nothing() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 5_000, None)));
+    l.ask(0, "bob", acquire(2, EXCLUSIVE, 5_000, Some(1_000)));
+    l.ask(0, "cyd", acquire(3, EXCLUSIVE, 5_000, WAIT));
+    l.tick(5_000);
+    assert_eq!(l.names(), ["expired", "wait-ended", "granted"]);
+    assert_eq!(l.holders(), ["cyd"]);
+}
+
+#[test]
+fn a_full_queue_refuses_waiters_but_not_tries_or_repetitions() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 5_000, None)));
+    let most = limits::WAITERS_PER_LOCK_MAX as u64;
+    for id in 0..most {
+        l.ask(0, "bob", acquire(100 + id, EXCLUSIVE, 5_000, WAIT));
+    }
+    let full = l.ask(1, "cyd", acquire(2, EXCLUSIVE, 5_000, WAIT));
+    assert_eq!(full, Outcome::Rejected(Rejection::QueueFull));
+    let tried = l.ask(1, "cyd", acquire(2, EXCLUSIVE, 5_000, None));
+    assert!(matches!(tried, Outcome::Held { .. }));
+    let again = l.ask(1, "bob", acquire(101, EXCLUSIVE, 5_000, WAIT));
+    assert!(matches!(again, Outcome::Queued { position: 1, .. }));
+}
+
+#[test]
+fn a_decision_on_another_state_is_refused_and_changes_nothing() {
+    let mut l = OneLock::default();
+    let mut asked = command("ann", "r", lock("l"), acquire(1, EXCLUSIVE, 1_000, None));
+    asked.expect = Some(Expectation {
+        revision: Some(7),
+        usage: None,
+    });
+    assert_eq!(l.run(0, &asked), Outcome::Stale);
+    assert_eq!(l.record, Default::default());
+    asked.expect = Some(Expectation {
+        revision: Some(0),
+        usage: None,
+    });
+    granted(l.run(0, &asked));
+    let seen = l.record.revision();
+    granted(l.ask(1, "ann", renew(1, None)));
+    assert!(l.record.revision() > seen);
+    asked.action = release(1);
+    asked.expect = Some(Expectation {
+        revision: Some(seen),
+        usage: None,
+    });
+    assert_eq!(l.run(2, &asked), Outcome::Stale);
+    assert_eq!(l.holders(), ["ann"]);
+}
+
+#[test]
+fn impossible_commands_are_rejected() {
+    let mut l = OneLock::default();
+    let impossible = Outcome::Rejected(Rejection::Impossible);
+    let mut nobody = command("ann", "r", lock("l"), acquire(1, EXCLUSIVE, 1_000, None));
+    nobody.cause = None;
+    assert_eq!(l.run(0, &nobody), impossible);
+    let none = Mode::Shared { permits: 0 };
+    assert_eq!(l.ask(0, "ann", acquire(1, none, 1_000, None)), impossible);
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    let stolen = l.repeat(0, "bob", "other", acquire(1, EXCLUSIVE, 1_000, WAIT));
+    assert_eq!(stolen, impossible);
+}
+
+#[test]
+fn tokens_end_before_json_numbers_do() {
+    let mut l = OneLock::default();
+    let asked = command("ann", "r", lock("l"), acquire(1, EXCLUSIVE, 1_000, WAIT));
+    let mut at = crate::asking::moment(0, 0);
+    at.token_floor = limits::TOKEN_MAX - 1;
+    let (outcome, told) = leasehold_machine::apply(&mut l.record, &asked, at);
+    assert_eq!(outcome, Outcome::Rejected(Rejection::Impossible));
+    assert!(told.is_empty());
+    at.token_floor = limits::TOKEN_MAX - 2;
+    let (outcome, _) = leasehold_machine::apply(&mut l.record, &asked, at);
+    assert_eq!(granted(outcome).token.0, limits::TOKEN_MAX - 1);
+}
+
+#[test]
+fn durations_without_bound_do_not_wrap() {
+    let mut l = OneLock::default();
+    let grant = granted(l.ask(5, "ann", acquire(1, EXCLUSIVE, u64::MAX, Some(u64::MAX))));
+    assert_eq!(grant.remaining_ms, u64::MAX - 5);
+    l.ask(6, "bob", acquire(2, EXCLUSIVE, 1_000, Some(u64::MAX)));
+    l.ask(7, "op", revoke(u64::MAX));
+    l.tick(u64::MAX - 1);
+    assert_eq!(l.holders(), ["ann"]);
+}

@@ -1,0 +1,209 @@
+//! Somebody who knows nothing of the machine's insides: it believes what outcomes promise and
+//! what events tell, and complains when they contradict the promises of the README.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use leasehold_domain::Action;
+use leasehold_domain::Command;
+use leasehold_domain::EndCause;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::LeaseHandle;
+use leasehold_domain::LockRef;
+use leasehold_domain::LockView;
+use leasehold_domain::Mode;
+use leasehold_domain::Outcome;
+use leasehold_domain::Transition;
+
+#[derive(Debug)]
+struct Held {
+    mode: Mode,
+    /// No end by time before this: the latest that any answer promised.
+    promised: u64,
+    draining: bool,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    held: BTreeMap<LeaseHandle, Held>,
+    /// In the order in which they were told to have entered.
+    queue: Vec<(LeaseHandle, String)>,
+    limit: Option<u32>,
+    token: u64,
+    cooling_until: u64,
+    /// Those to whom somebody handed over: they may be served before their turn.
+    successors: BTreeSet<String>,
+}
+
+/// What has been seen of all locks so far.
+#[derive(Debug, Default)]
+pub(crate) struct Witness {
+    locks: BTreeMap<LockRef, Seen>,
+    cursor: u64,
+}
+
+impl Witness {
+    /// Events come one after another, without gaps.
+    pub(crate) fn see(&mut self, event: &Event) {
+        self.cursor += 1;
+        assert_eq!(event.cursor.0, self.cursor, "cursors are dense");
+        let EventKind::Lock {
+            lock, transitions, ..
+        } = &event.kind
+        else {
+            return;
+        };
+        assert!(!transitions.is_empty(), "an event tells something");
+        let seen = self.locks.entry(lock.clone()).or_default();
+        let before = seen.token;
+        for transition in transitions {
+            seen.follow(transition, event.now.0, before);
+        }
+    }
+
+    /// A command is on its way.
+    pub(crate) fn expect(&mut self, command: &Command) {
+        if let Action::Transfer { to, .. } = &command.action {
+            let seen = self.locks.entry(command.lock.clone()).or_default();
+            seen.successors.insert(to.to_string());
+        }
+    }
+
+    /// An answer that promises a lease for some time.
+    pub(crate) fn hear(&mut self, lock: &LockRef, outcome: &Outcome, now: u64) {
+        let (Outcome::Granted(grant) | Outcome::Renewed(grant)) = outcome else {
+            return;
+        };
+        let seen = self.locks.entry(lock.clone()).or_default();
+        let held = seen.held.get_mut(&grant.lease_id.handle());
+        let held = held.expect("a promised lease is held");
+        held.promised = held.promised.max(now.saturating_add(grant.remaining_ms));
+    }
+
+    /// The view says the same as the events, and nobody waits in vain.
+    pub(crate) fn look(&self, view: &LockView) {
+        let seen = self.locks.get(&view.lock);
+        let handles: Vec<_> = view.holders.iter().map(|h| h.handle).collect();
+        let queue: Vec<_> = view.queue.iter().map(|w| w.handle).collect();
+        let Some(seen) = seen else {
+            assert!(handles.is_empty() && queue.is_empty());
+            return;
+        };
+        assert_eq!(handles.len(), seen.held.len());
+        assert!(handles.iter().all(|handle| seen.held.contains_key(handle)));
+        let told: Vec<_> = seen.queue.iter().map(|(handle, _)| *handle).collect();
+        assert_eq!(queue, told, "the queue is in the order of arrival");
+        if let Some(first) = view.queue.first()
+            && view.cooldown_remaining_ms == 0
+            && view.reserved_for.is_none()
+        {
+            let mode = first.mode;
+            assert!(!seen.admits(mode), "{mode:?} waits in vain: {view:#?}");
+        }
+    }
+}
+
+impl Seen {
+    fn admits(&self, mode: Mode) -> bool {
+        let limit = u64::from(self.limit.unwrap_or(leasehold_domain::limits::PERMITS_MAX));
+        let permits = |mode| match mode {
+            Mode::Exclusive => limit,
+            Mode::Shared { permits } => u64::from(permits),
+        };
+        let exclusive = self.held.values().any(|held| held.mode == Mode::Exclusive);
+        let taken: u64 = self.held.values().map(|held| permits(held.mode)).sum();
+        match mode {
+            Mode::Exclusive => self.held.is_empty(),
+            Mode::Shared { permits } => !exclusive && taken + u64::from(permits) <= limit,
+        }
+    }
+
+    fn follow(&mut self, transition: &Transition, now: u64, token_before: u64) {
+        match transition {
+            Transition::Granted {
+                handle,
+                owner,
+                mode,
+                token,
+                ttl_ms,
+                waited_ms,
+                ..
+            } => {
+                assert!(self.admits(*mode), "{mode:?} beside {:?}", self.held);
+                assert!(token.0 > token_before, "a later grant has a greater token");
+                assert!(token.0 >= self.token);
+                assert!(now >= self.cooling_until, "granted while cooling down");
+                self.token = token.0;
+                let subject = owner.subject.to_string();
+                self.take_turn(*handle, &subject, waited_ms.is_some());
+                let held = Held {
+                    mode: *mode,
+                    promised: now.saturating_add(*ttl_ms),
+                    draining: false,
+                };
+                assert!(self.held.insert(*handle, held).is_none(), "granted twice");
+            }
+            Transition::Queued {
+                handle,
+                owner,
+                position,
+                ..
+            } => {
+                assert_eq!(
+                    *position as usize,
+                    self.queue.len(),
+                    "first come, first served"
+                );
+                self.queue.push((*handle, owner.subject.to_string()));
+            }
+            Transition::Draining {
+                handle,
+                remaining_ms,
+                ..
+            } => {
+                let held = self.held.get_mut(handle).expect("only holders drain");
+                let end = now.saturating_add(*remaining_ms);
+                let later = if held.draining { held.promised } else { end };
+                assert!(end <= later, "a drain never gets longer");
+                held.draining = true;
+                held.promised = end;
+            }
+            Transition::Ended { handle, cause, .. } => {
+                let held = self.held.remove(handle).expect("only holders end");
+                let by_time = match cause {
+                    EndCause::Expired | EndCause::HeldTooLong => true,
+                    EndCause::Revoked | EndCause::Transferred => held.draining,
+                    EndCause::Released | EndCause::GivenBack => false,
+                    EndCause::Unknown => panic!("nothing ends so"),
+                };
+                // A second, immediate revocation may cut a drain short.
+                if by_time && !matches!(cause, EndCause::Revoked | EndCause::Transferred) {
+                    assert!(now >= held.promised, "ended early: {held:?} at {now}");
+                }
+            }
+            Transition::WaitEnded { handle, .. } => {
+                self.queue.retain(|(waiter, _)| waiter != handle);
+            }
+            Transition::CoolingDown { remaining_ms } => {
+                self.cooling_until = now + remaining_ms;
+            }
+            Transition::Configured { settings } => self.limit = Some(settings.limit),
+            Transition::Reserved { .. } | Transition::Renewed { .. } => {}
+        }
+    }
+
+    /// Nobody is served before those who came first, except a successor.
+    fn take_turn(&mut self, handle: LeaseHandle, subject: &str, waited: bool) {
+        let place = self.queue.iter().position(|(waiter, _)| *waiter == handle);
+        assert_eq!(waited, place.is_some(), "who waited stood in the queue");
+        let first = place.unwrap_or(self.queue.len()) == 0;
+        assert!(
+            first || self.successors.contains(subject),
+            "{subject} overtook"
+        );
+        if let Some(place) = place {
+            self.queue.remove(place);
+        }
+    }
+}
