@@ -13,6 +13,7 @@ use leasehold_domain::Precondition;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::limits;
+use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::keys as wire_keys;
 use leasehold_wire::v1::namespaces as wire_namespaces;
@@ -96,6 +97,13 @@ fn namespace_document(
 }
 
 /// `POST /v1/namespaces`.
+#[utoipa::path(
+    post,
+    path = "/v1/namespaces",
+    tag = "namespaces",
+    request_body = wire_namespaces::NamespaceRequest,
+    responses((status = 201, body = wire_namespaces::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn create_namespace(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -113,6 +121,14 @@ pub(crate) async fn create_namespace(
 }
 
 /// `PUT /v1/namespaces/{ns}`.
+#[utoipa::path(
+    put,
+    path = "/v1/namespaces/{ns}",
+    tag = "namespaces",
+    params(("ns" = String, Path, description = "Namespace")),
+    request_body = wire_namespaces::NamespaceRequest,
+    responses((status = 200, body = wire_namespaces::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn put_namespace(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -130,6 +146,12 @@ pub(crate) async fn put_namespace(
 }
 
 /// `GET /v1/namespaces`.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces",
+    tag = "namespaces",
+    responses((status = 200, body = wire_namespaces::NamespaceList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn list_namespaces(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     let request_id = who.request_id();
     match app.governance.namespaces().await {
@@ -142,6 +164,13 @@ pub(crate) async fn list_namespaces(State(app): State<Arc<App>>, who: Authentica
 }
 
 /// `GET /v1/namespaces/{ns}`.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces/{ns}",
+    tag = "namespaces",
+    params(("ns" = String, Path, description = "Namespace")),
+    responses((status = 200, body = wire_namespaces::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn get_namespace(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -156,6 +185,13 @@ pub(crate) async fn get_namespace(
 }
 
 /// `DELETE /v1/namespaces/{ns}`.
+#[utoipa::path(
+    delete,
+    path = "/v1/namespaces/{ns}",
+    tag = "namespaces",
+    params(("ns" = String, Path, description = "Namespace")),
+    responses((status = 200, body = wire_namespaces::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn delete_namespace(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -182,6 +218,13 @@ fn show_key(document: &KeyDocument) -> wire_keys::KeyView {
 }
 
 /// `POST /v1/keys`.
+#[utoipa::path(
+    post,
+    path = "/v1/keys",
+    tag = "keys",
+    request_body = wire_keys::CreateKeyRequest,
+    responses((status = 201, body = wire_keys::CreatedKey), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn create_key(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -209,6 +252,12 @@ pub(crate) async fn create_key(
 }
 
 /// `GET /v1/keys`.
+#[utoipa::path(
+    get,
+    path = "/v1/keys",
+    tag = "keys",
+    responses((status = 200, body = wire_keys::KeyList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
         let rows = app.governance.keys().await?;
@@ -219,6 +268,13 @@ pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -
 }
 
 /// `DELETE /v1/keys/{key}`.
+#[utoipa::path(
+    delete,
+    path = "/v1/keys/{key}",
+    tag = "keys",
+    params(("key" = String, Path, description = "Key id")),
+    responses((status = 200, body = wire_keys::KeyView), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn revoke_key(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -247,6 +303,14 @@ fn show_policy(stored: Stored<PolicyDocument>) -> wire_policies::PolicyVersion {
 }
 
 /// `PUT /v1/policies/{policy}/versions/{version}`.
+#[utoipa::path(
+    put,
+    path = "/v1/policies/{policy}/versions/{version}",
+    tag = "policies",
+    params(("policy" = String, Path), ("version" = String, Path)),
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses((status = 201, body = wire_policies::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn upload_policy(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -269,6 +333,12 @@ pub(crate) async fn upload_policy(
 }
 
 /// `GET /v1/policies`.
+#[utoipa::path(
+    get,
+    path = "/v1/policies",
+    tag = "policies",
+    responses((status = 200, body = wire_policies::PolicyList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn list_policies(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     let request_id = who.request_id();
     match app.governance.policies().await {
@@ -281,6 +351,13 @@ pub(crate) async fn list_policies(State(app): State<Arc<App>>, who: Authenticate
 }
 
 /// `GET /v1/policies/{policy}/versions/{version}`.
+#[utoipa::path(
+    get,
+    path = "/v1/policies/{policy}/versions/{version}",
+    tag = "policies",
+    params(("policy" = String, Path), ("version" = String, Path)),
+    responses((status = 200, body = wire_policies::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn get_policy(
     State(app): State<Arc<App>>,
     who: Authenticated,

@@ -15,6 +15,7 @@ use leasehold_domain::LockRef;
 use leasehold_domain::Role;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
+use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::audit as wire;
 use serde::Deserialize;
 
@@ -30,8 +31,9 @@ use crate::telemetry::rfc3339;
 const READERS: &[Role] = &[Role::Auditor, Role::Administrator];
 
 /// Options of `GET /v1/audit/events`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct EventOptions {
     from: Option<String>,
     until: Option<String>,
@@ -81,6 +83,13 @@ fn moment(field: &str, text: &str) -> Result<WallMillis, Failure> {
 }
 
 /// `GET /v1/audit/events`.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/events",
+    tag = "audit",
+    params(EventOptions),
+    responses((status = 200, body = wire::EventList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn events(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -106,14 +115,22 @@ fn show(row: &LedgerRow) -> Result<wire::LedgerEvent, Failure> {
 }
 
 /// Options of `GET /v1/audit/holders`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct HolderOptions {
     lock: String,
     at: Option<String>,
 }
 
 /// `GET /v1/audit/holders`.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/holders",
+    tag = "audit",
+    params(HolderOptions),
+    responses((status = 200, body = wire::HoldersResponse), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn holders(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -154,6 +171,12 @@ fn hold(hold: &Hold) -> wire::HoldView {
 }
 
 /// `GET /v1/audit/verify`.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/verify",
+    tag = "audit",
+    responses((status = 200, body = wire::VerifyResponse), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn verify(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     as_role(who, READERS, async |caller: Caller| {
         let head = app.ledger.head();

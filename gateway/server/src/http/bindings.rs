@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_domain::Precondition;
+use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::bindings as wire;
 
 use super::admin::ADMINISTRATORS;
@@ -83,6 +84,13 @@ fn show(stored: Stored<BindingDocument>) -> wire::Binding {
 }
 
 /// `POST /v1/bindings`.
+#[utoipa::path(
+    post,
+    path = "/v1/bindings",
+    tag = "bindings",
+    request_body = wire::BindingRequest,
+    responses((status = 201, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -98,6 +106,14 @@ pub(crate) async fn create(
 }
 
 /// `PUT /v1/bindings/{binding}`.
+#[utoipa::path(
+    put,
+    path = "/v1/bindings/{binding}",
+    tag = "bindings",
+    params(("binding" = String, Path)),
+    request_body = wire::BindingRequest,
+    responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn put(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -114,6 +130,12 @@ pub(crate) async fn put(
 }
 
 /// `GET /v1/bindings`.
+#[utoipa::path(
+    get,
+    path = "/v1/bindings",
+    tag = "bindings",
+    responses((status = 200, body = wire::BindingList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     as_role(who, AUTHORS, async |caller: Caller| {
         let bindings = app.governance.bindings().await?.into_iter().map(show).collect();
@@ -123,6 +145,13 @@ pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Res
 }
 
 /// `GET /v1/bindings/{binding}`.
+#[utoipa::path(
+    get,
+    path = "/v1/bindings/{binding}",
+    tag = "bindings",
+    params(("binding" = String, Path)),
+    responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -136,6 +165,13 @@ pub(crate) async fn get(
 }
 
 /// `DELETE /v1/bindings/{binding}`.
+#[utoipa::path(
+    delete,
+    path = "/v1/bindings/{binding}",
+    tag = "bindings",
+    params(("binding" = String, Path)),
+    responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     who: Authenticated,

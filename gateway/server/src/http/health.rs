@@ -14,11 +14,23 @@ use super::extract::draw_request_id;
 use crate::app::App;
 
 /// `GET /healthz`: the process answers.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operation",
+    responses((status = 200))
+)]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// `GET /readyz`: it can serve, and how far the ledger is behind.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operation",
+    responses((status = 200, body = wire::Readiness), (status = 503, body = wire::Readiness))
+)]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
     let health = app.pipeline.health().await;
     let ledger = app.ledger.head().cursor;
@@ -40,6 +52,12 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `GET /metrics`: Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operation",
+    responses((status = 200))
+)]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let health = app.pipeline.health().await;
     let ledger = app.ledger.head().cursor;

@@ -24,6 +24,8 @@ use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::LockRef;
 use leasehold_domain::RequestId;
+use leasehold_wire::v1::Problem;
+use leasehold_wire::v1::watch::WatchEvent;
 use serde::Deserialize;
 
 use super::extract::Authenticated;
@@ -37,14 +39,22 @@ use crate::pipeline::failure::Failure;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Options of `GET …/locks:watch`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct WatchOptions {
     #[serde(default)]
     prefix: String,
 }
 
 /// `GET …/locks:watch`.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces/{ns}/locks:watch",
+    tag = "locks",
+    params(("ns" = String, Path, description = "Namespace"), WatchOptions),
+    responses((status = 200, body = WatchEvent, content_type = "text/event-stream"), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn namespace(
     State(app): State<Arc<App>>,
     who: Authenticated,
@@ -60,6 +70,13 @@ pub(crate) async fn namespace(
 }
 
 /// `GET …/locks/{lock}:watch`.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces/{ns}/locks/{lock}:watch",
+    tag = "locks",
+    params(("ns" = String, Path, description = "Namespace"), ("lock" = String, Path, description = "Lock; may hold slashes")),
+    responses((status = 200, body = WatchEvent, content_type = "text/event-stream"), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
 pub(crate) async fn lock(
     app: &Arc<App>,
     lock: LockRef,

@@ -1,0 +1,87 @@
+//! `OpenAPI` 3.1, generated from the handlers and the wire types.
+
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use utoipa::Modify;
+use utoipa::OpenApi;
+use utoipa::openapi::security::Http;
+use utoipa::openapi::security::HttpAuthScheme;
+use utoipa::openapi::security::SecurityScheme;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Leasehold",
+        description = "Policy-governed locks: take, renew, release, revoke, transfer, watch.",
+        license(name = "Apache-2.0")
+    ),
+    paths(
+        super::lease::acquire,
+        super::lease::renew,
+        super::lease::release,
+        super::lease::revoke,
+        super::lease::transfer,
+        super::lease::validate,
+        super::locks::get,
+        super::locks::declare,
+        super::locks::list,
+        super::locks::renew_many,
+        super::locks::acquire_many,
+        super::watch::namespace,
+        super::watch::lock,
+        super::admin::create_namespace,
+        super::admin::put_namespace,
+        super::admin::list_namespaces,
+        super::admin::get_namespace,
+        super::admin::delete_namespace,
+        super::admin::create_key,
+        super::admin::list_keys,
+        super::admin::revoke_key,
+        super::admin::upload_policy,
+        super::admin::list_policies,
+        super::admin::get_policy,
+        super::bindings::create,
+        super::bindings::put,
+        super::bindings::list,
+        super::bindings::get,
+        super::bindings::delete,
+        super::audit::events,
+        super::audit::holders,
+        super::audit::verify,
+        super::health::healthz,
+        super::health::readyz,
+        super::health::metrics,
+    ),
+    security(("key" = [])),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("key", scheme);
+    }
+}
+
+/// The document, as it is served and as it is committed beside the wire types.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn document() -> Result<String, serde_json::Error> {
+    Ok(Document::openapi().to_pretty_json()? + "\n")
+}
+
+/// `GET /openapi.json`.
+pub(crate) async fn serve() -> Response {
+    match document() {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => {
+            let failure = crate::pipeline::failure::Failure::internal(error.to_string());
+            super::problem::respond(failure, &super::extract::draw_request_id())
+        }
+    }
+}
