@@ -208,7 +208,9 @@ fn spawn_carrier(
 fn engine_limits(config: &Config) -> EngineLimits {
     EngineLimits {
         fuel: config.policy.fuel,
+        deadline_ms: config.policy.deadline_ms,
         memory_bytes: config.policy.memory_bytes,
+        instances: config.policy.instances_max,
         ..EngineLimits::default()
     }
 }

@@ -1,0 +1,47 @@
+//! `[bootstrap]`, and the one variable of the environment that the gateway reads.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::ConfigError;
+use crate::authentication::NewKey;
+
+/// The variable that may hold the first administrator's key.
+pub const ADMIN_KEY_VARIABLE: &str = "LEASEHOLD_ADMIN_KEY";
+
+/// What the first start makes. A store that has keys already is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bootstrap {
+    /// A file that holds the first administrator's key, for automation. The variable
+    /// `LEASEHOLD_ADMIN_KEY` goes before it; without either, a key is made and shown once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_key_file: Option<PathBuf>,
+}
+
+impl Bootstrap {
+    /// The first administrator's key, if one is given.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what is given is no key.
+    pub fn first_key(&self) -> Result<Option<NewKey>, ConfigError> {
+        let (source, text) = match (environment(), &self.admin_key_file) {
+            (Some(text), _) => (ADMIN_KEY_VARIABLE.to_owned(), text),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file).map_err(|error| ConfigError::read(file, &error))?;
+                (format!("bootstrap.admin_key_file {}", file.display()), SecretString::from(text))
+            }
+            (None, None) => return Ok(None),
+        };
+        let key = NewKey::given(&text, "admin", "given to the first start");
+        key.map(Some).map_err(|error| ConfigError::at(&source, error))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment() -> Option<SecretString> {
+    std::env::var(ADMIN_KEY_VARIABLE).ok().filter(|text| !text.trim().is_empty()).map(SecretString::from)
+}

@@ -1,0 +1,80 @@
+//! `[limits]`
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::ConfigError;
+
+/// How much to take at once, and for how long. Limits of the API itself are in
+/// `leasehold_domain::limits` and are not configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Most connections of one listener; more wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// Most requests under way, waiting ones included; more are answered 503 at once.
+    pub requests_max: usize,
+    /// Within which a request's headers must have arrived, and a TLS handshake must be done. Also
+    /// how long a connection may stay idle between requests, if `idle_deadline_ms` is longer.
+    pub header_deadline_ms: u64,
+    /// Within which a request's body must have arrived.
+    pub body_deadline_ms: u64,
+    /// How long a connection may make no progress in either direction between requests.
+    pub idle_deadline_ms: u64,
+    /// How long requests under way may take to finish when the gateway stops.
+    pub drain_deadline_ms: u64,
+    /// Largest request head.
+    pub header_bytes_max: usize,
+    /// Most headers of a request.
+    pub headers_max: usize,
+    /// Largest request body, except for uploads of policy modules.
+    pub body_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            requests_max: 8_192,
+            header_deadline_ms: 10_000,
+            body_deadline_ms: 10_000,
+            idle_deadline_ms: 75_000,
+            drain_deadline_ms: 10_000,
+            header_bytes_max: 16_384,
+            headers_max: 64,
+            body_bytes_max: leasehold_domain::limits::BODY_BYTES_MAX,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("connections_max", self.connections_max, 1, 1_000_000),
+            ("requests_max", self.requests_max, 1, 1_000_000),
+            // hyper's read buffer cannot be smaller.
+            ("header_bytes_max", self.header_bytes_max, 8_192, 1_048_576),
+            ("headers_max", self.headers_max, 16, 1_024),
+            ("body_bytes_max", self.body_bytes_max, 4_096, leasehold_domain::limits::BODY_BYTES_MAX),
+        ];
+        for (key, value, min, max) in counts {
+            within(key, value as u64, min as u64, max as u64)?;
+        }
+        let deadlines = [
+            ("header_deadline_ms", self.header_deadline_ms),
+            ("body_deadline_ms", self.body_deadline_ms),
+            ("idle_deadline_ms", self.idle_deadline_ms),
+        ];
+        for (key, value) in deadlines {
+            within(key, value, 10, 3_600_000)?;
+        }
+        within("drain_deadline_ms", self.drain_deadline_ms, 0, 3_600_000)
+    }
+}
+
+fn within(key: &str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::at(&format!("limits.{key}"), format!("must be {min} to {max}, not {value}")))
+}

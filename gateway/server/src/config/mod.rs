@@ -1,0 +1,125 @@
+//! Configuration: parsed, then checked, then immutable. One struct for each section, in its own file.
+//!
+//! This is the only room of the gateway that reads the environment.
+
+mod audit;
+mod authentication;
+mod bootstrap;
+mod error;
+mod limits;
+mod listen;
+mod policy;
+mod storage;
+mod telemetry;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+pub use self::audit::Audit;
+pub use self::audit::Renewals;
+pub use self::authentication::Authentication;
+pub use self::authentication::Jwt;
+pub use self::bootstrap::ADMIN_KEY_VARIABLE;
+pub use self::bootstrap::Bootstrap;
+pub use self::error::ConfigError;
+pub use self::limits::Limits;
+pub use self::listen::Listen;
+pub use self::listen::Tls;
+pub use self::policy::Policy;
+pub use self::storage::Storage;
+pub use self::storage::StorageBackend;
+pub use self::telemetry::LogFormat;
+pub use self::telemetry::Telemetry;
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// How much to take at once, and for how long.
+    pub limits: Limits,
+    /// Where locks and ledger are.
+    pub storage: Storage,
+    /// Who may call.
+    pub authentication: Authentication,
+    /// What the ledger keeps.
+    pub audit: Audit,
+    /// What a policy may spend.
+    pub policy: Policy,
+    /// What is logged, and how.
+    pub telemetry: Telemetry,
+    /// What the first start makes.
+    pub bootstrap: Bootstrap,
+}
+
+/// What the command line says over the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the file, if one is named, lays the command line over it, and checks the whole.
+    ///
+    /// # Errors
+    /// The file cannot be read or is wrong; the error's text is one line that says where.
+    pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
+        let mut config = match file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| ConfigError::read(file, &error))?;
+                Self::parse(&text).map_err(|error| error.in_file(file))?
+            }
+            None => Self::default(),
+        };
+        config.apply(overrides);
+        config.check().map_err(|error| match file {
+            Some(file) => error.in_file(file),
+            None => error,
+        })?;
+        Ok(config)
+    }
+
+    /// Reads a configuration's text. Keys that are absent have their defaults; unknown ones are
+    /// refused. The result is not checked yet.
+    ///
+    /// # Errors
+    /// The text is no TOML, or a key or value does not fit.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::toml(text, &error))
+    }
+
+    /// Lays the command line over the file.
+    pub fn apply(&mut self, overrides: Overrides) {
+        if let Some(address) = overrides.listen {
+            self.listen.address = address;
+        }
+        if let Some(data_dir) = overrides.data_dir {
+            self.storage.data_dir = data_dir;
+        }
+    }
+
+    /// Checks what a single key cannot.
+    ///
+    /// # Errors
+    /// The first value that is out of range, or contradicts another.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.authentication.check()?;
+        self.listen.check()?;
+        self.limits.check()?;
+        self.policy.check()?;
+        self.storage.check()?;
+        self.telemetry.check()
+    }
+}
+
+#[cfg(test)]
+mod tests;
