@@ -100,11 +100,6 @@ impl PolicyFault {
         Self::InvalidAnswer(cause)
     }
 
-    #[expect(
-        clippy::match_wildcard_for_single_variants,
-        clippy::wildcard_enum_match_arm,
-        reason = "every other trap is the guest's own"
-    )]
     fn of_trap(trap: Trap, met: Met) -> Self {
         match trap {
             Trap::OutOfFuel => Self::FuelSpent(met.fuel),

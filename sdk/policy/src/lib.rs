@@ -1,1 +1,27 @@
 #![doc = include_str!("../README.md")]
+
+mod allocator;
+#[doc(hidden)]
+pub mod bindings;
+mod export;
+mod manifest;
+mod pattern;
+mod policy;
+mod time;
+mod trace;
+mod types;
+mod verdict;
+
+#[doc(hidden)]
+pub use allocator::Arena;
+#[doc(hidden)]
+pub use export::Exported;
+pub use manifest::Manifest;
+pub use pattern::{LockPattern, TextPattern};
+pub use policy::Policy;
+pub use time::UtcTime;
+pub use trace::trace;
+pub use types::{
+    Facts, Holder, LockView, Mode, Operation, Pairs, Principal, Request, UnknownOperation, Usage,
+};
+pub use verdict::{Denial, Limits, Verdict};

@@ -1,0 +1,18 @@
+//! Thoughts for the policy's author.
+
+/// Tells the author what the policy thinks: shown by `explain`, otherwise dropped. Costs fuel, and
+/// has no effect on the verdict. Outside WebAssembly it does nothing.
+pub fn trace(message: &str) {
+    #[cfg(target_arch = "wasm32")]
+    crate::bindings::trace(message);
+    #[cfg(not(target_arch = "wasm32"))]
+    let _ = message;
+}
+
+/// [`trace`](fn@crate::trace) with a format string.
+#[macro_export]
+macro_rules! trace {
+    ($($part:tt)*) => {
+        $crate::trace(&::std::format!($($part)*))
+    };
+}
