@@ -1,1 +1,14 @@
 #![doc = include_str!("../README.md")]
+
+pub mod canonical;
+pub mod carrier;
+mod chain;
+mod dimension;
+mod error;
+mod ledger;
+mod segment;
+
+pub use carrier::{CarrierOptions, CarrierStatus, CarryError, carry};
+pub use chain::{leaf, next};
+pub use error::OpenError;
+pub use ledger::{LedgerOptions, SqliteLedger};

@@ -1,0 +1,462 @@
+//! Strategies for events: every field, every variant, hostile text.
+
+use std::sync::Arc;
+
+use leasehold_domain as domain;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::FencingToken;
+use leasehold_domain::LeaseHandle;
+use leasehold_domain::LeaseId;
+use leasehold_domain::LockRef;
+use leasehold_domain::Millis;
+use leasehold_domain::Mode;
+use leasehold_domain::Transition;
+use leasehold_domain::WallMillis;
+use proptest::collection::btree_map;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+
+/// Any event, with any cursor.
+pub(crate) fn event() -> impl Strategy<Value = Event> {
+    (any::<u64>(), any::<u64>(), any::<u64>(), kind()).prop_map(|(cursor, now, wall, kind)| Event {
+        cursor: Cursor(cursor),
+        now: Millis(now),
+        wall: WallMillis(wall),
+        kind,
+    })
+}
+
+/// What happened, with names from small sets, so that events share values.
+pub(crate) fn kind() -> impl Strategy<Value = EventKind> {
+    prop_oneof![
+        4 => (lock(), of(cause()), vec(transition(), 1..3)).prop_map(|(lock, cause, transitions)| {
+            EventKind::Lock { lock, cause: cause.map(Arc::new), transitions }
+        }),
+        1 => cause().prop_map(|cause| EventKind::Denied(Arc::new(cause))),
+        1 => change().prop_map(|change| EventKind::Governance(Box::new(change))),
+    ]
+}
+
+fn text() -> impl Strategy<Value = Box<str>> {
+    prop_oneof![".{0,12}", "[\\x00-\\x1f\"\\\\/é]{0,6}"].prop_map(String::into_boxed_str)
+}
+
+fn shared_text() -> impl Strategy<Value = Arc<str>> {
+    text().prop_map(Arc::from)
+}
+
+pub(crate) fn lock() -> impl Strategy<Value = LockRef> {
+    "(a|b)/(x|y|z/w)".prop_map(|name| name.parse().unwrap())
+}
+
+fn subject() -> impl Strategy<Value = domain::Subject> {
+    prop_oneof!["s[1-4]", "\"[é\\\\]{1,3}"].prop_map(|name| name.parse().unwrap())
+}
+
+fn team() -> impl Strategy<Value = domain::TeamName> {
+    "t[1-3]".prop_map(|name| name.parse().unwrap())
+}
+
+fn request_id() -> impl Strategy<Value = domain::RequestId> {
+    "[!-~]{1,8}".prop_map(|id| id.parse().unwrap())
+}
+
+fn handle() -> impl Strategy<Value = LeaseHandle> {
+    any::<[u8; 16]>().prop_map(|bytes| LeaseId::from_bytes(bytes).handle())
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![
+        Just(Mode::Exclusive),
+        any::<u32>().prop_map(|permits| Mode::Shared { permits })
+    ]
+}
+
+fn labels() -> impl Strategy<Value = std::collections::BTreeMap<Box<str>, Box<str>>> {
+    btree_map(text(), text(), 0..3)
+}
+
+fn owner() -> impl Strategy<Value = domain::Owner> {
+    (
+        subject(),
+        of(team()),
+        of(text()),
+        labels(),
+        of(text()),
+        of(text()),
+    )
+        .prop_map(
+            |(subject, team, instance, labels, value, reason)| domain::Owner {
+                subject,
+                team,
+                instance,
+                labels,
+                value,
+                reason,
+            },
+        )
+}
+
+fn principal() -> impl Strategy<Value = domain::Principal> {
+    let roles = vec(proptest::sample::select(&domain::Role::ALL[..]), 0..4);
+    (
+        subject(),
+        of(team()),
+        roles,
+        btree_map(".{0,5}", ".{0,5}", 0..3),
+    )
+        .prop_map(|(subject, team, roles, claims)| domain::Principal {
+            subject,
+            team,
+            roles: roles.into_iter().collect(),
+            claims,
+        })
+}
+
+fn request() -> impl Strategy<Value = domain::Request> {
+    let operation = proptest::sample::select(&domain::Operation::ALL[..]);
+    let numbers = (of(any::<u64>()), of(any::<u64>()), of(any::<u64>()));
+    let texts = (of(text()), labels(), of(text()), of(text()));
+    (
+        operation,
+        lock(),
+        of(mode()),
+        numbers,
+        texts,
+        of(subject()),
+        of(handle()),
+    )
+        .prop_map(
+            |(operation, lock, mode, numbers, texts, successor, lease)| domain::Request {
+                operation,
+                lock,
+                mode,
+                ttl_ms: numbers.0,
+                wait_ms: numbers.1,
+                grace_ms: numbers.2,
+                instance: texts.0,
+                labels: texts.1,
+                reason: texts.2,
+                value: texts.3,
+                successor,
+                lease,
+            },
+        )
+}
+
+fn cause() -> impl Strategy<Value = domain::Cause> {
+    (
+        request_id(),
+        any::<u64>(),
+        principal(),
+        request(),
+        of(decision()),
+    )
+        .prop_map(
+            |(request_id, received, principal, request, decision)| domain::Cause {
+                request_id,
+                received: WallMillis(received),
+                principal: Arc::new(principal),
+                request,
+                decision: decision.map(Arc::new),
+            },
+        )
+}
+
+fn limits() -> impl Strategy<Value = domain::PolicyLimits> {
+    (of(any::<u64>()), of(any::<u64>())).prop_map(|(max_ttl_ms, max_hold_ms)| {
+        domain::PolicyLimits {
+            max_ttl_ms,
+            max_hold_ms,
+        }
+    })
+}
+
+fn effect() -> impl Strategy<Value = domain::Effect> {
+    use domain::DenialKind as Kind;
+    let kind = proptest::sample::select(
+        &[
+            Kind::Policy,
+            Kind::PolicyError,
+            Kind::NoPolicyBound,
+            Kind::Role,
+        ][..],
+    );
+    let denial = (kind, of(shared_text()), text(), text(), of(any::<u64>())).prop_map(
+        |(kind, policy, code, message, retry_after_ms)| {
+            domain::Effect::Deny(domain::Denial {
+                kind,
+                policy,
+                code,
+                message,
+                retry_after_ms,
+            })
+        },
+    );
+    prop_oneof![
+        Just(domain::Effect::Allow),
+        text().prop_map(|reason| domain::Effect::Override { reason }),
+        denial,
+    ]
+}
+
+fn verdict() -> impl Strategy<Value = domain::PolicyVerdict> {
+    use domain::Enforcement;
+    use domain::PolicyAnswer;
+    let enforcement = proptest::sample::select(
+        &[
+            Enforcement::Advisory,
+            Enforcement::Mandatory,
+            Enforcement::Overridable,
+        ][..],
+    );
+    let answer = prop_oneof![
+        limits().prop_map(PolicyAnswer::Allow),
+        (text(), text(), of(any::<u64>())).prop_map(|(code, message, retry_after_ms)| {
+            PolicyAnswer::Deny {
+                code,
+                message,
+                retry_after_ms,
+            }
+        }),
+        (text(), any::<bool>())
+            .prop_map(|(message, passed)| PolicyAnswer::Error { message, passed }),
+    ];
+    let version = "[12]\\.0\\.0".prop_map(Arc::from);
+    let policy = "p[1-3]".prop_map(Arc::from);
+    let digests = (any::<[u8; 32]>(), any::<[u8; 32]>());
+    (
+        shared_text(),
+        policy,
+        version,
+        digests,
+        enforcement,
+        answer,
+        any::<u64>(),
+    )
+        .prop_map(
+            |(binding, policy, version, digests, enforcement, answer, fuel)| {
+                domain::PolicyVerdict {
+                    binding,
+                    policy,
+                    version,
+                    module: domain::Digest(digests.0),
+                    config: domain::Digest(digests.1),
+                    enforcement,
+                    answer,
+                    fuel,
+                }
+            },
+        )
+}
+
+fn decision() -> impl Strategy<Value = domain::Decision> {
+    let usage =
+        (any::<u32>(), any::<u32>()).prop_map(|(subject_leases, team_leases)| domain::Usage {
+            subject_leases,
+            team_leases,
+        });
+    let facts =
+        (any::<u64>(), of(view()), of(usage)).prop_map(|(now, lock, usage)| domain::Facts {
+            now: WallMillis(now),
+            lock: lock.map(Box::new),
+            usage,
+        });
+    (
+        any::<u128>(),
+        effect(),
+        facts,
+        vec(verdict(), 0..3),
+        limits(),
+        any::<u64>(),
+    )
+        .prop_map(|(id, effect, facts, verdicts, limits, bindings_revision)| {
+            domain::Decision {
+                id,
+                effect,
+                facts,
+                verdicts,
+                limits,
+                bindings_revision,
+            }
+        })
+}
+
+fn drain_cause() -> impl Strategy<Value = domain::DrainCause> {
+    (any::<bool>(), subject()).prop_map(|(revoked, who)| match revoked {
+        true => domain::DrainCause::Revoked { by: who },
+        false => domain::DrainCause::Transfer { to: who },
+    })
+}
+
+fn settings() -> impl Strategy<Value = domain::LockSettings> {
+    (any::<u32>(), any::<u64>(), text()).prop_map(|(limit, cooldown_ms, description)| {
+        domain::LockSettings {
+            limit,
+            cooldown_ms,
+            description,
+        }
+    })
+}
+
+fn view() -> impl Strategy<Value = domain::LockView> {
+    let state = of((any::<u64>(), drain_cause())).prop_map(|draining| match draining {
+        None => domain::LeaseState::Active,
+        Some((remaining_ms, cause)) => domain::LeaseState::Draining {
+            remaining_ms,
+            cause,
+        },
+    });
+    let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
+    let holder = (handle(), owner(), mode(), numbers.clone(), state).prop_map(
+        |(handle, owner, mode, numbers, state)| domain::HolderView {
+            handle,
+            owner,
+            mode,
+            token: FencingToken(numbers.0),
+            since: WallMillis(numbers.1),
+            remaining_ms: numbers.2,
+            state,
+        },
+    );
+    let waiter =
+        (handle(), owner(), mode(), any::<u64>()).prop_map(|(handle, owner, mode, since)| {
+            domain::WaiterView {
+                handle,
+                owner,
+                mode,
+                since: WallMillis(since),
+            }
+        });
+    let lists = (vec(holder, 0..2), vec(waiter, 0..2));
+    let reserved = of((subject(), any::<u64>()));
+    (lock(), any::<u64>(), settings(), lists, numbers, reserved).prop_map(
+        |(lock, revision, settings, lists, numbers, reserved_for)| domain::LockView {
+            lock,
+            revision,
+            settings,
+            holders: lists.0,
+            queue: lists.1,
+            cooldown_remaining_ms: numbers.0,
+            reserved_for,
+            last_token: FencingToken(numbers.1),
+            stale_ms: numbers.2,
+        },
+    )
+}
+
+fn transition() -> impl Strategy<Value = Transition> {
+    use domain::EndCause;
+    let number = any::<u64>;
+    let causes = [
+        EndCause::Released,
+        EndCause::Expired,
+        EndCause::HeldTooLong,
+        EndCause::Revoked,
+        EndCause::Transferred,
+        EndCause::GivenBack,
+        EndCause::Unknown,
+    ];
+    let lease = || (handle(), owner(), mode(), number());
+    let cause = proptest::sample::select(causes.to_vec());
+    prop_oneof![
+        (lease(), number(), of(number()), request_id()).prop_map(
+            |((handle, owner, mode, token), ttl_ms, waited_ms, request_id)| {
+                let token = FencingToken(token);
+                Transition::Granted {
+                    handle,
+                    owner,
+                    mode,
+                    token,
+                    ttl_ms,
+                    waited_ms,
+                    request_id,
+                }
+            }
+        ),
+        (lease(), any::<u32>()).prop_map(|((handle, owner, mode, _), position)| {
+            Transition::Queued {
+                handle,
+                owner,
+                mode,
+                position,
+            }
+        }),
+        (handle(), number(), number()).prop_map(|(handle, token, ttl_ms)| {
+            Transition::Renewed {
+                handle,
+                token: FencingToken(token),
+                ttl_ms,
+            }
+        }),
+        (handle(), owner(), number(), drain_cause()).prop_map(
+            |(handle, owner, remaining_ms, cause)| {
+                Transition::Draining {
+                    handle,
+                    owner,
+                    remaining_ms,
+                    cause,
+                }
+            }
+        ),
+        (
+            lease(),
+            cause,
+            [number(), number(), number(), number(), number(), number()]
+        )
+            .prop_map(
+                |((handle, owner, mode, token), cause, numbers)| Transition::Ended {
+                    handle,
+                    owner,
+                    mode,
+                    token: FencingToken(token),
+                    cause,
+                    since: WallMillis(numbers[0]),
+                    held_ms: numbers[1],
+                    late_ms: numbers[2],
+                    renewals: domain::Renewals {
+                        count: numbers[3],
+                        first: WallMillis(numbers[4]),
+                        last: WallMillis(numbers[5]),
+                    },
+                }
+            ),
+        (handle(), owner(), any::<bool>()).prop_map(|(handle, owner, expired)| {
+            Transition::WaitEnded {
+                handle,
+                owner,
+                expired,
+            }
+        }),
+        number().prop_map(|remaining_ms| Transition::CoolingDown { remaining_ms }),
+        (subject(), number())
+            .prop_map(|(to, remaining_ms)| Transition::Reserved { to, remaining_ms }),
+        settings().prop_map(|settings| Transition::Configured { settings }),
+    ]
+}
+
+fn change() -> impl Strategy<Value = domain::Change> {
+    let collection = prop_oneof![Just(Box::from("namespace")), text()];
+    let digest = of(any::<[u8; 32]>().prop_map(domain::Digest));
+    (
+        request_id(),
+        principal(),
+        collection,
+        text(),
+        digest,
+        text(),
+    )
+        .prop_map(
+            |(request_id, principal, collection, id, digest, summary)| domain::Change {
+                request_id,
+                principal: Arc::new(principal),
+                collection,
+                id,
+                digest,
+                summary,
+            },
+        )
+}

@@ -1,0 +1,104 @@
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::LeaseId;
+use leasehold_domain::Millis;
+use leasehold_domain::Transition;
+use leasehold_domain::WallMillis;
+use proptest::prelude::*;
+
+use super::*;
+
+fn bytes(event: &Event) -> String {
+    let mut body = String::new();
+    write("raft \"1\"", event, &mut body);
+    body
+}
+
+proptest! {
+    #[test]
+    fn every_event_comes_back(event in arbitrary::event()) {
+        let body = bytes(&event);
+        let back = parse(&body).map_err(|error| TestCaseError::fail(format!("{error}: {body}")))?;
+        prop_assert_eq!(back, Recorded { backend: "raft \"1\"".into(), event });
+    }
+
+    #[test]
+    fn it_is_one_line_of_json_without_floats(event in arbitrary::event()) {
+        let body = bytes(&event);
+        prop_assert!(!body.contains('\n'));
+        let value: serde_json::Value = serde_json::from_str(&body).unwrap();
+        prop_assert!(value.is_object());
+        prop_assert_eq!(&value["v"], 1);
+        prop_assert!(integers_only(&value), "{}", body);
+    }
+}
+
+fn integers_only(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => number.is_u64(),
+        serde_json::Value::Array(values) => values.iter().all(integers_only),
+        serde_json::Value::Object(values) => values.values().all(integers_only),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::String(_) => true,
+    }
+}
+
+#[test]
+fn the_format_is_pinned() {
+    let lease = LeaseId::from_bytes([7; 16]);
+    let event = Event {
+        cursor: Cursor(3),
+        now: Millis(5),
+        wall: WallMillis(1_700_000_000_123),
+        kind: EventKind::Lock {
+            lock: "demo/a/b".parse().unwrap(),
+            cause: None,
+            transitions: vec![Transition::Renewed {
+                handle: lease.handle(),
+                token: leasehold_domain::FencingToken(9),
+                ttl_ms: 10,
+            }],
+        },
+    };
+    let body = bytes(&event);
+    assert_eq!(
+        body,
+        format!(
+            "{{\"v\":1,\"cursor\":3,\"backend\":\"raft \\\"1\\\"\",\
+             \"time\":\"2023-11-14T22:13:20.123Z\",\"time_unix_ms\":1700000000123,\"now_ms\":5,\
+             \"kind\":\"lock\",\"lock\":\"demo/a/b\",\"transitions\":[{{\"type\":\"renewed\",\
+             \"handle\":\"{}\",\"token\":9,\"ttl_ms\":10}}]}}",
+            lease.handle()
+        )
+    );
+    assert!(!body.contains(&lease.reveal()));
+}
+
+#[test]
+fn other_bytes_are_refused() {
+    let event = Event {
+        cursor: Cursor(1),
+        now: Millis(1),
+        wall: WallMillis(1),
+        kind: EventKind::Lock {
+            lock: "demo/a".parse().unwrap(),
+            cause: None,
+            transitions: vec![Transition::CoolingDown { remaining_ms: 1 }],
+        },
+    };
+    let body = bytes(&event);
+    assert!(parse(&body).is_ok());
+    for (from, to) in [
+        ("\"v\":1", "\"v\":2"),
+        ("\"v\":1", "\"v\": 1"),
+        ("\"v\":1", "\"v\":1,\"extra\":1"),
+        ("1970-01-01", "1971-01-01"),
+        ("cooling-down", "cooled-down"),
+        ("demo/a", "demo/../a"),
+    ] {
+        assert!(
+            parse(&body.replace(from, to)).is_err(),
+            "{from} as {to} was accepted"
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! The carrier: moves events from a backend into the ledger, and lets the backend forget them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use leasehold_backend_api::Backend;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Ledger;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+mod status;
+
+pub use status::CarrierStatus;
+
+/// How events are carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarrierOptions {
+    /// Most events in one append.
+    pub batch_events: usize,
+    /// About the most bytes of events in one append.
+    pub batch_bytes: usize,
+    /// How long a batch waits for more while events come quickly.
+    pub linger: Duration,
+    /// The least time between two trims of the backend.
+    pub trim_every: Duration,
+    /// The longest pause after an error; pauses begin at a hundredth of it and double.
+    pub backoff_max: Duration,
+    /// How long to go on carrying after the shutdown began.
+    pub drain: Duration,
+}
+
+impl Default for CarrierOptions {
+    fn default() -> Self {
+        Self {
+            batch_events: 1_024,
+            batch_bytes: 2 * 1_024 * 1_024,
+            linger: Duration::from_millis(25),
+            trim_every: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why carrying stopped before it was told to, or before all was carried.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CarryError {
+    /// The backend refused, and will go on refusing.
+    #[error("reading events")]
+    Backend(#[source] BackendError),
+    /// The ledger refused, and will go on refusing.
+    #[error("appending to the ledger")]
+    Ledger(#[source] BackendError),
+    /// The shutdown's time was over. The events are safe in the backend.
+    #[error("{0} events were not carried before the shutdown")]
+    Undrained(u64),
+}
+
+/// Carries events until `shutdown` turns true (or its sender is gone) and all events that the
+/// backend has then are in the ledger. Errors that may pass are tried again for ever, with
+/// growing pauses; the status tells.
+///
+/// # Errors
+/// On an error that will not pass, or if the shutdown takes longer than its time.
+pub async fn carry(
+    backend: Arc<dyn Backend>,
+    ledger: Arc<dyn Ledger>,
+    options: CarrierOptions,
+    status: Arc<CarrierStatus>,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), CarryError> {
+    let mut carrier = Carrier {
+        backend,
+        ledger,
+        options,
+        status,
+        quick: false,
+        trimmed: None,
+        pause: None,
+    };
+    // A sender that is gone will never tell: that is a shutdown, too.
+    let mut told = Box::pin(async move { shutdown.wait_for(|down| *down).await.is_ok() });
+    loop {
+        let carried = tokio::select! {
+            biased;
+            _ = &mut told => return carrier.drain().await,
+            carried = carrier.carry() => carried,
+        };
+        if let Err(error) = carried {
+            tokio::select! {
+                biased;
+                _ = &mut told => return carrier.drain().await,
+                recovered = carrier.recover(error) => recovered?,
+            }
+        }
+    }
+}
+
+type Events = BoxStream<'static, Result<Arc<Event>, BackendError>>;
+
+struct Carrier {
+    backend: Arc<dyn Backend>,
+    ledger: Arc<dyn Ledger>,
+    options: CarrierOptions,
+    status: Arc<CarrierStatus>,
+    /// Whether events come quickly, so that waiting makes batches larger.
+    quick: bool,
+    trimmed: Option<(Instant, Cursor)>,
+    /// The pause after the next error; none if the last step went well.
+    pause: Option<Duration>,
+}
+
+impl Carrier {
+    /// Carries until something fails. May be dropped at any point: what was appended is skipped
+    /// when it comes again.
+    async fn carry(&mut self) -> Result<(), CarryError> {
+        let head = self.ledger.head();
+        self.status.head(head.cursor);
+        self.status.newest(self.backend.health().await.newest);
+        let mut events = self.backend.events(head.cursor);
+        loop {
+            let batch = self.batch(&mut events).await?;
+            if batch.is_empty() {
+                // A stream without end has ended: the backend closed it, so begin another.
+                let kind = leasehold_backend_api::ErrorKind::Unavailable;
+                let ended = BackendError::without_effect(kind, "the stream of events ended");
+                return Err(CarryError::Backend(ended));
+            }
+            self.append(batch).await?;
+            self.trim(false).await;
+        }
+    }
+
+    /// The next events: at least one, and what else is there or comes soon.
+    async fn batch(&mut self, events: &mut Events) -> Result<Vec<Arc<Event>>, CarryError> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let mut next = events.next().await;
+        let until = Instant::now() + self.options.linger;
+        while let Some(event) = next {
+            let event = match event {
+                Ok(event) => event,
+                // What was read before the error is good.
+                Err(_) if !batch.is_empty() => break,
+                Err(error) => return Err(CarryError::Backend(error)),
+            };
+            bytes += status::about_bytes(&event);
+            self.status.newest(event.cursor);
+            batch.push(event);
+            if batch.len() >= self.options.batch_events || bytes >= self.options.batch_bytes {
+                break;
+            }
+            next = match events.next().now_or_never() {
+                Some(ready) => ready,
+                None if self.quick => tokio::time::timeout_at(until, events.next())
+                    .await
+                    .unwrap_or_default(),
+                None => None,
+            };
+        }
+        // One lonely event is carried at once; waiting pays once several come within a linger.
+        self.quick = batch.len() > 4;
+        Ok(batch)
+    }
+
+    async fn append(&mut self, batch: Vec<Arc<Event>>) -> Result<(), CarryError> {
+        let head = self
+            .ledger
+            .append(batch)
+            .await
+            .map_err(CarryError::Ledger)?;
+        self.status.head(head.cursor);
+        self.status.went_well();
+        self.pause = None;
+        Ok(())
+    }
+
+    /// Lets the backend forget what the ledger has. A trim that fails is made good by the next.
+    async fn trim(&mut self, now: bool) {
+        let head = self.ledger.head().cursor;
+        if let Some((at, up_to)) = self.trimmed
+            && (up_to == head || (!now && at.elapsed() < self.options.trim_every))
+        {
+            return;
+        }
+        match self.backend.trim(head).await {
+            Ok(()) => self.trimmed = Some((Instant::now(), head)),
+            Err(error) => tracing::warn!(%error, "events could not be trimmed"),
+        }
+    }
+
+    /// Waits, if the error may pass.
+    async fn recover(&mut self, error: CarryError) -> Result<(), CarryError> {
+        let retryable = match &error {
+            CarryError::Backend(inner) | CarryError::Ledger(inner) => inner.is_retryable(),
+            CarryError::Undrained(_) => false,
+        };
+        self.status.failed(&error);
+        if !retryable {
+            return Err(error);
+        }
+        let pause = self.pause.unwrap_or(self.options.backoff_max / 100);
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "carrying events failed; again in {pause:?}"
+        );
+        self.pause = Some((pause * 2).min(self.options.backoff_max));
+        tokio::time::sleep(pause).await;
+        self.status.newest(self.backend.health().await.newest);
+        Ok(())
+    }
+
+    /// Carries what the backend has now, and ends.
+    async fn drain(mut self) -> Result<(), CarryError> {
+        let newest = self.backend.health().await.newest;
+        self.status.newest(newest);
+        let drained = tokio::time::timeout(self.options.drain, self.carry_to(newest)).await;
+        self.trim(true).await;
+        match drained {
+            Ok(done) => done,
+            Err(_) => Err(CarryError::Undrained(
+                newest.0.saturating_sub(self.ledger.head().cursor.0),
+            )),
+        }
+    }
+
+    async fn carry_to(&mut self, newest: Cursor) -> Result<(), CarryError> {
+        self.quick = false;
+        while self.ledger.head().cursor < newest {
+            let mut events = self.backend.events(self.ledger.head().cursor);
+            let carried = match self.batch(&mut events).await {
+                Ok(batch) => self.append(batch).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = carried {
+                self.recover(error).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

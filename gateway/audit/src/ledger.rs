@@ -1,0 +1,154 @@
+//! The embedded ledger: SQLite, one writing thread, readers on their own connections.
+
+mod holders;
+mod maintenance;
+mod query;
+mod reader;
+mod recover;
+mod state;
+mod store;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Holders;
+use leasehold_backend_api::Ledger;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::LedgerPage;
+use leasehold_backend_api::LedgerQuery;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::LockRef;
+use leasehold_domain::WallMillis;
+use tokio::sync::oneshot;
+
+use crate::OpenError;
+use crate::error::closed;
+use reader::Readers;
+use state::Shared;
+use writer::Job;
+
+/// How a ledger is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerOptions {
+    /// The backend's name, written into every event. A ledger is of one backend.
+    pub backend: String,
+    /// Events in a segment, 1 to 65,536. Fixed when the ledger is made; later openings keep it.
+    pub segment_events: u32,
+}
+
+impl Default for LedgerOptions {
+    fn default() -> Self {
+        Self {
+            backend: "default".to_owned(),
+            segment_events: 65_536,
+        }
+    }
+}
+
+/// A ledger in one SQLite file. Dropping it finishes the write under way and ends its threads.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    jobs: mpsc::Sender<Job>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger at `path`, and makes it if there is none. Reads the open segment to
+    /// rebuild its index, and checks it against the hash chain. Blocks; one process at a time.
+    ///
+    /// # Errors
+    /// If the file is no ledger, another backend's, of a newer schema, or does not fit its chain.
+    pub fn open(path: &Path, options: LedgerOptions) -> Result<Self, OpenError> {
+        Self::start(path, &options, true)
+    }
+
+    /// Opens; a test may keep full segments from being closed, as a crash does.
+    fn start(path: &Path, options: &LedgerOptions, close: bool) -> Result<Self, OpenError> {
+        let connection = store::open(path, options)?;
+        let recovered = recover::recover(&connection, options)?;
+        let shared = Arc::new(Shared::new(options.backend.clone(), recovered.state));
+        let (jobs, queue) = mpsc::channel();
+        let upkeep = maintenance::start(store::connect(path, 256)?, jobs.clone(), close)?;
+        for full in recovered.full {
+            upkeep.close(full);
+        }
+        let writer = writer::start(connection, shared.clone(), queue, upkeep)?;
+        let readers = Arc::new(Readers::new(path));
+        Ok(Self {
+            shared,
+            readers,
+            jobs,
+            writer: Some(writer),
+        })
+    }
+
+    /// How many bytes the index of the open segment, and of full ones not yet written, takes.
+    #[must_use]
+    pub fn index_bytes(&self) -> usize {
+        self.shared.state().index_bytes()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, &Readers) -> Result<T, BackendError> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let (shared, readers) = (self.shared.clone(), self.readers.clone());
+        tokio::task::spawn_blocking(move || work(&shared, &readers))
+            .await
+            .map_err(|_| closed())?
+    }
+}
+
+impl Drop for SqliteLedger {
+    fn drop(&mut self) {
+        // If nobody listens, or the thread panicked, there is nothing left to end.
+        self.jobs.send(Job::Stop).ok();
+        if let Some(writer) = self.writer.take() {
+            writer.join().ok();
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    fn head(&self) -> LedgerHead {
+        self.shared.state().head
+    }
+
+    async fn append(&self, events: Vec<Arc<Event>>) -> Result<LedgerHead, BackendError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs
+            .send(Job::Append(events, answer))
+            .map_err(|_| closed())?;
+        answered.await.map_err(|_| {
+            BackendError::unknown(leasehold_backend_api::ErrorKind::Closed, "the writer ended")
+        })?
+    }
+
+    async fn query(&self, query: LedgerQuery) -> Result<LedgerPage, BackendError> {
+        self.read(move |shared, readers| query::query(shared, readers, &query))
+            .await
+    }
+
+    async fn holders(&self, lock: &LockRef, at: WallMillis) -> Result<Holders, BackendError> {
+        let lock = lock.clone();
+        self.read(move |shared, readers| holders::holders(shared, readers, &lock, at))
+            .await
+    }
+
+    async fn verify(&self) -> Result<Option<Cursor>, BackendError> {
+        self.read(verify::verify).await
+    }
+}

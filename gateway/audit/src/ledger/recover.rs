@@ -1,0 +1,150 @@
+//! What is done at start: read what the closed segments left, and replay the open one.
+
+use leasehold_backend_api::LedgerHead;
+use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
+use rusqlite::Connection;
+use rusqlite::OptionalExtension;
+
+use super::LedgerOptions;
+use super::state::Closed;
+use super::state::Full;
+use super::state::State;
+use crate::OpenError;
+use crate::canonical;
+use crate::chain;
+use crate::segment::Hot;
+use crate::segment::OpenHold;
+use crate::segment::OpenHolds;
+
+pub(super) struct Recovered {
+    pub(super) state: State,
+    /// Segments that were full, but not closed when the process ended.
+    pub(super) full: Vec<Full>,
+}
+
+pub(super) fn recover(
+    connection: &Connection,
+    options: &LedgerOptions,
+) -> Result<Recovered, OpenError> {
+    let sql = "SELECT value FROM meta WHERE name = 'segment_events'";
+    let segment_events = connection
+        .query_row(sql, [], |row| row.get::<_, u32>(0))?
+        .into();
+    let closed = closed(connection)?;
+    let cursor = closed.len() as u64 * segment_events;
+    let chain = closed.last().map_or(chain::START, |last| last.chain);
+    if cursor > 0 {
+        check_last_closed(connection, cursor, &chain)?;
+    }
+    let mut state = State {
+        segment_events,
+        head: LedgerHead {
+            cursor: Cursor(cursor),
+            chain,
+        },
+        closed,
+        closing: Vec::new(),
+        hot: Hot::new(cursor + 1),
+        open: open_holds(connection)?,
+    };
+    let full = replay(connection, options, &mut state)?;
+    Ok(Recovered { state, full })
+}
+
+fn closed(connection: &Connection) -> Result<Vec<Closed>, OpenError> {
+    let mut statement = connection.prepare(
+        "SELECT segment, chain, wall_min, wall_max, hold_min, hold_max FROM segments
+         ORDER BY segment",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut closed = Vec::new();
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(0)? != closed.len() as i64 {
+            return Err(tampered(0, format!("segment {} is missing", closed.len())));
+        }
+        let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        closed.push(Closed {
+            chain: Digest(row.get(1)?),
+            walls: (unsigned(2)?, unsigned(3)?),
+            hold_min: unsigned(4)?,
+            hold_max: unsigned(5)?,
+        });
+    }
+    Ok(closed)
+}
+
+fn check_last_closed(
+    connection: &Connection,
+    cursor: u64,
+    chain: &Digest,
+) -> Result<(), OpenError> {
+    let stored: Option<[u8; 32]> = connection
+        .query_row(
+            "SELECT chain FROM events WHERE seq = ?1",
+            [cursor.cast_signed()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    match stored {
+        Some(stored) if stored == chain.0 => Ok(()),
+        Some(_) => Err(tampered(
+            cursor,
+            "the chain differs from its segment's".to_owned(),
+        )),
+        None => Err(tampered(cursor, "it is missing".to_owned())),
+    }
+}
+
+fn open_holds(connection: &Connection) -> Result<OpenHolds, OpenError> {
+    let mut statement =
+        connection.prepare("SELECT granted_by, handle, lock, wall FROM open_holds")?;
+    let mut rows = statement.query([])?;
+    let mut open = OpenHolds::default();
+    while let Some(row) = rows.next()? {
+        open.restore(OpenHold {
+            granted_by: row.get::<_, i64>(0)?.cast_unsigned(),
+            handle: row.get(1)?,
+            lock: row.get::<_, i64>(2)?.cast_unsigned(),
+            from: row.get::<_, i64>(3)?.cast_unsigned(),
+        });
+    }
+    Ok(open)
+}
+
+fn replay(
+    connection: &Connection,
+    options: &LedgerOptions,
+    state: &mut State,
+) -> Result<Vec<Full>, OpenError> {
+    let mut statement =
+        connection.prepare("SELECT seq, body, chain FROM events WHERE seq > ?1 ORDER BY seq")?;
+    let mut rows = statement.query([state.head.cursor.0.cast_signed()])?;
+    let mut full = Vec::new();
+    while let Some(row) = rows.next()? {
+        let expected = state.head.cursor.0 + 1;
+        let wrong = |problem: String| tampered(expected, problem);
+        if row.get::<_, i64>(0)? != expected.cast_signed() {
+            return Err(wrong("it is missing".to_owned()));
+        }
+        let body = row
+            .get_ref(1)?
+            .as_str()
+            .map_err(|error| wrong(error.to_string()))?;
+        let stored: [u8; 32] = row.get(2).map_err(|error| wrong(error.to_string()))?;
+        let chain = chain::next(&state.head.chain, &chain::leaf(body.as_bytes()));
+        if chain.0 != stored {
+            return Err(wrong("its bytes have another hash".to_owned()));
+        }
+        let recorded = canonical::parse(body).map_err(|error| wrong(error.to_string()))?;
+        if recorded.event.cursor.0 != expected || *recorded.backend != *options.backend {
+            return Err(wrong("it is another event".to_owned()));
+        }
+        full.extend(state.apply(&recorded.event, chain));
+    }
+    Ok(full)
+}
+
+fn tampered(cursor: u64, problem: String) -> OpenError {
+    OpenError::Tampered { cursor, problem }
+}

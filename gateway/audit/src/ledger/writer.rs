@@ -1,0 +1,275 @@
+//! The one thread that writes.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::LedgerHead;
+use leasehold_domain::Digest;
+use leasehold_domain::Event;
+use rusqlite::Connection;
+use rusqlite::Statement;
+use tokio::sync::oneshot;
+
+use super::maintenance;
+use super::maintenance::Encoded;
+use super::maintenance::Upkeep;
+use super::state::Shared;
+use super::store::BLOCK_BITS;
+use crate::canonical;
+use crate::chain;
+use crate::error::unknown;
+use crate::error::without_effect;
+
+/// After so many bytes of events a checkpoint is asked for.
+const CHECKPOINT_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Append(
+        Vec<Arc<Event>>,
+        oneshot::Sender<Result<LedgerHead, BackendError>>,
+    ),
+    Closed(Box<Encoded>),
+    Stop,
+}
+
+pub(super) fn start(
+    connection: Connection,
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Job>,
+    upkeep: Upkeep,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("ledger-writer".to_owned())
+        .spawn(move || {
+            if let Err(error) = run(&connection, &shared, &queue, &upkeep) {
+                tracing::error!(%error, "ledger writer ended");
+            }
+            drop(upkeep);
+        })
+}
+
+fn run(
+    connection: &Connection,
+    shared: &Shared,
+    queue: &mpsc::Receiver<Job>,
+    upkeep: &Upkeep,
+) -> Result<(), rusqlite::Error> {
+    let mut writer = Writer {
+        connection,
+        insert: connection.prepare("INSERT INTO events (seq, body, chain) VALUES (?1, ?2, ?3)")?,
+        begin: connection.prepare("BEGIN IMMEDIATE")?,
+        commit: connection.prepare("COMMIT")?,
+        shared,
+        upkeep,
+        body: String::new(),
+        since_checkpoint: 0,
+        poisoned: false,
+    };
+    while let Ok(job) = queue.recv() {
+        match job {
+            Job::Append(events, answer) => {
+                // Whoever gave up waiting finds the events by the head.
+                answer.send(writer.append(&events)).ok();
+            }
+            Job::Closed(encoded) => writer.close(*encoded),
+            Job::Stop => break,
+        }
+    }
+    // Full segments are closed before the end, so that the next start has less to read.
+    upkeep.finish();
+    for job in queue.try_iter() {
+        if let Job::Closed(encoded) = job {
+            writer.close(*encoded);
+        }
+    }
+    Ok(())
+}
+
+struct Writer<'c> {
+    connection: &'c Connection,
+    insert: Statement<'c>,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    shared: &'c Shared,
+    upkeep: &'c Upkeep,
+    body: String,
+    since_checkpoint: usize,
+    /// A commit failed so that nobody knows what the file holds; only opening it anew tells.
+    poisoned: bool,
+}
+
+impl Writer<'_> {
+    fn append(&mut self, events: &[Arc<Event>]) -> Result<LedgerHead, BackendError> {
+        if self.poisoned {
+            let detail = "an earlier commit failed: the ledger must be opened anew";
+            return Err(BackendError::without_effect(ErrorKind::Unavailable, detail));
+        }
+        let head = self.shared.state().head;
+        let fresh = fresh(head, events)?;
+        if fresh.is_empty() {
+            return Ok(head);
+        }
+        if self.upkeep.wal_is_large() {
+            maintenance::checkpoint(self.connection);
+        }
+        let chains = match self.insert(head, &fresh) {
+            Ok(chains) => chains,
+            Err(error) => {
+                self.rollback();
+                return Err(without_effect(&error));
+            }
+        };
+        self.commit()?;
+        self.publish(&fresh, &chains);
+        if self.since_checkpoint > CHECKPOINT_BYTES {
+            self.since_checkpoint = 0;
+            self.upkeep.checkpoint();
+        }
+        Ok(self.shared.state().head)
+    }
+
+    fn insert(
+        &mut self,
+        head: LedgerHead,
+        events: &[&Arc<Event>],
+    ) -> Result<Vec<Digest>, rusqlite::Error> {
+        self.begin.execute([])?;
+        let mut chain = head.chain;
+        let mut chains = Vec::with_capacity(events.len());
+        for event in events {
+            self.body.clear();
+            canonical::write(&self.shared.backend, event, &mut self.body);
+            chain = chain::next(&chain, &chain::leaf(self.body.as_bytes()));
+            let seq = event.cursor.0.cast_signed();
+            self.insert
+                .execute((seq, self.body.as_str(), chain.0.as_slice()))?;
+            chains.push(chain);
+            self.since_checkpoint += self.body.len();
+        }
+        Ok(chains)
+    }
+
+    fn commit(&mut self) -> Result<(), BackendError> {
+        let Err(error) = self.commit.execute([]) else {
+            return Ok(());
+        };
+        // A transaction that is still open was not committed, and can be taken back. After an
+        // I/O error its frames may be on disk or not, and a second fsync would not tell.
+        let io = error.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure);
+        let open = !self.connection.is_autocommit();
+        self.rollback();
+        if open && !io && !self.poisoned {
+            return Err(without_effect(&error));
+        }
+        self.poisoned = true;
+        tracing::error!(%error, "ledger commit failed; no more is written until it is opened anew");
+        Err(unknown(&error))
+    }
+
+    /// Takes the open transaction back, if there is one.
+    fn rollback(&mut self) {
+        if self.connection.is_autocommit() {
+            return;
+        }
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+            self.poisoned = true;
+            tracing::error!(%error, "ledger rollback failed");
+        }
+    }
+
+    /// Shows readers what is durable now.
+    fn publish(&self, events: &[&Arc<Event>], chains: &[Digest]) {
+        let mut full = Vec::new();
+        let mut state = self.shared.state();
+        for (event, chain) in events.iter().zip(chains) {
+            full.extend(state.apply(event, *chain));
+        }
+        drop(state);
+        for segment in full {
+            self.upkeep.close(segment);
+        }
+    }
+
+    /// Stores a full segment's index. If that fails, its postings stay in memory and later
+    /// segments stay with them, until the next start tries again.
+    fn close(&mut self, encoded: Encoded) {
+        let next = self.shared.state().closed.len() as u64;
+        if self.poisoned || encoded.full.segment != next {
+            return;
+        }
+        if let Err(error) = self.store(&encoded) {
+            self.rollback();
+            tracing::error!(%error, "a ledger segment could not be closed");
+            return;
+        }
+        let mut state = self.shared.state();
+        state.closed.push(encoded.closed);
+        state.closing.remove(0);
+    }
+
+    fn store(&mut self, encoded: &Encoded) -> Result<(), rusqlite::Error> {
+        let Encoded {
+            full,
+            blocks,
+            closed,
+        } = encoded;
+        self.begin.execute([])?;
+        let mut block = self
+            .connection
+            .prepare("INSERT INTO blocks (id, data) VALUES (?1, ?2)")?;
+        let mut id = (full.segment << BLOCK_BITS).cast_signed();
+        for data in std::iter::once(&blocks.directory).chain(&blocks.blocks) {
+            block.execute((id, data))?;
+            id += 1;
+        }
+        let mut ended = self.connection.prepare(
+            "DELETE FROM open_holds WHERE granted_by = ?1 AND handle = ?2 AND lock = ?3",
+        )?;
+        for (lock, hold) in &full.hot.ended {
+            if hold.granted_by < full.hot.first {
+                let granted_by = hold.granted_by.cast_signed();
+                ended.execute((granted_by, hold.handle, lock.cast_signed()))?;
+            }
+        }
+        let mut opened = self
+            .connection
+            .prepare("INSERT INTO open_holds VALUES (?1, ?2, ?3, ?4)")?;
+        for hold in &full.opened {
+            let numbers = [hold.granted_by, hold.lock, hold.from].map(u64::cast_signed);
+            opened.execute((numbers[0], hold.handle, numbers[1], numbers[2]))?;
+        }
+        let (min, max) = closed.walls;
+        let [segment, min, max, hold_min, hold_max] =
+            [full.segment, min, max, closed.hold_min, closed.hold_max].map(u64::cast_signed);
+        self.connection.execute(
+            "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (segment, closed.chain.0, min, max, hold_min, hold_max),
+        )?;
+        self.commit.execute([])?;
+        Ok(())
+    }
+}
+
+/// The events that are not there yet: those after the head, without a gap.
+fn fresh(head: LedgerHead, events: &[Arc<Event>]) -> Result<Vec<&Arc<Event>>, BackendError> {
+    let mut last = head.cursor.0;
+    let mut fresh = Vec::with_capacity(events.len());
+    for event in events {
+        let cursor = event.cursor.0;
+        if cursor <= last {
+            continue;
+        }
+        if cursor != last + 1 {
+            let detail = format!("event {cursor} came after event {last}");
+            return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
+        }
+        last = cursor;
+        fresh.push(event);
+    }
+    Ok(fresh)
+}
