@@ -6,6 +6,8 @@ mod asking;
 mod cases;
 #[path = "it/golden.rs"]
 mod golden;
+#[path = "it/handover.rs"]
+mod handover;
 #[path = "it/model.rs"]
 mod model;
 #[path = "it/properties.rs"]

@@ -171,12 +171,7 @@ impl World {
 
     pub(super) fn step(&mut self, step: Step) {
         self.story.push(step);
-        self.told.clear();
-        for l in 0..self.queues.len() {
-            let record = self.state.locks.get(&lock(l)).unwrap();
-            self.queues[l] = record.waiters().map(|w| w.lease_id).collect();
-            self.tokens[l] = FencingToken(record.last_token);
-        }
+        self.remember_before();
         match step {
             Step::Time => self.now += UNIT_MS,
             Step::Tick => self.told = self.state.tick(self.moment(), usize::MAX),
@@ -238,6 +233,15 @@ impl World {
                 let target = RevokeTarget::All;
                 self.ask(0, "op", l, Action::Revoke { target, grace_ms });
             }
+        }
+    }
+
+    fn remember_before(&mut self) {
+        self.told.clear();
+        for l in 0..self.queues.len() {
+            let record = self.state.locks.get(&lock(l)).unwrap();
+            self.queues[l] = record.waiters().map(|w| w.lease_id).collect();
+            self.tokens[l] = FencingToken(record.last_token);
         }
     }
 

@@ -14,6 +14,7 @@ use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
+use leasehold_domain::RevokeTarget;
 use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
 use leasehold_domain::Transition;
@@ -105,6 +106,27 @@ pub(crate) fn renew(id: u64, ttl_ms: Option<u64>) -> Action {
 
 pub(crate) fn release(id: u64) -> Action {
     Action::Release {
+        lease_id: lease(id),
+    }
+}
+
+pub(crate) fn transfer(id: u64, to: &str, grace_ms: u64) -> Action {
+    Action::Transfer {
+        lease_id: lease(id),
+        to: subject(to),
+        grace_ms,
+    }
+}
+
+pub(crate) fn revoke(grace_ms: u64) -> Action {
+    Action::Revoke {
+        target: RevokeTarget::All,
+        grace_ms,
+    }
+}
+
+pub(crate) fn cancel(id: u64) -> Action {
+    Action::CancelWait {
         lease_id: lease(id),
     }
 }

@@ -67,7 +67,7 @@ where
     (bytes.len(), digest[..16].to_owned())
 }
 
-fn cause() -> Arc<Cause> {
+fn decision() -> Decision {
     let verdict = |enforcement, answer| PolicyVerdict {
         binding: "b".into(),
         policy: "quota".into(),
@@ -91,7 +91,7 @@ fn cause() -> Arc<Cause> {
         message: "out of fuel".into(),
         passed: true,
     };
-    let decision = Decision {
+    Decision {
         id: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
         effect: Effect::Override {
             reason: "fire".into(),
@@ -113,7 +113,10 @@ fn cause() -> Arc<Cause> {
         ],
         limits,
         bindings_revision: 17,
-    };
+    }
+}
+
+fn cause() -> Arc<Cause> {
     let request = Request {
         mode: Some(shared(2)),
         ttl_ms: Some(1_000),
@@ -138,7 +141,7 @@ fn cause() -> Arc<Cause> {
         received: WallMillis(1_700_000_000_001),
         principal: Arc::new(principal),
         request,
-        decision: Some(Arc::new(decision)),
+        decision: Some(Arc::new(decision())),
     })
 }
 
@@ -236,6 +239,14 @@ fn transitions() -> Vec<Transition> {
             settings: LockSettings::default(),
         },
     ];
+    all.extend(ends(&owner));
+    all
+}
+
+/// How leases drain and end.
+fn ends(owner: &Owner) -> Vec<Transition> {
+    let (handle, token) = (lease(1).handle(), FencingToken(1_025));
+    let mut all = Vec::new();
     let by = subject("op");
     let to = subject("bob");
     for cause in [DrainCause::Revoked { by }, DrainCause::Transfer { to }] {

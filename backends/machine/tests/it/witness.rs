@@ -169,19 +169,7 @@ impl Seen {
                 held.draining = true;
                 held.promised = end;
             }
-            Transition::Ended { handle, cause, .. } => {
-                let held = self.held.remove(handle).expect("only holders end");
-                let by_time = match cause {
-                    EndCause::Expired | EndCause::HeldTooLong => true,
-                    EndCause::Revoked | EndCause::Transferred => held.draining,
-                    EndCause::Released | EndCause::GivenBack => false,
-                    EndCause::Unknown => panic!("nothing ends so"),
-                };
-                // A second, immediate revocation may cut a drain short.
-                if by_time && !matches!(cause, EndCause::Revoked | EndCause::Transferred) {
-                    assert!(now >= held.promised, "ended early: {held:?} at {now}");
-                }
-            }
+            Transition::Ended { handle, cause, .. } => self.end(*handle, *cause, now),
             Transition::WaitEnded { handle, .. } => {
                 self.queue.retain(|(waiter, _)| waiter != handle);
             }
@@ -190,6 +178,21 @@ impl Seen {
             }
             Transition::Configured { settings } => self.limit = Some(settings.limit),
             Transition::Reserved { .. } | Transition::Renewed { .. } => {}
+        }
+    }
+
+    fn end(&mut self, handle: LeaseHandle, cause: EndCause, now: u64) {
+        let held = self.held.remove(&handle).expect("only holders end");
+        match cause {
+            EndCause::Expired | EndCause::HeldTooLong => {
+                assert!(now >= held.promised, "ended early: {held:?} at {now}");
+            }
+            // The holder itself, or somebody who may cut even a drain short.
+            EndCause::Released
+            | EndCause::GivenBack
+            | EndCause::Revoked
+            | EndCause::Transferred => {}
+            EndCause::Unknown => panic!("nothing ends so"),
         }
     }
 

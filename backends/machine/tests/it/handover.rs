@@ -1,0 +1,160 @@
+//! Named cases of leases that change hands: revoke, drain, transfer, giving back.
+
+use leasehold_domain::Action;
+use leasehold_domain::EndCause;
+use leasehold_domain::LeaseState;
+use leasehold_domain::Outcome;
+use leasehold_domain::RevokeTarget;
+use leasehold_machine::RESERVATION_MS_MAX;
+
+use crate::asking::EXCLUSIVE;
+use crate::asking::OneLock;
+use crate::asking::acquire;
+use crate::asking::cancel;
+use crate::asking::granted;
+use crate::asking::lease;
+use crate::asking::release;
+use crate::asking::renew;
+use crate::asking::revoke;
+use crate::asking::shared;
+use crate::asking::subject;
+use crate::asking::transfer;
+
+const WAIT: Option<u64> = Some(60_000);
+
+#[test]
+fn a_graceful_revoke_lets_the_holder_drain() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(0, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
+    let Outcome::Revoked { leases } = l.ask(100, "op", revoke(5_000)) else {
+        panic!("not revoked");
+    };
+    assert_eq!(leases, [lease(1).handle()]);
+    assert_eq!(l.names(), ["draining"]);
+    // The time to drain may be longer than the ttl was; renewals do not lengthen it.
+    let Outcome::Draining(grant) = l.ask(2_000, "ann", renew(1, None)) else {
+        panic!("not draining");
+    };
+    assert_eq!(grant.remaining_ms, 3_100);
+    assert!(matches!(grant.state, LeaseState::Draining { .. }));
+    // A second revocation never gives more time, but may give less.
+    l.ask(2_001, "op", revoke(60_000));
+    assert!(l.told.is_empty());
+    l.ask(2_002, "op", revoke(1_000));
+    l.tick(3_001);
+    assert!(l.told.is_empty());
+    l.tick(3_002);
+    assert_eq!(l.names(), ["revoked", "granted"]);
+    let lost = Outcome::LeaseLost(EndCause::Revoked);
+    assert_eq!(l.ask(3_003, "ann", renew(1, None)), lost);
+}
+
+#[test]
+fn a_revocation_hits_only_those_who_are_meant() {
+    let mut l = OneLock::default();
+    for (id, who) in [(1, "ann"), (2, "bob"), (3, "bob")] {
+        granted(l.ask(0, who, acquire(id, shared(1), 9_000, None)));
+    }
+    let by_handle = Action::Revoke {
+        target: RevokeTarget::Lease(lease(2).handle()),
+        grace_ms: 0,
+    };
+    l.ask(1, "op", by_handle);
+    assert_eq!(l.holders(), ["ann", "bob"]);
+    let by_subject = Action::Revoke {
+        target: RevokeTarget::Subject(subject("bob")),
+        grace_ms: 0,
+    };
+    l.ask(1, "op", by_subject);
+    assert_eq!(l.holders(), ["ann"]);
+}
+
+#[test]
+fn a_transfer_goes_to_its_successor_in_front_of_others() {
+    let mut l = OneLock::default();
+    let first = granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(1, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
+    l.ask(2, "cyd", acquire(3, EXCLUSIVE, 1_000, WAIT));
+    let asked = l.ask(3, "ann", transfer(1, "cyd", 400));
+    let drains = Outcome::Transferring {
+        drain_remaining_ms: 400,
+    };
+    assert_eq!(asked, drains);
+    assert_eq!(l.holders(), ["ann"]);
+    assert_eq!(l.ask(100, "ann", release(1)), Outcome::Released);
+    assert_eq!(l.names(), ["released", "granted"]);
+    assert_eq!(l.holders(), ["cyd"]);
+    let second = granted(l.ask(101, "cyd", renew(3, None)));
+    assert!(second.token > first.token);
+    l.ask(102, "cyd", release(3));
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn a_transfer_reserves_the_lock_for_a_successor_who_is_not_there_yet() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(1, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
+    l.ask(2, "ann", transfer(1, "cyd", 400));
+    l.tick(402);
+    assert_eq!(l.names(), ["transferred", "reserved"]);
+    let held = l.ask(403, "dan", acquire(4, EXCLUSIVE, 1_000, None));
+    let Outcome::Held { reserved_for, .. } = held else {
+        panic!("not held: {held:?}");
+    };
+    assert_eq!(reserved_for, Some(subject("cyd")));
+    granted(l.ask(404, "cyd", acquire(5, EXCLUSIVE, 1_000, None)));
+    l.ask(405, "cyd", release(5));
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn a_reservation_runs_out() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 86_400_000, None)));
+    let at_once = Outcome::Transferring {
+        drain_remaining_ms: 0,
+    };
+    assert_eq!(l.ask(0, "ann", transfer(1, "cyd", 0)), at_once);
+    assert_eq!(l.names(), ["transferred", "reserved"]);
+    assert_eq!(l.ask(0, "ann", transfer(1, "cyd", 0)), at_once);
+    let early = l.ask(
+        RESERVATION_MS_MAX - 1,
+        "bob",
+        acquire(2, EXCLUSIVE, 1_000, WAIT),
+    );
+    assert!(matches!(early, Outcome::Queued { position: 0, .. }));
+    l.tick(RESERVATION_MS_MAX);
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn a_revocation_beats_a_transfer() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask(1, "ann", transfer(1, "cyd", 900));
+    l.ask(2, "op", revoke(5_000));
+    let refused = l.ask(3, "ann", transfer(1, "cyd", 900));
+    assert!(matches!(refused, Outcome::Draining(_)));
+    l.tick(901);
+    assert_eq!(l.names(), ["revoked"]);
+    granted(l.ask(902, "bob", acquire(2, EXCLUSIVE, 1_000, None)));
+}
+
+#[test]
+fn cancelling_leaves_the_queue_or_gives_back_a_grant() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    for (id, who) in [(2, "bob"), (3, "cyd"), (4, "dan")] {
+        l.ask(1, who, acquire(id, EXCLUSIVE, 1_000, WAIT));
+    }
+    assert_eq!(l.ask(2, "bob", cancel(2)), Outcome::Cancelled);
+    assert_eq!(l.names(), ["wait-ended"]);
+    l.ask(3, "ann", release(1));
+    assert_eq!(l.ask(4, "cyd", cancel(3)), Outcome::Cancelled);
+    assert_eq!(l.names(), ["given-back", "granted"]);
+    assert_eq!(l.holders(), ["dan"]);
+    assert_eq!(l.ask(5, "cyd", cancel(3)), Outcome::Cancelled);
+    assert!(l.told.is_empty());
+}
