@@ -14,19 +14,18 @@ pub struct Limits {
     pub connections_max: usize,
     /// Most requests under way, waiting ones included; more are answered 503 at once.
     pub requests_max: usize,
-    /// Within which a request's headers must have arrived, and a TLS handshake must be done. Also
-    /// how long a connection may stay idle between requests, if `idle_deadline_ms` is longer.
+    /// Within which a request's head must have arrived, counted from its first byte, and a TLS
+    /// handshake must be done.
     pub header_deadline_ms: u64,
     /// Within which a request's body must have arrived.
     pub body_deadline_ms: u64,
-    /// How long a connection may make no progress in either direction between requests.
+    /// How long a connection may be idle between requests, and a client may take no byte of its
+    /// answer.
     pub idle_deadline_ms: u64,
     /// How long requests under way may take to finish when the gateway stops.
     pub drain_deadline_ms: u64,
     /// Largest request head.
     pub header_bytes_max: usize,
-    /// Most headers of a request.
-    pub headers_max: usize,
     /// Largest request body, except for uploads of policy modules.
     pub body_bytes_max: usize,
 }
@@ -41,7 +40,6 @@ impl Default for Limits {
             idle_deadline_ms: 75_000,
             drain_deadline_ms: 10_000,
             header_bytes_max: 16_384,
-            headers_max: 64,
             body_bytes_max: leasehold_domain::limits::BODY_BYTES_MAX,
         }
     }
@@ -54,7 +52,6 @@ impl Limits {
             ("requests_max", self.requests_max, 1, 1_000_000),
             // hyper's read buffer cannot be smaller.
             ("header_bytes_max", self.header_bytes_max, 8_192, 1_048_576),
-            ("headers_max", self.headers_max, 16, 1_024),
             ("body_bytes_max", self.body_bytes_max, 4_096, leasehold_domain::limits::BODY_BYTES_MAX),
         ];
         for (key, value, min, max) in counts {

@@ -32,7 +32,6 @@ pub use self::listen::Tls;
 pub use self::policy::Policy;
 pub use self::storage::Storage;
 pub use self::storage::StorageBackend;
-pub use self::telemetry::LogFormat;
 pub use self::telemetry::Telemetry;
 
 /// The whole configuration.

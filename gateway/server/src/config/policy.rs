@@ -21,7 +21,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { fuel: 10_000_000, deadline_ms: 100, memory_bytes: 16 * 1_048_576, instances_max: 256 }
+        Self { fuel: 10_000_000, deadline_ms: 500, memory_bytes: 16 << 20, instances_max: 128 }
     }
 }
 

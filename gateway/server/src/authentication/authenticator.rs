@@ -1,0 +1,69 @@
+//! The door: headers in, principal out.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use leasehold_domain::Clock;
+use leasehold_domain::Principal;
+
+use super::AuthFailure;
+use super::AuthenticationError;
+use super::KeyRing;
+use super::token::TokenVerifier;
+use crate::config::Authentication;
+
+/// Recognises callers.
+#[derive(Debug)]
+pub struct Authenticator {
+    keys: Option<Arc<KeyRing>>,
+    tokens: Option<Arc<TokenVerifier>>,
+}
+
+impl Authenticator {
+    /// Sets up what the configuration asks for. Reads the provider's keys once, and from then on
+    /// in the background for as long as this lives.
+    ///
+    /// # Errors
+    /// The file of the provider's keys cannot be used. A URL that does not answer is no error: it
+    /// is asked again, and tokens are refused until it answers.
+    pub async fn new(
+        config: &Authentication,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AuthenticationError> {
+        let tokens = match &config.jwt {
+            Some(jwt) => Some(TokenVerifier::open(jwt.clone(), clock).await?),
+            None => None,
+        };
+        Ok(Self { keys: config.api_keys.then_some(keys), tokens })
+    }
+
+    /// Who sent these headers.
+    ///
+    /// # Errors
+    /// There is no key or token, it has expired, or it is not valid.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthFailure> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let value = values.next().ok_or(AuthFailure::Missing)?;
+        if values.next().is_some() {
+            // Which of two identities a proxy meant cannot be known.
+            return Err(AuthFailure::Invalid);
+        }
+        let value = value.to_str().map_err(|_| AuthFailure::Invalid)?;
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(AuthFailure::Invalid);
+        }
+        let token = token.trim();
+        match (&self.keys, &self.tokens) {
+            _ if token.is_empty() => Err(AuthFailure::Missing),
+            (Some(keys), _) if token.starts_with("lh_") => keys.authenticate(token),
+            (_, Some(tokens)) => tokens.verify(token).await,
+            (_, None) => Err(AuthFailure::Invalid),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Why a caller was not recognised.
+
+/// Why a caller was not recognised: as much as it may know. Always 401.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum AuthFailure {
+    /// There is no key or token.
+    #[error("a key or token is needed: authorization: Bearer …")]
+    Missing,
+    /// The token was good once.
+    #[error("the token has expired")]
+    Expired,
+    /// Anything else.
+    #[error("the key or token is not valid")]
+    Invalid,
+}
+
+impl AuthFailure {
+    /// All of them, for metrics.
+    pub const ALL: [Self; 3] = [Self::Missing, Self::Expired, Self::Invalid];
+
+    /// The label in metrics.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Expired => "expired",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// Why authentication cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticationError {
+    /// The provider's keys cannot be read.
+    #[error("{place}: {problem}")]
+    Keys {
+        /// File or URL.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An algorithm that the configuration should have refused.
+    #[error("algorithm {0:?} is not supported")]
+    Algorithm(String),
+}

@@ -1,0 +1,165 @@
+//! API keys: `lh_ID_SECRET`. The id may be shown; of the secret only a digest is stored.
+
+use std::fmt;
+
+use leasehold_domain::Digest;
+use leasehold_domain::Role;
+use leasehold_domain::RoleSet;
+use leasehold_domain::Subject;
+use leasehold_domain::TeamName;
+use secrecy::ExposeSecret;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Longest id of a key.
+const ID_BYTES_MAX: usize = 32;
+/// The secret is 256 bits in hex.
+const SECRET_BYTES: usize = 64;
+
+/// What is stored of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDocument {
+    /// The part of the key that may be shown.
+    pub id: String,
+    /// SHA-256 of the secret part's text, 64 hex digits. The secret has 256 random bits, so no slow
+    /// hash is needed.
+    pub digest: String,
+    /// Who it stands for.
+    pub subject: Subject,
+    /// Of which team.
+    #[serde(default)]
+    pub team: Option<TeamName>,
+    /// Names of roles; an unknown one gives nothing.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// When it was made, RFC 3339; empty if nobody said.
+    #[serde(default)]
+    pub created: String,
+    /// When it was revoked, RFC 3339; it is refused since then.
+    #[serde(default)]
+    pub revoked: Option<String>,
+}
+
+/// A key that was not shown yet.
+#[derive(Clone)]
+pub struct NewKey {
+    /// What is to be stored.
+    pub document: KeyDocument,
+    text: SecretString,
+}
+
+impl fmt::Debug for NewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewKey").field("document", &self.document).finish_non_exhaustive()
+    }
+}
+
+/// A text that is no key of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be lh_ID_SECRET, the id 1 to 32 of a-z and 0-9, the secret 64 hexadecimal digits")]
+pub struct InvalidKey;
+
+impl NewKey {
+    /// A key with a random id and secret. `created` is RFC 3339, for people.
+    #[must_use]
+    pub fn draw(
+        subject: Subject,
+        team: Option<TeamName>,
+        roles: RoleSet,
+        description: &str,
+        created: &str,
+    ) -> Self {
+        let id = hex::encode(rand::random::<[u8; 8]>());
+        let secret = hex::encode(rand::random::<[u8; 32]>());
+        let document = KeyDocument {
+            digest: Digest::of(secret.as_bytes()).to_string(),
+            subject,
+            team,
+            roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
+            description: description.to_owned(),
+            created: created.to_owned(),
+            revoked: None,
+            id: id.clone(),
+        };
+        Self { document, text: SecretString::from(format!("lh_{id}_{secret}")) }
+    }
+
+    /// A key that an operator made, with all roles but break-glass's reason.
+    ///
+    /// # Errors
+    /// The text is no key.
+    pub fn given(text: &SecretString, subject: &str, description: &str) -> Result<Self, InvalidKey> {
+        let trimmed = text.expose_secret().trim();
+        let (id, secret) = split(trimmed).ok_or(InvalidKey)?;
+        let document = KeyDocument {
+            id: id.to_owned(),
+            digest: Digest::of(secret.as_bytes()).to_string(),
+            subject: subject.parse().map_err(|_| InvalidKey)?,
+            team: None,
+            roles: Role::ALL.map(|role| role.as_str().to_owned()).to_vec(),
+            description: description.to_owned(),
+            created: String::new(),
+            revoked: None,
+        };
+        Ok(Self { document, text: SecretString::from(trimmed) })
+    }
+
+    /// The key itself, to be shown once.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        self.text.expose_secret().to_owned()
+    }
+}
+
+/// The id and the secret of a key's text.
+pub(super) fn split(text: &str) -> Option<(&str, &str)> {
+    let (id, secret) = text.strip_prefix("lh_")?.split_once('_')?;
+    let id_fits = !id.is_empty()
+        && id.len() <= ID_BYTES_MAX
+        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let secret_fits = secret.len() == SECRET_BYTES && secret.bytes().all(|b| b.is_ascii_hexdigit());
+    (id_fits && secret_fits).then_some((id, secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_only_when_asked() {
+        let key = NewKey::draw("svc".parse().unwrap(), None, RoleSet::default(), "", "");
+        let text = key.reveal();
+        let (id, secret) = split(&text).unwrap();
+        assert_eq!(id, key.document.id);
+        assert!(!format!("{key:?}").contains(secret));
+        let stored = serde_json::to_string(&key.document).unwrap();
+        assert!(!stored.contains(secret), "{stored}");
+    }
+
+    #[test]
+    fn keys_that_are_none_are_refused() {
+        let secret = "0".repeat(64);
+        assert!(split(&format!("lh_bootstrap_{secret}")).is_some());
+        for bad in [
+            String::new(),
+            "lh_".to_owned(),
+            "lh_x_y".to_owned(),
+            format!("lh__{secret}"),
+            format!("lh_X_{secret}"),
+            format!("lh_x_{secret}0"),
+            format!("lh_x_{}g", &secret[1..]),
+            format!("lx_x_{secret}"),
+            format!("lh_{}_{secret}", "x".repeat(33)),
+        ] {
+            assert_eq!(split(&bad), None, "{bad}");
+            let given = NewKey::given(&SecretString::from(bad.as_str()), "admin", "");
+            assert_eq!(given.unwrap_err(), InvalidKey);
+        }
+        let given = NewKey::given(&SecretString::from(format!(" lh_a_{secret}\n")), "admin", "").unwrap();
+        assert_eq!(given.reveal(), format!("lh_a_{secret}"));
+    }
+}

@@ -1,0 +1,108 @@
+//! The keys in force, in memory.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
+use leasehold_domain::Digest;
+use leasehold_domain::Principal;
+use leasehold_domain::Role;
+use subtle::ConstantTimeEq;
+
+use super::AuthFailure;
+use super::KeyDocument;
+use super::key;
+
+/// The keys in force. Governance replaces them whenever the stored ones change.
+#[derive(Default)]
+pub struct KeyRing {
+    keys: RwLock<HashMap<Box<str>, Entry>>,
+}
+
+struct Entry {
+    digest: Digest,
+    principal: Arc<Principal>,
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("KeyRing").field("keys", &keys.len()).finish_non_exhaustive()
+    }
+}
+
+impl KeyRing {
+    /// Puts these keys into force, and all others out of it. Revoked ones are passed over.
+    pub fn replace(&self, documents: Vec<KeyDocument>) {
+        let in_force = documents.into_iter().filter(|document| document.revoked.is_none());
+        let keys = in_force.filter_map(entry).collect();
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// Whose key this is. Allocates nothing; compares digests in constant time.
+    ///
+    /// # Errors
+    /// It is no key, or not in force.
+    pub fn authenticate(&self, text: &str) -> Result<Arc<Principal>, AuthFailure> {
+        let (id, secret) = key::split(text).ok_or(AuthFailure::Invalid)?;
+        let shown = Digest::of(secret.as_bytes());
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = keys.get(id).ok_or(AuthFailure::Invalid)?;
+        if bool::from(entry.digest.0.ct_eq(&shown.0)) {
+            Ok(entry.principal.clone())
+        } else {
+            Err(AuthFailure::Invalid)
+        }
+    }
+}
+
+/// A document as it is looked up. One that was not written by us is passed over: it opens nothing.
+fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
+    let Ok(digest) = document.digest.parse() else {
+        tracing::error!(key.id = %document.id, "authentication.key unreadable");
+        return None;
+    };
+    let principal = Principal {
+        subject: document.subject,
+        team: document.team,
+        roles: document.roles.iter().filter_map(|name| Role::from_name(name)).collect(),
+        claims: BTreeMap::new(),
+    };
+    Some((document.id.into(), Entry { digest, principal: Arc::new(principal) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_domain::RoleSet;
+
+    use super::*;
+    use crate::authentication::NewKey;
+
+    #[test]
+    fn a_key_opens_until_it_is_revoked() {
+        let roles = RoleSet::default().with(Role::Auditor);
+        let key = NewKey::draw("svc".parse().unwrap(), Some("pay".parse().unwrap()), roles, "", "");
+        let other = NewKey::draw("svc".parse().unwrap(), None, RoleSet::default(), "", "");
+        let ring = KeyRing::default();
+        assert_eq!(ring.authenticate(&key.reveal()), Err(AuthFailure::Invalid));
+
+        ring.replace(vec![key.document.clone(), other.document]);
+        let principal = ring.authenticate(&key.reveal()).unwrap();
+        assert_eq!(principal.subject.as_str(), "svc");
+        assert!(principal.roles.has(Role::Auditor) && !principal.roles.has(Role::Administrator));
+        let again = ring.authenticate(&key.reveal()).unwrap();
+        assert!(Arc::ptr_eq(&principal, &again), "one principal is shared");
+
+        let mut flipped = key.reveal();
+        let last = flipped.pop().unwrap();
+        flipped.push(if last == '0' { '1' } else { '0' });
+        assert_eq!(ring.authenticate(&flipped), Err(AuthFailure::Invalid));
+
+        let revoked = KeyDocument { revoked: Some("2026-01-01T00:00:00Z".into()), ..key.document.clone() };
+        ring.replace(vec![revoked]);
+        assert_eq!(ring.authenticate(&key.reveal()), Err(AuthFailure::Invalid));
+    }
+}
