@@ -21,22 +21,24 @@ use proptest::prelude::*;
 
 /// Any event, with any cursor.
 pub(crate) fn event() -> impl Strategy<Value = Event> {
-    (any::<u64>(), any::<u64>(), any::<u64>(), kind()).prop_map(|(cursor, now, wall, kind)| Event {
-        cursor: Cursor(cursor),
-        now: Millis(now),
-        wall: WallMillis(wall),
-        kind,
-    })
+    (any::<u64>(), any::<u64>(), any::<u64>(), kind().boxed()).prop_map(
+        |(cursor, now, wall, kind)| Event {
+            cursor: Cursor(cursor),
+            now: Millis(now),
+            wall: WallMillis(wall),
+            kind,
+        },
+    )
 }
 
 /// What happened, with names from small sets, so that events share values.
 pub(crate) fn kind() -> impl Strategy<Value = EventKind> {
     prop_oneof![
-        4 => (lock(), of(cause()), vec(transition(), 1..3)).prop_map(|(lock, cause, transitions)| {
+        4 => (lock(), of(cause().boxed()), vec(transition().boxed(), 1..3)).prop_map(|(lock, cause, transitions)| {
             EventKind::Lock { lock, cause: cause.map(Arc::new), transitions }
         }),
-        1 => cause().prop_map(|cause| EventKind::Denied(Arc::new(cause))),
-        1 => change().prop_map(|change| EventKind::Governance(Box::new(change))),
+        1 => cause().boxed().prop_map(|cause| EventKind::Denied(Arc::new(cause))),
+        1 => change().boxed().prop_map(|change| EventKind::Governance(Box::new(change))),
     ]
 }
 
@@ -84,7 +86,7 @@ fn owner() -> impl Strategy<Value = domain::Owner> {
         subject(),
         of(team()),
         of(text()),
-        labels(),
+        labels().boxed(),
         of(text()),
         of(text()),
     )
@@ -119,11 +121,11 @@ fn principal() -> impl Strategy<Value = domain::Principal> {
 fn request() -> impl Strategy<Value = domain::Request> {
     let operation = proptest::sample::select(&domain::Operation::ALL[..]);
     let numbers = (of(any::<u64>()), of(any::<u64>()), of(any::<u64>()));
-    let texts = (of(text()), labels(), of(text()), of(text()));
+    let texts = (of(text()), labels().boxed(), of(text()), of(text()));
     (
         operation,
         lock(),
-        of(mode()),
+        of(mode().boxed()),
         numbers,
         texts,
         of(subject()),
@@ -151,9 +153,9 @@ fn cause() -> impl Strategy<Value = domain::Cause> {
     (
         request_id(),
         any::<u64>(),
-        principal(),
-        request(),
-        of(decision()),
+        principal().boxed(),
+        request().boxed(),
+        of(decision().boxed()),
     )
         .prop_map(
             |(request_id, received, principal, request, decision)| domain::Cause {
@@ -214,7 +216,7 @@ fn verdict() -> impl Strategy<Value = domain::PolicyVerdict> {
         ][..],
     );
     let answer = prop_oneof![
-        limits().prop_map(PolicyAnswer::Allow),
+        limits().boxed().prop_map(PolicyAnswer::Allow),
         (text(), text(), of(any::<u64>())).prop_map(|(code, message, retry_after_ms)| {
             PolicyAnswer::Deny {
                 code,
@@ -259,18 +261,19 @@ fn decision() -> impl Strategy<Value = domain::Decision> {
             subject_leases,
             team_leases,
         });
-    let facts =
-        (any::<u64>(), of(view()), of(usage)).prop_map(|(now, lock, usage)| domain::Facts {
+    let facts = (any::<u64>(), of(view().boxed()), of(usage)).prop_map(|(now, lock, usage)| {
+        domain::Facts {
             now: WallMillis(now),
             lock: lock.map(Box::new),
             usage,
-        });
+        }
+    });
     (
         any::<u128>(),
-        effect(),
+        effect().boxed(),
         facts,
-        vec(verdict(), 0..3),
-        limits(),
+        vec(verdict().boxed(), 0..3),
+        limits().boxed(),
         any::<u64>(),
     )
         .prop_map(|(id, effect, facts, verdicts, limits, bindings_revision)| {
@@ -303,7 +306,7 @@ fn settings() -> impl Strategy<Value = domain::LockSettings> {
 }
 
 fn view() -> impl Strategy<Value = domain::LockView> {
-    let state = of((any::<u64>(), drain_cause())).prop_map(|draining| match draining {
+    let state = of((any::<u64>(), drain_cause().boxed())).prop_map(|draining| match draining {
         None => domain::LeaseState::Active,
         Some((remaining_ms, cause)) => domain::LeaseState::Draining {
             remaining_ms,
@@ -311,8 +314,14 @@ fn view() -> impl Strategy<Value = domain::LockView> {
         },
     });
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
-    let holder = (handle(), owner(), mode(), numbers.clone(), state).prop_map(
-        |(handle, owner, mode, numbers, state)| domain::HolderView {
+    let holder = (
+        handle(),
+        owner().boxed(),
+        mode().boxed(),
+        numbers.clone(),
+        state.boxed(),
+    )
+        .prop_map(|(handle, owner, mode, numbers, state)| domain::HolderView {
             handle,
             owner,
             mode,
@@ -320,32 +329,38 @@ fn view() -> impl Strategy<Value = domain::LockView> {
             since: WallMillis(numbers.1),
             remaining_ms: numbers.2,
             state,
+        });
+    let waiter = (handle(), owner().boxed(), mode().boxed(), any::<u64>()).prop_map(
+        |(handle, owner, mode, since)| domain::WaiterView {
+            handle,
+            owner,
+            mode,
+            since: WallMillis(since),
         },
     );
-    let waiter =
-        (handle(), owner(), mode(), any::<u64>()).prop_map(|(handle, owner, mode, since)| {
-            domain::WaiterView {
-                handle,
-                owner,
-                mode,
-                since: WallMillis(since),
-            }
-        });
-    let lists = (vec(holder, 0..2), vec(waiter, 0..2));
+    let lists = (vec(holder.boxed(), 0..2), vec(waiter.boxed(), 0..2));
     let reserved = of((subject(), any::<u64>()));
-    (lock(), any::<u64>(), settings(), lists, numbers, reserved).prop_map(
-        |(lock, revision, settings, lists, numbers, reserved_for)| domain::LockView {
-            lock,
-            revision,
-            settings,
-            holders: lists.0,
-            queue: lists.1,
-            cooldown_remaining_ms: numbers.0,
-            reserved_for,
-            last_token: FencingToken(numbers.1),
-            stale_ms: numbers.2,
-        },
+    (
+        lock(),
+        any::<u64>(),
+        settings().boxed(),
+        lists,
+        numbers,
+        reserved,
     )
+        .prop_map(|(lock, revision, settings, lists, numbers, reserved_for)| {
+            domain::LockView {
+                lock,
+                revision,
+                settings,
+                holders: lists.0,
+                queue: lists.1,
+                cooldown_remaining_ms: numbers.0,
+                reserved_for,
+                last_token: FencingToken(numbers.1),
+                stale_ms: numbers.2,
+            }
+        })
 }
 
 fn transition() -> impl Strategy<Value = Transition> {
@@ -360,7 +375,7 @@ fn transition() -> impl Strategy<Value = Transition> {
         EndCause::GivenBack,
         EndCause::Unknown,
     ];
-    let lease = || (handle(), owner(), mode(), number());
+    let lease = || (handle(), owner().boxed(), mode().boxed(), number());
     let cause = proptest::sample::select(causes.to_vec());
     prop_oneof![
         (lease(), number(), of(number()), request_id()).prop_map(
@@ -392,7 +407,7 @@ fn transition() -> impl Strategy<Value = Transition> {
                 ttl_ms,
             }
         }),
-        (handle(), owner(), number(), drain_cause()).prop_map(
+        (handle(), owner().boxed(), number(), drain_cause().boxed()).prop_map(
             |(handle, owner, remaining_ms, cause)| {
                 Transition::Draining {
                     handle,
@@ -424,7 +439,7 @@ fn transition() -> impl Strategy<Value = Transition> {
                     },
                 }
             ),
-        (handle(), owner(), any::<bool>()).prop_map(|(handle, owner, expired)| {
+        (handle(), owner().boxed(), any::<bool>()).prop_map(|(handle, owner, expired)| {
             Transition::WaitEnded {
                 handle,
                 owner,
@@ -434,7 +449,9 @@ fn transition() -> impl Strategy<Value = Transition> {
         number().prop_map(|remaining_ms| Transition::CoolingDown { remaining_ms }),
         (subject(), number())
             .prop_map(|(to, remaining_ms)| Transition::Reserved { to, remaining_ms }),
-        settings().prop_map(|settings| Transition::Configured { settings }),
+        settings()
+            .boxed()
+            .prop_map(|settings| Transition::Configured { settings }),
     ]
 }
 
@@ -443,7 +460,7 @@ fn change() -> impl Strategy<Value = domain::Change> {
     let digest = of(any::<[u8; 32]>().prop_map(domain::Digest));
     (
         request_id(),
-        principal(),
+        principal().boxed(),
         collection,
         text(),
         digest,

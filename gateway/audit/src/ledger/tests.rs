@@ -43,7 +43,7 @@ fn runtime() -> Runtime {
 
 /// Any events, numbered from 1, at wall times that go forth and back.
 fn events(count: usize) -> impl Strategy<Value = Vec<Arc<Event>>> {
-    vec((0_u64..40, arbitrary::kind()), 1..count).prop_map(|kinds| number(kinds, 1))
+    vec((0_u64..40, arbitrary::kind().boxed()), 1..count).prop_map(|kinds| number(kinds, 1))
 }
 
 fn number(kinds: Vec<(u64, EventKind)>, first: u64) -> Vec<Arc<Event>> {
