@@ -1,0 +1,69 @@
+//! The committed stock policies load, which runs the cases that they carry.
+
+use leasehold_domain::Operation;
+use leasehold_domain::PolicyAnswer;
+use leasehold_policy_host::PolicyFault;
+use leasehold_policy_host::cases;
+use leasehold_policy_host::stock;
+use serde_json::json;
+
+use crate::guest::decide;
+use crate::guest::engine;
+use crate::guest::facts;
+use crate::guest::principal;
+use crate::guest::request;
+
+#[test]
+fn every_stock_policy_loads_and_carries_cases() {
+    let engine = engine();
+    assert_eq!(stock::MODULES.len(), 5);
+    for (name, wasm) in stock::MODULES {
+        let module = engine
+            .compile(wasm)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(module.manifest().name, *name);
+        assert!(
+            cases::embed(wasm, b"[]").is_err(),
+            "{name} carries no cases"
+        );
+    }
+}
+
+#[test]
+fn a_denial_by_a_stock_policy_has_its_code_and_message() {
+    let (_, wasm) = stock::MODULES
+        .iter()
+        .find(|(name, _)| *name == "freeze-window")
+        .unwrap();
+    let window =
+        json!({"name": "always", "from": "2000-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"});
+    let policy = engine()
+        .compile(wasm)
+        .unwrap()
+        .bind(&json!({"windows": [window]}))
+        .unwrap();
+    let PolicyAnswer::Deny {
+        code,
+        message,
+        retry_after_ms,
+    } = decide(&policy).answer.unwrap()
+    else {
+        unreachable!("the window is on")
+    };
+    assert_eq!(&*code, "frozen");
+    assert_eq!(&*message, "frozen by `always` until 2100-01-01T00:00:00Z");
+    assert!(retry_after_ms.is_some());
+}
+
+#[test]
+fn quota_needs_the_usage() {
+    let (_, wasm) = stock::MODULES
+        .iter()
+        .find(|(name, _)| *name == "quota")
+        .unwrap();
+    let policy = engine().compile(wasm).unwrap().bind(&json!({})).unwrap();
+    assert!(policy.module().manifest().needs_usage);
+    assert_eq!(policy.module().manifest().operations, [Operation::Acquire]);
+    let evaluation = policy.decide(&request(), &principal(), &facts());
+    assert_eq!(evaluation.answer, Err(PolicyFault::MissingFact("usage")));
+}
