@@ -1,5 +1,7 @@
 //! The carrier: moves events from a backend into the ledger, and lets the backend forget them.
 
+use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use leasehold_backend_api::Ledger;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::Sleep;
 
 mod status;
 
@@ -112,7 +114,8 @@ struct Carrier {
     status: Arc<CarrierStatus>,
     /// Whether events come quickly, so that waiting makes batches larger.
     quick: bool,
-    trimmed: Option<(Instant, Cursor)>,
+    /// The last trim: when the next is due, and up to where it went.
+    trimmed: Option<(Pin<Box<Sleep>>, Cursor)>,
     /// The pause after the next error; none if the last step went well.
     pause: Option<Duration>,
 }
@@ -143,7 +146,7 @@ impl Carrier {
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut next = events.next().await;
-        let until = Instant::now() + self.options.linger;
+        let mut linger = pin!(tokio::time::sleep(self.options.linger));
         while let Some(event) = next {
             let event = match event {
                 Ok(event) => event,
@@ -159,9 +162,10 @@ impl Carrier {
             }
             next = match events.next().now_or_never() {
                 Some(ready) => ready,
-                None if self.quick => tokio::time::timeout_at(until, events.next())
-                    .await
-                    .unwrap_or_default(),
+                None if self.quick => tokio::select! {
+                    next = events.next() => next,
+                    () = &mut linger => None,
+                },
                 None => None,
             };
         }
@@ -185,13 +189,15 @@ impl Carrier {
     /// Lets the backend forget what the ledger has. A trim that fails is made good by the next.
     async fn trim(&mut self, now: bool) {
         let head = self.ledger.head().cursor;
-        if let Some((at, up_to)) = self.trimmed
-            && (up_to == head || (!now && at.elapsed() < self.options.trim_every))
+        if let Some((due, up_to)) = &mut self.trimmed
+            && (*up_to == head || (!now && due.as_mut().now_or_never().is_none()))
         {
             return;
         }
         match self.backend.trim(head).await {
-            Ok(()) => self.trimmed = Some((Instant::now(), head)),
+            Ok(()) => {
+                self.trimmed = Some((Box::pin(tokio::time::sleep(self.options.trim_every)), head))
+            }
             Err(error) => tracing::warn!(%error, "events could not be trimmed"),
         }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong, and the only place that interprets SQLite's errors.
+//! What can go wrong, and the only place that interprets `SQLite`'s errors.
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
@@ -7,7 +7,7 @@ use leasehold_backend_api::ErrorKind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// SQLite refused.
+    /// `SQLite` refused.
     #[error("the ledger file cannot be used")]
     Sqlite(#[from] rusqlite::Error),
     /// A newer version of this program wrote the file.

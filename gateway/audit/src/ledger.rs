@@ -1,4 +1,4 @@
-//! The embedded ledger: SQLite, one writing thread, readers on their own connections.
+//! The embedded ledger: `SQLite`, one writing thread, readers on their own connections.
 
 mod holders;
 mod maintenance;
@@ -55,7 +55,7 @@ impl Default for LedgerOptions {
     }
 }
 
-/// A ledger in one SQLite file. Dropping it finishes the write under way and ends its threads.
+/// A ledger in one `SQLite` file. Dropping it finishes the write under way and ends its threads.
 #[derive(Debug)]
 pub struct SqliteLedger {
     shared: Arc<Shared>,

@@ -318,7 +318,7 @@ fn view() -> impl Strategy<Value = domain::LockView> {
         handle(),
         owner().boxed(),
         mode().boxed(),
-        numbers.clone(),
+        numbers,
         state.boxed(),
     )
         .prop_map(|(handle, owner, mode, numbers, state)| domain::HolderView {

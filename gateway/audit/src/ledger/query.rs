@@ -96,6 +96,9 @@ struct Search<'s> {
 /// The events of one segment that may match: all, or those in a list.
 type Offsets = Option<Vec<u16>>;
 
+/// What may match in a segment, and its wall times if they are to be looked at; none if nothing.
+type Matched = Option<(Offsets, Option<Vec<u64>>)>;
+
 impl Search<'_> {
     /// Finds up to one event more than the page takes, to know whether there is a next page.
     fn run(&mut self) -> Result<(), BackendError> {
@@ -173,7 +176,7 @@ impl Search<'_> {
         &mut self,
         segment: u64,
         (min, max): (u64, u64),
-    ) -> Result<Option<(Offsets, Option<Vec<u64>>)>, BackendError> {
+    ) -> Result<Matched, BackendError> {
         let (from, until) = (self.query.from, self.query.until);
         if from.is_some_and(|from| max < from.0) || until.is_some_and(|until| min >= until.0) {
             return Ok(None);
@@ -202,7 +205,7 @@ impl Search<'_> {
     }
 
     /// The same in a segment that is in memory.
-    fn search_memory(&self, state: &State, segment: u64) -> Option<(Offsets, Option<Vec<u64>>)> {
+    fn search_memory(&self, state: &State, segment: u64) -> Matched {
         let first = segment * self.segment_events + 1;
         let hot = state
             .closing

@@ -222,10 +222,10 @@ impl Writer<'_> {
         let mut block = self
             .connection
             .prepare("INSERT INTO blocks (id, data) VALUES (?1, ?2)")?;
-        let mut id = (full.segment << BLOCK_BITS).cast_signed();
-        for data in std::iter::once(&blocks.directory).chain(&blocks.blocks) {
+        let first = (full.segment << BLOCK_BITS).cast_signed();
+        let all = std::iter::once(&blocks.directory).chain(&blocks.blocks);
+        for (id, data) in (first..).zip(all) {
             block.execute((id, data))?;
-            id += 1;
         }
         let mut ended = self.connection.prepare(
             "DELETE FROM open_holds WHERE granted_by = ?1 AND handle = ?2 AND lock = ?3",
