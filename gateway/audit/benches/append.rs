@@ -149,20 +149,8 @@ fn event(cursor: u64) -> Event {
         .parse()
         .expect("a subject");
     let team: domain::TeamName = format!("team-{}", mixed % 30).parse().expect("a team");
-    let owner = domain::Owner {
-        subject: subject.clone(),
-        team: Some(team.clone()),
-        instance: Some("pod-7f9c".into()),
-        labels: [("job".into(), "close".into())].into(),
-        value: None,
-        reason: None,
-    };
-    let principal = domain::Principal {
-        subject,
-        team: Some(team),
-        roles: [].into_iter().collect(),
-        claims: [].into(),
-    };
+    let owner = owner(subject.clone(), team.clone());
+    let principal = principal(subject, team);
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&cycle.to_le_bytes());
     let handle = LeaseId::from_bytes(bytes).handle();
@@ -218,6 +206,26 @@ fn event(cursor: u64) -> Event {
         now: domain::Millis(cursor),
         wall,
         kind,
+    }
+}
+
+fn principal(subject: domain::Subject, team: domain::TeamName) -> domain::Principal {
+    domain::Principal {
+        subject,
+        team: Some(team),
+        roles: [].into_iter().collect(),
+        claims: [].into(),
+    }
+}
+
+fn owner(subject: domain::Subject, team: domain::TeamName) -> domain::Owner {
+    domain::Owner {
+        subject,
+        team: Some(team),
+        instance: Some("pod-7f9c".into()),
+        labels: [("job".into(), "close".into())].into(),
+        value: None,
+        reason: None,
     }
 }
 

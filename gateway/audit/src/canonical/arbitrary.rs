@@ -364,19 +364,8 @@ fn view() -> impl Strategy<Value = domain::LockView> {
 }
 
 fn transition() -> impl Strategy<Value = Transition> {
-    use domain::EndCause;
     let number = any::<u64>;
-    let causes = [
-        EndCause::Released,
-        EndCause::Expired,
-        EndCause::HeldTooLong,
-        EndCause::Revoked,
-        EndCause::Transferred,
-        EndCause::GivenBack,
-        EndCause::Unknown,
-    ];
     let lease = || (handle(), owner().boxed(), mode().boxed(), number());
-    let cause = proptest::sample::select(causes.to_vec());
     prop_oneof![
         (lease(), number(), of(number()), request_id()).prop_map(
             |((handle, owner, mode, token), ttl_ms, waited_ms, request_id)| {
@@ -417,28 +406,7 @@ fn transition() -> impl Strategy<Value = Transition> {
                 }
             }
         ),
-        (
-            lease(),
-            cause,
-            [number(), number(), number(), number(), number(), number()]
-        )
-            .prop_map(
-                |((handle, owner, mode, token), cause, numbers)| Transition::Ended {
-                    handle,
-                    owner,
-                    mode,
-                    token: FencingToken(token),
-                    cause,
-                    since: WallMillis(numbers[0]),
-                    held_ms: numbers[1],
-                    late_ms: numbers[2],
-                    renewals: domain::Renewals {
-                        count: numbers[3],
-                        first: WallMillis(numbers[4]),
-                        last: WallMillis(numbers[5]),
-                    },
-                }
-            ),
+        ended(),
         (handle(), owner().boxed(), any::<bool>()).prop_map(|(handle, owner, expired)| {
             Transition::WaitEnded {
                 handle,
@@ -474,6 +442,44 @@ fn change() -> impl Strategy<Value = domain::Change> {
                 id,
                 digest,
                 summary,
+            },
+        )
+}
+
+fn ended() -> impl Strategy<Value = Transition> {
+    use domain::EndCause;
+    let number = any::<u64>;
+    let causes = [
+        EndCause::Released,
+        EndCause::Expired,
+        EndCause::HeldTooLong,
+        EndCause::Revoked,
+        EndCause::Transferred,
+        EndCause::GivenBack,
+        EndCause::Unknown,
+    ];
+    let lease = || (handle(), owner().boxed(), mode().boxed(), number());
+    let cause = proptest::sample::select(causes.to_vec());
+    (
+        lease(),
+        cause,
+        [number(), number(), number(), number(), number(), number()],
+    )
+        .prop_map(
+            |((handle, owner, mode, token), cause, numbers)| Transition::Ended {
+                handle,
+                owner,
+                mode,
+                token: FencingToken(token),
+                cause,
+                since: WallMillis(numbers[0]),
+                held_ms: numbers[1],
+                late_ms: numbers[2],
+                renewals: domain::Renewals {
+                    count: numbers[3],
+                    first: WallMillis(numbers[4]),
+                    last: WallMillis(numbers[5]),
+                },
             },
         )
 }

@@ -332,24 +332,7 @@ fn owner(json: &mut Json<'_>, owner: &Owner) {
 fn transition(json: &mut Json<'_>, transition: &Transition) {
     json.begin('{');
     match transition {
-        Transition::Granted {
-            handle,
-            owner: whose,
-            mode: how,
-            token,
-            ttl_ms,
-            waited_ms,
-            request_id,
-        } => {
-            json.plain("type", "granted");
-            json.hex("handle", handle.as_bytes());
-            owner(json, whose);
-            mode(json, *how);
-            json.number("token", token.0);
-            json.number("ttl_ms", *ttl_ms);
-            json.optional_number("waited_ms", *waited_ms);
-            json.text("request_id", request_id.as_str());
-        }
+        Transition::Granted { .. } => granted(json, transition),
         Transition::Queued {
             handle,
             owner: whose,
@@ -410,6 +393,29 @@ fn transition(json: &mut Json<'_>, transition: &Transition) {
         }
     }
     json.end('}');
+}
+
+fn granted(json: &mut Json<'_>, transition: &Transition) {
+    let Transition::Granted {
+        handle,
+        owner: whose,
+        mode: how,
+        token,
+        ttl_ms,
+        waited_ms,
+        request_id,
+    } = transition
+    else {
+        return;
+    };
+    json.plain("type", "granted");
+    json.hex("handle", handle.as_bytes());
+    owner(json, whose);
+    mode(json, *how);
+    json.number("token", token.0);
+    json.number("ttl_ms", *ttl_ms);
+    json.optional_number("waited_ms", *waited_ms);
+    json.text("request_id", request_id.as_str());
 }
 
 fn ended(json: &mut Json<'_>, transition: &Transition) {

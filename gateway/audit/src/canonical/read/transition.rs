@@ -17,16 +17,7 @@ use super::text;
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum RawTransition {
-    Granted {
-        handle: String,
-        owner: RawOwner,
-        mode: String,
-        permits: Option<u32>,
-        token: u64,
-        ttl_ms: u64,
-        waited_ms: Option<u64>,
-        request_id: String,
-    },
+    Granted(Box<RawGranted>),
     Queued {
         handle: String,
         owner: RawOwner,
@@ -67,24 +58,7 @@ pub(super) enum RawTransition {
 impl RawTransition {
     pub(super) fn transition(self) -> Result<Transition, ParseError> {
         Ok(match self {
-            Self::Granted {
-                handle,
-                owner,
-                mode: how,
-                permits,
-                token,
-                ttl_ms,
-                waited_ms,
-                request_id,
-            } => Transition::Granted {
-                handle: text(&handle)?,
-                owner: owner.owner()?,
-                mode: mode(&how, permits)?,
-                token: FencingToken(token),
-                ttl_ms,
-                waited_ms,
-                request_id: text(&request_id)?,
-            },
+            Self::Granted(granted) => granted.transition()?,
             Self::Queued {
                 handle,
                 owner,
@@ -136,6 +110,33 @@ impl RawTransition {
             Self::Configured { settings } => Transition::Configured {
                 settings: settings.settings(),
             },
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGranted {
+    handle: String,
+    owner: RawOwner,
+    mode: String,
+    permits: Option<u32>,
+    token: u64,
+    ttl_ms: u64,
+    waited_ms: Option<u64>,
+    request_id: String,
+}
+
+impl RawGranted {
+    fn transition(self) -> Result<Transition, ParseError> {
+        Ok(Transition::Granted {
+            handle: text(&self.handle)?,
+            owner: self.owner.owner()?,
+            mode: mode(&self.mode, self.permits)?,
+            token: FencingToken(self.token),
+            ttl_ms: self.ttl_ms,
+            waited_ms: self.waited_ms,
+            request_id: text(&self.request_id)?,
         })
     }
 }
