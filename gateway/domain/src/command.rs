@@ -131,7 +131,7 @@ impl Default for LockSettings {
 }
 
 /// Whether one failure stops a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Atomicity {
     /// Each command has its own outcome (batch renewal).
     #[default]
