@@ -36,7 +36,10 @@ impl Authenticator {
             Some(jwt) => Some(TokenVerifier::open(jwt.clone(), clock).await?),
             None => None,
         };
-        Ok(Self { keys: config.api_keys.then_some(keys), tokens })
+        Ok(Self {
+            keys: config.api_keys.then_some(keys),
+            tokens,
+        })
     }
 
     /// Who sent these headers.

@@ -15,30 +15,44 @@ const ABOUT_THE_TOKEN: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "jti", "a
 
 /// Whom these claims stand for. A subject or team that is no valid name is refused: guessing at an
 /// identity is worse than none.
-pub(super) fn principal(settings: &Jwt, claims: &Map<String, Value>) -> Result<Principal, AuthFailure> {
+pub(super) fn principal(
+    settings: &Jwt,
+    claims: &Map<String, Value>,
+) -> Result<Principal, AuthFailure> {
     let invalid = |_| AuthFailure::Invalid;
     let subject = find(claims, &settings.subject_claim).and_then(Value::as_str);
-    let subject = subject.ok_or(AuthFailure::Invalid)?.parse().map_err(invalid)?;
+    let subject = subject
+        .ok_or(AuthFailure::Invalid)?
+        .parse()
+        .map_err(invalid)?;
     let team = match find(claims, &settings.team_claim) {
         None | Some(Value::Null) => None,
         Some(Value::String(team)) => Some(team.parse().map_err(invalid)?),
         Some(_) => return Err(AuthFailure::Invalid),
     };
     let roles = roles(find(claims, &settings.roles_claim));
-    let further = claims.iter().filter(|(name, _)| !ABOUT_THE_TOKEN.contains(&name.as_str()));
+    let further = claims
+        .iter()
+        .filter(|(name, _)| !ABOUT_THE_TOKEN.contains(&name.as_str()));
     let claims = further
         .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
         .filter(|(name, text)| name.len().max(text.len()) <= CLAIM_VALUE_BYTES_MAX)
         .take(CLAIMS_MAX)
         .collect();
-    Ok(Principal { subject, team, roles: roles.collect(), claims })
+    Ok(Principal {
+        subject,
+        team,
+        roles: roles.collect(),
+        claims,
+    })
 }
 
 /// The claim of that name, or at that path (`realm_access.roles`).
 fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     claims.get(name).or_else(|| {
         let (first, rest) = name.split_once('.')?;
-        rest.split('.').try_fold(claims.get(first)?, |value, part| value.get(part))
+        rest.split('.')
+            .try_fold(claims.get(first)?, |value, part| value.get(part))
     })
 }
 
@@ -49,7 +63,10 @@ fn roles(value: Option<&Value>) -> impl Iterator<Item = Role> {
         Some(Value::String(text)) => (&[][..], text.as_str()),
         _ => (&[][..], ""),
     };
-    let names = list.iter().filter_map(Value::as_str).chain(text.split_whitespace());
+    let names = list
+        .iter()
+        .filter_map(Value::as_str)
+        .chain(text.split_whitespace());
     names.filter_map(Role::from_name)
 }
 

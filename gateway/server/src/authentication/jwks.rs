@@ -60,16 +60,26 @@ pub(super) struct ProviderKeys {
 
 impl fmt::Debug for ProviderKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProviderKeys").field("generation", &self.generation()).finish_non_exhaustive()
+        f.debug_struct("ProviderKeys")
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
     }
 }
 
 impl ProviderKeys {
     /// Reads the keys, and again every `refresh_s` until this is dropped.
-    pub(super) async fn open(settings: &Jwt, clock: Arc<dyn Clock>) -> Result<Arc<Self>, AuthenticationError> {
+    pub(super) async fn open(
+        settings: &Jwt,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, AuthenticationError> {
         let source = Source::of(settings)?;
         let asked = tokio::sync::Mutex::new(clock.monotonic());
-        let keys = Arc::new(Self { source, clock, set: RwLock::default(), asked });
+        let keys = Arc::new(Self {
+            source,
+            clock,
+            set: RwLock::default(),
+            asked,
+        });
         match (keys.read().await, &keys.source) {
             (Err(error), Source::File(_)) => return Err(error),
             (Err(error), Source::Url(..)) => {
@@ -77,13 +87,19 @@ impl ProviderKeys {
             }
             (Ok(()), _) => {}
         }
-        tokio::spawn(refresh(Arc::downgrade(&keys), Duration::from_secs(settings.refresh_s)));
+        tokio::spawn(refresh(
+            Arc::downgrade(&keys),
+            Duration::from_secs(settings.refresh_s),
+        ));
         Ok(keys)
     }
 
     /// Grows whenever the keys change.
     pub(super) fn generation(&self) -> u64 {
-        self.set.read().unwrap_or_else(PoisonError::into_inner).generation
+        self.set
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .generation
     }
 
     /// The key of that id for that algorithm, and the generation that it belongs to. A token
@@ -127,12 +143,22 @@ impl ProviderKeys {
     async fn read(&self) -> Result<(), AuthenticationError> {
         let text = self.source.read().await?;
         let digest = Digest::of(&text);
-        if self.set.read().unwrap_or_else(PoisonError::into_inner).digest == Some(digest) {
+        if self
+            .set
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .digest
+            == Some(digest)
+        {
             return Ok(());
         }
         let keys = parse(&text).map_err(|problem| self.source.error(problem))?;
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        *set = Set { generation: set.generation + 1, digest: Some(digest), keys };
+        *set = Set {
+            generation: set.generation + 1,
+            digest: Some(digest),
+            keys,
+        };
         Ok(())
     }
 }
@@ -175,12 +201,19 @@ impl Source {
             Self::File(file) => file.display().to_string(),
             Self::Url(_, url) => url.clone(),
         };
-        AuthenticationError::Keys { place, problem: problem.to_string() }
+        AuthenticationError::Keys {
+            place,
+            problem: problem.to_string(),
+        }
     }
 
     async fn read(&self) -> Result<Vec<u8>, AuthenticationError> {
         let (client, url) = match self {
-            Self::File(file) => return tokio::fs::read(file).await.map_err(|error| self.error(error)),
+            Self::File(file) => {
+                return tokio::fs::read(file)
+                    .await
+                    .map_err(|error| self.error(error));
+            }
             Self::Url(client, url) => (client, url),
         };
         let fetched = async {
@@ -194,7 +227,9 @@ impl Source {
             }
             Ok::<_, reqwest::Error>(text)
         };
-        let text = fetched.await.map_err(|error| self.error(error.without_url()))?;
+        let text = fetched
+            .await
+            .map_err(|error| self.error(error.without_url()))?;
         if text.len() > SET_BYTES_MAX {
             return Err(self.error("the set of keys is too large"));
         }
@@ -217,7 +252,11 @@ fn parse(text: &[u8]) -> Result<Vec<Key>, serde_json::Error> {
             // One that we do not know makes the key unusable, not usable for anything.
             Some(name) => Some(name.to_string().parse().ok()?),
         };
-        Some(Key { id: jwk.common.key_id, algorithm, key })
+        Some(Key {
+            id: jwk.common.key_id,
+            algorithm,
+            key,
+        })
     });
     Ok(usable.collect())
 }

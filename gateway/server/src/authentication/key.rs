@@ -54,7 +54,9 @@ pub struct NewKey {
 
 impl fmt::Debug for NewKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewKey").field("document", &self.document).finish_non_exhaustive()
+        f.debug_struct("NewKey")
+            .field("document", &self.document)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,14 +87,21 @@ impl NewKey {
             revoked: None,
             id: id.clone(),
         };
-        Self { document, text: SecretString::from(format!("lh_{id}_{secret}")) }
+        Self {
+            document,
+            text: SecretString::from(format!("lh_{id}_{secret}")),
+        }
     }
 
     /// A key that an operator made, with all roles but break-glass's reason.
     ///
     /// # Errors
     /// The text is no key.
-    pub fn given(text: &SecretString, subject: &str, description: &str) -> Result<Self, InvalidKey> {
+    pub fn given(
+        text: &SecretString,
+        subject: &str,
+        description: &str,
+    ) -> Result<Self, InvalidKey> {
         let trimmed = text.expose_secret().trim();
         let (id, secret) = split(trimmed).ok_or(InvalidKey)?;
         let document = KeyDocument {
@@ -105,7 +114,10 @@ impl NewKey {
             created: String::new(),
             revoked: None,
         };
-        Ok(Self { document, text: SecretString::from(trimmed) })
+        Ok(Self {
+            document,
+            text: SecretString::from(trimmed),
+        })
     }
 
     /// The key itself, to be shown once.
@@ -120,7 +132,9 @@ pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     let (id, secret) = text.strip_prefix("lh_")?.split_once('_')?;
     let id_fits = !id.is_empty()
         && id.len() <= ID_BYTES_MAX
-        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let secret_fits = secret.len() == SECRET_BYTES && secret.bytes().all(|b| b.is_ascii_hexdigit());
     (id_fits && secret_fits).then_some((id, secret))
 }
@@ -159,7 +173,12 @@ mod tests {
             let given = NewKey::given(&SecretString::from(bad.as_str()), "admin", "");
             assert_eq!(given.unwrap_err(), InvalidKey);
         }
-        let given = NewKey::given(&SecretString::from(format!(" lh_a_{secret}\n")), "admin", "").unwrap();
+        let given = NewKey::given(
+            &SecretString::from(format!(" lh_a_{secret}\n")),
+            "admin",
+            "",
+        )
+        .unwrap();
         assert_eq!(given.reveal(), format!("lh_a_{secret}"));
     }
 }

@@ -30,14 +30,18 @@ struct Entry {
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        f.debug_struct("KeyRing").field("keys", &keys.len()).finish_non_exhaustive()
+        f.debug_struct("KeyRing")
+            .field("keys", &keys.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl KeyRing {
     /// Puts these keys into force, and all others out of it. Revoked ones are passed over.
     pub fn replace(&self, documents: Vec<KeyDocument>) {
-        let in_force = documents.into_iter().filter(|document| document.revoked.is_none());
+        let in_force = documents
+            .into_iter()
+            .filter(|document| document.revoked.is_none());
         let keys = in_force.filter_map(entry).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
@@ -68,10 +72,20 @@ fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
     let principal = Principal {
         subject: document.subject,
         team: document.team,
-        roles: document.roles.iter().filter_map(|name| Role::from_name(name)).collect(),
+        roles: document
+            .roles
+            .iter()
+            .filter_map(|name| Role::from_name(name))
+            .collect(),
         claims: BTreeMap::new(),
     };
-    Some((document.id.into(), Entry { digest, principal: Arc::new(principal) }))
+    Some((
+        document.id.into(),
+        Entry {
+            digest,
+            principal: Arc::new(principal),
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -84,7 +98,13 @@ mod tests {
     #[test]
     fn a_key_opens_until_it_is_revoked() {
         let roles = RoleSet::default().with(Role::Auditor);
-        let key = NewKey::draw("svc".parse().unwrap(), Some("pay".parse().unwrap()), roles, "", "");
+        let key = NewKey::draw(
+            "svc".parse().unwrap(),
+            Some("pay".parse().unwrap()),
+            roles,
+            "",
+            "",
+        );
         let other = NewKey::draw("svc".parse().unwrap(), None, RoleSet::default(), "", "");
         let ring = KeyRing::default();
         assert_eq!(ring.authenticate(&key.reveal()), Err(AuthFailure::Invalid));
@@ -101,7 +121,10 @@ mod tests {
         flipped.push(if last == '0' { '1' } else { '0' });
         assert_eq!(ring.authenticate(&flipped), Err(AuthFailure::Invalid));
 
-        let revoked = KeyDocument { revoked: Some("2026-01-01T00:00:00Z".into()), ..key.document.clone() };
+        let revoked = KeyDocument {
+            revoked: Some("2026-01-01T00:00:00Z".into()),
+            ..key.document.clone()
+        };
         ring.replace(vec![revoked]);
         assert_eq!(ring.authenticate(&key.reveal()), Err(AuthFailure::Invalid));
     }

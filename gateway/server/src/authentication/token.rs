@@ -51,21 +51,38 @@ struct Remembered {
 
 impl fmt::Debug for TokenVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenVerifier").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("TokenVerifier")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
 impl TokenVerifier {
     /// Reads the provider's keys, and keeps them fresh.
-    pub(super) async fn open(settings: Jwt, clock: Arc<dyn Clock>) -> Result<Arc<Self>, AuthenticationError> {
+    pub(super) async fn open(
+        settings: Jwt,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, AuthenticationError> {
         let algorithm = |name: &String| {
             let parsed = name.parse::<Algorithm>();
-            let public = parsed.ok().filter(|algorithm| !is_shared_secret(*algorithm));
+            let public = parsed
+                .ok()
+                .filter(|algorithm| !is_shared_secret(*algorithm));
             public.ok_or_else(|| AuthenticationError::Algorithm(name.clone()))
         };
-        let algorithms = settings.algorithms.iter().map(algorithm).collect::<Result<_, _>>()?;
+        let algorithms = settings
+            .algorithms
+            .iter()
+            .map(algorithm)
+            .collect::<Result<_, _>>()?;
         let keys = ProviderKeys::open(&settings, clock.clone()).await?;
-        Ok(Arc::new(Self { settings, algorithms, keys, clock, verified: Mutex::default() }))
+        Ok(Arc::new(Self {
+            settings,
+            algorithms,
+            keys,
+            clock,
+            verified: Mutex::default(),
+        }))
     }
 
     /// Whom the token stands for.
@@ -84,12 +101,24 @@ impl TokenVerifier {
         }
         let found = self.keys.find(header.kid.as_deref(), header.alg).await;
         let (key, generation) = found.ok_or(AuthFailure::Invalid)?;
-        let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &self.validation(header.alg))
-            .map_err(|_| AuthFailure::Invalid)?
-            .claims;
+        let claims =
+            jsonwebtoken::decode::<Map<String, Value>>(token, &key, &self.validation(header.alg))
+                .map_err(|_| AuthFailure::Invalid)?
+                .claims;
+        // The library takes a list of issuers, too; a token has one.
+        if claims.get("iss").and_then(Value::as_str) != Some(self.settings.issuer.as_str()) {
+            return Err(AuthFailure::Invalid);
+        }
         let expires_s = self.check_times(&claims)?;
         let principal = Arc::new(claims::principal(&self.settings, &claims)?);
-        self.remember(digest, generation, Remembered { principal: principal.clone(), expires_s });
+        self.remember(
+            digest,
+            generation,
+            Remembered {
+                principal: principal.clone(),
+                expires_s,
+            },
+        );
         Ok(principal)
     }
 
@@ -112,17 +141,23 @@ impl TokenVerifier {
             // Fractions are allowed by the standard, and cut off.
             Some(value) => match (value.as_u64(), value.as_f64()) {
                 (Some(whole), _) => Ok(Some(whole)),
-                (None, Some(fraction)) if (0.0..1e15).contains(&fraction) => Ok(Some(fraction as u64)),
+                (None, Some(fraction)) if (0.0..1e15).contains(&fraction) => {
+                    Ok(Some(fraction as u64))
+                }
                 _ => Err(AuthFailure::Invalid),
             },
         };
         let leeway_s = self.settings.leeway_s;
-        let expires_s = seconds("exp")?.ok_or(AuthFailure::Invalid)?.saturating_add(leeway_s);
+        let expires_s = seconds("exp")?
+            .ok_or(AuthFailure::Invalid)?
+            .saturating_add(leeway_s);
         if now_s >= expires_s {
             return Err(AuthFailure::Expired);
         }
         match seconds("nbf")? {
-            Some(not_before) if now_s.saturating_add(leeway_s) < not_before => Err(AuthFailure::Invalid),
+            Some(not_before) if now_s.saturating_add(leeway_s) < not_before => {
+                Err(AuthFailure::Invalid)
+            }
             _ => Ok(expires_s),
         }
     }
@@ -159,7 +194,9 @@ impl TokenVerifier {
             verified.by_digest.clear();
         }
         if verified.by_digest.len() >= VERIFIED_MAX {
-            verified.by_digest.retain(|_, token| token.expires_s > now_s);
+            verified
+                .by_digest
+                .retain(|_, token| token.expires_s > now_s);
         }
         if verified.by_digest.len() >= VERIFIED_MAX {
             verified.by_digest.clear();
@@ -170,5 +207,8 @@ impl TokenVerifier {
 
 /// A shared secret verified by a *public* key would let anybody sign.
 fn is_shared_secret(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
+    matches!(
+        algorithm,
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512
+    )
 }

@@ -78,13 +78,17 @@ fn default_leeway_s() -> u64 {
 
 impl Default for Authentication {
     fn default() -> Self {
-        Self { api_keys: true, jwt: None }
+        Self {
+            api_keys: true,
+            jwt: None,
+        }
     }
 }
 
 /// Signatures by public key. Shared secrets (`HS*`) and `none` are not among them on purpose.
-const ALGORITHMS: [&str; 9] =
-    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+const ALGORITHMS: [&str; 9] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+];
 
 impl Authentication {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -99,7 +103,10 @@ impl Authentication {
 impl Jwt {
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key: &str, problem: &str| {
-            Err(ConfigError::at(&format!("authentication.jwt.{key}"), problem))
+            Err(ConfigError::at(
+                &format!("authentication.jwt.{key}"),
+                problem,
+            ))
         };
         let names = [
             ("issuer", &self.issuer),
@@ -116,14 +123,20 @@ impl Jwt {
         if self.algorithms.is_empty() {
             return refuse("algorithms", "must name at least one");
         }
-        if let Some(unknown) = self.algorithms.iter().find(|name| !ALGORITHMS.contains(&name.as_str())) {
+        if let Some(unknown) = self
+            .algorithms
+            .iter()
+            .find(|name| !ALGORITHMS.contains(&name.as_str()))
+        {
             let problem = format!("{unknown:?} is not one of {}", ALGORITHMS.join(", "));
             return refuse("algorithms", &problem);
         }
         match (&self.jwks_file, &self.jwks_url) {
             (Some(_), None) => {}
             (None, Some(url)) if is_trustworthy(url) => {}
-            (None, Some(_)) => return refuse("jwks_url", "must be https:// (http:// on loopback only)"),
+            (None, Some(_)) => {
+                return refuse("jwks_url", "must be https:// (http:// on loopback only)");
+            }
             _ => return refuse("jwks_file", "give either jwks_file or jwks_url"),
         }
         if !(10..=86_400).contains(&self.refresh_s) {
@@ -138,7 +151,9 @@ impl Jwt {
 
 /// Keys that came over plain HTTP could be anybody's.
 fn is_trustworthy(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let Ok(url) = reqwest::Url::parse(url) else {
+        return false;
+    };
     let loopback = || matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
     url.scheme() == "https" || (url.scheme() == "http" && loopback())
 }

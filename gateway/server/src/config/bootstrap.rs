@@ -31,17 +31,28 @@ impl Bootstrap {
         let (source, text) = match (environment(), &self.admin_key_file) {
             (Some(text), _) => (ADMIN_KEY_VARIABLE.to_owned(), text),
             (None, Some(file)) => {
-                let text = std::fs::read_to_string(file).map_err(|error| ConfigError::read(file, &error))?;
-                (format!("bootstrap.admin_key_file {}", file.display()), SecretString::from(text))
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| ConfigError::read(file, &error))?;
+                (
+                    format!("bootstrap.admin_key_file {}", file.display()),
+                    SecretString::from(text),
+                )
             }
             (None, None) => return Ok(None),
         };
         let key = NewKey::given(&text, "admin", "given to the first start");
-        key.map(Some).map_err(|error| ConfigError::at(&source, error))
+        key.map(Some)
+            .map_err(|error| ConfigError::at(&source, error))
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn environment() -> Option<SecretString> {
-    std::env::var(ADMIN_KEY_VARIABLE).ok().filter(|text| !text.trim().is_empty()).map(SecretString::from)
+    std::env::var(ADMIN_KEY_VARIABLE)
+        .ok()
+        .filter(|text| !text.trim().is_empty())
+        .map(SecretString::from)
 }

@@ -13,7 +13,9 @@ pub struct ConfigError {
 impl ConfigError {
     /// `key` is wrong in this way.
     pub(crate) fn at(key: &str, problem: impl std::fmt::Display) -> Self {
-        Self { message: one_line(&format!("{key}: {problem}")) }
+        Self {
+            message: one_line(&format!("{key}: {problem}")),
+        }
     }
 
     /// The file cannot be read.
@@ -28,18 +30,25 @@ impl ConfigError {
             before.matches('\n').count() + 1
         });
         // The line's own text names the key, which the parser's message does not.
-        let shown = line.and_then(|line| text.lines().nth(line - 1)).unwrap_or_default().trim();
+        let shown = line
+            .and_then(|line| text.lines().nth(line - 1))
+            .unwrap_or_default()
+            .trim();
         let message = match line {
             Some(line) if looks_secret(shown) => format!("line {line}: {}", error.message()),
             Some(line) => format!("line {line} `{shown}`: {}", error.message()),
             None => error.message().to_owned(),
         };
-        Self { message: one_line(&message) }
+        Self {
+            message: one_line(&message),
+        }
     }
 
     /// The same error, with the file's name before it.
     pub(crate) fn in_file(self, file: &Path) -> Self {
-        Self { message: one_line(&format!("{}: {}", file.display(), self.message)) }
+        Self {
+            message: one_line(&format!("{}: {}", file.display(), self.message)),
+        }
     }
 }
 
@@ -49,5 +58,9 @@ fn looks_secret(line: &str) -> bool {
 }
 
 fn one_line(text: &str) -> String {
-    text.split(['\n', '\r']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+    text.split(['\n', '\r'])
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }

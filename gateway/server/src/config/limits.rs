@@ -52,7 +52,12 @@ impl Limits {
             ("requests_max", self.requests_max, 1, 1_000_000),
             // hyper's read buffer cannot be smaller.
             ("header_bytes_max", self.header_bytes_max, 8_192, 1_048_576),
-            ("body_bytes_max", self.body_bytes_max, 4_096, leasehold_domain::limits::BODY_BYTES_MAX),
+            (
+                "body_bytes_max",
+                self.body_bytes_max,
+                4_096,
+                leasehold_domain::limits::BODY_BYTES_MAX,
+            ),
         ];
         for (key, value, min, max) in counts {
             within(key, value as u64, min as u64, max as u64)?;
@@ -73,5 +78,8 @@ fn within(key: &str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> 
     if (min..=max).contains(&value) {
         return Ok(());
     }
-    Err(ConfigError::at(&format!("limits.{key}"), format!("must be {min} to {max}, not {value}")))
+    Err(ConfigError::at(
+        &format!("limits.{key}"),
+        format!("must be {min} to {max}, not {value}"),
+    ))
 }

@@ -51,8 +51,10 @@ impl Listen {
         if self.tls.is_some() || self.insecure_without_tls {
             return Ok(());
         }
-        let addresses =
-            [("listen.address", Some(self.address)), ("listen.admin_address", self.admin_address)];
+        let addresses = [
+            ("listen.address", Some(self.address)),
+            ("listen.admin_address", self.admin_address),
+        ];
         for (key, address) in addresses {
             let Some(address) = address.filter(|address| !address.ip().is_loopback()) else {
                 continue;

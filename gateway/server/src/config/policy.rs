@@ -21,7 +21,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { fuel: 10_000_000, deadline_ms: 500, memory_bytes: 16 << 20, instances_max: 128 }
+        Self {
+            fuel: 10_000_000,
+            deadline_ms: 500,
+            memory_bytes: 16 << 20,
+            instances_max: 128,
+        }
     }
 }
 
@@ -30,12 +35,25 @@ impl Policy {
         let ranges = [
             ("policy.fuel", self.fuel, 100_000, 10_000_000_000),
             ("policy.deadline_ms", self.deadline_ms, 1, 10_000),
-            ("policy.memory_bytes", self.memory_bytes as u64, 65_536, 1 << 30),
-            ("policy.instances_max", u64::from(self.instances_max), 1, 10_000),
+            (
+                "policy.memory_bytes",
+                self.memory_bytes as u64,
+                65_536,
+                1 << 30,
+            ),
+            (
+                "policy.instances_max",
+                u64::from(self.instances_max),
+                1,
+                10_000,
+            ),
         ];
         for (key, value, min, max) in ranges {
             if !(min..=max).contains(&value) {
-                return Err(ConfigError::at(key, format!("must be {min} to {max}, not {value}")));
+                return Err(ConfigError::at(
+                    key,
+                    format!("must be {min} to {max}, not {value}"),
+                ));
             }
         }
         Ok(())

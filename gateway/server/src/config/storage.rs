@@ -30,7 +30,10 @@ pub enum StorageBackend {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("./leasehold-data"), backend: StorageBackend::default() }
+        Self {
+            data_dir: PathBuf::from("./leasehold-data"),
+            backend: StorageBackend::default(),
+        }
     }
 }
 

@@ -5,10 +5,16 @@ const EXAMPLE: &str = include_str!("../../../../config.example.toml");
 /// The example with its optional keys switched on: `#key` is one, `# text` is prose.
 fn everything_on() -> String {
     let switch_on = |line: &str| match line.strip_prefix('#') {
-        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => key.to_owned(),
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {
+            key.to_owned()
+        }
         _ => line.to_owned(),
     };
-    EXAMPLE.lines().map(switch_on).collect::<Vec<_>>().join("\n")
+    EXAMPLE
+        .lines()
+        .map(switch_on)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn keys(table: &toml::Table, prefix: &str, into: &mut Vec<String>) {
@@ -54,12 +60,18 @@ fn a_wrong_file_is_one_line_that_names_the_key() {
         ("[audit]\nrenewals = \"never\"\n", "renewals"),
         ("[telemetry]\nlevel = \"a=b=c\"\n", "telemetry.level"),
         ("[policy]\nfuel = 1\n", "policy.fuel"),
-        ("[authentication]\napi_keys = false\n", "authentication.api_keys"),
+        (
+            "[authentication]\napi_keys = false\n",
+            "authentication.api_keys",
+        ),
         ("[authentication.jwt]\nissuer = \"i\"\n", "audience"),
         ("[nonsense]\n", "nonsense"),
         ("this is not toml", "line 1"),
     ] {
-        let error = Config::parse(text).and_then(|config| config.check()).unwrap_err().to_string();
+        let error = Config::parse(text)
+            .and_then(|config| config.check())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(names), "{text}: {error}");
         assert_eq!(error.lines().count(), 1, "{text}: {error}");
     }
@@ -67,14 +79,21 @@ fn a_wrong_file_is_one_line_that_names_the_key() {
 
 #[test]
 fn a_key_pasted_into_the_file_is_not_shown() {
-    let error = Config::parse("[bootstrap]\nadmin_key = \"lh_a_5ec2e7\"\n").unwrap_err().to_string();
+    let error = Config::parse("[bootstrap]\nadmin_key = \"lh_a_5ec2e7\"\n")
+        .unwrap_err()
+        .to_string();
     assert!(!error.contains("5ec2e7"), "{error}");
 }
 
 #[test]
 fn beyond_loopback_needs_tls_or_a_name() {
-    let overrides = |address: &str| Overrides { listen: Some(address.parse().unwrap()), data_dir: None };
-    let refused = Config::load(None, overrides("0.0.0.0:7878")).unwrap_err().to_string();
+    let overrides = |address: &str| Overrides {
+        listen: Some(address.parse().unwrap()),
+        data_dir: None,
+    };
+    let refused = Config::load(None, overrides("0.0.0.0:7878"))
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("insecure_without_tls"), "{refused}");
     assert!(Config::load(None, overrides("[::1]:0")).is_ok());
     let mut config = Config::default();
@@ -82,7 +101,10 @@ fn beyond_loopback_needs_tls_or_a_name() {
     config.listen.insecure_without_tls = true;
     assert_eq!(config.check(), Ok(()));
     config.listen.insecure_without_tls = false;
-    config.listen.tls = Some(Tls { cert: "a".into(), key: "b".into() });
+    config.listen.tls = Some(Tls {
+        cert: "a".into(),
+        key: "b".into(),
+    });
     assert_eq!(config.check(), Ok(()));
     config.listen.tls = None;
     config.listen.address = Listen::default().address;

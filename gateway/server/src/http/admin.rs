@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -21,6 +20,7 @@ use leasehold_wire::v1::policies as wire_policies;
 
 use super::extract::Authenticated;
 use super::extract::Json;
+use super::extract::Path;
 use super::extract::answer;
 use super::extract::namespace;
 use super::extract::read;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Query;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -21,6 +20,7 @@ use serde::Deserialize;
 
 use super::admin::as_role;
 use super::extract::Authenticated;
+use super::extract::Query;
 use super::extract::answer;
 use crate::app::App;
 use crate::pipeline::ask::Caller;

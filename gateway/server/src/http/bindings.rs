@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -16,6 +15,7 @@ use super::admin::as_role;
 use super::admin::precondition;
 use super::extract::Authenticated;
 use super::extract::Json;
+use super::extract::Path;
 use super::extract::answer;
 use crate::app::App;
 use crate::governance::Stored;

@@ -142,7 +142,7 @@ impl FromRequest<Arc<App>> for RawJson {
             let message = "content-type: must be application/json";
             return Err(refuse(Failure::new(ErrorCode::UnsupportedMediaType, message)));
         }
-        read(body, app, leasehold_domain::limits::BODY_BYTES_MAX).await.map(Self).map_err(refuse)
+        read(body, app, app.config.limits.body_bytes_max).await.map(Self).map_err(refuse)
     }
 }
 
@@ -172,6 +172,36 @@ pub(crate) async fn read(body: Body, app: &App, bytes_max: usize) -> Result<Byte
         }
         Ok(Err(_)) => Err(Failure::new(ErrorCode::BadJson, "the body cannot be read")),
         Err(_) => Err(Failure::new(ErrorCode::RequestTimeout, "the body did not arrive in time")),
+    }
+}
+
+/// The query's options; unknown ones are refused.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(options)) => Ok(Self(options)),
+            Err(error) => Err(Refused::new(Failure::invalid(error.body_text()), &parts.headers)),
+        }
+    }
+}
+
+/// The path's names, decoded once.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
+        match axum::extract::Path::from_request_parts(parts, app).await {
+            Ok(axum::extract::Path(names)) => Ok(Self(names)),
+            Err(error) => Err(Refused::new(Failure::invalid(error.body_text()), &parts.headers)),
+        }
     }
 }
 

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::Path;
-use axum::extract::Query;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -23,6 +21,8 @@ use serde::Deserialize;
 use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::LockPath;
+use super::extract::Path;
+use super::extract::Query;
 use super::extract::RawJson;
 use super::extract::answer;
 use super::extract::namespace;

@@ -4,9 +4,11 @@
 mod admin;
 mod audit;
 mod bindings;
+mod count;
 mod extract;
 mod health;
 mod lease;
+mod listen;
 mod locks;
 mod openapi;
 mod problem;
@@ -16,11 +18,7 @@ mod watch;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::MatchedPath;
-use axum::extract::Request;
-use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
 use axum::routing::post;
@@ -31,6 +29,7 @@ use leasehold_wire::v1::paths;
 use crate::app::App;
 use crate::pipeline::failure::Failure;
 
+pub use listen::listen;
 pub use openapi::document as openapi_document;
 
 /// What service teams use.
@@ -88,7 +87,7 @@ fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(axum::middleware::from_fn_with_state(app.clone(), count))
+        .layer(axum::middleware::from_fn_with_state(count::Gate::new(app.clone()), count::count))
         .with_state(app.clone())
 }
 
@@ -100,16 +99,4 @@ async fn not_found(headers: HeaderMap) -> Response {
 async fn method_not_allowed(headers: HeaderMap) -> Response {
     let failure = Failure::new(ErrorCode::MethodNotAllowed, "not for this method");
     problem::respond(failure, &extract::request_id(&headers))
-}
-
-/// Counts and times every request under its route, never under its path.
-async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let began = app.clock.monotonic();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let method = request.method().clone();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let took = app.clock.monotonic() - began;
-    app.metrics.served(route, method.as_str(), response.status().as_u16(), took);
-    response
 }

@@ -85,3 +85,23 @@ pub(crate) async fn serve() -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    const COMMITTED: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/wire/openapi.json");
+
+    /// The committed document is the generated one. `LEASEHOLD_UPDATE=1` rewrites it.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
+    fn the_committed_document_is_the_generated_one() {
+        let generated = super::document().unwrap();
+        assert!(generated.contains("\"openapi\": \"3.1"), "{generated}");
+        if std::env::var("LEASEHOLD_UPDATE").is_ok() {
+            std::fs::write(COMMITTED, &generated).unwrap();
+        }
+        let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();
+        let same = committed == generated;
+        assert!(same, "sdk/wire/openapi.json has drifted; run this test with LEASEHOLD_UPDATE=1");
+    }
+}

@@ -4,8 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Path;
-use axum::extract::Query;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
@@ -29,6 +27,8 @@ use leasehold_wire::v1::watch::WatchEvent;
 use serde::Deserialize;
 
 use super::extract::Authenticated;
+use super::extract::Path;
+use super::extract::Query;
 use super::problem::respond;
 use super::view;
 use crate::app::App;

@@ -43,12 +43,19 @@ impl Connections {
         http.max_header_size(limits.header_bytes_max);
         http.max_buf_size(limits.header_bytes_max);
         let handshake_deadline = Duration::from_millis(limits.header_deadline_ms);
-        Self { http, router, registry, handshake_deadline }
+        Self {
+            http,
+            router,
+            registry,
+            handshake_deadline,
+        }
     }
 
     /// Serves one connection until its end.
     pub(super) async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) {
-        let Some(acceptor) = acceptor else { return self.serve_stream(stream).await };
+        let Some(acceptor) = acceptor else {
+            return self.serve_stream(stream).await;
+        };
         match tokio::time::timeout(self.handshake_deadline, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => self.serve_stream(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, "connection.handshake failed"),

@@ -59,7 +59,10 @@ impl Listener {
         open: IntGauge,
     ) -> Result<Self, ListenError> {
         let acceptor = tls.map(tls::acceptor).transpose()?;
-        let failed = |error: std::io::Error| ListenError::Bind { address, problem: error.to_string() };
+        let failed = |error: std::io::Error| ListenError::Bind {
+            address,
+            problem: error.to_string(),
+        };
         let socket = TcpListener::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let registry = Arc::new(Registry::new(limits, open));
@@ -70,7 +73,15 @@ impl Listener {
         let accepting = tokio::spawn(accept(socket, acceptor, connections, permits, stopped));
         let sweeping = tokio::spawn(registry::sweep(registry.clone()));
         let drain_deadline = Duration::from_millis(limits.drain_deadline_ms);
-        Ok(Self { address, scheme, registry, drain_deadline, stop, accepting, sweeping })
+        Ok(Self {
+            address,
+            scheme,
+            registry,
+            drain_deadline,
+            stop,
+            accepting,
+            sweeping,
+        })
     }
 
     /// Where it listens.
@@ -94,8 +105,14 @@ impl Listener {
             tracing::error!(%error, "listener.accept failed");
         }
         self.registry.order_all(Order::Drain);
-        if tokio::time::timeout(self.drain_deadline, self.registry.emptied()).await.is_err() {
-            tracing::warn!(connections = self.registry.len(), "listener.drain cut connections off");
+        if tokio::time::timeout(self.drain_deadline, self.registry.emptied())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = self.registry.len(),
+                "listener.drain cut connections off"
+            );
             self.registry.order_all(Order::Close);
             self.registry.emptied().await;
         }
@@ -148,7 +165,11 @@ async fn take(
     socket: &TcpListener,
     permits: &Arc<Semaphore>,
 ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let permit = permits
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
     let (stream, _) = socket.accept().await?;
     Ok((stream, permit))
 }

@@ -48,7 +48,9 @@ struct Open {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("open", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Registry")
+            .field("open", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,7 +66,8 @@ impl Registry {
     pub(super) fn new(limits: &Limits, gauge: IntGauge) -> Self {
         let (head, idle) = (limits.header_deadline_ms, limits.idle_deadline_ms);
         let sweep_ms = (head.min(idle) / SWEEPS_PER_DEADLINE).max(1);
-        let sweeps = |deadline_ms: u64| u32::try_from(deadline_ms.div_ceil(sweep_ms)).unwrap_or(u32::MAX);
+        let sweeps =
+            |deadline_ms: u64| u32::try_from(deadline_ms.div_ceil(sweep_ms)).unwrap_or(u32::MAX);
         Self {
             open: Mutex::default(),
             emptied: Notify::new(),
@@ -95,14 +98,20 @@ impl Registry {
         let number = open.next;
         open.connections.insert(number, vitals.clone());
         self.gauge.inc();
-        Place { number, registry: self.clone(), vitals }
+        Place {
+            number,
+            registry: self.clone(),
+            vitals,
+        }
     }
 
     /// Tells every connection, also those to come.
     pub(super) fn order_all(&self, order: Order) {
         let mut open = self.open();
         open.order = Some(order);
-        open.connections.values().for_each(|vitals| vitals.order(order));
+        open.connections
+            .values()
+            .for_each(|vitals| vitals.order(order));
     }
 
     /// Resolves when no connection is open.
@@ -115,7 +124,10 @@ impl Registry {
     fn sweep(&self) {
         let overdue = |vitals: &&Arc<Vitals>| vitals.swept(self.head_sweeps, self.idle_sweeps);
         let open = self.open();
-        open.connections.values().filter(overdue).for_each(|vitals| vitals.order(Order::Close));
+        open.connections
+            .values()
+            .filter(overdue)
+            .for_each(|vitals| vitals.order(Order::Close));
     }
 }
 

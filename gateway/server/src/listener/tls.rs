@@ -21,12 +21,22 @@ pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ListenError> {
     if certificates.is_empty() {
         return Err(refuse(&tls.cert, "holds no certificate"));
     }
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| refuse(&tls.key, describe(&error)))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key)
+        .map_err(|error| refuse(&tls.key, describe(&error)))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
-        .map_err(|error| refuse(&tls.key, format!("does not go with {}: {error}", tls.cert.display())))?;
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(certificates, key)
+        })
+        .map_err(|error| {
+            refuse(
+                &tls.key,
+                format!("does not go with {}: {error}", tls.cert.display()),
+            )
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -41,5 +51,8 @@ fn describe(error: &pem::Error) -> String {
 }
 
 fn refuse(file: &Path, problem: impl Into<String>) -> ListenError {
-    ListenError::Tls { file: file.display().to_string(), problem: problem.into() }
+    ListenError::Tls {
+        file: file.display().to_string(),
+        problem: problem.into(),
+    }
 }

@@ -78,6 +78,10 @@ impl Vitals {
     /// What the connection was told, once it is.
     pub(super) async fn ordered(&self) -> Order {
         self.ordered.notified().await;
-        if self.order.load(Relaxed) == Order::Close as u8 { Order::Close } else { Order::Drain }
+        if self.order.load(Relaxed) == Order::Close as u8 {
+            Order::Close
+        } else {
+            Order::Drain
+        }
     }
 }

@@ -1,0 +1,76 @@
+//! Counts and times every request under its route, never under its path, and takes no more of them
+//! at once than the configuration says.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::extract::MatchedPath;
+use axum::extract::Request;
+use axum::extract::State;
+use axum::middleware::Next;
+use axum::response::Response;
+use leasehold_wire::v1::error::ErrorCode;
+
+use super::extract;
+use super::problem;
+use crate::app::App;
+use crate::pipeline::failure::Failure;
+
+/// What a refused client is told to wait.
+const RETRY_AFTER_MS: u64 = 200;
+
+/// The gate of one listener.
+#[derive(Debug)]
+pub(super) struct Gate {
+    app: Arc<App>,
+    under_way: AtomicUsize,
+}
+
+/// A request under way; its place is given back also if its client leaves.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Gate {
+    pub(super) fn new(app: Arc<App>) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            under_way: AtomicUsize::new(0),
+        })
+    }
+
+    fn enter(&self) -> Option<UnderWay<'_>> {
+        let place = UnderWay(&self.under_way);
+        let before = self.under_way.fetch_add(1, Relaxed);
+        (before < self.app.config.limits.requests_max).then_some(place)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The one layer around every handler.
+pub(super) async fn count(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let app = &gate.app;
+    let began = app.clock.monotonic();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = match gate.enter() {
+        Some(_place) => next.run(request).await,
+        None => {
+            let failure = Failure::new(ErrorCode::Overloaded, "too many requests under way");
+            let failure = Failure {
+                retry_after_ms: Some(RETRY_AFTER_MS),
+                ..failure
+            };
+            problem::respond(failure, &extract::request_id(request.headers()))
+        }
+    };
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let took = app.clock.monotonic() - began;
+    app.metrics
+        .served(route, method.as_str(), response.status().as_u16(), took);
+    response
+}
