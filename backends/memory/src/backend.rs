@@ -1,0 +1,148 @@
+//! `Backend` in memory.
+
+use std::sync::Arc;
+use std::sync::Weak;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream;
+use futures_util::stream::BoxStream;
+use leasehold_backend_api::Backend;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Batch;
+use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Freshness;
+use leasehold_backend_api::Health;
+use leasehold_domain::Clock;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::ListQuery;
+use leasehold_domain::LockRef;
+use leasehold_domain::LockView;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Outcome;
+use leasehold_domain::Page;
+use leasehold_domain::Subject;
+use leasehold_domain::TeamName;
+use leasehold_domain::Usage;
+
+use crate::shared::Shared;
+
+/// Locks that one tick may end or grant, so that no write is long.
+const LOCKS_PER_TICK_MAX: usize = 256;
+/// The longest nap of the reaper; a hand-moved clock is seen that late.
+const NAP_MAX: Duration = Duration::from_millis(10);
+
+/// Locks in memory: forgotten when the process ends.
+#[derive(Debug)]
+pub struct MemoryBackend {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl MemoryBackend {
+    /// An empty store, and its reaper. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        let shared = Arc::new(Shared::new(clock));
+        tokio::spawn(reap(Arc::downgrade(&shared)));
+        Arc::new(Self { shared })
+    }
+}
+
+/// Ticks when a deadline is due, until the store is gone.
+async fn reap(shared: Weak<Shared>) {
+    loop {
+        {
+            let Some(shared) = shared.upgrade() else { return };
+            let due = shared.lock().state.next_deadline().is_some_and(|at| at <= shared.now());
+            if due {
+                shared.write(|state, at| ((), state.tick(at, LOCKS_PER_TICK_MAX)));
+            }
+        }
+        tokio::time::sleep(NAP_MAX).await;
+    }
+}
+
+#[async_trait]
+impl Backend for MemoryBackend {
+    async fn execute(&self, batch: Batch) -> Result<Vec<Outcome>, BackendError> {
+        {
+            let mut inner = self.shared.lock();
+            if inner.closed {
+                return Err(BackendError::without_effect(ErrorKind::Closed, "closed"));
+            }
+            inner.commands += batch.commands.len() as u64;
+        }
+        Ok(self.shared.write(|state, at| {
+            let applied = state.execute(&batch.commands, batch.atomicity, &batch.notes, at);
+            (applied.outcomes, applied.events)
+        }))
+    }
+
+    async fn read(&self, lock: &LockRef, _: Freshness) -> Result<LockView, BackendError> {
+        Ok(self.shared.lock().state.view(lock, self.shared.now()))
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<Page<LockView>, BackendError> {
+        Ok(self.shared.lock().state.list(&query, self.shared.now()))
+    }
+
+    async fn usage(
+        &self,
+        namespace: &NamespaceName,
+        subject: &Subject,
+        team: Option<&TeamName>,
+    ) -> Result<Usage, BackendError> {
+        Ok(self.shared.lock().state.usage(namespace, subject, team))
+    }
+
+    fn events(&self, after: Cursor) -> BoxStream<'static, Result<Arc<Event>, BackendError>> {
+        let newest = self.shared.newest.subscribe();
+        let begin = (self.shared.clone(), newest, after, false);
+        stream::unfold(begin, |(shared, mut newest, after, ended)| async move {
+            if ended {
+                return None;
+            }
+            loop {
+                newest.borrow_and_update();
+                match shared.after(after) {
+                    Err(error) => return Some((vec![Err(error)], (shared, newest, after, true))),
+                    Ok(events) if !events.is_empty() => {
+                        let last = events.last().map_or(after, |event| event.cursor);
+                        let events = events.into_iter().map(Ok).collect();
+                        return Some((events, (shared, newest, last, false)));
+                    }
+                    Ok(_) => newest.changed().await.ok()?,
+                }
+            }
+        })
+        .flat_map(stream::iter)
+        .boxed()
+    }
+
+    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
+        let mut inner = self.shared.lock();
+        while inner.events.front().is_some_and(|event| event.cursor <= up_to) {
+            inner.events.pop_front();
+        }
+        inner.trimmed = inner.trimmed.max(up_to.min(inner.state.newest()));
+        Ok(())
+    }
+
+    async fn health(&self) -> Health {
+        let inner = self.shared.lock();
+        Health {
+            ready: !inner.closed,
+            detail: "in memory: forgotten when the process ends".to_owned(),
+            newest: inner.state.newest(),
+            trimmed: inner.trimmed,
+            counts: inner.state.counts(),
+            writes: (inner.writes, inner.commands),
+        }
+    }
+
+    async fn close(&self) {
+        self.shared.lock().closed = true;
+    }
+}

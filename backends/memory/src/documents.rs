@@ -1,0 +1,43 @@
+//! `Documents` in memory.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Documents;
+use leasehold_domain::Digest;
+use leasehold_domain::Document;
+use leasehold_domain::Edit;
+use leasehold_domain::EditOutcome;
+use tokio_stream::wrappers::WatchStream;
+
+use crate::MemoryBackend;
+
+#[async_trait]
+impl Documents for MemoryBackend {
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, BackendError> {
+        Ok(self.shared.lock().state.document(collection, id))
+    }
+
+    async fn list(&self, collection: &str) -> Result<Vec<Document>, BackendError> {
+        Ok(self.shared.lock().state.documents(collection))
+    }
+
+    async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {
+        Ok(self.shared.write(|state, at| state.edit(&edits, at)))
+    }
+
+    fn watch(&self) -> BoxStream<'static, u64> {
+        WatchStream::new(self.shared.documents.subscribe()).boxed()
+    }
+
+    async fn put_blob(&self, bytes: Arc<[u8]>) -> Result<Digest, BackendError> {
+        Ok(self.shared.lock().state.put_blob(bytes))
+    }
+
+    async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError> {
+        Ok(self.shared.lock().state.blob(digest))
+    }
+}

@@ -1,0 +1,57 @@
+//! `Documents` on a replicated log: the same log as the locks'.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Documents;
+use leasehold_domain::Digest;
+use leasehold_domain::Document;
+use leasehold_domain::Edit;
+use leasehold_domain::EditOutcome;
+use tokio_stream::wrappers::WatchStream;
+
+use crate::RaftBackend;
+use crate::entry::Answer;
+use crate::entry::Item;
+
+#[async_trait]
+impl Documents for RaftBackend {
+    async fn get(&self, collection: &str, id: &str) -> Result<Option<Document>, BackendError> {
+        self.linearize().await?;
+        Ok(self.applied.read().state.document(collection, id))
+    }
+
+    async fn list(&self, collection: &str) -> Result<Vec<Document>, BackendError> {
+        self.linearize().await?;
+        Ok(self.applied.read().state.documents(collection))
+    }
+
+    async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {
+        match self.propose(Item::Edits(edits)).await? {
+            Answer::Edited(outcome) => Ok(outcome),
+            Answer::Outcomes(_) | Answer::Stored(_) | Answer::Ticked => Err(Self::misfit()),
+        }
+    }
+
+    fn watch(&self) -> BoxStream<'static, u64> {
+        WatchStream::new(self.applied.watch_documents()).boxed()
+    }
+
+    async fn put_blob(&self, bytes: Arc<[u8]>) -> Result<Digest, BackendError> {
+        let digest = Digest::of(&bytes);
+        if self.applied.read().state.blob(&digest).is_some() {
+            return Ok(digest);
+        }
+        match self.propose(Item::Blob(bytes)).await? {
+            Answer::Stored(digest) => Ok(digest),
+            Answer::Outcomes(_) | Answer::Edited(_) | Answer::Ticked => Err(Self::misfit()),
+        }
+    }
+
+    async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError> {
+        Ok(self.applied.read().state.blob(digest))
+    }
+}

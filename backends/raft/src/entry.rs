@@ -1,0 +1,100 @@
+//! What a log entry holds, and openraft's type parameters.
+
+use std::fmt;
+use std::sync::Arc;
+
+use leasehold_domain::Atomicity;
+use leasehold_domain::Command;
+use leasehold_domain::Digest;
+use leasehold_domain::Edit;
+use leasehold_domain::EditOutcome;
+use leasehold_domain::Millis;
+use leasehold_domain::Note;
+use leasehold_domain::Outcome;
+use leasehold_domain::WallMillis;
+use openraft::BasicNode;
+use serde::Deserialize;
+use serde::Serialize;
+
+openraft::declare_raft_types!(
+    /// openraft's type parameters.
+    pub(crate) TypeConfig:
+        D = Payload,
+        R = Vec<Answer>,
+        NodeId = u64,
+        Node = BasicNode,
+);
+
+/// A log entry as openraft has it.
+pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;
+/// A position in the log.
+pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
+/// A vote.
+pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
+/// The members of the group.
+pub(crate) type Membership = openraft::alias::StoredMembershipOf<TypeConfig>;
+
+/// What one entry does. Behind an `Arc`, because the log reader hands out clones.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Payload(pub(crate) Arc<Proposal>);
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} items at {}", self.0.items.len(), self.0.now.0)
+    }
+}
+
+/// All that one entry does, stamped by the leader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Proposal {
+    /// The leader's logical time. No replica reads a clock.
+    pub(crate) now: Millis,
+    /// Wall-clock time, for people.
+    pub(crate) wall: WallMillis,
+    /// What to do, in order.
+    pub(crate) items: Vec<Item>,
+}
+
+/// One request of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Item {
+    /// A batch of commands and notes.
+    Batch {
+        /// The commands.
+        commands: Vec<Command>,
+        /// Whether one failure stops them all.
+        atomicity: Atomicity,
+        /// What to record besides.
+        notes: Vec<Note>,
+    },
+    /// Changes of governance documents: all or none.
+    Edits(Vec<Edit>),
+    /// Bytes to keep under their digest.
+    Blob(Arc<[u8]>),
+    /// Expire and grant what is due.
+    Tick,
+}
+
+impl Item {
+    /// How many commands it counts for.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Batch { commands, notes, .. } => commands.len() + notes.len(),
+            Self::Edits(edits) => edits.len(),
+            Self::Blob(_) | Self::Tick => 1,
+        }
+    }
+}
+
+/// What one item came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// Of a batch.
+    Outcomes(Vec<Outcome>),
+    /// Of edits.
+    Edited(EditOutcome),
+    /// Of a blob.
+    Stored(Digest),
+    /// Of a tick.
+    Ticked,
+}

@@ -1,0 +1,20 @@
+//! The Raft log and vote: fjall behind one writer thread, one fsync for each batch of appends.
+
+mod reader;
+mod recent;
+mod store;
+mod writer;
+
+pub(crate) use store::LogStore;
+pub(crate) use writer::Poison;
+
+/// Keyspace of entries, by index.
+pub(crate) const ENTRIES: &str = "entries";
+/// Keyspace of vote, committed and purged positions, and whose folder this is.
+pub(crate) const META: &str = "meta";
+/// The vote.
+pub(crate) const VOTE: &str = "vote";
+/// The last position purged.
+pub(crate) const PURGED: &str = "purged";
+/// Whose folder this is.
+pub(crate) const OWNER: &str = "owner";

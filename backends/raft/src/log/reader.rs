@@ -1,0 +1,83 @@
+//! Reads entries back: from memory, or from the store.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::Bound;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use fjall::Keyspace;
+use openraft::RaftLogReader;
+
+use super::VOTE;
+use super::recent::Recent;
+use crate::entry::Entry;
+use crate::entry::TypeConfig;
+use crate::entry::Vote;
+use crate::record;
+
+/// Reads entries back.
+#[derive(Clone)]
+pub(crate) struct LogReader {
+    pub(super) entries: Keyspace,
+    pub(super) meta: Keyspace,
+    pub(super) recent: Arc<Recent>,
+}
+
+impl Debug for LogReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogReader").finish_non_exhaustive()
+    }
+}
+
+impl LogReader {
+    fn stored(&self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
+        let mut found = Vec::new();
+        for guard in self.entries.range(from.to_be_bytes()..to.to_be_bytes()) {
+            let (key, value) = guard.into_inner().map_err(crate::error::io)?;
+            let entry = record::decode(&value).map_err(|error| {
+                let detail = format!("log entry {:?}: {error}", &*key);
+                io::Error::new(io::ErrorKind::InvalidData, detail)
+            })?;
+            found.push(entry);
+        }
+        Ok(found)
+    }
+
+    /// A value of the meta keyspace.
+    pub(super) fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> io::Result<Option<T>> {
+        let Some(bytes) = self.meta.get(key).map_err(crate::error::io)? else { return Ok(None) };
+        record::decode(&bytes).map(Some).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("log {key}: {error}"))
+        })
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogReader {
+    async fn try_get_log_entries<R>(&mut self, range: R) -> Result<Vec<Entry>, io::Error>
+    where
+        R: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let from = match range.start_bound() {
+            Bound::Included(from) => *from,
+            Bound::Excluded(before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(last) => last + 1,
+            Bound::Excluded(to) => *to,
+            Bound::Unbounded => u64::MAX,
+        };
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        match self.recent.range(from, to) {
+            Some(entries) => Ok(entries),
+            None => self.stored(from, to),
+        }
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        self.meta(VOTE)
+    }
+}

@@ -1,0 +1,195 @@
+//! openraft's log store.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use fjall::Database;
+use fjall::KeyspaceCreateOptions;
+use openraft::storage::RaftLogStorage;
+use openraft::storage::IOFlushed;
+use openraft::storage::LogState;
+use tokio::sync::oneshot;
+
+use super::ENTRIES;
+use super::META;
+use super::OWNER;
+use super::PURGED;
+use super::VOTE;
+use super::reader::LogReader;
+use super::writer::Change;
+use super::writer::Job;
+use super::writer::Poison;
+use super::writer::Told;
+use super::writer::Writer;
+use crate::OpenError;
+use crate::entry::Entry;
+use crate::entry::LogId;
+use crate::entry::TypeConfig;
+use crate::entry::Vote;
+use crate::record;
+
+/// Memory that fjall may take for unflushed writes. The log is short-lived: most of it is purged
+/// before it is ever flushed.
+const WRITE_BUFFER_BYTES: u64 = 8 * 1_024 * 1_024;
+/// fjall's smallest journal.
+const JOURNAL_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
+/// Blocks kept in memory; the log is read back from `Recent`.
+const CACHE_BYTES: u64 = 2 * 1_024 * 1_024;
+
+/// openraft's log store.
+#[derive(Debug)]
+pub(crate) struct LogStore {
+    reader: LogReader,
+    writer: Arc<Writer>,
+    last: Option<LogId>,
+    purged: Option<LogId>,
+    /// Bytes appended since the start, for the snapshot policy.
+    appended: Arc<AtomicU64>,
+}
+
+impl LogStore {
+    /// Opens the log, checks whose it is, and that every entry from first to last is whole.
+    pub(crate) fn open(folder: &Path, owner: &str) -> Result<Self, OpenError> {
+        let database = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .worker_threads(1)
+            .manual_journal_persist(true)
+            .open()?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
+        let entries = database.keyspace(ENTRIES, options)?;
+        let meta = database.keyspace(META, KeyspaceCreateOptions::default)?;
+        let reader =
+            LogReader { entries: entries.clone(), meta: meta.clone(), recent: Arc::default() };
+        let known: Option<String> = reader.meta(OWNER)?;
+        let writer = Writer::spawn(database, entries, meta)?;
+        let mut store = Self {
+            reader,
+            writer: Arc::new(writer),
+            last: None,
+            purged: None,
+            appended: Arc::default(),
+        };
+        match known {
+            Some(found) if found == owner => {}
+            Some(found) => return Err(OpenError::Foreign { found, expected: owner.to_owned() }),
+            None => store.claim(owner)?,
+        }
+        store.scan()?;
+        Ok(store)
+    }
+
+    /// Whether the store was poisoned by an I/O error.
+    pub(crate) fn poison(&self) -> Poison {
+        self.writer.poison.clone()
+    }
+
+    /// Bytes appended since the start.
+    pub(crate) fn appended(&self) -> Arc<AtomicU64> {
+        self.appended.clone()
+    }
+
+    fn claim(&self, owner: &str) -> Result<(), OpenError> {
+        let (told, done) = oneshot::channel();
+        let bytes = record::encode(&owner).map_err(|error| OpenError::Corrupt(error.to_string()))?;
+        let changes = vec![Change::Meta { key: OWNER, bytes }];
+        self.writer.submit(Job { changes, told: Told::Caller(told) });
+        Ok(done.blocking_recv().map_err(io::Error::other)??)
+    }
+
+    /// Finds the last entry. A hole, or an entry that is not whole, is no torn tail: fjall's journal
+    /// has cut that off already.
+    fn scan(&mut self) -> Result<(), OpenError> {
+        self.purged = self.reader.meta(PURGED)?;
+        let mut expected = self.purged.map(|id| id.index + 1);
+        self.last = self.purged;
+        for guard in self.reader.entries.iter() {
+            let (key, value) = guard.into_inner()?;
+            let index = <[u8; 8]>::try_from(&*key).map(u64::from_be_bytes);
+            let index = index.map_err(|_| OpenError::Corrupt("log: a key is no index".to_owned()))?;
+            if self.purged.is_some_and(|purged| index <= purged.index) {
+                continue;
+            }
+            if expected.is_some_and(|expected| expected != index) {
+                let detail = format!("log: entry {index} follows, where {expected:?} should be");
+                return Err(OpenError::Corrupt(detail));
+            }
+            let entry: Entry = record::decode(&value)
+                .map_err(|error| OpenError::Corrupt(format!("log: entry {index}: {error}")))?;
+            expected = Some(index + 1);
+            self.last = Some(entry.log_id);
+        }
+        Ok(())
+    }
+
+    async fn change(&self, changes: Vec<Change>) -> Result<(), io::Error> {
+        let (told, done) = oneshot::channel();
+        self.writer.submit(Job { changes, told: Told::Caller(told) });
+        done.await.map_err(io::Error::other)?
+    }
+
+    async fn set<T: serde::Serialize>(&self, key: &'static str, value: &T) -> io::Result<()> {
+        let bytes = record::encode(value).map_err(io::Error::other)?;
+        self.change(vec![Change::Meta { key, bytes }]).await
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = LogReader;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
+        Ok(LogState { last_purged_log_id: self.purged, last_log_id: self.last })
+    }
+
+    async fn get_log_reader(&mut self) -> LogReader {
+        self.reader.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        self.set(VOTE, vote).await
+    }
+
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: IOFlushed<TypeConfig>,
+    ) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + Send,
+        I::IntoIter: Send,
+    {
+        let mut changes = Vec::new();
+        for entry in entries {
+            let bytes = record::encode(&entry).map_err(io::Error::other)?;
+            self.appended.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.last = Some(entry.log_id);
+            let index = entry.log_id.index;
+            self.reader.recent.push(entry, bytes.len());
+            changes.push(Change::Put { index, bytes });
+        }
+        self.writer.submit(Job { changes, told: Told::Raft(callback) });
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        let from = last.map_or(0, |id| id.index + 1);
+        let to = self.last.map_or(0, |id| id.index + 1);
+        self.reader.recent.truncate(from);
+        self.last = last.max(self.purged);
+        self.change(vec![Change::Remove { from, to: to.max(from) }]).await
+    }
+
+    async fn purge(&mut self, up_to: LogId) -> Result<(), io::Error> {
+        let from = self.purged.map_or(0, |id| id.index + 1);
+        self.purged = Some(up_to);
+        self.last = self.last.max(Some(up_to));
+        let bytes = record::encode(&up_to).map_err(io::Error::other)?;
+        let to = up_to.index + 1;
+        let marked = Change::Meta { key: PURGED, bytes };
+        self.change(vec![marked, Change::Remove { from, to: to.max(from) }]).await
+    }
+
+}

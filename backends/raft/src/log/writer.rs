@@ -1,0 +1,197 @@
+//! The one writer: takes all that waits, writes it as one batch, syncs once, and answers all.
+//!
+//! After an I/O error nothing is written any more: what the disk holds is unknown until it is read
+//! again by a new process.
+
+use std::io;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use fjall::Database;
+use fjall::Keyspace;
+use fjall::PersistMode;
+use openraft::storage::IOFlushed;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use crate::entry::TypeConfig;
+
+/// Bytes of one commit at most.
+const COMMIT_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+
+/// What is to be written.
+pub(super) enum Change {
+    /// An entry.
+    Put { index: u64, bytes: Vec<u8> },
+    /// A key of the meta keyspace.
+    Meta { key: &'static str, bytes: Vec<u8> },
+    /// Entries that are no more: from, to before.
+    Remove { from: u64, to: u64 },
+}
+
+/// Who is told when it is durable.
+pub(super) enum Told {
+    /// openraft, for appends.
+    Raft(IOFlushed<TypeConfig>),
+    /// A caller that waits.
+    Caller(oneshot::Sender<io::Result<()>>),
+}
+
+/// One job of the writer.
+pub(super) struct Job {
+    pub(super) changes: Vec<Change>,
+    pub(super) told: Told,
+}
+
+/// Tells whether the store is poisoned, and why.
+#[derive(Debug, Clone)]
+pub(crate) struct Poison(watch::Sender<Option<String>>);
+
+impl Poison {
+    fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    /// Stops the store. The first reason stays.
+    pub(crate) fn set(&self, reason: &str) {
+        self.0.send_if_modified(|poisoned| {
+            let first = poisoned.is_none();
+            if first {
+                *poisoned = Some(reason.to_owned());
+            }
+            first
+        });
+    }
+
+    /// Why the store is poisoned, if it is.
+    pub(crate) fn reason(&self) -> Option<String> {
+        self.0.borrow().clone()
+    }
+
+    /// Resolves when it is.
+    pub(crate) async fn wait(&self) {
+        // We hold the sender, so the channel is open.
+        let _ = self.0.subscribe().wait_for(Option::is_some).await;
+    }
+}
+
+/// The writer's handle. Dropping it ends the thread after the jobs under way.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    pub(super) poison: Poison,
+}
+
+impl Writer {
+    pub(super) fn spawn(database: Database, entries: Keyspace, meta: Keyspace) -> io::Result<Self> {
+        let (jobs, waiting) = mpsc::channel();
+        let poison = Poison::new();
+        let work = Work { database, entries, meta, poison: poison.clone() };
+        let thread = std::thread::Builder::new()
+            .name("raft-log".to_owned())
+            .spawn(move || work.run(&waiting))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), poison })
+    }
+
+    /// Hands a job over. If the writer is gone, the job is answered here.
+    pub(super) fn submit(&self, job: Job) {
+        let Some(jobs) = &self.jobs else { return answer(job.told, Err(gone())) };
+        if let Err(mpsc::SendError(job)) = jobs.send(job) {
+            answer(job.told, Err(gone()));
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic in the writer has been answered by the closed channels.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the log's writer has ended")
+}
+
+fn answer(told: Told, result: io::Result<()>) {
+    match told {
+        Told::Raft(callback) => callback.io_completed(result),
+        Told::Caller(caller) => {
+            // A caller that has left does not care.
+            let _ = caller.send(result);
+        }
+    }
+}
+
+struct Work {
+    database: Database,
+    entries: Keyspace,
+    meta: Keyspace,
+    poison: Poison,
+}
+
+impl Work {
+    fn run(&self, waiting: &mpsc::Receiver<Job>) {
+        while let Ok(first) = waiting.recv() {
+            let mut jobs = vec![first];
+            let mut bytes = size(&jobs[0]);
+            while bytes < COMMIT_BYTES_MAX {
+                let Ok(next) = waiting.try_recv() else { break };
+                bytes += size(&next);
+                jobs.push(next);
+            }
+            let (changes, told): (Vec<_>, Vec<_>) =
+                jobs.into_iter().map(|job| (job.changes, job.told)).unzip();
+            let result = self.commit(changes.into_iter().flatten());
+            for told in told {
+                answer(told, result.as_ref().map(|()| ()).map_err(copy));
+            }
+        }
+    }
+
+    fn commit(&self, changes: impl Iterator<Item = Change>) -> io::Result<()> {
+        if let Some(reason) = self.poison.reason() {
+            return Err(io::Error::other(format!("poisoned: {reason}")));
+        }
+        self.write(changes).map_err(|error| {
+            let error = crate::error::io(error);
+            tracing::error!(%error, "log.write failed; the store is poisoned");
+            self.poison.set(&error.to_string());
+            error
+        })
+    }
+
+    fn write(&self, changes: impl Iterator<Item = Change>) -> Result<(), fjall::Error> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        for change in changes {
+            match change {
+                Change::Put { index, bytes } => {
+                    batch.insert(&self.entries, index.to_be_bytes(), bytes);
+                }
+                Change::Meta { key, bytes } => batch.insert(&self.meta, key, bytes),
+                Change::Remove { from, to } => {
+                    for index in from..to {
+                        batch.remove(&self.entries, index.to_be_bytes());
+                    }
+                }
+            }
+        }
+        batch.commit()
+    }
+}
+
+fn size(job: &Job) -> usize {
+    let of = |change: &Change| match change {
+        Change::Put { bytes, .. } | Change::Meta { bytes, .. } => bytes.len(),
+        Change::Remove { from, to } => usize::try_from(to - from).unwrap_or(usize::MAX),
+    };
+    job.changes.iter().map(of).sum()
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}

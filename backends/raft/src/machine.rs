@@ -1,0 +1,131 @@
+//! openraft's state machine: applies proposals to the lock machine. Reads no clock.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use futures_util::StreamExt;
+use leasehold_domain::limits::TOKENS_PER_WRITE;
+use leasehold_machine::Moment;
+use openraft::EntryPayload;
+use openraft::storage::RaftStateMachine;
+use openraft::alias::SnapshotMetaOf;
+use openraft::alias::SnapshotOf;
+use openraft::storage::EntryResponder;
+
+use crate::entry::Answer;
+use crate::entry::Item;
+use crate::entry::LogId;
+use crate::entry::Membership;
+use crate::entry::Proposal;
+use crate::entry::TypeConfig;
+use crate::outbox::Applied;
+use crate::outbox::Inner;
+use crate::snapshot::SnapshotBuilder;
+use crate::snapshot::SnapshotBytes;
+use crate::snapshot::SnapshotFile;
+
+/// Locks that one tick may end or grant, so that no entry is long.
+const LOCKS_PER_TICK_MAX: usize = 512;
+
+/// The state machine of one node.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) applied: Arc<Applied>,
+    pub(crate) file: Arc<SnapshotFile>,
+}
+
+impl Inner {
+    /// Applies one proposal. `index` is its place in the log.
+    fn carry_out(&mut self, index: u64, proposal: &Proposal) -> Vec<Answer> {
+        let at = Moment {
+            now: proposal.now,
+            wall: proposal.wall,
+            token_floor: index.saturating_mul(TOKENS_PER_WRITE),
+        };
+        let mut answers = Vec::with_capacity(proposal.items.len());
+        for item in &proposal.items {
+            self.commands += item.weight() as u64;
+            let (answer, events) = match item {
+                Item::Batch { commands, atomicity, notes } => {
+                    let applied = self.state.execute(commands, *atomicity, notes, at);
+                    (Answer::Outcomes(applied.outcomes), applied.events)
+                }
+                Item::Edits(edits) => {
+                    let (outcome, events) = self.state.edit(edits, at);
+                    (Answer::Edited(outcome), events)
+                }
+                Item::Blob(bytes) => {
+                    (Answer::Stored(self.state.put_blob(bytes.clone())), Vec::new())
+                }
+                Item::Tick => (Answer::Ticked, self.state.tick(at, LOCKS_PER_TICK_MAX)),
+            };
+            answers.push(answer);
+            self.events.extend(events.into_iter().map(Arc::new));
+        }
+        answers
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = SnapshotBytes;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), io::Error> {
+        let inner = self.applied.read();
+        Ok((inner.last_applied, inner.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + Send,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let answers = {
+                let mut inner = self.applied.write();
+                inner.last_applied = Some(entry.log_id);
+                inner.entries += 1;
+                match &entry.payload {
+                    EntryPayload::Blank => Vec::new(),
+                    EntryPayload::Normal(payload) => {
+                        inner.carry_out(entry.log_id.index, &payload.0)
+                    }
+                    EntryPayload::Membership(members) => {
+                        inner.membership = Membership::new(Some(entry.log_id), members.clone());
+                        Vec::new()
+                    }
+                }
+            };
+            if let Some(responder) = responder {
+                responder.send(answers);
+            }
+            self.applied.tell();
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder { applied: self.applied.clone(), file: self.file.clone() }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _: &SnapshotMetaOf<TypeConfig>,
+        snapshot: SnapshotBytes,
+    ) -> Result<(), io::Error> {
+        let file = self.file.clone();
+        let install = move || file.install(&snapshot);
+        let inner = tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
+        *self.applied.write() = inner;
+        self.applied.tell();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> Result<Option<SnapshotOf<TypeConfig, SnapshotBytes>>, io::Error> {
+        let file = self.file.clone();
+        tokio::task::spawn_blocking(move || file.current()).await.map_err(io::Error::other)?
+    }
+}
