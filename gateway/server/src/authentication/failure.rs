@@ -15,9 +15,6 @@ pub enum AuthFailure {
 }
 
 impl AuthFailure {
-    /// All of them, for metrics.
-    pub const ALL: [Self; 3] = [Self::Missing, Self::Expired, Self::Invalid];
-
     /// The label in metrics.
     #[must_use]
     pub fn reason(self) -> &'static str {

@@ -14,7 +14,6 @@ mod token;
 pub use self::authenticator::Authenticator;
 pub use self::failure::AuthFailure;
 pub use self::failure::AuthenticationError;
-pub use self::key::InvalidKey;
 pub use self::key::KeyDocument;
 pub use self::key::NewKey;
 pub use self::keyring::KeyRing;

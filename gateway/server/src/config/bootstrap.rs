@@ -10,7 +10,7 @@ use super::ConfigError;
 use crate::authentication::NewKey;
 
 /// The variable that may hold the first administrator's key.
-pub const ADMIN_KEY_VARIABLE: &str = "LEASEHOLD_ADMIN_KEY";
+const ADMIN_KEY_VARIABLE: &str = "LEASEHOLD_ADMIN_KEY";
 
 /// What the first start makes. A store that has keys already is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -20,10 +20,8 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use self::audit::Audit;
-pub use self::audit::Renewals;
 pub use self::authentication::Authentication;
 pub use self::authentication::Jwt;
-pub use self::bootstrap::ADMIN_KEY_VARIABLE;
 pub use self::bootstrap::Bootstrap;
 pub use self::error::ConfigError;
 pub use self::limits::Limits;
