@@ -8,7 +8,6 @@ mod count;
 mod extract;
 mod health;
 mod lease;
-mod listen;
 mod locks;
 mod openapi;
 mod problem;
@@ -27,9 +26,10 @@ use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::paths;
 
 use crate::app::App;
+use crate::listener::ListenError;
+use crate::listener::Listener;
 use crate::pipeline::failure::Failure;
 
-pub use listen::listen;
 pub use openapi::document as openapi_document;
 
 /// What service teams use.
@@ -89,6 +89,24 @@ fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(count::Gate::new(app.clone()), count::count))
         .with_state(app.clone())
+}
+
+/// Binds the listeners that the configuration asks for; the API's own comes first.
+///
+/// # Errors
+/// An address cannot be bound, or certificate and key cannot be used.
+pub(crate) async fn listen(app: &Arc<App>) -> Result<Vec<Listener>, ListenError> {
+    let config = &app.config;
+    let bind = async |address, router| {
+        let open = app.metrics.connections().clone();
+        Listener::bind(address, config.listen.tls.as_ref(), &config.limits, router, open).await
+    };
+    let Some(admin_address) = config.listen.admin_address else {
+        return Ok(vec![bind(config.listen.address, router(app)).await?]);
+    };
+    let data = bind(config.listen.address, data_router(app)).await?;
+    let admin = bind(admin_address, admin_router(app)).await?;
+    Ok(vec![data, admin])
 }
 
 async fn not_found(headers: HeaderMap) -> Response {
