@@ -167,9 +167,13 @@ fn more_decisions_than_instances_are_told_so() {
     let engine = PolicyEngine::new(limits).unwrap();
     let slow = with("(loop $l (br $l))").bound(&engine);
     let good = Guest::default().bound(&engine);
+    // A spinner that finds the only instance taken tries again.
+    let spin = || {
+        let mut answers = std::iter::repeat_with(|| decide(&slow).answer);
+        answers.find(|answer| *answer != Err(PolicyFault::Busy))
+    };
     std::thread::scope(|scope| {
-        let spin = || std::iter::repeat_with(|| decide(&slow).answer);
-        let spinning = scope.spawn(|| spin().find(|answer| *answer != Err(PolicyFault::Busy)));
+        let spinning = scope.spawn(spin);
         // The other thread has half a second to be seen spinning.
         let busy = std::iter::repeat_with(|| decide(&good).answer)
             .take_while(|_| !spinning.is_finished())
