@@ -11,9 +11,9 @@ mod key;
 mod keyring;
 mod token;
 
-pub use self::authenticator::Authenticator;
-pub use self::failure::AuthFailure;
-pub use self::failure::AuthenticationError;
-pub use self::key::KeyDocument;
-pub use self::key::NewKey;
-pub use self::keyring::KeyRing;
+pub(crate) use self::authenticator::Authenticator;
+pub(crate) use self::failure::AuthFailure;
+pub(crate) use self::failure::AuthenticationError;
+pub(crate) use self::key::KeyDocument;
+pub(crate) use self::key::NewKey;
+pub(crate) use self::keyring::KeyRing;

@@ -19,18 +19,18 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::Serialize;
 
-pub use self::audit::Audit;
-pub use self::authentication::Authentication;
-pub use self::authentication::Jwt;
-pub use self::bootstrap::Bootstrap;
+pub(crate) use self::audit::Audit;
+pub(crate) use self::authentication::Authentication;
+pub(crate) use self::authentication::Jwt;
+pub(crate) use self::bootstrap::Bootstrap;
 pub use self::error::ConfigError;
-pub use self::limits::Limits;
-pub use self::listen::Listen;
-pub use self::listen::Tls;
-pub use self::policy::Policy;
-pub use self::storage::Storage;
-pub use self::storage::StorageBackend;
-pub use self::telemetry::Telemetry;
+pub(crate) use self::limits::Limits;
+pub(crate) use self::listen::Listen;
+pub(crate) use self::listen::Tls;
+pub(crate) use self::policy::Policy;
+pub(crate) use self::storage::Storage;
+pub(crate) use self::storage::StorageBackend;
+pub(crate) use self::telemetry::Telemetry;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -66,17 +66,17 @@ fn admin_routes() -> Router<Arc<App>> {
 }
 
 /// Everything on one listener.
-pub fn router(app: &Arc<App>) -> Router {
+pub(crate) fn router(app: &Arc<App>) -> Router {
     finish(data_routes().merge(admin_routes()), app)
 }
 
 /// Locks alone, when administration has a listener of its own.
-pub fn data_router(app: &Arc<App>) -> Router {
+pub(crate) fn data_router(app: &Arc<App>) -> Router {
     finish(data_routes(), app)
 }
 
 /// Administration on its own listener; health is there, too.
-pub fn admin_router(app: &Arc<App>) -> Router {
+pub(crate) fn admin_router(app: &Arc<App>) -> Router {
     let health = Router::new()
         .route(paths::HEALTHZ, get(health::healthz))
         .route(paths::READYZ, get(health::readyz));

@@ -27,7 +27,9 @@ pub(crate) fn decision_id(decision: &Decision) -> String {
 
 /// A lease, as its holder sees it.
 pub(crate) fn grant(held: Held, request_id: &str) -> Grant {
-    let Held { grant, decision, .. } = held;
+    let Held {
+        grant, decision, ..
+    } = held;
     let limits = decision.as_ref().map(|decision| decision.limits);
     Grant {
         lease: grant.lease_id.handle().to_string(),
@@ -42,10 +44,12 @@ pub(crate) fn grant(held: Held, request_id: &str) -> Grant {
         drain: drain(&grant.state),
         hold_remaining_ms: grant.hold_remaining_ms,
         decision_id: decision.as_deref().map(decision_id),
-        limits: limits.filter(|limits| *limits != Default::default()).map(|limits| LimitsView {
-            max_ttl_ms: limits.max_ttl_ms,
-            max_hold_ms: limits.max_hold_ms,
-        }),
+        limits: limits
+            .filter(|limits| *limits != Default::default())
+            .map(|limits| LimitsView {
+                max_ttl_ms: limits.max_ttl_ms,
+                max_hold_ms: limits.max_hold_ms,
+            }),
         repeated: grant.repeated,
         waited: grant.waited,
         request_id: request_id.to_owned(),
@@ -81,24 +85,38 @@ fn state(state: &LeaseState) -> &'static str {
 }
 
 fn drain(state: &LeaseState) -> Option<DrainView> {
-    let LeaseState::Draining { remaining_ms, cause } = state else { return None };
+    let LeaseState::Draining {
+        remaining_ms,
+        cause,
+    } = state
+    else {
+        return None;
+    };
     let (name, by, to) = match cause {
         DrainCause::Revoked { by } => ("revoked", Some(by.to_string()), None),
         DrainCause::Transfer { to } => ("transfer", None, Some(to.to_string())),
     };
-    Some(DrainView { remaining_ms: *remaining_ms, cause: name.to_owned(), by, to })
+    Some(DrainView {
+        remaining_ms: *remaining_ms,
+        cause: name.to_owned(),
+        by,
+        to,
+    })
 }
 
 /// A holder, as everybody may see it.
 pub(crate) fn holder(holder: &leasehold_domain::HolderView) -> HolderView {
     let owner = &holder.owner;
-    let pair = |(key, value): (&Box<str>, &Box<str>)| (key.to_string(), value.to_string());
     HolderView {
         lease: holder.handle.to_string(),
         subject: owner.subject.to_string(),
         team: owner.team.as_ref().map(ToString::to_string),
         instance: owner.instance.as_deref().map(str::to_owned),
-        labels: owner.labels.iter().map(pair).collect(),
+        labels: owner
+            .labels
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect(),
         value: owner.value.as_deref().map(str::to_owned),
         reason: owner.reason.as_deref().map(str::to_owned),
         mode: holder.mode.as_str().to_owned(),
@@ -124,7 +142,10 @@ fn waiter(waiter: &leasehold_domain::WaiterView) -> WaiterView {
 
 /// A lock, as everybody may see it.
 pub(crate) fn lock(view: &leasehold_domain::LockView) -> LockView {
-    let drains = view.holders.iter().any(|holder| holder.state != LeaseState::Active);
+    let drains = view
+        .holders
+        .iter()
+        .any(|holder| holder.state != LeaseState::Active);
     let state = match (view.holders.is_empty(), view.cooldown_remaining_ms) {
         (false, _) if drains => "draining",
         (false, _) => "held",
@@ -143,7 +164,10 @@ pub(crate) fn lock(view: &leasehold_domain::LockView) -> LockView {
         cooldown_ms: view.settings.cooldown_ms,
         description: view.settings.description.to_string(),
         cooldown_remaining_ms: view.cooldown_remaining_ms,
-        reserved_for: view.reserved_for.as_ref().map(|(subject, _)| subject.to_string()),
+        reserved_for: view
+            .reserved_for
+            .as_ref()
+            .map(|(subject, _)| subject.to_string()),
         last_fencing_token: view.last_token.0,
         stale_ms: view.stale_ms,
     }
@@ -182,7 +206,9 @@ pub(crate) fn transition(event: &Event, lock: &LockRef, transition: &Transition)
         transition: transition.as_str().to_owned(),
         lease: transition.handle().map(|handle| handle.to_string()),
         subject: owner.map(|owner| owner.subject.to_string()),
-        team: owner.and_then(|owner| owner.team.as_ref()).map(ToString::to_string),
+        team: owner
+            .and_then(|owner| owner.team.as_ref())
+            .map(ToString::to_string),
         fencing_token,
         remaining_ms,
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 /// Why a listener cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ListenError {
+pub(crate) enum ListenError {
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}: {problem}")]
     Bind {

@@ -28,14 +28,14 @@ use self::registry::Registry;
 use crate::config::Limits;
 use crate::config::Tls;
 
-pub use self::error::ListenError;
+pub(crate) use self::error::ListenError;
 
 /// How long to wait when the process has no file descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A bound address, served until it is drained.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     address: SocketAddr,
     scheme: &'static str,
     registry: Arc<Registry>,
@@ -51,7 +51,7 @@ impl Listener {
     ///
     /// # Errors
     /// The address cannot be bound, or certificate and key cannot be used.
-    pub async fn bind(
+    pub(crate) async fn bind(
         address: SocketAddr,
         tls: Option<&Tls>,
         limits: &Limits,
@@ -86,19 +86,19 @@ impl Listener {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// `http` or `https`.
     #[must_use]
-    pub fn scheme(&self) -> &'static str {
+    pub(crate) fn scheme(&self) -> &'static str {
         self.scheme
     }
 
     /// Takes no more connections, lets requests under way finish within the drain's deadline, and
     /// closes what is left. Long polls and watches must be told to end by the app.
-    pub async fn drain(mut self) {
+    pub(crate) async fn drain(mut self) {
         self.stop.send_replace(true);
         // The socket is closed when the loop has ended.
         if let Err(error) = (&mut self.accepting).await {

@@ -161,7 +161,7 @@ async fn a_token_becomes_a_principal() {
     let file = folder.path().join("jwks.json");
     let signer = Signer::new("k1", 1);
     write_keys(&file, &[&signer, &Signer::new("k2", 2)]);
-    let door = Door::new(Some(settings(&format!("jwks_file = {:?}", file)))).await;
+    let door = Door::new(Some(settings(&format!("jwks_file = {file:?}")))).await;
 
     let token = signer.sign(&claims());
     let principal = door.open(&token).await.unwrap();
@@ -206,7 +206,7 @@ async fn wrong_tokens_are_refused() {
     let file = folder.path().join("jwks.json");
     let signer = Signer::new("k1", 1);
     write_keys(&file, &[&signer]);
-    let door = Door::new(Some(settings(&format!("jwks_file = {:?}", file)))).await;
+    let door = Door::new(Some(settings(&format!("jwks_file = {file:?}")))).await;
     for (name, value) in [
         ("iss", json!("https://evil.example")),
         (
@@ -271,7 +271,7 @@ async fn roles_may_be_nested_or_one_text() {
     let file = folder.path().join("jwks.json");
     let signer = Signer::new("k1", 1);
     write_keys(&file, &[&signer]);
-    let more = format!("jwks_file = {:?}\nroles_claim = \"access.roles\"", file);
+    let more = format!("jwks_file = {file:?}\nroles_claim = \"access.roles\"");
     let door = Door::new(Some(settings(&more))).await;
     let token = signer.sign(&with(
         claims(),
@@ -290,7 +290,7 @@ async fn a_file_that_cannot_be_used_is_an_error() {
         if let Some(text) = text {
             std::fs::write(&file, text).unwrap();
         }
-        let jwt = Some(settings(&format!("jwks_file = {:?}", file)));
+        let jwt = Some(settings(&format!("jwks_file = {file:?}")));
         let config = Authentication {
             api_keys: true,
             jwt,
