@@ -54,8 +54,9 @@ pub async fn first_start(
     }
     // The key comes last: a start that was cut off before is begun again.
     let shown = given.is_none();
+    let subject = "admin".parse().map_err(|error| Failure::internal(format!("{error}")))?;
     let key = given.unwrap_or_else(|| {
-        NewKey::draw("admin", None, RoleSet::from_iter(Role::ALL), "made by the first start")
+        NewKey::draw(subject, None, RoleSet::from_iter(Role::ALL), "made by the first start", "")
     });
     let text = key.reveal();
     governance.put_key(&caller, &key.document).await?;
@@ -119,18 +120,22 @@ async fn bindings(governance: &Governance) -> Result<Vec<BindingDocument>, Failu
     ])
 }
 
+/// Up to an hour without renewal, and a day in all.
 fn ttl_bounds() -> serde_json::Value {
-    json!({})
+    json!({ "rules": [{ "max_ttl_ms": 3_600_000, "max_hold_ms": 86_400_000 }] })
 }
 
+/// Nobody has claimed anything yet.
 fn ownership() -> serde_json::Value {
-    json!({})
+    json!({ "unclaimed": "allow", "claims": [] })
 }
 
+/// No freeze is planned yet.
 fn freeze_window() -> serde_json::Value {
-    json!({})
+    json!({ "windows": [] })
 }
 
+/// Whoever takes a lock from somebody says why.
 fn separation_of_duties() -> serde_json::Value {
-    json!({})
+    json!({ "revoke": { "require_reason": true } })
 }

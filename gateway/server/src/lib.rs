@@ -1,17 +1,17 @@
 #![doc = include_str!("../README.md")]
 
-mod app;
-mod authentication;
-mod bootstrap;
-mod config;
-mod governance;
-mod greeting;
-mod http;
-mod listener;
-mod pipeline;
-mod serve;
-mod telemetry;
-mod waits;
+pub mod app;
+pub mod authentication;
+pub mod bootstrap;
+pub mod config;
+pub mod governance;
+pub mod greeting;
+pub mod http;
+pub mod listener;
+pub mod pipeline;
+pub mod serve;
+pub mod telemetry;
+pub mod waits;
 
 pub mod cli;
 

@@ -20,6 +20,8 @@ use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
 use leasehold_domain::Request;
 
+pub use self::view::WatchScope;
+
 use self::ask::Caller;
 use self::decide::Decider;
 use self::decide::Intent;

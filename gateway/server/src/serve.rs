@@ -20,16 +20,44 @@ const EXIT_UNAVAILABLE: u8 = 69;
 /// EX_SOFTWARE: the store was poisoned by an I/O error; what it holds must be read again.
 const EXIT_POISONED: u8 = 70;
 
+/// EX_USAGE: the configuration is wrong.
+const EXIT_USAGE: u8 = 64;
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    App(#[from] AppError),
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    #[error("first start: {0}")]
+    FirstStart(String),
+    #[error(transparent)]
+    Listen(#[from] crate::listener::ListenError),
+    #[error("standard output: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl StartError {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Config(_) => EXIT_USAGE,
+            Self::App(_) | Self::FirstStart(_) | Self::Listen(_) | Self::Output(_) => {
+                EXIT_UNAVAILABLE
+            }
+        })
+    }
+}
+
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(config: Arc<Config>) -> ExitCode {
-    let running = match start(config).await {
+    let (running, listeners) = match start(config).await {
         Ok(running) => running,
         Err(error) => {
             tracing::error!(%error, "leasehold cannot start");
-            return ExitCode::from(EXIT_UNAVAILABLE);
+            return error.exit_code();
         }
     };
-    let (running, listeners) = running;
     let stop = wait_for_stop(&running).await;
     running.begin_drain();
     for listener in listeners {

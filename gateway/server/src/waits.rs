@@ -1,6 +1,7 @@
 //! Waiting requests: tells a long poll that its waiter was granted, from the backend's events.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -39,6 +40,8 @@ pub(crate) enum Signal {
 #[derive(Default)]
 pub(crate) struct Waits {
     waiting: Mutex<HashMap<LeaseHandle, oneshot::Sender<Signal>>>,
+    /// Waiters whose long poll has ended, and whose client may ask again in their place.
+    abandoned: Mutex<HashSet<LeaseHandle>>,
 }
 
 impl fmt::Debug for Waits {
@@ -66,6 +69,20 @@ impl Waits {
         let (sender, signal) = oneshot::channel();
         self.lock().insert(handle, sender);
         Ear { handle, waits: self.clone(), signal }
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, HashSet<LeaseHandle>> {
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The waiter's long poll has ended without a grant.
+    pub(crate) fn abandon(&self, handle: LeaseHandle) {
+        self.abandoned().insert(handle);
+    }
+
+    /// The waiter's client is there, or need not be waited for any more; whether it was missing.
+    pub(crate) fn claim(&self, handle: LeaseHandle) -> bool {
+        self.abandoned().remove(&handle)
     }
 
     fn tell(&self, handle: LeaseHandle, signal: Signal) {
@@ -120,11 +137,6 @@ impl Waits {
 }
 
 impl Ear {
-    /// The waiter that it listens for.
-    pub(crate) fn handle(&self) -> LeaseHandle {
-        self.handle
-    }
-
     /// What became of the waiter; none if its client asked again elsewhere.
     pub(crate) async fn hear(&mut self) -> Option<Signal> {
         (&mut self.signal).await.ok()

@@ -96,11 +96,6 @@ impl Plan {
     pub(crate) fn namespace(&self, name: &NamespaceName) -> Option<&NamespacePlan> {
         self.namespaces.get(name)
     }
-
-    /// All namespaces, in no order.
-    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &NamespaceDocument> {
-        self.namespaces.values().map(|plan| &*plan.document)
-    }
 }
 
 /// The operations that a binding names, or all.

@@ -42,8 +42,13 @@ pub(super) async fn acquire(
     let (outcome, decision) = inner.run(caller, request.clone(), intent.clone()).await?;
     let Outcome::Queued { lease_id, .. } = outcome else {
         waiter.settled();
+        if let Outcome::Granted(grant) = &outcome {
+            // Perhaps a grant that came between two polls.
+            inner.waits.claim(grant.lease_id.handle());
+        }
         return super::held(outcome, decision);
     };
+    inner.waits.claim(lease_id.handle());
     if lease_id != drawn {
         // The caller asked before and stands in the queue under its first lease id. Its grant may
         // have come between the write and this line, so ask once more now that we listen.
@@ -164,17 +169,25 @@ impl Waiter {
     }
 
     /// The poll ended without a grant, and the client may ask again in its place for a short
-    /// while. If the grant comes meanwhile and nobody asks for it, it is given back; the machine
-    /// knows whether anybody asked (a repeated acquire or a renewal).
+    /// while. If the grant comes meanwhile and nobody asks for it, it is given back.
     fn keep_place(mut self) {
         self.settled = true;
+        let handle = self.lease_id.handle();
+        self.inner.waits.abandon(handle);
         let slack = Duration::from_millis(WAITER_SLACK_MS);
         tokio::spawn(async move {
-            let gone = tokio::time::timeout(slack, self.ear.hear()).await;
-            if let Ok(Some(Signal::Granted { .. })) = gone {
-                tokio::time::sleep(slack).await;
-                leave(self.inner.clone(), self.caller.clone(), self.lock.clone(), self.lease_id)
-                    .await;
+            match tokio::time::timeout(slack, self.ear.hear()).await {
+                // The client asked again, and another poll listens.
+                Ok(None) => return,
+                Ok(Some(Signal::Granted { .. })) => tokio::time::sleep(slack).await,
+                Ok(Some(Signal::Ended)) | Err(_) => {
+                    self.inner.waits.claim(handle);
+                    return;
+                }
+            }
+            if self.inner.waits.claim(handle) {
+                let (inner, caller) = (self.inner.clone(), self.caller.clone());
+                leave(inner, caller, self.lock.clone(), self.lease_id).await;
             }
         });
     }
