@@ -16,16 +16,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("leasehold-policy-sdk", &[]),
     ("leasehold-machine", &["leasehold-domain"]),
     ("leasehold-backend-api", &["leasehold-domain"]),
-    ("leasehold-conformance", &["leasehold-domain", "leasehold-backend-api"]),
+    (
+        "leasehold-conformance",
+        &["leasehold-domain", "leasehold-backend-api"],
+    ),
     (
         "leasehold-backend-memory",
-        &["leasehold-domain", "leasehold-backend-api", "leasehold-machine"],
+        &[
+            "leasehold-domain",
+            "leasehold-backend-api",
+            "leasehold-machine",
+        ],
     ),
     (
         "leasehold-backend-raft",
-        &["leasehold-domain", "leasehold-backend-api", "leasehold-machine"],
+        &[
+            "leasehold-domain",
+            "leasehold-backend-api",
+            "leasehold-machine",
+        ],
     ),
-    ("leasehold-audit", &["leasehold-domain", "leasehold-backend-api"]),
+    (
+        "leasehold-audit",
+        &["leasehold-domain", "leasehold-backend-api"],
+    ),
     ("leasehold-policy-host", &["leasehold-domain"]),
     ("leasehold-policy-pack", &["leasehold-policy-host"]),
     ("leasehold-client", &["leasehold-wire"]),
@@ -65,15 +79,33 @@ const OWNED: &[(&str, &[&str])] = &[
     ("tracing-subscriber", &["leasehold-server"]),
     ("toml", &["leasehold-server"]),
     ("utoipa", &["leasehold-wire", "leasehold-server"]),
-    ("reqwest", &["leasehold-client", "leasehold-server", "leasehold-tests"]),
+    (
+        "reqwest",
+        &["leasehold-client", "leasehold-server", "leasehold-tests"],
+    ),
     ("clap", &["leasehold-server", "leasehold-policy-pack"]),
-    ("anyhow", &["leasehold-server", "leasehold-policy-pack", "leasehold-tests"]),
+    (
+        "anyhow",
+        &[
+            "leasehold-server",
+            "leasehold-policy-pack",
+            "leasehold-tests",
+        ],
+    ),
 ];
 
 /// The only top-level entries besides dotfiles.
 const TOP_LEVEL: &[&str] = &[
-    "Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "backends", "config.example.toml",
-    "gateway", "policies", "sdk", "tests",
+    "Cargo.toml",
+    "Cargo.lock",
+    "LICENSE",
+    "README.md",
+    "backends",
+    "config.example.toml",
+    "gateway",
+    "policies",
+    "sdk",
+    "tests",
 ];
 
 const FILE_LINES_MAX: usize = 500;
@@ -82,16 +114,30 @@ const MAIN_LINES_MAX: usize = 100;
 const LIB_LINES_MAX: usize = 60;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ has a parent")
+        .to_owned()
 }
 
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--locked", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--locked",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo metadata runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
     metadata["packages"].as_array().expect("packages").clone()
 }
@@ -102,9 +148,15 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// The names of a package's dependencies; development ones only if asked for.
 fn dependencies(package: &Value, development: bool) -> BTreeSet<&str> {
-    let rows = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rows = package["dependencies"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let wanted = |row: &&Value| development || text(row, "kind") != "dev";
-    rows.iter().filter(wanted).map(|row| text(row, "name")).collect()
+    rows.iter()
+        .filter(wanted)
+        .map(|row| text(row, "name"))
+        .collect()
 }
 
 /// All files that git tracks or would track.
@@ -114,8 +166,15 @@ fn files() -> Vec<String> {
         .current_dir(root())
         .output()
         .expect("git runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn rust_files() -> Vec<(String, String)> {
@@ -123,7 +182,11 @@ fn rust_files() -> Vec<(String, String)> {
         let text = std::fs::read_to_string(root().join(&path)).ok()?;
         Some((path, text))
     };
-    files().into_iter().filter(|path| path.ends_with(".rs")).filter_map(read).collect()
+    files()
+        .into_iter()
+        .filter(|path| path.ends_with(".rs"))
+        .filter_map(read)
+        .collect()
 }
 
 #[test]
@@ -138,7 +201,10 @@ fn our_crates_depend_one_way() {
         };
         for used in dependencies(&package, false) {
             let ours = used.starts_with("leasehold-");
-            assert!(!ours || may.contains(&"*") || may.contains(&used), "{name} must not use {used}");
+            assert!(
+                !ours || may.contains(&"*") || may.contains(&used),
+                "{name} must not use {used}"
+            );
         }
     }
 }
@@ -165,14 +231,25 @@ fn every_crate_is_documented_by_its_readme() {
     for package in packages() {
         let manifest = PathBuf::from(text(&package, "manifest_path"));
         let folder = manifest.parent().expect("a manifest has a folder");
-        assert!(folder.join("README.md").is_file(), "{} has no README.md", folder.display());
+        assert!(
+            folder.join("README.md").is_file(),
+            "{} has no README.md",
+            folder.display()
+        );
         let library = folder.join("src/lib.rs");
         let source = std::fs::read_to_string(&library).expect("every crate has a library");
         let includes = "#![doc = include_str!(\"../README.md\")]";
-        assert!(source.contains(includes), "{} does not show its README", library.display());
+        assert!(
+            source.contains(includes),
+            "{} does not show its README",
+            library.display()
+        );
     }
     for room in ["gateway", "backends", "policies", "sdk", "tests"] {
-        assert!(root().join(room).join("README.md").is_file(), "room {room} has no README.md");
+        assert!(
+            root().join(room).join("README.md").is_file(),
+            "room {room} has no README.md"
+        );
     }
 }
 
@@ -182,7 +259,10 @@ fn no_drawer_without_a_label() {
     for path in files() {
         for part in Path::new(&path).iter() {
             let stem = Path::new(part).file_stem().and_then(|stem| stem.to_str());
-            assert!(!stem.is_some_and(|stem| unlabelled.contains(&stem)), "{path}");
+            assert!(
+                !stem.is_some_and(|stem| unlabelled.contains(&stem)),
+                "{path}"
+            );
         }
     }
 }
@@ -191,7 +271,10 @@ fn no_drawer_without_a_label() {
 fn the_top_level_is_fixed() {
     for path in files() {
         let first = path.split('/').next().unwrap_or_default();
-        assert!(first.starts_with('.') || TOP_LEVEL.contains(&first), "{path}");
+        assert!(
+            first.starts_with('.') || TOP_LEVEL.contains(&first),
+            "{path}"
+        );
     }
 }
 
@@ -245,13 +328,20 @@ fn functions(source: &str) -> Vec<(usize, usize)> {
 fn the_measure_of_functions_measures() {
     let long = format!("fn long() {{\n{}}}\n", "    x();\n".repeat(100));
     assert_eq!(functions(&long), [(1, 102)]);
-    assert_eq!(functions("impl A {\n    pub async fn b() {\n        c();\n    }\n}\n"), [(2, 3)]);
+    assert_eq!(
+        functions("impl A {\n    pub async fn b() {\n        c();\n    }\n}\n"),
+        [(2, 3)]
+    );
 }
 
 #[test]
 fn nothing_is_left_undone_or_ignored() {
     // Written so that this file does not find itself.
-    let marks = [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["#[ig", "nore"].concat()];
+    let marks = [
+        ["to", "do!("].concat(),
+        ["unimple", "mented!("].concat(),
+        ["#[ig", "nore"].concat(),
+    ];
     for (path, source) in rust_files() {
         for mark in &marks {
             assert!(!source.contains(mark.as_str()), "{path} has {mark}");

@@ -36,7 +36,12 @@ fn command(lock: &LockRef, number: u64, action: Action) -> Command {
         request: Request::new(Operation::Acquire, lock.clone()),
         decision: None,
     };
-    Command { lock: lock.clone(), action, cause: Some(Arc::new(cause)), expect: None }
+    Command {
+        lock: lock.clone(),
+        action,
+        cause: Some(Arc::new(cause)),
+        expect: None,
+    }
 }
 
 fn acquire(lock: &LockRef, number: u64, wait_ms: Option<u64>) -> (LeaseId, Command) {
@@ -44,12 +49,22 @@ fn acquire(lock: &LockRef, number: u64, wait_ms: Option<u64>) -> (LeaseId, Comma
     bytes[..8].copy_from_slice(&number.to_be_bytes());
     let lease_id = LeaseId::from_bytes(bytes);
     let mode = Mode::Exclusive;
-    let action = Action::Acquire { lease_id, mode, ttl_ms: 10_000, wait_ms, max_hold_ms: None };
+    let action = Action::Acquire {
+        lease_id,
+        mode,
+        ttl_ms: 10_000,
+        wait_ms,
+        max_hold_ms: None,
+    };
     (lease_id, command(lock, number, action))
 }
 
 fn moment(number: u64) -> Moment {
-    Moment { now: Millis(number), wall: WallMillis(number), token_floor: number * 1_024 }
+    Moment {
+        now: Millis(number),
+        wall: WallMillis(number),
+        token_floor: number * 1_024,
+    }
 }
 
 fn cycle(c: &mut Criterion) {

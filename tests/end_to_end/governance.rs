@@ -7,22 +7,39 @@ use serde_json::json;
 
 async fn upload(api: &Api, path: &str, wasm: Vec<u8>) -> Result<leasehold_tests::Answer> {
     let request = api.request(reqwest::Method::PUT, path);
-    api.send(request.header("content-type", "application/wasm").body(wasm)).await
+    api.send(
+        request
+            .header("content-type", "application/wasm")
+            .body(wasm),
+    )
+    .await
 }
 
 #[tokio::test]
 async fn no_policy_bound_is_an_answer_of_its_own() -> Result<()> {
     let gateway = Gateway::start().await?;
     let admin = gateway.admin();
-    let made = admin.post("/v1/namespaces", &json!({ "name": "empty", "team": "core" })).await?;
+    let made = admin
+        .post(
+            "/v1/namespaces",
+            &json!({ "name": "empty", "team": "core" }),
+        )
+        .await?;
     assert_eq!(made.status, 201, "{made:?}");
     let path = "/v1/namespaces/empty/locks/a:acquire";
     let denied = admin.post(path, &json!({ "ttl_ms": 10_000 })).await?;
-    assert_eq!((denied.status, denied.code()), (403, "no_policy_bound"), "{denied:?}");
+    assert_eq!(
+        (denied.status, denied.code()),
+        (403, "no_policy_bound"),
+        "{denied:?}"
+    );
     let open = json!({ "name": "open", "default_decision": "allow" });
     assert_eq!(admin.post("/v1/namespaces", &open).await?.status, 201);
     let path = "/v1/namespaces/open/locks/a:acquire";
-    assert_eq!(admin.post(path, &json!({ "ttl_ms": 10_000 })).await?.status, 201);
+    assert_eq!(
+        admin.post(path, &json!({ "ttl_ms": 10_000 })).await?.status,
+        201
+    );
     Ok(())
 }
 
@@ -36,7 +53,11 @@ async fn rubbish_is_not_a_module() -> Result<()> {
     }
     let service = gateway.service("svc", "team-a").await?;
     let answer = upload(&service, "/v1/policies/mine/versions/1.0.0", b"x".to_vec()).await?;
-    assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.code()),
+        (403, "forbidden"),
+        "{answer:?}"
+    );
     Ok(())
 }
 
@@ -47,13 +68,19 @@ async fn a_configuration_is_checked_against_the_modules_schema_when_bound() -> R
     let list = admin.get("/v1/policies").await?;
     let row = list.body["policies"]
         .as_array()
-        .and_then(|rows| rows.iter().find(|row| row["policy"] == "ttl-bounds").cloned())
+        .and_then(|rows| {
+            rows.iter()
+                .find(|row| row["policy"] == "ttl-bounds")
+                .cloned()
+        })
         .unwrap_or_default();
     let binding = |config: serde_json::Value| {
         json!({ "name": "bad", "namespaces": ["demo"], "policies": [
             { "policy": "ttl-bounds", "version": row["version"], "config": config }] })
     };
-    let answer = admin.post("/v1/bindings", &binding(json!({ "max_ttl": "long" }))).await?;
+    let answer = admin
+        .post("/v1/bindings", &binding(json!({ "max_ttl": "long" })))
+        .await?;
     assert_eq!(answer.status, 422, "{answer:?}");
     assert!(answer.text.contains("max_ttl"), "it says where: {answer:?}");
     let mut nowhere = binding(json!({}));

@@ -32,20 +32,51 @@ async fn bad_bodies_get_a_problem_each() -> Result<()> {
         ("{\"ttl_ms\":\"10\"}", "application/json", 422),
         ("{\"ttl_ms\":18446744073709551615}", "application/json", 422),
         ("{\"ttl_ms\":18446744073709551616}", "application/json", 422),
-        ("{\"ttl_ms\":10000,\"wait_ms\":18446744073709551615}", "application/json", 422),
-        ("{\"ttl_ms\":10000,\"mode\":\"both\"}", "application/json", 422),
-        ("{\"ttl_ms\":10000,\"mode\":\"shared\",\"permits\":0}", "application/json", 422),
-        ("{\"ttl_ms\":10000,\"request_id\":\"a b\"}", "application/json", 422),
-        ("{\"ttl_ms\":10000,\"request_id\":\"\"}", "application/json", 422),
+        (
+            "{\"ttl_ms\":10000,\"wait_ms\":18446744073709551615}",
+            "application/json",
+            422,
+        ),
+        (
+            "{\"ttl_ms\":10000,\"mode\":\"both\"}",
+            "application/json",
+            422,
+        ),
+        (
+            "{\"ttl_ms\":10000,\"mode\":\"shared\",\"permits\":0}",
+            "application/json",
+            422,
+        ),
+        (
+            "{\"ttl_ms\":10000,\"request_id\":\"a b\"}",
+            "application/json",
+            422,
+        ),
+        (
+            "{\"ttl_ms\":10000,\"request_id\":\"\"}",
+            "application/json",
+            422,
+        ),
     ] {
         let answer = raw(body, kind).await?;
         assert_eq!(answer.status, status, "{body} gave {answer:?}");
         let kind = answer.headers["content-type"].to_str()?;
         assert_eq!(kind, "application/problem+json", "{body}");
-        assert_eq!(answer.body["effect"], json!("none"), "{body} gave {answer:?}");
-        assert!(answer.body["request_id"].is_string(), "{body} gave {answer:?}");
+        assert_eq!(
+            answer.body["effect"],
+            json!("none"),
+            "{body} gave {answer:?}"
+        );
+        assert!(
+            answer.body["request_id"].is_string(),
+            "{body} gave {answer:?}"
+        );
     }
-    assert_eq!(api.acquire("a", 10_000).await?.status, 201, "nothing was taken by any of these");
+    assert_eq!(
+        api.acquire("a", 10_000).await?.status,
+        201,
+        "nothing was taken by any of these"
+    );
     Ok(())
 }
 
@@ -54,19 +85,34 @@ async fn names_that_try_to_escape_are_refused() -> Result<()> {
     let gateway = Gateway::start().await?;
     let api = gateway.admin();
     for name in [
-        "..%2F..%2Fetc", "a%2F..%2Fb", "a%2F%2Fb", "%2Fa", "a%00b", "a%0Ab", "%C3%A4", "a%20b",
-        "a%252Fb", ".", "a%3Aacquire", "%FF",
+        "..%2F..%2Fetc",
+        "a%2F..%2Fb",
+        "a%2F%2Fb",
+        "%2Fa",
+        "a%00b",
+        "a%0Ab",
+        "%C3%A4",
+        "a%20b",
+        "a%252Fb",
+        ".",
+        "a%3Aacquire",
+        "%FF",
     ] {
         let path = format!("/v1/namespaces/demo/locks/{name}:acquire");
         let answer = api.post(&path, &json!({ "ttl_ms": 10_000 })).await?;
-        assert!([404, 422].contains(&answer.status), "{name} gave {answer:?}");
+        assert!(
+            [404, 422].contains(&answer.status),
+            "{name} gave {answer:?}"
+        );
     }
     let long = "x".repeat(513);
     assert_eq!(api.acquire(&long, 10_000).await?.status, 422);
     let nowhere = "/v1/namespaces/nowhere/locks/a:acquire";
     let answer = api.post(nowhere, &json!({ "ttl_ms": 10_000 })).await?;
     assert_eq!((answer.status, answer.code()), (404, "namespace_not_found"));
-    let verb = api.post("/v1/namespaces/demo/locks/a:steal", &json!({})).await?;
+    let verb = api
+        .post("/v1/namespaces/demo/locks/a:steal", &json!({}))
+        .await?;
     assert_eq!(verb.status, 404, "{verb:?}");
     Ok(())
 }
@@ -74,17 +120,25 @@ async fn names_that_try_to_escape_are_refused() -> Result<()> {
 #[tokio::test]
 async fn huge_bodies_and_slow_headers_do_not_hold_the_gateway() -> Result<()> {
     let config = "[limits]\nheader_deadline_ms = 300\n".to_owned();
-    let gateway = Gateway::start_with(GatewayOptions { config, ..Default::default() }).await?;
+    let gateway = Gateway::start_with(GatewayOptions {
+        config,
+        ..Default::default()
+    })
+    .await?;
     let api = gateway.admin();
     let huge = json!({ "ttl_ms": 10_000, "reason": "x".repeat(1_000_000) });
-    let answer = api.post("/v1/namespaces/demo/locks/a:acquire", &huge).await?;
+    let answer = api
+        .post("/v1/namespaces/demo/locks/a:acquire", &huge)
+        .await?;
     assert_eq!((answer.status, answer.code()), (413, "body_too_large"));
 
     let address = gateway.url().trim_start_matches("http://").to_owned();
     let closed = tokio::task::spawn_blocking(move || -> Result<Vec<u8>> {
         let mut slow = TcpStream::connect(address)?;
         slow.set_read_timeout(Some(Duration::from_secs(20)))?;
-        slow.write_all(b"POST /v1/namespaces/demo/locks/a:acquire HTTP/1.1\r\nhost: x\r\nx-slow: ")?;
+        slow.write_all(
+            b"POST /v1/namespaces/demo/locks/a:acquire HTTP/1.1\r\nhost: x\r\nx-slow: ",
+        )?;
         let mut answer = Vec::new();
         // Never finishing its headers, it is answered or hung up on; not kept for ever.
         slow.read_to_end(&mut answer)?;
@@ -92,7 +146,10 @@ async fn huge_bodies_and_slow_headers_do_not_hold_the_gateway() -> Result<()> {
     });
     let answer = closed.await??;
     let text = String::from_utf8_lossy(&answer);
-    assert!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{text}");
+    assert!(
+        text.is_empty() || text.starts_with("HTTP/1.1 408"),
+        "{text}"
+    );
     assert_eq!(api.acquire("a", 10_000).await?.status, 201);
     Ok(())
 }
@@ -101,9 +158,19 @@ async fn huge_bodies_and_slow_headers_do_not_hold_the_gateway() -> Result<()> {
 async fn wrong_keys_and_wrong_leases_get_nowhere() -> Result<()> {
     let gateway = Gateway::start().await?;
     let grant = gateway.admin().acquire("a", 10_000).await?;
-    for key in [None, Some(""), Some("lh_x_y"), Some("Bearer"), Some("lh_bootstrap_00")] {
+    for key in [
+        None,
+        Some(""),
+        Some("lh_x_y"),
+        Some("Bearer"),
+        Some("lh_bootstrap_00"),
+    ] {
         let answer = gateway.api(key).acquire("a", 10_000).await?;
-        assert_eq!((answer.status, answer.code()), (401, "unauthenticated"), "{key:?}");
+        assert_eq!(
+            (answer.status, answer.code()),
+            (401, "unauthenticated"),
+            "{key:?}"
+        );
         assert!(answer.headers.contains_key("www-authenticate"));
     }
     let api = gateway.admin();
@@ -116,13 +183,24 @@ async fn wrong_keys_and_wrong_leases_get_nowhere() -> Result<()> {
     let service = gateway.service("svc", "team-a").await?;
     let handle = grant.body["lease"].as_str().context("public handle")?;
     let by_handle = service.with_lease("a", "release", handle).await?;
-    assert_eq!(by_handle.code(), "lease_lost", "a handle is no lease id: {by_handle:?}");
+    assert_eq!(
+        by_handle.code(),
+        "lease_lost",
+        "a handle is no lease id: {by_handle:?}"
+    );
     for (path, body) in [
-        ("/v1/keys", json!({ "subject": "me", "roles": ["administrator"] })),
+        (
+            "/v1/keys",
+            json!({ "subject": "me", "roles": ["administrator"] }),
+        ),
         ("/v1/namespaces", json!({ "name": "mine" })),
     ] {
         let answer = service.post(path, &body).await?;
-        assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{path}: {answer:?}");
+        assert_eq!(
+            (answer.status, answer.code()),
+            (403, "forbidden"),
+            "{path}: {answer:?}"
+        );
     }
     assert_eq!(service.get("/v1/audit/events").await?.code(), "forbidden");
     Ok(())

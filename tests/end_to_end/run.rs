@@ -15,9 +15,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn run(gateway: &Gateway, lock: &str, options: &[&str], script: &str) -> Result<Child> {
     let mut command = Command::new(binary());
-    command.args(["run", "--lock", lock]).args(options).arg("--").args(["sh", "-c", script]);
-    command.env("LEASEHOLD_URL", gateway.url()).env("LEASEHOLD_KEY", ADMIN_KEY);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(["run", "--lock", lock])
+        .args(options)
+        .arg("--")
+        .args(["sh", "-c", script]);
+    command
+        .env("LEASEHOLD_URL", gateway.url())
+        .env("LEASEHOLD_KEY", ADMIN_KEY);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     Ok(command.spawn()?)
 }
 
@@ -42,12 +52,20 @@ async fn the_second_run_waits_for_the_first_and_codes_pass_through() -> Result<(
     );
     let first = run(&gateway, "demo/nightly", &[], &script)?;
     exists(&started).await?;
-    let second = run(&gateway, "demo/nightly", &[], "echo second $LEASEHOLD_FENCING_TOKEN; exit 7")?;
+    let second = run(
+        &gateway,
+        "demo/nightly",
+        &[],
+        "echo second $LEASEHOLD_FENCING_TOKEN; exit 7",
+    )?;
     let api = gateway.admin();
     let queued = async {
         loop {
             let view = api.get("/v1/namespaces/demo/locks/nightly").await?;
-            if view.body["queue"].as_array().is_some_and(|queue| queue.len() == 1) {
+            if view.body["queue"]
+                .as_array()
+                .is_some_and(|queue| queue.len() == 1)
+            {
                 return anyhow::Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -60,7 +78,11 @@ async fn the_second_run_waits_for_the_first_and_codes_pass_through() -> Result<(
     assert_eq!(first.status.code(), Some(0), "{first:?}");
     assert_eq!(second.status.code(), Some(7), "{second:?}");
     let token = |output: &std::process::Output| -> Option<u64> {
-        String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1)?.parse().ok()
+        String::from_utf8_lossy(&output.stdout)
+            .split_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()
     };
     assert!(token(&second) > token(&first), "{first:?} {second:?}");
     Ok(())
@@ -77,7 +99,9 @@ async fn a_revoked_lease_ends_the_child() -> Result<()> {
     let body = serde_json::json!({ "reason": "maintenance, CHG-1", "grace_ms": 0,
         "labels": { "ticket": "CHG-1", "approved_by": "boss" } });
     let operator = gateway.principal("ops", "ops", &["operator"]).await?;
-    let revoked = operator.post("/v1/namespaces/demo/locks/long:revoke", &body).await?;
+    let revoked = operator
+        .post("/v1/namespaces/demo/locks/long:revoke", &body)
+        .await?;
     assert_eq!(revoked.status, 200, "{revoked:?}");
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
     assert_eq!(output.status.code(), Some(76), "{output:?}");

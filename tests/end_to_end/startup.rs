@@ -23,7 +23,10 @@ fn serve_with(config: &str) -> Result<(Option<i32>, String)> {
         .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
         .stdin(Stdio::null())
         .output()?;
-    Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    Ok((
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    ))
 }
 
 #[tokio::test]
@@ -51,11 +54,17 @@ async fn listening_beyond_loopback_without_tls_is_refused_unless_asked_for_by_na
             .arg(folder.path().join("data"))
             .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
             .output()?;
-        anyhow::Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+        anyhow::Ok((
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ))
     };
     let (code, said) = tokio::task::spawn_blocking(run).await??;
     assert_eq!(code, Some(64), "{said}");
-    assert!(said.contains("insecure_without_tls"), "it says what to ask for: {said}");
+    assert!(
+        said.contains("insecure_without_tls"),
+        "it says what to ask for: {said}"
+    );
     Ok(())
 }
 
@@ -101,9 +110,16 @@ async fn health_readiness_metrics_and_openapi_answer() -> Result<()> {
     gateway.admin().acquire("a", 10_000).await?;
     let metrics = nobody.get("/metrics").await?;
     assert_eq!(metrics.status, 200, "{metrics:?}");
-    for name in ["leasehold_policy_decisions_total", "leasehold_leases", "leasehold_ledger_lag_events"]
-    {
-        assert!(metrics.text.contains(name), "{name} is not in\n{}", metrics.text);
+    for name in [
+        "leasehold_policy_decisions_total",
+        "leasehold_leases",
+        "leasehold_ledger_lag_events",
+    ] {
+        assert!(
+            metrics.text.contains(name),
+            "{name} is not in\n{}",
+            metrics.text
+        );
     }
     let openapi = nobody.get("/openapi.json").await?;
     let version = openapi.body["openapi"].as_str().context("openapi")?;
@@ -137,7 +153,12 @@ async fn the_printed_lines_work_when_pasted() -> Result<()> {
         }
         let results: Vec<_> = pasted
             .iter()
-            .map(|line| Command::new("sh").arg("-c").arg(format!("{line} --fail-with-body")).output())
+            .map(|line| {
+                Command::new("sh")
+                    .arg("-c")
+                    .arg(format!("{line} --fail-with-body"))
+                    .output()
+            })
             .collect();
         child.kill()?;
         child.wait()?;

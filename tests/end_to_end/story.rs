@@ -10,8 +10,14 @@ use serde_json::json;
 /// The newest version of a stock policy.
 async fn version_of(api: &Api, policy: &str) -> Result<String> {
     let list = api.get("/v1/policies").await?;
-    let rows = list.body["policies"].as_array().context("policies")?.clone();
-    let row = rows.iter().find(|row| row["policy"] == policy).context("the stock policy")?;
+    let rows = list.body["policies"]
+        .as_array()
+        .context("policies")?
+        .clone();
+    let row = rows
+        .iter()
+        .find(|row| row["policy"] == policy)
+        .context("the stock policy")?;
     Ok(row["version"].as_str().context("version")?.to_owned())
 }
 
@@ -35,7 +41,10 @@ async fn a_freeze_denies_with_its_message_and_the_ledger_tells_it_all() -> Resul
     let alice = gateway.service("alice", "payments").await?;
     let before = alice.acquire("deploy/prod", 60_000).await?;
     assert_eq!(before.status, 201, "{before:?}");
-    let lease_id = before.body["lease_id"].as_str().context("lease_id")?.to_owned();
+    let lease_id = before.body["lease_id"]
+        .as_str()
+        .context("lease_id")?
+        .to_owned();
 
     let version = version_of(&admin, "freeze-window").await?;
     let freeze = json!({
@@ -50,29 +59,65 @@ async fn a_freeze_denies_with_its_message_and_the_ledger_tells_it_all() -> Resul
 
     let bob = gateway.service("bob", "payments").await?;
     let denied = bob.acquire("deploy/staging", 10_000).await?;
-    assert_eq!((denied.status, denied.code()), (403, "denied"), "{denied:?}");
-    assert!(denied.text.contains("year-end freeze, ask ops"), "{denied:?}");
-    assert_eq!(denied.body["denial"]["policy"], json!("freeze-window"), "{denied:?}");
-    assert_eq!(bob.acquire("other", 10_000).await?.status, 201, "other locks are not frozen");
+    assert_eq!(
+        (denied.status, denied.code()),
+        (403, "denied"),
+        "{denied:?}"
+    );
+    assert!(
+        denied.text.contains("year-end freeze, ask ops"),
+        "{denied:?}"
+    );
+    assert_eq!(
+        denied.body["denial"]["policy"],
+        json!("freeze-window"),
+        "{denied:?}"
+    );
+    assert_eq!(
+        bob.acquire("other", 10_000).await?.status,
+        201,
+        "other locks are not frozen"
+    );
 
     gateway.kill().await?;
     gateway.restart().await?;
     let admin = gateway.admin();
     let alice = alice.at(gateway.url());
-    assert_eq!(alice.with_lease("deploy/prod", "release", &lease_id).await?.status, 200);
+    assert_eq!(
+        alice
+            .with_lease("deploy/prod", "release", &lease_id)
+            .await?
+            .status,
+        200
+    );
 
     let denials = ledger_has(&admin, "verdict=deny&subject=bob").await?;
     assert_eq!(denials.len(), 1, "{denials:?}");
-    assert!(denials[0].to_string().contains("year-end freeze, ask ops"), "{denials:?}");
+    assert!(
+        denials[0].to_string().contains("year-end freeze, ask ops"),
+        "{denials:?}"
+    );
     let changes = ledger_has(&admin, "operation=governance").await?;
-    assert!(changes.iter().any(|row| row.to_string().contains("year-end")), "{changes:?}");
+    assert!(
+        changes
+            .iter()
+            .any(|row| row.to_string().contains("year-end")),
+        "{changes:?}"
+    );
 
     let grants = ledger_has(&admin, "lock=demo/deploy/prod&operation=acquire").await?;
-    let at = grants[0]["event"]["time"].as_str().context("time")?.to_owned();
+    let at = grants[0]["event"]["time"]
+        .as_str()
+        .context("time")?
+        .to_owned();
     let path = format!("/v1/audit/holders?lock=demo/deploy/prod&at={at}");
     let holders = admin.get(&path).await?;
     assert_eq!(holders.status, 200, "{holders:?}");
-    assert_eq!(holders.body["holders"][0]["subject"], json!("alice"), "{holders:?}");
+    assert_eq!(
+        holders.body["holders"][0]["subject"],
+        json!("alice"),
+        "{holders:?}"
+    );
     ledger_has(&admin, "lock=demo/deploy/prod&operation=release").await?;
     let verified = admin.get("/v1/audit/verify").await?;
     assert_eq!(verified.body["intact"], json!(true), "{verified:?}");

@@ -13,14 +13,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn acquire_waiting(api: Api, lock: &str, request_id: &str, wait_ms: u64) -> Result<Answer> {
     let body = json!({ "ttl_ms": 10_000, "wait_ms": wait_ms, "request_id": request_id });
-    api.post(&format!("/v1/namespaces/demo/locks/{lock}:acquire"), &body).await
+    api.post(&format!("/v1/namespaces/demo/locks/{lock}:acquire"), &body)
+        .await
 }
 
 /// Waits until `count` requests stand in the lock's queue.
 async fn queue_of(api: &Api, lock: &str, count: usize) -> Result<()> {
     let full = async {
         loop {
-            let view = api.get(&format!("/v1/namespaces/demo/locks/{lock}")).await?;
+            let view = api
+                .get(&format!("/v1/namespaces/demo/locks/{lock}"))
+                .await?;
             if view.body["queue"].as_array().context("queue")?.len() == count {
                 return anyhow::Ok(());
             }
@@ -43,7 +46,10 @@ async fn waiters_are_served_in_order_by_the_release_itself() -> Result<()> {
         }));
         queue_of(&api, "queue", n + 1).await?;
     }
-    let mut lease_id = first.body["lease_id"].as_str().context("lease_id")?.to_owned();
+    let mut lease_id = first.body["lease_id"]
+        .as_str()
+        .context("lease_id")?
+        .to_owned();
     let mut token = first.body["fencing_token"].as_u64().context("token")?;
     for task in tasks {
         let released = api.with_lease("queue", "release", &lease_id).await?;
@@ -52,8 +58,13 @@ async fn waiters_are_served_in_order_by_the_release_itself() -> Result<()> {
         assert_eq!(granted.status, 201, "{granted:?}");
         let next = granted.body["fencing_token"].as_u64().context("token")?;
         assert!(next > token, "{next} after {token}");
-        (lease_id, token) =
-            (granted.body["lease_id"].as_str().context("lease_id")?.to_owned(), next);
+        (lease_id, token) = (
+            granted.body["lease_id"]
+                .as_str()
+                .context("lease_id")?
+                .to_owned(),
+            next,
+        );
     }
     Ok(())
 }
@@ -67,7 +78,11 @@ async fn a_wait_that_ends_tells_position_and_holder_and_keeps_the_place() -> Res
     let held = acquire_waiting(api.clone(), "queue", "patient", 200).await?;
     assert_eq!((held.status, held.code()), (409, "held"), "{held:?}");
     assert_eq!(held.body["position"], json!(0), "{held:?}");
-    assert_eq!(held.body["holders"][0]["subject"], json!("holder"), "{held:?}");
+    assert_eq!(
+        held.body["holders"][0]["subject"],
+        json!("holder"),
+        "{held:?}"
+    );
 
     // Somebody else comes after; the patient one asks again in its own place, and is first.
     let late = tokio::spawn(acquire_waiting(gateway.admin(), "queue", "late", 15_000));
@@ -94,7 +109,11 @@ async fn a_client_that_leaves_is_taken_out_of_the_queue() -> Result<()> {
     queue_of(&api, "queue", 0).await?;
     let lease_id = first.body["lease_id"].as_str().context("lease_id")?;
     api.with_lease("queue", "release", lease_id).await?;
-    let next = gateway.service("next", "team-a").await?.acquire("queue", 10_000).await?;
+    let next = gateway
+        .service("next", "team-a")
+        .await?
+        .acquire("queue", 10_000)
+        .await?;
     assert_eq!(next.status, 201, "{next:?}");
     Ok(())
 }
@@ -103,7 +122,11 @@ async fn a_client_that_leaves_is_taken_out_of_the_queue() -> Result<()> {
 async fn an_expired_lease_goes_to_the_waiter_without_any_command() -> Result<()> {
     let gateway = Gateway::start().await?;
     let api = gateway.admin();
-    let first = gateway.service("dead", "team-a").await?.acquire("queue", 1_000).await?;
+    let first = gateway
+        .service("dead", "team-a")
+        .await?
+        .acquire("queue", 1_000)
+        .await?;
     assert_eq!(first.status, 201, "{first:?}");
     let granted = acquire_waiting(api.clone(), "queue", "heir", 15_000).await?;
     assert_eq!(granted.status, 201, "{granted:?}");
@@ -119,7 +142,10 @@ async fn a_repeated_acquire_is_the_same_lease() -> Result<()> {
     let path = "/v1/namespaces/demo/locks/retry:acquire";
     let first = api.post(path, &body).await?;
     let second = api.post(path, &body).await?;
-    assert_eq!(first.body["lease_id"], second.body["lease_id"], "{second:?}");
+    assert_eq!(
+        first.body["lease_id"], second.body["lease_id"],
+        "{second:?}"
+    );
     assert_eq!(first.body["fencing_token"], second.body["fencing_token"]);
     let other = json!({ "ttl_ms": 10_000, "request_id": "twice" });
     assert_eq!(api.post(path, &other).await?.code(), "held");

@@ -42,14 +42,24 @@ impl Api {
     pub fn new(url: &str, key: Option<&str>) -> Self {
         // A second installation is refused, and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { http, url: url.to_owned(), key: key.map(str::to_owned) }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client");
+        Self {
+            http,
+            url: url.to_owned(),
+            key: key.map(str::to_owned),
+        }
     }
 
     /// The same caller at another address: the gateway was restarted.
     #[must_use]
     pub fn at(&self, url: &str) -> Self {
-        Self { url: url.to_owned(), ..self.clone() }
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// The key.
@@ -77,7 +87,12 @@ impl Api {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { status, headers, body, text })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+            text,
+        })
     }
 
     /// GET.
@@ -118,7 +133,8 @@ impl Api {
     /// No answer came.
     pub async fn acquire(&self, lock: &str, ttl_ms: u64) -> Result<Answer> {
         let body = serde_json::json!({ "ttl_ms": ttl_ms });
-        self.post(&format!("/v1/namespaces/demo/locks/{lock}:acquire"), &body).await
+        self.post(&format!("/v1/namespaces/demo/locks/{lock}:acquire"), &body)
+            .await
     }
 
     /// Does something with a lease of namespace `demo`.
@@ -127,6 +143,7 @@ impl Api {
     /// No answer came.
     pub async fn with_lease(&self, lock: &str, verb: &str, lease_id: &str) -> Result<Answer> {
         let body = serde_json::json!({ "lease_id": lease_id });
-        self.post(&format!("/v1/namespaces/demo/locks/{lock}:{verb}"), &body).await
+        self.post(&format!("/v1/namespaces/demo/locks/{lock}:{verb}"), &body)
+            .await
     }
 }

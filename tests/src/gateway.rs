@@ -19,7 +19,8 @@ use tokio::process::Command;
 use crate::Api;
 
 /// The first administrator key of every gateway that a test starts.
-pub const ADMIN_KEY: &str = "lh_bootstrap_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+pub const ADMIN_KEY: &str =
+    "lh_bootstrap_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// How long a start, or a stop, may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,12 +57,22 @@ pub fn binary() -> &'static Path {
 
 fn build() -> Result<PathBuf> {
     let mut cargo = std::process::Command::new(env!("CARGO"));
-    cargo.args(["build", "--locked", "--package", "leasehold-server", "--bin", "leasehold"]);
+    cargo.args([
+        "build",
+        "--locked",
+        "--package",
+        "leasehold-server",
+        "--bin",
+        "leasehold",
+    ]);
     cargo.args(["--message-format", "json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit()).output()?;
+    let output = cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()?;
     ensure!(output.status.success(), "cargo build failed");
     for line in String::from_utf8(output.stdout)?.lines() {
         let message: serde_json::Value = serde_json::from_str(line)?;
@@ -97,7 +108,13 @@ impl Gateway {
             }
         };
         let (child, url) = spawn(&data_dir, &options.config).await?;
-        Ok(Self { child, url, data_dir, config: options.config, folder })
+        Ok(Self {
+            child,
+            url,
+            data_dir,
+            config: options.config,
+            folder,
+        })
     }
 
     /// The gateway's address, `http://127.0.0.1:PORT`.
@@ -140,7 +157,9 @@ impl Gateway {
         let body = serde_json::json!({ "subject": subject, "team": team, "roles": roles });
         let answer = self.admin().post("/v1/keys", &body).await?;
         ensure!(answer.status == 201, "{answer:?}");
-        let key = answer.body["key"].as_str().context("the key is shown once")?;
+        let key = answer.body["key"]
+            .as_str()
+            .context("the key is shown once")?;
         Ok(self.api(Some(key)))
     }
 
@@ -165,7 +184,9 @@ impl Gateway {
     /// # Errors
     /// It does not end.
     pub async fn terminate(&mut self) -> Result<Option<i32>> {
-        let status = std::process::Command::new("kill").arg(self.pid()?.to_string()).status()?;
+        let status = std::process::Command::new("kill")
+            .arg(self.pid()?.to_string())
+            .status()?;
         ensure!(status.success(), "kill failed");
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await??;
         Ok(status.code())
@@ -187,15 +208,24 @@ impl Gateway {
 
 async fn spawn(data_dir: &Path, config: &str) -> Result<(Child, String)> {
     let mut command = Command::new(binary());
-    command.arg("serve").args(["--listen", "127.0.0.1:0"]).arg("--data-dir").arg(data_dir);
+    command
+        .arg("serve")
+        .args(["--listen", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(data_dir);
     if !config.is_empty() {
         std::fs::create_dir_all(data_dir)?;
         let file = data_dir.with_extension("toml");
         std::fs::write(&file, config)?;
         command.arg("--config").arg(file);
     }
-    command.env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY).env_remove("LEASEHOLD_URL");
-    command.stdout(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
+        .env_remove("LEASEHOLD_URL");
+    command
+        .stdout(Stdio::piped())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let mut child = command.spawn()?;
     let stdout = child.stdout.take().context("stdout is piped")?;
     let mut lines = BufReader::new(stdout).lines();

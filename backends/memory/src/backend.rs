@@ -54,8 +54,14 @@ impl MemoryBackend {
 async fn reap(shared: Weak<Shared>) {
     loop {
         {
-            let Some(shared) = shared.upgrade() else { return };
-            let due = shared.lock().state.next_deadline().is_some_and(|at| at <= shared.now());
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            let due = shared
+                .lock()
+                .state
+                .next_deadline()
+                .is_some_and(|at| at <= shared.now());
             if due {
                 shared.write(|state, at| ((), state.tick(at, LOCKS_PER_TICK_MAX)));
             }
@@ -123,7 +129,11 @@ impl Backend for MemoryBackend {
 
     async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
         let mut inner = self.shared.lock();
-        while inner.events.front().is_some_and(|event| event.cursor <= up_to) {
+        while inner
+            .events
+            .front()
+            .is_some_and(|event| event.cursor <= up_to)
+        {
             inner.events.pop_front();
         }
         inner.trimmed = inner.trimmed.max(up_to.min(inner.state.newest()));

@@ -41,7 +41,9 @@ pub(crate) struct Inner {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("newest", &*self.newest.borrow()).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("newest", &*self.newest.borrow())
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,13 +80,19 @@ impl Shared {
         let mut inner = self.lock();
         inner.writes += 1;
         let token_floor = inner.writes * TOKENS_PER_WRITE;
-        let at = Moment { now: self.now(), wall: self.clock.wall(), token_floor };
+        let at = Moment {
+            now: self.now(),
+            wall: self.clock.wall(),
+            token_floor,
+        };
         let (answer, events) = work(&mut inner.state, at);
         inner.events.extend(events.into_iter().map(Arc::new));
         let (newest, revision) = (inner.state.newest(), inner.state.documents_revision());
         drop(inner);
-        self.newest.send_if_modified(|shown| std::mem::replace(shown, newest) != newest);
-        self.documents.send_if_modified(|shown| std::mem::replace(shown, revision) != revision);
+        self.newest
+            .send_if_modified(|shown| std::mem::replace(shown, newest) != newest);
+        self.documents
+            .send_if_modified(|shown| std::mem::replace(shown, revision) != revision);
         self.deadline.notify_one();
         answer
     }

@@ -53,7 +53,9 @@ pub struct RaftBackend {
 
 impl fmt::Debug for RaftBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RaftBackend").field("poison", &self.poison.reason()).finish_non_exhaustive()
+        f.debug_struct("RaftBackend")
+            .field("poison", &self.poison.reason())
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,7 +87,9 @@ impl RaftBackend {
             return Err(error::closed());
         }
         let linearized = self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await;
-        linearized.map(|_| ()).map_err(|raft_error| error::read_error(&raft_error))
+        linearized
+            .map(|_| ())
+            .map_err(|raft_error| error::read_error(&raft_error))
     }
 
     /// An answer that does not fit its item.
@@ -97,8 +101,19 @@ impl RaftBackend {
 #[async_trait]
 impl Backend for RaftBackend {
     async fn execute(&self, batch: Batch) -> Result<Vec<Outcome>, BackendError> {
-        let Batch { commands, atomicity, notes } = batch;
-        match self.propose(Item::Batch { commands, atomicity, notes }).await? {
+        let Batch {
+            commands,
+            atomicity,
+            notes,
+        } = batch;
+        match self
+            .propose(Item::Batch {
+                commands,
+                atomicity,
+                notes,
+            })
+            .await?
+        {
             Answer::Outcomes(outcomes) => Ok(outcomes),
             Answer::Edited(_) | Answer::Stored(_) | Answer::Ticked => Err(Self::misfit()),
         }

@@ -84,12 +84,19 @@ impl Batcher {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the two halves of the jobs, and the one too many")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "the two halves of the jobs, and the one too many"
+    )]
     fn gather(
         &self,
         first: Job,
         queue: &mut mpsc::Receiver<Job>,
-    ) -> (Vec<Item>, Vec<oneshot::Sender<Result<Answer, BackendError>>>, Option<Job>) {
+    ) -> (
+        Vec<Item>,
+        Vec<oneshot::Sender<Result<Answer, BackendError>>>,
+        Option<Job>,
+    ) {
         let mut weight = first.item.weight();
         let mut blob_bytes = blob_bytes(&first.item);
         let (mut items, mut replies) = (vec![first.item], vec![first.reply]);
@@ -113,7 +120,11 @@ impl Batcher {
         // Stamped before it is proposed: a lease that is granted by it begins no later than the
         // holder's answer, and was asked for before.
         let now = self.stamper.look(&*self.clock);
-        let proposal = Proposal { now, wall: self.clock.wall(), items };
+        let proposal = Proposal {
+            now,
+            wall: self.clock.wall(),
+            items,
+        };
         match self.raft.client_write(Payload(Arc::new(proposal))).await {
             Ok(written) => {
                 for (reply, answer) in replies.into_iter().zip(written.response().iter()) {

@@ -24,8 +24,14 @@ struct Inner {
 impl Stamper {
     /// Counts on from `base`. Two ticks are the most that one look may add.
     pub(crate) fn new(base: Millis, tick: Duration, clock: &dyn Clock) -> Self {
-        let inner = Inner { now: Duration::from_millis(base.0), seen: clock.monotonic() };
-        Self { cap: tick * 2, inner: Mutex::new(inner) }
+        let inner = Inner {
+            now: Duration::from_millis(base.0),
+            seen: clock.monotonic(),
+        };
+        Self {
+            cap: tick * 2,
+            inner: Mutex::new(inner),
+        }
     }
 
     /// Looks at the clock, and answers logical time. Never goes back.
@@ -58,6 +64,10 @@ mod tests {
         clock.advance(30_000);
         assert_eq!(stamper.look(&clock), Millis(6_200), "frozen for 30 s");
         clock.set_wall(leasehold_domain::WallMillis(0));
-        assert_eq!(stamper.look(&clock), Millis(6_200), "wall time does not matter");
+        assert_eq!(
+            stamper.look(&clock),
+            Millis(6_200),
+            "wall time does not matter"
+        );
     }
 }

@@ -79,7 +79,9 @@ impl Item {
     /// How many commands it counts for.
     pub(crate) fn weight(&self) -> usize {
         match self {
-            Self::Batch { commands, notes, .. } => commands.len() + notes.len(),
+            Self::Batch {
+                commands, notes, ..
+            } => commands.len() + notes.len(),
             Self::Edits(edits) => edits.len(),
             Self::Blob(_) | Self::Tick => 1,
         }

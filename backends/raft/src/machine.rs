@@ -8,10 +8,10 @@ use futures_util::StreamExt;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
 use openraft::EntryPayload;
-use openraft::storage::RaftStateMachine;
 use openraft::alias::SnapshotMetaOf;
 use openraft::alias::SnapshotOf;
 use openraft::storage::EntryResponder;
+use openraft::storage::RaftStateMachine;
 
 use crate::entry::Answer;
 use crate::entry::Item;
@@ -47,7 +47,11 @@ impl Inner {
         for item in &proposal.items {
             self.commands += item.weight() as u64;
             let (answer, events) = match item {
-                Item::Batch { commands, atomicity, notes } => {
+                Item::Batch {
+                    commands,
+                    atomicity,
+                    notes,
+                } => {
                     let applied = self.state.execute(commands, *atomicity, notes, at);
                     (Answer::Outcomes(applied.outcomes), applied.events)
                 }
@@ -55,9 +59,10 @@ impl Inner {
                     let (outcome, events) = self.state.edit(edits, at);
                     (Answer::Edited(outcome), events)
                 }
-                Item::Blob(bytes) => {
-                    (Answer::Stored(self.state.put_blob(bytes.clone())), Vec::new())
-                }
+                Item::Blob(bytes) => (
+                    Answer::Stored(self.state.put_blob(bytes.clone())),
+                    Vec::new(),
+                ),
                 Item::Tick => (Answer::Ticked, self.state.tick(at, LOCKS_PER_TICK_MAX)),
             };
             answers.push(answer);
@@ -106,7 +111,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        SnapshotBuilder { applied: self.applied.clone(), file: self.file.clone() }
+        SnapshotBuilder {
+            applied: self.applied.clone(),
+            file: self.file.clone(),
+        }
     }
 
     async fn install_snapshot(
@@ -116,7 +124,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
     ) -> Result<(), io::Error> {
         let file = self.file.clone();
         let install = move || file.install(&snapshot);
-        let inner = tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
+        let inner = tokio::task::spawn_blocking(install)
+            .await
+            .map_err(io::Error::other)??;
         *self.applied.write() = inner;
         self.applied.tell();
         Ok(())
@@ -126,6 +136,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
         &mut self,
     ) -> Result<Option<SnapshotOf<TypeConfig, SnapshotBytes>>, io::Error> {
         let file = self.file.clone();
-        tokio::task::spawn_blocking(move || file.current()).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || file.current())
+            .await
+            .map_err(io::Error::other)?
     }
 }

@@ -35,7 +35,10 @@ impl RaftNetworkFactory<TypeConfig> for Alone {
 }
 
 fn unreachable() -> Unreachable<TypeConfig> {
-    Unreachable::new(&io::Error::new(io::ErrorKind::NotConnected, "this group has one node"))
+    Unreachable::new(&io::Error::new(
+        io::ErrorKind::NotConnected,
+        "this group has one node",
+    ))
 }
 
 impl RaftNetworkV2<TypeConfig> for Alone {

@@ -43,9 +43,17 @@ impl RaftBackend {
     pub async fn open(config: RaftConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let from_disk = config.clone();
         let disk = tokio::task::spawn_blocking(move || read_disk(&from_disk));
-        let Disk { lock, log, applied, file } = disk.await.map_err(std::io::Error::other)??;
+        let Disk {
+            lock,
+            log,
+            applied,
+            file,
+        } = disk.await.map_err(std::io::Error::other)??;
         let (poison, appended) = (log.poison(), log.appended());
-        let machine = Machine { applied: applied.clone(), file };
+        let machine = Machine {
+            applied: applied.clone(),
+            file,
+        };
         let settings = Arc::new(settings(&config)?);
         let failed = |error: String| OpenError::Raft(error);
         let raft: Raft<TypeConfig, Machine> =
@@ -66,36 +74,65 @@ impl RaftBackend {
         };
         tokio::spawn(batcher.run(waiting));
         let (reaped, asked) = (applied.clone(), queue.clone());
-        tokio::spawn(tasks::reap(reaped, stamper.clone(), clock.clone(), asked, closed.clone()));
+        tokio::spawn(tasks::reap(
+            reaped,
+            stamper.clone(),
+            clock.clone(),
+            asked,
+            closed.clone(),
+        ));
         let policy = tasks::SnapshotPolicy {
             appended,
             bytes: config.snapshot_bytes,
             commands: config.snapshot_commands,
         };
-        tokio::spawn(tasks::take_snapshots(raft.clone(), applied.clone(), policy, closed));
-        Ok(Arc::new(Self { raft, applied, queue, stamper, clock, poison, closing, _lock: lock }))
+        tokio::spawn(tasks::take_snapshots(
+            raft.clone(),
+            applied.clone(),
+            policy,
+            closed,
+        ));
+        Ok(Arc::new(Self {
+            raft,
+            applied,
+            queue,
+            stamper,
+            clock,
+            poison,
+            closing,
+            _lock: lock,
+        }))
     }
 }
 
 /// A group of one leads itself, at its first start and after each other.
 async fn lead(raft: &Raft<TypeConfig, Machine>, node_id: u64) -> Result<(), OpenError> {
     let failed = |error: String| OpenError::Raft(error);
-    let known = raft.is_initialized().await.map_err(|error| failed(error.to_string()))?;
+    let known = raft
+        .is_initialized()
+        .await
+        .map_err(|error| failed(error.to_string()))?;
     if !known {
         let members = std::collections::BTreeMap::from([(node_id, BasicNode::default())]);
-        raft.initialize(members).await.map_err(|error| failed(error.to_string()))?;
+        raft.initialize(members)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
     }
     // Answers once this node leads and has applied all that was committed before.
     let mut pause = std::time::Duration::from_millis(5);
     for _ in 0..200 {
         match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
             Ok(_) => return Ok(()),
-            Err(openraft::errors::RaftError::Fatal(fatal)) => return Err(failed(fatal.to_string())),
+            Err(openraft::errors::RaftError::Fatal(fatal)) => {
+                return Err(failed(fatal.to_string()));
+            }
             Err(openraft::errors::RaftError::APIError(_)) => tokio::time::sleep(pause).await,
         }
         pause = (pause * 2).min(std::time::Duration::from_millis(100));
     }
-    Err(failed("the node does not become leader of its group".to_owned()))
+    Err(failed(
+        "the node does not become leader of its group".to_owned(),
+    ))
 }
 
 fn read_disk(config: &RaftConfig) -> Result<Disk, OpenError> {
@@ -111,12 +148,21 @@ fn read_disk(config: &RaftConfig) -> Result<Disk, OpenError> {
         }
         Err(error) => return Err(OpenError::Io(error)),
     };
-    Ok(Disk { lock, log, applied: Arc::new(Applied::new(inner)), file })
+    Ok(Disk {
+        lock,
+        log,
+        applied: Arc::new(Applied::new(inner)),
+        file,
+    })
 }
 
 /// Held for as long as the file is open.
 fn lock(folder: &Path) -> Result<File, OpenError> {
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))?;
     match file.try_lock_exclusive() {
         Ok(true) => Ok(file),
         Ok(false) => Err(OpenError::Locked(folder.to_owned())),
@@ -136,5 +182,7 @@ fn settings(config: &RaftConfig) -> Result<openraft::Config, OpenError> {
         purge_batch_size: 64,
         ..openraft::Config::default()
     };
-    settings.validate().map_err(|error| OpenError::Raft(error.to_string()))
+    settings
+        .validate()
+        .map_err(|error| OpenError::Raft(error.to_string()))
 }

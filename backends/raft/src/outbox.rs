@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
 use std::sync::RwLockWriteGuard;
-use std::sync::PoisonError;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -50,7 +50,11 @@ impl Applied {
     pub(crate) fn new(inner: Inner) -> Self {
         let newest = watch::Sender::new(inner.state.newest());
         let documents = watch::Sender::new(inner.state.documents_revision());
-        Self { inner: RwLock::new(inner), newest, documents }
+        Self {
+            inner: RwLock::new(inner),
+            newest,
+            documents,
+        }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -67,8 +71,10 @@ impl Applied {
             let inner = self.read();
             (inner.state.newest(), inner.state.documents_revision())
         };
-        self.newest.send_if_modified(|shown| std::mem::replace(shown, newest) != newest);
-        self.documents.send_if_modified(|shown| std::mem::replace(shown, documents) != documents);
+        self.newest
+            .send_if_modified(|shown| std::mem::replace(shown, newest) != newest);
+        self.documents
+            .send_if_modified(|shown| std::mem::replace(shown, documents) != documents);
     }
 
     pub(crate) fn watch_documents(&self) -> watch::Receiver<u64> {
@@ -79,7 +85,11 @@ impl Applied {
     pub(crate) fn trim(&self, up_to: Cursor) {
         let mut inner = self.write();
         let up_to = up_to.min(inner.state.newest());
-        while inner.events.front().is_some_and(|event| event.cursor <= up_to) {
+        while inner
+            .events
+            .front()
+            .is_some_and(|event| event.cursor <= up_to)
+        {
             inner.events.pop_front();
         }
         inner.trimmed = inner.trimmed.max(up_to);

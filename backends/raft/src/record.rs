@@ -31,7 +31,9 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
 
 /// The value, if version and checksum fit.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    let (head, body) = bytes.split_at_checked(HEAD_BYTES).ok_or(RecordError::Short)?;
+    let (head, body) = bytes
+        .split_at_checked(HEAD_BYTES)
+        .ok_or(RecordError::Short)?;
     if head[0] != VERSION {
         return Err(RecordError::Version(head[0]));
     }

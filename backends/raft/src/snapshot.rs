@@ -69,9 +69,14 @@ impl SnapshotFile {
 
     /// The file, for a peer.
     pub(crate) fn current(&self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotBytes>>> {
-        let Some(inner) = self.load()? else { return Ok(None) };
+        let Some(inner) = self.load()? else {
+            return Ok(None);
+        };
         let snapshot = std::fs::read(self.folder.join(FILE))?;
-        Ok(Some(openraft::Snapshot { meta: meta(&inner), snapshot }))
+        Ok(Some(openraft::Snapshot {
+            meta: meta(&inner),
+            snapshot,
+        }))
     }
 
     /// Replaces the file with bytes that came from a peer.
@@ -97,8 +102,9 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 fn decode(bytes: &[u8]) -> io::Result<Inner> {
-    let stored: Stored = record::decode(bytes)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("snapshot: {error}")))?;
+    let stored: Stored = record::decode(bytes).map_err(|error| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("snapshot: {error}"))
+    })?;
     Ok(Inner {
         state: stored.state,
         events: stored.events.into(),
@@ -136,8 +142,13 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             };
             let bytes = record::encode(&stored).map_err(io::Error::other)?;
             file.replace(&bytes)?;
-            Ok(openraft::Snapshot { meta, snapshot: bytes })
+            Ok(openraft::Snapshot {
+                meta,
+                snapshot: bytes,
+            })
         };
-        tokio::task::spawn_blocking(build).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(build)
+            .await
+            .map_err(io::Error::other)?
     }
 }

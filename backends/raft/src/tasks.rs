@@ -41,7 +41,11 @@ pub(crate) async fn reap(
         }
         // Also counts idle time: the cap is for freezes.
         let now = stamper.look(&*clock);
-        let due = applied.read().state.next_deadline().is_some_and(|deadline| deadline <= now);
+        let due = applied
+            .read()
+            .state
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now);
         if due && let Err(error) = queue.propose(Item::Tick).await {
             tracing::debug!(%error, "tick refused; tried again");
         }

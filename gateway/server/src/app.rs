@@ -118,7 +118,11 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         .map_err(|error| AppError::Authentication(error.to_string()))?;
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
-        decider: Decider::new(clock.clone(), metrics.clone(), config.audit.records_renewals()),
+        decider: Decider::new(
+            clock.clone(),
+            metrics.clone(),
+            config.audit.records_renewals(),
+        ),
         store: Store::new(backend.clone(), clock.clone(), metrics.clone()),
         waits,
         shutdown: shutdown.clone(),
@@ -134,7 +138,14 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         clock,
         shutdown,
     };
-    Ok(Running { app: Arc::new(app), backend, raft, drain, stop_carrier, carrier })
+    Ok(Running {
+        app: Arc::new(app),
+        backend,
+        raft,
+        drain,
+        stop_carrier,
+        carrier,
+    })
 }
 
 impl Running {
@@ -163,7 +174,11 @@ impl Running {
     }
 }
 
-type Opened = (Arc<dyn Backend>, Arc<dyn Documents>, Option<Arc<RaftBackend>>);
+type Opened = (
+    Arc<dyn Backend>,
+    Arc<dyn Documents>,
+    Option<Arc<RaftBackend>>,
+);
 
 async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
     match config.storage.backend {
@@ -199,7 +214,8 @@ fn spawn_carrier(
     let (backend, ledger, status) = (backend.clone(), ledger.clone(), status.clone());
     let options = CarrierOptions::default();
     tokio::spawn(async move {
-        if let Err(error) = leasehold_audit::carry(backend, ledger, options, status, stopped).await {
+        if let Err(error) = leasehold_audit::carry(backend, ledger, options, status, stopped).await
+        {
             tracing::error!(%error, "carrier failed; events stay in the store");
         }
     })

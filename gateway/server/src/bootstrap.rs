@@ -39,24 +39,44 @@ pub async fn first_start(
     }
     let caller = caller()?;
     for (_, wasm) in stock::MODULES {
-        governance.upload_policy(&caller, None, Arc::from(*wasm)).await?;
+        governance
+            .upload_policy(&caller, None, Arc::from(*wasm))
+            .await?;
     }
     let namespace = NamespaceDocument {
-        name: DEMO.parse().map_err(|error| Failure::internal(format!("{error}")))?,
+        name: DEMO
+            .parse()
+            .map_err(|error| Failure::internal(format!("{error}")))?,
         team: None,
         description: "made by the first start, with the stock policies bound".to_owned(),
         default_decision: DefaultDecision::Deny,
         backend: "default".to_owned(),
     };
-    existing_is_fine(governance.put_namespace(&caller, &namespace, Precondition::Absent).await)?;
+    existing_is_fine(
+        governance
+            .put_namespace(&caller, &namespace, Precondition::Absent)
+            .await,
+    )?;
     for binding in bindings(governance).await? {
-        existing_is_fine(governance.put_binding(&caller, &binding, Precondition::Absent).await)?;
+        existing_is_fine(
+            governance
+                .put_binding(&caller, &binding, Precondition::Absent)
+                .await,
+        )?;
     }
     // The key comes last: a start that was cut off before is begun again.
     let shown = given.is_none();
-    let subject = "admin".parse().map_err(|error| Failure::internal(format!("{error}")))?;
+    let subject = "admin"
+        .parse()
+        .map_err(|error| Failure::internal(format!("{error}")))?;
     let key = given.unwrap_or_else(|| {
-        NewKey::draw(subject, None, RoleSet::from_iter(Role::ALL), "made by the first start", "")
+        NewKey::draw(
+            subject,
+            None,
+            RoleSet::from_iter(Role::ALL),
+            "made by the first start",
+            "",
+        )
     });
     let text = key.reveal();
     governance.put_key(&caller, &key.document).await?;
@@ -89,14 +109,19 @@ fn existing_is_fine(written: Result<u64, Failure>) -> Result<(), Failure> {
 async fn bindings(governance: &Governance) -> Result<Vec<BindingDocument>, Failure> {
     let versions = governance.policies().await?;
     let bound = |policy: &str, config: serde_json::Value, enforcement, on_error: &[&str]| {
-        let version = versions.iter().find(|stored| stored.document.policy == policy);
-        let version = version.ok_or_else(|| Failure::internal(format!("no stock policy {policy}")))?;
+        let version = versions
+            .iter()
+            .find(|stored| stored.document.policy == policy);
+        let version =
+            version.ok_or_else(|| Failure::internal(format!("no stock policy {policy}")))?;
         Ok::<_, Failure>(BoundPolicyDocument {
             policy: policy.to_owned(),
             version: version.document.version.clone(),
             config,
             enforcement,
-            on_error: OnError { allow: on_error.iter().map(|name| (*name).to_owned()).collect() },
+            on_error: OnError {
+                allow: on_error.iter().map(|name| (*name).to_owned()).collect(),
+            },
         })
     };
     let binding = |name: &str, order, operations: &[&str], policies| BindingDocument {
@@ -111,10 +136,25 @@ async fn bindings(governance: &Governance) -> Result<Vec<BindingDocument>, Failu
     // A broken module must not kill healthy holders, so a failing policy lets renewals pass.
     let bounds = bound("ttl-bounds", ttl_bounds(), mandatory, &["renew"])?;
     let ownership = bound("ownership", ownership(), mandatory, &["renew"])?;
-    let freeze = bound("freeze-window", freeze_window(), EnforcementName::Overridable, &[])?;
-    let duties = bound("separation-of-duties", separation_of_duties(), mandatory, &[])?;
+    let freeze = bound(
+        "freeze-window",
+        freeze_window(),
+        EnforcementName::Overridable,
+        &[],
+    )?;
+    let duties = bound(
+        "separation-of-duties",
+        separation_of_duties(),
+        mandatory,
+        &[],
+    )?;
     Ok(vec![
-        binding("demo-holding", 10, &["acquire", "renew", "transfer"], vec![ownership, bounds]),
+        binding(
+            "demo-holding",
+            10,
+            &["acquire", "renew", "transfer"],
+            vec![ownership, bounds],
+        ),
         binding("demo-freeze", 20, &["acquire"], vec![freeze]),
         binding("demo-duties", 30, &["revoke"], vec![duties]),
     ])

@@ -17,15 +17,25 @@ pub fn first_start(
     key: &str,
 ) -> std::io::Result<()> {
     let url = format!("{scheme}://{address}/v1/namespaces/demo/locks/nightly");
-    let common = format!("-sS -H 'authorization: Bearer {key}' -H 'content-type: application/json'");
+    let common =
+        format!("-sS -H 'authorization: Bearer {key}' -H 'content-type: application/json'");
     writeln!(out)?;
-    writeln!(out, "This is the first start. The administrator's key is shown once, here:")?;
+    writeln!(
+        out,
+        "This is the first start. The administrator's key is shown once, here:"
+    )?;
     writeln!(out)?;
     writeln!(out, "  {key}")?;
     writeln!(out)?;
-    writeln!(out, "Namespace demo is ready. Take its lock nightly, look at it, take it from its holder:")?;
+    writeln!(
+        out,
+        "Namespace demo is ready. Take its lock nightly, look at it, take it from its holder:"
+    )?;
     writeln!(out)?;
-    writeln!(out, "  curl {common} -X POST '{url}:acquire' -d '{{\"ttl_ms\":60000}}'")?;
+    writeln!(
+        out,
+        "  curl {common} -X POST '{url}:acquire' -d '{{\"ttl_ms\":60000}}'"
+    )?;
     writeln!(out, "  curl {common} '{url}'")?;
     writeln!(
         out,
@@ -45,11 +55,17 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 7878));
         first_start(&mut out, "http", address, "lh_a_b").unwrap();
         let text = String::from_utf8(out).unwrap();
-        let pasted: Vec<&str> =
-            text.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
+        let pasted: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with("curl "))
+            .collect();
         assert_eq!(pasted.len(), 3, "{text}");
         for line in pasted {
-            assert!(line.contains("127.0.0.1:7878") && line.contains("lh_a_b"), "{line}");
+            assert!(
+                line.contains("127.0.0.1:7878") && line.contains("lh_a_b"),
+                "{line}"
+            );
         }
     }
 }

@@ -73,7 +73,9 @@ impl Pipeline {
     /// Puts the stages together.
     #[must_use]
     pub(crate) fn new(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Takes a lock, at once or from its queue.
@@ -84,7 +86,11 @@ impl Pipeline {
         let (mode, ttl_ms) = (ask.mode, ask.ttl_ms);
         let request = ask.request();
         let lease_id = LeaseId::from_bytes(rand::random());
-        let intent = Intent::Acquire { lease_id, mode, ttl_ms };
+        let intent = Intent::Acquire {
+            lease_id,
+            mode,
+            ttl_ms,
+        };
         if let Some(wait_ms) = request.wait_ms {
             return wait::acquire(&self.inner, caller, request, intent, lease_id, wait_ms).await;
         }
@@ -98,7 +104,9 @@ impl Pipeline {
     /// `lease_ended`, `lease_lost` or `not_holder` if there is nothing to lengthen, or why it was
     /// denied.
     pub async fn renew(&self, caller: &Caller, ask: ask::Renew) -> Result<Held, Failure> {
-        let intent = Intent::Renew { lease_id: ask.lease_id };
+        let intent = Intent::Renew {
+            lease_id: ask.lease_id,
+        };
         let (outcome, decision) = self.inner.run(caller, ask.request(), intent).await?;
         held(outcome, decision)
     }
@@ -111,7 +119,9 @@ impl Pipeline {
         let request = ask.request();
         let plan = self.inner.governance.plan();
         admit::namespace(&plan, &request.lock.namespace)?;
-        let intent = Intent::Release { lease_id: ask.lease_id };
+        let intent = Intent::Release {
+            lease_id: ask.lease_id,
+        };
         let permit = self.inner.decider.pass(caller, request, intent);
         match self.inner.store.run(Operation::Release, permit).await? {
             Outcome::Released => Ok(()),
@@ -129,7 +139,10 @@ impl Pipeline {
         ask: ask::Revoke,
     ) -> Result<Vec<LeaseHandle>, Failure> {
         let (request, target) = ask.request();
-        let (outcome, _) = self.inner.run(caller, request, Intent::Revoke { target }).await?;
+        let (outcome, _) = self
+            .inner
+            .run(caller, request, Intent::Revoke { target })
+            .await?;
         match outcome {
             Outcome::Revoked { leases } => Ok(leases),
             other => Err(refused(other)),
@@ -145,7 +158,10 @@ impl Pipeline {
         caller: &Caller,
         ask: ask::Transfer,
     ) -> Result<Transferring, Failure> {
-        let intent = Intent::Transfer { lease_id: ask.lease_id, to: ask.to.clone() };
+        let intent = Intent::Transfer {
+            lease_id: ask.lease_id,
+            to: ask.to.clone(),
+        };
         let (outcome, _) = self.inner.run(caller, ask.request(), intent).await?;
         match outcome {
             Outcome::Transferring { drain_remaining_ms } => Ok(Transferring { drain_remaining_ms }),
@@ -212,17 +228,32 @@ impl Inner {
     ) -> Result<decide::Permit, Refusal> {
         let plan = self.governance.plan();
         let namespace = admit::namespace(&plan, &request.lock.namespace)?;
-        self.decider.judge(&self.store, namespace, plan.revision, caller, request, intent).await
+        self.decider
+            .judge(
+                &self.store,
+                namespace,
+                plan.revision,
+                caller,
+                request,
+                intent,
+            )
+            .await
     }
 }
 
 /// The answer of an acquire or a renewal.
 pub(crate) fn held(outcome: Outcome, decision: Option<Arc<Decision>>) -> Result<Held, Failure> {
     match outcome {
-        Outcome::Granted(grant) | Outcome::Renewed(grant) => {
-            Ok(Held { grant, decision, draining: false })
-        }
-        Outcome::Draining(grant) => Ok(Held { grant, decision, draining: true }),
+        Outcome::Granted(grant) | Outcome::Renewed(grant) => Ok(Held {
+            grant,
+            decision,
+            draining: false,
+        }),
+        Outcome::Draining(grant) => Ok(Held {
+            grant,
+            decision,
+            draining: true,
+        }),
         other => Err(refused(other)),
     }
 }
@@ -230,18 +261,25 @@ pub(crate) fn held(outcome: Outcome, decision: Option<Arc<Decision>>) -> Result<
 /// An outcome that is not what was asked for.
 pub(crate) fn refused(outcome: Outcome) -> Failure {
     match outcome {
-        Outcome::Held { holders, waiters, cooldown_remaining_ms, reserved_for } => {
-            Failure::held(Blocked {
-                holders,
-                waiters: Some(waiters),
-                position: None,
-                cooldown_remaining_ms,
-                reserved_for,
-            })
-        }
-        Outcome::Queued { holders, position, .. } => {
-            Failure::held(Blocked { holders, position: Some(position), ..Blocked::default() })
-        }
+        Outcome::Held {
+            holders,
+            waiters,
+            cooldown_remaining_ms,
+            reserved_for,
+        } => Failure::held(Blocked {
+            holders,
+            waiters: Some(waiters),
+            position: None,
+            cooldown_remaining_ms,
+            reserved_for,
+        }),
+        Outcome::Queued {
+            holders, position, ..
+        } => Failure::held(Blocked {
+            holders,
+            position: Some(position),
+            ..Blocked::default()
+        }),
         Outcome::LeaseLost(cause) => Failure::lost(cause),
         Outcome::NotHolder => Failure::not_holder(),
         Outcome::Rejected(rejection) => Failure::rejected(rejection),

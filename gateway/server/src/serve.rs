@@ -68,7 +68,10 @@ pub async fn serve(config: Arc<Config>) -> ExitCode {
 }
 
 async fn wait_for_stop(running: &Running) -> ExitCode {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         tracing::error!("signals cannot be heard");
         return ExitCode::from(EXIT_UNAVAILABLE);
@@ -91,14 +94,18 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
     let given = config.bootstrap.first_key()?;
     let key = bootstrap::first_start(&running.app.governance, given)
         .await
-        .map_err(|failure| StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail)))?;
+        .map_err(|failure| {
+            StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail))
+        })?;
     let listeners = http::listen(&running.app).await?;
     greet(&listeners, key.as_deref())?;
     Ok((running, listeners))
 }
 
 fn greet(listeners: &[Listener], key: Option<&str>) -> std::io::Result<()> {
-    let Some(main) = listeners.first() else { return Ok(()) };
+    let Some(main) = listeners.first() else {
+        return Ok(());
+    };
     let mut out = std::io::stdout().lock();
     crate::greeting::listening(&mut out, main.scheme(), main.address())?;
     match key {

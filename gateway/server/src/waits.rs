@@ -46,7 +46,9 @@ pub(crate) struct Waits {
 
 impl fmt::Debug for Waits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waits").field("waiting", &self.lock().len()).finish()
+        f.debug_struct("Waits")
+            .field("waiting", &self.lock().len())
+            .finish()
     }
 }
 
@@ -68,11 +70,17 @@ impl Waits {
     pub(crate) fn listen(self: &Arc<Self>, handle: LeaseHandle) -> Ear {
         let (sender, signal) = oneshot::channel();
         self.lock().insert(handle, sender);
-        Ear { handle, waits: self.clone(), signal }
+        Ear {
+            handle,
+            waits: self.clone(),
+            signal,
+        }
     }
 
     fn abandoned(&self) -> MutexGuard<'_, HashSet<LeaseHandle>> {
-        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
+        self.abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The waiter's long poll has ended without a grant.
@@ -93,12 +101,27 @@ impl Waits {
     }
 
     fn hear(&self, event: &Event) {
-        let EventKind::Lock { transitions, .. } = &event.kind else { return };
+        let EventKind::Lock { transitions, .. } = &event.kind else {
+            return;
+        };
         for transition in transitions {
             match transition {
-                Transition::Granted { handle, token, ttl_ms, waited_ms: Some(waited_ms), .. } => {
+                Transition::Granted {
+                    handle,
+                    token,
+                    ttl_ms,
+                    waited_ms: Some(waited_ms),
+                    ..
+                } => {
                     let (token, ttl_ms, waited_ms) = (*token, *ttl_ms, *waited_ms);
-                    self.tell(*handle, Signal::Granted { token, ttl_ms, waited_ms });
+                    self.tell(
+                        *handle,
+                        Signal::Granted {
+                            token,
+                            ttl_ms,
+                            waited_ms,
+                        },
+                    );
                 }
                 Transition::WaitEnded { handle, .. } => self.tell(*handle, Signal::Ended),
                 _ => {}
@@ -148,7 +171,10 @@ impl Drop for Ear {
         self.signal.close();
         let mut waiting = self.waits.lock();
         // Another ear may have taken the place; only ours is closed.
-        if waiting.get(&self.handle).is_some_and(oneshot::Sender::is_closed) {
+        if waiting
+            .get(&self.handle)
+            .is_some_and(oneshot::Sender::is_closed)
+        {
             waiting.remove(&self.handle);
         }
     }

@@ -54,7 +54,11 @@ impl Client {
             .connect_timeout(Duration::from_secs(5))
             .build()
             .map_err(usage)?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key })
+        Ok(Self {
+            http,
+            url: url.trim_end_matches('/').to_owned(),
+            key,
+        })
     }
 
     /// Takes a lock, or waits for it if `wait_ms` is given.
@@ -69,7 +73,8 @@ impl Client {
     ) -> Result<wire::Grant, Error> {
         let wait = Duration::from_millis(request.wait_ms.unwrap_or(0));
         let path = paths::lock(namespace, lock, Some("acquire"));
-        self.call(Method::POST, &path, Some(request), CALL_TIMEOUT + wait).await
+        self.call(Method::POST, &path, Some(request), CALL_TIMEOUT + wait)
+            .await
     }
 
     /// Lengthens a lease.
@@ -82,7 +87,8 @@ impl Client {
         lock: &str,
         request: &wire::RenewRequest,
     ) -> Result<wire::Grant, Error> {
-        self.post(&paths::lock(namespace, lock, Some("renew")), request).await
+        self.post(&paths::lock(namespace, lock, Some("renew")), request)
+            .await
     }
 
     /// Gives a lease back.
@@ -95,8 +101,12 @@ impl Client {
         lock: &str,
         lease_id: &str,
     ) -> Result<wire::ReleaseResponse, Error> {
-        let request = wire::ReleaseRequest { lease_id: lease_id.to_owned(), request_id: None };
-        self.post(&paths::lock(namespace, lock, Some("release")), &request).await
+        let request = wire::ReleaseRequest {
+            lease_id: lease_id.to_owned(),
+            request_id: None,
+        };
+        self.post(&paths::lock(namespace, lock, Some("release")), &request)
+            .await
     }
 
     /// GET of any path.
@@ -104,7 +114,8 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.call(Method::GET, path, None::<&()>, CALL_TIMEOUT).await
+        self.call(Method::GET, path, None::<&()>, CALL_TIMEOUT)
+            .await
     }
 
     /// POST to any path.
@@ -116,7 +127,8 @@ impl Client {
         path: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, Error> {
-        self.call(Method::POST, path, Some(body), CALL_TIMEOUT).await
+        self.call(Method::POST, path, Some(body), CALL_TIMEOUT)
+            .await
     }
 
     /// PUT to any path.
@@ -136,20 +148,22 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.call(Method::DELETE, path, None::<&()>, CALL_TIMEOUT).await
+        self.call(Method::DELETE, path, None::<&()>, CALL_TIMEOUT)
+            .await
     }
 
     /// PUT of a policy module.
     ///
     /// # Errors
     /// The gateway refuses, or does not answer.
-    pub async fn upload<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        wasm: Vec<u8>,
-    ) -> Result<T, Error> {
+    pub async fn upload<T: DeserializeOwned>(&self, path: &str, wasm: Vec<u8>) -> Result<T, Error> {
         let request = self.request(Method::PUT, path, Duration::from_secs(60));
-        answer(request.header("content-type", "application/wasm").body(wasm)).await
+        answer(
+            request
+                .header("content-type", "application/wasm")
+                .body(wasm),
+        )
+        .await
     }
 
     /// A stream of Server-Sent Events, chunk by chunk, without end.
@@ -157,13 +171,23 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn stream(&self, path: &str) -> Result<reqwest::Response, Error> {
-        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.key.0);
+        let request = self
+            .http
+            .get(format!("{}{path}", self.url))
+            .bearer_auth(&self.key.0);
         let response = request.send().await.map_err(|error| lost(&error))?;
-        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refused(response).await)
+        }
     }
 
     fn request(&self, method: Method, path: &str, timeout: Duration) -> reqwest::RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.url)).timeout(timeout);
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .timeout(timeout);
         request.bearer_auth(&self.key.0)
     }
 
@@ -210,5 +234,8 @@ fn lost(error: &reqwest::Error) -> Error {
         message = format!("{message}: {inner}");
         cause = inner.source();
     }
-    Error::Transport { message, may_have_taken_effect: !error.is_connect() && !error.is_builder() }
+    Error::Transport {
+        message,
+        may_have_taken_effect: !error.is_connect() && !error.is_builder(),
+    }
 }

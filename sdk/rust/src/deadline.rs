@@ -36,7 +36,10 @@ impl Deadline {
 
 /// The only place of this crate that reads a clock.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "a client counts its leases on its own clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client counts its leases on its own clock"
+)]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

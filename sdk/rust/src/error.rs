@@ -39,7 +39,10 @@ impl Error {
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Self::Problem(problem) => problem.effect == EffectName::Unknown,
-            Self::Transport { may_have_taken_effect, .. } => *may_have_taken_effect,
+            Self::Transport {
+                may_have_taken_effect,
+                ..
+            } => *may_have_taken_effect,
             Self::Usage(_) => false,
         }
     }

@@ -79,7 +79,12 @@ impl Client {
         options: LockOptions,
         mut show: impl FnMut(&Waiting),
     ) -> Result<LockGuard, Error> {
-        let LockOptions { namespace, lock, mut request, wait } = options;
+        let LockOptions {
+            namespace,
+            lock,
+            mut request,
+            wait,
+        } = options;
         let id = format!("{:032x}", rand::random::<u128>());
         request.request_id.get_or_insert(id);
         let give_up = wait.map(|wait| now() + wait);
@@ -90,7 +95,9 @@ impl Client {
             match self.acquire(&namespace, &lock, &request).await {
                 Ok(grant) => return self.keep(namespace, lock, grant, sent).await,
                 Err(error) => {
-                    let problem = error.problem().filter(|problem| problem.code == ErrorCode::Held);
+                    let problem = error
+                        .problem()
+                        .filter(|problem| problem.code == ErrorCode::Held);
                     let Some(problem) = problem else {
                         let passing = error.problem().is_none() && error.is_retryable();
                         if !passing || give_up.is_none_or(|at| now() >= at) {
@@ -128,7 +135,10 @@ impl Client {
             grant = self.renew(&namespace, &lock, &request).await?;
         }
         let deadline = Deadline::after(sent, Duration::from_millis(grant.remaining_ms));
-        let (sender, state) = watch::channel(State { deadline, loss: None });
+        let (sender, state) = watch::channel(State {
+            deadline,
+            loss: None,
+        });
         let renewer = Renewer {
             client: self.clone(),
             namespace: namespace.clone(),
@@ -137,7 +147,14 @@ impl Client {
             state: sender,
         };
         let renewing = tokio::spawn(renewer.run());
-        Ok(LockGuard { client: self.clone(), namespace, lock, grant, state, renewing })
+        Ok(LockGuard {
+            client: self.clone(),
+            namespace,
+            lock,
+            grant,
+            state,
+            renewing,
+        })
     }
 }
 
@@ -182,7 +199,10 @@ impl LockGuard {
     /// The lease was over already, or the gateway cannot be reached; the lease then ends by time.
     pub async fn release(self) -> Result<(), Error> {
         self.renewing.abort();
-        self.client.release(&self.namespace, &self.lock, &self.grant.lease_id).await.map(|_| ())
+        self.client
+            .release(&self.namespace, &self.lock, &self.grant.lease_id)
+            .await
+            .map(|_| ())
     }
 }
 
@@ -201,13 +221,17 @@ struct Renewer {
 }
 
 impl Renewer {
-    async fn run(mut self) {
+    async fn run(self) {
         let mut pause = Duration::from_millis(self.grant.renew_after_ms);
         loop {
             tokio::time::sleep(pause).await;
             let sent = now();
             let request = renewal(&self.grant);
-            match self.client.renew(&self.namespace, &self.lock, &request).await {
+            match self
+                .client
+                .renew(&self.namespace, &self.lock, &request)
+                .await
+            {
                 Ok(grant) => {
                     let deadline = Deadline::after(sent, Duration::from_millis(grant.remaining_ms));
                     let drain = grant.drain.as_ref();
@@ -234,7 +258,11 @@ impl Renewer {
 }
 
 fn renewal(grant: &wire::Grant) -> wire::RenewRequest {
-    wire::RenewRequest { lease_id: grant.lease_id.clone(), ttl_ms: None, request_id: None }
+    wire::RenewRequest {
+        lease_id: grant.lease_id.clone(),
+        ttl_ms: None,
+        request_id: None,
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -7,10 +7,37 @@ use std::process::ExitCode;
 /// One step: what it shows, and the command (after `cargo`).
 const STEPS: &[(&str, &[&str])] = &[
     ("formatting", &["fmt", "--all", "--check"]),
-    ("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
-    ("documentation", &["doc", "--workspace", "--no-deps", "--locked"]),
-    ("policy modules", &["run", "--locked", "--package", "leasehold-policy-pack", "--", "check"]),
-    ("tests", &["test", "--workspace", "--locked", "--no-fail-fast"]),
+    (
+        "lints",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    (
+        "documentation",
+        &["doc", "--workspace", "--no-deps", "--locked"],
+    ),
+    (
+        "policy modules",
+        &[
+            "run",
+            "--locked",
+            "--package",
+            "leasehold-policy-pack",
+            "--",
+            "check",
+        ],
+    ),
+    (
+        "tests",
+        &["test", "--workspace", "--locked", "--no-fail-fast"],
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -46,7 +46,9 @@ impl LogReader {
 
     /// A value of the meta keyspace.
     pub(super) fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> io::Result<Option<T>> {
-        let Some(bytes) = self.meta.get(key).map_err(crate::error::io)? else { return Ok(None) };
+        let Some(bytes) = self.meta.get(key).map_err(crate::error::io)? else {
+            return Ok(None);
+        };
         record::decode(&bytes).map(Some).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidData, format!("log {key}: {error}"))
         })

@@ -32,7 +32,10 @@ impl Recent {
     /// Adds the next entry.
     pub(super) fn push(&self, entry: Entry, bytes: usize) {
         let mut inner = self.lock();
-        let follows = inner.entries.back().is_none_or(|(last, _)| last.log_id.index + 1 == entry.log_id.index);
+        let follows = inner
+            .entries
+            .back()
+            .is_none_or(|(last, _)| last.log_id.index + 1 == entry.log_id.index);
         if !follows {
             inner.entries.clear();
             inner.bytes = 0;
@@ -51,7 +54,11 @@ impl Recent {
     /// Forgets entries from `index` on.
     pub(super) fn truncate(&self, index: u64) {
         let mut inner = self.lock();
-        while inner.entries.back().is_some_and(|(entry, _)| entry.log_id.index >= index) {
+        while inner
+            .entries
+            .back()
+            .is_some_and(|(entry, _)| entry.log_id.index >= index)
+        {
             if let Some((_, bytes)) = inner.entries.pop_back() {
                 inner.bytes -= bytes;
             }
@@ -68,6 +75,12 @@ impl Recent {
         }
         let begin = usize::try_from(from - first).ok()?;
         let end = usize::try_from(to.min(last + 1) - first).ok()?;
-        Some(inner.entries.range(begin..end.max(begin)).map(|(entry, _)| entry.clone()).collect())
+        Some(
+            inner
+                .entries
+                .range(begin..end.max(begin))
+                .map(|(entry, _)| entry.clone())
+                .collect(),
+        )
     }
 }

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 
 use fjall::Database;
 use fjall::KeyspaceCreateOptions;
-use openraft::storage::RaftLogStorage;
 use openraft::storage::IOFlushed;
 use openraft::storage::LogState;
+use openraft::storage::RaftLogStorage;
 use tokio::sync::oneshot;
 
 use super::ENTRIES;
@@ -62,8 +62,11 @@ impl LogStore {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES);
         let entries = database.keyspace(ENTRIES, options)?;
         let meta = database.keyspace(META, KeyspaceCreateOptions::default)?;
-        let reader =
-            LogReader { entries: entries.clone(), meta: meta.clone(), recent: Arc::default() };
+        let reader = LogReader {
+            entries: entries.clone(),
+            meta: meta.clone(),
+            recent: Arc::default(),
+        };
         let known: Option<String> = reader.meta(OWNER)?;
         let writer = Writer::spawn(database, entries, meta)?;
         let mut store = Self {
@@ -75,7 +78,12 @@ impl LogStore {
         };
         match known {
             Some(found) if found == owner => {}
-            Some(found) => return Err(OpenError::Foreign { found, expected: owner.to_owned() }),
+            Some(found) => {
+                return Err(OpenError::Foreign {
+                    found,
+                    expected: owner.to_owned(),
+                });
+            }
             None => store.claim(owner)?,
         }
         store.scan()?;
@@ -94,9 +102,13 @@ impl LogStore {
 
     fn claim(&self, owner: &str) -> Result<(), OpenError> {
         let (told, done) = oneshot::channel();
-        let bytes = record::encode(&owner).map_err(|error| OpenError::Corrupt(error.to_string()))?;
+        let bytes =
+            record::encode(&owner).map_err(|error| OpenError::Corrupt(error.to_string()))?;
         let changes = vec![Change::Meta { key: OWNER, bytes }];
-        self.writer.submit(Job { changes, told: Told::Caller(told) });
+        self.writer.submit(Job {
+            changes,
+            told: Told::Caller(told),
+        });
         Ok(done.blocking_recv().map_err(io::Error::other)??)
     }
 
@@ -109,7 +121,8 @@ impl LogStore {
         for guard in self.reader.entries.iter() {
             let (key, value) = guard.into_inner()?;
             let index = <[u8; 8]>::try_from(&*key).map(u64::from_be_bytes);
-            let index = index.map_err(|_| OpenError::Corrupt("log: a key is no index".to_owned()))?;
+            let index =
+                index.map_err(|_| OpenError::Corrupt("log: a key is no index".to_owned()))?;
             if self.purged.is_some_and(|purged| index <= purged.index) {
                 continue;
             }
@@ -127,7 +140,10 @@ impl LogStore {
 
     async fn change(&self, changes: Vec<Change>) -> Result<(), io::Error> {
         let (told, done) = oneshot::channel();
-        self.writer.submit(Job { changes, told: Told::Caller(told) });
+        self.writer.submit(Job {
+            changes,
+            told: Told::Caller(told),
+        });
         done.await.map_err(io::Error::other)?
     }
 
@@ -141,7 +157,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = LogReader;
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
-        Ok(LogState { last_purged_log_id: self.purged, last_log_id: self.last })
+        Ok(LogState {
+            last_purged_log_id: self.purged,
+            last_log_id: self.last,
+        })
     }
 
     async fn get_log_reader(&mut self) -> LogReader {
@@ -164,13 +183,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut changes = Vec::new();
         for entry in entries {
             let bytes = record::encode(&entry).map_err(io::Error::other)?;
-            self.appended.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.appended
+                .fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.last = Some(entry.log_id);
             let index = entry.log_id.index;
             self.reader.recent.push(entry, bytes.len());
             changes.push(Change::Put { index, bytes });
         }
-        self.writer.submit(Job { changes, told: Told::Raft(callback) });
+        self.writer.submit(Job {
+            changes,
+            told: Told::Raft(callback),
+        });
         Ok(())
     }
 
@@ -179,7 +202,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let to = self.last.map_or(0, |id| id.index + 1);
         self.reader.recent.truncate(from);
         self.last = last.max(self.purged);
-        self.change(vec![Change::Remove { from, to: to.max(from) }]).await
+        self.change(vec![Change::Remove {
+            from,
+            to: to.max(from),
+        }])
+        .await
     }
 
     async fn purge(&mut self, up_to: LogId) -> Result<(), io::Error> {
@@ -189,7 +216,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let bytes = record::encode(&up_to).map_err(io::Error::other)?;
         let to = up_to.index + 1;
         let marked = Change::Meta { key: PURGED, bytes };
-        self.change(vec![marked, Change::Remove { from, to: to.max(from) }]).await
+        self.change(vec![
+            marked,
+            Change::Remove {
+                from,
+                to: to.max(from),
+            },
+        ])
+        .await
     }
-
 }

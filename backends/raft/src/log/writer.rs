@@ -87,16 +87,27 @@ impl Writer {
     pub(super) fn spawn(database: Database, entries: Keyspace, meta: Keyspace) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel();
         let poison = Poison::new();
-        let work = Work { database, entries, meta, poison: poison.clone() };
+        let work = Work {
+            database,
+            entries,
+            meta,
+            poison: poison.clone(),
+        };
         let thread = std::thread::Builder::new()
             .name("raft-log".to_owned())
             .spawn(move || work.run(&waiting))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), poison })
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            poison,
+        })
     }
 
     /// Hands a job over. If the writer is gone, the job is answered here.
     pub(super) fn submit(&self, job: Job) {
-        let Some(jobs) = &self.jobs else { return answer(job.told, Err(gone())) };
+        let Some(jobs) = &self.jobs else {
+            return answer(job.told, Err(gone()));
+        };
         if let Err(mpsc::SendError(job)) = jobs.send(job) {
             answer(job.told, Err(gone()));
         }
@@ -166,7 +177,10 @@ impl Work {
     }
 
     fn write(&self, changes: impl Iterator<Item = Change>) -> Result<(), fjall::Error> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let mut batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
         for change in changes {
             match change {
                 Change::Put { index, bytes } => {

@@ -30,9 +30,15 @@ pub(super) struct ServeArguments {
 }
 
 /// Starts the gateway and serves until it is told to stop.
-#[expect(clippy::print_stderr, reason = "there is no log before the configuration is read")]
+#[expect(
+    clippy::print_stderr,
+    reason = "there is no log before the configuration is read"
+)]
 pub(super) fn run(arguments: ServeArguments) -> ExitCode {
-    let overrides = Overrides { listen: arguments.listen, data_dir: arguments.data_dir };
+    let overrides = Overrides {
+        listen: arguments.listen,
+        data_dir: arguments.data_dir,
+    };
     let config = match Config::load(arguments.config.as_deref(), overrides) {
         Ok(config) => Arc::new(config),
         Err(error) => {
@@ -46,7 +52,9 @@ pub(super) fn run(arguments: ServeArguments) -> ExitCode {
         eprintln!("leasehold: telemetry: {problem}");
         return ExitCode::from(EXIT_USAGE);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => runtime.block_on(crate::serve(config)),
         Err(error) => {

@@ -38,10 +38,21 @@ impl Governance {
                 return Err(Failure::invalid("config: too large"));
             }
         }
-        let named: Vec<String> =
-            binding.policies.iter().map(|p| PolicyDocument::id(&p.policy, &p.version)).collect();
+        let named: Vec<String> = binding
+            .policies
+            .iter()
+            .map(|p| PolicyDocument::id(&p.policy, &p.version))
+            .collect();
         let summary = format!("binding {}: {}", binding.name, named.join(", "));
-        self.write(caller, BINDINGS, &binding.name, Some(binding), precondition, summary).await
+        self.write(
+            caller,
+            BINDINGS,
+            &binding.name,
+            Some(binding),
+            precondition,
+            summary,
+        )
+        .await
     }
 
     /// Deletes a binding.
@@ -53,7 +64,8 @@ impl Governance {
         let precondition = Precondition::Revision(stored.revision);
         let summary = format!("binding {name} deleted");
         let nothing = None::<&BindingDocument>;
-        self.write(caller, BINDINGS, name, nothing, precondition, summary).await?;
+        self.write(caller, BINDINGS, name, nothing, precondition, summary)
+            .await?;
         Ok(())
     }
 
@@ -74,10 +86,15 @@ impl Governance {
     }
 
     async fn check(&self, binding: &BindingDocument) -> Result<(), Failure> {
-        if binding.name.parse::<leasehold_domain::NamespaceName>().is_err() {
+        if binding
+            .name
+            .parse::<leasehold_domain::NamespaceName>()
+            .is_err()
+        {
             return Err(Failure::invalid("name: 1 to 63 of a-z, 0-9 and -"));
         }
-        if binding.policies.is_empty() || binding.policies.len() > limits::POLICIES_PER_DECISION_MAX {
+        if binding.policies.is_empty() || binding.policies.len() > limits::POLICIES_PER_DECISION_MAX
+        {
             return Err(Failure::invalid("policies: 1 to 16 of them"));
         }
         if binding.namespaces.is_empty() {
@@ -85,9 +102,14 @@ impl Governance {
         }
         let plan = self.plan();
         for name in binding.namespaces.iter().filter(|name| *name != "*") {
-            let known = name.parse().ok().is_some_and(|name| plan.namespace(&name).is_some());
+            let known = name
+                .parse()
+                .ok()
+                .is_some_and(|name| plan.namespace(&name).is_some());
             if !known {
-                return Err(Failure::invalid(format!("namespaces: there is no {name:?}")));
+                return Err(Failure::invalid(format!(
+                    "namespaces: there is no {name:?}"
+                )));
             }
         }
         let mut modules = HashMap::new();
@@ -108,14 +130,19 @@ impl Governance {
         let steps = plan::steps_of(binding, checked).map_err(Failure::invalid)?;
         for step in &steps {
             if let Err(problem) = &step.bound {
-                return Err(Failure::invalid(format!("{}@{}: {problem}", step.policy, step.version)));
+                return Err(Failure::invalid(format!(
+                    "{}@{}: {problem}",
+                    step.policy, step.version
+                )));
             }
         }
         // The configuration's bytes are kept by digest, so that any recorded decision can be run
         // again although the binding has changed since.
         for step in &steps {
             if let Ok(bound) = &step.bound {
-                self.documents.put_blob(Arc::from(bound.config().as_bytes())).await?;
+                self.documents
+                    .put_blob(Arc::from(bound.config().as_bytes()))
+                    .await?;
             }
         }
         Ok(())

@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde::Serialize;
 
 /// Collection of [`NamespaceDocument`]s, by name.
-pub const NAMESPACES: &str = "namespace";
+pub(crate) const NAMESPACES: &str = "namespace";
 /// Collection of [`PolicyDocument`]s, by `name@version`.
-pub const POLICIES: &str = "policy";
+pub(crate) const POLICIES: &str = "policy";
 /// Collection of [`BindingDocument`]s, by name.
-pub const BINDINGS: &str = "binding";
+pub(crate) const BINDINGS: &str = "binding";
 /// Collection of API keys, by id.
-pub const KEYS: &str = "key";
+pub(crate) const KEYS: &str = "key";
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,15 @@ impl Governance {
     /// The store cannot write.
     pub async fn put_key(&self, caller: &Caller, key: &KeyDocument) -> Result<u64, Failure> {
         let summary = format!("key {} for {}", key.id, key.subject);
-        self.write(caller, KEYS, &key.id, Some(key), Precondition::Absent, summary).await
+        self.write(
+            caller,
+            KEYS,
+            &key.id,
+            Some(key),
+            Precondition::Absent,
+            summary,
+        )
+        .await
     }
 
     /// Revokes a key: it is refused from now on, and stays in the list.
@@ -34,7 +42,8 @@ impl Governance {
         };
         let summary = format!("key {id} of {} revoked", revoked.subject);
         let precondition = Precondition::Revision(stored.revision);
-        self.write(caller, KEYS, id, Some(&revoked), precondition, summary).await?;
+        self.write(caller, KEYS, id, Some(&revoked), precondition, summary)
+            .await?;
         Ok(revoked)
     }
 

@@ -59,7 +59,9 @@ pub struct Governance {
 
 impl fmt::Debug for Governance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Governance").field("revision", &self.plan().revision).finish_non_exhaustive()
+        f.debug_struct("Governance")
+            .field("revision", &self.plan().revision)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,7 +100,10 @@ impl Governance {
 
     /// The plan in force.
     pub(crate) fn plan(&self) -> Arc<Plan> {
-        self.plan.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.plan
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Follows the store's changes until the stream ends; other gateways write, too.
@@ -160,18 +165,32 @@ impl Governance {
 
     /// The compiled module of that digest, from memory or from the store.
     async fn module(&self, digest: &str) -> Result<Arc<Module>, String> {
-        let digest: Digest = digest.parse().map_err(|_| format!("{digest}: not a digest"))?;
-        let known = self.modules.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        let digest: Digest = digest
+            .parse()
+            .map_err(|_| format!("{digest}: not a digest"))?;
+        let known = self
+            .modules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&digest)
+            .cloned();
         if let Some(module) = known {
             return Ok(module);
         }
-        let bytes = self.documents.get_blob(&digest).await.map_err(|error| error.to_string())?;
+        let bytes = self
+            .documents
+            .get_blob(&digest)
+            .await
+            .map_err(|error| error.to_string())?;
         let bytes = bytes.ok_or_else(|| format!("module {digest} is not in the store"))?;
         self.compile(bytes).await.map_err(|error| error.to_string())
     }
 
     /// Compiles away from the request threads, and remembers.
-    async fn compile(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, leasehold_policy_host::HostError> {
+    async fn compile(
+        &self,
+        wasm: Arc<[u8]>,
+    ) -> Result<Arc<Module>, leasehold_policy_host::HostError> {
         let engine = self.engine.clone();
         let compiled = tokio::task::spawn_blocking(move || engine.compile(&wasm)).await;
         let module = match compiled {
@@ -195,7 +214,10 @@ impl Governance {
     ) -> Result<u64, Failure> {
         let body = document.map(serde_json::to_vec).transpose();
         let body = body.map_err(|error| Failure::internal(error.to_string()))?;
-        if body.as_ref().is_some_and(|body| body.len() > leasehold_domain::limits::DOCUMENT_BYTES_MAX) {
+        if body
+            .as_ref()
+            .is_some_and(|body| body.len() > leasehold_domain::limits::DOCUMENT_BYTES_MAX)
+        {
             return Err(Failure::invalid("the document is too large"));
         }
         let change = Change {
@@ -218,24 +240,38 @@ impl Governance {
                 self.reload().await?;
                 Ok(revision)
             }
-            EditOutcome::Conflict { current: None, .. } => {
-                Err(Failure::new(ErrorCode::NotFound, format!("there is no {collection} {id}")))
-            }
-            EditOutcome::Conflict { current: Some(revision), .. } => Err(Failure::new(
+            EditOutcome::Conflict { current: None, .. } => Err(Failure::new(
+                ErrorCode::NotFound,
+                format!("there is no {collection} {id}"),
+            )),
+            EditOutcome::Conflict {
+                current: Some(revision),
+                ..
+            } => Err(Failure::new(
                 ErrorCode::PreconditionFailed,
                 format!("{collection} {id} is at revision {revision}"),
             )),
         }
     }
 
-    async fn read<T: DeserializeOwned>(&self, collection: &str, id: &str) -> Result<Stored<T>, Failure> {
+    async fn read<T: DeserializeOwned>(
+        &self,
+        collection: &str,
+        id: &str,
+    ) -> Result<Stored<T>, Failure> {
         let found = self.documents.get(collection, id).await?;
         let found = found.ok_or_else(|| {
-            Failure::new(ErrorCode::NotFound, format!("there is no {collection} {id}"))
+            Failure::new(
+                ErrorCode::NotFound,
+                format!("there is no {collection} {id}"),
+            )
         })?;
         let document = serde_json::from_slice(&found.body)
             .map_err(|error| Failure::internal(format!("{collection} {id}: {error}")))?;
-        Ok(Stored { document, revision: found.revision })
+        Ok(Stored {
+            document,
+            revision: found.revision,
+        })
     }
 
     async fn list<T: DeserializeOwned>(&self, collection: &str) -> Result<Vec<Stored<T>>, Failure> {
@@ -243,7 +279,10 @@ impl Governance {
         let stored = |row: &leasehold_domain::Document| {
             let document = serde_json::from_slice(&row.body)
                 .map_err(|error| Failure::internal(format!("{collection} {}: {error}", row.id)))?;
-            Ok(Stored { document, revision: row.revision })
+            Ok(Stored {
+                document,
+                revision: row.revision,
+            })
         };
         rows.iter().map(stored).collect()
     }
@@ -254,9 +293,13 @@ fn bind(
     document: &BoundPolicyDocument,
 ) -> Result<BoundPolicy, String> {
     let id = PolicyDocument::id(&document.policy, &document.version);
-    let module = modules.get(&id).ok_or_else(|| format!("there is no policy {id}"))?;
+    let module = modules
+        .get(&id)
+        .ok_or_else(|| format!("there is no policy {id}"))?;
     let module = module.as_ref().map_err(Clone::clone)?;
-    module.bind(&document.config).map_err(|error| error.to_string())
+    module
+        .bind(&document.config)
+        .map_err(|error| error.to_string())
 }
 
 /// Parses what it can; a document that cannot be read is logged and left out.

@@ -26,12 +26,26 @@ impl Governance {
             return Err(Failure::invalid("description: too long"));
         }
         if namespace.backend != "default" {
-            return Err(Failure::invalid(format!("backend: there is no {:?}", namespace.backend)));
+            return Err(Failure::invalid(format!(
+                "backend: there is no {:?}",
+                namespace.backend
+            )));
         }
-        let team = namespace.team.as_ref().map_or("no team", |team| team.as_str());
+        let team = namespace
+            .team
+            .as_ref()
+            .map_or("no team", |team| team.as_str());
         let summary = format!("namespace {} of {team}", namespace.name);
         let id = namespace.name.as_str();
-        self.write(caller, NAMESPACES, id, Some(namespace), precondition, summary).await
+        self.write(
+            caller,
+            NAMESPACES,
+            id,
+            Some(namespace),
+            precondition,
+            summary,
+        )
+        .await
     }
 
     /// Deletes a namespace. Its locks stay in the store, unreachable, and their tokens stay safe
@@ -48,7 +62,15 @@ impl Governance {
         let precondition = Precondition::Revision(stored.revision);
         let summary = format!("namespace {name} deleted");
         let nothing = None::<&NamespaceDocument>;
-        self.write(caller, NAMESPACES, name.as_str(), nothing, precondition, summary).await?;
+        self.write(
+            caller,
+            NAMESPACES,
+            name.as_str(),
+            nothing,
+            precondition,
+            summary,
+        )
+        .await?;
         Ok(())
     }
 
@@ -60,14 +82,16 @@ impl Governance {
         &self,
         name: &NamespaceName,
     ) -> Result<Stored<NamespaceDocument>, Failure> {
-        self.read(NAMESPACES, name.as_str()).await.map_err(|failure| match failure.code {
-            ErrorCode::NotFound => Failure {
-                code: ErrorCode::NamespaceNotFound,
-                message: format!("there is no namespace {name}"),
-                ..failure
-            },
-            _ => failure,
-        })
+        self.read(NAMESPACES, name.as_str())
+            .await
+            .map_err(|failure| match failure.code {
+                ErrorCode::NotFound => Failure {
+                    code: ErrorCode::NamespaceNotFound,
+                    message: format!("there is no namespace {name}"),
+                    ..failure
+                },
+                _ => failure,
+            })
     }
 
     /// All namespaces, by name.

@@ -32,12 +32,15 @@ impl LockPattern {
         let segment = |part: &str| match part {
             "" => Err(format!("lock pattern {text:?}: empty segment")),
             "**" => Ok(Segment::Any),
-            part if part.contains("**") => {
-                Err(format!("lock pattern {text:?}: ** must be a segment of its own"))
-            }
+            part if part.contains("**") => Err(format!(
+                "lock pattern {text:?}: ** must be a segment of its own"
+            )),
             part => Ok(Segment::Glob(part.split('*').map(str::to_owned).collect())),
         };
-        text.split('/').map(segment).collect::<Result<_, _>>().map(Self::Segments)
+        text.split('/')
+            .map(segment)
+            .collect::<Result<_, _>>()
+            .map(Self::Segments)
     }
 
     /// Whether the pattern covers `lock`.
@@ -86,9 +89,13 @@ fn glob_matches(texts: &[String], part: &str) -> bool {
     let [first, middle @ .., last] = texts else {
         return texts.first().is_some_and(|only| only == part);
     };
-    let Some(mut rest) = part.strip_prefix(first.as_str()) else { return false };
+    let Some(mut rest) = part.strip_prefix(first.as_str()) else {
+        return false;
+    };
     for text in middle {
-        let Some(at) = rest.find(text.as_str()) else { return false };
+        let Some(at) = rest.find(text.as_str()) else {
+            return false;
+        };
         rest = &rest[at + text.len()..];
     }
     rest.len() >= last.len() && rest.ends_with(last.as_str())
@@ -99,7 +106,9 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, lock: &str) -> bool {
-        LockPattern::parse(pattern).unwrap().matches(&lock.parse().unwrap())
+        LockPattern::parse(pattern)
+            .unwrap()
+            .matches(&lock.parse().unwrap())
     }
 
     #[test]

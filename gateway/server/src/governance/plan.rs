@@ -45,7 +45,10 @@ impl PlanStep {
 
     fn applies(&self, namespace: &NamespaceName, operation: Operation) -> bool {
         self.operations.contains(&operation)
-            && self.namespaces.iter().any(|name| name == "*" || name == namespace.as_str())
+            && self
+                .namespaces
+                .iter()
+                .any(|name| name == "*" || name == namespace.as_str())
     }
 }
 
@@ -79,7 +82,11 @@ impl Plan {
         namespaces: Vec<NamespaceDocument>,
         mut steps: Vec<PlanStep>,
     ) -> Self {
-        steps.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.binding.cmp(&b.binding)));
+        steps.sort_by(|a, b| {
+            a.order
+                .cmp(&b.order)
+                .then_with(|| a.binding.cmp(&b.binding))
+        });
         let steps: Vec<Arc<PlanStep>> = steps.into_iter().map(Arc::new).collect();
         let plan_of = |document: NamespaceDocument| {
             let of = |operation| {
@@ -87,9 +94,18 @@ impl Plan {
                 steps.iter().filter(applies).cloned().collect::<Vec<_>>()
             };
             let steps = Operation::ALL.map(of);
-            (document.name.clone(), NamespacePlan { document: Arc::new(document), steps })
+            (
+                document.name.clone(),
+                NamespacePlan {
+                    document: Arc::new(document),
+                    steps,
+                },
+            )
         };
-        Self { revision, namespaces: namespaces.into_iter().map(plan_of).collect() }
+        Self {
+            revision,
+            namespaces: namespaces.into_iter().map(plan_of).collect(),
+        }
     }
 
     /// The namespace of that name.
@@ -114,8 +130,11 @@ pub(crate) fn steps_of(
     binding: &BindingDocument,
     mut bind: impl FnMut(&super::document::BoundPolicyDocument) -> Result<BoundPolicy, String>,
 ) -> Result<Vec<PlanStep>, String> {
-    let patterns: Vec<LockPattern> =
-        binding.locks.iter().map(|text| LockPattern::parse(text)).collect::<Result<_, _>>()?;
+    let patterns: Vec<LockPattern> = binding
+        .locks
+        .iter()
+        .map(|text| LockPattern::parse(text))
+        .collect::<Result<_, _>>()?;
     let operations = parse_operations(binding)?;
     let name: Arc<str> = Arc::from(binding.name.as_str());
     let step = |(index, document): (usize, &super::document::BoundPolicyDocument)| {

@@ -28,7 +28,10 @@ impl Governance {
         wasm: Arc<[u8]>,
     ) -> Result<Stored<PolicyDocument>, Failure> {
         if wasm.len() > leasehold_domain::limits::MODULE_BYTES_MAX {
-            return Err(Failure::new(ErrorCode::BodyTooLarge, "the module is too large"));
+            return Err(Failure::new(
+                ErrorCode::BodyTooLarge,
+                "the module is too large",
+            ));
         }
         let module = self
             .compile(wasm.clone())
@@ -52,7 +55,11 @@ impl Governance {
             policy: manifest.name.clone(),
             version: manifest.version.clone(),
             digest: digest.clone(),
-            operations: manifest.operations.iter().map(|o| o.as_str().to_owned()).collect(),
+            operations: manifest
+                .operations
+                .iter()
+                .map(|o| o.as_str().to_owned())
+                .collect(),
             needs_lock: manifest.needs_lock,
             needs_usage: manifest.needs_usage,
             config_schema: manifest.config_schema.clone(),
@@ -63,7 +70,10 @@ impl Governance {
         let stored: Digest = self.documents.put_blob(wasm).await?;
         let summary = format!("policy {id}, module {stored}");
         let absent = Precondition::Absent;
-        match self.write(caller, POLICIES, &id, Some(&document), absent, summary).await {
+        match self
+            .write(caller, POLICIES, &id, Some(&document), absent, summary)
+            .await
+        {
             Ok(revision) => Ok(Stored { document, revision }),
             Err(failure) if failure.code == ErrorCode::PreconditionFailed => {
                 let existing = self.version(&document.policy, &document.version).await?;
@@ -90,7 +100,10 @@ impl Governance {
         policy: &str,
         version: &str,
     ) -> Result<Option<Stored<PolicyDocument>>, Failure> {
-        match self.read(POLICIES, &PolicyDocument::id(policy, version)).await {
+        match self
+            .read(POLICIES, &PolicyDocument::id(policy, version))
+            .await
+        {
             Ok(stored) => Ok(Some(stored)),
             Err(failure) if failure.code == ErrorCode::NotFound => Ok(None),
             Err(failure) => Err(failure),
@@ -108,6 +121,9 @@ fn same_bytes(
     let id = PolicyDocument::id(&existing.document.policy, &existing.document.version);
     Err(Failure::new(
         ErrorCode::Conflict,
-        format!("{id} exists with module {}; versions are immutable", existing.document.digest),
+        format!(
+            "{id} exists with module {}; versions are immutable",
+            existing.document.digest
+        ),
     ))
 }

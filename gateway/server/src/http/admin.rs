@@ -49,7 +49,9 @@ where
     match who.with_role(roles) {
         Ok(caller) => {
             let request_id = caller.request_id.clone();
-            handle(caller).await.unwrap_or_else(|failure| respond(failure, &request_id))
+            handle(caller)
+                .await
+                .unwrap_or_else(|failure| respond(failure, &request_id))
         }
         Err((failure, request_id)) => respond(failure, &request_id),
     }
@@ -85,7 +87,10 @@ fn namespace_document(
     let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
     Ok(NamespaceDocument {
         name: namespace(name)?,
-        team: body.team.map(|team| team.parse().map_err(invalid)).transpose()?,
+        team: body
+            .team
+            .map(|team| team.parse().map_err(invalid))
+            .transpose()?,
         description: body.description,
         default_decision: match body.default_decision.as_deref() {
             None | Some("deny") => DefaultDecision::Deny,
@@ -110,10 +115,15 @@ pub(crate) async fn create_namespace(
     Json(body): Json<wire_namespaces::NamespaceRequest>,
 ) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
-        let name = body.name.clone().ok_or_else(|| Failure::invalid("name: missing"))?;
+        let name = body
+            .name
+            .clone()
+            .ok_or_else(|| Failure::invalid("name: missing"))?;
         let document = namespace_document(&name, body)?;
-        let revision =
-            app.governance.put_namespace(&caller, &document, Precondition::Absent).await?;
+        let revision = app
+            .governance
+            .put_namespace(&caller, &document, Precondition::Absent)
+            .await?;
         let shown = show_namespace(Stored { document, revision });
         Ok(answer(StatusCode::CREATED, &caller.request_id, &shown))
     })
@@ -138,7 +148,10 @@ pub(crate) async fn put_namespace(
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
         let condition = precondition(body.revision);
         let document = namespace_document(&name, body)?;
-        let revision = app.governance.put_namespace(&caller, &document, condition).await?;
+        let revision = app
+            .governance
+            .put_namespace(&caller, &document, condition)
+            .await?;
         let shown = show_namespace(Stored { document, revision });
         Ok(answer(StatusCode::OK, &caller.request_id, &shown))
     })
@@ -157,7 +170,11 @@ pub(crate) async fn list_namespaces(State(app): State<Arc<App>>, who: Authentica
     match app.governance.namespaces().await {
         Ok(rows) => {
             let namespaces = rows.into_iter().map(show_namespace).collect();
-            answer(StatusCode::OK, request_id, &wire_namespaces::NamespaceList { namespaces })
+            answer(
+                StatusCode::OK,
+                request_id,
+                &wire_namespaces::NamespaceList { namespaces },
+            )
         }
         Err(failure) => respond(failure, request_id),
     }
@@ -199,8 +216,14 @@ pub(crate) async fn delete_namespace(
 ) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
         let stored = app.governance.namespace(&namespace(&name)?).await?;
-        app.governance.delete_namespace(&caller, &stored.document.name).await?;
-        Ok(answer(StatusCode::OK, &caller.request_id, &show_namespace(stored)))
+        app.governance
+            .delete_namespace(&caller, &stored.document.name)
+            .await?;
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &show_namespace(stored),
+        ))
     })
     .await
 }
@@ -236,16 +259,26 @@ pub(crate) async fn create_key(
             Role::from_name(name)
                 .ok_or_else(|| Failure::invalid(format!("roles: there is no {name:?}")))
         };
-        let roles = body.roles.iter().map(role).collect::<Result<RoleSet, _>>()?;
+        let roles = body
+            .roles
+            .iter()
+            .map(role)
+            .collect::<Result<RoleSet, _>>()?;
         let subject = body.subject.parse().map_err(invalid)?;
-        let team = body.team.map(|team| team.parse().map_err(invalid)).transpose()?;
+        let team = body
+            .team
+            .map(|team| team.parse().map_err(invalid))
+            .transpose()?;
         if body.description.len() > limits::DESCRIPTION_BYTES_MAX {
             return Err(Failure::invalid("description: too long"));
         }
         let created = crate::telemetry::rfc3339(app.clock.wall());
         let key = NewKey::draw(subject, team, roles, &body.description, &created);
         app.governance.put_key(&caller, &key.document).await?;
-        let created = wire_keys::CreatedKey { key: key.reveal(), view: show_key(&key.document) };
+        let created = wire_keys::CreatedKey {
+            key: key.reveal(),
+            view: show_key(&key.document),
+        };
         Ok(answer(StatusCode::CREATED, &caller.request_id, &created))
     })
     .await
@@ -261,8 +294,15 @@ pub(crate) async fn create_key(
 pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
         let rows = app.governance.keys().await?;
-        let keys = rows.iter().map(|stored| show_key(&stored.document)).collect();
-        Ok(answer(StatusCode::OK, &caller.request_id, &wire_keys::KeyList { keys }))
+        let keys = rows
+            .iter()
+            .map(|stored| show_key(&stored.document))
+            .collect();
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &wire_keys::KeyList { keys },
+        ))
     })
     .await
 }
@@ -282,7 +322,11 @@ pub(crate) async fn revoke_key(
 ) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
         let document = app.governance.revoke_key(&caller, &id).await?;
-        Ok(answer(StatusCode::OK, &caller.request_id, &show_key(&document)))
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &show_key(&document),
+        ))
     })
     .await
 }
@@ -319,15 +363,24 @@ pub(crate) async fn upload_policy(
     request: Request,
 ) -> Response {
     as_role(who, AUTHORS, async |caller: Caller| {
-        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
         if kind != Some("application/wasm") {
             let message = "content-type: must be application/wasm";
             return Err(Failure::new(ErrorCode::UnsupportedMediaType, message));
         }
         let wasm = read(request.into_body(), &app, limits::MODULE_BYTES_MAX).await?;
         let named = Some((policy.as_str(), version.as_str()));
-        let stored = app.governance.upload_policy(&caller, named, Arc::from(&*wasm)).await?;
-        Ok(answer(StatusCode::CREATED, &caller.request_id, &show_policy(stored)))
+        let stored = app
+            .governance
+            .upload_policy(&caller, named, Arc::from(&*wasm))
+            .await?;
+        Ok(answer(
+            StatusCode::CREATED,
+            &caller.request_id,
+            &show_policy(stored),
+        ))
     })
     .await
 }
@@ -344,7 +397,11 @@ pub(crate) async fn list_policies(State(app): State<Arc<App>>, who: Authenticate
     match app.governance.policies().await {
         Ok(rows) => {
             let policies = rows.into_iter().map(show_policy).collect();
-            answer(StatusCode::OK, request_id, &wire_policies::PolicyList { policies })
+            answer(
+                StatusCode::OK,
+                request_id,
+                &wire_policies::PolicyList { policies },
+            )
         }
         Err(failure) => respond(failure, request_id),
     }

@@ -57,8 +57,16 @@ impl EventOptions {
             return Err(Failure::invalid("limit: must be 1 to 1000"));
         }
         Ok(LedgerQuery {
-            from: self.from.as_deref().map(|text| moment("from", text)).transpose()?,
-            until: self.until.as_deref().map(|text| moment("until", text)).transpose()?,
+            from: self
+                .from
+                .as_deref()
+                .map(|text| moment("from", text))
+                .transpose()?,
+            until: self
+                .until
+                .as_deref()
+                .map(|text| moment("until", text))
+                .transpose()?,
             namespace: self.namespace,
             lock: self.lock,
             subject: self.subject,
@@ -76,9 +84,13 @@ impl EventOptions {
 /// An RFC 3339 moment.
 fn moment(field: &str, text: &str) -> Result<WallMillis, Failure> {
     let parsed: Result<jiff::Timestamp, _> = text.parse();
-    let ms = parsed.ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
+    let ms = parsed
+        .ok()
+        .and_then(|at| u64::try_from(at.as_millisecond()).ok());
     ms.map(WallMillis).ok_or_else(|| {
-        Failure::invalid(format!("{field}: must be a time such as 2026-11-23T14:03:00Z"))
+        Failure::invalid(format!(
+            "{field}: must be a time such as 2026-11-23T14:03:00Z"
+        ))
     })
 }
 
@@ -111,7 +123,11 @@ pub(crate) async fn events(
 fn show(row: &LedgerRow) -> Result<wire::LedgerEvent, Failure> {
     let event = serde_json::from_str(&row.body)
         .map_err(|error| Failure::internal(format!("event {}: {error}", row.cursor.0)))?;
-    Ok(wire::LedgerEvent { cursor: row.cursor.0, chain: row.chain.to_string(), event })
+    Ok(wire::LedgerEvent {
+        cursor: row.cursor.0,
+        chain: row.chain.to_string(),
+        event,
+    })
 }
 
 /// Options of `GET /v1/audit/holders`.
@@ -137,8 +153,10 @@ pub(crate) async fn holders(
     Query(options): Query<HolderOptions>,
 ) -> Response {
     as_role(who, READERS, async |caller: Caller| {
-        let lock: LockRef =
-            options.lock.parse().map_err(|error| Failure::invalid(format!("lock: {error}")))?;
+        let lock: LockRef = options
+            .lock
+            .parse()
+            .map_err(|error| Failure::invalid(format!("lock: {error}")))?;
         let at = match options.at.as_deref() {
             Some(text) => moment("at", text)?,
             None => app.clock.wall(),
@@ -180,8 +198,11 @@ fn hold(hold: &Hold) -> wire::HoldView {
 pub(crate) async fn verify(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     as_role(who, READERS, async |caller: Caller| {
         let head = app.ledger.head();
-        let bad: Option<Cursor> =
-            app.ledger.verify().await.map_err(|error: BackendError| Failure::from(error))?;
+        let bad: Option<Cursor> = app
+            .ledger
+            .verify()
+            .await
+            .map_err(|error: BackendError| Failure::from(error))?;
         let body = wire::VerifyResponse {
             intact: bad.is_none(),
             first_bad_cursor: bad.map(|cursor| cursor.0),

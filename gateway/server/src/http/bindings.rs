@@ -36,7 +36,11 @@ fn document(name: &str, body: wire::BindingRequest) -> Result<BindingDocument, F
         locks: body.locks.unwrap_or_else(|| vec!["**".to_owned()]),
         operations: body.operations,
         order: body.order,
-        policies: body.policies.into_iter().map(bound).collect::<Result<_, _>>()?,
+        policies: body
+            .policies
+            .into_iter()
+            .map(bound)
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -50,10 +54,14 @@ fn bound(policy: wire::BoundPolicy) -> Result<BoundPolicyDocument, Failure> {
             Some("advisory") => EnforcementName::Advisory,
             Some("overridable") => EnforcementName::Overridable,
             Some(_) => {
-                return Err(Failure::invalid("enforcement: advisory, mandatory or overridable"));
+                return Err(Failure::invalid(
+                    "enforcement: advisory, mandatory or overridable",
+                ));
             }
         },
-        on_error: OnError { allow: policy.on_error_allow },
+        on_error: OnError {
+            allow: policy.on_error_allow,
+        },
     })
 }
 
@@ -78,7 +86,12 @@ fn show(stored: Stored<BindingDocument>) -> wire::Binding {
         locks: stored.document.locks,
         operations: stored.document.operations,
         order: stored.document.order,
-        policies: stored.document.policies.into_iter().map(show_bound).collect(),
+        policies: stored
+            .document
+            .policies
+            .into_iter()
+            .map(show_bound)
+            .collect(),
         revision: stored.revision,
     }
 }
@@ -97,10 +110,20 @@ pub(crate) async fn create(
     Json(body): Json<wire::BindingRequest>,
 ) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
-        let name = body.name.clone().ok_or_else(|| Failure::invalid("name: missing"))?;
+        let name = body
+            .name
+            .clone()
+            .ok_or_else(|| Failure::invalid("name: missing"))?;
         let document = document(&name, body)?;
-        let revision = app.governance.put_binding(&caller, &document, Precondition::Absent).await?;
-        Ok(answer(StatusCode::CREATED, &caller.request_id, &show(Stored { document, revision })))
+        let revision = app
+            .governance
+            .put_binding(&caller, &document, Precondition::Absent)
+            .await?;
+        Ok(answer(
+            StatusCode::CREATED,
+            &caller.request_id,
+            &show(Stored { document, revision }),
+        ))
     })
     .await
 }
@@ -123,8 +146,15 @@ pub(crate) async fn put(
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
         let condition = precondition(body.revision);
         let document = document(&name, body)?;
-        let revision = app.governance.put_binding(&caller, &document, condition).await?;
-        Ok(answer(StatusCode::OK, &caller.request_id, &show(Stored { document, revision })))
+        let revision = app
+            .governance
+            .put_binding(&caller, &document, condition)
+            .await?;
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &show(Stored { document, revision }),
+        ))
     })
     .await
 }
@@ -138,8 +168,18 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     as_role(who, AUTHORS, async |caller: Caller| {
-        let bindings = app.governance.bindings().await?.into_iter().map(show).collect();
-        Ok(answer(StatusCode::OK, &caller.request_id, &wire::BindingList { bindings }))
+        let bindings = app
+            .governance
+            .bindings()
+            .await?
+            .into_iter()
+            .map(show)
+            .collect();
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &wire::BindingList { bindings },
+        ))
     })
     .await
 }

@@ -33,13 +33,18 @@ use crate::pipeline::failure::Failure;
 /// Draws a request id for a caller that gave none.
 pub(crate) fn draw_request_id() -> RequestId {
     let text = format!("{:032x}", rand::random::<u128>());
-    text.parse().unwrap_or_else(|_| unreachable!("hex digits are visible ASCII"))
+    text.parse()
+        .unwrap_or_else(|_| unreachable!("hex digits are visible ASCII"))
 }
 
 /// The request id in the headers, or a new one. A header that is no request id is not one.
 pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
-    let given = headers.get(problem::X_REQUEST_ID).and_then(|value| value.to_str().ok());
-    given.and_then(|text| text.parse().ok()).unwrap_or_else(draw_request_id)
+    let given = headers
+        .get(problem::X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
+    given
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(draw_request_id)
 }
 
 /// A failure before the handler knew its request's id.
@@ -69,10 +74,19 @@ pub(crate) struct Authenticated {
 impl Authenticated {
     /// The caller under the idempotency key of its body, or of its headers, or a new one.
     pub(crate) fn caller(self, given: Option<&str>) -> Result<Caller, (Failure, RequestId)> {
-        let Self { principal, fallback } = self;
+        let Self {
+            principal,
+            fallback,
+        } = self;
         match given.map(str::parse::<RequestId>) {
-            None => Ok(Caller { principal, request_id: fallback }),
-            Some(Ok(request_id)) => Ok(Caller { principal, request_id }),
+            None => Ok(Caller {
+                principal,
+                request_id: fallback,
+            }),
+            Some(Ok(request_id)) => Ok(Caller {
+                principal,
+                request_id,
+            }),
             Some(Err(error)) => Err((Failure::invalid(error.to_string()), fallback)),
         }
     }
@@ -80,7 +94,10 @@ impl Authenticated {
     /// The caller, if it has one of these roles.
     pub(crate) fn with_role(self, roles: &[Role]) -> Result<Caller, (Failure, RequestId)> {
         if roles.iter().any(|role| self.principal.roles.has(*role)) {
-            return Ok(Caller { principal: self.principal, request_id: self.fallback });
+            return Ok(Caller {
+                principal: self.principal,
+                request_id: self.fallback,
+            });
         }
         let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
         let message = format!("this needs role {}", names.join(" or "));
@@ -98,7 +115,10 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
         match app.authenticator.authenticate(&parts.headers).await {
-            Ok(principal) => Ok(Self { principal, fallback: request_id(&parts.headers) }),
+            Ok(principal) => Ok(Self {
+                principal,
+                fallback: request_id(&parts.headers),
+            }),
             Err(refused) => {
                 app.metrics.unauthenticated(refused.reason());
                 let failure = Failure::new(ErrorCode::Unauthenticated, refused.to_string());
@@ -140,9 +160,15 @@ impl FromRequest<Arc<App>> for RawJson {
             .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
         if !is_json {
             let message = "content-type: must be application/json";
-            return Err(refuse(Failure::new(ErrorCode::UnsupportedMediaType, message)));
+            return Err(refuse(Failure::new(
+                ErrorCode::UnsupportedMediaType,
+                message,
+            )));
         }
-        read(body, app, app.config.limits.body_bytes_max).await.map(Self).map_err(refuse)
+        read(body, app, app.config.limits.body_bytes_max)
+            .await
+            .map(Self)
+            .map_err(refuse)
     }
 }
 
@@ -156,7 +182,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refused> {
         let headers = request.headers().clone();
         let raw = RawJson::from_request(request, app).await?;
-        raw.parse().map(Self).map_err(|failure| Refused::new(failure, &headers))
+        raw.parse()
+            .map(Self)
+            .map_err(|failure| Refused::new(failure, &headers))
     }
 }
 
@@ -171,7 +199,10 @@ pub(crate) async fn read(body: Body, app: &App, bytes_max: usize) -> Result<Byte
             Err(Failure::new(ErrorCode::BodyTooLarge, message))
         }
         Ok(Err(_)) => Err(Failure::new(ErrorCode::BadJson, "the body cannot be read")),
-        Err(_) => Err(Failure::new(ErrorCode::RequestTimeout, "the body did not arrive in time")),
+        Err(_) => Err(Failure::new(
+            ErrorCode::RequestTimeout,
+            "the body did not arrive in time",
+        )),
     }
 }
 
@@ -185,7 +216,10 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
         match axum::extract::Query::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(options)) => Ok(Self(options)),
-            Err(error) => Err(Refused::new(Failure::invalid(error.body_text()), &parts.headers)),
+            Err(error) => Err(Refused::new(
+                Failure::invalid(error.body_text()),
+                &parts.headers,
+            )),
         }
     }
 }
@@ -200,7 +234,10 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
         match axum::extract::Path::from_request_parts(parts, app).await {
             Ok(axum::extract::Path(names)) => Ok(Self(names)),
-            Err(error) => Err(Refused::new(Failure::invalid(error.body_text()), &parts.headers)),
+            Err(error) => Err(Refused::new(
+                Failure::invalid(error.body_text()),
+                &parts.headers,
+            )),
         }
     }
 }
@@ -233,7 +270,10 @@ fn parse_lock_path(path: &str) -> Result<LockPath, Failure> {
     let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
     let namespace: NamespaceName = decode(namespace)?.parse().map_err(invalid)?;
     let lock: LockName = decode(name)?.parse().map_err(invalid)?;
-    Ok(LockPath { lock: LockRef::new(namespace, lock), verb })
+    Ok(LockPath {
+        lock: LockRef::new(namespace, lock),
+        verb,
+    })
 }
 
 /// Decodes percent-encoding once.
@@ -259,7 +299,8 @@ fn decode(text: &str) -> Result<String, Failure> {
 
 /// The namespace of a path, decoded and checked.
 pub(crate) fn namespace(text: &str) -> Result<NamespaceName, Failure> {
-    text.parse().map_err(|error: leasehold_domain::InvalidName| Failure::invalid(error.to_string()))
+    text.parse()
+        .map_err(|error: leasehold_domain::InvalidName| Failure::invalid(error.to_string()))
 }
 
 /// JSON with a status.
@@ -289,10 +330,26 @@ mod tests {
         let path = parse_lock_path("/v1/namespaces/demo/locks/a/b%2Fc:acquire").unwrap();
         assert_eq!(path.lock.to_string(), "demo/a/b/c");
         assert_eq!(path.verb.as_deref(), Some("acquire"));
-        assert!(parse_lock_path("/v1/namespaces/demo/locks/a").unwrap().verb.is_none());
-        for bad in ["a%3Aacquire", "a%3Ax:acquire", "..%2Fa:acquire", "%2e%2e:acquire", "a%2:x", "%FF:x"] {
+        assert!(
+            parse_lock_path("/v1/namespaces/demo/locks/a")
+                .unwrap()
+                .verb
+                .is_none()
+        );
+        for bad in [
+            "a%3Aacquire",
+            "a%3Ax:acquire",
+            "..%2Fa:acquire",
+            "%2e%2e:acquire",
+            "a%2:x",
+            "%FF:x",
+        ] {
             let path = format!("/v1/namespaces/demo/locks/{bad}");
-            assert_eq!(parse_lock_path(&path).unwrap_err().code, ErrorCode::InvalidRequest, "{bad}");
+            assert_eq!(
+                parse_lock_path(&path).unwrap_err().code,
+                ErrorCode::InvalidRequest,
+                "{bad}"
+            );
         }
     }
 }

@@ -40,14 +40,22 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         ready,
         backend: wire::BackendHealth {
             ready: health.ready,
-            detail: if draining { "draining".to_owned() } else { health.detail },
+            detail: if draining {
+                "draining".to_owned()
+            } else {
+                health.detail
+            },
         },
         ledger: wire::LedgerHealth {
             cursor: ledger.0,
             lag_events: health.newest.0.saturating_sub(ledger.0),
         },
     };
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     answer(status, &draw_request_id(), &body)
 }
 
@@ -61,7 +69,9 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let health = app.pipeline.health().await;
     let ledger = app.ledger.head().cursor;
-    let text = app.metrics.encode(&health, health.newest.0.saturating_sub(ledger.0));
+    let text = app
+        .metrics
+        .encode(&health, health.newest.0.saturating_sub(ledger.0));
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -46,7 +46,12 @@ macro_rules! begin {
     request_body = wire::AcquireRequest,
     responses((status = 201, body = wire::Grant), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
-pub(crate) async fn acquire(app: &App, who: Authenticated, lock: LockRef, body: &RawJson) -> Response {
+pub(crate) async fn acquire(
+    app: &App,
+    who: Authenticated,
+    lock: LockRef,
+    body: &RawJson,
+) -> Response {
     let (caller, body) = begin!(who, body: wire::AcquireRequest, |b| b.request_id.as_deref());
     acquired(app, &caller, lock, body)
         .await
@@ -83,16 +88,27 @@ async fn acquired(
     request_body = wire::RenewRequest,
     responses((status = 200, body = wire::Grant), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
-pub(crate) async fn renew(app: &App, who: Authenticated, lock: LockRef, body: &RawJson) -> Response {
+pub(crate) async fn renew(
+    app: &App,
+    who: Authenticated,
+    lock: LockRef,
+    body: &RawJson,
+) -> Response {
     let (caller, body) = begin!(who, body: wire::RenewRequest, |b| b.request_id.as_deref());
     let renewed = async {
         let lease_id = lease_id(&body.lease_id)?;
-        let ask = ask::Renew { lock, lease_id, ttl_ms: body.ttl_ms };
+        let ask = ask::Renew {
+            lock,
+            lease_id,
+            ttl_ms: body.ttl_ms,
+        };
         let held = app.pipeline.renew(&caller, ask).await?;
         let grant = view::grant(held, caller.request_id.as_str());
         Ok(answer(StatusCode::OK, &caller.request_id, &grant))
     };
-    renewed.await.unwrap_or_else(|failure| respond(failure, &caller.request_id))
+    renewed
+        .await
+        .unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
 
 /// Gives a lease back.
@@ -104,16 +120,28 @@ pub(crate) async fn renew(app: &App, who: Authenticated, lock: LockRef, body: &R
     request_body = wire::ReleaseRequest,
     responses((status = 200, body = wire::ReleaseResponse), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
-pub(crate) async fn release(app: &App, who: Authenticated, lock: LockRef, body: &RawJson) -> Response {
+pub(crate) async fn release(
+    app: &App,
+    who: Authenticated,
+    lock: LockRef,
+    body: &RawJson,
+) -> Response {
     let (caller, body) = begin!(who, body: wire::ReleaseRequest, |b| b.request_id.as_deref());
     let released = async {
         let lease_id = lease_id(&body.lease_id)?;
-        app.pipeline.release(&caller, ask::Release { lock, lease_id }).await?;
+        app.pipeline
+            .release(&caller, ask::Release { lock, lease_id })
+            .await?;
         let request_id = caller.request_id.to_string();
-        let body = wire::ReleaseResponse { released: true, request_id };
+        let body = wire::ReleaseResponse {
+            released: true,
+            request_id,
+        };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     };
-    released.await.unwrap_or_else(|failure| respond(failure, &caller.request_id))
+    released
+        .await
+        .unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
 
 /// Ends leases of others.
@@ -125,7 +153,12 @@ pub(crate) async fn release(app: &App, who: Authenticated, lock: LockRef, body: 
     request_body = wire::RevokeRequest,
     responses((status = 200, body = wire::RevokeResponse), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
-pub(crate) async fn revoke(app: &App, who: Authenticated, lock: LockRef, body: &RawJson) -> Response {
+pub(crate) async fn revoke(
+    app: &App,
+    who: Authenticated,
+    lock: LockRef,
+    body: &RawJson,
+) -> Response {
     let (caller, body) = begin!(who, body: wire::RevokeRequest, |b| b.request_id.as_deref());
     let revoked = async {
         let ask = ask::Revoke {
@@ -142,7 +175,9 @@ pub(crate) async fn revoke(app: &App, who: Authenticated, lock: LockRef, body: &
         };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     };
-    revoked.await.unwrap_or_else(|failure| respond(failure, &caller.request_id))
+    revoked
+        .await
+        .unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
 
 /// Hands a lease to a successor.
@@ -165,7 +200,10 @@ pub(crate) async fn transfer(
         let ask = ask::Transfer {
             lock,
             lease_id: lease_id(&body.lease_id)?,
-            to: body.to.parse().map_err(|error| Failure::invalid(format!("to: {error}")))?,
+            to: body
+                .to
+                .parse()
+                .map_err(|error| Failure::invalid(format!("to: {error}")))?,
             grace_ms: body.grace_ms,
             reason: body.reason.map(Into::into),
             labels: labels(body.labels),
@@ -177,7 +215,9 @@ pub(crate) async fn transfer(
         };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     };
-    transferred.await.unwrap_or_else(|failure| respond(failure, &caller.request_id))
+    transferred
+        .await
+        .unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
 
 /// Says whether a token is the current one.
@@ -197,7 +237,10 @@ pub(crate) async fn validate(
 ) -> Response {
     let (caller, body) = begin!(who, body: wire::ValidateRequest, |_b| None);
     let validated = async {
-        let ask = ask::Validate { lock, token: FencingToken(body.fencing_token) };
+        let ask = ask::Validate {
+            lock,
+            token: FencingToken(body.fencing_token),
+        };
         let validation = app.pipeline.validate(ask).await?;
         let body = wire::ValidateResponse {
             current: validation.current,
@@ -207,17 +250,22 @@ pub(crate) async fn validate(
         };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     };
-    validated.await.unwrap_or_else(|failure| respond(failure, &caller.request_id))
+    validated
+        .await
+        .unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
 
 /// A lease id in a body.
 pub(crate) fn lease_id(text: &str) -> Result<LeaseId, Failure> {
-    text.parse().map_err(|error| Failure::invalid(format!("lease_id: {error}")))
+    text.parse()
+        .map_err(|error| Failure::invalid(format!("lease_id: {error}")))
 }
 
 /// A lock's name in a body.
 pub(crate) fn lock_of(namespace: &NamespaceName, name: &str) -> Result<LockRef, Failure> {
-    let lock = name.parse().map_err(|error| Failure::invalid(format!("locks: {error}")))?;
+    let lock = name
+        .parse()
+        .map_err(|error| Failure::invalid(format!("locks: {error}")))?;
     Ok(LockRef::new(namespace.clone(), lock))
 }
 
@@ -228,17 +276,24 @@ pub(crate) fn mode(mode: wire::ModeName, permits: Option<u32>) -> Result<Mode, F
         (wire::ModeName::Exclusive, Some(_)) => {
             Err(Failure::invalid("permits: only a shared hold has them"))
         }
-        (wire::ModeName::Shared, permits) => Ok(Mode::Shared { permits: permits.unwrap_or(1) }),
+        (wire::ModeName::Shared, permits) => Ok(Mode::Shared {
+            permits: permits.unwrap_or(1),
+        }),
     }
 }
 
 /// Labels of a body.
 pub(crate) fn labels(labels: BTreeMap<String, String>) -> BTreeMap<Box<str>, Box<str>> {
-    labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+    labels
+        .into_iter()
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect()
 }
 
 fn target(selector: Option<wire::HolderSelector>) -> Result<RevokeTarget, Failure> {
-    let Some(selector) = selector else { return Ok(RevokeTarget::All) };
+    let Some(selector) = selector else {
+        return Ok(RevokeTarget::All);
+    };
     match (selector.handle, selector.subject) {
         (Some(handle), None) => handle
             .parse()

@@ -71,9 +71,9 @@ impl GetOptions {
     fn freshness(&self) -> Result<Freshness, Failure> {
         match self.freshness.as_deref() {
             None | Some("linearizable") => Ok(Freshness::Linearizable),
-            Some("stale") => {
-                Ok(Freshness::Stale { max_age_ms: self.max_age_ms.unwrap_or(u64::MAX) })
-            }
+            Some("stale") => Ok(Freshness::Stale {
+                max_age_ms: self.max_age_ms.unwrap_or(u64::MAX),
+            }),
             Some(_) => Err(Failure::invalid("freshness: linearizable or stale")),
         }
     }
@@ -107,7 +107,8 @@ pub(crate) async fn get(
         let view = app.pipeline.get(&path.lock, options.freshness()?).await?;
         Ok(answer(StatusCode::OK, &request_id, &view::lock(&view)))
     };
-    read.await.unwrap_or_else(|failure| respond(failure, &request_id))
+    read.await
+        .unwrap_or_else(|failure| respond(failure, &request_id))
 }
 
 /// `PUT …/locks/{lock}`.
@@ -131,7 +132,10 @@ pub(crate) async fn declare(
     };
     let declared = async {
         if path.verb.is_some() {
-            return Err(Failure::new(ErrorCode::NotFound, "a PUT to a lock has no verb"));
+            return Err(Failure::new(
+                ErrorCode::NotFound,
+                "a PUT to a lock has no verb",
+            ));
         }
         let settings = LockSettings {
             limit: body.limit.unwrap_or(limits::PERMITS_MAX),
@@ -139,11 +143,22 @@ pub(crate) async fn declare(
             description: body.description.into(),
         };
         let lock = path.lock.clone();
-        app.pipeline.declare(&caller, ask::Declare { lock, settings }).await?;
-        let view = app.pipeline.get(&path.lock, Freshness::Linearizable).await?;
-        Ok(answer(StatusCode::OK, &caller.request_id, &view::lock(&view)))
+        app.pipeline
+            .declare(&caller, ask::Declare { lock, settings })
+            .await?;
+        let view = app
+            .pipeline
+            .get(&path.lock, Freshness::Linearizable)
+            .await?;
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &view::lock(&view),
+        ))
     };
-    declared.await.unwrap_or_else(|failure| respond(failure, &caller.request_id))
+    declared
+        .await
+        .unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
 
 /// Options of `GET …/locks`.
@@ -178,10 +193,19 @@ impl ListOptions {
         Ok(ListQuery {
             namespace: super::extract::namespace(namespace)?,
             prefix: self.prefix,
-            holder: self.holder.map(|holder| holder.parse().map_err(invalid)).transpose()?,
-            team: self.team.map(|team| team.parse().map_err(invalid)).transpose()?,
+            holder: self
+                .holder
+                .map(|holder| holder.parse().map_err(invalid))
+                .transpose()?,
+            team: self
+                .team
+                .map(|team| team.parse().map_err(invalid))
+                .transpose()?,
             state,
-            after: self.cursor.map(|cursor| cursor.parse().map_err(invalid)).transpose()?,
+            after: self
+                .cursor
+                .map(|cursor| cursor.parse().map_err(invalid))
+                .transpose()?,
             limit: self.limit.unwrap_or(100),
         })
     }
@@ -210,7 +234,9 @@ pub(crate) async fn list(
         };
         Ok(answer(StatusCode::OK, &request_id, &body))
     };
-    listed.await.unwrap_or_else(|failure| respond(failure, &request_id))
+    listed
+        .await
+        .unwrap_or_else(|failure| respond(failure, &request_id))
 }
 
 /// `POST …/leases:renew`.
@@ -241,24 +267,39 @@ pub(crate) async fn renew_many(
                 ttl_ms: renewal.ttl_ms,
             })
         };
-        let asks = body.leases.into_iter().map(ask).collect::<Result<Vec<_>, _>>()?;
+        let asks = body
+            .leases
+            .into_iter()
+            .map(ask)
+            .collect::<Result<Vec<_>, _>>()?;
         let results = app.pipeline.renew_many(&caller, asks).await?;
         let id = &caller.request_id;
         let result = |result| match result {
             Ok(held) => {
                 let grant = Some(view::grant(held, id.as_str()));
-                wire::RenewalResult { grant, problem: None }
+                wire::RenewalResult {
+                    grant,
+                    problem: None,
+                }
             }
             Err(failure) => {
                 let problem = Some(Box::new(problem(failure, id)));
-                wire::RenewalResult { grant: None, problem }
+                wire::RenewalResult {
+                    grant: None,
+                    problem,
+                }
             }
         };
         let results = results.into_iter().map(result).collect();
-        let body = wire::RenewManyResponse { results, request_id: id.to_string() };
+        let body = wire::RenewManyResponse {
+            results,
+            request_id: id.to_string(),
+        };
         Ok(answer(StatusCode::OK, id, &body))
     };
-    renewed.await.unwrap_or_else(|failure| respond(failure, &caller.request_id))
+    renewed
+        .await
+        .unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
 
 /// `POST …/locks:acquire`.
@@ -307,10 +348,16 @@ async fn acquired_many(
         })
     };
     let acquires = body.locks.iter().map(ask).collect::<Result<Vec<_>, _>>()?;
-    let ask = ask::AcquireMany { namespace: namespace.clone(), acquires };
+    let ask = ask::AcquireMany {
+        namespace: namespace.clone(),
+        acquires,
+    };
     let held = app.pipeline.acquire_many(caller, ask).await?;
     let id = caller.request_id.as_str();
-    let one = |(lock, held)| wire::LockGrant { lock, grant: view::grant(held, id) };
+    let one = |(lock, held)| wire::LockGrant {
+        lock,
+        grant: view::grant(held, id),
+    };
     let grants = body.locks.into_iter().zip(held).map(one).collect();
     let body = wire::AcquireManyResponse { grants };
     Ok(answer(StatusCode::CREATED, &caller.request_id, &body))

@@ -39,7 +39,10 @@ fn data_routes() -> Router<Arc<App>> {
         .route(paths::LOCKS_ACQUIRE, post(locks::acquire_many))
         .route(paths::LOCKS_WATCH, get(watch::namespace))
         .route(paths::LEASES_RENEW, post(locks::renew_many))
-        .route(paths::LOCK, get(locks::get).post(locks::post).put(locks::declare))
+        .route(
+            paths::LOCK,
+            get(locks::get).post(locks::post).put(locks::declare),
+        )
         .route(paths::HEALTHZ, get(health::healthz))
         .route(paths::READYZ, get(health::readyz))
         .route(paths::OPENAPI, get(openapi::serve))
@@ -48,17 +51,30 @@ fn data_routes() -> Router<Arc<App>> {
 /// What administrators, policy authors and auditors use, and what Prometheus scrapes.
 fn admin_routes() -> Router<Arc<App>> {
     Router::new()
-        .route(paths::NAMESPACES, get(admin::list_namespaces).post(admin::create_namespace))
+        .route(
+            paths::NAMESPACES,
+            get(admin::list_namespaces).post(admin::create_namespace),
+        )
         .route(
             paths::NAMESPACE,
-            get(admin::get_namespace).put(admin::put_namespace).delete(admin::delete_namespace),
+            get(admin::get_namespace)
+                .put(admin::put_namespace)
+                .delete(admin::delete_namespace),
         )
         .route(paths::KEYS, get(admin::list_keys).post(admin::create_key))
         .route(paths::KEY, axum::routing::delete(admin::revoke_key))
         .route(paths::POLICIES, get(admin::list_policies))
-        .route(paths::POLICY_VERSION, put(admin::upload_policy).get(admin::get_policy))
+        .route(
+            paths::POLICY_VERSION,
+            put(admin::upload_policy).get(admin::get_policy),
+        )
         .route(paths::BINDINGS, get(bindings::list).post(bindings::create))
-        .route(paths::BINDING, get(bindings::get).put(bindings::put).delete(bindings::delete))
+        .route(
+            paths::BINDING,
+            get(bindings::get)
+                .put(bindings::put)
+                .delete(bindings::delete),
+        )
         .route(paths::AUDIT_EVENTS, get(audit::events))
         .route(paths::AUDIT_HOLDERS, get(audit::holders))
         .route(paths::AUDIT_VERIFY, get(audit::verify))
@@ -87,7 +103,10 @@ fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(axum::middleware::from_fn_with_state(count::Gate::new(app.clone()), count::count))
+        .layer(axum::middleware::from_fn_with_state(
+            count::Gate::new(app.clone()),
+            count::count,
+        ))
         .with_state(app.clone())
 }
 
@@ -99,7 +118,14 @@ pub(crate) async fn listen(app: &Arc<App>) -> Result<Vec<Listener>, ListenError>
     let config = &app.config;
     let bind = async |address, router| {
         let open = app.metrics.connections().clone();
-        Listener::bind(address, config.listen.tls.as_ref(), &config.limits, router, open).await
+        Listener::bind(
+            address,
+            config.listen.tls.as_ref(),
+            &config.limits,
+            router,
+            open,
+        )
+        .await
     };
     let Some(admin_address) = config.listen.admin_address else {
         return Ok(vec![bind(config.listen.address, router(app)).await?]);

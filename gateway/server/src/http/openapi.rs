@@ -63,7 +63,10 @@ struct Bearer;
 impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("key", scheme);
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("key", scheme);
     }
 }
 
@@ -88,12 +91,14 @@ pub(crate) async fn serve() -> Response {
 
 #[cfg(test)]
 mod tests {
-    const COMMITTED: &str =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/wire/openapi.json");
+    const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/wire/openapi.json");
 
     /// The committed document is the generated one. `LEASEHOLD_UPDATE=1` rewrites it.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's own switch, not configuration"
+    )]
     fn the_committed_document_is_the_generated_one() {
         let generated = super::document().unwrap();
         assert!(generated.contains("\"openapi\": \"3.1"), "{generated}");
@@ -102,6 +107,9 @@ mod tests {
         }
         let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();
         let same = committed == generated;
-        assert!(same, "sdk/wire/openapi.json has drifted; run this test with LEASEHOLD_UPDATE=1");
+        assert!(
+            same,
+            "sdk/wire/openapi.json has drifted; run this test with LEASEHOLD_UPDATE=1"
+        );
     }
 }

@@ -40,7 +40,10 @@ pub(crate) fn respond(failure: Failure, request_id: &RequestId) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     if let Some(ms) = retry_after_ms {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(ms.div_ceil(1_000).max(1)),
+        );
     }
     response
 }

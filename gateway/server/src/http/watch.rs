@@ -64,7 +64,15 @@ pub(crate) async fn namespace(
 ) -> Response {
     let request_id = who.request_id();
     match super::extract::namespace(&ns) {
-        Ok(ns) => follow(&app, WatchScope::Prefix(ns, options.prefix), &headers, request_id).await,
+        Ok(ns) => {
+            follow(
+                &app,
+                WatchScope::Prefix(ns, options.prefix),
+                &headers,
+                request_id,
+            )
+            .await
+        }
         Err(failure) => respond(failure, request_id),
     }
 }
@@ -110,8 +118,12 @@ async fn follow(
         // An error means that the sender is gone, which is the end, too.
         let _ = shutdown.wait_for(|down| *down).await;
     };
-    let frames = frames.take_until(Box::pin(drained)).map(Ok::<_, Infallible>);
-    Sse::new(boxed(frames)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response()
+    let frames = frames
+        .take_until(Box::pin(drained))
+        .map(Ok::<_, Infallible>);
+    Sse::new(boxed(frames))
+        .keep_alive(KeepAlive::new().interval(HEARTBEAT))
+        .into_response()
 }
 
 fn boxed<S: Stream + Send + 'static>(frames: S) -> stream::BoxStream<'static, S::Item> {
@@ -119,23 +131,34 @@ fn boxed<S: Stream + Send + 'static>(frames: S) -> stream::BoxStream<'static, S:
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Failure> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
     let cursor = value.to_str().ok().and_then(|text| text.parse().ok());
-    cursor.map(|cursor| Some(Cursor(cursor))).ok_or_else(|| {
-        Failure::invalid("last-event-id: must be the id of an event of this watch")
-    })
+    cursor
+        .map(|cursor| Some(Cursor(cursor)))
+        .ok_or_else(|| Failure::invalid("last-event-id: must be the id of an event of this watch"))
 }
 
 /// The transitions of one event. All have its cursor; only the last carries it as `id`, so that a
 /// client that was cut off in between gets all of them again rather than losing one.
 fn frames(event: &Event) -> Vec<sse::Event> {
-    let EventKind::Lock { lock, transitions, .. } = &event.kind else { return Vec::new() };
+    let EventKind::Lock {
+        lock, transitions, ..
+    } = &event.kind
+    else {
+        return Vec::new();
+    };
     let last = transitions.len().saturating_sub(1);
     let frame = |(index, transition)| {
         let body = view::transition(event, lock, transition);
         let data = serde_json::to_string(&body).unwrap_or_default();
         let frame = sse::Event::default().event(&body.transition).data(data);
-        if index == last { frame.id(event.cursor.0.to_string()) } else { frame }
+        if index == last {
+            frame.id(event.cursor.0.to_string())
+        } else {
+            frame
+        }
     };
     transitions.iter().enumerate().map(frame).collect()
 }
@@ -146,5 +169,7 @@ fn resync(error: &BackendError) -> sse::Event {
         ErrorKind::Trimmed => "trimmed",
         _ => "unavailable",
     };
-    sse::Event::default().event("resync").data(format!("{{\"reason\":\"{reason}\"}}"))
+    sse::Event::default()
+        .event("resync")
+        .data(format!("{{\"reason\":\"{reason}\"}}"))
 }

@@ -23,29 +23,63 @@ pub(crate) fn check(request: &Request) -> Result<(), Failure> {
         within("grace_ms", grace_ms, 0, limits::GRACE_MS_MAX)?;
     }
     if let Some(Mode::Shared { permits }) = request.mode {
-        within("permits", u64::from(permits), 1, u64::from(limits::PERMITS_MAX))?;
+        within(
+            "permits",
+            u64::from(permits),
+            1,
+            u64::from(limits::PERMITS_MAX),
+        )?;
     }
-    text("instance", request.instance.as_deref(), limits::INSTANCE_BYTES_MAX)?;
-    text("reason", request.reason.as_deref(), limits::REASON_BYTES_MAX)?;
+    text(
+        "instance",
+        request.instance.as_deref(),
+        limits::INSTANCE_BYTES_MAX,
+    )?;
+    text(
+        "reason",
+        request.reason.as_deref(),
+        limits::REASON_BYTES_MAX,
+    )?;
     text("value", request.value.as_deref(), limits::VALUE_BYTES_MAX)?;
     if request.labels.len() > limits::LABELS_MAX {
-        return Err(Failure::invalid(format!("labels: at most {}", limits::LABELS_MAX)));
+        return Err(Failure::invalid(format!(
+            "labels: at most {}",
+            limits::LABELS_MAX
+        )));
     }
     for (key, value) in &request.labels {
         if key.is_empty() {
             return Err(Failure::invalid("labels: a key must not be empty"));
         }
         text("labels: a key", Some(key), limits::LABEL_KEY_BYTES_MAX)?;
-        text("labels: a value", Some(value), limits::LABEL_VALUE_BYTES_MAX)?;
+        text(
+            "labels: a value",
+            Some(value),
+            limits::LABEL_VALUE_BYTES_MAX,
+        )?;
     }
     Ok(())
 }
 
 /// Checks a lock's settings against the limits.
 pub(crate) fn check_settings(settings: &LockSettings) -> Result<(), Failure> {
-    within("limit", u64::from(settings.limit), 1, u64::from(limits::PERMITS_MAX))?;
-    within("cooldown_ms", settings.cooldown_ms, 0, limits::COOLDOWN_MS_MAX)?;
-    text("description", Some(&settings.description), limits::DESCRIPTION_BYTES_MAX)
+    within(
+        "limit",
+        u64::from(settings.limit),
+        1,
+        u64::from(limits::PERMITS_MAX),
+    )?;
+    within(
+        "cooldown_ms",
+        settings.cooldown_ms,
+        0,
+        limits::COOLDOWN_MS_MAX,
+    )?;
+    text(
+        "description",
+        Some(&settings.description),
+        limits::DESCRIPTION_BYTES_MAX,
+    )
 }
 
 /// The namespace that a request is for.
@@ -54,7 +88,10 @@ pub(crate) fn namespace<'a>(
     name: &NamespaceName,
 ) -> Result<&'a NamespacePlan, Failure> {
     plan.namespace(name).ok_or_else(|| {
-        Failure::new(ErrorCode::NamespaceNotFound, format!("there is no namespace {name}"))
+        Failure::new(
+            ErrorCode::NamespaceNotFound,
+            format!("there is no namespace {name}"),
+        )
     })
 }
 
@@ -62,17 +99,25 @@ fn within(field: &str, value: u64, min: u64, max: u64) -> Result<(), Failure> {
     if (min..=max).contains(&value) {
         Ok(())
     } else {
-        Err(Failure::invalid(format!("{field}: must be {min} to {max}, not {value}")))
+        Err(Failure::invalid(format!(
+            "{field}: must be {min} to {max}, not {value}"
+        )))
     }
 }
 
 fn text(field: &str, value: Option<&str>, bytes_max: usize) -> Result<(), Failure> {
     match value {
-        Some(value) if value.len() > bytes_max => {
-            Err(Failure::invalid(format!("{field}: at most {bytes_max} bytes")))
-        }
-        Some(value) if value.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => {
-            Err(Failure::invalid(format!("{field}: must not hold control characters")))
+        Some(value) if value.len() > bytes_max => Err(Failure::invalid(format!(
+            "{field}: at most {bytes_max} bytes"
+        ))),
+        Some(value)
+            if value
+                .chars()
+                .any(|c| c.is_control() && c != '\n' && c != '\t') =>
+        {
+            Err(Failure::invalid(format!(
+                "{field}: must not hold control characters"
+            )))
         }
         _ => Ok(()),
     }

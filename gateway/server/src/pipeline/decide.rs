@@ -91,12 +91,27 @@ impl From<Failure> for Refusal {
 /// What is to be done once it is allowed. Durations come from the request and the limits.
 #[derive(Debug, Clone)]
 pub(crate) enum Intent {
-    Acquire { lease_id: LeaseId, mode: Mode, ttl_ms: u64 },
-    Renew { lease_id: LeaseId },
-    Release { lease_id: LeaseId },
-    Revoke { target: RevokeTarget },
-    Transfer { lease_id: LeaseId, to: Subject },
-    CancelWait { lease_id: LeaseId },
+    Acquire {
+        lease_id: LeaseId,
+        mode: Mode,
+        ttl_ms: u64,
+    },
+    Renew {
+        lease_id: LeaseId,
+    },
+    Release {
+        lease_id: LeaseId,
+    },
+    Revoke {
+        target: RevokeTarget,
+    },
+    Transfer {
+        lease_id: LeaseId,
+        to: Subject,
+    },
+    CancelWait {
+        lease_id: LeaseId,
+    },
     Configure(LockSettings),
 }
 
@@ -111,7 +126,11 @@ pub(crate) struct Decider {
 
 impl Decider {
     pub(crate) fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, record_renewals: bool) -> Self {
-        Self { clock, metrics, record_renewals }
+        Self {
+            clock,
+            metrics,
+            record_renewals,
+        }
     }
 
     /// Judges a request by the role that its operation needs, and by the policies bound to it.
@@ -189,7 +208,12 @@ impl Decider {
     ) -> Permit {
         let action = action(intent, &cause.request, limits, self.record_renewals);
         Permit {
-            command: Command { lock: cause.request.lock.clone(), action, cause: Some(cause), expect },
+            command: Command {
+                lock: cause.request.lock.clone(),
+                action,
+                cause: Some(cause),
+                expect,
+            },
         }
     }
 
@@ -201,13 +225,26 @@ impl Decider {
         caller: &Caller,
         request: &Request,
     ) -> Result<(Facts, Option<Expectation>), Failure> {
-        let manifests = || steps.iter().filter_map(|s| s.bound.as_ref().ok()).map(|b| b.module().manifest());
-        let mut facts = Facts { now: self.clock.wall(), lock: None, usage: None };
+        let manifests = || {
+            steps
+                .iter()
+                .filter_map(|s| s.bound.as_ref().ok())
+                .map(|b| b.module().manifest())
+        };
+        let mut facts = Facts {
+            now: self.clock.wall(),
+            lock: None,
+            usage: None,
+        };
         if manifests().any(|manifest| manifest.needs_lock) {
             facts.lock = Some(Box::new(store.view(&request.lock).await?));
         }
         if manifests().any(|manifest| manifest.needs_usage) {
-            facts.usage = Some(store.usage(&request.lock.namespace, &caller.principal).await?);
+            facts.usage = Some(
+                store
+                    .usage(&request.lock.namespace, &caller.principal)
+                    .await?,
+            );
         }
         let expect = (facts.lock.is_some() || facts.usage.is_some()).then(|| Expectation {
             revision: facts.lock.as_ref().map(|view| view.revision),
@@ -240,10 +277,12 @@ impl Decider {
             let verdict = self.ask(step, principal, request, &decision.facts);
             match (denial_of(step, &verdict.answer), step.enforcement) {
                 (None, _) | (Some(_), Enforcement::Advisory) => {}
-                (Some(refused), Enforcement::Overridable) => match break_glass(principal, request) {
-                    Some(reason) => overridden = Some(reason),
-                    None => denial = denial.or(Some(refused)),
-                },
+                (Some(refused), Enforcement::Overridable) => {
+                    match break_glass(principal, request) {
+                        Some(reason) => overridden = Some(reason),
+                        None => denial = denial.or(Some(refused)),
+                    }
+                }
                 (Some(refused), Enforcement::Mandatory) => denial = denial.or(Some(refused)),
             }
             if let (PolicyAnswer::Allow(limits), true) =
@@ -278,15 +317,26 @@ impl Decider {
         let (module, config, answer, fuel) = match &step.bound {
             Ok(bound) => {
                 let evaluation = bound.decide(request, principal, facts);
-                let answer = evaluation.answer.unwrap_or_else(|fault| failed(fault.to_string()));
-                (bound.module().digest(), bound.config_digest(), answer, evaluation.fuel)
+                let answer = evaluation
+                    .answer
+                    .unwrap_or_else(|fault| failed(fault.to_string()));
+                (
+                    bound.module().digest(),
+                    bound.config_digest(),
+                    answer,
+                    evaluation.fuel,
+                )
             }
             Err(problem) => {
                 let none = leasehold_domain::Digest([0; 32]);
                 (none, none, failed(problem.clone()), 0)
             }
         };
-        self.metrics.decided(&step.policy, answer.as_str(), self.clock.monotonic() - began);
+        self.metrics.decided(
+            &step.policy,
+            answer.as_str(),
+            self.clock.monotonic() - began,
+        );
         PolicyVerdict {
             binding: step.binding.clone(),
             policy: step.policy.clone(),
@@ -304,14 +354,21 @@ impl Decider {
 fn denial_of(step: &PlanStep, answer: &PolicyAnswer) -> Option<Denial> {
     match answer {
         PolicyAnswer::Allow(_) | PolicyAnswer::Error { passed: true, .. } => None,
-        PolicyAnswer::Deny { code, message, retry_after_ms } => Some(Denial {
+        PolicyAnswer::Deny {
+            code,
+            message,
+            retry_after_ms,
+        } => Some(Denial {
             kind: DenialKind::Policy,
             policy: Some(step.policy.clone()),
             code: code.clone(),
             message: message.clone(),
             retry_after_ms: *retry_after_ms,
         }),
-        PolicyAnswer::Error { message: _, passed: false } => Some(Denial {
+        PolicyAnswer::Error {
+            message: _,
+            passed: false,
+        } => Some(Denial {
             kind: DenialKind::PolicyError,
             policy: Some(step.policy.clone()),
             code: "policy-error".into(),
@@ -323,8 +380,14 @@ fn denial_of(step: &PlanStep, answer: &PolicyAnswer) -> Option<Denial> {
 
 /// The written reason of a principal that may pass an overridable denial.
 fn break_glass(principal: &Principal, request: &Request) -> Option<Box<str>> {
-    let reason = request.reason.as_ref().filter(|reason| !reason.trim().is_empty())?;
-    principal.roles.has(Role::BreakGlass).then(|| reason.clone())
+    let reason = request
+        .reason
+        .as_ref()
+        .filter(|reason| !reason.trim().is_empty())?;
+    principal
+        .roles
+        .has(Role::BreakGlass)
+        .then(|| reason.clone())
 }
 
 /// Operations on other people's leases and on settings need a role, whatever the policies say.
@@ -333,14 +396,14 @@ fn missing_role(
     principal: &Principal,
     operation: Operation,
 ) -> Option<Denial> {
-    let operates =
-        principal.roles.has(Role::Operator) || principal.roles.has(Role::Administrator);
+    let operates = principal.roles.has(Role::Operator) || principal.roles.has(Role::Administrator);
     let own_team = principal.team.is_some() && principal.team == namespace.document.team;
     let (may, needs) = match operation {
         Operation::Revoke => (operates, "role operator or administrator"),
-        Operation::Configure => {
-            (operates || own_team, "role operator or administrator, or the namespace's team")
-        }
+        Operation::Configure => (
+            operates || own_team,
+            "role operator or administrator, or the namespace's team",
+        ),
         Operation::Acquire
         | Operation::Renew
         | Operation::Release
@@ -381,7 +444,11 @@ fn unbound(namespace: &NamespacePlan, operation: Operation) -> Effect {
 fn action(intent: Intent, request: &Request, limits: PolicyLimits, record: bool) -> Action {
     let cut = |ttl_ms: u64| limits.max_ttl_ms.map_or(ttl_ms, |max| ttl_ms.min(max));
     match intent {
-        Intent::Acquire { lease_id, mode, ttl_ms } => Action::Acquire {
+        Intent::Acquire {
+            lease_id,
+            mode,
+            ttl_ms,
+        } => Action::Acquire {
             lease_id,
             mode,
             ttl_ms: cut(ttl_ms),
@@ -395,12 +462,15 @@ fn action(intent: Intent, request: &Request, limits: PolicyLimits, record: bool)
             record,
         },
         Intent::Release { lease_id } => Action::Release { lease_id },
-        Intent::Revoke { target } => {
-            Action::Revoke { target, grace_ms: request.grace_ms.unwrap_or(0) }
-        }
-        Intent::Transfer { lease_id, to } => {
-            Action::Transfer { lease_id, to, grace_ms: request.grace_ms.unwrap_or(0) }
-        }
+        Intent::Revoke { target } => Action::Revoke {
+            target,
+            grace_ms: request.grace_ms.unwrap_or(0),
+        },
+        Intent::Transfer { lease_id, to } => Action::Transfer {
+            lease_id,
+            to,
+            grace_ms: request.grace_ms.unwrap_or(0),
+        },
         Intent::CancelWait { lease_id } => Action::CancelWait { lease_id },
         Intent::Configure(settings) => Action::Configure(settings),
     }

@@ -42,7 +42,11 @@ impl Store {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { backend, clock, metrics }
+        Self {
+            backend,
+            clock,
+            metrics,
+        }
     }
 
     /// Executes one permitted command.
@@ -53,7 +57,10 @@ impl Store {
     ) -> Result<Outcome, Failure> {
         let batch = Batch::one(permit.into_command());
         let outcomes = self.execute(operation, batch).await?;
-        outcomes.into_iter().next().ok_or_else(|| Failure::internal("the backend gave no outcome"))
+        outcomes
+            .into_iter()
+            .next()
+            .ok_or_else(|| Failure::internal("the backend gave no outcome"))
     }
 
     /// Executes permitted commands in one durable step.
@@ -66,10 +73,24 @@ impl Store {
     ) -> Result<Vec<Outcome>, Failure> {
         let expected = permits.len();
         let commands = permits.into_iter().map(Permit::into_command).collect();
-        let notes = denied.into_iter().map(|denied| Note::Denied(denied.into_parts().0)).collect();
-        let outcomes = self.execute(operation, Batch { commands, atomicity, notes }).await?;
+        let notes = denied
+            .into_iter()
+            .map(|denied| Note::Denied(denied.into_parts().0))
+            .collect();
+        let outcomes = self
+            .execute(
+                operation,
+                Batch {
+                    commands,
+                    atomicity,
+                    notes,
+                },
+            )
+            .await?;
         if outcomes.len() != expected {
-            return Err(Failure::internal("the backend gave another number of outcomes"));
+            return Err(Failure::internal(
+                "the backend gave another number of outcomes",
+            ));
         }
         Ok(outcomes)
     }
@@ -79,7 +100,10 @@ impl Store {
         let (cause, denial) = denied.into_parts();
         let decision = cause.decision.clone();
         let operation = cause.request.operation;
-        match self.execute(operation, Batch::note(Note::Denied(cause))).await {
+        match self
+            .execute(operation, Batch::note(Note::Denied(cause)))
+            .await
+        {
             Ok(_) => Failure::denied(denial, decision),
             // A denial that could not be recorded is not answered: nothing unaudited.
             Err(failure) => failure,
@@ -89,7 +113,8 @@ impl Store {
     async fn execute(&self, operation: Operation, batch: Batch) -> Result<Vec<Outcome>, Failure> {
         let began = self.clock.monotonic();
         let result = self.backend.execute(batch).await;
-        self.metrics.executed(operation, self.clock.monotonic() - began);
+        self.metrics
+            .executed(operation, self.clock.monotonic() - began);
         Ok(result?)
     }
 
@@ -119,7 +144,10 @@ impl Store {
         principal: &Principal,
     ) -> Result<Usage, Failure> {
         let team = principal.team.as_ref();
-        Ok(self.backend.usage(namespace, &principal.subject, team).await?)
+        Ok(self
+            .backend
+            .usage(namespace, &principal.subject, team)
+            .await?)
     }
 
     /// What happens, from a cursor on.

@@ -105,13 +105,19 @@ impl Failure {
             EndCause::Transferred => (ErrorCode::LeaseEnded, "the lease was transferred"),
             EndCause::GivenBack => (ErrorCode::LeaseEnded, "the lease was given back"),
         };
-        Self { detail: FailureDetail::Ended(cause), ..Self::new(code, message) }
+        Self {
+            detail: FailureDetail::Ended(cause),
+            ..Self::new(code, message)
+        }
     }
 
     /// The lease is another principal's.
     #[must_use]
     pub fn not_holder() -> Self {
-        Self::new(ErrorCode::NotHolder, "the lease is held by another principal")
+        Self::new(
+            ErrorCode::NotHolder,
+            "the lease is held by another principal",
+        )
     }
 
     /// Somebody stands in the way.
@@ -119,7 +125,13 @@ impl Failure {
     pub fn held(blocked: Blocked) -> Self {
         let retry_after_ms = (blocked.cooldown_remaining_ms > 0)
             .then_some(blocked.cooldown_remaining_ms)
-            .or_else(|| blocked.holders.iter().map(|holder| holder.remaining_ms).min());
+            .or_else(|| {
+                blocked
+                    .holders
+                    .iter()
+                    .map(|holder| holder.remaining_ms)
+                    .min()
+            });
         let message = match (blocked.holders.first(), blocked.cooldown_remaining_ms) {
             (Some(holder), _) => format!("held by {}", holder.owner.subject),
             (None, 0) => match &blocked.reserved_for {
@@ -175,9 +187,11 @@ impl From<BackendError> for Failure {
         let (code, message, retry_after_ms) = match error.kind {
             ErrorKind::Overloaded => (ErrorCode::Overloaded, "too much at once", Some(200)),
             ErrorKind::Contended => (ErrorCode::Overloaded, "too much contention", Some(50)),
-            ErrorKind::Unavailable | ErrorKind::Deadline | ErrorKind::Closed => {
-                (ErrorCode::Unavailable, "the store cannot agree now", Some(1_000))
-            }
+            ErrorKind::Unavailable | ErrorKind::Deadline | ErrorKind::Closed => (
+                ErrorCode::Unavailable,
+                "the store cannot agree now",
+                Some(1_000),
+            ),
             ErrorKind::Invalid => (ErrorCode::InvalidRequest, "the store refused this", None),
             _ => (ErrorCode::Internal, "internal error", None),
         };

@@ -41,7 +41,9 @@ impl Pipeline {
         let mut denials: Vec<(usize, Box<Denied>)> = Vec::new();
         for (index, ask) in renewals.into_iter().enumerate() {
             answers.push(None);
-            let intent = Intent::Renew { lease_id: ask.lease_id };
+            let intent = Intent::Renew {
+                lease_id: ask.lease_id,
+            };
             let request = ask.request();
             let judged = match admit::check(&request) {
                 Ok(()) => self.inner.decide(caller, request, intent).await,
@@ -66,11 +68,16 @@ impl Pipeline {
             answers[index] = Some(Err(Failure::denied(denial, cause.decision.clone())));
             notes.push(*denied);
         }
-        let (indexes, permits): (Vec<_>, Vec<_>) =
-            permits.into_iter().map(|(index, permit, decision)| ((index, decision), permit)).unzip();
+        let (indexes, permits): (Vec<_>, Vec<_>) = permits
+            .into_iter()
+            .map(|(index, permit, decision)| ((index, decision), permit))
+            .unzip();
         let operation = Operation::Renew;
-        let outcomes =
-            self.inner.store.run_all(operation, permits, notes, Atomicity::Each).await?;
+        let outcomes = self
+            .inner
+            .store
+            .run_all(operation, permits, notes, Atomicity::Each)
+            .await?;
         for ((index, decision), outcome) in indexes.into_iter().zip(outcomes) {
             answers[index] = Some(match outcome {
                 Outcome::Stale => Err(Failure {
@@ -84,7 +91,10 @@ impl Pipeline {
             });
         }
         let unanswered = || Err(Failure::internal("a renewal got no answer"));
-        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect())
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(unanswered))
+            .collect())
     }
 
     /// Takes several locks, all or nothing, without waiting.
@@ -105,10 +115,17 @@ impl Pipeline {
         let mut decisions = Vec::with_capacity(count);
         for acquire in ask.acquires {
             if acquire.lock.namespace != ask.namespace || !seen.insert(acquire.lock.clone()) {
-                return Err(Failure::invalid(format!("locks: {} stands there twice", acquire.lock)));
+                return Err(Failure::invalid(format!(
+                    "locks: {} stands there twice",
+                    acquire.lock
+                )));
             }
             let lease_id = LeaseId::from_bytes(rand::random());
-            let intent = Intent::Acquire { lease_id, mode: acquire.mode, ttl_ms: acquire.ttl_ms };
+            let intent = Intent::Acquire {
+                lease_id,
+                mode: acquire.mode,
+                ttl_ms: acquire.ttl_ms,
+            };
             let request = acquire.request();
             admit::check(&request)?;
             match self.inner.decide(caller, request, intent).await {
@@ -122,14 +139,24 @@ impl Pipeline {
         }
         let operation = Operation::Acquire;
         let atomicity = Atomicity::AllOrNothing;
-        let outcomes = self.inner.store.run_all(operation, permits, Vec::new(), atomicity).await?;
-        let all_granted = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Granted(_)));
+        let outcomes = self
+            .inner
+            .store
+            .run_all(operation, permits, Vec::new(), atomicity)
+            .await?;
+        let all_granted = outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Granted(_)));
         if !all_granted {
-            let first = outcomes.into_iter().find(|outcome| {
-                !matches!(outcome, Outcome::NotAttempted | Outcome::Granted(_))
-            });
+            let first = outcomes
+                .into_iter()
+                .find(|outcome| !matches!(outcome, Outcome::NotAttempted | Outcome::Granted(_)));
             return Err(refused(first.unwrap_or(Outcome::Stale)));
         }
-        outcomes.into_iter().zip(decisions).map(|(outcome, decision)| held(outcome, decision)).collect()
+        outcomes
+            .into_iter()
+            .zip(decisions)
+            .map(|(outcome, decision)| held(outcome, decision))
+            .collect()
     }
 }

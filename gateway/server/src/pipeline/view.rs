@@ -94,7 +94,10 @@ impl Pipeline {
     pub async fn validate(&self, ask: ask::Validate) -> Result<Validation, Failure> {
         let view = self.get(&ask.lock, Freshness::Linearizable).await?;
         let last_token = view.last_token.0;
-        let holder = view.holders.into_iter().find(|holder| holder.token == ask.token);
+        let holder = view
+            .holders
+            .into_iter()
+            .find(|holder| holder.token == ask.token);
         let active = |holder: &HolderView| holder.state == LeaseState::Active;
         Ok(Validation {
             current: holder.is_some(),
@@ -123,7 +126,9 @@ impl Pipeline {
             },
             Err(_) => true,
         };
-        Ok(events.filter(move |event| std::future::ready(wanted(event))).boxed())
+        Ok(events
+            .filter(move |event| std::future::ready(wanted(event)))
+            .boxed())
     }
 
     /// How the backend is.

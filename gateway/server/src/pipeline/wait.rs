@@ -75,7 +75,11 @@ pub(super) async fn acquire(
         }
     };
     match signal {
-        Some(Signal::Granted { token, ttl_ms, waited_ms }) => {
+        Some(Signal::Granted {
+            token,
+            ttl_ms,
+            waited_ms,
+        }) => {
             let grant = Grant {
                 lease_id,
                 token,
@@ -90,7 +94,11 @@ pub(super) async fn acquire(
             let moved = inner.governance.plan().revision != revision;
             if waited_ms <= JUDGE_AGAIN_AFTER_MS && !moved {
                 waiter.settled();
-                return Ok(Held { grant, decision, draining: false });
+                return Ok(Held {
+                    grant,
+                    decision,
+                    draining: false,
+                });
             }
             judge_again(inner, caller, request, intent, waiter, grant).await
         }
@@ -119,7 +127,11 @@ async fn judge_again(
         Ok(permit) => {
             let decision: Option<Arc<Decision>> = permit.cause().and_then(|c| c.decision.clone());
             waiter.settled();
-            Ok(Held { grant, decision, draining: false })
+            Ok(Held {
+                grant,
+                decision,
+                draining: false,
+            })
         }
         // Dropping the waiter gives the grant back.
         Err(Refusal::Failed(failure)) => Err(*failure),
@@ -160,7 +172,14 @@ struct Waiter {
 impl Waiter {
     fn new(inner: Arc<Inner>, caller: Caller, request: &Request, lease_id: LeaseId) -> Self {
         let ear = inner.waits.listen(lease_id.handle());
-        Self { inner, caller, lock: request.lock.clone(), lease_id, ear, settled: false }
+        Self {
+            inner,
+            caller,
+            lock: request.lock.clone(),
+            lease_id,
+            ear,
+            settled: false,
+        }
     }
 
     /// Nothing is left to clean up.
@@ -212,7 +231,9 @@ async fn leave(inner: Arc<Inner>, caller: Caller, lock: LockRef, lease_id: Lease
         lease: Some(lease_id.handle()),
         ..Request::new(Operation::CancelWait, lock)
     };
-    let permit = inner.decider.pass(&caller, request, Intent::CancelWait { lease_id });
+    let permit = inner
+        .decider
+        .pass(&caller, request, Intent::CancelWait { lease_id });
     if let Err(failure) = inner.store.run(Operation::CancelWait, permit).await {
         // The waiter's own lease, or the grant's ttl, ends it.
         tracing::warn!(lease.handle = %lease_id.handle(), detail = ?failure.detail, "wait.cancel failed");

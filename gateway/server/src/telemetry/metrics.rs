@@ -106,9 +106,11 @@ impl Metrics {
             "Time of a durable command in the backend.",
             &["operation"],
         );
-        let decision_options =
-            HistogramOpts::new("leasehold_policy_decision_seconds", "Time of one policy's decision.")
-                .buckets(BUCKETS.to_vec());
+        let decision_options = HistogramOpts::new(
+            "leasehold_policy_decision_seconds",
+            "Time of one policy's decision.",
+        )
+        .buckets(BUCKETS.to_vec());
         Self {
             requests: make.counters(
                 "leasehold_http_requests_total",
@@ -154,7 +156,10 @@ impl Metrics {
                 "leasehold_committed_commands",
                 "Commands in them; divided by the commits: the mean batch.",
             ),
-            lag_events: make.gauge("leasehold_ledger_lag_events", "Events not in the ledger yet."),
+            lag_events: make.gauge(
+                "leasehold_ledger_lag_events",
+                "Events not in the ledger yet.",
+            ),
             connections: make.gauge("leasehold_connections", "Open connections."),
             registry: make.0,
         }
@@ -168,8 +173,12 @@ impl Metrics {
         let status = std::str::from_utf8(&digits).unwrap_or("000");
         // Methods are bounded by the router; anything else was refused there.
         let method = if route == "none" { "any" } else { method };
-        self.requests.with_label_values(&[route, method, status]).inc();
-        self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+        self.requests
+            .with_label_values(&[route, method, status])
+            .inc();
+        self.request_seconds
+            .with_label_values(&[route])
+            .observe(took.as_secs_f64());
     }
 
     /// A request had no valid key or token.
@@ -200,15 +209,27 @@ impl Metrics {
 
     /// An event came from the backend.
     pub fn observe(&self, event: &Event) {
-        let EventKind::Lock { transitions, .. } = &event.kind else { return };
+        let EventKind::Lock { transitions, .. } = &event.kind else {
+            return;
+        };
         for transition in transitions {
-            self.transitions.with_label_values(&[transition.as_str()]).inc();
+            self.transitions
+                .with_label_values(&[transition.as_str()])
+                .inc();
             match transition {
-                Transition::Granted { waited_ms: Some(_), .. } => self.hand_offs.inc(),
-                Transition::Ended { cause: EndCause::Expired | EndCause::HeldTooLong, .. } => {
+                Transition::Granted {
+                    waited_ms: Some(_), ..
+                } => self.hand_offs.inc(),
+                Transition::Ended {
+                    cause: EndCause::Expired | EndCause::HeldTooLong,
+                    ..
+                } => {
                     self.expiries.inc();
                 }
-                Transition::Ended { cause: EndCause::Revoked, .. } => self.revocations.inc(),
+                Transition::Ended {
+                    cause: EndCause::Revoked,
+                    ..
+                } => self.revocations.inc(),
                 _ => {}
             }
         }
@@ -222,7 +243,8 @@ impl Metrics {
     /// The text that Prometheus scrapes, with the backend's sizes as they are now.
     #[must_use]
     pub fn encode(&self, health: &Health, lag_events: u64) -> Vec<u8> {
-        let set = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let set =
+            |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.locks, health.counts.locks);
         set(&self.leases, health.counts.leases);
         set(&self.waiters, health.counts.waiters);
@@ -246,7 +268,9 @@ mod tests {
     fn everything_registers_and_statuses_are_written_out() {
         let metrics = Metrics::new();
         metrics.served("/healthz", "GET", 201, Duration::from_millis(1));
-        let counter = metrics.requests.with_label_values(&["/healthz", "GET", "201"]);
+        let counter = metrics
+            .requests
+            .with_label_values(&["/healthz", "GET", "201"]);
         assert_eq!(counter.get(), 1);
     }
 }

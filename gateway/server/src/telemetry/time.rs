@@ -16,7 +16,10 @@ mod tests {
 
     #[test]
     fn times_have_milliseconds_and_are_utc() {
-        assert_eq!(rfc3339(WallMillis(1_763_906_400_007)), "2025-11-23T14:00:00.007Z");
+        assert_eq!(
+            rfc3339(WallMillis(1_763_906_400_007)),
+            "2025-11-23T14:00:00.007Z"
+        );
         assert_eq!(rfc3339(WallMillis(0)), "1970-01-01T00:00:00.000Z");
     }
 }

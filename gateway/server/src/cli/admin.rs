@@ -1,0 +1,185 @@
+//! `leasehold key …` and `leasehold namespace …`.
+
+use clap::Subcommand;
+use leasehold_client::Client;
+use leasehold_wire::v1::keys;
+use leasehold_wire::v1::namespaces as ns;
+use leasehold_wire::v1::paths;
+
+use super::connection::Connection;
+use super::connection::block_on;
+use super::exit::Failed;
+use super::output::Shown;
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key. It is shown once.
+    Create {
+        /// Who it stands for.
+        subject: String,
+        /// Of which team.
+        #[arg(long)]
+        team: Option<String>,
+        /// administrator, operator, policy-author, auditor, break-glass; may be repeated.
+        #[arg(long)]
+        role: Vec<String>,
+        /// For people.
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// List keys; none shows its secret.
+    List,
+    /// Revoke a key.
+    Revoke {
+        /// The key's id.
+        id: String,
+    },
+}
+
+/// What to do with namespaces.
+#[derive(Debug, Subcommand)]
+pub(super) enum NamespaceCommand {
+    /// Make a namespace.
+    Create {
+        /// Its name.
+        name: String,
+        /// The team that owns it.
+        #[arg(long)]
+        team: Option<String>,
+        /// For people.
+        #[arg(long, default_value = "")]
+        description: String,
+        /// What happens where no policy is bound: deny or allow.
+        #[arg(long = "default", value_name = "DECISION")]
+        default_decision: Option<String>,
+    },
+    /// List namespaces.
+    List,
+    /// Delete a namespace. Its locks stay, unreachable, and their tokens stay safe.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Does it.
+pub(super) fn key(command: KeyCommand, connection: Connection) -> Result<Shown, Failed> {
+    let client = connection.client()?;
+    block_on(keys_of(&client, command, connection.json))
+}
+
+async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Shown, Failed> {
+    match command {
+        KeyCommand::Create {
+            subject,
+            team,
+            role,
+            description,
+        } => {
+            let request = keys::CreateKeyRequest {
+                subject,
+                team,
+                roles: role,
+                description,
+            };
+            let created: keys::CreatedKey = client.post(paths::KEYS, &request).await?;
+            Shown::of(json, &created, |created| {
+                Shown::Fields(vec![
+                    ("key", created.key.clone()),
+                    ("id", created.view.id.clone()),
+                    ("subject", created.view.subject.clone()),
+                ])
+            })
+        }
+        KeyCommand::List => {
+            let list: keys::KeyList = client.get(paths::KEYS).await?;
+            Shown::of(json, &list, |list| {
+                let headings = vec!["ID", "SUBJECT", "TEAM", "ROLES", "REVOKED", "DESCRIPTION"];
+                Shown::Table(headings, list.keys.iter().map(key_row).collect())
+            })
+        }
+        KeyCommand::Revoke { id } => {
+            let path = paths::member(paths::KEYS, &id);
+            let view: keys::KeyView = client.delete(&path).await?;
+            Shown::of(json, &view, |view| {
+                Shown::Fields(vec![("revoked", view.revoked.clone().unwrap_or_default())])
+            })
+        }
+    }
+}
+
+fn key_row(view: &keys::KeyView) -> Vec<String> {
+    vec![
+        view.id.clone(),
+        view.subject.clone(),
+        view.team.clone().unwrap_or_default(),
+        view.roles.join(","),
+        view.revoked.clone().unwrap_or_default(),
+        view.description.clone(),
+    ]
+}
+
+/// Does it.
+pub(super) fn namespace(
+    command: NamespaceCommand,
+    connection: Connection,
+) -> Result<Shown, Failed> {
+    let client = connection.client()?;
+    block_on(namespaces_of(&client, command, connection.json))
+}
+
+async fn namespaces_of(
+    client: &Client,
+    command: NamespaceCommand,
+    json: bool,
+) -> Result<Shown, Failed> {
+    match command {
+        NamespaceCommand::Create {
+            name,
+            team,
+            description,
+            default_decision,
+        } => {
+            let name = Some(name);
+            let request = ns::NamespaceRequest {
+                name,
+                team,
+                description,
+                default_decision,
+                revision: None,
+            };
+            let made: ns::Namespace = client.post(paths::NAMESPACES, &request).await?;
+            Shown::of(json, &made, show_namespace)
+        }
+        NamespaceCommand::List => {
+            let list: ns::NamespaceList = client.get(paths::NAMESPACES).await?;
+            Shown::of(json, &list, |list| {
+                let row = |n: &ns::Namespace| {
+                    vec![
+                        n.name.clone(),
+                        n.team.clone().unwrap_or_default(),
+                        n.default_decision.clone(),
+                        n.description.clone(),
+                    ]
+                };
+                let headings = vec!["NAME", "TEAM", "DEFAULT", "DESCRIPTION"];
+                Shown::Table(headings, list.namespaces.iter().map(row).collect())
+            })
+        }
+        NamespaceCommand::Delete { name } => {
+            let path = paths::member(paths::NAMESPACES, &name);
+            let gone: ns::Namespace = client.delete(&path).await?;
+            Shown::of(json, &gone, show_namespace)
+        }
+    }
+}
+
+fn show_namespace(namespace: &ns::Namespace) -> Shown {
+    Shown::Fields(vec![
+        ("name", namespace.name.clone()),
+        ("team", namespace.team.clone().unwrap_or_default()),
+        ("default", namespace.default_decision.clone()),
+        ("revision", namespace.revision.to_string()),
+    ])
+}

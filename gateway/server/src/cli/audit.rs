@@ -1,0 +1,191 @@
+//! `leasehold audit …`.
+
+use clap::Args;
+use clap::Subcommand;
+use leasehold_client::Client;
+use leasehold_wire::v1::audit as wire;
+use leasehold_wire::v1::paths;
+use serde_json::Value;
+
+use super::connection::Connection;
+use super::connection::block_on;
+use super::exit::Failed;
+use super::output::Shown;
+
+/// What to ask the ledger.
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Show events, newest last.
+    Query(QueryArguments),
+    /// Who held a lock at a moment.
+    Holders {
+        /// NAMESPACE/LOCK
+        #[arg(long)]
+        lock: String,
+        /// RFC 3339, such as 2026-11-23T14:03:00Z; now if absent.
+        #[arg(long)]
+        at: Option<String>,
+    },
+    /// Recompute the hash chain over every stored event.
+    Verify,
+}
+
+/// Which events. Everything that is given must match.
+#[derive(Debug, Args)]
+pub(super) struct QueryArguments {
+    /// Not before this, RFC 3339.
+    #[arg(long)]
+    from: Option<String>,
+    /// Before this, RFC 3339.
+    #[arg(long)]
+    until: Option<String>,
+    /// In this namespace.
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Of this lock, NAMESPACE/LOCK.
+    #[arg(long)]
+    lock: Option<String>,
+    /// By or about this subject.
+    #[arg(long)]
+    subject: Option<String>,
+    /// By or about this team.
+    #[arg(long)]
+    team: Option<String>,
+    /// Of this operation: acquire, renew, release, revoke, transfer, configure, expire, governance.
+    #[arg(long)]
+    operation: Option<String>,
+    /// allow, deny, policy_error, no_policy_bound or role.
+    #[arg(long)]
+    verdict: Option<String>,
+    /// Judged by this policy: NAME or NAME@VERSION.
+    #[arg(long)]
+    policy: Option<String>,
+    /// Only events after this cursor.
+    #[arg(long)]
+    after: Option<u64>,
+    /// At most so many; the newest of them unless --after is given.
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+impl QueryArguments {
+    fn path(&self) -> String {
+        let after = self.after.map(|after| after.to_string());
+        let descending = self.after.is_none().then(|| "true".to_owned());
+        let limit = Some(self.limit.to_string());
+        let pairs = [
+            ("from", &self.from),
+            ("until", &self.until),
+            ("namespace", &self.namespace),
+            ("lock", &self.lock),
+            ("subject", &self.subject),
+            ("team", &self.team),
+            ("operation", &self.operation),
+            ("verdict", &self.verdict),
+            ("policy", &self.policy),
+            ("after", &after),
+            ("descending", &descending),
+            ("limit", &limit),
+        ];
+        let given = pairs.iter().filter_map(|(name, value)| {
+            value
+                .as_ref()
+                .map(|value| format!("{name}={}", paths::encode(value)))
+        });
+        format!(
+            "{}?{}",
+            paths::AUDIT_EVENTS,
+            given.collect::<Vec<_>>().join("&")
+        )
+    }
+}
+
+/// Asks.
+pub(super) fn run(command: AuditCommand, connection: Connection) -> Result<Shown, Failed> {
+    let client = connection.client()?;
+    block_on(perform(&client, command, connection.json))
+}
+
+async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<Shown, Failed> {
+    match command {
+        AuditCommand::Query(arguments) => {
+            let mut list: wire::EventList = client.get(&arguments.path()).await?;
+            list.events.sort_by_key(|event| event.cursor);
+            Shown::of(json, &list, |list| {
+                let headings = vec!["CURSOR", "TIME", "LOCK", "WHO", "WHAT", "RESULT"];
+                Shown::Table(headings, list.events.iter().map(row).collect())
+            })
+        }
+        AuditCommand::Holders { lock, at } => {
+            let at = at
+                .map(|at| format!("&at={}", paths::encode(&at)))
+                .unwrap_or_default();
+            let path = format!("{}?lock={}{at}", paths::AUDIT_HOLDERS, paths::encode(&lock));
+            let holders: wire::HoldersResponse = client.get(&path).await?;
+            Shown::of(json, &holders, |holders| {
+                let row = |h: &wire::HoldView| {
+                    vec![
+                        h.subject.clone(),
+                        h.team.clone().unwrap_or_default(),
+                        h.mode.clone(),
+                        h.fencing_token.to_string(),
+                        h.from.clone(),
+                        h.until.clone().unwrap_or_else(|| "still held".to_owned()),
+                        h.end.clone().unwrap_or_default(),
+                    ]
+                };
+                let headings = vec!["WHO", "TEAM", "MODE", "TOKEN", "FROM", "UNTIL", "END"];
+                Shown::Table(headings, holders.holders.iter().map(row).collect())
+            })
+        }
+        AuditCommand::Verify => {
+            let answer: wire::VerifyResponse = client.get(paths::AUDIT_VERIFY).await?;
+            Shown::of(json, &answer, |answer| {
+                let bad = answer
+                    .first_bad_cursor
+                    .map(|bad| format!("no, event {bad} does not fit"));
+                Shown::Fields(vec![
+                    ("intact", bad.unwrap_or_else(|| "yes".to_owned())),
+                    ("events", answer.cursor.to_string()),
+                    ("chain", answer.chain.clone()),
+                ])
+            })
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn row(event: &wire::LedgerEvent) -> Vec<String> {
+    let body = &event.event;
+    let cause = &body["cause"];
+    let who = text(&cause["principal"]["subject"]);
+    let owner = || text(&body["transitions"][0]["owner"]["subject"]);
+    let operation = text(&cause["request"]["operation"]);
+    let effect = &cause["decision"]["effect"];
+    let result = match body["transitions"].as_array() {
+        Some(transitions) => {
+            let name = |t: &Value| match t["cause"].as_str() {
+                Some(cause) => cause.to_owned(),
+                None => text(&t["type"]),
+            };
+            transitions.iter().map(name).collect::<Vec<_>>().join(", ")
+        }
+        None if effect["message"].is_string() => format!("denied: {}", text(&effect["message"])),
+        None => text(&body["change"]["summary"]),
+    };
+    vec![
+        event.cursor.to_string(),
+        text(&body["time"]),
+        text(&body["lock"]),
+        if who.is_empty() { owner() } else { who },
+        if operation.is_empty() {
+            text(&body["kind"])
+        } else {
+            operation
+        },
+        result,
+    ]
+}

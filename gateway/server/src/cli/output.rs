@@ -1,0 +1,95 @@
+//! Answers: tables for people, JSON for programs.
+
+use std::io::Write;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::exit::Failed;
+use super::exit::SYSTEM;
+
+/// What a command shows.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// As JSON.
+    Json(Value),
+    /// Rows under headings.
+    Table(Vec<&'static str>, Vec<Vec<String>>),
+    /// Names and values, one a line.
+    Fields(Vec<(&'static str, String)>),
+}
+
+impl Shown {
+    /// JSON if it was asked for; else what `people` makes of it.
+    pub(super) fn of<T: Serialize>(
+        json: bool,
+        answer: &T,
+        people: impl FnOnce(&T) -> Self,
+    ) -> Result<Self, Failed> {
+        if !json {
+            return Ok(people(answer));
+        }
+        let value = serde_json::to_value(answer);
+        value
+            .map(Self::Json)
+            .map_err(|error| Failed::new(SYSTEM, error.to_string()))
+    }
+}
+
+/// Shows it on standard output.
+pub(super) fn finish(result: Result<Shown, Failed>) -> Result<u8, Failed> {
+    let text = match result? {
+        Shown::Json(value) => format!("{value:#}\n"),
+        Shown::Table(headings, rows) => table(&headings, &rows),
+        Shown::Fields(fields) => {
+            let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+            fields
+                .iter()
+                .map(|(name, value)| format!("{name:width$}  {value}\n"))
+                .collect()
+        }
+    };
+    let written = std::io::stdout().lock().write_all(text.as_bytes());
+    written
+        .map(|()| 0)
+        .map_err(|error| Failed::new(SYSTEM, error.to_string()))
+}
+
+fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
+        cells.chain([headings[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let cells = cells
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let mut text = line(&mut headings.iter().copied());
+    for row in rows {
+        text += &line(&mut row.iter().map(String::as_str));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = vec![
+            vec!["a".to_owned(), "long".to_owned()],
+            vec!["bcd".to_owned(), "x".to_owned()],
+        ];
+        assert_eq!(
+            table(&["one", "two"], &rows),
+            "one  two\na    long\nbcd  x\n"
+        );
+    }
+}

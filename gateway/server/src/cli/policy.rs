@@ -1,0 +1,141 @@
+//! `leasehold policy …`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use leasehold_client::Client;
+use leasehold_wire::v1::bindings as wire;
+use leasehold_wire::v1::paths;
+use leasehold_wire::v1::policies::PolicyList;
+use leasehold_wire::v1::policies::PolicyVersion;
+
+use super::connection::Connection;
+use super::connection::block_on;
+use super::exit::Failed;
+use super::exit::USAGE;
+use super::output::Shown;
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Upload a module. The gateway verifies it and runs its own test cases first.
+    Upload {
+        /// POLICY@VERSION, as the module's manifest says.
+        policy: String,
+        /// The component, a .wasm file.
+        file: PathBuf,
+    },
+    /// Bind policies, or replace a binding, from a JSON file (- for standard input).
+    Bind {
+        /// The binding's name.
+        name: String,
+        /// The file: namespaces, locks, operations, order, policies.
+        file: PathBuf,
+    },
+    /// Delete a binding.
+    Unbind {
+        /// The binding's name.
+        name: String,
+    },
+    /// List versions of policies.
+    List,
+    /// List bindings.
+    Bindings,
+}
+
+/// Does it.
+pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<Shown, Failed> {
+    let client = connection.client()?;
+    block_on(perform(&client, command, connection.json))
+}
+
+async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<Shown, Failed> {
+    match command {
+        PolicyCommand::Upload { policy, file } => {
+            let (name, version) = policy
+                .split_once('@')
+                .ok_or_else(|| Failed::new(USAGE, "must be POLICY@VERSION"))?;
+            let wasm = std::fs::read(&file).map_err(|error| unreadable(&file, &error))?;
+            let path = paths::policy_version(name, version);
+            let stored: PolicyVersion = client.upload(&path, wasm).await?;
+            Shown::of(json, &stored, |stored| {
+                Shown::Fields(vec![
+                    ("policy", format!("{}@{}", stored.policy, stored.version)),
+                    ("digest", stored.digest.clone()),
+                    ("judges", stored.operations.join(", ")),
+                ])
+            })
+        }
+        PolicyCommand::Bind { name, file } => {
+            let text = if file.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())
+            } else {
+                std::fs::read_to_string(&file)
+            };
+            let text = text.map_err(|error| unreadable(&file, &error))?;
+            let request: wire::BindingRequest = serde_json::from_str(&text)
+                .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display())))?;
+            let path = paths::member(paths::BINDINGS, &name);
+            let bound: wire::Binding = client.put(&path, &request).await?;
+            Shown::of(json, &bound, |bound| {
+                Shown::Table(HEADINGS.to_vec(), vec![row(bound)])
+            })
+        }
+        PolicyCommand::Unbind { name } => {
+            let path = paths::member(paths::BINDINGS, &name);
+            let gone: wire::Binding = client.delete(&path).await?;
+            Shown::of(json, &gone, |gone| {
+                Shown::Fields(vec![("unbound", gone.name.clone())])
+            })
+        }
+        PolicyCommand::List => {
+            let list: PolicyList = client.get(paths::POLICIES).await?;
+            Shown::of(json, &list, |list| {
+                let row = |v: &PolicyVersion| {
+                    vec![
+                        v.policy.clone(),
+                        v.version.clone(),
+                        v.operations.join(","),
+                        v.digest.clone(),
+                    ]
+                };
+                let headings = vec!["POLICY", "VERSION", "JUDGES", "DIGEST"];
+                Shown::Table(headings, list.policies.iter().map(row).collect())
+            })
+        }
+        PolicyCommand::Bindings => {
+            let list: wire::BindingList = client.get(paths::BINDINGS).await?;
+            Shown::of(json, &list, |list| {
+                Shown::Table(HEADINGS.to_vec(), list.bindings.iter().map(row).collect())
+            })
+        }
+    }
+}
+
+const HEADINGS: [&str; 6] = [
+    "BINDING",
+    "ORDER",
+    "NAMESPACES",
+    "LOCKS",
+    "OPERATIONS",
+    "POLICIES",
+];
+
+fn row(binding: &wire::Binding) -> Vec<String> {
+    let policies = binding
+        .policies
+        .iter()
+        .map(|p| format!("{}@{}", p.policy, p.version));
+    vec![
+        binding.name.clone(),
+        binding.order.to_string(),
+        binding.namespaces.join(","),
+        binding.locks.join(","),
+        binding.operations.join(","),
+        policies.collect::<Vec<_>>().join(","),
+    ]
+}
+
+fn unreadable(file: &std::path::Path, error: &std::io::Error) -> Failed {
+    Failed::new(USAGE, format!("{}: {error}", file.display()))
+}
