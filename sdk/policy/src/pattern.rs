@@ -54,7 +54,10 @@ impl LockPattern {
     pub fn matches(&self, lock: &str) -> bool {
         // Most patterns of a list are told apart by how they begin. The slash before a `**` is not
         // part of it, for `a/**` covers `a`.
-        let fixed = self.0.find('*').map_or(self.0.as_str(), |star| &self.0[..star]);
+        let fixed = self
+            .0
+            .find('*')
+            .map_or(self.0.as_str(), |star| &self.0[..star]);
         if !lock.starts_with(fixed.trim_end_matches('/')) {
             return false;
         }
