@@ -236,8 +236,12 @@ fn every_crate_is_documented_by_its_readme() {
             "{} has no README.md",
             folder.display()
         );
-        let library = folder.join("src/lib.rs");
-        let source = std::fs::read_to_string(&library).expect("every crate has a library");
+        let library = [folder.join("src/lib.rs"), folder.join("src/main.rs")];
+        let library = library
+            .into_iter()
+            .find(|file| file.is_file())
+            .expect("a crate has a root");
+        let source = std::fs::read_to_string(&library).expect("it can be read");
         let includes = "#![doc = include_str!(\"../README.md\")]";
         assert!(
             source.contains(includes),
@@ -286,7 +290,8 @@ fn files_and_functions_stay_small() {
         let name = path.rsplit('/').next().unwrap_or_default();
         let max = match name {
             "main.rs" if !path.starts_with("tests/") => MAIN_LINES_MAX,
-            "lib.rs" => LIB_LINES_MAX,
+            // A stock policy is one file on purpose: its author's example.
+            "lib.rs" if !path.starts_with("policies/stock/") => LIB_LINES_MAX,
             _ => FILE_LINES_MAX,
         };
         if lines > max {

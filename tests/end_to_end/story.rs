@@ -81,7 +81,6 @@ async fn a_freeze_denies_with_its_message_and_the_ledger_tells_it_all() -> Resul
 
     gateway.kill().await?;
     gateway.restart().await?;
-    let admin = gateway.admin();
     let alice = alice.at(gateway.url());
     assert_eq!(
         alice
@@ -91,13 +90,17 @@ async fn a_freeze_denies_with_its_message_and_the_ledger_tells_it_all() -> Resul
         200
     );
 
-    let denials = ledger_has(&admin, "verdict=deny&subject=bob").await?;
+    the_ledger_tells_it(&gateway.admin()).await
+}
+
+async fn the_ledger_tells_it(admin: &Api) -> Result<()> {
+    let denials = ledger_has(admin, "verdict=deny&subject=bob").await?;
     assert_eq!(denials.len(), 1, "{denials:?}");
     assert!(
         denials[0].to_string().contains("year-end freeze, ask ops"),
         "{denials:?}"
     );
-    let changes = ledger_has(&admin, "operation=governance").await?;
+    let changes = ledger_has(admin, "operation=governance").await?;
     assert!(
         changes
             .iter()
@@ -105,7 +108,7 @@ async fn a_freeze_denies_with_its_message_and_the_ledger_tells_it_all() -> Resul
         "{changes:?}"
     );
 
-    let grants = ledger_has(&admin, "lock=demo/deploy/prod&operation=acquire").await?;
+    let grants = ledger_has(admin, "lock=demo/deploy/prod&operation=acquire").await?;
     let at = grants[0]["event"]["time"]
         .as_str()
         .context("time")?
@@ -118,7 +121,7 @@ async fn a_freeze_denies_with_its_message_and_the_ledger_tells_it_all() -> Resul
         json!("alice"),
         "{holders:?}"
     );
-    ledger_has(&admin, "lock=demo/deploy/prod&operation=release").await?;
+    ledger_has(admin, "lock=demo/deploy/prod&operation=release").await?;
     let verified = admin.get("/v1/audit/verify").await?;
     assert_eq!(verified.body["intact"], json!(true), "{verified:?}");
     Ok(())

@@ -42,20 +42,32 @@ pub struct Gateway {
     data_dir: PathBuf,
     config: String,
     /// Keeps the folder as long as the gateway.
-    folder: Option<TempDir>,
+    _folder: Option<TempDir>,
 }
 
-/// The path of the `leasehold` binary, built once with the profile of the tests.
+/// The path of the `leasehold` binary.
+///
+/// `cargo test --workspace` has built it beside the tests; a test run on its own builds it if it is
+/// not there, and uses what is there if it is.
 ///
 /// # Panics
 /// It cannot be built: nothing can be tested then.
 #[must_use]
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build().expect("the gateway builds"))
+    BINARY.get_or_init(|| find().expect("the gateway is there, or builds"))
 }
 
-fn build() -> Result<PathBuf> {
+fn find() -> Result<PathBuf> {
+    let tests = std::env::current_exe()?;
+    let folder = tests
+        .parent()
+        .and_then(Path::parent)
+        .context("the profile's folder")?;
+    let binary = folder.join("leasehold");
+    if binary.is_file() {
+        return Ok(binary);
+    }
     let mut cargo = std::process::Command::new(env!("CARGO"));
     cargo.args([
         "build",
@@ -65,24 +77,12 @@ fn build() -> Result<PathBuf> {
         "--bin",
         "leasehold",
     ]);
-    cargo.args(["--message-format", "json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    let output = cargo
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()?;
-    ensure!(output.status.success(), "cargo build failed");
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let message: serde_json::Value = serde_json::from_str(line)?;
-        if message["target"]["name"] == "leasehold"
-            && let Some(path) = message["executable"].as_str()
-        {
-            return Ok(PathBuf::from(path));
-        }
-    }
-    bail!("cargo names no executable")
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status()?;
+    ensure!(status.success() && binary.is_file(), "cargo build failed");
+    Ok(binary)
 }
 
 impl Gateway {
@@ -113,7 +113,7 @@ impl Gateway {
             url,
             data_dir,
             config: options.config,
-            folder,
+            _folder: folder,
         })
     }
 

@@ -203,24 +203,18 @@ async fn perform(client: &Client, command: LockCommand, json: bool) -> Result<Sh
             subject,
             label,
         } => {
-            let (namespace, name) = split(&lock)?;
-            let lease = subject.map(|subject| wire::HolderSelector {
+            let selector = |subject| wire::HolderSelector {
                 handle: None,
                 subject: Some(subject),
-            });
-            let labels = label.into_iter().collect::<BTreeMap<_, _>>();
+            };
             let request = wire::RevokeRequest {
                 reason,
                 grace_ms: grace,
-                lease,
-                labels,
+                lease: subject.map(selector),
+                labels: label.into_iter().collect(),
                 request_id: None,
             };
-            let path = paths::lock(namespace, name, Some("revoke"));
-            let revoked: wire::RevokeResponse = client.post(&path, &request).await?;
-            Shown::of(json, &revoked, |revoked| {
-                Shown::Fields(vec![("leases revoked", revoked.leases.len().to_string())])
-            })
+            revoke(client, &lock, &request, json).await
         }
         LockCommand::Transfer {
             lock,
@@ -229,26 +223,48 @@ async fn perform(client: &Client, command: LockCommand, json: bool) -> Result<Sh
             grace,
             reason,
         } => {
-            let (namespace, name) = split(&lock)?;
-            let labels = BTreeMap::new();
             let request = wire::TransferRequest {
                 lease_id,
                 to,
                 grace_ms: grace,
                 reason,
-                labels,
+                labels: BTreeMap::new(),
                 request_id: None,
             };
-            let path = paths::lock(namespace, name, Some("transfer"));
-            let answer: wire::TransferResponse = client.post(&path, &request).await?;
-            Shown::of(json, &answer, |answer| {
-                Shown::Fields(vec![(
-                    "drains for",
-                    format!("{} ms", answer.drain_remaining_ms),
-                )])
-            })
+            transfer(client, &lock, &request, json).await
         }
     }
+}
+
+async fn revoke(
+    client: &Client,
+    lock: &str,
+    request: &wire::RevokeRequest,
+    json: bool,
+) -> Result<Shown, Failed> {
+    let (namespace, name) = split(lock)?;
+    let path = paths::lock(namespace, name, Some("revoke"));
+    let revoked: wire::RevokeResponse = client.post(&path, request).await?;
+    Shown::of(json, &revoked, |revoked| {
+        Shown::Fields(vec![("leases revoked", revoked.leases.len().to_string())])
+    })
+}
+
+async fn transfer(
+    client: &Client,
+    lock: &str,
+    request: &wire::TransferRequest,
+    json: bool,
+) -> Result<Shown, Failed> {
+    let (namespace, name) = split(lock)?;
+    let path = paths::lock(namespace, name, Some("transfer"));
+    let answer: wire::TransferResponse = client.post(&path, request).await?;
+    Shown::of(json, &answer, |answer| {
+        Shown::Fields(vec![(
+            "drains for",
+            format!("{} ms", answer.drain_remaining_ms),
+        )])
+    })
 }
 
 fn show_grant(grant: &wire::Grant) -> Shown {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_domain::Decision;
+use leasehold_domain::FencingToken;
 use leasehold_domain::Grant;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LeaseState;
@@ -60,6 +61,48 @@ pub(super) async fn acquire(
             return super::held(outcome, decision);
         }
     }
+    let place = Place {
+        request,
+        intent,
+        decision,
+        lease_id,
+    };
+    stand(inner, caller, place, waiter, wait_ms).await
+}
+
+/// What a waiting request stands for.
+struct Place {
+    request: Request,
+    intent: Intent,
+    decision: Option<Arc<Decision>>,
+    lease_id: LeaseId,
+}
+
+impl Place {
+    /// The lease that a grant from the queue gives.
+    fn grant(&self, token: FencingToken, ttl_ms: u64) -> Grant {
+        Grant {
+            lease_id: self.lease_id,
+            token,
+            mode: self.request.mode.unwrap_or(Mode::Exclusive),
+            ttl_ms,
+            remaining_ms: ttl_ms,
+            hold_remaining_ms: self.decision.as_ref().and_then(|d| d.limits.max_hold_ms),
+            state: LeaseState::Active,
+            repeated: false,
+            waited: true,
+        }
+    }
+}
+
+/// Stands in the queue until the grant, the end of the poll, or the gateway's drain.
+async fn stand(
+    inner: &Arc<Inner>,
+    caller: &Caller,
+    place: Place,
+    mut waiter: Waiter,
+    wait_ms: u64,
+) -> Result<Held, Failure> {
     let revision = inner.governance.plan().revision;
     let mut shutdown = inner.shutdown.clone();
     let signal = tokio::select! {
@@ -67,7 +110,7 @@ pub(super) async fn acquire(
         signal = waiter.ear.hear() => signal,
         () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
         _ = shutdown.wait_for(|down| *down) => {
-            // Leaving the queue keeps the place of nobody: the client asks another gateway.
+            // Dropping the waiter leaves the queue; the client asks again.
             return Err(Failure {
                 retry_after_ms: Some(1_000),
                 ..Failure::new(ErrorCode::Unavailable, "the gateway is shutting down")
@@ -80,34 +123,24 @@ pub(super) async fn acquire(
             ttl_ms,
             waited_ms,
         }) => {
-            let grant = Grant {
-                lease_id,
-                token,
-                mode: request.mode.unwrap_or(Mode::Exclusive),
-                ttl_ms,
-                remaining_ms: ttl_ms,
-                hold_remaining_ms: decision.as_ref().and_then(|d| d.limits.max_hold_ms),
-                state: LeaseState::Active,
-                repeated: false,
-                waited: true,
-            };
+            let grant = place.grant(token, ttl_ms);
             let moved = inner.governance.plan().revision != revision;
             if waited_ms <= JUDGE_AGAIN_AFTER_MS && !moved {
                 waiter.settled();
                 return Ok(Held {
                     grant,
-                    decision,
+                    decision: place.decision,
                     draining: false,
                 });
             }
-            judge_again(inner, caller, request, intent, waiter, grant).await
+            judge_again(inner, caller, place.request, place.intent, waiter, grant).await
         }
         Some(Signal::Ended) => {
             waiter.settled();
-            Err(still_held(inner, &request.lock, lease_id).await)
+            Err(still_held(inner, &place.request.lock, place.lease_id).await)
         }
         None => {
-            let failure = still_held(inner, &request.lock, lease_id).await;
+            let failure = still_held(inner, &place.request.lock, place.lease_id).await;
             waiter.keep_place();
             Err(failure)
         }
