@@ -1,20 +1,26 @@
 //! The Raft log and vote: fjall behind one writer thread, one fsync for each batch of appends.
 
+mod disk;
+mod journal;
 mod reader;
 mod recent;
 mod store;
 mod writer;
 
+#[cfg(test)]
+pub(crate) use disk::{Change, Disk};
 pub(crate) use store::LogStore;
 pub(crate) use writer::Poison;
 
 /// Keyspace of entries, by index.
 pub(crate) const ENTRIES: &str = "entries";
-/// Keyspace of vote, committed and purged positions, and whose folder this is.
+/// Keyspace of the vote, of positions, and of whose folder this is.
 pub(crate) const META: &str = "meta";
 /// The vote.
 pub(crate) const VOTE: &str = "vote";
 /// The last position purged.
 pub(crate) const PURGED: &str = "purged";
+/// The last event that the ledger has.
+pub(crate) const TRIMMED: &str = "trimmed";
 /// Whose folder this is.
 pub(crate) const OWNER: &str = "owner";

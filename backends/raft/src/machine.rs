@@ -66,7 +66,7 @@ impl Inner {
                 Item::Tick => (Answer::Ticked, self.state.tick(at, LOCKS_PER_TICK_MAX)),
             };
             answers.push(answer);
-            self.events.extend(events.into_iter().map(Arc::new));
+            self.keep(events);
         }
         answers
     }
@@ -87,11 +87,11 @@ impl RaftStateMachine<TypeConfig> for Machine {
     {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
-            let answers = {
+            let (answers, newest, documents) = {
                 let mut inner = self.applied.write();
                 inner.last_applied = Some(entry.log_id);
                 inner.entries += 1;
-                match &entry.payload {
+                let answers = match &entry.payload {
                     EntryPayload::Blank => Vec::new(),
                     EntryPayload::Normal(payload) => {
                         inner.carry_out(entry.log_id.index, &payload.0)
@@ -100,12 +100,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
                         inner.membership = Membership::new(Some(entry.log_id), members.clone());
                         Vec::new()
                     }
-                }
+                };
+                let state = &inner.state;
+                (answers, state.newest(), state.documents_revision())
             };
             if let Some(responder) = responder {
                 responder.send(answers);
             }
-            self.applied.tell();
+            self.applied.tell(newest, documents);
         }
         Ok(())
     }
@@ -127,8 +129,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let inner = tokio::task::spawn_blocking(install)
             .await
             .map_err(io::Error::other)??;
-        *self.applied.write() = inner;
-        self.applied.tell();
+        self.applied.replace(inner);
         Ok(())
     }
 

@@ -6,6 +6,8 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
 use std::sync::RwLockWriteGuard;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -28,14 +30,16 @@ pub(crate) struct Applied {
     newest: watch::Sender<Cursor>,
     /// The documents' revision; wakes governance.
     documents: watch::Sender<u64>,
+    /// The last event that the ledger has, for the log to keep; it needs no write of its own.
+    trimmed: Arc<AtomicU64>,
 }
 
 /// All that a snapshot holds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inner {
     pub(crate) state: State,
-    /// Events that were not trimmed. They are made again when the log is replayed, so they need
-    /// no write of their own; a snapshot holds those that are left.
+    /// Events after `trimmed`. They are made again when the log is replayed, so they need no write
+    /// of their own; a snapshot holds those that are left.
     pub(crate) events: VecDeque<Arc<Event>>,
     pub(crate) trimmed: Cursor,
     pub(crate) last_applied: Option<LogId>,
@@ -46,14 +50,32 @@ pub(crate) struct Inner {
     pub(crate) entries: u64,
 }
 
+impl Inner {
+    /// Adds events, but for those that the ledger has: a replay of the log makes them again.
+    pub(crate) fn keep(&mut self, events: Vec<Event>) {
+        let trimmed = self.trimmed;
+        let kept = events.into_iter().filter(|event| event.cursor > trimmed);
+        self.events.extend(kept.map(Arc::new));
+    }
+
+    fn trim(&mut self, up_to: Cursor) {
+        let gone = self.events.partition_point(|event| event.cursor <= up_to);
+        self.events.drain(..gone);
+        self.trimmed = self.trimmed.max(up_to);
+    }
+}
+
 impl Applied {
-    pub(crate) fn new(inner: Inner) -> Self {
+    /// Begins with what a snapshot holds. `trimmed` is what the log kept.
+    pub(crate) fn new(mut inner: Inner, trimmed: Arc<AtomicU64>) -> Self {
+        inner.trim(Cursor(trimmed.load(Ordering::Relaxed)));
         let newest = watch::Sender::new(inner.state.newest());
         let documents = watch::Sender::new(inner.state.documents_revision());
         Self {
             inner: RwLock::new(inner),
             newest,
             documents,
+            trimmed,
         }
     }
 
@@ -65,16 +87,19 @@ impl Applied {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes who listens, after a write.
-    pub(crate) fn tell(&self) {
-        let (newest, documents) = {
-            let inner = self.read();
-            (inner.state.newest(), inner.state.documents_revision())
-        };
+    /// Wakes who listens, after a write that left the state there.
+    pub(crate) fn tell(&self, newest: Cursor, documents: u64) {
         self.newest
             .send_if_modified(|shown| std::mem::replace(shown, newest) != newest);
         self.documents
             .send_if_modified(|shown| std::mem::replace(shown, documents) != documents);
+    }
+
+    /// Goes on from a peer's snapshot.
+    pub(crate) fn replace(&self, inner: Inner) {
+        let (newest, documents) = (inner.state.newest(), inner.state.documents_revision());
+        *self.write() = inner;
+        self.tell(newest, documents);
     }
 
     pub(crate) fn watch_documents(&self) -> watch::Receiver<u64> {
@@ -85,14 +110,8 @@ impl Applied {
     pub(crate) fn trim(&self, up_to: Cursor) {
         let mut inner = self.write();
         let up_to = up_to.min(inner.state.newest());
-        while inner
-            .events
-            .front()
-            .is_some_and(|event| event.cursor <= up_to)
-        {
-            inner.events.pop_front();
-        }
-        inner.trimmed = inner.trimmed.max(up_to);
+        inner.trim(up_to);
+        self.trimmed.fetch_max(up_to.0, Ordering::Relaxed);
     }
 
     /// The events after a cursor that are there now, at most `most`.

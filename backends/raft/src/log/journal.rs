@@ -60,7 +60,9 @@ fn journals(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     for file in files {
         let path = file?.path();
         if path.extension().is_some_and(|extension| extension == "jnl") {
-            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            let number = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse().ok());
             let number: u64 = number.ok_or_else(|| {
                 OpenError::Corrupt(format!("log: {} is no journal's name", path.display()))
             })?;
@@ -143,7 +145,8 @@ impl Batch {
         if take::<1>(&mut rest)? != [END] {
             return None;
         }
-        let whole = take(&mut rest)? == checksum.digest().to_le_bytes() && take(&mut rest)? == TRAILER;
+        let whole =
+            take(&mut rest)? == checksum.digest().to_le_bytes() && take(&mut rest)? == TRAILER;
         whole.then_some(Self {
             bytes: bytes.len() - rest.len(),
             last_entry,

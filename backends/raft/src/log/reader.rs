@@ -14,6 +14,7 @@ use super::recent::Recent;
 use crate::entry::Entry;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
+use crate::folder::FolderLock;
 use crate::record;
 
 /// Reads entries back.
@@ -22,6 +23,8 @@ pub(crate) struct LogReader {
     pub(super) entries: Keyspace,
     pub(super) meta: Keyspace,
     pub(super) recent: Arc<Recent>,
+    /// Let go of last: the reader keeps fjall open.
+    pub(super) _lock: FolderLock,
 }
 
 impl Debug for LogReader {
@@ -36,7 +39,8 @@ impl LogReader {
         for guard in self.entries.range(from.to_be_bytes()..to.to_be_bytes()) {
             let (key, value) = guard.into_inner().map_err(crate::error::io)?;
             let entry = record::decode(&value).map_err(|error| {
-                let detail = format!("log entry {:?}: {error}", &*key);
+                let index = <[u8; 8]>::try_from(&*key).map_or(0, u64::from_be_bytes);
+                let detail = format!("log: entry {index}: {error}");
                 io::Error::new(io::ErrorKind::InvalidData, detail)
             })?;
             found.push(entry);
@@ -73,10 +77,14 @@ impl RaftLogReader<TypeConfig> for LogReader {
         if from >= to {
             return Ok(Vec::new());
         }
-        match self.recent.range(from, to) {
-            Some(entries) => Ok(entries),
-            None => self.stored(from, to),
+        let recent = self.recent.range(from, to);
+        let stored_to = recent.first().map_or(to, |entry| entry.log_id.index);
+        if stored_to <= from {
+            return Ok(recent);
         }
+        let mut entries = self.stored(from, stored_to)?;
+        entries.extend(recent);
+        Ok(entries)
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {

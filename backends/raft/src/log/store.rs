@@ -17,9 +17,13 @@ use super::ENTRIES;
 use super::META;
 use super::OWNER;
 use super::PURGED;
+use super::TRIMMED;
 use super::VOTE;
+use super::disk::Change;
+use super::disk::Disk;
+use super::disk::FjallDisk;
+use super::journal;
 use super::reader::LogReader;
-use super::writer::Change;
 use super::writer::Job;
 use super::writer::Poison;
 use super::writer::Told;
@@ -29,6 +33,7 @@ use crate::entry::Entry;
 use crate::entry::LogId;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
+use crate::folder::FolderLock;
 use crate::record;
 
 /// Memory that fjall may take for unflushed writes. The log is short-lived: most of it is purged
@@ -48,11 +53,23 @@ pub(crate) struct LogStore {
     purged: Option<LogId>,
     /// Bytes appended since the start, for the snapshot policy.
     appended: Arc<AtomicU64>,
+    trimmed: Arc<AtomicU64>,
 }
 
 impl LogStore {
     /// Opens the log, checks whose it is, and that every entry from first to last is whole.
-    pub(crate) fn open(folder: &Path, owner: &str) -> Result<Self, OpenError> {
+    pub(crate) fn open(folder: &Path, owner: &str, lock: FolderLock) -> Result<Self, OpenError> {
+        Self::open_on(folder, owner, lock, |disk| disk)
+    }
+
+    /// The same; `wrap` may stand between the writer and its disk.
+    pub(crate) fn open_on(
+        folder: &Path,
+        owner: &str,
+        lock: FolderLock,
+        wrap: impl FnOnce(Box<dyn Disk>) -> Box<dyn Disk>,
+    ) -> Result<Self, OpenError> {
+        journal::mend(folder)?;
         let database = Database::builder(folder)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
@@ -66,25 +83,36 @@ impl LogStore {
             entries: entries.clone(),
             meta: meta.clone(),
             recent: Arc::default(),
+            _lock: lock.clone(),
         };
-        let known: Option<String> = reader.meta(OWNER)?;
-        let writer = Writer::spawn(database, entries, meta)?;
+        let known: Option<String> = corrupt(reader.meta(OWNER))?;
+        if let Some(found) = known.as_ref().filter(|found| *found != owner) {
+            return Err(OpenError::Foreign {
+                found: found.clone(),
+                expected: owner.to_owned(),
+            });
+        }
+        let trimmed_written = corrupt(reader.meta(TRIMMED))?.unwrap_or(0);
+        let trimmed = Arc::new(AtomicU64::new(trimmed_written));
+        let disk = FjallDisk {
+            database,
+            entries,
+            meta,
+            trimmed: trimmed.clone(),
+            trimmed_written,
+            recent: reader.recent.clone(),
+            _lock: lock,
+        };
         let mut store = Self {
             reader,
-            writer: Arc::new(writer),
+            writer: Arc::new(Writer::spawn(wrap(Box::new(disk)))?),
             last: None,
             purged: None,
             appended: Arc::default(),
+            trimmed,
         };
-        match known {
-            Some(found) if found == owner => {}
-            Some(found) => {
-                return Err(OpenError::Foreign {
-                    found,
-                    expected: owner.to_owned(),
-                });
-            }
-            None => store.claim(owner)?,
+        if known.is_none() {
+            store.claim(owner)?;
         }
         store.scan()?;
         Ok(store)
@@ -100,6 +128,16 @@ impl LogStore {
         self.appended.clone()
     }
 
+    /// The last event that the ledger has; what is stored here is written with the next entry.
+    pub(crate) fn trimmed(&self) -> Arc<AtomicU64> {
+        self.trimmed.clone()
+    }
+
+    /// The last entry that is no longer here.
+    pub(crate) fn purged(&self) -> Option<LogId> {
+        self.purged
+    }
+
     fn claim(&self, owner: &str) -> Result<(), OpenError> {
         let (told, done) = oneshot::channel();
         let bytes =
@@ -112,28 +150,30 @@ impl LogStore {
         Ok(done.blocking_recv().map_err(io::Error::other)??)
     }
 
-    /// Finds the last entry. A hole, or an entry that is not whole, is no torn tail: fjall's journal
-    /// has cut that off already.
+    /// Finds the last entry. A hole, or an entry that is not whole, is no torn tail: that has been
+    /// cut off already.
     fn scan(&mut self) -> Result<(), OpenError> {
-        self.purged = self.reader.meta(PURGED)?;
-        let mut expected = self.purged.map(|id| id.index + 1);
+        self.purged = corrupt(self.reader.meta(PURGED))?;
         self.last = self.purged;
-        for guard in self.reader.entries.iter() {
-            let (key, value) = guard.into_inner()?;
+        let mut expected = self.purged.map_or(0, |id| id.index + 1);
+        for guard in self.reader.entries.range(expected.to_be_bytes()..) {
+            let damaged = |error: &dyn std::fmt::Display| {
+                OpenError::Corrupt(format!("log: entry {expected}: {error}"))
+            };
+            let (key, value) = guard.into_inner().map_err(|error| damaged(&error))?;
             let index = <[u8; 8]>::try_from(&*key).map(u64::from_be_bytes);
-            let index =
-                index.map_err(|_| OpenError::Corrupt("log: a key is no index".to_owned()))?;
-            if self.purged.is_some_and(|purged| index <= purged.index) {
-                continue;
+            if index != Ok(expected) {
+                return Err(damaged(&format!("{key:?} stands in its place")));
             }
-            if expected.is_some_and(|expected| expected != index) {
-                let detail = format!("log: entry {index} follows, where {expected:?} should be");
-                return Err(OpenError::Corrupt(detail));
+            let entry: Entry = record::decode(&value).map_err(|error| damaged(&error))?;
+            if entry.log_id.index != expected {
+                return Err(damaged(&format!(
+                    "it says that it is {}",
+                    entry.log_id.index
+                )));
             }
-            let entry: Entry = record::decode(&value)
-                .map_err(|error| OpenError::Corrupt(format!("log: entry {index}: {error}")))?;
-            expected = Some(index + 1);
             self.last = Some(entry.log_id);
+            expected += 1;
         }
         Ok(())
     }
@@ -206,7 +246,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             from,
             to: to.max(from),
         }])
-        .await
+        .await?;
+        // Only now are the entries that were on their way written, and gone.
+        self.reader.recent.truncate(from);
+        Ok(())
     }
 
     async fn purge(&mut self, up_to: LogId) -> Result<(), io::Error> {
@@ -225,4 +268,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         ])
         .await
     }
+}
+
+/// What is stored under a key of the meta keyspace and cannot be read is corrupt.
+fn corrupt<T>(read: io::Result<T>) -> Result<T, OpenError> {
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),
+        _ => OpenError::Io(error),
+    })
 }

@@ -7,27 +7,16 @@ use std::io;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use fjall::Database;
-use fjall::Keyspace;
-use fjall::PersistMode;
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use super::disk::Change;
+use super::disk::Disk;
 use crate::entry::TypeConfig;
 
 /// Bytes of one commit at most.
 const COMMIT_BYTES_MAX: usize = 4 * 1_024 * 1_024;
-
-/// What is to be written.
-pub(super) enum Change {
-    /// An entry.
-    Put { index: u64, bytes: Vec<u8> },
-    /// A key of the meta keyspace.
-    Meta { key: &'static str, bytes: Vec<u8> },
-    /// Entries that are no more: from, to before.
-    Remove { from: u64, to: u64 },
-}
 
 /// Who is told when it is durable.
 pub(super) enum Told {
@@ -84,13 +73,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn spawn(database: Database, entries: Keyspace, meta: Keyspace) -> io::Result<Self> {
+    pub(super) fn spawn(disk: Box<dyn Disk>) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel();
         let poison = Poison::new();
-        let work = Work {
-            database,
-            entries,
-            meta,
+        let mut work = Work {
+            disk,
             poison: poison.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -139,71 +126,44 @@ fn answer(told: Told, result: io::Result<()>) {
 }
 
 struct Work {
-    database: Database,
-    entries: Keyspace,
-    meta: Keyspace,
+    disk: Box<dyn Disk>,
     poison: Poison,
 }
 
 impl Work {
-    fn run(&self, waiting: &mpsc::Receiver<Job>) {
+    fn run(&mut self, waiting: &mpsc::Receiver<Job>) {
         while let Ok(first) = waiting.recv() {
-            let mut jobs = vec![first];
-            let mut bytes = size(&jobs[0]);
+            let mut bytes = first.bytes();
+            let (mut changes, mut told) = (first.changes, vec![first.told]);
             while bytes < COMMIT_BYTES_MAX {
                 let Ok(next) = waiting.try_recv() else { break };
-                bytes += size(&next);
-                jobs.push(next);
+                bytes += next.bytes();
+                changes.extend(next.changes);
+                told.push(next.told);
             }
-            let (changes, told): (Vec<_>, Vec<_>) =
-                jobs.into_iter().map(|job| (job.changes, job.told)).unzip();
-            let result = self.commit(changes.into_iter().flatten());
+            let result = self.commit(changes);
             for told in told {
                 answer(told, result.as_ref().map(|()| ()).map_err(copy));
             }
         }
     }
 
-    fn commit(&self, changes: impl Iterator<Item = Change>) -> io::Result<()> {
+    fn commit(&mut self, changes: Vec<Change>) -> io::Result<()> {
         if let Some(reason) = self.poison.reason() {
             return Err(io::Error::other(format!("poisoned: {reason}")));
         }
-        self.write(changes).map_err(|error| {
-            let error = crate::error::io(error);
+        self.disk.commit(changes).map_err(|error| {
             tracing::error!(%error, "log.write failed; the store is poisoned");
             self.poison.set(&error.to_string());
             error
         })
     }
-
-    fn write(&self, changes: impl Iterator<Item = Change>) -> Result<(), fjall::Error> {
-        let mut batch = self
-            .database
-            .batch()
-            .durability(Some(PersistMode::SyncData));
-        for change in changes {
-            match change {
-                Change::Put { index, bytes } => {
-                    batch.insert(&self.entries, index.to_be_bytes(), bytes);
-                }
-                Change::Meta { key, bytes } => batch.insert(&self.meta, key, bytes),
-                Change::Remove { from, to } => {
-                    for index in from..to {
-                        batch.remove(&self.entries, index.to_be_bytes());
-                    }
-                }
-            }
-        }
-        batch.commit()
-    }
 }
 
-fn size(job: &Job) -> usize {
-    let of = |change: &Change| match change {
-        Change::Put { bytes, .. } | Change::Meta { bytes, .. } => bytes.len(),
-        Change::Remove { from, to } => usize::try_from(to - from).unwrap_or(usize::MAX),
-    };
-    job.changes.iter().map(of).sum()
+impl Job {
+    fn bytes(&self) -> usize {
+        self.changes.iter().map(Change::bytes).sum()
+    }
 }
 
 fn copy(error: &io::Error) -> io::Error {

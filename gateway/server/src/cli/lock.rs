@@ -149,26 +149,18 @@ pub(super) fn run(command: LockCommand, connection: Connection) -> Result<Shown,
 
 async fn perform(client: &Client, command: LockCommand, json: bool) -> Result<Shown, Failed> {
     match command {
-        LockCommand::Acquire(arguments) => {
-            let (namespace, lock) = split(&arguments.lock)?;
-            let grant = client
-                .acquire(namespace, lock, &arguments.request())
-                .await?;
-            Shown::of(json, &grant, show_grant)
-        }
+        LockCommand::Acquire(arguments) => acquire(client, &arguments, json).await,
         LockCommand::Renew {
             lock,
             lease_id,
             ttl,
         } => {
-            let (namespace, lock) = split(&lock)?;
             let request = wire::RenewRequest {
                 lease_id,
                 ttl_ms: ttl,
                 request_id: None,
             };
-            let grant = client.renew(namespace, lock, &request).await?;
-            Shown::of(json, &grant, show_grant)
+            renew(client, &lock, &request, json).await
         }
         LockCommand::Release { lock, lease_id } => {
             let (namespace, lock) = split(&lock)?;
@@ -177,24 +169,12 @@ async fn perform(client: &Client, command: LockCommand, json: bool) -> Result<Sh
                 Shown::Fields(vec![("released", "yes".to_owned())])
             })
         }
-        LockCommand::Get { lock } => {
-            let (namespace, lock) = split(&lock)?;
-            let view: LockView = client.get(&paths::lock(namespace, lock, None)).await?;
-            Shown::of(json, &view, show_lock)
-        }
+        LockCommand::Get { lock } => get(client, &lock, json).await,
         LockCommand::List {
             namespace,
             prefix,
             state,
-        } => {
-            let state = state
-                .map(|state| format!("&state={state}"))
-                .unwrap_or_default();
-            let base = paths::locks(&namespace, None);
-            let path = format!("{base}?limit=1000&prefix={}{state}", paths::encode(&prefix));
-            let list: LockList = client.get(&path).await?;
-            Shown::of(json, &list, show_list)
-        }
+        } => list(client, &namespace, &prefix, state.as_deref(), json).await,
         LockCommand::Watch { lock } => watch(client, &lock).await,
         LockCommand::Revoke {
             lock,
@@ -234,6 +214,51 @@ async fn perform(client: &Client, command: LockCommand, json: bool) -> Result<Sh
             transfer(client, &lock, &request, json).await
         }
     }
+}
+
+async fn acquire(
+    client: &Client,
+    arguments: &AcquireArguments,
+    json: bool,
+) -> Result<Shown, Failed> {
+    let (namespace, lock) = split(&arguments.lock)?;
+    let grant = client
+        .acquire(namespace, lock, &arguments.request())
+        .await?;
+    Shown::of(json, &grant, show_grant)
+}
+
+async fn renew(
+    client: &Client,
+    lock: &str,
+    request: &wire::RenewRequest,
+    json: bool,
+) -> Result<Shown, Failed> {
+    let (namespace, lock) = split(lock)?;
+    let grant = client.renew(namespace, lock, request).await?;
+    Shown::of(json, &grant, show_grant)
+}
+
+async fn list(
+    client: &Client,
+    namespace: &str,
+    prefix: &str,
+    state: Option<&str>,
+    json: bool,
+) -> Result<Shown, Failed> {
+    let state = state
+        .map(|state| format!("&state={}", paths::encode(state)))
+        .unwrap_or_default();
+    let base = paths::locks(namespace, None);
+    let path = format!("{base}?limit=1000&prefix={}{state}", paths::encode(prefix));
+    let list: LockList = client.get(&path).await?;
+    Shown::of(json, &list, show_list)
+}
+
+async fn get(client: &Client, lock: &str, json: bool) -> Result<Shown, Failed> {
+    let (namespace, lock) = split(lock)?;
+    let view: LockView = client.get(&paths::lock(namespace, lock, None)).await?;
+    Shown::of(json, &view, show_lock)
 }
 
 async fn revoke(

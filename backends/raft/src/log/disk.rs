@@ -1,0 +1,90 @@
+//! What the writer writes, and onto what.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use fjall::Database;
+use fjall::Keyspace;
+use fjall::PersistMode;
+
+use super::TRIMMED;
+use super::recent::Recent;
+use crate::folder::FolderLock;
+use crate::record;
+
+/// What is to be written.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// An entry.
+    Put { index: u64, bytes: Vec<u8> },
+    /// A key of the meta keyspace.
+    Meta { key: &'static str, bytes: Vec<u8> },
+    /// Entries that are no more: from, to before.
+    Remove { from: u64, to: u64 },
+}
+
+impl Change {
+    /// What it takes in a commit, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Put { bytes, .. } | Self::Meta { bytes, .. } => bytes.len(),
+            Self::Remove { from, to } => usize::try_from(to - from).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// Where changes become durable. The seam at which a test lets a disk fail.
+pub(crate) trait Disk: Send {
+    /// Makes all changes durable, or none.
+    fn commit(&mut self, changes: Vec<Change>) -> io::Result<()>;
+}
+
+/// fjall: one batch and one `fdatasync` for each commit.
+pub(super) struct FjallDisk {
+    pub(super) database: Database,
+    pub(super) entries: Keyspace,
+    pub(super) meta: Keyspace,
+    /// Up to where events were trimmed: written along with the next commit, so that it costs none.
+    pub(super) trimmed: Arc<AtomicU64>,
+    /// What of it was written.
+    pub(super) trimmed_written: u64,
+    /// Told what it need not keep any longer.
+    pub(super) recent: Arc<Recent>,
+    /// Let go of last.
+    pub(super) _lock: FolderLock,
+}
+
+impl Disk for FjallDisk {
+    fn commit(&mut self, changes: Vec<Change>) -> io::Result<()> {
+        let mut batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
+        let mut written_to = 0;
+        for change in changes {
+            match change {
+                Change::Put { index, bytes } => {
+                    written_to = index + 1;
+                    batch.insert(&self.entries, index.to_be_bytes(), bytes);
+                }
+                Change::Meta { key, bytes } => batch.insert(&self.meta, key, bytes),
+                Change::Remove { from, to } => {
+                    for index in from..to {
+                        batch.remove(&self.entries, index.to_be_bytes());
+                    }
+                }
+            }
+        }
+        let trimmed = self.trimmed.load(Ordering::Relaxed);
+        if trimmed != self.trimmed_written {
+            let bytes = record::encode(&trimmed).map_err(io::Error::other)?;
+            batch.insert(&self.meta, TRIMMED, bytes);
+            self.trimmed_written = trimmed;
+        }
+        batch.commit().map_err(crate::error::io)?;
+        self.recent.set_written(written_to);
+        Ok(())
+    }
+}
