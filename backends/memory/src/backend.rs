@@ -26,6 +26,7 @@ use leasehold_domain::Page;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
+use leasehold_domain::limits;
 
 use crate::shared::Shared;
 
@@ -57,12 +58,7 @@ async fn reap(shared: Weak<Shared>) {
             let Some(shared) = shared.upgrade() else {
                 return;
             };
-            let due = shared
-                .lock()
-                .state
-                .next_deadline()
-                .is_some_and(|at| at <= shared.now());
-            if due {
+            while shared.is_due() {
                 shared.write(|state, at| ((), state.tick(at, LOCKS_PER_TICK_MAX)));
             }
         }
@@ -73,6 +69,12 @@ async fn reap(shared: Weak<Shared>) {
 #[async_trait]
 impl Backend for MemoryBackend {
     async fn execute(&self, batch: Batch) -> Result<Vec<Outcome>, BackendError> {
+        let weight = batch.commands.len() + batch.notes.len();
+        if weight > limits::LEASES_PER_RENEWAL_MAX {
+            // More could make more tokens for one lock than a write has.
+            let detail = format!("{weight} commands are too many");
+            return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
+        }
         {
             let mut inner = self.shared.lock();
             if inner.closed {

@@ -26,8 +26,6 @@ pub(crate) struct Shared {
     pub(crate) newest: watch::Sender<Cursor>,
     /// The documents' revision.
     pub(crate) documents: watch::Sender<u64>,
-    /// The next deadline may have come nearer.
-    pub(crate) deadline: tokio::sync::Notify,
 }
 
 pub(crate) struct Inner {
@@ -62,7 +60,6 @@ impl Shared {
             inner: Mutex::new(inner),
             newest: watch::Sender::new(Cursor(0)),
             documents: watch::Sender::new(0),
-            deadline: tokio::sync::Notify::new(),
         }
     }
 
@@ -75,12 +72,19 @@ impl Shared {
         Millis(u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Whether a tick has something to do.
+    pub(crate) fn is_due(&self) -> bool {
+        let deadline = self.lock().state.next_deadline();
+        deadline.is_some_and(|deadline| deadline <= self.now())
+    }
+
     /// Runs one write: stamps it, keeps its events, wakes who listens.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&mut State, Moment) -> (T, Vec<Event>)) -> T {
         let mut inner = self.lock();
         inner.writes += 1;
         let token_floor = inner.writes * TOKENS_PER_WRITE;
         let at = Moment {
+            // Read under the lock, so that writes are stamped in their order.
             now: self.now(),
             wall: self.clock.wall(),
             token_floor,
@@ -93,12 +97,9 @@ impl Shared {
             .send_if_modified(|shown| std::mem::replace(shown, newest) != newest);
         self.documents
             .send_if_modified(|shown| std::mem::replace(shown, revision) != revision);
-        self.deadline.notify_one();
         answer
     }
-}
 
-impl Shared {
     /// The events after a cursor that are there now.
     pub(crate) fn after(&self, after: Cursor) -> Result<Vec<Arc<Event>>, BackendError> {
         let inner = self.lock();

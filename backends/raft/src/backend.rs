@@ -1,8 +1,8 @@
 //! `Backend` on a replicated log.
 
 use std::fmt;
-use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -34,9 +34,13 @@ use crate::entry::Answer;
 use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::error;
+use crate::folder::Released;
 use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
+
+/// How long closing waits for the last write of a snapshot.
+const RELEASE_MAX: Duration = Duration::from_secs(30);
 
 /// A durable store of locks and documents: one node of a Raft group.
 pub struct RaftBackend {
@@ -47,8 +51,8 @@ pub struct RaftBackend {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) poison: Poison,
     pub(crate) closing: watch::Sender<bool>,
-    /// Keeps other processes out of the folder.
-    pub(crate) _lock: File,
+    /// Resolves when all parts of the node have let go of its folder.
+    pub(crate) released: Released,
 }
 
 impl fmt::Debug for RaftBackend {
@@ -71,14 +75,7 @@ impl RaftBackend {
         if *self.closing.borrow() || self.poison.reason().is_some() {
             return Err(error::closed());
         }
-        tokio::select! {
-            biased;
-            answer = self.queue.propose(item) => answer,
-            // openraft may never answer a proposal whose append failed.
-            () = self.poison.wait() => {
-                Err(BackendError::unknown(ErrorKind::Closed, "the store is poisoned"))
-            }
-        }
+        self.queue.propose(item).await
     }
 
     /// Makes sure that this node still leads, and has applied all that was answered.
@@ -173,8 +170,18 @@ impl Backend for RaftBackend {
 
     async fn close(&self) {
         self.closing.send_replace(true);
+        self.queue.drain().await;
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(%error, "raft.shutdown failed");
         }
+        if tokio::time::timeout(RELEASE_MAX, self.released.wait())
+            .await
+            .is_err()
+        {
+            tracing::error!("raft.close: the folder is still in use");
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

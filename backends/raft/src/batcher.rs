@@ -8,6 +8,7 @@ use std::sync::Arc;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Clock;
+use leasehold_domain::limits;
 use openraft::Raft;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -19,17 +20,25 @@ use crate::entry::Payload;
 use crate::entry::Proposal;
 use crate::entry::TypeConfig;
 use crate::error;
+use crate::log::Poison;
 use crate::machine::Machine;
 
-/// Approximate bytes of blobs in one entry.
-const BLOB_BYTES_MAX: usize = 1_024 * 1_024;
+/// Bytes of one entry, unless a single request is larger.
+const ENTRY_BYTES_MAX: usize = 1_024 * 1_024;
+/// Bytes of one request: a module, with room to spare.
+const REQUEST_BYTES_MAX: usize = 2 * limits::MODULE_BYTES_MAX;
 
 /// One request, and who waits for it.
 #[derive(Debug)]
 pub(crate) struct Job {
     item: Item,
-    reply: oneshot::Sender<Result<Answer, BackendError>>,
+    /// What it takes in the log.
+    bytes: usize,
+    reply: Reply,
 }
+
+/// Who waits for an answer.
+type Reply = oneshot::Sender<Result<Answer, BackendError>>;
 
 /// Where requests queue up.
 #[derive(Debug, Clone)]
@@ -43,8 +52,16 @@ impl Queue {
 
     /// Proposes one item, and waits until it is applied.
     pub(crate) async fn propose(&self, item: Item) -> Result<Answer, BackendError> {
+        // Measured here and not by the batcher, of which there is one.
+        let bytes = postcard::experimental::serialized_size(&item).unwrap_or(usize::MAX);
+        if bytes > REQUEST_BYTES_MAX || item.weight() > limits::LEASES_PER_RENEWAL_MAX {
+            return Err(BackendError::without_effect(
+                ErrorKind::Invalid,
+                format!("{} commands in {bytes} bytes are too much", item.weight()),
+            ));
+        }
         let (reply, answered) = oneshot::channel();
-        match self.0.try_send(Job { item, reply }) {
+        match self.0.try_send(Job { item, bytes, reply }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 let detail = "too many requests wait for the log";
@@ -52,8 +69,21 @@ impl Queue {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(error::closed()),
         }
-        let lost = || BackendError::unknown(ErrorKind::Closed, "the store closed meanwhile");
-        answered.await.unwrap_or_else(|_| Err(lost()))
+        answered.await.unwrap_or_else(|_| Err(error::lost()))
+    }
+
+    /// Answers when everything that was queued before is answered.
+    pub(crate) async fn drain(&self) {
+        let (reply, answered) = oneshot::channel();
+        let last = Job {
+            item: Item::Tick,
+            bytes: 0,
+            reply,
+        };
+        if self.0.send(last).await.is_ok() {
+            // Whether it was applied or refused, all before it was, too.
+            let _ = answered.await;
+        }
     }
 }
 
@@ -63,6 +93,7 @@ pub(crate) struct Batcher {
     pub(crate) raft: Raft<TypeConfig, Machine>,
     pub(crate) stamper: Arc<Stamper>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) poison: Poison,
     pub(crate) commands_max: usize,
 }
 
@@ -78,63 +109,61 @@ impl Batcher {
                     None => return,
                 },
             };
-            let (items, replies, rest) = self.gather(first, &mut queue);
+            let (entry, rest) = self.gather(first, &mut queue);
             left_over = rest;
-            self.propose(items, replies).await;
+            self.propose(entry).await;
         }
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "the two halves of the jobs, and the one too many"
-    )]
-    fn gather(
-        &self,
-        first: Job,
-        queue: &mut mpsc::Receiver<Job>,
-    ) -> (
-        Vec<Item>,
-        Vec<oneshot::Sender<Result<Answer, BackendError>>>,
-        Option<Job>,
-    ) {
+    /// All jobs that wait, as far as they fit; and the one that did not.
+    fn gather(&self, first: Job, queue: &mut mpsc::Receiver<Job>) -> (Gathered, Option<Job>) {
         let mut weight = first.item.weight();
-        let mut blob_bytes = blob_bytes(&first.item);
-        let (mut items, mut replies) = (vec![first.item], vec![first.reply]);
+        let mut bytes = first.bytes;
+        let mut entry = Gathered {
+            items: vec![first.item],
+            replies: vec![first.reply],
+        };
         while let Ok(job) = queue.try_recv() {
             weight += job.item.weight();
-            blob_bytes += self::blob_bytes(&job.item);
-            if weight > self.commands_max || blob_bytes > BLOB_BYTES_MAX {
-                return (items, replies, Some(job));
+            bytes += job.bytes;
+            if weight > self.commands_max || bytes > ENTRY_BYTES_MAX {
+                return (entry, Some(job));
             }
-            items.push(job.item);
-            replies.push(job.reply);
+            entry.items.push(job.item);
+            entry.replies.push(job.reply);
         }
-        (items, replies, None)
+        (entry, None)
     }
 
-    async fn propose(
-        &self,
-        items: Vec<Item>,
-        replies: Vec<oneshot::Sender<Result<Answer, BackendError>>>,
-    ) {
+    async fn propose(&self, entry: Gathered) {
         // Stamped before it is proposed: a lease that is granted by it begins no later than the
         // holder's answer, and was asked for before.
-        let now = self.stamper.look(&*self.clock);
         let proposal = Proposal {
-            now,
+            now: self.stamper.look(&*self.clock),
             wall: self.clock.wall(),
-            items,
+            items: entry.items,
         };
-        match self.raft.client_write(Payload(Arc::new(proposal))).await {
+        let written = tokio::select! {
+            biased;
+            written = self.raft.client_write(Payload(Arc::new(proposal))) => written,
+            // openraft may never answer a proposal whose append failed.
+            () = self.poison.wait() => {
+                for reply in entry.replies {
+                    let _ = reply.send(Err(error::lost()));
+                }
+                return;
+            }
+        };
+        match written {
             Ok(written) => {
-                for (reply, answer) in replies.into_iter().zip(written.response().iter()) {
+                for (reply, answer) in entry.replies.into_iter().zip(written.data) {
                     // A caller that has left does not care.
-                    let _ = reply.send(Ok(answer.clone()));
+                    let _ = reply.send(Ok(answer));
                 }
             }
             Err(raft_error) => {
                 let error = error::write_error(&raft_error);
-                for reply in replies {
+                for reply in entry.replies {
                     let _ = reply.send(Err(error.clone()));
                 }
             }
@@ -142,9 +171,8 @@ impl Batcher {
     }
 }
 
-fn blob_bytes(item: &Item) -> usize {
-    match item {
-        Item::Blob(bytes) => bytes.len(),
-        Item::Batch { .. } | Item::Edits(_) | Item::Tick => 0,
-    }
+/// One entry on its way: what to do, and who waits for it.
+struct Gathered {
+    items: Vec<Item>,
+    replies: Vec<Reply>,
 }

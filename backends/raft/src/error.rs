@@ -81,6 +81,11 @@ pub(crate) fn closed() -> BackendError {
     BackendError::without_effect(ErrorKind::Closed, "the store is closing")
 }
 
+/// The command was taken, and the node closed, or was poisoned, before it was answered.
+pub(crate) fn lost() -> BackendError {
+    BackendError::unknown(ErrorKind::Closed, "the store closed meanwhile")
+}
+
 /// An I/O error of the log store, for openraft.
 pub(crate) fn io(error: fjall::Error) -> io::Error {
     match error {

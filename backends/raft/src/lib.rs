@@ -7,6 +7,7 @@ mod config;
 mod documents;
 mod entry;
 mod error;
+mod folder;
 mod log;
 mod machine;
 mod network;

@@ -7,8 +7,6 @@ mod recent;
 mod store;
 mod writer;
 
-#[cfg(test)]
-pub(crate) use disk::{Change, Disk};
 pub(crate) use store::LogStore;
 pub(crate) use writer::Poison;
 

@@ -1,10 +1,8 @@
 //! Opens a node: folder, lock, log, snapshot, openraft, tasks.
 
-use std::fs::File;
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
-use fs4::fs_std::FileExt;
 use leasehold_domain::Clock;
 use openraft::BasicNode;
 use openraft::Raft;
@@ -19,6 +17,8 @@ use crate::batcher::Batcher;
 use crate::batcher::Queue;
 use crate::clock::Stamper;
 use crate::entry::TypeConfig;
+use crate::folder::FolderLock;
+use crate::folder::Released;
 use crate::log::LogStore;
 use crate::machine::Machine;
 use crate::network::Alone;
@@ -26,12 +26,12 @@ use crate::outbox::Applied;
 use crate::snapshot::SnapshotFile;
 use crate::tasks;
 
-/// What disk has to say before openraft starts.
-struct Disk {
-    lock: File,
-    log: LogStore,
-    applied: Arc<Applied>,
-    file: Arc<SnapshotFile>,
+/// What the disk holds before openraft starts.
+pub(crate) struct Stored {
+    pub(crate) log: LogStore,
+    pub(crate) applied: Arc<Applied>,
+    pub(crate) file: Arc<SnapshotFile>,
+    pub(crate) released: Released,
 }
 
 impl RaftBackend {
@@ -42,56 +42,62 @@ impl RaftBackend {
     /// The folder is locked, foreign or corrupt, or cannot be read.
     pub async fn open(config: RaftConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let from_disk = config.clone();
-        let disk = tokio::task::spawn_blocking(move || read_disk(&from_disk));
-        let Disk {
-            lock,
+        let stored = tokio::task::spawn_blocking(move || Stored::read(&from_disk));
+        let stored = stored.await.map_err(io::Error::other)??;
+        Self::start(config, clock, stored).await
+    }
+
+    pub(crate) async fn start(
+        config: RaftConfig,
+        clock: Arc<dyn Clock>,
+        stored: Stored,
+    ) -> Result<Arc<Self>, OpenError> {
+        let Stored {
             log,
             applied,
             file,
-        } = disk.await.map_err(std::io::Error::other)??;
+            released,
+        } = stored;
         let (poison, appended) = (log.poison(), log.appended());
         let machine = Machine {
             applied: applied.clone(),
             file,
         };
         let settings = Arc::new(settings(&config)?);
-        let failed = |error: String| OpenError::Raft(error);
         let raft: Raft<TypeConfig, Machine> =
             Raft::new(config.node_id, settings, Alone, log, machine)
                 .await
-                .map_err(|error| failed(error.to_string()))?;
+                .map_err(|error| OpenError::Raft(error.to_string()))?;
         lead(&raft, config.node_id).await?;
 
-        let (closing, closed) = watch::channel(false);
         let base = applied.read().state.now();
         let stamper = Arc::new(Stamper::new(base, config.tick, &*clock));
         let (queue, waiting) = Queue::new(config.queue_max);
+        let (closing, closed) = watch::channel(false);
         let batcher = Batcher {
             raft: raft.clone(),
             stamper: stamper.clone(),
             clock: clock.clone(),
-            commands_max: config.batch_commands_max,
+            poison: poison.clone(),
+            commands_max: config.batch_commands_max.min(BATCH_COMMANDS_MAX),
         };
         tokio::spawn(batcher.run(waiting));
-        let (reaped, asked) = (applied.clone(), queue.clone());
-        tokio::spawn(tasks::reap(
-            reaped,
-            stamper.clone(),
-            clock.clone(),
-            asked,
-            closed.clone(),
-        ));
-        let policy = tasks::SnapshotPolicy {
-            appended,
-            bytes: config.snapshot_bytes,
-            commands: config.snapshot_commands,
+        let reaper = tasks::Reaper {
+            applied: applied.clone(),
+            stamper: stamper.clone(),
+            clock: clock.clone(),
+            queue: queue.clone(),
         };
-        tokio::spawn(tasks::take_snapshots(
-            raft.clone(),
-            applied.clone(),
-            policy,
-            closed,
-        ));
+        tokio::spawn(reaper.run(closed.clone()));
+        let keeper = tasks::Keeper {
+            raft: raft.clone(),
+            applied: applied.clone(),
+            poison: poison.clone(),
+            appended,
+            snapshot_bytes: config.snapshot_bytes,
+            snapshot_commands: config.snapshot_commands,
+        };
+        tokio::spawn(keeper.run(closed));
         Ok(Arc::new(Self {
             raft,
             applied,
@@ -100,8 +106,48 @@ impl RaftBackend {
             clock,
             poison,
             closing,
-            _lock: lock,
+            released,
         }))
+    }
+}
+
+/// Commands in one entry at most: each makes at most one token for a lock, and so does a tick.
+const BATCH_COMMANDS_MAX: usize = 1_000;
+
+impl Stored {
+    fn read(config: &RaftConfig) -> Result<Self, OpenError> {
+        Self::read_by(config, LogStore::open)
+    }
+
+    /// The same, with another way to open the log.
+    pub(crate) fn read_by(
+        config: &RaftConfig,
+        open_log: impl FnOnce(&std::path::Path, &str, FolderLock) -> Result<LogStore, OpenError>,
+    ) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(&config.data_dir)?;
+        let (lock, released) = FolderLock::take(&config.data_dir)?;
+        let owner = format!("node {} of {}", config.node_id, config.cluster_id);
+        let log = open_log(&config.data_dir.join("log"), &owner, lock.clone())?;
+        let opened = SnapshotFile::open(config.data_dir.clone(), lock);
+        let (file, inner) = opened.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),
+            _ => OpenError::Io(error),
+        })?;
+        // The log goes on where a snapshot ends, or overlaps it.
+        if log.purged() > inner.last_applied {
+            let detail = format!(
+                "the log begins after entry {:?}, but the snapshot ends with {:?}",
+                log.purged().map(|id| id.index),
+                inner.last_applied.map(|id| id.index),
+            );
+            return Err(OpenError::Corrupt(detail));
+        }
+        Ok(Self {
+            applied: Arc::new(Applied::new(inner, log.trimmed())),
+            log,
+            file: Arc::new(file),
+            released,
+        })
     }
 }
 
@@ -135,41 +181,6 @@ async fn lead(raft: &Raft<TypeConfig, Machine>, node_id: u64) -> Result<(), Open
     ))
 }
 
-fn read_disk(config: &RaftConfig) -> Result<Disk, OpenError> {
-    std::fs::create_dir_all(&config.data_dir)?;
-    let lock = lock(&config.data_dir)?;
-    let owner = format!("node {} of {}", config.node_id, config.cluster_id);
-    let log = LogStore::open(&config.data_dir.join("log"), &owner)?;
-    let file = Arc::new(SnapshotFile::new(config.data_dir.clone()));
-    let inner = match file.load() {
-        Ok(inner) => inner.unwrap_or_default(),
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            return Err(OpenError::Corrupt(error.to_string()));
-        }
-        Err(error) => return Err(OpenError::Io(error)),
-    };
-    Ok(Disk {
-        lock,
-        log,
-        applied: Arc::new(Applied::new(inner)),
-        file,
-    })
-}
-
-/// Held for as long as the file is open.
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(folder.join("lock"))?;
-    match file.try_lock_exclusive() {
-        Ok(true) => Ok(file),
-        Ok(false) => Err(OpenError::Locked(folder.to_owned())),
-        Err(error) => Err(OpenError::Io(error)),
-    }
-}
-
 fn settings(config: &RaftConfig) -> Result<openraft::Config, OpenError> {
     let tick = u64::try_from(config.tick.as_millis()).unwrap_or(100);
     let settings = openraft::Config {
@@ -177,6 +188,7 @@ fn settings(config: &RaftConfig) -> Result<openraft::Config, OpenError> {
         heartbeat_interval: tick,
         election_timeout_min: tick * 3,
         election_timeout_max: tick * 6,
+        // By bytes and commands of our own: one entry holds many commands.
         snapshot_policy: RaftSnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: 0,
         purge_batch_size: 64,

@@ -22,11 +22,36 @@ pub(crate) enum RecordError {
 
 /// Version, CRC-32 of the body, body.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
-    let head = vec![VERSION, 0, 0, 0, 0];
-    let mut bytes = postcard::to_extend(value, head).map_err(RecordError::Body)?;
-    let crc = crc32fast::hash(&bytes[HEAD_BYTES..]);
-    bytes[1..HEAD_BYTES].copy_from_slice(&crc.to_be_bytes());
-    Ok(bytes)
+    let mut record = RecordWriter::default();
+    record.push(value)?;
+    Ok(record.finish())
+}
+
+/// A record that is written piece by piece, and read as one struct of the pieces.
+#[derive(Debug)]
+pub(crate) struct RecordWriter(Vec<u8>);
+
+impl Default for RecordWriter {
+    fn default() -> Self {
+        Self(vec![VERSION, 0, 0, 0, 0])
+    }
+}
+
+impl RecordWriter {
+    /// Adds a piece. After an error the record must not be used.
+    pub(crate) fn push<T: Serialize>(&mut self, piece: &T) -> Result<(), RecordError> {
+        let begun = std::mem::take(&mut self.0);
+        self.0 = postcard::to_extend(piece, begun).map_err(RecordError::Body)?;
+        Ok(())
+    }
+
+    /// The record's bytes.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        let mut bytes = self.0;
+        let crc = crc32fast::hash(&bytes[HEAD_BYTES..]);
+        bytes[1..HEAD_BYTES].copy_from_slice(&crc.to_be_bytes());
+        bytes
+    }
 }
 
 /// The value, if version and checksum fit.
@@ -57,5 +82,12 @@ mod tests {
             assert!(decode::<Vec<u64>>(&bad).is_err(), "byte {at}");
         }
         assert_eq!(decode::<Vec<u64>>(&bytes[..3]), Err(RecordError::Short));
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let mut bytes = encode(&7_u64).unwrap();
+        bytes[0] = 2;
+        assert_eq!(decode::<u64>(&bytes), Err(RecordError::Version(2)));
     }
 }

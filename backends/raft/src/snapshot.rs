@@ -1,11 +1,15 @@
 //! Snapshots: the state and the events that the ledger does not have, in one checksummed file.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -19,9 +23,12 @@ use serde::Serialize;
 use crate::entry::LogId;
 use crate::entry::Membership;
 use crate::entry::TypeConfig;
+use crate::folder::FolderLock;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::record;
+use crate::record::RecordError;
+use crate::record::RecordWriter;
 
 const FILE: &str = "snapshot";
 const UNFINISHED: &str = "snapshot.unfinished";
@@ -30,19 +37,33 @@ const UNFINISHED: &str = "snapshot.unfinished";
 pub(crate) type SnapshotBytes = Vec<u8>;
 
 /// What is in the file.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Stored {
     last_applied: Option<LogId>,
     membership: Membership,
     trimmed: Cursor,
-    events: Vec<Arc<Event>>,
     state: State,
+    events: VecDeque<Arc<Event>>,
+}
+
+/// The same, on its way into the file. The events follow by themselves: they are shared, so they
+/// need not hold up commands while they are encoded.
+#[derive(Serialize)]
+struct Head<'a> {
+    last_applied: Option<LogId>,
+    membership: &'a Membership,
+    trimmed: Cursor,
+    state: &'a State,
 }
 
 /// The one snapshot of a node.
 #[derive(Debug)]
 pub(crate) struct SnapshotFile {
     folder: PathBuf,
+    /// What the file holds; none if there is no file.
+    meta: Mutex<Option<SnapshotMetaOf<TypeConfig>>>,
+    /// A snapshot that is being written keeps the folder.
+    _lock: FolderLock,
 }
 
 /// Takes a snapshot of what is applied now.
@@ -53,46 +74,55 @@ pub(crate) struct SnapshotBuilder {
 }
 
 impl SnapshotFile {
-    /// The snapshot in `folder`, whether there is one or not.
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder }
-    }
-
-    /// What the file holds; none if there is none.
-    pub(crate) fn load(&self) -> io::Result<Option<Inner>> {
-        match std::fs::read(self.folder.join(FILE)) {
-            Ok(bytes) => decode(&bytes).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// Opens the snapshot in `folder`, if there is one, and answers what it holds.
+    ///
+    /// # Errors
+    /// `InvalidData` if it is not whole.
+    pub(crate) fn open(folder: PathBuf, lock: FolderLock) -> io::Result<(Self, Inner)> {
+        let inner = match std::fs::read(folder.join(FILE)) {
+            Ok(bytes) => Some(decode(&bytes)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let file = Self {
+            folder,
+            meta: Mutex::new(inner.as_ref().map(meta)),
+            _lock: lock,
+        };
+        Ok((file, inner.unwrap_or_default()))
     }
 
     /// The file, for a peer.
     pub(crate) fn current(&self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotBytes>>> {
-        let Some(inner) = self.load()? else {
+        let shown = self.shown();
+        let Some(meta) = shown.clone() else {
             return Ok(None);
         };
         let snapshot = std::fs::read(self.folder.join(FILE))?;
-        Ok(Some(openraft::Snapshot {
-            meta: meta(&inner),
-            snapshot,
-        }))
+        Ok(Some(openraft::Snapshot { meta, snapshot }))
     }
 
     /// Replaces the file with bytes that came from a peer.
     pub(crate) fn install(&self, bytes: &[u8]) -> io::Result<Inner> {
         let inner = decode(bytes)?;
-        self.replace(bytes)?;
+        self.replace(bytes, meta(&inner))?;
         Ok(inner)
     }
 
+    /// Held while the file is read or replaced, so that it is the one that `meta` tells of.
+    fn shown(&self) -> MutexGuard<'_, Option<SnapshotMetaOf<TypeConfig>>> {
+        self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes beside, syncs, renames, syncs the folder: the file is whole or the old one.
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+    fn replace(&self, bytes: &[u8], meta: SnapshotMetaOf<TypeConfig>) -> io::Result<()> {
+        let mut shown = self.shown();
         let unfinished = self.folder.join(UNFINISHED);
         let mut file = File::create(&unfinished)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&unfinished, self.folder.join(FILE))?;
+        *shown = Some(meta);
         sync_folder(&self.folder)
     }
 }
@@ -107,7 +137,7 @@ fn decode(bytes: &[u8]) -> io::Result<Inner> {
     })?;
     Ok(Inner {
         state: stored.state,
-        events: stored.events.into(),
+        events: stored.events,
         trimmed: stored.trimmed,
         last_applied: stored.last_applied,
         membership: stored.membership,
@@ -127,21 +157,11 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = SnapshotBytes;
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, SnapshotBytes>, io::Error> {
-        // The clone holds up commands for as long as copying memory takes; encoding and writing
-        // happen beside them.
         let (applied, file) = (self.applied.clone(), self.file.clone());
         let build = move || {
-            let inner = applied.read().clone();
-            let meta = meta(&inner);
-            let stored = Stored {
-                last_applied: inner.last_applied,
-                membership: inner.membership,
-                trimmed: inner.trimmed,
-                events: inner.events.into(),
-                state: inner.state,
-            };
-            let bytes = record::encode(&stored).map_err(io::Error::other)?;
-            file.replace(&bytes)?;
+            let (meta, bytes) = encode(&applied).map_err(io::Error::other)?;
+            file.replace(&bytes, meta.clone())?;
+            tracing::info!(bytes = bytes.len(), "snapshot.taken");
             Ok(openraft::Snapshot {
                 meta,
                 snapshot: bytes,
@@ -151,4 +171,22 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             .await
             .map_err(io::Error::other)?
     }
+}
+
+/// Commands wait while the state is encoded (the README says how long that takes); checksum and
+/// events come after that.
+fn encode(applied: &Applied) -> Result<(SnapshotMetaOf<TypeConfig>, Vec<u8>), RecordError> {
+    let mut record = RecordWriter::default();
+    let (meta, events) = {
+        let inner = applied.read();
+        record.push(&Head {
+            last_applied: inner.last_applied,
+            membership: &inner.membership,
+            trimmed: inner.trimmed,
+            state: &inner.state,
+        })?;
+        (meta(&inner), inner.events.clone())
+    };
+    record.push(&events)?;
+    Ok((meta, record.finish()))
 }

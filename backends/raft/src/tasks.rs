@@ -7,86 +7,106 @@ use std::time::Duration;
 
 use leasehold_domain::Clock;
 use openraft::Raft;
+use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 
 use crate::batcher::Queue;
 use crate::clock::Stamper;
 use crate::entry::Item;
 use crate::entry::TypeConfig;
+use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
 
-/// How often the reaper looks for what is due.
-const REAP_EVERY: Duration = Duration::from_millis(20);
-/// How often the snapshot policy looks.
-const SNAPSHOT_LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the reaper looks at the clock, and for what is due.
+const REAP_EVERY: Duration = Duration::from_millis(50);
+/// How often the keeper looks.
+const KEEP_EVERY: Duration = Duration::from_millis(500);
 /// A snapshot waits for the ledger while more events than this are not trimmed, so that it stays
-/// small.
-const EVENTS_IN_SNAPSHOT_MAX: usize = 100_000;
+/// small; but not for ever.
+const EVENTS_IN_SNAPSHOT_MAX: usize = 50_000;
+/// So many times more log than usual, and the snapshot is taken with whatever events there are.
+const PATIENCE: u64 = 4;
 
-/// Looks at the clock and proposes a tick when a deadline is due.
-pub(crate) async fn reap(
-    applied: Arc<Applied>,
-    stamper: Arc<Stamper>,
-    clock: Arc<dyn Clock>,
-    queue: Queue,
-    mut closing: watch::Receiver<bool>,
-) {
-    let mut every = tokio::time::interval(REAP_EVERY);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            _ = closing.wait_for(|closing| *closing) => return,
+/// Looks at the clock, and proposes a tick when a deadline is due.
+#[derive(Debug)]
+pub(crate) struct Reaper {
+    pub(crate) applied: Arc<Applied>,
+    pub(crate) stamper: Arc<Stamper>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) queue: Queue,
+}
+
+impl Reaper {
+    /// Runs until the node closes.
+    pub(crate) async fn run(self, mut closing: watch::Receiver<bool>) {
+        let mut every = tokio::time::interval(REAP_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                _ = closing.wait_for(|closing| *closing) => return,
+            }
+            // One tick ends a bounded number of leases; go on at once while there are more.
+            while self.is_due() {
+                if let Err(error) = self.queue.propose(Item::Tick).await {
+                    tracing::debug!(%error, "reaper.tick refused; tried again");
+                    break;
+                }
+            }
         }
-        // Also counts idle time: the cap is for freezes.
-        let now = stamper.look(&*clock);
-        let due = applied
-            .read()
-            .state
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= now);
-        if due && let Err(error) = queue.propose(Item::Tick).await {
-            tracing::debug!(%error, "tick refused; tried again");
-        }
+    }
+
+    fn is_due(&self) -> bool {
+        // The look also counts idle time: the cap is for freezes.
+        let now = self.stamper.look(&*self.clock);
+        let deadline = self.applied.read().state.next_deadline();
+        deadline.is_some_and(|deadline| deadline <= now)
     }
 }
 
-/// When to take a snapshot.
+/// Takes a snapshot when enough was logged since the last, and notices when openraft has stopped.
 #[derive(Debug)]
-pub(crate) struct SnapshotPolicy {
+pub(crate) struct Keeper {
+    pub(crate) raft: Raft<TypeConfig, Machine>,
+    pub(crate) applied: Arc<Applied>,
+    pub(crate) poison: Poison,
+    /// Bytes appended since the start.
     pub(crate) appended: Arc<AtomicU64>,
-    pub(crate) bytes: u64,
-    pub(crate) commands: u64,
+    pub(crate) snapshot_bytes: u64,
+    pub(crate) snapshot_commands: u64,
 }
 
-/// Takes a snapshot when enough was logged since the last.
-pub(crate) async fn take_snapshots(
-    raft: Raft<TypeConfig, Machine>,
-    applied: Arc<Applied>,
-    policy: SnapshotPolicy,
-    mut closing: watch::Receiver<bool>,
-) {
-    let mut every = tokio::time::interval(SNAPSHOT_LOOK_EVERY);
-    let (mut bytes_then, mut commands_then) = (0, 0);
-    loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            _ = closing.wait_for(|closing| *closing) => return,
-        }
-        let bytes = policy.appended.load(Ordering::Relaxed);
-        let (commands, waiting) = {
-            let inner = applied.read();
-            (inner.commands, inner.events.len())
-        };
-        let enough =
-            bytes - bytes_then >= policy.bytes || commands - commands_then >= policy.commands;
-        if !enough || waiting > EVENTS_IN_SNAPSHOT_MAX {
-            continue;
-        }
-        (bytes_then, commands_then) = (bytes, commands);
-        if let Err(error) = raft.trigger().snapshot().await {
-            tracing::error!(%error, "snapshot.trigger failed");
+impl Keeper {
+    /// Runs until the node closes.
+    pub(crate) async fn run(self, mut closing: watch::Receiver<bool>) {
+        let mut every = tokio::time::interval(KEEP_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut bytes_then, mut commands_then) = (0, 0);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                _ = closing.wait_for(|closing| *closing) => return,
+            }
+            if let Err(fatal) = &self.raft.metrics().borrow_watched().running_state {
+                // Nothing can be written any more, so the process has to end.
+                return self.poison.set(&fatal.to_string());
+            }
+            let bytes = self.appended.load(Ordering::Relaxed);
+            let (commands, waiting) = {
+                let inner = self.applied.read();
+                (inner.commands, inner.events.len())
+            };
+            let enough = |times: u64| {
+                bytes - bytes_then >= self.snapshot_bytes.saturating_mul(times)
+                    || commands - commands_then >= self.snapshot_commands.saturating_mul(times)
+            };
+            if enough(PATIENCE) || (enough(1) && waiting <= EVENTS_IN_SNAPSHOT_MAX) {
+                (bytes_then, commands_then) = (bytes, commands);
+                if let Err(error) = self.raft.trigger().snapshot().await {
+                    tracing::error!(%error, "snapshot.trigger failed");
+                }
+            }
         }
     }
 }

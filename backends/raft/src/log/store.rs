@@ -155,25 +155,22 @@ impl LogStore {
     fn scan(&mut self) -> Result<(), OpenError> {
         self.purged = corrupt(self.reader.meta(PURGED))?;
         self.last = self.purged;
-        let mut expected = self.purged.map_or(0, |id| id.index + 1);
-        for guard in self.reader.entries.range(expected.to_be_bytes()..) {
+        let first = self.purged.map_or(0, |id| id.index + 1);
+        let stored = self.reader.entries.range(first.to_be_bytes()..);
+        for (expected, guard) in (first..).zip(stored) {
             let damaged = |error: &dyn std::fmt::Display| {
                 OpenError::Corrupt(format!("log: entry {expected}: {error}"))
             };
             let (key, value) = guard.into_inner().map_err(|error| damaged(&error))?;
-            let index = <[u8; 8]>::try_from(&*key).map(u64::from_be_bytes);
-            if index != Ok(expected) {
+            if *key != expected.to_be_bytes() {
                 return Err(damaged(&format!("{key:?} stands in its place")));
             }
             let entry: Entry = record::decode(&value).map_err(|error| damaged(&error))?;
             if entry.log_id.index != expected {
-                return Err(damaged(&format!(
-                    "it says that it is {}",
-                    entry.log_id.index
-                )));
+                let index = entry.log_id.index;
+                return Err(damaged(&format!("it says that it is {index}")));
             }
             self.last = Some(entry.log_id);
-            expected += 1;
         }
         Ok(())
     }

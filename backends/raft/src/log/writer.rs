@@ -143,7 +143,7 @@ impl Work {
             }
             let result = self.commit(changes);
             for told in told {
-                answer(told, result.as_ref().map(|()| ()).map_err(copy));
+                answer(told, result.as_ref().copied().map_err(copy));
             }
         }
     }
