@@ -69,7 +69,6 @@ impl Api {
     }
 
     /// A request to be filled in.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
         match &self.key {

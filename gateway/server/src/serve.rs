@@ -15,12 +15,12 @@ use crate::config::Config;
 use crate::http;
 use crate::listener::Listener;
 
-/// EX_UNAVAILABLE: a part cannot be opened.
+/// `EX_UNAVAILABLE`: a part cannot be opened.
 const EXIT_UNAVAILABLE: u8 = 69;
-/// EX_SOFTWARE: the store was poisoned by an I/O error; what it holds must be read again.
+/// `EX_SOFTWARE`: the store was poisoned by an I/O error; what it holds must be read again.
 const EXIT_POISONED: u8 = 70;
 
-/// EX_USAGE: the configuration is wrong.
+/// `EX_USAGE`: the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
 
 /// Why the gateway does not start.

@@ -54,7 +54,7 @@ pub(super) struct QueryArguments {
     /// Of this operation: acquire, renew, release, revoke, transfer, configure, expire, governance.
     #[arg(long)]
     operation: Option<String>,
-    /// allow, deny, policy_error, no_policy_bound or role.
+    /// `allow`, `deny`, `policy_error`, `no_policy_bound` or `role`.
     #[arg(long)]
     verdict: Option<String>,
     /// Judged by this policy: NAME or NAME@VERSION.

@@ -10,9 +10,9 @@ use clap::Args;
 use crate::Config;
 use crate::Overrides;
 
-/// EX_USAGE.
+/// `EX_USAGE`.
 const EXIT_USAGE: u8 = 64;
-/// EX_OSERR.
+/// `EX_OSERR`.
 const EXIT_SYSTEM: u8 = 71;
 
 /// How to start the gateway.
