@@ -1,1 +1,18 @@
 #![doc = include_str!("../README.md")]
+
+mod asking;
+pub mod batches;
+mod cases;
+pub mod events;
+pub mod exclusion;
+pub mod governing;
+mod harness;
+pub mod queue;
+pub mod reading;
+pub mod restart;
+mod tail;
+pub mod taking;
+pub mod time;
+
+pub use cases::run;
+pub use harness::{Durable, Harness, Running};
