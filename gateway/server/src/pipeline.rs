@@ -1,5 +1,5 @@
 //! The way of a request, in one direction:
-//! principal → admission → decision ([`decide::Permit`]) → backend → answer.
+//! principal → admission → decision (`decide::Permit`) → backend → answer.
 
 pub(crate) mod admit;
 pub mod ask;

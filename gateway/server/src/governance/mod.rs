@@ -1,6 +1,6 @@
 //! Governance: namespaces, policy versions, bindings and keys, kept as replicated documents.
 //!
-//! Reads come from memory ([`Governance::plan`]); writes go to the store together with their audit
+//! Reads come from memory (`Governance::plan`); writes go to the store together with their audit
 //! event, and are in force on this gateway when they are answered. New state is loaded in two
 //! phases: everything is compiled and checked beside the old plan, which is then swapped at once.
 
