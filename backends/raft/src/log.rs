@@ -7,6 +7,8 @@ mod recent;
 mod store;
 mod writer;
 
+#[cfg(test)]
+pub(crate) use disk::{Change, Disk};
 pub(crate) use store::LogStore;
 pub(crate) use writer::Poison;
 
@@ -22,3 +24,6 @@ pub(crate) const PURGED: &str = "purged";
 pub(crate) const TRIMMED: &str = "trimmed";
 /// Whose folder this is.
 pub(crate) const OWNER: &str = "owner";
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,7 @@ impl RaftBackend {
 const BATCH_COMMANDS_MAX: usize = 1_000;
 
 impl Stored {
-    fn read(config: &RaftConfig) -> Result<Self, OpenError> {
+    pub(crate) fn read(config: &RaftConfig) -> Result<Self, OpenError> {
         Self::read_by(config, LogStore::open)
     }
 

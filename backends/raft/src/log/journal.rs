@@ -50,7 +50,7 @@ pub(super) fn mend(folder: &Path) -> Result<(), OpenError> {
 }
 
 /// The journals in the order in which they were written.
-fn journals(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
+pub(super) fn journals(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let mut found = Vec::new();
     let files = match std::fs::read_dir(folder) {
         Ok(files) => files,
@@ -94,7 +94,7 @@ impl Damage {
             after = batch.last_entry.or(after);
         }
         // A journal is allocated in advance: zeros behind the last batch are not written yet.
-        let written = journal.iter().rposition(|byte| *byte != 0)? + 1;
+        let written = written(journal);
         if written <= at {
             return None;
         }
@@ -120,16 +120,28 @@ impl Damage {
     }
 }
 
+/// How many bytes there are without the zeros at the end.
+fn written(journal: &[u8]) -> usize {
+    /// Compared at once, because most of a journal is zeros.
+    const PAGE: usize = 4_096;
+    let mut end = journal.len();
+    while end > PAGE && journal[end - PAGE..end] == [0; PAGE] {
+        end -= PAGE;
+    }
+    let last = journal[..end].iter().rposition(|byte| *byte != 0);
+    last.map_or(0, |last| last + 1)
+}
+
 /// One batch that is whole.
-struct Batch {
-    bytes: usize,
+pub(super) struct Batch {
+    pub(super) bytes: usize,
     /// The last key of eight bytes that was set: a log index.
-    last_entry: Option<u64>,
+    pub(super) last_entry: Option<u64>,
 }
 
 impl Batch {
     /// Reads the batch that `bytes` begin with, if it is whole and its checksum fits.
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         if take::<1>(&mut rest)? != [START] {
             return None;

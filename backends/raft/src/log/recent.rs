@@ -72,6 +72,20 @@ impl Recent {
         }
     }
 
+    /// Forgets entries up to `index`.
+    pub(super) fn purge(&self, index: u64) {
+        let mut inner = self.lock();
+        while inner
+            .entries
+            .front()
+            .is_some_and(|(entry, _)| entry.log_id.index <= index)
+        {
+            if let Some((_, bytes)) = inner.entries.pop_front() {
+                inner.bytes -= bytes;
+            }
+        }
+    }
+
     /// Those of the entries from `from` to before `to` that are here: all of them from some index
     /// on. What is missing before that is in the store.
     pub(super) fn range(&self, from: u64, to: u64) -> Vec<Entry> {

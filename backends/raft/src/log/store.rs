@@ -175,6 +175,17 @@ impl LogStore {
         Ok(())
     }
 
+    /// Puts anything into the log, and waits.
+    #[cfg(test)]
+    pub(crate) fn put(&self, changes: Vec<Change>) {
+        let (told, done) = oneshot::channel();
+        self.writer.submit(Job {
+            changes,
+            told: Told::Caller(told),
+        });
+        done.blocking_recv().unwrap().unwrap();
+    }
+
     async fn change(&self, changes: Vec<Change>) -> Result<(), io::Error> {
         let (told, done) = oneshot::channel();
         self.writer.submit(Job {
@@ -238,7 +249,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let from = last.map_or(0, |id| id.index + 1);
         let to = self.last.map_or(0, |id| id.index + 1);
         self.reader.recent.truncate(from);
-        self.last = last.max(self.purged);
+        self.last = self.last.min(last).max(self.purged);
         self.change(vec![Change::Remove {
             from,
             to: to.max(from),
@@ -252,6 +263,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn purge(&mut self, up_to: LogId) -> Result<(), io::Error> {
         let from = self.purged.map_or(0, |id| id.index + 1);
         self.purged = Some(up_to);
+        self.reader.recent.purge(up_to.index);
         self.last = self.last.max(Some(up_to));
         let bytes = record::encode(&up_to).map_err(io::Error::other)?;
         let to = up_to.index + 1;
