@@ -3,17 +3,25 @@
 use std::fmt;
 use std::time::Duration;
 
-use leasehold_wire::v1::error::Problem;
 use leasehold_wire::v1::locks as wire;
 use leasehold_wire::v1::paths;
 use reqwest::Method;
+use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+use crate::EventStream;
+use crate::answer;
+use crate::backoff::Backoff;
 
 /// How long a call may take, waits not counted.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a request whose answer was lost is sent in all, if its repetition is harmless.
+const SENDS_MAX: u32 = 3;
+
+/// How long an upload may take: the gateway compiles the module and runs its cases.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A key or token that does not print.
 #[derive(Clone, Default)]
@@ -48,7 +56,7 @@ impl Client {
         // Refused if the program has chosen a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let usage = |error: reqwest::Error| Error::Usage(error.to_string());
-        reqwest::Url::parse(url).map_err(|error| Error::Usage(format!("{url}: {error}")))?;
+        Url::parse(url).map_err(|error| Error::Usage(format!("{url}: {error}")))?;
         let http = reqwest::Client::builder()
             .no_proxy()
             .connect_timeout(Duration::from_secs(5))
@@ -61,7 +69,8 @@ impl Client {
         })
     }
 
-    /// Takes a lock, or waits for it if `wait_ms` is given.
+    /// Takes a lock, or waits for it if `wait_ms` is given. If the answer is lost and the request
+    /// has a `request_id`, the same is asked again a few times: it gets the same lease.
     ///
     /// # Errors
     /// It was not granted, or nobody knows. Ask again with the same `request_id` then.
@@ -73,8 +82,17 @@ impl Client {
     ) -> Result<wire::Grant, Error> {
         let wait = Duration::from_millis(request.wait_ms.unwrap_or(0));
         let path = paths::lock(namespace, lock, Some("acquire"));
-        self.call(Method::POST, &path, Some(request), CALL_TIMEOUT + wait)
-            .await
+        let timeout = CALL_TIMEOUT + wait;
+        let mut backoff = Backoff::default();
+        loop {
+            let answer = self.call(Method::POST, &path, Some(request), timeout).await;
+            let lost = matches!(&answer, Err(error) if error.is_lost_answer());
+            let pause = backoff.pause(None);
+            if !lost || request.request_id.is_none() || backoff.failures() >= SENDS_MAX {
+                return answer;
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Lengthens a lease.
@@ -157,13 +175,9 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn upload<T: DeserializeOwned>(&self, path: &str, wasm: Vec<u8>) -> Result<T, Error> {
-        let request = self.request(Method::PUT, path, Duration::from_secs(60));
-        answer(
-            request
-                .header("content-type", "application/wasm")
-                .body(wasm),
-        )
-        .await
+        let request = self.request(Method::PUT, path, UPLOAD_TIMEOUT)?;
+        let request = request.header("content-type", "application/wasm");
+        answer::of(request.body(wasm)).await
     }
 
     /// A stream of Server-Sent Events, chunk by chunk, without end.
@@ -171,24 +185,55 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn stream(&self, path: &str) -> Result<reqwest::Response, Error> {
-        let request = self
-            .http
-            .get(format!("{}{path}", self.url))
-            .bearer_auth(&self.key.0);
-        let response = request.send().await.map_err(|error| lost(&error))?;
+        let request = self.http.get(self.address(path)?).bearer_auth(&self.key.0);
+        let response = request.send().await.map_err(|error| answer::lost(&error))?;
         if response.status().is_success() {
             Ok(response)
         } else {
-            Err(refused(response).await)
+            Err(answer::refused(response).await)
         }
     }
 
-    fn request(&self, method: Method, path: &str, timeout: Duration) -> reqwest::RequestBuilder {
-        let request = self
-            .http
-            .request(method, format!("{}{path}", self.url))
-            .timeout(timeout);
-        request.bearer_auth(&self.key.0)
+    /// Follows a watch, from now on or after the event with this id.
+    ///
+    /// # Errors
+    /// The gateway refuses, or does not answer.
+    pub async fn events(&self, path: &str, after: Option<&str>) -> Result<EventStream, Error> {
+        let request = self.http.get(self.address(path)?).bearer_auth(&self.key.0);
+        let request = match after {
+            Some(id) => request.header("last-event-id", id),
+            None => request,
+        };
+        let response = request.send().await.map_err(|error| answer::lost(&error))?;
+        if response.status().is_success() {
+            Ok(EventStream::new(response))
+        } else {
+            Err(answer::refused(response).await)
+        }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<reqwest::RequestBuilder, Error> {
+        let request = self.http.request(method, self.address(path)?);
+        Ok(request.timeout(timeout).bearer_auth(&self.key.0))
+    }
+
+    /// The URL of a path. URLs resolve `.` and `..`, however they are encoded, so a name that
+    /// holds them would become another name.
+    fn address(&self, path: &str) -> Result<Url, Error> {
+        let text = format!("{}{path}", self.url);
+        let url = Url::parse(&text).map_err(|error| Error::Usage(format!("{text}: {error}")))?;
+        let (wanted, _) = path.split_once('?').unwrap_or((path, ""));
+        if url.path().ends_with(wanted) {
+            Ok(url)
+        } else {
+            let message = format!("{path}: a name cannot have . or .. between slashes");
+            Err(Error::Usage(message))
+        }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -198,8 +243,8 @@ impl Client {
         body: Option<&(impl Serialize + Sync)>,
         timeout: Duration,
     ) -> Result<T, Error> {
-        let request = self.request(method, path, timeout);
-        answer(match body {
+        let request = self.request(method, path, timeout)?;
+        answer::of(match body {
             Some(body) => request.json(body),
             None => request,
         })
@@ -207,35 +252,31 @@ impl Client {
     }
 }
 
-async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, Error> {
-    let response = request.send().await.map_err(|error| lost(&error))?;
-    if !response.status().is_success() {
-        return Err(refused(response).await);
-    }
-    response.json().await.map_err(|error| lost(&error))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn refused(response: reqwest::Response) -> Error {
-    let status = response.status();
-    match response.json::<Problem>().await {
-        Ok(problem) => Error::Problem(Box::new(problem)),
-        Err(_) => Error::Transport {
-            message: format!("the gateway answered {status} without a problem document"),
-            may_have_taken_effect: status.is_server_error(),
-        },
+    #[test]
+    fn a_name_never_becomes_another() {
+        let client = Client::new("http://gateway/base/", Key::default()).unwrap();
+        let address = |path: &str| client.address(path);
+        let plain = paths::lock("demo", "a b/c:d?e", Some("acquire"));
+        assert_eq!(
+            address(&plain).unwrap().as_str(),
+            "http://gateway/base/v1/namespaces/demo/locks/a%20b/c%3Ad%3Fe:acquire"
+        );
+        assert!(address("/v1/audit/holders?lock=demo/../x").is_ok());
+        for name in ["..", "a/../b", "a/./b", "../../x"] {
+            let path = paths::lock("demo", name, None);
+            assert!(matches!(address(&path), Err(Error::Usage(_))), "{name}");
+        }
+        let key = paths::member(paths::KEYS, "../namespaces/demo");
+        assert!(!address(&key).is_ok_and(|url| url.path().contains("namespaces/")));
     }
-}
 
-/// No answer. Only a connection that was never made is certain to have had no effect.
-fn lost(error: &reqwest::Error) -> Error {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        message = format!("{message}: {inner}");
-        cause = inner.source();
-    }
-    Error::Transport {
-        message,
-        may_have_taken_effect: !error.is_connect() && !error.is_builder(),
+    #[test]
+    fn keys_do_not_print() {
+        let client = Client::new("http://gateway", Key::from("lh_secret".to_owned())).unwrap();
+        assert!(!format!("{client:?}").contains("lh_secret"));
     }
 }

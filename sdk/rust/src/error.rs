@@ -1,6 +1,7 @@
 //! What can go wrong for a caller, and the two questions every failure answers.
 
 use leasehold_wire::v1::error::EffectName;
+use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::error::Problem;
 
 /// A call that failed.
@@ -45,6 +46,28 @@ impl Error {
             } => *may_have_taken_effect,
             Self::Usage(_) => false,
         }
+    }
+
+    /// The problem, if it is that somebody else holds the lock.
+    pub(crate) fn held(&self) -> Option<&Problem> {
+        self.problem()
+            .filter(|problem| problem.code == ErrorCode::Held)
+    }
+
+    /// When the gateway thinks that asking again may help.
+    pub(crate) fn retry_after_ms(&self) -> Option<u64> {
+        self.problem().and_then(|problem| problem.retry_after_ms)
+    }
+
+    /// No answer came, and the command may have taken effect.
+    pub(crate) fn is_lost_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport {
+                may_have_taken_effect: true,
+                ..
+            }
+        )
     }
 
     /// The gateway's problem, if it answered.

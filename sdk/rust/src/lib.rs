@@ -1,11 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
+mod backoff;
 mod client;
 mod deadline;
 mod error;
+mod events;
 mod guard;
+mod hold;
+mod lease;
+mod renewer;
 
 pub use client::{Client, Key};
 pub use deadline::Deadline;
 pub use error::Error;
-pub use guard::{LockGuard, LockOptions, Loss, Waiting};
+pub use events::{EventStream, ServerEvent};
+pub use guard::{LockGuard, Loss};
+pub use hold::{LockOptions, Waiting};

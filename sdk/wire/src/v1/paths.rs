@@ -44,7 +44,7 @@ pub const OPENAPI: &str = "/openapi.json";
 /// `/v1/namespaces/{ns}/locks/{lock}`, with a verb if there is one.
 #[must_use]
 pub fn lock(namespace: &str, lock: &str, verb: Option<&str>) -> String {
-    let base = format!("{NAMESPACES}/{}/locks/{}", encode(namespace), encode(lock));
+    let base = format!("{}/locks/{}", member(NAMESPACES, namespace), encode(lock));
     match verb {
         Some(verb) => format!("{base}:{verb}"),
         None => base,
@@ -54,7 +54,7 @@ pub fn lock(namespace: &str, lock: &str, verb: Option<&str>) -> String {
 /// `/v1/namespaces/{ns}/locks`, with a verb if there is one.
 #[must_use]
 pub fn locks(namespace: &str, verb: Option<&str>) -> String {
-    let base = format!("{NAMESPACES}/{}/locks", encode(namespace));
+    let base = format!("{}/locks", member(NAMESPACES, namespace));
     match verb {
         Some(verb) => format!("{base}:{verb}"),
         None => base,
@@ -64,19 +64,19 @@ pub fn locks(namespace: &str, verb: Option<&str>) -> String {
 /// `/v1/namespaces/{ns}/leases:renew`.
 #[must_use]
 pub fn leases_renew(namespace: &str) -> String {
-    format!("{NAMESPACES}/{}/leases:renew", encode(namespace))
+    format!("{}/leases:renew", member(NAMESPACES, namespace))
 }
 
-/// A member of a collection, such as `/v1/bindings/{binding}`.
+/// A member of a collection, such as `/v1/bindings/{binding}`. Its id is one segment.
 #[must_use]
 pub fn member(collection: &str, id: &str) -> String {
-    format!("{collection}/{}", encode(id))
+    format!("{collection}/{}", encode(id).replace('/', "%2F"))
 }
 
 /// `/v1/policies/{policy}/versions/{version}`.
 #[must_use]
 pub fn policy_version(policy: &str, version: &str) -> String {
-    format!("{POLICIES}/{}/versions/{}", encode(policy), encode(version))
+    member(&format!("{}/versions", member(POLICIES, policy)), version)
 }
 
 /// Percent-encodes everything but unreserved characters and slashes.
@@ -103,5 +103,6 @@ mod tests {
     fn names_are_encoded_once() {
         let path = lock("demo", "a b/c:d", Some("acquire"));
         assert_eq!(path, "/v1/namespaces/demo/locks/a%20b/c%3Ad:acquire");
+        assert_eq!(member(KEYS, "a/b%2F"), "/v1/keys/a%2Fb%252F");
     }
 }

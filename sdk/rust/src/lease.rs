@@ -1,0 +1,88 @@
+//! A lease as its holder uses it: renewed in time, given back for sure.
+
+use std::time::Duration;
+
+use leasehold_wire::v1::error::ErrorCode;
+use leasehold_wire::v1::locks as wire;
+
+use crate::Client;
+use crate::Error;
+use crate::backoff::Backoff;
+
+/// One call of a renewal takes no longer, so that a hung connection leaves time for another.
+const RENEWAL_LONGEST: Duration = Duration::from_secs(10);
+/// How often a release is sent in all, and for how long.
+const RELEASES_MAX: u32 = 4;
+const RELEASING_LONGEST: Duration = Duration::from_secs(10);
+
+/// A lease, and where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    pub(crate) lock: String,
+    pub(crate) id: String,
+    /// Its time to live, as granted.
+    pub(crate) ttl: Duration,
+}
+
+impl Lease {
+    /// Asks once to lengthen it, for a third of its ttl at most.
+    pub(crate) async fn renew(&self) -> Result<wire::Grant, Error> {
+        let request = wire::RenewRequest {
+            lease_id: self.id.clone(),
+            ttl_ms: None,
+            request_id: None,
+        };
+        let answer = self.client.renew(&self.namespace, &self.lock, &request);
+        let limit = (self.ttl / 3).min(RENEWAL_LONGEST);
+        tokio::time::timeout(limit, answer)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::Transport {
+                    message: format!("no answer to a renewal within {} ms", limit.as_millis()),
+                    may_have_taken_effect: true,
+                })
+            })
+    }
+
+    /// Gives it back; asks again if that may help. A repeated release is harmless.
+    pub(crate) async fn release(&self) -> Result<(), Error> {
+        let released = tokio::time::timeout(RELEASING_LONGEST, self.release_repeatedly());
+        released.await.unwrap_or_else(|_| {
+            Err(Error::Transport {
+                message: "no answer to the release".to_owned(),
+                may_have_taken_effect: true,
+            })
+        })
+    }
+
+    async fn release_repeatedly(&self) -> Result<(), Error> {
+        let mut backoff = Backoff::default();
+        loop {
+            let answer = self
+                .client
+                .release(&self.namespace, &self.lock, &self.id)
+                .await;
+            let Err(error) = answer else {
+                return Ok(());
+            };
+            let pause = backoff.pause(error.retry_after_ms());
+            if !error.is_retryable() || backoff.failures() >= RELEASES_MAX {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Whether an answer to a renewal says that the lease is over. A renewal that is denied, or that
+/// fails, does not shorten the lease.
+pub(crate) fn is_over(error: &Error) -> bool {
+    error.problem().is_some_and(|problem| {
+        matches!(
+            problem.code,
+            ErrorCode::LeaseLost | ErrorCode::LeaseEnded | ErrorCode::NotHolder
+        )
+    })
+}
