@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use anyhow::Context;
 use anyhow::Result;
 use leasehold_tests::ADMIN_KEY;
 use leasehold_tests::Gateway;
@@ -121,7 +122,7 @@ async fn the_child_is_gone_before_the_lease_when_the_gateway_dies() -> Result<()
     let (started, ticks) = (folder.path().join("started"), folder.path().join("ticks"));
     // Stubborn: ignores SIGTERM, and writes down that it lives.
     let script = format!(
-        "trap '' TERM; touch {}; while true; do date +%s%N > {}; sleep 0.02; done",
+        "trap '' TERM; touch {}; while true; do date +%s%N >> {}; sleep 0.02; done",
         started.display(),
         ticks.display()
     );
@@ -137,7 +138,8 @@ async fn the_child_is_gone_before_the_lease_when_the_gateway_dies() -> Result<()
 
     // The last confirmed renewal was sent before the gateway died, so the lease lasted no longer
     // than its ttl from then.
-    let last: u128 = last.trim().parse()?;
+    let complete = last.rsplit_once('\n').context("a whole line")?.0;
+    let last: u128 = complete.lines().last().context("a tick")?.parse()?;
     assert!(
         last < killed + 3_000_000_000,
         "alive at {last}, killed at {killed}"

@@ -139,18 +139,15 @@ async fn the_printed_lines_work_when_pasted() -> Result<()> {
             .env_remove("LEASEHOLD_ADMIN_KEY")
             .stdout(Stdio::piped())
             .spawn()?;
+        // Reads no further than the third line, and closes: the gateway must serve on.
         let stdout = BufReader::new(child.stdout.take().context("stdout")?);
-        let mut pasted = Vec::new();
-        for line in stdout.lines() {
-            let line = line?;
-            let trimmed = line.trim().to_owned();
-            if trimmed.starts_with("curl ") {
-                pasted.push(trimmed);
-            }
-            if pasted.len() == 3 {
-                break;
-            }
-        }
+        let lines = stdout.lines().map_while(Result::ok);
+        let pasted: Vec<String> = lines
+            .map(|line| line.trim().to_owned())
+            .filter(|line| line.starts_with("curl "))
+            .take(3)
+            .collect();
+        assert_eq!(pasted.len(), 3, "three lines to paste");
         let results: Vec<_> = pasted
             .iter()
             .map(|line| {
@@ -164,8 +161,7 @@ async fn the_printed_lines_work_when_pasted() -> Result<()> {
         child.wait()?;
         for (line, result) in pasted.iter().zip(results) {
             let output = result?;
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(output.status.success(), "{line}\n{said}");
+            assert!(output.status.success(), "{line}\n{output:?}");
         }
         Ok(())
     };

@@ -41,8 +41,7 @@ pub fn first_start(
         out,
         "  curl {common} -X POST '{url}:revoke' -d '{{\"reason\":\"trying it out\",\"labels\":{{\"ticket\":\"DEMO-1\"}}}}'"
     )?;
-    writeln!(out)?;
-    out.flush()
+    writeln!(out)
 }
 
 #[cfg(test)]

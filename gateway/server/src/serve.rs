@@ -1,5 +1,6 @@
 //! `leasehold serve`: opens the house, serves until told to stop, and closes it in order.
 
+use std::io::ErrorKind;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -102,14 +103,22 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
     Ok((running, listeners))
 }
 
+/// Says where it listens. A reader that left after the line it wanted is no reason to stop.
 fn greet(listeners: &[Listener], key: Option<&str>) -> std::io::Result<()> {
     let Some(main) = listeners.first() else {
         return Ok(());
     };
+    let mut text = Vec::new();
+    crate::greeting::listening(&mut text, main.scheme(), main.address())?;
+    if let Some(key) = key {
+        crate::greeting::first_start(&mut text, main.scheme(), main.address(), key)?;
+    }
     let mut out = std::io::stdout().lock();
-    crate::greeting::listening(&mut out, main.scheme(), main.address())?;
-    match key {
-        Some(key) => crate::greeting::first_start(&mut out, main.scheme(), main.address(), key),
-        None => out.flush(),
+    match out.write_all(&text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            tracing::warn!("nobody reads standard output; where to listen was said in vain");
+            Ok(())
+        }
+        written => written,
     }
 }
