@@ -89,13 +89,18 @@ async fn the_second_run_waits_for_the_first_and_codes_pass_through() -> Result<(
     Ok(())
 }
 
+/// Long before the next renewal, and with all that it has started.
 #[tokio::test]
-async fn a_revoked_lease_ends_the_child() -> Result<()> {
+async fn a_revoked_lease_ends_the_child_at_once() -> Result<()> {
     let gateway = Gateway::start().await?;
     let folder = tempfile::tempdir()?;
-    let started = folder.path().join("started");
-    let script = format!("touch {}; sleep 600", started.display());
-    let child = run(&gateway, "demo/long", &["--ttl", "3s"], &script)?;
+    let (started, grandchild) = (folder.path().join("started"), folder.path().join("pid"));
+    let script = format!(
+        "sleep 600 & echo $! > {}; touch {}; wait",
+        grandchild.display(),
+        started.display()
+    );
+    let child = run(&gateway, "demo/long", &["--ttl", "10m"], &script)?;
     exists(&started).await?;
     let body = serde_json::json!({ "reason": "maintenance, CHG-1", "grace_ms": 0,
         "labels": { "ticket": "CHG-1", "approved_by": "boss" } });
@@ -106,7 +111,113 @@ async fn a_revoked_lease_ends_the_child() -> Result<()> {
     assert_eq!(revoked.status, 200, "{revoked:?}");
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
     assert_eq!(output.status.code(), Some(76), "{output:?}");
+    gone(&grandchild).await
+}
+
+/// Waits until the process whose number is in the file is gone.
+async fn gone(file: &Path) -> Result<()> {
+    let process = Path::new("/proc").join(std::fs::read_to_string(file)?.trim());
+    let gone = async {
+        // A zombie that nobody has reaped yet does no work.
+        let works = |stat: String| !stat.contains(") Z ");
+        while std::fs::read_to_string(process.join("stat")).is_ok_and(works) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    Ok(tokio::time::timeout(PATIENCE, gone).await?)
+}
+
+#[tokio::test]
+async fn nothing_works_on_when_run_itself_is_killed() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let folder = tempfile::tempdir()?;
+    let (started, grandchild) = (folder.path().join("started"), folder.path().join("pid"));
+    let script = format!(
+        "sh -c 'trap \"\" TERM HUP; sleep 600' & echo $! > {}; touch {}; wait",
+        grandchild.display(),
+        started.display()
+    );
+    let mut child = run(&gateway, "demo/orphan", &[], &script)?;
+    exists(&started).await?;
+    child.kill().await?;
+    gone(&grandchild).await
+}
+
+#[tokio::test]
+async fn a_drain_lasts_to_its_deadline_and_the_code_says_lost() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    let (started, told, done) = (path("started"), path("told"), path("done"));
+    // Needs longer than --grace to tidy up, and less than the drain.
+    let script = format!(
+        "trap 'touch {}; sleep 2; touch {}; exit 0' TERM; touch {}; while true; do sleep 0.05; done",
+        told.display(),
+        done.display(),
+        started.display()
+    );
+    let options = ["--ttl", "60s", "--grace", "100ms"];
+    let child = run(&gateway, "demo/drained", &options, &script)?;
+    exists(&started).await?;
+    let body = serde_json::json!({ "reason": "maintenance", "grace_ms": 20_000,
+        "labels": { "ticket": "CHG-2", "approved_by": "boss" } });
+    let operator = gateway.principal("ops", "ops", &["operator"]).await?;
+    let revoked = operator
+        .post("/v1/namespaces/demo/locks/drained:revoke", &body)
+        .await?;
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    exists(&told).await?;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+    assert_eq!(output.status.code(), Some(76), "{output:?}");
+    assert!(done.exists(), "it had time to tidy up");
+    free(&gateway, "drained").await
+}
+
+/// The lock is nobody's.
+async fn free(gateway: &Gateway, lock: &str) -> Result<()> {
+    let view = gateway
+        .admin()
+        .get(&format!("/v1/namespaces/demo/locks/{lock}"))
+        .await?;
+    assert_eq!(view.body["holders"], serde_json::json!([]), "{view:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_start_gives_the_lock_back() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let mut command = Command::new(binary());
+    command
+        .args(["run", "--lock", "demo/nothing", "--", "/does/not/exist"])
+        .env("LEASEHOLD_URL", gateway.url())
+        .env("LEASEHOLD_KEY", ADMIN_KEY)
+        .stdin(Stdio::null());
+    let output = tokio::time::timeout(PATIENCE, command.output()).await??;
+    assert_eq!(output.status.code(), Some(71), "{output:?}");
+    free(&gateway, "nothing").await
+}
+
+#[tokio::test]
+async fn signals_reach_the_command_and_a_short_ttl_is_kept() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let folder = tempfile::tempdir()?;
+    let (started, quit) = (folder.path().join("started"), folder.path().join("quit"));
+    let script = format!(
+        "trap 'touch {}; exit 5' QUIT; touch {}; while true; do sleep 0.05; done",
+        quit.display(),
+        started.display()
+    );
+    let child = run(&gateway, "demo/short", &["--ttl", "1s"], &script)?;
+    exists(&started).await?;
+    // Several renewals long: the command is not ended for a ttl that is only short.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(!quit.exists());
+    let id = i32::try_from(child.id().context("it runs")?)?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::SIGQUIT)?;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    assert!(quit.exists());
+    free(&gateway, "short").await
 }
 
 /// Wall-clock time as the child writes it down.

@@ -1,14 +1,17 @@
 //! A lock held by this program: renewed in the background, and told of the moment it is lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use leasehold_wire::v1::locks as wire;
+use tokio::sync::Notify;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::Deadline;
 use crate::Error;
+use crate::follower::Follower;
 use crate::lease::Lease;
 use crate::renewer::Known;
 use crate::renewer::Renewer;
@@ -33,24 +36,36 @@ pub struct LockGuard {
     lease: Lease,
     grant: wire::Grant,
     known: watch::Receiver<Known>,
-    renewing: JoinHandle<()>,
+    /// Renews, and follows the lock's watch. Dropping it ends both.
+    _tasks: JoinSet<()>,
 }
 
 impl LockGuard {
-    /// Begins to renew a lease that was confirmed by the answer to a request sent then.
-    pub(crate) fn new(lease: Lease, grant: wire::Grant, sent: Instant) -> Self {
+    /// Begins to renew a lease that was confirmed by the answer to a request sent then; follows
+    /// its lock's watch, too, if told to.
+    pub(crate) fn new(lease: Lease, grant: wire::Grant, sent: Instant, watch: bool) -> Self {
         let (sender, known) = watch::channel(Known::confirmed(sent, &grant));
+        let ask = Arc::new(Notify::new());
         let renewer = Renewer {
             lease: lease.clone(),
             known: sender,
+            ask: ask.clone(),
         };
-        let first = Duration::from_millis(grant.renew_after_ms);
-        let renewing = tokio::spawn(renewer.run(first));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(renewer.run(Duration::from_millis(grant.renew_after_ms)));
+        if watch {
+            let follower = Follower {
+                lease: lease.clone(),
+                handle: grant.lease.clone(),
+                ask,
+            };
+            tasks.spawn(follower.run());
+        }
         Self {
             lease,
             grant,
             known,
-            renewing,
+            _tasks: tasks,
         }
     }
 
@@ -93,12 +108,22 @@ impl LockGuard {
         }
     }
 
-    /// Resolves when the gateway has said that the lease is over; for those who drain.
-    pub async fn ended(&mut self) {
-        let ended = |known: &Known| matches!(known.loss, Some(Loss::Ended(_)));
-        if self.known.wait_for(ended).await.is_err() {
-            // Renewing has ended without such an answer: none will come.
-            std::future::pending().await
+    /// Resolves when the gateway has said that the lease is over, or when only `margin` is left
+    /// before its deadline: for those who drain, and may work until then.
+    pub async fn over(&mut self, margin: Duration) {
+        loop {
+            let Known { deadline, loss, .. } = self.known.borrow_and_update().clone();
+            if matches!(loss, Some(Loss::Ended(_))) {
+                return;
+            }
+            let late = tokio::time::sleep_until(deadline.minus(margin).into());
+            tokio::select! {
+                () = late => return,
+                changed = self.known.changed() => if changed.is_err() {
+                    // Renewing has ended: the deadline stands.
+                    return tokio::time::sleep_until(deadline.minus(margin).into()).await;
+                }
+            }
         }
     }
 
@@ -107,13 +132,8 @@ impl LockGuard {
     /// # Errors
     /// The lease was over already, or the gateway cannot be reached; the lease then ends by time.
     pub async fn release(self) -> Result<(), Error> {
-        self.renewing.abort();
-        self.lease.release().await
-    }
-}
-
-impl Drop for LockGuard {
-    fn drop(&mut self) {
-        self.renewing.abort();
+        let lease = self.lease.clone();
+        drop(self);
+        lease.release().await
     }
 }

@@ -33,6 +33,9 @@ pub struct LockOptions {
     pub request: wire::AcquireRequest,
     /// How long to wait for it; none to wait for ever.
     pub wait: Option<Duration>,
+    /// Whether to follow the lock's watch while it is held, so that a revocation is heard of at
+    /// once; else at the next renewal, after a third of the ttl. Takes one more connection.
+    pub watch: bool,
 }
 
 /// Who stands in the way, shown while waiting.
@@ -72,6 +75,7 @@ impl Client {
             lock,
             mut request,
             wait,
+            watch,
         } = options;
         let id = || format!("{:032x}", rand::random::<u128>());
         request.request_id.get_or_insert_with(id);
@@ -82,7 +86,10 @@ impl Client {
         loop {
             let sent = now();
             let error = match self.acquire(&namespace, &lock, &request).await {
-                Ok(grant) => return self.keep(namespace, lock, grant, sent).await,
+                Ok(grant) => {
+                    let lease = Lease::of(self, namespace, lock, &grant);
+                    return Self::keep(lease, grant, sent, watch).await;
+                }
                 Err(error) => error,
             };
             if let Some(problem) = error.held() {
@@ -104,27 +111,19 @@ impl Client {
     /// Begins to renew a lease. One that waited, or that was granted before, is renewed once
     /// before it is reported as held: its time does not count from the request that was answered.
     async fn keep(
-        &self,
-        namespace: String,
-        lock: String,
+        lease: Lease,
         grant: wire::Grant,
         sent: Instant,
+        watch: bool,
     ) -> Result<LockGuard, Error> {
-        let lease = Lease {
-            client: self.clone(),
-            namespace,
-            lock,
-            id: grant.lease_id.clone(),
-            ttl: Duration::from_millis(grant.ttl_ms),
-        };
         if !grant.waited && !grant.repeated {
-            return Ok(LockGuard::new(lease, grant, sent));
+            return Ok(LockGuard::new(lease, grant, sent, watch));
         }
         let mut backoff = Backoff::default();
         loop {
             let sent = now();
             let error = match lease.renew().await {
-                Ok(grant) => return Ok(LockGuard::new(lease, grant, sent)),
+                Ok(grant) => return Ok(LockGuard::new(lease, grant, sent, watch)),
                 Err(error) => error,
             };
             let pause = backoff.pause(error.retry_after_ms());

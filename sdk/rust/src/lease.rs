@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::locks as wire;
+use leasehold_wire::v1::paths;
 
 use crate::Client;
 use crate::Error;
+use crate::EventStream;
 use crate::backoff::Backoff;
 
 /// One call of a renewal takes no longer, so that a hung connection leaves time for another.
@@ -27,6 +29,22 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// A granted one.
+    pub(crate) fn of(
+        client: &Client,
+        namespace: String,
+        lock: String,
+        grant: &wire::Grant,
+    ) -> Self {
+        Self {
+            client: client.clone(),
+            namespace,
+            lock,
+            id: grant.lease_id.clone(),
+            ttl: Duration::from_millis(grant.ttl_ms),
+        }
+    }
+
     /// Asks once to lengthen it, for a third of its ttl at most.
     pub(crate) async fn renew(&self) -> Result<wire::Grant, Error> {
         let request = wire::RenewRequest {
@@ -44,6 +62,12 @@ impl Lease {
                     may_have_taken_effect: true,
                 })
             })
+    }
+
+    /// Follows what happens to its lock, from now on or after the event with this id.
+    pub(crate) async fn watch(&self, after: Option<&str>) -> Result<EventStream, Error> {
+        let path = paths::lock(&self.namespace, &self.lock, Some("watch"));
+        self.client.events(&path, after).await
     }
 
     /// Gives it back; asks again if that may help. A repeated release is harmless.

@@ -6,6 +6,7 @@ mod client;
 mod deadline;
 mod error;
 mod events;
+mod follower;
 mod guard;
 mod hold;
 mod lease;

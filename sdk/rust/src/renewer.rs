@@ -1,10 +1,12 @@
 //! Renews a lease in the background, and tells what is known of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use leasehold_wire::v1::locks as wire;
 use leasehold_wire::v1::views::DrainView;
+use tokio::sync::Notify;
 use tokio::sync::watch;
 
 use crate::Deadline;
@@ -55,6 +57,8 @@ fn told(drain: &DrainView) -> String {
 pub(crate) struct Renewer {
     pub(crate) lease: Lease,
     pub(crate) known: watch::Sender<Known>,
+    /// Told when there is a reason to ask before the next renewal is due.
+    pub(crate) ask: Arc<Notify>,
 }
 
 impl Renewer {
@@ -64,7 +68,10 @@ impl Renewer {
         let mut pause = self.rest(first);
         let mut backoff = Backoff::default();
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.ask.notified() => {}
+            }
             let sent = now();
             match self.lease.renew().await {
                 Ok(grant) => {

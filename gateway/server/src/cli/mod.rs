@@ -33,6 +33,9 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Run a command under a lock; it is gone before the lock can be another's.
     Run(run::RunArguments),
+    /// Kills its process group when its standard input ends; for `run`.
+    #[command(hide = true, name = run::group::KEEPER)]
+    Keeper,
     /// Take, renew, release, show, watch locks.
     Lock {
         #[command(subcommand)]
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
         None => serve::run(arguments.serve),
         Some(Command::Serve(serve)) => serve::run(serve),
         Some(Command::Run(run)) => exit::of(run::run(run)),
+        Some(Command::Keeper) => exit::of(run::group::keep()),
         Some(Command::Lock {
             command,
             connection,

@@ -1,11 +1,12 @@
 //! `leasehold run`: a command under a lock.
 //!
-//! The child is gone before the lock can be granted to another: the deadline counts from the send
+//! The command is gone before the lock can be granted to another: the deadline counts from the send
 //! time of the last confirmed renewal, SIGTERM is sent `--grace` before it, and SIGKILL a little
-//! before it.
+//! before it. Whatever the command has started goes with it, also when `run` itself is killed.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+pub(super) mod group;
+mod signals;
+
 use std::time::Duration;
 
 use clap::Args;
@@ -16,13 +17,10 @@ use leasehold_client::Loss;
 use leasehold_client::Waiting;
 use leasehold_wire::v1::locks as wire;
 use nix::sys::signal::Signal;
-use nix::sys::signal::killpg;
-use nix::unistd::Pid;
-use tokio::process::Child;
 use tokio::process::Command;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
 
+use self::group::Group;
+use self::signals::Signals;
 use super::connection::Connection;
 use super::connection::block_on;
 use super::connection::duration_ms;
@@ -30,9 +28,8 @@ use super::connection::label;
 use super::connection::split;
 use super::exit::Failed;
 use super::exit::LOST;
-use super::exit::SYSTEM;
 
-/// SIGKILL is sent so long before the deadline: the kernel's own time to end a process.
+/// SIGKILL is sent so long before the deadline, or a tenth of the ttl if that is less.
 const KILL_MARGIN: Duration = Duration::from_millis(250);
 
 /// Run a command under a lock.
@@ -47,7 +44,7 @@ pub(super) struct RunArguments {
     /// How long to wait for the lock; for ever if absent.
     #[arg(long, value_parser = duration_ms)]
     wait: Option<u64>,
-    /// How long the command may take to end after SIGTERM, at most a third of the ttl.
+    /// How long the command may take to end after SIGTERM, at most a quarter of the ttl.
     #[arg(long, default_value = "5s", value_parser = duration_ms)]
     grace: u64,
     /// Hold it together with others, with so many permits.
@@ -73,9 +70,32 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Failed> {
 }
 
 async fn under_lock(client: &Client, arguments: RunArguments) -> Result<u8, Failed> {
-    let mut stop = Stop::listen()?;
+    let mut signals = Signals::listen()?;
+    let options = options(&arguments)?;
+    let mut guard = tokio::select! {
+        guard = client.hold(options, show) => guard?,
+        // Who gives up waiting leaves the queue: the connection closes.
+        signal = signals.next() => return Ok(128 + signal as u8),
+    };
+    let result = match Group::start(command(&arguments, &guard)) {
+        Ok(mut group) => {
+            let margins = Margins::of(&arguments, guard.grant());
+            let result = supervise(&mut group, &mut guard, &mut signals, margins).await;
+            group.end().await;
+            result
+        }
+        Err(failed) => Err(failed),
+    };
+    let released = guard.release().await;
+    if let (Ok(_), Err(error)) = (&result, released) {
+        tell(&format!("the lock was not given back: {error}"));
+    }
+    result
+}
+
+fn options(arguments: &RunArguments) -> Result<LockOptions, Failed> {
     let (namespace, lock) = split(&arguments.lock)?;
-    let options = LockOptions {
+    Ok(LockOptions {
         namespace: namespace.to_owned(),
         lock: lock.to_owned(),
         request: wire::AcquireRequest {
@@ -87,125 +107,72 @@ async fn under_lock(client: &Client, arguments: RunArguments) -> Result<u8, Fail
             ..wire::AcquireRequest::default()
         },
         wait: arguments.wait.map(Duration::from_millis),
-    };
-    let guard = tokio::select! {
-        guard = client.hold(options, show) => guard?,
-        signal = stop.next() => return Ok(128 + signal as u8),
-    };
-    let grace = Duration::from_millis(arguments.grace.min(arguments.ttl / 3));
-    let mut child = spawn(&arguments, &guard)?;
-    let (guard, result) = supervise(&mut child, guard, &mut stop, grace).await;
-    let released = guard.release().await;
-    if let (Ok(_), Err(error)) = (&result, released) {
-        tell(&format!("the lock was not given back: {error}"));
-    }
-    result
+        watch: true,
+    })
 }
 
-/// Starts the command in a process group of its own, so that its children are ended with it.
-fn spawn(arguments: &RunArguments, guard: &LockGuard) -> Result<Child, Failed> {
+fn command(arguments: &RunArguments, guard: &LockGuard) -> Command {
     let grant = guard.grant();
-    let (program, rest) = arguments
-        .command
-        .split_first()
-        .unwrap_or_else(|| unreachable!("required"));
-    let mut command = Command::new(program);
+    let mut words = arguments.command.iter();
+    let mut command = Command::new(words.next().unwrap_or_else(|| unreachable!("required")));
     command
-        .args(rest)
+        .args(words)
         .env("LEASEHOLD_LOCK", &arguments.lock)
         .env("LEASEHOLD_FENCING_TOKEN", grant.fencing_token.to_string())
         .env("LEASEHOLD_LEASE_ID", &grant.lease_id)
-        .env_remove("LEASEHOLD_KEY")
-        .process_group(0)
-        .kill_on_drop(true);
+        .env_remove("LEASEHOLD_KEY");
     command
-        .spawn()
-        .map_err(|error| Failed::new(SYSTEM, format!("{program}: {error}")))
 }
 
-/// Waits for the child's end, the lock's loss, or a signal, whichever comes first.
-async fn supervise(
-    child: &mut Child,
-    mut guard: LockGuard,
-    stop: &mut Stop,
+/// How long before the deadline the command is told to end, and made to.
+#[derive(Debug, Clone, Copy)]
+struct Margins {
+    /// From SIGTERM to SIGKILL.
     grace: Duration,
-) -> (LockGuard, Result<u8, Failed>) {
-    loop {
-        tokio::select! {
-            ended = child.wait() => return (guard, code(ended)),
-            loss = guard.lost(grace + KILL_MARGIN) => {
-                let message = match &loss {
-                    Loss::Ended(why) | Loss::NotRenewed(why) => format!("the lock is lost: {why}"),
-                    Loss::Draining(cause) => format!("the lock must be given back: {cause}"),
-                };
-                tell(&message);
-                end(child, &guard, grace).await;
-                return (guard, Err(Failed::new(LOST, message)));
-            }
-            signal = stop.next() => send(child, signal),
+    /// From SIGKILL to the deadline: the kernel's own time to end processes.
+    kill: Duration,
+}
+
+impl Margins {
+    /// A lease is renewed after a third of its ttl. What is kept back together is less than half
+    /// of it, so that a short ttl leaves time for a slow answer.
+    fn of(arguments: &RunArguments, grant: &wire::Grant) -> Self {
+        let ttl = Duration::from_millis(grant.ttl_ms);
+        Self {
+            grace: Duration::from_millis(arguments.grace).min(ttl / 4),
+            kill: KILL_MARGIN.min(ttl / 10),
         }
     }
 }
 
-/// SIGTERM, and SIGKILL when the grace is over or the deadline is near.
-async fn end(child: &mut Child, guard: &LockGuard, grace: Duration) {
-    send(child, Signal::SIGTERM);
-    let kill_at = guard.deadline().minus(KILL_MARGIN);
-    let ended = tokio::select! {
-        ended = child.wait() => ended.is_ok(),
-        () = tokio::time::sleep(grace) => false,
-        () = tokio::time::sleep_until(kill_at.into()) => false,
+/// Waits for the command's end, the lock's loss, or a signal, whichever comes first.
+async fn supervise(
+    group: &mut Group,
+    guard: &mut LockGuard,
+    signals: &mut Signals,
+    margins: Margins,
+) -> Result<u8, Failed> {
+    let loss = loop {
+        tokio::select! {
+            ended = group.ended() => return ended,
+            loss = guard.lost(margins.grace + margins.kill) => break loss,
+            signal = signals.next() => group.send(signal),
+        }
     };
-    if !ended {
-        send(child, Signal::SIGKILL);
-        if let Err(error) = child.wait().await {
-            tell(&format!("the command cannot be waited for: {error}"));
-        }
-    }
-}
-
-/// Signals the child's whole process group. A group that is gone needs no signal.
-fn send(child: &Child, signal: Signal) {
-    let group = child.id().and_then(|id| i32::try_from(id).ok());
-    if let Some(group) = group {
-        let _ = killpg(Pid::from_raw(group), signal);
-    }
-}
-
-fn code(ended: std::io::Result<ExitStatus>) -> Result<u8, Failed> {
-    let status = ended.map_err(|error| Failed::new(SYSTEM, error.to_string()))?;
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(1);
-    Ok(u8::try_from(code).unwrap_or(1))
-}
-
-/// Signals to this process, passed on to the child.
-struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn listen() -> Result<Self, Failed> {
-        let listen = |kind| signal(kind).map_err(|error| Failed::new(SYSTEM, error.to_string()));
-        let (interrupt, terminate) = (
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::terminate())?,
-        );
-        Ok(Self {
-            interrupt,
-            terminate,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
+    let message = match &loss {
+        Loss::Ended(why) | Loss::NotRenewed(why) => format!("the lock is lost: {why}"),
+        Loss::Draining(cause) => format!("the lock must be given back: {cause}"),
+    };
+    tell(&message);
+    if !matches!(loss, Loss::Ended(_)) {
+        group.send(Signal::SIGTERM);
+        // A drain lasts until its deadline, unless it is ended before it.
         tokio::select! {
-            _ = self.interrupt.recv() => Signal::SIGINT,
-            _ = self.terminate.recv() => Signal::SIGTERM,
+            _ = group.ended() => {}
+            () = guard.over(margins.kill) => {}
         }
     }
+    Err(Failed::new(LOST, message))
 }
 
 fn show(waiting: &Waiting) {

@@ -102,6 +102,7 @@ fn options(wait: Option<Duration>) -> LockOptions {
         lock: "a".to_owned(),
         request: wire::AcquireRequest::default(),
         wait,
+        watch: false,
     }
 }
 
@@ -218,7 +219,7 @@ async fn a_denied_renewal_does_not_shorten_the_lease_and_an_ended_lease_is_lost_
     let mut guard = client.hold(options(None), |_| {}).await.unwrap();
     let loss = guard.lost(Duration::ZERO).await;
     assert!(matches!(loss, Loss::Ended(_)), "{loss:?}");
-    guard.ended().await;
+    guard.over(Duration::ZERO).await;
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
@@ -244,5 +245,5 @@ async fn a_drain_is_told_with_its_deadline_and_its_early_end() {
     let loss = guard.lost(Duration::ZERO).await;
     assert_eq!(loss, Loss::Draining("revoked by ops".to_owned()));
     assert!(guard.deadline().instant() < now() + Duration::from_secs(20));
-    guard.ended().await;
+    guard.over(Duration::ZERO).await;
 }
