@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::Writes;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use leasehold_domain::Atomicity;
@@ -79,8 +80,8 @@ pub struct Health {
     pub trimmed: Cursor,
     /// How many locks have a record, leases are held, requests wait.
     pub counts: Counts,
-    /// Commands in the last durable write, for metrics: (writes so far, commands so far).
-    pub writes: (u64, u64),
+    /// Durable writes since the start.
+    pub writes: Writes,
 }
 
 /// A strongly consistent store of locks.

@@ -4,8 +4,10 @@ mod backend;
 mod documents;
 mod error;
 mod ledger;
+mod writes;
 
 pub use backend::{Backend, Batch, Freshness, Health};
 pub use documents::Documents;
 pub use error::{BackendError, Effect, ErrorKind};
 pub use ledger::{Hold, Holders, Ledger, LedgerHead, LedgerPage, LedgerQuery, LedgerRow};
+pub use writes::Writes;

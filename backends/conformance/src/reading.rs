@@ -163,8 +163,8 @@ pub async fn health_counts(harness: &impl Harness) {
     let health = store.running.backend.health().await;
     let counts = health.counts;
     assert_eq!((counts.locks, counts.leases, counts.waiters), (2, 2, 1));
-    let (writes, commands) = health.writes;
-    assert!(writes > before.writes.0 && commands >= before.writes.1 + 3);
+    let (writes, before) = (health.writes, before.writes);
+    assert!(writes.count() > before.count() && writes.commands() >= before.commands() + 3);
 }
 
 /// A closed store takes nothing, and says so; what it had answered was finished.

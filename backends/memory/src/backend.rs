@@ -80,7 +80,7 @@ impl Backend for MemoryBackend {
             if inner.closed {
                 return Err(BackendError::without_effect(ErrorKind::Closed, "closed"));
             }
-            inner.commands += batch.commands.len() as u64;
+            inner.sizes.record(weight as u64);
         }
         Ok(self.shared.write(|state, at| {
             let applied = state.execute(&batch.commands, batch.atomicity, &batch.notes, at);
@@ -150,7 +150,7 @@ impl Backend for MemoryBackend {
             newest: inner.state.newest(),
             trimmed: inner.trimmed,
             counts: inner.state.counts(),
-            writes: (inner.writes, inner.commands),
+            writes: inner.sizes,
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Writes;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -33,7 +34,8 @@ pub(crate) struct Inner {
     pub(crate) events: VecDeque<Arc<Event>>,
     pub(crate) trimmed: Cursor,
     pub(crate) writes: u64,
-    pub(crate) commands: u64,
+    /// Those of them that carried commands.
+    pub(crate) sizes: Writes,
     pub(crate) closed: bool,
 }
 
@@ -52,7 +54,7 @@ impl Shared {
             events: VecDeque::new(),
             trimmed: Cursor(0),
             writes: 0,
-            commands: 0,
+            sizes: Writes::default(),
             closed: false,
         };
         Self {

@@ -164,7 +164,7 @@ impl Backend for RaftBackend {
             newest: inner.state.newest(),
             trimmed: inner.trimmed,
             counts: inner.state.counts(),
-            writes: (inner.entries, inner.commands),
+            writes: inner.writes,
         }
     }
 

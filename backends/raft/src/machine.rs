@@ -44,8 +44,9 @@ impl Inner {
             token_floor: index.saturating_mul(TOKENS_PER_WRITE),
         };
         let mut answers = Vec::with_capacity(proposal.items.len());
+        let weight: usize = proposal.items.iter().map(Item::weight).sum();
+        self.writes.record(weight as u64);
         for item in &proposal.items {
-            self.commands += item.weight() as u64;
             let (answer, events) = match item {
                 Item::Batch {
                     commands,
@@ -90,7 +91,6 @@ impl RaftStateMachine<TypeConfig> for Machine {
             let (answers, newest, documents) = {
                 let mut inner = self.applied.write();
                 inner.last_applied = Some(entry.log_id);
-                inner.entries += 1;
                 let answers = match &entry.payload {
                     EntryPayload::Blank => Vec::new(),
                     EntryPayload::Normal(payload) => {

@@ -14,6 +14,7 @@ use futures_util::stream;
 use futures_util::stream::BoxStream;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_machine::State;
@@ -44,10 +45,8 @@ pub(crate) struct Inner {
     pub(crate) trimmed: Cursor,
     pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: Membership,
-    /// Commands applied since the start, for the snapshot policy and metrics.
-    pub(crate) commands: u64,
-    /// Entries applied since the start.
-    pub(crate) entries: u64,
+    /// Entries with commands that were applied since the start, for the snapshot policy and metrics.
+    pub(crate) writes: Writes,
 }
 
 impl Inner {

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_machine::State;
@@ -141,8 +142,7 @@ fn decode(bytes: &[u8]) -> io::Result<Inner> {
         trimmed: stored.trimmed,
         last_applied: stored.last_applied,
         membership: stored.membership,
-        commands: 0,
-        entries: 0,
+        writes: Writes::default(),
     })
 }
 

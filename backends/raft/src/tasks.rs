@@ -95,7 +95,7 @@ impl Keeper {
             let bytes = self.appended.load(Ordering::Relaxed);
             let (commands, waiting) = {
                 let inner = self.applied.read();
-                (inner.commands, inner.events.len())
+                (inner.writes.commands(), inner.events.len())
             };
             let enough = |times: u64| {
                 bytes - bytes_then >= self.snapshot_bytes.saturating_mul(times)

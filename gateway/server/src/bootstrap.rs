@@ -26,13 +26,14 @@ use crate::pipeline::failure::Failure;
 pub const DEMO: &str = "demo";
 
 /// Prepares an empty store; a store that has keys is left alone. Answers the administrator's key
-/// if one was made here and is to be shown.
+/// if one was made here and is to be shown. `created` is the time, RFC 3339.
 ///
 /// # Errors
 /// The store cannot be written.
 pub async fn first_start(
     governance: &Governance,
     given: Option<NewKey>,
+    created: &str,
 ) -> Result<Option<String>, Failure> {
     if !governance.keys().await?.is_empty() {
         return Ok(None);
@@ -69,15 +70,16 @@ pub async fn first_start(
     let subject = "admin"
         .parse()
         .map_err(|error| Failure::internal(format!("{error}")))?;
-    let key = given.unwrap_or_else(|| {
+    let mut key = given.unwrap_or_else(|| {
         NewKey::draw(
             subject,
             None,
             RoleSet::from_iter(Role::ALL),
             "made by the first start",
-            "",
+            created,
         )
     });
+    created.clone_into(&mut key.document.created);
     let text = key.reveal();
     governance.put_key(&caller, &key.document).await?;
     Ok(shown.then_some(text))

@@ -93,7 +93,8 @@ type Started = (Running, Vec<Listener>);
 async fn start(config: Arc<Config>) -> Result<Started, StartError> {
     let running = app::open(config.clone()).await?;
     let given = config.bootstrap.first_key()?;
-    let key = bootstrap::first_start(&running.app.governance, given)
+    let created = crate::telemetry::rfc3339(running.app.clock.wall());
+    let key = bootstrap::first_start(&running.app.governance, given, &created)
         .await
         .map_err(|failure| {
             StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail))

@@ -9,6 +9,7 @@ use leasehold_backend_api::Batch;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::Writes;
 use leasehold_domain as domain;
 use leasehold_domain::EventKind;
 use leasehold_domain::Transition;
@@ -129,7 +130,7 @@ impl Backend for Source {
             newest: Cursor(*self.0.newest.borrow()),
             trimmed: Cursor(self.0.trimmed.load(Ordering::SeqCst)),
             counts: domain::Counts::default(),
-            writes: (0, 0),
+            writes: Writes::default(),
         }
     }
 

@@ -23,6 +23,8 @@ use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
+use super::commits;
+
 /// Seconds, from 5 µs to 10 s.
 const BUCKETS: &[f64] = &[
     0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005,
@@ -48,8 +50,6 @@ pub struct Metrics {
     leases: IntGauge,
     waiters: IntGauge,
     ready: IntGauge,
-    writes: IntGauge,
-    written_commands: IntGauge,
     lag_events: IntGauge,
     connections: IntGauge,
 }
@@ -151,11 +151,6 @@ impl Metrics {
             leases: make.gauge("leasehold_leases", "Leases that are held."),
             waiters: make.gauge("leasehold_waiters", "Acquires that stand in a queue."),
             ready: make.gauge("leasehold_backend_ready", "Whether the backend can write."),
-            writes: make.gauge("leasehold_commits", "Durable writes since the start."),
-            written_commands: make.gauge(
-                "leasehold_committed_commands",
-                "Commands in them; divided by the commits: the mean batch.",
-            ),
             lag_events: make.gauge(
                 "leasehold_ledger_lag_events",
                 "Events not in the ledger yet.",
@@ -249,11 +244,11 @@ impl Metrics {
         set(&self.leases, health.counts.leases);
         set(&self.waiters, health.counts.waiters);
         set(&self.ready, u64::from(health.ready));
-        set(&self.writes, health.writes.0);
-        set(&self.written_commands, health.writes.1);
         set(&self.lag_events, lag_events);
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        let mut families = self.registry.gather();
+        families.push(commits::family(&health.writes));
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             tracing::error!(%error, "metrics.encode failed");
         }
         text

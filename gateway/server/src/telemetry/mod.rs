@@ -1,5 +1,6 @@
 //! What operators see: metrics, logs, and times for people.
 
+mod commits;
 mod log;
 mod metrics;
 mod time;
