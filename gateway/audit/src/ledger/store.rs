@@ -9,7 +9,7 @@ use super::LedgerOptions;
 use crate::OpenError;
 
 /// Version of the schema.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// "LSLD", so that other databases are not taken for a ledger.
 const APPLICATION: i64 = 0x4c53_4c44;
@@ -52,7 +52,7 @@ fn create(connection: &Connection, options: &LedgerOptions) -> Result<(), rusqli
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-         CREATE TABLE events (seq INTEGER PRIMARY KEY, body TEXT NOT NULL, chain BLOB NOT NULL);
+         CREATE TABLE chunks (first INTEGER PRIMARY KEY, chains BLOB NOT NULL, bodies BLOB NOT NULL);
          CREATE TABLE segments (segment INTEGER PRIMARY KEY, chain BLOB NOT NULL,
              wall_min INTEGER NOT NULL, wall_max INTEGER NOT NULL,
              hold_min INTEGER NOT NULL, hold_max INTEGER NOT NULL);
@@ -76,8 +76,8 @@ fn check(connection: &Connection, options: &LedgerOptions) -> Result<(), OpenErr
         return Err(OpenError::NotALedger);
     }
     let found = pragma("user_version")?;
-    if found > SCHEMA {
-        return Err(OpenError::NewerSchema {
+    if found != SCHEMA {
+        return Err(OpenError::OtherSchema {
             found,
             known: SCHEMA,
         });

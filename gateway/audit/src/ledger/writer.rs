@@ -18,8 +18,7 @@ use super::maintenance::Encoded;
 use super::maintenance::Upkeep;
 use super::state::Shared;
 use super::store::BLOCK_BITS;
-use crate::canonical;
-use crate::chain;
+use crate::chunk::Filling;
 use crate::error::unknown;
 use crate::error::without_effect;
 
@@ -61,12 +60,13 @@ fn run(
 ) -> Result<(), rusqlite::Error> {
     let mut writer = Writer {
         connection,
-        insert: connection.prepare("INSERT INTO events (seq, body, chain) VALUES (?1, ?2, ?3)")?,
+        insert: connection
+            .prepare("INSERT INTO chunks (first, chains, bodies) VALUES (?1, ?2, ?3)")?,
         begin: connection.prepare("BEGIN IMMEDIATE")?,
         commit: connection.prepare("COMMIT")?,
         shared,
         upkeep,
-        body: String::new(),
+        chunk: Filling::new(),
         since_checkpoint: 0,
         poisoned: false,
     };
@@ -97,7 +97,7 @@ struct Writer<'c> {
     commit: Statement<'c>,
     shared: &'c Shared,
     upkeep: &'c Upkeep,
-    body: String,
+    chunk: Filling,
     since_checkpoint: usize,
     /// A commit failed so that nobody knows what the file holds; only opening it anew tells.
     poisoned: bool,
@@ -109,7 +109,10 @@ impl Writer<'_> {
             let detail = "an earlier commit failed: the ledger must be opened anew";
             return Err(BackendError::without_effect(ErrorKind::Unavailable, detail));
         }
-        let head = self.shared.state().head;
+        let (head, segment_events) = {
+            let state = self.shared.state();
+            (state.head, state.segment_events)
+        };
         let fresh = fresh(head, events)?;
         if fresh.is_empty() {
             return Ok(head);
@@ -117,7 +120,7 @@ impl Writer<'_> {
         if self.upkeep.wal_is_large() {
             maintenance::checkpoint(self.connection);
         }
-        let chains = match self.insert(head, &fresh) {
+        let chains = match self.insert(head, segment_events, &fresh) {
             Ok(chains) => chains,
             Err(error) => {
                 self.rollback();
@@ -136,22 +139,36 @@ impl Writer<'_> {
     fn insert(
         &mut self,
         head: LedgerHead,
+        segment_events: u64,
         events: &[&Arc<Event>],
     ) -> Result<Vec<Digest>, rusqlite::Error> {
+        // What an append that failed left there.
+        self.chunk.clear();
         self.begin.execute([])?;
         let mut chain = head.chain;
         let mut chains = Vec::with_capacity(events.len());
+        let mut first = head.cursor.0 + 1;
         for event in events {
-            self.body.clear();
-            canonical::write(&self.shared.backend, event, &mut self.body);
-            chain = chain::next(&chain, &chain::leaf(self.body.as_bytes()));
-            let seq = event.cursor.0.cast_signed();
-            self.insert
-                .execute((seq, self.body.as_str(), chain.0.as_slice()))?;
+            chain = self.chunk.add(&self.shared.backend, event, &chain);
             chains.push(chain);
-            self.since_checkpoint += self.body.len();
+            // A chunk is of one segment, so that a replay begins with a chunk.
+            if self.chunk.is_full() || event.cursor.0.is_multiple_of(segment_events) {
+                self.insert_chunk(first)?;
+                first = event.cursor.0 + 1;
+            }
+        }
+        if !self.chunk.is_empty() {
+            self.insert_chunk(first)?;
         }
         Ok(chains)
+    }
+
+    fn insert_chunk(&mut self, first: u64) -> Result<(), rusqlite::Error> {
+        let (chains, bodies) = self.chunk.pack();
+        self.insert.execute((first.cast_signed(), chains, bodies))?;
+        self.since_checkpoint += chains.len() + bodies.len();
+        self.chunk.clear();
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), BackendError> {
