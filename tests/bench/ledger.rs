@@ -25,11 +25,9 @@ use tokio::runtime::Runtime;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Events in a segment; the default of [`LedgerOptions`].
-const SEGMENT: u64 = 65_536;
-
-/// Events that one measurement appends: two segments are closed on the way, wherever it begins.
-const MEASURED: u64 = 2 * SEGMENT;
+/// Events that one measurement appends: at least two segments are sealed on the way, wherever it
+/// begins.
+const MEASURED: u64 = 131_072;
 
 /// Events that are made at once, outside the measured time.
 const PART: u64 = 16_384;
@@ -179,19 +177,32 @@ fn report_restart(path: &Path) {
     let (cpu_before, before) = (cpu(UsageWho::RUSAGE_SELF), clock.monotonic());
     let ledger = open(path);
     println!(
-        "restart with {} events in the open segment: {:.0} ms, {:.0} ms CPU",
-        ledger.head().cursor.0 % SEGMENT,
+        "restart after a kill with {} events in the open segment: {:.0} ms, {:.0} ms CPU",
+        ledger.open_events(),
         milliseconds(clock.monotonic() - before),
         milliseconds(cpu(UsageWho::RUSAGE_SELF) - cpu_before),
     );
-    assert_eq!(ledger.head().cursor.0 % SEGMENT, SEGMENT - 1);
 }
 
 fn die_with_an_open_segment(runtime: &Runtime, path: &Path) -> ! {
     let ledger = open(path);
-    let into = ledger.head().cursor.0 % SEGMENT;
-    append(runtime, &ledger, 2 * SEGMENT - 1 - into, FILL_BATCH);
+    until_full(runtime, &ledger);
+    let full = until_full(runtime, &ledger);
+    // The events are all much alike, so that this segment will have about as many.
+    while ledger.open_events() as u64 + 2 * FILL_BATCH < full {
+        append(runtime, &ledger, FILL_BATCH, FILL_BATCH);
+    }
     std::process::abort();
+}
+
+/// Appends until the open segment is full and another begins; how many events it got here.
+fn until_full(runtime: &Runtime, ledger: &SqliteLedger) -> u64 {
+    let (began, mut before) = (ledger.head().cursor.0, 0);
+    while ledger.open_events() >= before {
+        before = ledger.open_events();
+        append(runtime, ledger, FILL_BATCH, FILL_BATCH);
+    }
+    ledger.head().cursor.0 - began
 }
 
 fn cpu(of: UsageWho) -> Duration {

@@ -30,9 +30,18 @@ const RATIO_MAX: usize = 255;
 
 const CHAIN_BYTES: usize = 32;
 
+/// An event in a chunk.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// The chain after it.
+    pub(crate) chain: Digest,
+    /// How many canonical bytes it has.
+    pub(crate) bytes: usize,
+}
+
 /// A chunk that is being filled, with room that is used again for the next.
 pub(crate) struct Filling {
-    lines: String,
+    lines: Vec<u8>,
     chains: Vec<u8>,
     packed: Vec<u8>,
     table: CompressTable,
@@ -41,21 +50,25 @@ pub(crate) struct Filling {
 impl Filling {
     pub(crate) fn new() -> Self {
         Self {
-            lines: String::new(),
+            lines: Vec::new(),
             chains: Vec::new(),
             packed: Vec::new(),
             table: CompressTable::small(),
         }
     }
 
-    /// Adds an event; gives the chain after it.
-    pub(crate) fn add(&mut self, backend: &str, event: &Event, before: &Digest) -> Digest {
+    /// Adds an event after the one with the chain `before`.
+    pub(crate) fn add(&mut self, backend: &str, event: &Event, before: &Digest) -> Written {
         let start = self.lines.len();
         canonical::write(backend, event, &mut self.lines);
-        let after = chain::next(before, &chain::leaf(&self.lines.as_bytes()[start..]));
-        self.lines.push('\n');
-        self.chains.extend_from_slice(&after.0);
-        after
+        let body = &self.lines[start..];
+        let written = Written {
+            chain: chain::next(before, &chain::leaf(body)),
+            bytes: body.len(),
+        };
+        self.lines.push(b'\n');
+        self.chains.extend_from_slice(&written.chain.0);
+        written
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -68,7 +81,7 @@ impl Filling {
 
     /// The chunk as it is stored: the chain after each event, and the packed lines.
     pub(crate) fn pack(&mut self) -> (&[u8], &[u8]) {
-        let lines = self.lines.as_bytes();
+        let lines = &self.lines;
         let length = u32::try_from(lines.len()).unwrap_or(u32::MAX);
         self.packed.clear();
         self.packed.push(LZ4);

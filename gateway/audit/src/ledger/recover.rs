@@ -9,6 +9,7 @@ use rusqlite::OptionalExtension;
 
 use super::LedgerOptions;
 use super::state::Closed;
+use super::state::Fill;
 use super::state::Full;
 use super::state::State;
 use crate::OpenError;
@@ -30,18 +31,19 @@ pub(super) fn recover(
     connection: &Connection,
     options: &LedgerOptions,
 ) -> Result<Recovered, OpenError> {
-    let sql = "SELECT value FROM meta WHERE name = 'segment_events'";
-    let segment_events = connection
-        .query_row(sql, [], |row| row.get::<_, u32>(0))?
-        .into();
+    let limit = |name| {
+        let sql = "SELECT value FROM meta WHERE name = ?1";
+        connection.query_row(sql, [name], |row| row.get::<_, u32>(0).map(u64::from))
+    };
+    let fill = Fill::new(limit("segment_events")?, limit("segment_bytes")?);
     let closed = closed(connection)?;
-    let cursor = closed.len() as u64 * segment_events;
+    let cursor = closed.last().map_or(0, |last| last.last);
     let chain = closed.last().map_or(chain::START, |last| last.chain);
     if cursor > 0 {
         check_last_closed(connection, cursor, &chain)?;
     }
     let mut state = State {
-        segment_events,
+        fill,
         head: LedgerHead {
             cursor: Cursor(cursor),
             chain,
@@ -57,21 +59,30 @@ pub(super) fn recover(
 
 fn closed(connection: &Connection) -> Result<Vec<Closed>, OpenError> {
     let mut statement = connection.prepare(
-        "SELECT segment, chain, wall_min, wall_max, hold_min, hold_max FROM segments
+        "SELECT segment, last, chain, wall_min, wall_max, hold_min, hold_max FROM segments
          ORDER BY segment",
     )?;
     let mut rows = statement.query([])?;
-    let mut closed = Vec::new();
+    let mut closed: Vec<Closed> = Vec::new();
     while let Some(row) = rows.next()? {
         if row.get::<_, i64>(0)? != closed.len() as i64 {
             return Err(tampered(0, format!("segment {} is missing", closed.len())));
         }
         let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        let (first, last) = (
+            closed.last().map_or(1, |before| before.last + 1),
+            unsigned(1)?,
+        );
+        if last < first {
+            return Err(tampered(last, format!("segment {} is empty", closed.len())));
+        }
         closed.push(Closed {
-            chain: Digest(row.get(1)?),
-            walls: (unsigned(2)?, unsigned(3)?),
-            hold_min: unsigned(4)?,
-            hold_max: unsigned(5)?,
+            first,
+            last,
+            chain: Digest(row.get(2)?),
+            walls: (unsigned(3)?, unsigned(4)?),
+            hold_min: unsigned(5)?,
+            hold_max: unsigned(6)?,
         });
     }
     Ok(closed)
@@ -147,7 +158,7 @@ fn replay(
                 return Err(tampered(cursor, "its bytes have another hash".to_owned()));
             }
             let event = event(options, cursor, body)?;
-            full.extend(state.apply(&event, chain));
+            full.extend(state.apply(&event, chain, body.len()));
         }
     }
     Ok(full)

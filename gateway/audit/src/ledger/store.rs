@@ -14,7 +14,7 @@ const SCHEMA: i64 = 2;
 /// "LSLD", so that other databases are not taken for a ledger.
 const APPLICATION: i64 = 0x4c53_4c44;
 
-const PAGE_BYTES: u32 = 16_384;
+pub(super) const PAGE_BYTES: u32 = 16_384;
 
 /// Blocks of one segment have ids `segment << BLOCK_BITS` (its directory) and following.
 pub(super) const BLOCK_BITS: u32 = 24;
@@ -33,6 +33,9 @@ pub(super) fn connect(path: &Path, cache_kib: u32) -> Result<Connection, rusqlit
 pub(super) fn open(path: &Path, options: &LedgerOptions) -> Result<Connection, OpenError> {
     if !(1..=65_536).contains(&options.segment_events) {
         return Err(OpenError::Options("segment_events must be 1 to 65,536"));
+    }
+    if options.segment_bytes == 0 {
+        return Err(OpenError::Options("segment_bytes must be at least 1"));
     }
     let connection = connect(path, 2_048)?;
     let tables: i64 =
@@ -53,7 +56,8 @@ fn create(connection: &Connection, options: &LedgerOptions) -> Result<(), rusqli
     transaction.execute_batch(
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
          CREATE TABLE chunks (first INTEGER PRIMARY KEY, chains BLOB NOT NULL, bodies BLOB NOT NULL);
-         CREATE TABLE segments (segment INTEGER PRIMARY KEY, chain BLOB NOT NULL,
+         CREATE TABLE segments (segment INTEGER PRIMARY KEY, last INTEGER NOT NULL,
+             chain BLOB NOT NULL,
              wall_min INTEGER NOT NULL, wall_max INTEGER NOT NULL,
              hold_min INTEGER NOT NULL, hold_max INTEGER NOT NULL);
          CREATE TABLE blocks (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -62,8 +66,12 @@ fn create(connection: &Connection, options: &LedgerOptions) -> Result<(), rusqli
              PRIMARY KEY (granted_by, handle, lock)) WITHOUT ROWID;",
     )?;
     transaction.execute(
-        "INSERT INTO meta VALUES ('backend', ?1), ('segment_events', ?2)",
-        (&options.backend, options.segment_events),
+        "INSERT INTO meta VALUES ('backend', ?1), ('segment_events', ?2), ('segment_bytes', ?3)",
+        (
+            &options.backend,
+            options.segment_events,
+            options.segment_bytes,
+        ),
     )?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::LedgerHead;
-use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use rusqlite::Connection;
 use rusqlite::Statement;
@@ -16,14 +15,17 @@ use tokio::sync::oneshot;
 use super::maintenance;
 use super::maintenance::Encoded;
 use super::maintenance::Upkeep;
+use super::state::Fill;
 use super::state::Shared;
 use super::store::BLOCK_BITS;
+use super::store::PAGE_BYTES;
 use crate::chunk::Filling;
+use crate::chunk::Written;
 use crate::error::unknown;
 use crate::error::without_effect;
 
-/// After so many bytes of events a checkpoint is asked for.
-const CHECKPOINT_BYTES: usize = 8 * 1_024 * 1_024;
+/// After about so many bytes of WAL a checkpoint is asked for.
+const CHECKPOINT_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -109,9 +111,9 @@ impl Writer<'_> {
             let detail = "an earlier commit failed: the ledger must be opened anew";
             return Err(BackendError::without_effect(ErrorKind::Unavailable, detail));
         }
-        let (head, segment_events) = {
+        let (head, fill) = {
             let state = self.shared.state();
-            (state.head, state.segment_events)
+            (state.head, state.fill)
         };
         let fresh = fresh(head, events)?;
         if fresh.is_empty() {
@@ -120,15 +122,17 @@ impl Writer<'_> {
         if self.upkeep.wal_is_large() {
             maintenance::checkpoint(self.connection);
         }
-        let chains = match self.insert(head, segment_events, &fresh) {
-            Ok(chains) => chains,
+        let written = match self.insert(head, fill, &fresh) {
+            Ok(written) => written,
             Err(error) => {
                 self.rollback();
                 return Err(without_effect(&error));
             }
         };
         self.commit()?;
-        self.publish(&fresh, &chains);
+        // A commit writes its last page in full, however little is on it.
+        self.since_checkpoint += PAGE_BYTES as usize;
+        self.publish(&fresh, &written);
         if self.since_checkpoint > CHECKPOINT_BYTES {
             self.since_checkpoint = 0;
             self.upkeep.checkpoint();
@@ -139,20 +143,22 @@ impl Writer<'_> {
     fn insert(
         &mut self,
         head: LedgerHead,
-        segment_events: u64,
+        mut fill: Fill,
         events: &[&Arc<Event>],
-    ) -> Result<Vec<Digest>, rusqlite::Error> {
+    ) -> Result<Vec<Written>, rusqlite::Error> {
         // What an append that failed left there.
         self.chunk.clear();
         self.begin.execute([])?;
         let mut chain = head.chain;
-        let mut chains = Vec::with_capacity(events.len());
+        let mut all = Vec::with_capacity(events.len());
         let mut first = head.cursor.0 + 1;
         for event in events {
-            chain = self.chunk.add(&self.shared.backend, event, &chain);
-            chains.push(chain);
+            let written = self.chunk.add(&self.shared.backend, event, &chain);
+            chain = written.chain;
             // A chunk is of one segment, so that a replay begins with a chunk.
-            if self.chunk.is_full() || event.cursor.0.is_multiple_of(segment_events) {
+            let last = fill.add(written.bytes);
+            all.push(written);
+            if last || self.chunk.is_full() {
                 self.insert_chunk(first)?;
                 first = event.cursor.0 + 1;
             }
@@ -160,7 +166,7 @@ impl Writer<'_> {
         if !self.chunk.is_empty() {
             self.insert_chunk(first)?;
         }
-        Ok(chains)
+        Ok(all)
     }
 
     fn insert_chunk(&mut self, first: u64) -> Result<(), rusqlite::Error> {
@@ -200,11 +206,11 @@ impl Writer<'_> {
     }
 
     /// Shows readers what is durable now.
-    fn publish(&self, events: &[&Arc<Event>], chains: &[Digest]) {
+    fn publish(&self, events: &[&Arc<Event>], written: &[Written]) {
         let mut full = Vec::new();
         let mut state = self.shared.state();
-        for (event, chain) in events.iter().zip(chains) {
-            full.extend(state.apply(event, *chain));
+        for (event, written) in events.iter().zip(written) {
+            full.extend(state.apply(event, written.chain, written.bytes));
         }
         drop(state);
         for segment in full {
@@ -261,11 +267,12 @@ impl Writer<'_> {
             opened.execute((numbers[0], hold.handle, numbers[1], numbers[2]))?;
         }
         let (min, max) = closed.walls;
-        let [segment, min, max, hold_min, hold_max] =
-            [full.segment, min, max, closed.hold_min, closed.hold_max].map(u64::cast_signed);
+        let (segment, last) = (full.segment.cast_signed(), closed.last.cast_signed());
+        let [min, max, hold_min, hold_max] =
+            [min, max, closed.hold_min, closed.hold_max].map(u64::cast_signed);
         self.connection.execute(
-            "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (segment, closed.chain.0, min, max, hold_min, hold_max),
+            "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (segment, last, closed.chain.0, min, max, hold_min, hold_max),
         )?;
         self.commit.execute([])?;
         Ok(())
