@@ -52,8 +52,13 @@ pub(crate) fn values(event: &Event, scratch: &mut String, to: &mut impl Values) 
                 Some(cause) => cause_values(cause, scratch, to),
                 None => to.value(Dimension::Operation, "expire"),
             }
-            for transition in transitions {
-                if let Some(owner) = owner(transition) {
+            let asked = cause.as_ref().map(|cause| &cause.principal);
+            for owner in transitions.iter().filter_map(owner) {
+                // Mostly the one who asked, and comparing costs less than looking up.
+                let same = asked.is_some_and(|asked| {
+                    asked.subject == owner.subject && asked.team == owner.team
+                });
+                if !same {
                     owner_values(owner, to);
                 }
             }

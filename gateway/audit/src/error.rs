@@ -10,9 +10,9 @@ pub enum OpenError {
     /// `SQLite` refused.
     #[error("the ledger file cannot be used")]
     Sqlite(#[from] rusqlite::Error),
-    /// A newer version of this program wrote the file.
-    #[error("the ledger has schema version {found}, this program knows up to {known}")]
-    NewerSchema {
+    /// Another version of this program wrote the file.
+    #[error("the ledger has schema version {found}, this program knows {known}")]
+    OtherSchema {
         /// The file's.
         found: i64,
         /// Ours.

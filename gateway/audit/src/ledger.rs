@@ -42,8 +42,12 @@ use writer::Job;
 pub struct LedgerOptions {
     /// The backend's name, written into every event. A ledger is of one backend.
     pub backend: String,
-    /// Events in a segment, 1 to 65,536. Fixed when the ledger is made; later openings keep it.
+    /// Most events in a segment, 1 to 65,536. Fixed when the ledger is made; later openings keep
+    /// it.
     pub segment_events: u32,
+    /// A segment takes no more events once their canonical bytes are so many; at least 1. So it is
+    /// what bounds the time to open a ledger. Fixed when the ledger is made, as well.
+    pub segment_bytes: u32,
 }
 
 impl Default for LedgerOptions {
@@ -51,6 +55,7 @@ impl Default for LedgerOptions {
         Self {
             backend: "default".to_owned(),
             segment_events: 65_536,
+            segment_bytes: 64 * 1_024 * 1_024,
         }
     }
 }
@@ -98,6 +103,12 @@ impl SqliteLedger {
     #[must_use]
     pub fn index_bytes(&self) -> usize {
         self.shared.state().index_bytes()
+    }
+
+    /// How many events the open segment has: those that opening the ledger reads again.
+    #[must_use]
+    pub fn open_events(&self) -> usize {
+        self.shared.state().hot.len()
     }
 
     async fn read<T: Send + 'static>(

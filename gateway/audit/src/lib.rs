@@ -3,6 +3,7 @@
 pub mod canonical;
 pub mod carrier;
 mod chain;
+mod chunk;
 mod dimension;
 mod error;
 mod ledger;

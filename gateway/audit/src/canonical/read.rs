@@ -1,6 +1,8 @@
 //! Canonical bytes back to an event: for holders, replay and verification.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -36,18 +38,12 @@ pub struct Recorded {
 #[error("not a recorded event: {0}")]
 pub struct ParseError(pub(super) String);
 
-impl ParseError {
-    fn missing(field: &'static str) -> Self {
-        Self(format!("{field} is missing"))
-    }
-}
-
 /// Reads an event's canonical bytes.
 ///
 /// # Errors
 /// If they are not one JSON object of version 1, exactly as [`super::write`] writes it.
 pub fn parse(body: &str) -> Result<Recorded, ParseError> {
-    let raw: RawEvent =
+    let raw: RawEvent<'_> =
         serde_json::from_str(body).map_err(|error| ParseError(error.to_string()))?;
     if raw.v != VERSION {
         return Err(ParseError(format!("version {} is not known", raw.v)));
@@ -56,90 +52,106 @@ pub fn parse(body: &str) -> Result<Recorded, ParseError> {
     if raw.time.as_bytes() != rfc3339(wall) {
         return Err(ParseError("time and time_unix_ms differ".to_owned()));
     }
+    let backend = Box::from(&*raw.backend);
     let event = Event {
         cursor: Cursor(raw.cursor),
         now: Millis(raw.now_ms),
         wall,
-        kind: raw.body.kind()?,
+        kind: raw.kind()?,
     };
-    let mut again = String::with_capacity(body.len());
-    super::write(&raw.backend, &event, &mut again);
-    if again != body {
+    let mut again = Vec::with_capacity(body.len());
+    super::write(&backend, &event, &mut again);
+    if again != body.as_bytes() {
         return Err(ParseError("the bytes are not canonical".to_owned()));
     }
-    Ok(Recorded {
-        backend: raw.backend.into(),
-        event,
-    })
+    Ok(Recorded { backend, event })
 }
 
+/// A text of the body: mostly a part of it, a copy only if it has escapes.
 #[derive(Deserialize)]
-struct RawEvent {
+struct Text<'b>(#[serde(borrow)] Cow<'b, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// All members that an event of any kind can have. One flat form is read without copying first
+/// what is behind the kind, at half the time; what must not be there for a kind is noticed when
+/// the bytes are compared.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEvent<'b> {
     v: u64,
     cursor: u64,
-    backend: String,
-    time: String,
+    #[serde(borrow)]
+    backend: Text<'b>,
+    time: Text<'b>,
     time_unix_ms: u64,
     now_ms: u64,
-    #[serde(flatten)]
-    body: RawBody,
+    kind: Text<'b>,
+    lock: Option<Text<'b>>,
+    cause: Option<RawCause<'b>>,
+    transitions: Option<Vec<RawTransition<'b>>>,
+    request_id: Option<Text<'b>>,
+    principal: Option<RawPrincipal<'b>>,
+    collection: Option<Box<str>>,
+    id: Option<Box<str>>,
+    digest: Option<Text<'b>>,
+    summary: Option<Box<str>>,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum RawBody {
-    Lock {
-        lock: String,
-        cause: Option<RawCause>,
-        transitions: Vec<RawTransition>,
-    },
-    Denied {
-        lock: String,
-        cause: RawCause,
-    },
-    Governance(RawChange),
-}
-
-impl RawBody {
+impl RawEvent<'_> {
     fn kind(self) -> Result<EventKind, ParseError> {
-        Ok(match self {
-            Self::Lock {
-                lock,
-                cause,
-                transitions,
-            } => {
-                let lock: LockRef = text(&lock)?;
-                EventKind::Lock {
-                    cause: cause
-                        .map(|cause| cause.cause(&lock))
-                        .transpose()?
-                        .map(Arc::new),
-                    transitions: transitions
-                        .into_iter()
-                        .map(RawTransition::transition)
-                        .collect::<Result<_, _>>()?,
-                    lock,
-                }
+        match &*self.kind {
+            "lock" => self.changed(),
+            "denied" => {
+                let lock = text(&need(self.lock, "lock")?)?;
+                let cause = need(self.cause, "cause")?.cause(&lock)?;
+                Ok(EventKind::Denied(Arc::new(cause)))
             }
-            Self::Denied { lock, cause } => {
-                EventKind::Denied(Arc::new(cause.cause(&text(&lock)?)?))
-            }
-            Self::Governance(change) => EventKind::Governance(Box::new(change.change()?)),
+            "governance" => Ok(EventKind::Governance(Box::new(domain::Change {
+                request_id: text(&need(self.request_id, "request_id")?)?,
+                principal: Arc::new(need(self.principal, "principal")?.principal()?),
+                collection: need(self.collection, "collection")?,
+                id: need(self.id, "id")?,
+                digest: self.digest.as_ref().map(text).transpose()?,
+                summary: need(self.summary, "summary")?,
+            }))),
+            other => Err(ParseError(format!("kind {other:?}"))),
+        }
+    }
+
+    fn changed(self) -> Result<EventKind, ParseError> {
+        let lock: LockRef = text(&need(self.lock, "lock")?)?;
+        let cause = self.cause.map(|cause| cause.cause(&lock)).transpose()?;
+        let transitions = need(self.transitions, "transitions")?
+            .into_iter()
+            .map(RawTransition::transition)
+            .collect::<Result<_, _>>()?;
+        Ok(EventKind::Lock {
+            lock,
+            cause: cause.map(Arc::new),
+            transitions,
         })
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawCause {
-    request_id: String,
+struct RawCause<'b> {
+    #[serde(borrow)]
+    request_id: Text<'b>,
     received_unix_ms: u64,
-    principal: RawPrincipal,
-    request: RawRequest,
-    decision: Option<RawDecision>,
+    principal: RawPrincipal<'b>,
+    request: RawRequest<'b>,
+    decision: Option<RawDecision<'b>>,
 }
 
-impl RawCause {
+impl RawCause<'_> {
     fn cause(self, lock: &LockRef) -> Result<domain::Cause, ParseError> {
         Ok(domain::Cause {
             request_id: text(&self.request_id)?,
@@ -157,22 +169,23 @@ impl RawCause {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawPrincipal {
-    subject: String,
-    team: Option<String>,
-    roles: Vec<String>,
+struct RawPrincipal<'b> {
+    #[serde(borrow)]
+    subject: Text<'b>,
+    team: Option<Text<'b>>,
+    roles: Vec<Text<'b>>,
     #[serde(default)]
     claims: BTreeMap<String, String>,
 }
 
-impl RawPrincipal {
+impl RawPrincipal<'_> {
     fn principal(self) -> Result<domain::Principal, ParseError> {
-        let role = |name: &String| {
-            domain::Role::from_name(name).ok_or_else(|| ParseError(format!("role {name:?}")))
+        let role = |name: &Text<'_>| {
+            domain::Role::from_name(name).ok_or_else(|| ParseError(format!("role {:?}", &**name)))
         };
         Ok(domain::Principal {
             subject: text(&self.subject)?,
-            team: self.team.as_deref().map(text).transpose()?,
+            team: self.team.as_ref().map(text).transpose()?,
             roles: self.roles.iter().map(role).collect::<Result<_, _>>()?,
             claims: self.claims,
         })
@@ -181,10 +194,11 @@ impl RawPrincipal {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawRequest {
-    operation: String,
-    lock: Option<String>,
-    mode: Option<String>,
+struct RawRequest<'b> {
+    #[serde(borrow)]
+    operation: Text<'b>,
+    lock: Option<Text<'b>>,
+    mode: Option<Text<'b>>,
     permits: Option<u32>,
     ttl_ms: Option<u64>,
     wait_ms: Option<u64>,
@@ -194,18 +208,18 @@ struct RawRequest {
     labels: BTreeMap<Box<str>, Box<str>>,
     reason: Option<Box<str>>,
     value: Option<Box<str>>,
-    successor: Option<String>,
-    lease: Option<String>,
+    successor: Option<Text<'b>>,
+    lease: Option<Text<'b>>,
 }
 
-impl RawRequest {
+impl RawRequest<'_> {
     fn request(self, lock: &LockRef) -> Result<domain::Request, ParseError> {
         Ok(domain::Request {
             operation: domain::Operation::from_name(&self.operation)
-                .ok_or_else(|| ParseError(format!("operation {:?}", self.operation)))?,
+                .ok_or_else(|| ParseError(format!("operation {:?}", &*self.operation)))?,
             lock: self
                 .lock
-                .as_deref()
+                .as_ref()
                 .map(text)
                 .transpose()?
                 .unwrap_or_else(|| lock.clone()),
@@ -220,17 +234,18 @@ impl RawRequest {
             labels: self.labels,
             reason: self.reason,
             value: self.value,
-            successor: self.successor.as_deref().map(text).transpose()?,
-            lease: self.lease.as_deref().map(text).transpose()?,
+            successor: self.successor.as_ref().map(text).transpose()?,
+            lease: self.lease.as_ref().map(text).transpose()?,
         })
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawOwner {
-    subject: String,
-    team: Option<String>,
+struct RawOwner<'b> {
+    #[serde(borrow)]
+    subject: Text<'b>,
+    team: Option<Text<'b>>,
     instance: Option<Box<str>>,
     #[serde(default)]
     labels: BTreeMap<Box<str>, Box<str>>,
@@ -238,11 +253,11 @@ struct RawOwner {
     reason: Option<Box<str>>,
 }
 
-impl RawOwner {
+impl RawOwner<'_> {
     fn owner(self) -> Result<domain::Owner, ParseError> {
         Ok(domain::Owner {
             subject: text(&self.subject)?,
-            team: self.team.as_deref().map(text).transpose()?,
+            team: self.team.as_ref().map(text).transpose()?,
             instance: self.instance,
             labels: self.labels,
             value: self.value,
@@ -269,34 +284,15 @@ impl RawSettings {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawChange {
-    request_id: String,
-    principal: RawPrincipal,
-    collection: Box<str>,
-    id: Box<str>,
-    digest: Option<String>,
-    summary: Box<str>,
-}
-
-impl RawChange {
-    fn change(self) -> Result<domain::Change, ParseError> {
-        Ok(domain::Change {
-            request_id: text(&self.request_id)?,
-            principal: Arc::new(self.principal.principal()?),
-            collection: self.collection,
-            id: self.id,
-            digest: self.digest.as_deref().map(text).transpose()?,
-            summary: self.summary,
-        })
-    }
-}
-
 /// A name, id or digest from its text.
-fn text<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ParseError> {
+fn text<T: FromStr<Err: std::fmt::Display>>(text: &Text<'_>) -> Result<T, ParseError> {
     text.parse()
-        .map_err(|error| ParseError(format!("{text:?}: {error}")))
+        .map_err(|error| ParseError(format!("{:?}: {error}", &**text)))
+}
+
+/// A member that must be there.
+fn need<T>(value: Option<T>, field: &'static str) -> Result<T, ParseError> {
+    value.ok_or_else(|| ParseError(format!("{field} is missing")))
 }
 
 fn mode(name: &str, permits: Option<u32>) -> Result<domain::Mode, ParseError> {
@@ -309,7 +305,10 @@ fn mode(name: &str, permits: Option<u32>) -> Result<domain::Mode, ParseError> {
     }
 }
 
-fn drain_cause(by: Option<&str>, to: Option<&str>) -> Result<domain::DrainCause, ParseError> {
+fn drain_cause(
+    by: Option<&Text<'_>>,
+    to: Option<&Text<'_>>,
+) -> Result<domain::DrainCause, ParseError> {
     match (by, to) {
         (Some(by), None) => Ok(domain::DrainCause::Revoked { by: text(by)? }),
         (None, Some(to)) => Ok(domain::DrainCause::Transfer { to: text(to)? }),

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use super::*;
 
 fn bytes(event: &Event) -> String {
-    let mut body = String::new();
+    let mut body = Vec::new();
     write("raft \"1\"", event, &mut body);
-    body
+    String::from_utf8(body).unwrap()
 }
 
 proptest! {

@@ -27,15 +27,14 @@ use super::json::Json;
 use super::time::rfc3339;
 
 /// Appends the event's canonical bytes to `out`.
-pub fn write(backend: &str, event: &Event, out: &mut String) {
+pub fn write(backend: &str, event: &Event, out: &mut Vec<u8>) {
     let mut json = Json::new(out);
     let json = &mut json;
-    json.begin('{');
+    json.begin(b'{');
     json.number("v", VERSION);
     json.number("cursor", event.cursor.0);
     json.text("backend", backend);
-    let time = rfc3339(event.wall);
-    json.plain("time", std::str::from_utf8(&time).unwrap_or_default());
+    json.ascii("time", &rfc3339(event.wall));
     json.number("time_unix_ms", event.wall.0);
     json.number("now_ms", event.now.0);
     match &event.kind {
@@ -50,12 +49,12 @@ pub fn write(backend: &str, event: &Event, out: &mut String) {
                 cause(json, asked, lock);
             }
             json.key("transitions");
-            json.begin('[');
+            json.begin(b'[');
             for change in transitions {
                 json.comma();
                 transition(json, change);
             }
-            json.end(']');
+            json.end(b']');
         }
         EventKind::Denied(denied) => {
             let lock = &denied.request.lock;
@@ -68,12 +67,12 @@ pub fn write(backend: &str, event: &Event, out: &mut String) {
             change(json, changed);
         }
     }
-    json.end('}');
+    json.end(b'}');
 }
 
 fn cause(json: &mut Json<'_>, cause: &Cause, lock: &LockRef) {
     json.key("cause");
-    json.begin('{');
+    json.begin(b'{');
     json.text("request_id", cause.request_id.as_str());
     json.number("received_unix_ms", cause.received.0);
     principal(json, &cause.principal);
@@ -81,21 +80,21 @@ fn cause(json: &mut Json<'_>, cause: &Cause, lock: &LockRef) {
     if let Some(made) = &cause.decision {
         decision(json, made);
     }
-    json.end('}');
+    json.end(b'}');
 }
 
 fn principal(json: &mut Json<'_>, principal: &Principal) {
     json.key("principal");
-    json.begin('{');
+    json.begin(b'{');
     json.text("subject", principal.subject.as_str());
     json.optional_text("team", principal.team.as_ref().map(|team| team.as_str()));
     json.key("roles");
-    json.begin('[');
+    json.begin(b'[');
     for role in principal.roles.iter() {
         json.comma();
         json.string(role.as_str());
     }
-    json.end(']');
+    json.end(b']');
     json.map(
         "claims",
         principal
@@ -103,13 +102,13 @@ fn principal(json: &mut Json<'_>, principal: &Principal) {
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str())),
     );
-    json.end('}');
+    json.end(b'}');
 }
 
 /// The request as asked; its lock is left out where it is the event's.
 fn request(json: &mut Json<'_>, request: &Request, lock: &LockRef) {
     json.key("request");
-    json.begin('{');
+    json.begin(b'{');
     json.plain("operation", request.operation.as_str());
     if request.lock != *lock {
         json.path(
@@ -138,7 +137,7 @@ fn request(json: &mut Json<'_>, request: &Request, lock: &LockRef) {
     if let Some(lease) = &request.lease {
         json.hex("lease", lease.as_bytes());
     }
-    json.end('}');
+    json.end(b'}');
 }
 
 fn mode(json: &mut Json<'_>, mode: Mode) {
@@ -150,10 +149,10 @@ fn mode(json: &mut Json<'_>, mode: Mode) {
 
 fn decision(json: &mut Json<'_>, decision: &Decision) {
     json.key("decision");
-    json.begin('{');
+    json.begin(b'{');
     json.hex("id", &decision.id.to_be_bytes());
     json.key("effect");
-    json.begin('{');
+    json.begin(b'{');
     match &decision.effect {
         Effect::Allow => json.plain("type", "allow"),
         Effect::Override { reason } => {
@@ -169,41 +168,41 @@ fn decision(json: &mut Json<'_>, decision: &Decision) {
             json.optional_number("retry_after_ms", denial.retry_after_ms);
         }
     }
-    json.end('}');
+    json.end(b'}');
     facts(json, &decision.facts);
     json.key("verdicts");
-    json.begin('[');
+    json.begin(b'[');
     for one in &decision.verdicts {
         json.comma();
         verdict(json, one);
     }
-    json.end(']');
+    json.end(b']');
     json.key("limits");
     limits(json, decision.limits);
     json.number("bindings_revision", decision.bindings_revision);
-    json.end('}');
+    json.end(b'}');
 }
 
 fn facts(json: &mut Json<'_>, facts: &Facts) {
     json.key("facts");
-    json.begin('{');
+    json.begin(b'{');
     json.number("now_unix_ms", facts.now.0);
     if let Some(view) = &facts.lock {
         lock_view(json, view);
     }
     if let Some(usage) = facts.usage {
         json.key("usage");
-        json.begin('{');
+        json.begin(b'{');
         json.number("subject_leases", usage.subject_leases.into());
         json.number("team_leases", usage.team_leases.into());
-        json.end('}');
+        json.end(b'}');
     }
-    json.end('}');
+    json.end(b'}');
 }
 
 fn lock_view(json: &mut Json<'_>, view: &LockView) {
     json.key("lock");
-    json.begin('{');
+    json.begin(b'{');
     json.path(
         "lock",
         view.lock.namespace.as_str(),
@@ -212,24 +211,24 @@ fn lock_view(json: &mut Json<'_>, view: &LockView) {
     json.number("revision", view.revision);
     settings(json, &view.settings);
     json.key("holders");
-    json.begin('[');
+    json.begin(b'[');
     for one in &view.holders {
         json.comma();
         holder(json, one);
     }
-    json.end(']');
+    json.end(b']');
     json.key("queue");
-    json.begin('[');
+    json.begin(b'[');
     for waiter in &view.queue {
         json.comma();
-        json.begin('{');
+        json.begin(b'{');
         json.hex("handle", waiter.handle.as_bytes());
         owner(json, &waiter.owner);
         mode(json, waiter.mode);
         json.number("since_unix_ms", waiter.since.0);
-        json.end('}');
+        json.end(b'}');
     }
-    json.end(']');
+    json.end(b']');
     json.number("cooldown_remaining_ms", view.cooldown_remaining_ms);
     if let Some((to, remaining_ms)) = &view.reserved_for {
         json.text("reserved_for", to.as_str());
@@ -237,11 +236,11 @@ fn lock_view(json: &mut Json<'_>, view: &LockView) {
     }
     json.number("last_token", view.last_token.0);
     json.number("stale_ms", view.stale_ms);
-    json.end('}');
+    json.end(b'}');
 }
 
 fn holder(json: &mut Json<'_>, holder: &HolderView) {
-    json.begin('{');
+    json.begin(b'{');
     json.hex("handle", holder.handle.as_bytes());
     owner(json, &holder.owner);
     mode(json, holder.mode);
@@ -256,7 +255,7 @@ fn holder(json: &mut Json<'_>, holder: &HolderView) {
         json.number("drain_remaining_ms", *remaining_ms);
         drain_cause(json, cause);
     }
-    json.end('}');
+    json.end(b'}');
 }
 
 fn drain_cause(json: &mut Json<'_>, cause: &DrainCause) {
@@ -268,15 +267,15 @@ fn drain_cause(json: &mut Json<'_>, cause: &DrainCause) {
 
 fn settings(json: &mut Json<'_>, settings: &LockSettings) {
     json.key("settings");
-    json.begin('{');
+    json.begin(b'{');
     json.number("limit", settings.limit.into());
     json.number("cooldown_ms", settings.cooldown_ms);
     json.text("description", &settings.description);
-    json.end('}');
+    json.end(b'}');
 }
 
 fn verdict(json: &mut Json<'_>, verdict: &PolicyVerdict) {
-    json.begin('{');
+    json.begin(b'{');
     json.text("binding", &verdict.binding);
     json.text("policy", &verdict.policy);
     json.text("version", &verdict.version);
@@ -304,19 +303,19 @@ fn verdict(json: &mut Json<'_>, verdict: &PolicyVerdict) {
         }
     }
     json.number("fuel", verdict.fuel);
-    json.end('}');
+    json.end(b'}');
 }
 
 fn limits(json: &mut Json<'_>, limits: PolicyLimits) {
-    json.begin('{');
+    json.begin(b'{');
     json.optional_number("max_ttl_ms", limits.max_ttl_ms);
     json.optional_number("max_hold_ms", limits.max_hold_ms);
-    json.end('}');
+    json.end(b'}');
 }
 
 fn owner(json: &mut Json<'_>, owner: &Owner) {
     json.key("owner");
-    json.begin('{');
+    json.begin(b'{');
     json.text("subject", owner.subject.as_str());
     json.optional_text("team", owner.team.as_ref().map(|team| team.as_str()));
     json.optional_text("instance", owner.instance.as_deref());
@@ -326,11 +325,11 @@ fn owner(json: &mut Json<'_>, owner: &Owner) {
     );
     json.optional_text("value", owner.value.as_deref());
     json.optional_text("reason", owner.reason.as_deref());
-    json.end('}');
+    json.end(b'}');
 }
 
 fn transition(json: &mut Json<'_>, transition: &Transition) {
-    json.begin('{');
+    json.begin(b'{');
     match transition {
         Transition::Granted { .. } => granted(json, transition),
         Transition::Queued {
@@ -392,7 +391,7 @@ fn transition(json: &mut Json<'_>, transition: &Transition) {
             settings(json, new);
         }
     }
-    json.end('}');
+    json.end(b'}');
 }
 
 fn granted(json: &mut Json<'_>, transition: &Transition) {

@@ -78,12 +78,8 @@ fn in_memory(shared: &Shared, hash: u64, at: u64) -> (Cursor, Vec<Candidate>, Ve
         from: hold.from,
         ended: None,
     });
-    let hot = state
-        .closing
-        .iter()
-        .map(|hot| &**hot)
-        .chain(std::iter::once(&state.hot));
-    let ended = hot
+    let ended = state
+        .in_memory()
         .flat_map(|hot| &hot.ended)
         .filter(|(lock, _)| *lock == hash)
         .map(|(_, hold)| Candidate {

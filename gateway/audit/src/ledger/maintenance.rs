@@ -12,11 +12,20 @@ use rusqlite::Connection;
 
 use super::state::Closed;
 use super::state::Full;
+use super::store::PAGE_BYTES;
 use super::writer::Job;
 use crate::segment::Blocks;
 
-/// Beyond so many bytes of WAL, the writer waits for a checkpoint.
-const WAL_BYTES_MAX: i64 = 64 * 1_024 * 1_024;
+/// Beyond so many bytes the WAL is to be begun anew, and the writer helps with that. Far less than
+/// what its file is cut back to, so that its blocks are written over and never given back.
+const WAL_BYTES_MAX: i64 = 16 * 1_024 * 1_024;
+
+/// While the writer goes on, each checkpoint leaves what came in the meantime. So many at most
+/// follow one another, each with less to do, before the writer does the rest.
+const CHECKPOINTS_MAX: usize = 4;
+
+/// So few bytes are left to the writer.
+const CAUGHT_UP_BYTES: i64 = 512 * 1_024;
 
 enum Task {
     Close(Full),
@@ -65,7 +74,7 @@ pub(super) fn start(
                     }
                     Task::Checkpoint => {
                         flags.0.store(false, Ordering::Release);
-                        flags.1.store(checkpoint(&connection), Ordering::Release);
+                        flags.1.store(catch_up(&connection), Ordering::Release);
                     }
                     Task::Stop => return,
                 }
@@ -121,24 +130,50 @@ impl Drop for Upkeep {
     }
 }
 
-/// Copies what it can from the WAL into the file; whether the WAL has grown beyond its limit.
-pub(super) fn checkpoint(connection: &Connection) -> bool {
-    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-        Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-    });
-    match done {
-        Ok((frames, copied)) => frames > copied && frames * 16_384 > WAL_BYTES_MAX,
-        Err(error) => {
-            tracing::warn!(%error, "ledger checkpoint failed; it will be tried again");
-            false
+/// Copies from the WAL until little is left, so that the writer, which has to wait for the last of
+/// it, waits for a few pages only. Whether the WAL has grown so much that it has to.
+fn catch_up(connection: &Connection) -> bool {
+    let mut left = Left::default();
+    for _ in 0..CHECKPOINTS_MAX {
+        left = checkpoint(connection);
+        if left.bytes < CAUGHT_UP_BYTES {
+            break;
         }
     }
+    left.bytes > 0 && left.wal_bytes > WAL_BYTES_MAX
+}
+
+/// What a checkpoint left.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Left {
+    /// In the WAL, copied or not.
+    wal_bytes: i64,
+    /// Not copied.
+    bytes: i64,
+}
+
+/// Copies what it can from the WAL into the file. If all of it was copied, the next write begins
+/// the WAL anew.
+pub(super) fn checkpoint(connection: &Connection) -> Left {
+    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        let (frames, copied) = (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?);
+        Ok(Left {
+            wal_bytes: frames * i64::from(PAGE_BYTES),
+            bytes: (frames - copied) * i64::from(PAGE_BYTES),
+        })
+    });
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, "ledger checkpoint failed; it will be tried again");
+        Left::default()
+    })
 }
 
 fn encode(full: Full) -> Encoded {
     let walls = &full.hot.walls;
     let holds = full.hot.ended.iter().map(|(_, hold)| hold);
     let closed = Closed {
+        first: full.hot.first,
+        last: full.hot.first + full.hot.len() as u64 - 1,
         chain: full.chain,
         walls: (
             walls.iter().copied().min().unwrap_or(0),

@@ -14,6 +14,7 @@ use super::state::Shared;
 use super::state::State;
 use crate::dimension::Dimension;
 use crate::error::corrupt;
+use crate::segment::Hot;
 use crate::segment::WALLS_KEY;
 use crate::segment::decode_offsets;
 use crate::segment::decode_walls;
@@ -27,10 +28,7 @@ pub(super) fn query(
         let detail = format!("limit must be 1 to {PAGE_ROWS_MAX}");
         return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
     }
-    let (head, segment_events) = {
-        let state = shared.state();
-        (state.head.cursor, state.segment_events)
-    };
+    let head = shared.state().head.cursor;
     let cursors = bounds(query, head.0);
     readers.with(|connection| {
         let mut search = Search {
@@ -39,7 +37,6 @@ pub(super) fn query(
             query,
             filters: filters(query),
             cursors,
-            segment_events,
             found: Vec::new(),
         };
         search.run()?;
@@ -88,8 +85,8 @@ struct Search<'s> {
     lookup: Lookup<'s>,
     query: &'s LedgerQuery,
     filters: Vec<(Dimension, &'s str)>,
+    /// Those that were not searched yet.
     cursors: RangeInclusive<u64>,
-    segment_events: u64,
     found: Vec<u64>,
 }
 
@@ -102,43 +99,41 @@ type Matched = Option<(Offsets, Option<Vec<u64>>)>;
 impl Search<'_> {
     /// Finds up to one event more than the page takes, to know whether there is a next page.
     fn run(&mut self) -> Result<(), BackendError> {
-        if self.cursors.is_empty() {
-            return Ok(());
-        }
-        let segment = |cursor: &u64| (cursor - 1) / self.segment_events;
-        let mut segments = segment(self.cursors.start())..=segment(self.cursors.end());
-        loop {
-            let next = if self.query.descending {
-                segments.next_back()
+        while !self.cursors.is_empty() && self.found.len() <= self.query.limit {
+            let (start, end) = (*self.cursors.start(), *self.cursors.end());
+            self.cursors = if self.query.descending {
+                start..=self.search(end)?.start() - 1
             } else {
-                segments.next()
+                self.search(start)?.end() + 1..=end
             };
-            let Some(segment) = next else {
-                return Ok(());
-            };
-            self.search(segment)?;
-            if self.found.len() > self.query.limit {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
-    fn search(&mut self, segment: u64) -> Result<(), BackendError> {
+    /// Searches the segment of one cursor; gives all cursors of that segment.
+    fn search(&mut self, cursor: u64) -> Result<RangeInclusive<u64>, BackendError> {
         // One look under one lock: between two, the segment could be closed and be missed.
         let state = self.shared.state();
-        let matched = match state.closed.get(to_index(segment)).copied() {
-            None => self.search_memory(&state, segment),
+        let number = state.closed.partition_point(|closed| closed.last < cursor);
+        let (segment, matched) = match state.closed.get(number).copied() {
+            None => self.search_memory(&state, cursor)?,
             Some(closed) => {
                 drop(state);
-                self.search_closed(segment, closed.walls)?
+                let matched = self.search_closed(number as u64, closed.walls)?;
+                (closed.first..=closed.last, matched)
             }
         };
-        let Some((offsets, walls)) = matched else {
-            return Ok(());
-        };
-        let first = segment * self.segment_events + 1;
+        if let Some((offsets, walls)) = matched {
+            self.take(&segment, offsets, walls);
+        }
+        Ok(segment)
+    }
+
+    /// Takes what matches in a segment, in the order of the page, while there is room.
+    fn take(&mut self, segment: &RangeInclusive<u64>, offsets: Offsets, walls: Option<Vec<u64>>) {
+        let first = *segment.start();
         let low = self.cursors.start().saturating_sub(first);
-        let high = (self.cursors.end() - first).min(self.segment_events - 1);
+        let high = self.cursors.end().min(segment.end()) - first;
         let query = self.query;
         let room = query.limit + 1 - self.found.len();
         let in_time = |offset: &u64| {
@@ -168,7 +163,6 @@ impl Search<'_> {
                 .take(room)
                 .map(|offset| first + offset),
         );
-        Ok(())
     }
 
     /// What may match in a closed segment, and its wall times if they are to be looked at.
@@ -204,21 +198,27 @@ impl Search<'_> {
         Ok(Some((offsets, Some(walls))))
     }
 
-    /// The same in a segment that is in memory.
-    fn search_memory(&self, state: &State, segment: u64) -> Matched {
-        let first = segment * self.segment_events + 1;
+    /// The same in the segment of a cursor that is in memory, and all cursors of that segment.
+    fn search_memory(
+        &self,
+        state: &State,
+        cursor: u64,
+    ) -> Result<(RangeInclusive<u64>, Matched), BackendError> {
+        let cursors = |hot: &Hot| hot.first..=hot.first + hot.len() as u64 - 1;
         let hot = state
-            .closing
-            .iter()
-            .map(|hot| &**hot)
-            .chain(std::iter::once(&state.hot))
-            .find(|hot| hot.first == first)?;
+            .in_memory()
+            .find(|hot| hot.len() > 0 && cursors(hot).contains(&cursor))
+            .ok_or_else(|| corrupt(format!("event {cursor} is in no segment")))?;
         let mut offsets = None;
         for (dimension, value) in &self.filters {
-            offsets = Some(intersect(offsets, hot.list(*dimension, value)?));
+            let Some(list) = hot.list(*dimension, value) else {
+                return Ok((cursors(hot), None));
+            };
+            offsets = Some(intersect(offsets, list));
         }
         let timed = self.query.from.is_some() || self.query.until.is_some();
-        Some((offsets, timed.then(|| hot.walls.clone())))
+        let walls = timed.then(|| hot.walls.clone());
+        Ok((cursors(hot), Some((offsets, walls))))
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::LedgerRow;
 use leasehold_domain::Cursor;
-use leasehold_domain::Digest;
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 use rusqlite::Statement;
@@ -18,6 +16,7 @@ use super::store;
 use super::store::BLOCK_BITS;
 use crate::canonical;
 use crate::canonical::Recorded;
+use crate::chunk::Chunk;
 use crate::error::corrupt;
 use crate::error::without_effect;
 use crate::segment;
@@ -71,11 +70,17 @@ impl Readers {
     }
 }
 
+/// The chunk that holds a cursor, if any does.
+const CHUNK: &str = "SELECT first, chains, bodies FROM chunks WHERE first <= ?1
+    ORDER BY first DESC LIMIT 1";
+
 /// The lookups that a question is made of.
 #[derive(Debug)]
 pub(super) struct Lookup<'c> {
     block: Statement<'c>,
-    row: Statement<'c>,
+    chunk: Statement<'c>,
+    /// The chunk that was read last: neighbours are mostly in the same.
+    newest: Option<Chunk>,
     /// The directory that was read last: the next lookup is mostly in the same segment.
     directory: (u64, Vec<u8>),
 }
@@ -89,7 +94,8 @@ impl<'c> Lookup<'c> {
         };
         Ok(Self {
             block: prepare("SELECT data FROM blocks WHERE id = ?1")?,
-            row: prepare("SELECT body, chain FROM events WHERE seq = ?1")?,
+            chunk: prepare(CHUNK)?,
+            newest: None,
             directory: (u64::MAX, Vec::new()),
         })
     }
@@ -111,22 +117,38 @@ impl<'c> Lookup<'c> {
     }
 
     pub(super) fn row(&mut self, cursor: u64) -> Result<LedgerRow, BackendError> {
-        let read = self.row.query_row([cursor.cast_signed()], |row| {
-            let body: Arc<str> = row.get(0)?;
-            Ok(LedgerRow {
-                cursor: Cursor(cursor),
-                body,
-                chain: Digest(row.get(1)?),
-            })
-        });
-        read.optional()
-            .map_err(|error| without_effect(&error))?
-            .ok_or_else(|| corrupt(format!("event {cursor} is missing")))
+        let known = self.newest.as_ref().and_then(|chunk| chunk.get(cursor));
+        let (body, chain) = match known {
+            Some(found) => found,
+            None => {
+                let chunk = self.read_chunk(cursor)?;
+                let found = chunk.get(cursor).ok_or_else(|| missing(cursor))?;
+                self.newest = Some(chunk);
+                found
+            }
+        };
+        Ok(LedgerRow {
+            cursor: Cursor(cursor),
+            body,
+            chain,
+        })
     }
 
     pub(super) fn event(&mut self, cursor: u64) -> Result<Recorded, BackendError> {
         let row = self.row(cursor)?;
         canonical::parse(&row.body).map_err(|error| corrupt(format!("event {cursor}: {error}")))
+    }
+
+    fn read_chunk(&mut self, cursor: u64) -> Result<Chunk, BackendError> {
+        let read = self.chunk.query_row([cursor.cast_signed()], |row| {
+            let first = row.get::<_, i64>(0)?.cast_unsigned();
+            let (chains, bodies) = (row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
+            Ok(Chunk::read(first, chains, bodies))
+        });
+        read.optional()
+            .map_err(|error| without_effect(&error))?
+            .ok_or_else(|| missing(cursor))?
+            .ok_or_else(|| corrupt(format!("the chunk of event {cursor} is damaged")))
     }
 
     fn read_block(&mut self, id: u64) -> Result<Vec<u8>, BackendError> {
@@ -136,4 +158,8 @@ impl<'c> Lookup<'c> {
             .map_err(|error| without_effect(&error))?
             .ok_or_else(|| corrupt(format!("index block {id} is missing")))
     }
+}
+
+fn missing(cursor: u64) -> BackendError {
+    corrupt(format!("event {cursor} is missing"))
 }

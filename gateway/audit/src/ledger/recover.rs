@@ -3,16 +3,20 @@
 use leasehold_backend_api::LedgerHead;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
+use leasehold_domain::Event;
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 
 use super::LedgerOptions;
 use super::state::Closed;
+use super::state::Fill;
 use super::state::Full;
 use super::state::State;
 use crate::OpenError;
 use crate::canonical;
 use crate::chain;
+use crate::chunk;
+use crate::chunk::Chunk;
 use crate::segment::Hot;
 use crate::segment::OpenHold;
 use crate::segment::OpenHolds;
@@ -27,18 +31,19 @@ pub(super) fn recover(
     connection: &Connection,
     options: &LedgerOptions,
 ) -> Result<Recovered, OpenError> {
-    let sql = "SELECT value FROM meta WHERE name = 'segment_events'";
-    let segment_events = connection
-        .query_row(sql, [], |row| row.get::<_, u32>(0))?
-        .into();
+    let limit = |name| {
+        let sql = "SELECT value FROM meta WHERE name = ?1";
+        connection.query_row(sql, [name], |row| row.get::<_, u32>(0).map(u64::from))
+    };
+    let fill = Fill::new(limit("segment_events")?, limit("segment_bytes")?);
     let closed = closed(connection)?;
-    let cursor = closed.len() as u64 * segment_events;
+    let cursor = closed.last().map_or(0, |last| last.last);
     let chain = closed.last().map_or(chain::START, |last| last.chain);
     if cursor > 0 {
         check_last_closed(connection, cursor, &chain)?;
     }
     let mut state = State {
-        segment_events,
+        fill,
         head: LedgerHead {
             cursor: Cursor(cursor),
             chain,
@@ -54,21 +59,30 @@ pub(super) fn recover(
 
 fn closed(connection: &Connection) -> Result<Vec<Closed>, OpenError> {
     let mut statement = connection.prepare(
-        "SELECT segment, chain, wall_min, wall_max, hold_min, hold_max FROM segments
+        "SELECT segment, last, chain, wall_min, wall_max, hold_min, hold_max FROM segments
          ORDER BY segment",
     )?;
     let mut rows = statement.query([])?;
-    let mut closed = Vec::new();
+    let mut closed: Vec<Closed> = Vec::new();
     while let Some(row) = rows.next()? {
         if row.get::<_, i64>(0)? != closed.len() as i64 {
             return Err(tampered(0, format!("segment {} is missing", closed.len())));
         }
         let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        let (first, last) = (
+            closed.last().map_or(1, |before| before.last + 1),
+            unsigned(1)?,
+        );
+        if last < first {
+            return Err(tampered(last, format!("segment {} is empty", closed.len())));
+        }
         closed.push(Closed {
-            chain: Digest(row.get(1)?),
-            walls: (unsigned(2)?, unsigned(3)?),
-            hold_min: unsigned(4)?,
-            hold_max: unsigned(5)?,
+            first,
+            last,
+            chain: Digest(row.get(2)?),
+            walls: (unsigned(3)?, unsigned(4)?),
+            hold_min: unsigned(5)?,
+            hold_max: unsigned(6)?,
         });
     }
     Ok(closed)
@@ -79,15 +93,18 @@ fn check_last_closed(
     cursor: u64,
     chain: &Digest,
 ) -> Result<(), OpenError> {
-    let stored: Option<[u8; 32]> = connection
+    let stored = connection
         .query_row(
-            "SELECT chain FROM events WHERE seq = ?1",
+            "SELECT first, chains FROM chunks WHERE first <= ?1 ORDER BY first DESC LIMIT 1",
             [cursor.cast_signed()],
-            |row| row.get(0),
+            |row| {
+                let first = row.get::<_, i64>(0)?.cast_unsigned();
+                Ok(chunk::chain_at(first, row.get_ref(1)?.as_blob()?, cursor))
+            },
         )
         .optional()?;
-    match stored {
-        Some(stored) if stored == chain.0 => Ok(()),
+    match stored.flatten() {
+        Some(stored) if stored == *chain => Ok(()),
         Some(_) => Err(tampered(
             cursor,
             "the chain differs from its segment's".to_owned(),
@@ -117,32 +134,42 @@ fn replay(
     options: &LedgerOptions,
     state: &mut State,
 ) -> Result<Vec<Full>, OpenError> {
-    let mut statement =
-        connection.prepare("SELECT seq, body, chain FROM events WHERE seq > ?1 ORDER BY seq")?;
+    let mut statement = connection
+        .prepare("SELECT first, chains, bodies FROM chunks WHERE first > ?1 ORDER BY first")?;
     let mut rows = statement.query([state.head.cursor.0.cast_signed()])?;
     let mut full = Vec::new();
     while let Some(row) = rows.next()? {
         let expected = state.head.cursor.0 + 1;
-        let wrong = |problem: String| tampered(expected, problem);
-        if row.get::<_, i64>(0)? != expected.cast_signed() {
-            return Err(wrong("it is missing".to_owned()));
+        let wrong = |problem: &str| tampered(expected, problem.to_owned());
+        let first = row.get::<_, i64>(0)?.cast_unsigned();
+        if first != expected {
+            return Err(wrong("it is missing"));
         }
-        let body = row
-            .get_ref(1)?
-            .as_str()
-            .map_err(|error| wrong(error.to_string()))?;
-        let stored: [u8; 32] = row.get(2).map_err(|error| wrong(error.to_string()))?;
-        let chain = chain::next(&state.head.chain, &chain::leaf(body.as_bytes()));
-        if chain.0 != stored {
-            return Err(wrong("its bytes have another hash".to_owned()));
+        let (chains, bodies) = (row.get_ref(1)?, row.get_ref(2)?);
+        let chunk = chains
+            .as_blob()
+            .ok()
+            .zip(bodies.as_blob().ok())
+            .and_then(|(chains, bodies)| Chunk::read(first, chains, bodies))
+            .ok_or_else(|| wrong("its chunk is damaged"))?;
+        for (cursor, body, stored) in chunk.events() {
+            let chain = chain::next(&state.head.chain, &chain::leaf(body.as_bytes()));
+            if chain != stored {
+                return Err(tampered(cursor, "its bytes have another hash".to_owned()));
+            }
+            let event = event(options, cursor, body)?;
+            full.extend(state.apply(&event, chain, body.len()));
         }
-        let recorded = canonical::parse(body).map_err(|error| wrong(error.to_string()))?;
-        if recorded.event.cursor.0 != expected || *recorded.backend != *options.backend {
-            return Err(wrong("it is another event".to_owned()));
-        }
-        full.extend(state.apply(&recorded.event, chain));
     }
     Ok(full)
+}
+
+fn event(options: &LedgerOptions, cursor: u64, body: &str) -> Result<Event, OpenError> {
+    let recorded = canonical::parse(body).map_err(|error| tampered(cursor, error.to_string()))?;
+    if recorded.event.cursor.0 != cursor || *recorded.backend != *options.backend {
+        return Err(tampered(cursor, "it is another event".to_owned()));
+    }
+    Ok(recorded.event)
 }
 
 fn tampered(cursor: u64, problem: String) -> OpenError {

@@ -16,6 +16,9 @@ use crate::segment::OpenHolds;
 /// A segment whose index is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Closed {
+    /// The cursors of its first and its last event.
+    pub(super) first: u64,
+    pub(super) last: u64,
     /// The chain after its last event.
     pub(super) chain: Digest,
     /// The least and the greatest wall time of its events.
@@ -24,6 +27,38 @@ pub(super) struct Closed {
     pub(super) hold_min: u64,
     /// The greatest time that a hold which ended in it covers; 0 if none did.
     pub(super) hold_max: u64,
+}
+
+/// How much of a segment there is, and when it is full. The writer asks before the events are
+/// durable, the state after it, and the state again at the next start: they must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fill {
+    events_max: u64,
+    bytes_max: u64,
+    events: u64,
+    bytes: u64,
+}
+
+impl Fill {
+    pub(super) fn new(events_max: u64, bytes_max: u64) -> Self {
+        Self {
+            events_max,
+            bytes_max,
+            events: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes in an event of so many canonical bytes; whether it is the segment's last.
+    pub(super) fn add(&mut self, bytes: usize) -> bool {
+        self.events += 1;
+        self.bytes += bytes as u64;
+        let full = self.events >= self.events_max || self.bytes >= self.bytes_max;
+        if full {
+            *self = Self::new(self.events_max, self.bytes_max);
+        }
+        full
+    }
 }
 
 /// A full segment that is to be written.
@@ -40,7 +75,8 @@ pub(super) struct Full {
 /// Everything up to the head. Segments 0.. are `closed`, then `closing`, then `hot`.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) segment_events: u64,
+    /// Of the open segment.
+    pub(super) fill: Fill,
     pub(super) head: LedgerHead,
     pub(super) closed: Vec<Closed>,
     pub(super) closing: Vec<Arc<Hot>>,
@@ -49,8 +85,9 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Takes in the next event, which is durable; a segment that it fills is to be closed.
-    pub(super) fn apply(&mut self, event: &Event, chain: Digest) -> Option<Full> {
+    /// Takes in the next event, which is durable and has so many canonical bytes; a segment that
+    /// it fills is to be closed.
+    pub(super) fn apply(&mut self, event: &Event, chain: Digest, bytes: usize) -> Option<Full> {
         self.hot.add(event);
         let ended = &mut self.hot.ended;
         self.open
@@ -59,7 +96,7 @@ impl State {
             cursor: event.cursor,
             chain,
         };
-        if (self.hot.len() as u64) < self.segment_events {
+        if !self.fill.add(bytes) {
             return None;
         }
         let segment = (self.closed.len() + self.closing.len()) as u64;
@@ -75,8 +112,14 @@ impl State {
         })
     }
 
+    /// The segments that are in memory.
+    pub(super) fn in_memory(&self) -> impl Iterator<Item = &Hot> {
+        let closing = self.closing.iter().map(|hot| &**hot);
+        closing.chain(std::iter::once(&self.hot))
+    }
+
     pub(super) fn index_bytes(&self) -> usize {
-        self.hot.bytes() + self.closing.iter().map(|hot| hot.bytes()).sum::<usize>()
+        self.in_memory().map(Hot::bytes).sum()
     }
 }
 

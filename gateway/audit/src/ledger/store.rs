@@ -9,12 +9,12 @@ use super::LedgerOptions;
 use crate::OpenError;
 
 /// Version of the schema.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// "LSLD", so that other databases are not taken for a ledger.
 const APPLICATION: i64 = 0x4c53_4c44;
 
-const PAGE_BYTES: u32 = 16_384;
+pub(super) const PAGE_BYTES: u32 = 16_384;
 
 /// Blocks of one segment have ids `segment << BLOCK_BITS` (its directory) and following.
 pub(super) const BLOCK_BITS: u32 = 24;
@@ -34,6 +34,9 @@ pub(super) fn open(path: &Path, options: &LedgerOptions) -> Result<Connection, O
     if !(1..=65_536).contains(&options.segment_events) {
         return Err(OpenError::Options("segment_events must be 1 to 65,536"));
     }
+    if options.segment_bytes == 0 {
+        return Err(OpenError::Options("segment_bytes must be at least 1"));
+    }
     let connection = connect(path, 2_048)?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -52,8 +55,9 @@ fn create(connection: &Connection, options: &LedgerOptions) -> Result<(), rusqli
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-         CREATE TABLE events (seq INTEGER PRIMARY KEY, body TEXT NOT NULL, chain BLOB NOT NULL);
-         CREATE TABLE segments (segment INTEGER PRIMARY KEY, chain BLOB NOT NULL,
+         CREATE TABLE chunks (first INTEGER PRIMARY KEY, chains BLOB NOT NULL, bodies BLOB NOT NULL);
+         CREATE TABLE segments (segment INTEGER PRIMARY KEY, last INTEGER NOT NULL,
+             chain BLOB NOT NULL,
              wall_min INTEGER NOT NULL, wall_max INTEGER NOT NULL,
              hold_min INTEGER NOT NULL, hold_max INTEGER NOT NULL);
          CREATE TABLE blocks (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -62,8 +66,12 @@ fn create(connection: &Connection, options: &LedgerOptions) -> Result<(), rusqli
              PRIMARY KEY (granted_by, handle, lock)) WITHOUT ROWID;",
     )?;
     transaction.execute(
-        "INSERT INTO meta VALUES ('backend', ?1), ('segment_events', ?2)",
-        (&options.backend, options.segment_events),
+        "INSERT INTO meta VALUES ('backend', ?1), ('segment_events', ?2), ('segment_bytes', ?3)",
+        (
+            &options.backend,
+            options.segment_events,
+            options.segment_bytes,
+        ),
     )?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
@@ -76,8 +84,8 @@ fn check(connection: &Connection, options: &LedgerOptions) -> Result<(), OpenErr
         return Err(OpenError::NotALedger);
     }
     let found = pragma("user_version")?;
-    if found > SCHEMA {
-        return Err(OpenError::NewerSchema {
+    if found != SCHEMA {
+        return Err(OpenError::OtherSchema {
             found,
             known: SCHEMA,
         });

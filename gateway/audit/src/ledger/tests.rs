@@ -27,11 +27,25 @@ fn options(segment_events: u32) -> LedgerOptions {
     LedgerOptions {
         backend: "test".to_owned(),
         segment_events,
+        ..LedgerOptions::default()
     }
 }
 
 fn open(folder: &Path, segment_events: u32, close: bool) -> SqliteLedger {
-    SqliteLedger::start(&folder.join("ledger"), &options(segment_events), close).unwrap()
+    open_with(folder, &options(segment_events), close)
+}
+
+fn open_with(folder: &Path, options: &LedgerOptions, close: bool) -> SqliteLedger {
+    SqliteLedger::start(&folder.join("ledger"), options, close).unwrap()
+}
+
+/// Segments that few events fill, or few bytes.
+fn limits() -> impl Strategy<Value = LedgerOptions> {
+    let bytes = prop_oneof![Just(u32::MAX), 1_u32..20_000];
+    (1_u32..40, bytes).prop_map(|(segment_events, segment_bytes)| LedgerOptions {
+        segment_bytes,
+        ..options(segment_events)
+    })
 }
 
 fn runtime() -> Runtime {
@@ -119,20 +133,22 @@ proptest! {
     /// closed (a crash), and in the open one; with a restart at any point.
     #[test]
     fn a_query_finds_what_a_naive_filter_finds(
-        events in events(40),
+        events in events(80),
         queries in vec(queries(), 12),
-        segment in 1_u32..12,
+        limits in limits(),
+        other_limits in limits(),
         split: prop::sample::Index,
         close: bool,
         restart: bool,
     ) {
         let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
-        let mut ledger = open(folder.path(), segment, close);
+        let mut ledger = open_with(folder.path(), &limits, close);
         let split = split.index(events.len());
         runtime.block_on(ledger.append(events[..split].to_vec())).unwrap();
         if restart {
             drop(ledger);
-            ledger = open(folder.path(), segment, close);
+            // The file's limits hold, whatever is asked for later.
+            ledger = open_with(folder.path(), &other_limits, close);
         }
         // The part that is there already is passed over.
         let head = runtime.block_on(ledger.append(events.clone())).unwrap();
@@ -147,17 +163,17 @@ proptest! {
     #[test]
     fn holders_are_those_that_held(
         steps in vec(model::step(), 1..80),
-        segment in 1_u32..12,
+        limits in limits(),
         split: prop::sample::Index,
         close: bool,
     ) {
         let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
         let (events, expected) = model::holds(steps);
-        let ledger = open(folder.path(), segment, close);
+        let ledger = open_with(folder.path(), &limits, close);
         let split = split.index(events.len());
         runtime.block_on(ledger.append(events[..split].to_vec())).unwrap();
         drop(ledger);
-        let ledger = open(folder.path(), segment, true);
+        let ledger = open_with(folder.path(), &limits, true);
         runtime.block_on(ledger.append(events.clone())).unwrap();
         for lock in ["a/x", "a/y"] {
             for at in 0..45 {

@@ -8,10 +8,11 @@ use rusqlite::Statement;
 use super::reader::Readers;
 use super::state::Shared;
 use crate::chain;
+use crate::chunk::Chunk;
 use crate::error::without_effect;
 
-/// Rows read in one statement; a longer one would keep the WAL from being begun anew.
-const ROWS: i64 = 4_096;
+/// Chunks read in one statement; a longer one would keep the WAL from being begun anew.
+const CHUNKS: i64 = 256;
 
 /// The first cursor up to the head that does not fit.
 pub(super) fn verify(shared: &Shared, readers: &Readers) -> Result<Option<Cursor>, BackendError> {
@@ -19,7 +20,9 @@ pub(super) fn verify(shared: &Shared, readers: &Readers) -> Result<Option<Cursor
     readers.with(|connection| {
         let sqlite = |error: rusqlite::Error| without_effect(&error);
         let mut rows = connection
-            .prepare("SELECT seq, body, chain FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")
+            .prepare(
+                "SELECT first, chains, bodies FROM chunks WHERE first > ?1 ORDER BY first LIMIT ?2",
+            )
             .map_err(sqlite)?;
         let mut walk = Walk {
             cursor: 0,
@@ -50,22 +53,30 @@ struct Walk {
 
 impl Walk {
     fn read(&mut self, rows: &mut Statement<'_>, head: u64) -> Result<(), rusqlite::Error> {
-        let mut rows = rows.query([self.cursor.cast_signed(), ROWS])?;
+        let mut rows = rows.query([self.cursor.cast_signed(), CHUNKS])?;
         while let Some(row) = rows.next()? {
             if self.cursor == head {
                 return Ok(());
             }
-            let next = self.cursor + 1;
-            let body = row.get_ref(1)?.as_bytes().ok();
-            let stored = row.get::<_, [u8; 32]>(2).ok();
-            let chain = body.map(|body| chain::next(&self.chain, &chain::leaf(body)));
-            let fits = row.get::<_, i64>(0)? == next.cast_signed()
-                && chain.is_some_and(|chain| Some(chain.0) == stored);
-            let Some(chain) = chain.filter(|_| fits) else {
+            let first = row.get::<_, i64>(0)?.cast_unsigned();
+            let chains = row.get_ref(1)?.as_blob().ok();
+            let bodies = row.get_ref(2)?.as_blob().ok();
+            let chunk = chains
+                .zip(bodies)
+                .filter(|_| first == self.cursor + 1)
+                .and_then(|(chains, bodies)| Chunk::read(first, chains, bodies));
+            let Some(chunk) = chunk else {
                 self.wrong = true;
                 return Ok(());
             };
-            (self.cursor, self.chain) = (next, chain);
+            for (cursor, body, stored) in chunk.events() {
+                let chain = chain::next(&self.chain, &chain::leaf(body.as_bytes()));
+                if chain != stored {
+                    self.wrong = true;
+                    return Ok(());
+                }
+                (self.cursor, self.chain) = (cursor, chain);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::LedgerHead;
-use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use rusqlite::Connection;
 use rusqlite::Statement;
@@ -16,15 +15,17 @@ use tokio::sync::oneshot;
 use super::maintenance;
 use super::maintenance::Encoded;
 use super::maintenance::Upkeep;
+use super::state::Fill;
 use super::state::Shared;
 use super::store::BLOCK_BITS;
-use crate::canonical;
-use crate::chain;
+use super::store::PAGE_BYTES;
+use crate::chunk::Filling;
+use crate::chunk::Written;
 use crate::error::unknown;
 use crate::error::without_effect;
 
-/// After so many bytes of events a checkpoint is asked for.
-const CHECKPOINT_BYTES: usize = 8 * 1_024 * 1_024;
+/// After about so many bytes of WAL a checkpoint is asked for.
+const CHECKPOINT_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -61,12 +62,13 @@ fn run(
 ) -> Result<(), rusqlite::Error> {
     let mut writer = Writer {
         connection,
-        insert: connection.prepare("INSERT INTO events (seq, body, chain) VALUES (?1, ?2, ?3)")?,
+        insert: connection
+            .prepare("INSERT INTO chunks (first, chains, bodies) VALUES (?1, ?2, ?3)")?,
         begin: connection.prepare("BEGIN IMMEDIATE")?,
         commit: connection.prepare("COMMIT")?,
         shared,
         upkeep,
-        body: String::new(),
+        chunk: Filling::new(),
         since_checkpoint: 0,
         poisoned: false,
     };
@@ -97,7 +99,7 @@ struct Writer<'c> {
     commit: Statement<'c>,
     shared: &'c Shared,
     upkeep: &'c Upkeep,
-    body: String,
+    chunk: Filling,
     since_checkpoint: usize,
     /// A commit failed so that nobody knows what the file holds; only opening it anew tells.
     poisoned: bool,
@@ -109,7 +111,10 @@ impl Writer<'_> {
             let detail = "an earlier commit failed: the ledger must be opened anew";
             return Err(BackendError::without_effect(ErrorKind::Unavailable, detail));
         }
-        let head = self.shared.state().head;
+        let (head, fill) = {
+            let state = self.shared.state();
+            (state.head, state.fill)
+        };
         let fresh = fresh(head, events)?;
         if fresh.is_empty() {
             return Ok(head);
@@ -117,15 +122,17 @@ impl Writer<'_> {
         if self.upkeep.wal_is_large() {
             maintenance::checkpoint(self.connection);
         }
-        let chains = match self.insert(head, &fresh) {
-            Ok(chains) => chains,
+        let written = match self.insert(head, fill, &fresh) {
+            Ok(written) => written,
             Err(error) => {
                 self.rollback();
                 return Err(without_effect(&error));
             }
         };
         self.commit()?;
-        self.publish(&fresh, &chains);
+        // A commit writes its last page in full, however little is on it.
+        self.since_checkpoint += PAGE_BYTES as usize;
+        self.publish(&fresh, &written);
         if self.since_checkpoint > CHECKPOINT_BYTES {
             self.since_checkpoint = 0;
             self.upkeep.checkpoint();
@@ -136,22 +143,38 @@ impl Writer<'_> {
     fn insert(
         &mut self,
         head: LedgerHead,
+        mut fill: Fill,
         events: &[&Arc<Event>],
-    ) -> Result<Vec<Digest>, rusqlite::Error> {
+    ) -> Result<Vec<Written>, rusqlite::Error> {
+        // What an append that failed left there.
+        self.chunk.clear();
         self.begin.execute([])?;
         let mut chain = head.chain;
-        let mut chains = Vec::with_capacity(events.len());
+        let mut all = Vec::with_capacity(events.len());
+        let mut first = head.cursor.0 + 1;
         for event in events {
-            self.body.clear();
-            canonical::write(&self.shared.backend, event, &mut self.body);
-            chain = chain::next(&chain, &chain::leaf(self.body.as_bytes()));
-            let seq = event.cursor.0.cast_signed();
-            self.insert
-                .execute((seq, self.body.as_str(), chain.0.as_slice()))?;
-            chains.push(chain);
-            self.since_checkpoint += self.body.len();
+            let written = self.chunk.add(&self.shared.backend, event, &chain);
+            chain = written.chain;
+            // A chunk is of one segment, so that a replay begins with a chunk.
+            let last = fill.add(written.bytes);
+            all.push(written);
+            if last || self.chunk.is_full() {
+                self.insert_chunk(first)?;
+                first = event.cursor.0 + 1;
+            }
         }
-        Ok(chains)
+        if !self.chunk.is_empty() {
+            self.insert_chunk(first)?;
+        }
+        Ok(all)
+    }
+
+    fn insert_chunk(&mut self, first: u64) -> Result<(), rusqlite::Error> {
+        let (chains, bodies) = self.chunk.pack();
+        self.insert.execute((first.cast_signed(), chains, bodies))?;
+        self.since_checkpoint += chains.len() + bodies.len();
+        self.chunk.clear();
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), BackendError> {
@@ -183,11 +206,11 @@ impl Writer<'_> {
     }
 
     /// Shows readers what is durable now.
-    fn publish(&self, events: &[&Arc<Event>], chains: &[Digest]) {
+    fn publish(&self, events: &[&Arc<Event>], written: &[Written]) {
         let mut full = Vec::new();
         let mut state = self.shared.state();
-        for (event, chain) in events.iter().zip(chains) {
-            full.extend(state.apply(event, *chain));
+        for (event, written) in events.iter().zip(written) {
+            full.extend(state.apply(event, written.chain, written.bytes));
         }
         drop(state);
         for segment in full {
@@ -244,11 +267,12 @@ impl Writer<'_> {
             opened.execute((numbers[0], hold.handle, numbers[1], numbers[2]))?;
         }
         let (min, max) = closed.walls;
-        let [segment, min, max, hold_min, hold_max] =
-            [full.segment, min, max, closed.hold_min, closed.hold_max].map(u64::cast_signed);
+        let (segment, last) = (full.segment.cast_signed(), closed.last.cast_signed());
+        let [min, max, hold_min, hold_max] =
+            [min, max, closed.hold_min, closed.hold_max].map(u64::cast_signed);
         self.connection.execute(
-            "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (segment, closed.chain.0, min, max, hold_min, hold_max),
+            "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (segment, last, closed.chain.0, min, max, hold_min, hold_max),
         )?;
         self.commit.execute([])?;
         Ok(())

@@ -10,22 +10,25 @@ use serde::Deserialize;
 use super::ParseError;
 use super::RawOwner;
 use super::RawSettings;
+use super::Text;
 use super::drain_cause;
 use super::mode;
+use super::need;
 use super::text;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawDecision {
-    id: String,
-    effect: RawEffect,
-    facts: RawFacts,
-    verdicts: Vec<RawVerdict>,
+pub(super) struct RawDecision<'b> {
+    #[serde(borrow)]
+    id: Text<'b>,
+    effect: RawEffect<'b>,
+    facts: RawFacts<'b>,
+    verdicts: Vec<RawVerdict<'b>>,
     limits: RawLimits,
     bindings_revision: u64,
 }
 
-impl RawDecision {
+impl RawDecision<'_> {
     pub(super) fn decision(self) -> Result<domain::Decision, ParseError> {
         Ok(domain::Decision {
             id: u128::from_str_radix(&self.id, 16)
@@ -44,64 +47,60 @@ impl RawDecision {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-enum RawEffect {
-    Allow,
-    Override {
-        reason: Box<str>,
-    },
-    Deny {
-        kind: String,
-        policy: Option<Arc<str>>,
-        code: Box<str>,
-        message: Box<str>,
-        retry_after_ms: Option<u64>,
-    },
+#[serde(deny_unknown_fields)]
+struct RawEffect<'b> {
+    #[serde(borrow, rename = "type")]
+    effect: Text<'b>,
+    reason: Option<Box<str>>,
+    kind: Option<Text<'b>>,
+    policy: Option<Arc<str>>,
+    code: Option<Box<str>>,
+    message: Option<Box<str>>,
+    retry_after_ms: Option<u64>,
 }
 
-impl RawEffect {
+impl RawEffect<'_> {
     fn effect(self) -> Result<domain::Effect, ParseError> {
-        use domain::DenialKind as Kind;
-        Ok(match self {
-            Self::Allow => domain::Effect::Allow,
-            Self::Override { reason } => domain::Effect::Override { reason },
-            Self::Deny {
-                kind,
-                policy,
-                code,
-                message,
-                retry_after_ms,
-            } => {
-                let kind = [
-                    Kind::Policy,
-                    Kind::PolicyError,
-                    Kind::NoPolicyBound,
-                    Kind::Role,
-                ]
-                .into_iter()
-                .find(|known| known.as_str() == kind)
-                .ok_or_else(|| ParseError(format!("denial {kind:?}")))?;
-                domain::Effect::Deny(domain::Denial {
-                    kind,
-                    policy,
-                    code,
-                    message,
-                    retry_after_ms,
-                })
-            }
+        Ok(match &*self.effect {
+            "allow" => domain::Effect::Allow,
+            "override" => domain::Effect::Override {
+                reason: need(self.reason, "reason")?,
+            },
+            "deny" => domain::Effect::Deny(domain::Denial {
+                kind: denial_kind(&need(self.kind, "kind")?)?,
+                policy: self.policy,
+                code: need(self.code, "code")?,
+                message: need(self.message, "message")?,
+                retry_after_ms: self.retry_after_ms,
+            }),
+            other => return Err(ParseError(format!("effect {other:?}"))),
         })
     }
 }
 
+fn denial_kind(name: &str) -> Result<domain::DenialKind, ParseError> {
+    use domain::DenialKind as Kind;
+    [
+        Kind::Policy,
+        Kind::PolicyError,
+        Kind::NoPolicyBound,
+        Kind::Role,
+    ]
+    .into_iter()
+    .find(|known| known.as_str() == name)
+    .ok_or_else(|| ParseError(format!("denial {name:?}")))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawFacts {
+struct RawFacts<'b> {
     now_unix_ms: u64,
-    lock: Option<Box<RawLockView>>,
+    #[serde(borrow)]
+    lock: Option<Box<RawLockView<'b>>>,
     usage: Option<RawUsage>,
 }
 
-impl RawFacts {
+impl RawFacts<'_> {
     fn facts(self) -> Result<domain::Facts, ParseError> {
         Ok(domain::Facts {
             now: WallMillis(self.now_unix_ms),
@@ -123,20 +122,21 @@ struct RawUsage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawLockView {
-    lock: String,
+struct RawLockView<'b> {
+    #[serde(borrow)]
+    lock: Text<'b>,
     revision: u64,
     settings: RawSettings,
-    holders: Vec<RawHolder>,
-    queue: Vec<RawWaiter>,
+    holders: Vec<RawHolder<'b>>,
+    queue: Vec<RawWaiter<'b>>,
     cooldown_remaining_ms: u64,
-    reserved_for: Option<String>,
+    reserved_for: Option<Text<'b>>,
     reserved_remaining_ms: Option<u64>,
     last_token: u64,
     stale_ms: u64,
 }
 
-impl RawLockView {
+impl RawLockView<'_> {
     fn view(self) -> Result<domain::LockView, ParseError> {
         let reserved_for = match (self.reserved_for, self.reserved_remaining_ms) {
             (Some(to), Some(remaining_ms)) => Some((text(&to)?, remaining_ms)),
@@ -167,26 +167,27 @@ impl RawLockView {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawHolder {
-    handle: String,
-    owner: RawOwner,
-    mode: String,
+struct RawHolder<'b> {
+    #[serde(borrow)]
+    handle: Text<'b>,
+    owner: RawOwner<'b>,
+    mode: Text<'b>,
     permits: Option<u32>,
     token: u64,
     since_unix_ms: u64,
     remaining_ms: u64,
     drain_remaining_ms: Option<u64>,
-    revoked_by: Option<String>,
-    transfer_to: Option<String>,
+    revoked_by: Option<Text<'b>>,
+    transfer_to: Option<Text<'b>>,
 }
 
-impl RawHolder {
+impl RawHolder<'_> {
     fn holder(self) -> Result<domain::HolderView, ParseError> {
         let state = match self.drain_remaining_ms {
             None => domain::LeaseState::Active,
             Some(remaining_ms) => domain::LeaseState::Draining {
                 remaining_ms,
-                cause: drain_cause(self.revoked_by.as_deref(), self.transfer_to.as_deref())?,
+                cause: drain_cause(self.revoked_by.as_ref(), self.transfer_to.as_ref())?,
             },
         };
         Ok(domain::HolderView {
@@ -203,15 +204,16 @@ impl RawHolder {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawWaiter {
-    handle: String,
-    owner: RawOwner,
-    mode: String,
+struct RawWaiter<'b> {
+    #[serde(borrow)]
+    handle: Text<'b>,
+    owner: RawOwner<'b>,
+    mode: Text<'b>,
     permits: Option<u32>,
     since_unix_ms: u64,
 }
 
-impl RawWaiter {
+impl RawWaiter<'_> {
     fn waiter(self) -> Result<domain::WaiterView, ParseError> {
         Ok(domain::WaiterView {
             handle: text(&self.handle)?,
@@ -240,14 +242,15 @@ impl RawLimits {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawVerdict {
+struct RawVerdict<'b> {
     binding: Arc<str>,
     policy: Arc<str>,
     version: Arc<str>,
-    module: String,
-    config: String,
-    enforcement: String,
-    answer: String,
+    #[serde(borrow)]
+    module: Text<'b>,
+    config: Text<'b>,
+    enforcement: Text<'b>,
+    answer: Text<'b>,
     limits: Option<RawLimits>,
     code: Option<Box<str>>,
     message: Option<Box<str>>,
@@ -256,7 +259,7 @@ struct RawVerdict {
     fuel: u64,
 }
 
-impl RawVerdict {
+impl RawVerdict<'_> {
     fn verdict(self) -> Result<domain::PolicyVerdict, ParseError> {
         use domain::Enforcement;
         let enforcement = [
@@ -265,23 +268,18 @@ impl RawVerdict {
             Enforcement::Overridable,
         ]
         .into_iter()
-        .find(|known| known.as_str() == self.enforcement)
-        .ok_or_else(|| ParseError(format!("enforcement {:?}", self.enforcement)))?;
-        let message = self.message.ok_or_else(|| ParseError::missing("message"));
-        let answer = match self.answer.as_str() {
-            "allow" => domain::PolicyAnswer::Allow(
-                self.limits
-                    .ok_or_else(|| ParseError::missing("limits"))?
-                    .limits(),
-            ),
+        .find(|known| known.as_str() == &*self.enforcement)
+        .ok_or_else(|| ParseError(format!("enforcement {:?}", &*self.enforcement)))?;
+        let answer = match &*self.answer {
+            "allow" => domain::PolicyAnswer::Allow(need(self.limits, "limits")?.limits()),
             "deny" => domain::PolicyAnswer::Deny {
-                code: self.code.ok_or_else(|| ParseError::missing("code"))?,
-                message: message?,
+                code: need(self.code, "code")?,
+                message: need(self.message, "message")?,
                 retry_after_ms: self.retry_after_ms,
             },
             "error" => domain::PolicyAnswer::Error {
-                message: message?,
-                passed: self.passed.ok_or_else(|| ParseError::missing("passed"))?,
+                message: need(self.message, "message")?,
+                passed: need(self.passed, "passed")?,
             },
             other => return Err(ParseError(format!("answer {other:?}"))),
         };

@@ -10,170 +10,126 @@ use serde::Deserialize;
 use super::ParseError;
 use super::RawOwner;
 use super::RawSettings;
+use super::Text;
 use super::drain_cause;
 use super::mode;
+use super::need;
 use super::text;
 
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum RawTransition {
-    Granted(Box<RawGranted>),
-    Queued {
-        handle: String,
-        owner: RawOwner,
-        mode: String,
-        permits: Option<u32>,
-        position: u32,
-    },
-    Renewed {
-        handle: String,
-        token: u64,
-        ttl_ms: u64,
-    },
-    Draining {
-        handle: String,
-        owner: RawOwner,
-        remaining_ms: u64,
-        revoked_by: Option<String>,
-        transfer_to: Option<String>,
-    },
-    Ended(Box<RawEnded>),
-    WaitEnded {
-        handle: String,
-        owner: RawOwner,
-        expired: bool,
-    },
-    CoolingDown {
-        remaining_ms: u64,
-    },
-    Reserved {
-        to: String,
-        remaining_ms: u64,
-    },
-    Configured {
-        settings: RawSettings,
-    },
-}
-
-impl RawTransition {
-    pub(super) fn transition(self) -> Result<Transition, ParseError> {
-        Ok(match self {
-            Self::Granted(granted) => granted.transition()?,
-            Self::Queued {
-                handle,
-                owner,
-                mode: how,
-                permits,
-                position,
-            } => Transition::Queued {
-                handle: text(&handle)?,
-                owner: owner.owner()?,
-                mode: mode(&how, permits)?,
-                position,
-            },
-            Self::Renewed {
-                handle,
-                token,
-                ttl_ms,
-            } => Transition::Renewed {
-                handle: text(&handle)?,
-                token: FencingToken(token),
-                ttl_ms,
-            },
-            Self::Draining {
-                handle,
-                owner,
-                remaining_ms,
-                revoked_by,
-                transfer_to,
-            } => Transition::Draining {
-                handle: text(&handle)?,
-                owner: owner.owner()?,
-                remaining_ms,
-                cause: drain_cause(revoked_by.as_deref(), transfer_to.as_deref())?,
-            },
-            Self::Ended(ended) => ended.transition()?,
-            Self::WaitEnded {
-                handle,
-                owner,
-                expired,
-            } => Transition::WaitEnded {
-                handle: text(&handle)?,
-                owner: owner.owner()?,
-                expired,
-            },
-            Self::CoolingDown { remaining_ms } => Transition::CoolingDown { remaining_ms },
-            Self::Reserved { to, remaining_ms } => Transition::Reserved {
-                to: text(&to)?,
-                remaining_ms,
-            },
-            Self::Configured { settings } => Transition::Configured {
-                settings: settings.settings(),
-            },
-        })
-    }
-}
-
+/// All members that a transition of any type can have; flat, as the event is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawGranted {
-    handle: String,
-    owner: RawOwner,
-    mode: String,
+pub(super) struct RawTransition<'b> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'b>,
+    handle: Option<Text<'b>>,
+    owner: Option<RawOwner<'b>>,
+    mode: Option<Text<'b>>,
     permits: Option<u32>,
-    token: u64,
-    ttl_ms: u64,
+    position: Option<u32>,
+    token: Option<u64>,
+    ttl_ms: Option<u64>,
     waited_ms: Option<u64>,
-    request_id: String,
+    request_id: Option<Text<'b>>,
+    remaining_ms: Option<u64>,
+    revoked_by: Option<Text<'b>>,
+    transfer_to: Option<Text<'b>>,
+    cause: Option<Text<'b>>,
+    since_unix_ms: Option<u64>,
+    held_ms: Option<u64>,
+    late_ms: Option<u64>,
+    renewals: Option<u64>,
+    first_renewal_unix_ms: Option<u64>,
+    last_renewal_unix_ms: Option<u64>,
+    expired: Option<bool>,
+    to: Option<Text<'b>>,
+    settings: Option<RawSettings>,
 }
 
-impl RawGranted {
-    fn transition(self) -> Result<Transition, ParseError> {
+impl RawTransition<'_> {
+    pub(super) fn transition(self) -> Result<Transition, ParseError> {
+        match &*self.kind {
+            "granted" => self.granted(),
+            "queued" => self.queued(),
+            "renewed" => self.renewed(),
+            "draining" => self.draining(),
+            "ended" => self.ended(),
+            "wait-ended" => self.wait_ended(),
+            "cooling-down" => Ok(Transition::CoolingDown {
+                remaining_ms: need(self.remaining_ms, "remaining_ms")?,
+            }),
+            "reserved" => Ok(Transition::Reserved {
+                to: text(&need(self.to, "to")?)?,
+                remaining_ms: need(self.remaining_ms, "remaining_ms")?,
+            }),
+            "configured" => Ok(Transition::Configured {
+                settings: need(self.settings, "settings")?.settings(),
+            }),
+            other => Err(ParseError(format!("transition {other:?}"))),
+        }
+    }
+
+    fn granted(self) -> Result<Transition, ParseError> {
         Ok(Transition::Granted {
-            handle: text(&self.handle)?,
-            owner: self.owner.owner()?,
-            mode: mode(&self.mode, self.permits)?,
-            token: FencingToken(self.token),
-            ttl_ms: self.ttl_ms,
+            handle: text(&need(self.handle, "handle")?)?,
+            owner: need(self.owner, "owner")?.owner()?,
+            mode: mode(&need(self.mode, "mode")?, self.permits)?,
+            token: FencingToken(need(self.token, "token")?),
+            ttl_ms: need(self.ttl_ms, "ttl_ms")?,
             waited_ms: self.waited_ms,
-            request_id: text(&self.request_id)?,
+            request_id: text(&need(self.request_id, "request_id")?)?,
         })
     }
-}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawEnded {
-    handle: String,
-    owner: RawOwner,
-    mode: String,
-    permits: Option<u32>,
-    token: u64,
-    cause: String,
-    since_unix_ms: u64,
-    held_ms: u64,
-    late_ms: u64,
-    renewals: u64,
-    first_renewal_unix_ms: u64,
-    last_renewal_unix_ms: u64,
-}
+    fn queued(self) -> Result<Transition, ParseError> {
+        Ok(Transition::Queued {
+            handle: text(&need(self.handle, "handle")?)?,
+            owner: need(self.owner, "owner")?.owner()?,
+            mode: mode(&need(self.mode, "mode")?, self.permits)?,
+            position: need(self.position, "position")?,
+        })
+    }
 
-impl RawEnded {
-    fn transition(self) -> Result<Transition, ParseError> {
+    fn renewed(self) -> Result<Transition, ParseError> {
+        Ok(Transition::Renewed {
+            handle: text(&need(self.handle, "handle")?)?,
+            token: FencingToken(need(self.token, "token")?),
+            ttl_ms: need(self.ttl_ms, "ttl_ms")?,
+        })
+    }
+
+    fn draining(self) -> Result<Transition, ParseError> {
+        Ok(Transition::Draining {
+            handle: text(&need(self.handle, "handle")?)?,
+            owner: need(self.owner, "owner")?.owner()?,
+            remaining_ms: need(self.remaining_ms, "remaining_ms")?,
+            cause: drain_cause(self.revoked_by.as_ref(), self.transfer_to.as_ref())?,
+        })
+    }
+
+    fn ended(self) -> Result<Transition, ParseError> {
         Ok(Transition::Ended {
-            handle: text(&self.handle)?,
-            owner: self.owner.owner()?,
-            mode: mode(&self.mode, self.permits)?,
-            token: FencingToken(self.token),
-            cause: end_cause(&self.cause)?,
-            since: WallMillis(self.since_unix_ms),
-            held_ms: self.held_ms,
-            late_ms: self.late_ms,
+            handle: text(&need(self.handle, "handle")?)?,
+            owner: need(self.owner, "owner")?.owner()?,
+            mode: mode(&need(self.mode, "mode")?, self.permits)?,
+            token: FencingToken(need(self.token, "token")?),
+            cause: end_cause(&need(self.cause, "cause")?)?,
+            since: WallMillis(need(self.since_unix_ms, "since_unix_ms")?),
+            held_ms: need(self.held_ms, "held_ms")?,
+            late_ms: need(self.late_ms, "late_ms")?,
             renewals: domain::Renewals {
-                count: self.renewals,
-                first: WallMillis(self.first_renewal_unix_ms),
-                last: WallMillis(self.last_renewal_unix_ms),
+                count: need(self.renewals, "renewals")?,
+                first: WallMillis(need(self.first_renewal_unix_ms, "first_renewal_unix_ms")?),
+                last: WallMillis(need(self.last_renewal_unix_ms, "last_renewal_unix_ms")?),
             },
+        })
+    }
+
+    fn wait_ended(self) -> Result<Transition, ParseError> {
+        Ok(Transition::WaitEnded {
+            handle: text(&need(self.handle, "handle")?)?,
+            owner: need(self.owner, "owner")?.owner()?,
+            expired: need(self.expired, "expired")?,
         })
     }
 }

@@ -33,9 +33,9 @@ pub(super) fn filter(events: &[Arc<Event>], query: &LedgerQuery) -> Vec<u64> {
 }
 
 fn matches(event: &Event, query: &LedgerQuery) -> bool {
-    let mut body = String::new();
+    let mut body = Vec::new();
     crate::canonical::write("test", event, &mut body);
-    let body: Value = serde_json::from_str(&body).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let lock = text(&body["lock"]);
     let namespace = match body["collection"].as_str() {
