@@ -29,6 +29,9 @@ pub struct CarrierOptions {
     pub batch_bytes: usize,
     /// How long a batch waits for more while events come quickly.
     pub linger: Duration,
+    /// How many events the backend keeps although the ledger has them, for those who follow: a
+    /// watch can resume after so many.
+    pub keep_events: u64,
     /// The least time between two trims of the backend.
     pub trim_every: Duration,
     /// The longest pause after an error; pauses begin at a hundredth of it and double.
@@ -43,6 +46,7 @@ impl Default for CarrierOptions {
             batch_events: 1_024,
             batch_bytes: 2 * 1_024 * 1_024,
             linger: Duration::from_millis(25),
+            keep_events: 4_096,
             trim_every: Duration::from_secs(1),
             backoff_max: Duration::from_secs(5),
             drain: Duration::from_secs(10),
@@ -188,15 +192,17 @@ impl Carrier {
 
     /// Lets the backend forget what the ledger has. A trim that fails is made good by the next.
     async fn trim(&mut self, now: bool) {
-        let head = self.ledger.head().cursor;
-        if let Some((due, up_to)) = &mut self.trimmed
-            && (*up_to == head || (!now && due.as_mut().now_or_never().is_none()))
+        let head = self.ledger.head().cursor.0;
+        let up_to = Cursor(head.saturating_sub(self.options.keep_events));
+        if let Some((due, done)) = &mut self.trimmed
+            && (*done == up_to || (!now && due.as_mut().now_or_never().is_none()))
         {
             return;
         }
-        match self.backend.trim(head).await {
+        match self.backend.trim(up_to).await {
             Ok(()) => {
-                self.trimmed = Some((Box::pin(tokio::time::sleep(self.options.trim_every)), head))
+                let due = Box::pin(tokio::time::sleep(self.options.trim_every));
+                self.trimmed = Some((due, up_to));
             }
             Err(error) => tracing::warn!(%error, "events could not be trimmed"),
         }

@@ -147,7 +147,9 @@ impl Waits {
                         metrics.observe(&event);
                     }
                     Err(error) => {
-                        // Waiters are not told; their polls end by time and clients ask again.
+                        // A grant may have been missed: all polls end now, and their clients ask
+                        // again in their places.
+                        self.lock().clear();
                         tracing::error!(%error, after = after.0, "waits.events failed");
                         after = after.max(backend.health().await.trimmed);
                         break;

@@ -140,6 +140,7 @@ impl Backend for Source {
 fn options() -> CarrierOptions {
     CarrierOptions {
         batch_events: 7,
+        keep_events: 0,
         backoff_max: Duration::from_millis(100),
         ..CarrierOptions::default()
     }
@@ -180,7 +181,7 @@ async fn all_events_are_carried_in_spite_of_errors_and_restarts() {
 }
 
 #[tokio::test]
-async fn events_are_carried_while_it_runs_and_trimmed() {
+async fn events_are_carried_while_it_runs_and_trimmed_but_for_the_newest() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::new(0, ErrorKind::Unavailable);
     let ledger = ledger(&folder);
@@ -190,7 +191,10 @@ async fn events_are_carried_while_it_runs_and_trimmed() {
     let carrier = tokio::spawn(carry(
         backend,
         ledger.clone(),
-        options(),
+        CarrierOptions {
+            keep_events: 30,
+            ..options()
+        },
         status.clone(),
         stopped,
     ));
@@ -207,7 +211,7 @@ async fn events_are_carried_while_it_runs_and_trimmed() {
     }
     drop(stop);
     carrier.await.unwrap().unwrap();
-    assert_eq!(journal.trimmed.load(Ordering::SeqCst), 100);
+    assert_eq!(journal.trimmed.load(Ordering::SeqCst), 70);
 }
 
 #[tokio::test]
