@@ -10,6 +10,7 @@ mod guard;
 mod hold;
 mod lease;
 mod renewer;
+mod watch;
 
 pub use client::{Client, Key};
 pub use deadline::Deadline;
@@ -17,3 +18,4 @@ pub use error::Error;
 pub use events::{EventStream, ServerEvent};
 pub use guard::{LockGuard, Loss};
 pub use hold::{LockOptions, Waiting};
+pub use watch::{News, Watch};
