@@ -9,6 +9,15 @@ pub fn listening(out: &mut impl Write, scheme: &str, address: SocketAddr) -> std
     writeln!(out, "listening on {scheme}://{address}")
 }
 
+/// Prints where administration listens, if that is elsewhere.
+pub fn administration(
+    out: &mut impl Write,
+    scheme: &str,
+    address: SocketAddr,
+) -> std::io::Result<()> {
+    writeln!(out, "administration on {scheme}://{address}")
+}
+
 /// Prints the first key, once, and three lines that work when pasted.
 pub fn first_start(
     out: &mut impl Write,

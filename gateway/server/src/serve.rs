@@ -110,6 +110,10 @@ fn greet(listeners: &[Listener], key: Option<&str>) -> std::io::Result<()> {
         return Ok(());
     };
     let mut text = Vec::new();
+    // First, because programs read no further than the line with the main address.
+    for admin in &listeners[1..] {
+        crate::greeting::administration(&mut text, admin.scheme(), admin.address())?;
+    }
     crate::greeting::listening(&mut text, main.scheme(), main.address())?;
     if let Some(key) = key {
         crate::greeting::first_start(&mut text, main.scheme(), main.address(), key)?;

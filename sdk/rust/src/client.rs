@@ -80,22 +80,14 @@ impl Client {
         lock: &str,
         request: &wire::AcquireRequest,
     ) -> Result<wire::Grant, Error> {
-        let wait = Duration::from_millis(request.wait_ms.unwrap_or(0));
+        let timeout = CALL_TIMEOUT + Duration::from_millis(request.wait_ms.unwrap_or(0));
         let path = paths::lock(namespace, lock, Some("acquire"));
-        let timeout = CALL_TIMEOUT + wait;
-        let mut backoff = Backoff::default();
-        loop {
-            let answer = self.call(Method::POST, &path, Some(request), timeout).await;
-            let lost = matches!(&answer, Err(error) if error.is_lost_answer());
-            let pause = backoff.pause(None);
-            if !lost || request.request_id.is_none() || backoff.failures() >= SENDS_MAX {
-                return answer;
-            }
-            tokio::time::sleep(pause).await;
-        }
+        let sends = sends(request.request_id.is_some());
+        self.call_until_heard(&path, request, timeout, sends).await
     }
 
-    /// Lengthens a lease.
+    /// Lengthens a lease. If the answer is lost and the request has a `request_id`, the same is
+    /// asked again a few times.
     ///
     /// # Errors
     /// It was not lengthened, or nobody knows.
@@ -105,11 +97,14 @@ impl Client {
         lock: &str,
         request: &wire::RenewRequest,
     ) -> Result<wire::Grant, Error> {
-        self.post(&paths::lock(namespace, lock, Some("renew")), request)
+        let path = paths::lock(namespace, lock, Some("renew"));
+        let sends = sends(request.request_id.is_some());
+        self.call_until_heard(&path, request, CALL_TIMEOUT, sends)
             .await
     }
 
-    /// Gives a lease back.
+    /// Gives a lease back. If the answer is lost and the request has a `request_id`, the same is
+    /// asked again a few times.
     ///
     /// # Errors
     /// The lease was over already, or nobody knows.
@@ -117,13 +112,11 @@ impl Client {
         &self,
         namespace: &str,
         lock: &str,
-        lease_id: &str,
+        request: &wire::ReleaseRequest,
     ) -> Result<wire::ReleaseResponse, Error> {
-        let request = wire::ReleaseRequest {
-            lease_id: lease_id.to_owned(),
-            request_id: None,
-        };
-        self.post(&paths::lock(namespace, lock, Some("release")), &request)
+        let path = paths::lock(namespace, lock, Some("release"));
+        let sends = sends(request.request_id.is_some());
+        self.call_until_heard(&path, request, CALL_TIMEOUT, sends)
             .await
     }
 
@@ -180,21 +173,8 @@ impl Client {
         answer::of(request.body(wasm)).await
     }
 
-    /// A stream of Server-Sent Events, chunk by chunk, without end.
-    ///
-    /// # Errors
-    /// The gateway refuses, or does not answer.
-    pub async fn stream(&self, path: &str) -> Result<reqwest::Response, Error> {
-        let request = self.http.get(self.address(path)?).bearer_auth(&self.key.0);
-        let response = request.send().await.map_err(|error| answer::lost(&error))?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(answer::refused(response).await)
-        }
-    }
-
-    /// Follows a watch, from now on or after the event with this id.
+    /// Follows a watch, from now on or after the event with this id. It ends with its connection;
+    /// [`watch`](Self::watch) goes on by itself.
     ///
     /// # Errors
     /// The gateway refuses, or does not answer.
@@ -204,7 +184,13 @@ impl Client {
             Some(id) => request.header("last-event-id", id),
             None => request,
         };
-        let response = request.send().await.map_err(|error| answer::lost(&error))?;
+        let answered = tokio::time::timeout(CALL_TIMEOUT, request.send()).await;
+        let response = answered
+            .map_err(|_| Error::Transport {
+                message: "no answer to a watch".to_owned(),
+                may_have_taken_effect: false,
+            })?
+            .map_err(|error| answer::lost(&error))?;
         if response.status().is_success() {
             Ok(EventStream::new(response))
         } else {
@@ -236,6 +222,26 @@ impl Client {
         }
     }
 
+    /// POSTs the same up to `sends` times, as long as the answer is lost.
+    async fn call_until_heard<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+        timeout: Duration,
+        sends: u32,
+    ) -> Result<T, Error> {
+        let mut backoff = Backoff::default();
+        loop {
+            let answer = self.call(Method::POST, path, Some(body), timeout).await;
+            let lost = matches!(&answer, Err(error) if error.is_lost_answer());
+            let pause = backoff.pause(None);
+            if !lost || backoff.failures() >= sends {
+                return answer;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -250,6 +256,11 @@ impl Client {
         })
         .await
     }
+}
+
+/// Only what has an id is the same request when it comes again.
+fn sends(has_id: bool) -> u32 {
+    if has_id { SENDS_MAX } else { 1 }
 }
 
 #[cfg(test)]

@@ -11,6 +11,20 @@ pub enum Error {
     /// The gateway said no, and why.
     #[error("{}: {}", .0.code.as_str(), .0.detail)]
     Problem(Box<Problem>),
+    /// The gateway said no for a reason that this client does not know: the gateway is newer.
+    #[error("{code}: {detail}")]
+    Unknown {
+        /// The reason, for programs.
+        code: String,
+        /// What happened, for people.
+        detail: String,
+        /// Whether the gateway says that the same call may succeed later.
+        retryable: bool,
+        /// Whether the command may have taken effect.
+        may_have_taken_effect: bool,
+        /// When it may be worth asking again, milliseconds.
+        retry_after_ms: Option<u64>,
+    },
     /// No answer came, or none that can be read.
     #[error("{message}")]
     Transport {
@@ -30,6 +44,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Problem(problem) => problem.retryable,
+            Self::Unknown { retryable, .. } => *retryable,
             Self::Transport { .. } => true,
             Self::Usage(_) => false,
         }
@@ -40,7 +55,11 @@ impl Error {
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Self::Problem(problem) => problem.effect == EffectName::Unknown,
-            Self::Transport {
+            Self::Unknown {
+                may_have_taken_effect,
+                ..
+            }
+            | Self::Transport {
                 may_have_taken_effect,
                 ..
             } => *may_have_taken_effect,
@@ -56,7 +75,11 @@ impl Error {
 
     /// When the gateway thinks that asking again may help.
     pub(crate) fn retry_after_ms(&self) -> Option<u64> {
-        self.problem().and_then(|problem| problem.retry_after_ms)
+        match self {
+            Self::Problem(problem) => problem.retry_after_ms,
+            Self::Unknown { retry_after_ms, .. } => *retry_after_ms,
+            Self::Transport { .. } | Self::Usage(_) => None,
+        }
     }
 
     /// No answer came, and the command may have taken effect.
@@ -75,7 +98,7 @@ impl Error {
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Problem(problem) => Some(problem),
-            Self::Transport { .. } | Self::Usage(_) => None,
+            Self::Unknown { .. } | Self::Transport { .. } | Self::Usage(_) => None,
         }
     }
 }

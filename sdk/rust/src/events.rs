@@ -1,7 +1,12 @@
 //! Server-Sent Events: a watch, event by event.
 
+use std::time::Duration;
+
 use crate::Error;
 use crate::answer;
+
+/// The gateway says every 15 seconds that a watch lives; after a longer silence it does not.
+const SILENCE_LONGEST: Duration = Duration::from_secs(45);
 
 /// One event of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,19 +35,32 @@ impl EventStream {
         }
     }
 
+    /// The last id that was seen: of an event, or of the place where the stream began.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        self.decoder.last_id.as_deref()
+    }
+
     /// The next event, or nothing if the gateway has ended the stream.
     ///
     /// # Errors
-    /// The connection broke. Follow again after the last id that was seen.
+    /// The connection broke, or was silent for too long. Follow again after the last id.
     pub async fn next(&mut self) -> Result<Option<ServerEvent>, Error> {
         loop {
             if let Some(event) = self.decoder.next() {
                 return Ok(Some(event));
             }
-            match self.response.chunk().await {
-                Ok(Some(bytes)) => self.decoder.feed(&bytes),
-                Ok(None) => return Ok(None),
-                Err(error) => return Err(answer::lost(&error)),
+            let chunk = tokio::time::timeout(SILENCE_LONGEST, self.response.chunk());
+            match chunk.await {
+                Ok(Ok(Some(bytes))) => self.decoder.feed(&bytes),
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Err(error)) => return Err(answer::lost(&error)),
+                Err(_) => {
+                    return Err(Error::Transport {
+                        message: "the watch has fallen silent".to_owned(),
+                        may_have_taken_effect: false,
+                    });
+                }
             }
         }
     }
@@ -53,6 +71,7 @@ impl EventStream {
 struct Decoder {
     bytes: Vec<u8>,
     event: ServerEvent,
+    last_id: Option<String>,
 }
 
 impl Decoder {
@@ -72,6 +91,9 @@ impl Decoder {
                 continue;
             }
             let event = std::mem::take(&mut self.event);
+            if event.id.is_some() {
+                self.last_id.clone_from(&event.id);
+            }
             if !event.data.is_empty() {
                 complete = Some(event);
                 break;
@@ -103,17 +125,20 @@ mod tests {
 
     #[test]
     fn events_are_the_same_however_the_bytes_are_cut() {
-        let text = ": alive\n\nevent: granted\ndata: {\"a\":1}\n\nid: 7\r\nevent:released\r\n\
+        let text = "id: 3\n\n: alive\n\nevent: granted\ndata: {\"a\":1}\n\nid: 7\r\nevent:released\r\n\
                     data: {}\r\ndata: x\r\n\r\nevent: unfinished\n";
         for size in 1..text.len() {
             let mut decoder = Decoder::default();
             let mut events = Vec::new();
+            let mut ids = Vec::new();
             for chunk in text.as_bytes().chunks(size) {
                 decoder.feed(chunk);
                 while let Some(event) = decoder.next() {
+                    ids.push(decoder.last_id.clone().unwrap());
                     events.push(event);
                 }
             }
+            assert_eq!(ids, ["3", "7"], "chunks of {size}");
             let granted = ServerEvent {
                 id: None,
                 name: "granted".to_owned(),

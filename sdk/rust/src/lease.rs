@@ -84,9 +84,13 @@ impl Lease {
     async fn release_repeatedly(&self) -> Result<(), Error> {
         let mut backoff = Backoff::default();
         loop {
+            let request = wire::ReleaseRequest {
+                lease_id: self.id.clone(),
+                request_id: None,
+            };
             let answer = self
                 .client
-                .release(&self.namespace, &self.lock, &self.id)
+                .release(&self.namespace, &self.lock, &request)
                 .await;
             let Err(error) = answer else {
                 return Ok(());

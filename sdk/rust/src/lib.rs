@@ -11,6 +11,7 @@ mod guard;
 mod hold;
 mod lease;
 mod renewer;
+mod watch;
 
 pub use client::{Client, Key};
 pub use deadline::Deadline;
@@ -18,3 +19,4 @@ pub use error::Error;
 pub use events::{EventStream, ServerEvent};
 pub use guard::{LockGuard, Loss};
 pub use hold::{LockOptions, Waiting};
+pub use watch::{News, Watch};

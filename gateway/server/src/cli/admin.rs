@@ -54,6 +54,11 @@ pub(super) enum NamespaceCommand {
         #[arg(long = "default", value_name = "DECISION")]
         default_decision: Option<String>,
     },
+    /// Show a namespace.
+    Get {
+        /// Its name.
+        name: String,
+    },
     /// List namespaces.
     List,
     /// Delete a namespace. Its locks stay, unreachable, and their tokens stay safe.
@@ -152,6 +157,11 @@ async fn namespaces_of(
             let made: ns::Namespace = client.post(paths::NAMESPACES, &request).await?;
             Shown::of(json, &made, show_namespace)
         }
+        NamespaceCommand::Get { name } => {
+            let path = paths::member(paths::NAMESPACES, &name);
+            let namespace: ns::Namespace = client.get(&path).await?;
+            Shown::of(json, &namespace, show_namespace)
+        }
         NamespaceCommand::List => {
             let list: ns::NamespaceList = client.get(paths::NAMESPACES).await?;
             Shown::of(json, &list, |list| {
@@ -180,6 +190,8 @@ fn show_namespace(namespace: &ns::Namespace) -> Shown {
         ("name", namespace.name.clone()),
         ("team", namespace.team.clone().unwrap_or_default()),
         ("default", namespace.default_decision.clone()),
+        ("backend", namespace.backend.clone()),
+        ("description", namespace.description.clone()),
         ("revision", namespace.revision.to_string()),
     ])
 }

@@ -19,7 +19,7 @@ use self::connection::Connection;
 
 /// Locks for many teams: taken over HTTP, governed by policies, kept on record.
 #[derive(Debug, Parser)]
-#[command(name = "leasehold", version, args_conflicts_with_subcommands = true)]
+#[command(name = "leasehold", version, args_conflicts_with_subcommands = true, after_help = exit::HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -36,7 +36,7 @@ enum Command {
     /// Kills its process group when its standard input ends; for `run`.
     #[command(hide = true, name = run::group::KEEPER)]
     Keeper,
-    /// Take, renew, release, show, watch locks.
+    /// Take, renew, release, show, declare, watch locks.
     Lock {
         #[command(subcommand)]
         command: lock::LockCommand,
@@ -50,7 +50,7 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Make, list and delete namespaces.
+    /// Make, show, list and delete namespaces.
     Namespace {
         #[command(subcommand)]
         command: admin::NamespaceCommand,
@@ -88,7 +88,7 @@ pub fn run() -> ExitCode {
         Some(Command::Lock {
             command,
             connection,
-        }) => exit::of(output::finish(lock::run(command, connection))),
+        }) => exit::of(lock::run(command, connection)),
         Some(Command::Key {
             command,
             connection,

@@ -113,6 +113,9 @@ async fn follow(
         Ok(event) => Either::Left(stream::iter(frames(&event))),
         Err(error) => Either::Right(stream::iter([resync(&error)])),
     });
+    // An id without an event: who is cut off before the first event goes on from here.
+    let begin = sse::Event::default().id(after.0.to_string());
+    let frames = stream::iter([begin]).chain(frames);
     let mut shutdown = app.shutdown.clone();
     let drained = async move {
         // An error means that the sender is gone, which is the end, too.
@@ -167,6 +170,7 @@ fn frames(event: &Event) -> Vec<sse::Event> {
 fn resync(error: &BackendError) -> sse::Event {
     let reason = match error.kind {
         ErrorKind::Trimmed => "trimmed",
+        ErrorKind::Corrupt => "corrupt",
         _ => "unavailable",
     };
     sse::Event::default()
