@@ -1,7 +1,6 @@
 //! The carrier: moves events from a backend into the ledger, and lets the backend forget them.
 
 use std::pin::Pin;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use leasehold_backend_api::Ledger;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio::time::Sleep;
 
 mod status;
@@ -27,8 +27,9 @@ pub struct CarrierOptions {
     pub batch_events: usize,
     /// About the most bytes of events in one append.
     pub batch_bytes: usize,
-    /// How long a batch waits for more while events come quickly.
-    pub linger: Duration,
+    /// The least time between two appends while events come. Each append is durable, so it costs
+    /// the disk a write that requests are waiting for, too.
+    pub append_every: Duration,
     /// How many events the backend keeps although the ledger has them, for those who follow: a
     /// watch can resume after so many.
     pub keep_events: u64,
@@ -43,9 +44,9 @@ pub struct CarrierOptions {
 impl Default for CarrierOptions {
     fn default() -> Self {
         Self {
-            batch_events: 1_024,
-            batch_bytes: 2 * 1_024 * 1_024,
-            linger: Duration::from_millis(25),
+            batch_events: 4_096,
+            batch_bytes: 8 * 1_024 * 1_024,
+            append_every: Duration::from_millis(50),
             keep_events: 4_096,
             trim_every: Duration::from_secs(1),
             backoff_max: Duration::from_secs(5),
@@ -87,7 +88,7 @@ pub async fn carry(
         ledger,
         options,
         status,
-        quick: false,
+        appended: None,
         trimmed: None,
         pause: None,
     };
@@ -116,8 +117,8 @@ struct Carrier {
     ledger: Arc<dyn Ledger>,
     options: CarrierOptions,
     status: Arc<CarrierStatus>,
-    /// Whether events come quickly, so that waiting makes batches larger.
-    quick: bool,
+    /// When the last append began; none if the next need not wait.
+    appended: Option<Instant>,
     /// The last trim: when the next is due, and up to where it went.
     trimmed: Option<(Pin<Box<Sleep>>, Cursor)>,
     /// The pause after the next error; none if the last step went well.
@@ -131,7 +132,7 @@ impl Carrier {
         let head = self.ledger.head();
         self.status.head(head.cursor);
         self.status.newest(self.backend.health().await.newest);
-        let mut events = self.backend.events(head.cursor);
+        let mut events = self.backend.events(head.cursor).fuse().boxed();
         loop {
             let batch = self.batch(&mut events).await?;
             if batch.is_empty() {
@@ -145,12 +146,16 @@ impl Carrier {
         }
     }
 
-    /// The next events: at least one, and what else is there or comes soon.
+    /// The next events, as many as there are when an append is due; none if the stream has ended.
+    /// A lonely event is carried at once.
     async fn batch(&mut self, events: &mut Events) -> Result<Vec<Arc<Event>>, CarryError> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut next = events.next().await;
-        let mut linger = pin!(tokio::time::sleep(self.options.linger));
+        if let Some(last) = self.appended {
+            tokio::time::sleep_until(last + self.options.append_every).await;
+        }
+        self.appended = Some(Instant::now());
         while let Some(event) = next {
             let event = match event {
                 Ok(event) => event,
@@ -162,19 +167,12 @@ impl Carrier {
             self.status.newest(event.cursor);
             batch.push(event);
             if batch.len() >= self.options.batch_events || bytes >= self.options.batch_bytes {
+                // There may be as many more: do not fall behind.
+                self.appended = None;
                 break;
             }
-            next = match events.next().now_or_never() {
-                Some(ready) => ready,
-                None if self.quick => tokio::select! {
-                    next = events.next() => next,
-                    () = &mut linger => None,
-                },
-                None => None,
-            };
+            next = events.next().now_or_never().flatten();
         }
-        // One lonely event is carried at once; waiting pays once several come within a linger.
-        self.quick = batch.len() > 4;
         Ok(batch)
     }
 
@@ -244,9 +242,13 @@ impl Carrier {
     }
 
     async fn carry_to(&mut self, newest: Cursor) -> Result<(), CarryError> {
-        self.quick = false;
         while self.ledger.head().cursor < newest {
-            let mut events = self.backend.events(self.ledger.head().cursor);
+            self.appended = None;
+            let mut events = self
+                .backend
+                .events(self.ledger.head().cursor)
+                .fuse()
+                .boxed();
             let carried = match self.batch(&mut events).await {
                 Ok(batch) => self.append(batch).await,
                 Err(error) => Err(error),
