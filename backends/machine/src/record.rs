@@ -74,6 +74,12 @@ impl LockRecord {
         self.clock
     }
 
+    /// Whether a new acquire has to wait: others do, or one has the lock for itself.
+    pub(crate) fn makes_wait(&self) -> bool {
+        let exclusive = |lease: &Lease| lease.mode == Mode::Exclusive;
+        self.queue_len() > 0 || self.holders.first().is_some_and(exclusive)
+    }
+
     /// When a tick has something to do: a lease or a wait ends, a waiter can be served, or the
     /// record can be forgotten. None if never.
     #[must_use]

@@ -82,6 +82,12 @@ impl State {
         }
     }
 
+    /// Whether a new acquire of the lock has to wait: others do, or one has it for itself.
+    #[must_use]
+    pub fn makes_wait(&self, lock: &LockRef) -> bool {
+        self.locks.get(lock).is_some_and(LockRecord::makes_wait)
+    }
+
     /// Locks that have a record, in the order of their names. A page may have fewer rows than
     /// asked for and still have a next one: a filter that matches little looks at a bounded
     /// number of locks at a time.

@@ -12,6 +12,7 @@ use leasehold_backend_api::Batch;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_domain::Action;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -28,6 +29,7 @@ use openraft::Raft;
 use openraft::raft::ReadPolicy;
 use tokio::sync::watch;
 
+use crate::batcher::Hurry;
 use crate::batcher::Queue;
 use crate::clock::Stamper;
 use crate::entry::Answer;
@@ -72,10 +74,28 @@ impl RaftBackend {
 
     /// Proposes one item, unless the store is closing or poisoned.
     pub(crate) async fn propose(&self, item: Item) -> Result<Answer, BackendError> {
-        if *self.closing.borrow() || self.poison.reason().is_some() {
+        if *self.closing.borrow() || self.poison.is_set() {
             return Err(error::closed());
         }
-        self.queue.propose(item).await
+        let hurry = self.hurry(&item);
+        self.queue.propose(item, hurry).await
+    }
+
+    /// An acquire that would wait for a lock which somebody has is in no hurry to be written. That
+    /// may have changed by then, which costs it some time and nothing else.
+    fn hurry(&self, item: &Item) -> Hurry {
+        let Item::Batch { commands, .. } = item else {
+            return Hurry::Now;
+        };
+        let [command] = commands.as_slice() else {
+            return Hurry::Now;
+        };
+        match command.action {
+            Action::Acquire {
+                wait_ms: Some(_), ..
+            } if self.applied.read().state.makes_wait(&command.lock) => Hurry::Patient,
+            _ => Hurry::Now,
+        }
     }
 
     /// Makes sure that this node still leads, and has applied all that was answered.

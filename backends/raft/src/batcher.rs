@@ -1,7 +1,12 @@
 //! The front batcher: all requests that wait go into one log entry, one entry at a time.
 //!
 //! While an entry is being synced the next requests gather, so the batch grows with the load and a
-//! lone request never waits for company.
+//! lone request never waits for company. The exception is an acquire that can only enter a queue:
+//! nobody waits for that write, and a release that came while it was being synced would have to
+//! wait for it. So it is patient, and goes along with the next request that is not: a hand-off of a
+//! contended lock costs one write, and not two.
+
+mod gathered;
 
 use std::sync::Arc;
 
@@ -13,6 +18,7 @@ use openraft::Raft;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+use self::gathered::Gathered;
 use crate::clock::Stamper;
 use crate::entry::Answer;
 use crate::entry::Item;
@@ -23,15 +29,23 @@ use crate::error;
 use crate::log::Poison;
 use crate::machine::Machine;
 
-/// Bytes of one entry, unless a single request is larger.
-const ENTRY_BYTES_MAX: usize = 1_024 * 1_024;
 /// Bytes of one request: a module, with room to spare.
 const REQUEST_BYTES_MAX: usize = 2 * limits::MODULE_BYTES_MAX;
+
+/// Whether a request's write may wait for company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hurry {
+    /// Somebody waits for its outcome.
+    Now,
+    /// It can only enter a queue: see the module.
+    Patient,
+}
 
 /// One request, and who waits for it.
 #[derive(Debug)]
 pub(crate) struct Job {
     item: Item,
+    hurry: Hurry,
     /// What it takes in the log.
     bytes: usize,
     reply: Reply,
@@ -51,7 +65,7 @@ impl Queue {
     }
 
     /// Proposes one item, and waits until it is applied.
-    pub(crate) async fn propose(&self, item: Item) -> Result<Answer, BackendError> {
+    pub(crate) async fn propose(&self, item: Item, hurry: Hurry) -> Result<Answer, BackendError> {
         // Measured here and not by the batcher, of which there is one.
         let bytes = postcard::experimental::serialized_size(&item).unwrap_or(usize::MAX);
         if bytes > REQUEST_BYTES_MAX || item.weight() > limits::LEASES_PER_RENEWAL_MAX {
@@ -61,7 +75,12 @@ impl Queue {
             ));
         }
         let (reply, answered) = oneshot::channel();
-        match self.0.try_send(Job { item, bytes, reply }) {
+        match self.0.try_send(Job {
+            item,
+            hurry,
+            bytes,
+            reply,
+        }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 let detail = "too many requests wait for the log";
@@ -77,6 +96,7 @@ impl Queue {
         let (reply, answered) = oneshot::channel();
         let last = Job {
             item: Item::Tick,
+            hurry: Hurry::Now,
             bytes: 0,
             reply,
         };
@@ -109,30 +129,10 @@ impl Batcher {
                     None => return,
                 },
             };
-            let (entry, rest) = self.gather(first, &mut queue);
-            left_over = rest;
+            let mut entry = Gathered::new(first, self.commands_max);
+            left_over = entry.gather(&mut queue).await;
             self.propose(entry).await;
         }
-    }
-
-    /// All jobs that wait, as far as they fit; and the one that did not.
-    fn gather(&self, first: Job, queue: &mut mpsc::Receiver<Job>) -> (Gathered, Option<Job>) {
-        let mut weight = first.item.weight();
-        let mut bytes = first.bytes;
-        let mut entry = Gathered {
-            items: vec![first.item],
-            replies: vec![first.reply],
-        };
-        while let Ok(job) = queue.try_recv() {
-            weight += job.item.weight();
-            bytes += job.bytes;
-            if weight > self.commands_max || bytes > ENTRY_BYTES_MAX {
-                return (entry, Some(job));
-            }
-            entry.items.push(job.item);
-            entry.replies.push(job.reply);
-        }
-        (entry, None)
     }
 
     async fn propose(&self, entry: Gathered) {
@@ -169,10 +169,4 @@ impl Batcher {
             }
         }
     }
-}
-
-/// One entry on its way: what to do, and who waits for it.
-struct Gathered {
-    items: Vec<Item>,
-    replies: Vec<Reply>,
 }

@@ -10,6 +10,7 @@ use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 
+use crate::batcher::Hurry;
 use crate::batcher::Queue;
 use crate::clock::Stamper;
 use crate::entry::Item;
@@ -49,7 +50,7 @@ impl Reaper {
             }
             // One tick ends a bounded number of leases; go on at once while there are more.
             while self.is_due() {
-                if let Err(error) = self.queue.propose(Item::Tick).await {
+                if let Err(error) = self.queue.propose(Item::Tick, Hurry::Now).await {
                     tracing::debug!(%error, "reaper.tick refused; tried again");
                     break;
                 }

@@ -57,6 +57,11 @@ impl Poison {
         self.0.borrow().clone()
     }
 
+    /// Whether the store is poisoned.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
     /// Resolves when it is.
     pub(crate) async fn wait(&self) {
         // We hold the sender, so the channel is open.

@@ -1,0 +1,145 @@
+//! One entry on its way: what to do, and who waits for it.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::Hurry;
+use super::Job;
+use super::Reply;
+use crate::entry::Item;
+
+/// Bytes of one entry, unless a single request is larger.
+const ENTRY_BYTES_MAX: usize = 1_024 * 1_024;
+/// How long patient requests alone wait for one that is not.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Requests that become one entry.
+pub(super) struct Gathered {
+    pub(super) items: Vec<Item>,
+    pub(super) replies: Vec<Reply>,
+    weight: usize,
+    weight_max: usize,
+    bytes: usize,
+    /// Patient as long as all of its requests are.
+    hurry: Hurry,
+}
+
+impl Gathered {
+    /// An entry with one request, which may be larger than `weight_max` commands.
+    pub(super) fn new(first: Job, weight_max: usize) -> Self {
+        Self {
+            weight: first.item.weight(),
+            weight_max,
+            bytes: first.bytes,
+            hurry: first.hurry,
+            items: vec![first.item],
+            replies: vec![first.reply],
+        }
+    }
+
+    /// Adds all requests that wait, as far as they fit, and waits a little for one in a hurry if
+    /// none is. Answers the request that did not fit.
+    pub(super) async fn gather(&mut self, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        let mut over = None;
+        loop {
+            while let Ok(job) = queue.try_recv() {
+                if let Some(job) = self.add(job) {
+                    return Some(job);
+                }
+            }
+            if self.hurry == Hurry::Now {
+                return None;
+            }
+            // Made only for those who linger: most never do.
+            let over = over.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+            let job = tokio::select! {
+                biased;
+                job = queue.recv() => job?,
+                () = over => return None,
+            };
+            if let Some(job) = self.add(job) {
+                return Some(job);
+            }
+        }
+    }
+
+    /// Adds a request, or gives it back if it does not fit.
+    fn add(&mut self, job: Job) -> Option<Job> {
+        let (weight, bytes) = (self.weight + job.item.weight(), self.bytes + job.bytes);
+        if weight > self.weight_max || bytes > ENTRY_BYTES_MAX {
+            return Some(job);
+        }
+        (self.weight, self.bytes) = (weight, bytes);
+        if job.hurry == Hurry::Now {
+            self.hurry = Hurry::Now;
+        }
+        self.items.push(job.item);
+        self.replies.push(job.reply);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const WEIGHT_MAX: usize = 100;
+
+    fn job(hurry: Hurry) -> Job {
+        Job {
+            item: Item::Tick,
+            hurry,
+            bytes: 10,
+            reply: oneshot::channel().0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_in_a_hurry_does_not_wait_for_company() {
+        let (_sender, mut queue) = mpsc::channel(8);
+        let mut entry = Gathered::new(job(Hurry::Now), WEIGHT_MAX);
+        assert!(entry.gather(&mut queue).now_or_never().is_some());
+        assert_eq!(entry.items.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_patient_one_goes_along_with_the_next_in_a_hurry() {
+        let (sender, mut queue) = mpsc::channel(8);
+        let mut entry = Gathered::new(job(Hurry::Patient), WEIGHT_MAX);
+        sender.try_send(job(Hurry::Patient)).unwrap();
+        {
+            let mut gathering = std::pin::pin!(entry.gather(&mut queue));
+            assert!(gathering.as_mut().now_or_never().is_none());
+            sender.try_send(job(Hurry::Now)).unwrap();
+            sender.try_send(job(Hurry::Patient)).unwrap();
+            assert!(gathering.now_or_never().is_some_and(|rest| rest.is_none()));
+        }
+        assert_eq!(entry.items.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn patience_ends() {
+        let (_sender, mut queue) = mpsc::channel(8);
+        let mut entry = Gathered::new(job(Hurry::Patient), WEIGHT_MAX);
+        assert!(entry.gather(&mut queue).await.is_none());
+        assert_eq!(entry.items.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_given_back() {
+        for hurry in [Hurry::Now, Hurry::Patient] {
+            let (sender, mut queue) = mpsc::channel(8);
+            let mut large = job(hurry);
+            large.bytes = ENTRY_BYTES_MAX;
+            sender.try_send(large).unwrap();
+            let mut entry = Gathered::new(job(hurry), WEIGHT_MAX);
+            let rest = entry.gather(&mut queue).now_or_never().unwrap();
+            assert_eq!(rest.map(|job| job.bytes), Some(ENTRY_BYTES_MAX));
+            assert_eq!(entry.items.len(), 1);
+        }
+    }
+}
