@@ -67,6 +67,7 @@ macro_rules! conformance {
                 trimmed_events_are_gone_and_the_others_stay
                 a_reader_ahead_of_the_trim_loses_nothing
                 renewals_are_summed_up_in_the_end
+                a_renewal_under_another_rule_is_told
             }
             reading {
                 an_unused_lock_is_free

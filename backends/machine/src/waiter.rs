@@ -4,6 +4,7 @@ use leasehold_domain::LeaseId;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
 use leasehold_domain::RequestId;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::WallMillis;
 use serde::Deserialize;
 use serde::Serialize;
@@ -24,4 +25,6 @@ pub(crate) struct Waiter {
     pub(crate) queued: Millis,
     /// The waiter's own lease: it leaves the queue at the first write not before this.
     pub(crate) deadline: Millis,
+    /// The rule of the decision by which it entered the queue.
+    pub(crate) rule: Option<RuleDigest>,
 }

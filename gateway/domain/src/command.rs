@@ -61,8 +61,9 @@ pub enum Action {
         ttl_ms: Option<u64>,
         /// The longest hold by the deciding version, if it has one.
         max_hold_ms: Option<u64>,
-        /// Whether this renewal gets an event of its own (`audit.renewals = "every"`, or the
-        /// deciding version or its limits changed) or is summarised into the lease's end.
+        /// Whether this renewal gets an event of its own in any case (`audit.renewals =
+        /// "every"`). Else it gets one if the decision's rule is another than the lease's, or is
+        /// summarised into the lease's end.
         record: bool,
     },
     /// Give a lease back.

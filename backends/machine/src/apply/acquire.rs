@@ -10,6 +10,7 @@ use leasehold_domain::limits::WAITER_SLACK_MS;
 use leasehold_domain::limits::WAITERS_PER_LOCK_MAX;
 
 use super::Step;
+use super::rule;
 use crate::lease::Party;
 use crate::waiter::Waiter;
 
@@ -107,6 +108,7 @@ impl Step<'_> {
             since: self.wall,
             queued: self.now,
             deadline: waiter_deadline(self.now, asked.wait_ms.unwrap_or(0)),
+            rule: rule(asked.cause),
         };
         self.arriving = Some(waiter.lease_id);
         // The common case, and the only one that needs no queue.

@@ -4,6 +4,7 @@ use leasehold_domain::DrainCause;
 use leasehold_domain::EndCause;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Outcome;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::Transition;
 
@@ -16,6 +17,7 @@ pub(super) struct Renewal {
     pub(super) ttl_ms: Option<u64>,
     pub(super) max_hold_ms: Option<u64>,
     pub(super) record: bool,
+    pub(super) rule: Option<RuleDigest>,
 }
 
 /// What stands under a lease id.
@@ -81,9 +83,14 @@ impl Step<'_> {
         if lease.renewals.count == 1 {
             lease.renewals.first = wall;
         }
+        // A renewal without a decision says nothing about the rule.
+        let other_rule = renewal.rule.is_some() && renewal.rule != lease.rule;
+        if other_rule {
+            lease.rule = renewal.rule;
+        }
         let grant = lease.grant(now, false);
         self.changed = true;
-        if renewal.record {
+        if renewal.record || other_rule {
             self.tell(Transition::Renewed {
                 handle: lease_id.handle(),
                 token: grant.token,

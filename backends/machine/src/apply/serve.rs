@@ -86,6 +86,7 @@ impl Step<'_> {
             drain: None,
             renewals: Renewals::default(),
             waited,
+            rule: waiter.rule,
         });
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use leasehold_domain::Action;
+use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::EndCause;
 use leasehold_domain::Event;
@@ -14,6 +15,7 @@ use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
 use leasehold_domain::Mode;
 use leasehold_domain::Outcome;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Transition;
 
 #[derive(Debug)]
@@ -22,6 +24,8 @@ struct Held {
     /// No end by time before this: the latest that any answer promised.
     promised: u64,
     draining: bool,
+    /// The rule that events say it is held under.
+    rule: Option<RuleDigest>,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +33,8 @@ struct Seen {
     held: BTreeMap<LeaseHandle, Held>,
     /// In the order in which they were told to have entered.
     queue: Vec<(LeaseHandle, String)>,
+    /// Under which rule those who ever waited entered the queue.
+    queued: BTreeMap<LeaseHandle, Option<RuleDigest>>,
     limit: Option<u32>,
     token: u64,
     cooling_until: u64,
@@ -43,22 +49,30 @@ pub(crate) struct Witness {
     cursor: u64,
 }
 
+/// The rule of a decision.
+fn rule(cause: &Cause) -> Option<RuleDigest> {
+    cause.decision.as_ref().and_then(|decision| decision.rule)
+}
+
 impl Witness {
     /// Events come one after another, without gaps.
     pub(crate) fn see(&mut self, event: &Event) {
         self.cursor += 1;
         assert_eq!(event.cursor.0, self.cursor, "cursors are dense");
         let EventKind::Lock {
-            lock, transitions, ..
+            lock,
+            cause,
+            transitions,
         } = &event.kind
         else {
             return;
         };
+        let rule = cause.as_deref().and_then(rule);
         assert!(!transitions.is_empty(), "an event tells something");
         let seen = self.locks.entry(lock.clone()).or_default();
         let before = seen.token;
         for transition in transitions {
-            seen.follow(transition, event.now.0, before);
+            seen.follow(transition, event.now.0, before, rule);
         }
     }
 
@@ -71,14 +85,19 @@ impl Witness {
     }
 
     /// An answer that promises a lease for some time.
-    pub(crate) fn hear(&mut self, lock: &LockRef, outcome: &Outcome, now: u64) {
+    pub(crate) fn hear(&mut self, command: &Command, outcome: &Outcome, now: u64) {
         let (Outcome::Granted(grant) | Outcome::Renewed(grant)) = outcome else {
             return;
         };
-        let seen = self.locks.entry(lock.clone()).or_default();
+        let seen = self.locks.entry(command.lock.clone()).or_default();
         let held = seen.held.get_mut(&grant.lease_id.handle());
         let held = held.expect("a promised lease is held");
         held.promised = held.promised.max(now.saturating_add(grant.remaining_ms));
+        // The events alone say under which rule it is held, after every renewal.
+        let judged = command.cause.as_deref().and_then(rule);
+        if judged.is_some() && matches!(outcome, Outcome::Renewed(_)) {
+            assert_eq!(held.rule, judged, "renewed unseen under another rule");
+        }
     }
 
     /// The view says the same as the events, and nobody waits in vain.
@@ -119,7 +138,13 @@ impl Seen {
         }
     }
 
-    fn follow(&mut self, transition: &Transition, now: u64, token_before: u64) {
+    fn follow(
+        &mut self,
+        transition: &Transition,
+        now: u64,
+        token_before: u64,
+        rule: Option<RuleDigest>,
+    ) {
         match transition {
             Transition::Granted {
                 handle,
@@ -141,6 +166,10 @@ impl Seen {
                     mode: *mode,
                     promised: now.saturating_add(*ttl_ms),
                     draining: false,
+                    rule: match waited_ms {
+                        Some(_) => self.queued[handle],
+                        None => rule,
+                    },
                 };
                 assert!(self.held.insert(*handle, held).is_none(), "granted twice");
             }
@@ -156,6 +185,7 @@ impl Seen {
                     "first come, first served"
                 );
                 self.queue.push((*handle, owner.subject.to_string()));
+                self.queued.insert(*handle, rule);
             }
             Transition::Draining {
                 handle,
@@ -177,7 +207,11 @@ impl Seen {
                 self.cooling_until = now + remaining_ms;
             }
             Transition::Configured { settings } => self.limit = Some(settings.limit),
-            Transition::Reserved { .. } | Transition::Renewed { .. } => {}
+            Transition::Renewed { handle, .. } => {
+                let held = self.held.get_mut(handle).expect("only holders renew");
+                held.rule = rule.or(held.rule);
+            }
+            Transition::Reserved { .. } => {}
         }
     }
 
