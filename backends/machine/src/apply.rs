@@ -1,6 +1,7 @@
 //! The pure function: one record, one command.
 
 mod acquire;
+mod cancel;
 mod expire;
 mod holder;
 mod revoke;

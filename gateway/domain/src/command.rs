@@ -87,9 +87,11 @@ pub enum Action {
         /// How long the holder may drain; 0 for at once.
         grace_ms: u64,
     },
-    /// Leave the queue, or give back a grant that nobody is there to take.
+    /// The client of an acquire has gone: leave the queue, or give back a grant that nobody is
+    /// there to take. Does nothing while another acquire with the same `request_id` is not
+    /// cancelled: its client has asked again.
     CancelWait {
-        /// The waiter's lease id.
+        /// The id that the cancelled acquire drew, which need not be the one it was given.
         lease_id: LeaseId,
     },
     /// Only expire what is due, and grant what has become free.

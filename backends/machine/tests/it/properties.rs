@@ -250,12 +250,12 @@ proptest! {
                 model.tick(now);
                 compare(&state, &model, now);
             }
-            slot.commands.iter().for_each(|command| witness.expect(command));
             let (commands, atomicity): (Vec<&[Command]>, _) = match slot.together {
                 true => (vec![&slot.commands[..]], Atomicity::AllOrNothing),
                 false => (slot.commands.chunks(1).collect(), Atomicity::Each),
             };
             for commands in commands {
+                commands.iter().for_each(|command| witness.expect(command));
                 let applied = state.execute(commands, atomicity, &[], at);
                 let answers: Vec<_> = applied.outcomes.iter().map(Answer::from).collect();
                 let expected = match slot.together {

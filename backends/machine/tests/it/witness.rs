@@ -11,6 +11,7 @@ use leasehold_domain::EndCause;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::LeaseHandle;
+use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
 use leasehold_domain::Mode;
@@ -24,6 +25,9 @@ struct Held {
     /// No end by time before this: the latest that any answer promised.
     promised: u64,
     draining: bool,
+    owner: String,
+    /// The acquires that were answered with it, and not cancelled since.
+    answered: Vec<LeaseId>,
     /// The rule that events say it is held under.
     rule: Option<RuleDigest>,
 }
@@ -82,6 +86,13 @@ impl Witness {
             let seen = self.locks.entry(command.lock.clone()).or_default();
             seen.successors.insert(to.to_string());
         }
+        if let (Action::CancelWait { lease_id }, Some(cause)) = (&command.action, &command.cause) {
+            let seen = self.locks.entry(command.lock.clone()).or_default();
+            let by = cause.principal.subject.as_str();
+            for held in seen.held.values_mut().filter(|held| held.owner == by) {
+                held.answered.retain(|drawn| drawn != lease_id);
+            }
+        }
     }
 
     /// An answer that promises a lease for some time.
@@ -93,6 +104,9 @@ impl Witness {
         let held = seen.held.get_mut(&grant.lease_id.handle());
         let held = held.expect("a promised lease is held");
         held.promised = held.promised.max(now.saturating_add(grant.remaining_ms));
+        if let Action::Acquire { lease_id, .. } = &command.action {
+            held.answered.push(*lease_id);
+        }
         // The events alone say under which rule it is held, after every renewal.
         let judged = command.cause.as_deref().and_then(rule);
         if judged.is_some() && matches!(outcome, Outcome::Renewed(_)) {
@@ -166,6 +180,8 @@ impl Seen {
                     mode: *mode,
                     promised: now.saturating_add(*ttl_ms),
                     draining: false,
+                    owner: subject.clone(),
+                    answered: vec![],
                     rule: match waited_ms {
                         Some(_) => self.queued[handle],
                         None => rule,
@@ -222,10 +238,10 @@ impl Seen {
                 assert!(now >= held.promised, "ended early: {held:?} at {now}");
             }
             // The holder itself, or somebody who may cut even a drain short.
-            EndCause::Released
-            | EndCause::GivenBack
-            | EndCause::Revoked
-            | EndCause::Transferred => {}
+            EndCause::Released | EndCause::Revoked | EndCause::Transferred => {}
+            EndCause::GivenBack => {
+                assert!(held.answered.is_empty(), "taken from somebody: {held:?}");
+            }
             EndCause::Unknown => panic!("nothing ends so"),
         }
     }
