@@ -339,6 +339,7 @@ impl Decider {
         };
         self.metrics.decided(
             &step.policy,
+            &step.version,
             answer.as_str(),
             self.clock.monotonic() - began,
         );

@@ -18,12 +18,14 @@ use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Page;
+use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
 
 use super::Pipeline;
 use super::admit;
 use super::ask;
 use super::failure::Failure;
+use crate::telemetry::Lag;
 
 /// Whether a token is the current one (Chubby's `CheckSequencer`).
 #[derive(Debug, Clone)]
@@ -129,6 +131,11 @@ impl Pipeline {
         Ok(events
             .filter(move |event| std::future::ready(wanted(event)))
             .boxed())
+    }
+
+    /// How far a ledger that ends at `ledger` is behind.
+    pub async fn lag(&self, ledger: Cursor, now: WallMillis) -> Lag {
+        Lag::measure(&self.inner.store, ledger, now).await
     }
 
     /// How the backend is.
