@@ -82,7 +82,7 @@ fn two_clients_and_one_lock_that_cools_down() {
         cooldown_ms: 1_000,
         depth: 6,
     });
-    assert_eq!((visited.states, visited.steps), (51_089, 180_113));
+    assert_eq!((visited.states, visited.steps), (42_731, 115_153));
 }
 
 #[test]
@@ -104,5 +104,5 @@ fn two_clients_and_two_locks() {
         cooldown_ms: 0,
         depth: 4,
     });
-    assert_eq!((visited.states, visited.steps), (54_323, 179_584));
+    assert_eq!((visited.states, visited.steps), (32_973, 76_880));
 }

@@ -158,6 +158,8 @@ fn waiting_record() -> OneLock {
     l.ask(1, "op", Action::Configure(settings));
     l.ask_under(2, 7, "ann", acquire(1, shared(1), 1_000, None));
     l.ask_under(3, 7, "abe", acquire(2, shared(1), 5_000, None));
+    // Asked for twice, so it has claims.
+    l.repeat(4, "abe", "abe", acquire(9, shared(1), 5_000, None));
     l.ask(4, "abe", renew(2, Some(6_000)));
     let to = subject("cyd");
     let transfer = |id, grace_ms| Action::Transfer {
@@ -350,7 +352,7 @@ fn causes() {
 #[test]
 fn records() {
     let record = waiting_record().record;
-    assert_eq!(pinned(&record), (193, "32e52cfa654bbf97".to_owned()));
+    assert_eq!(pinned(&record), (214, "dbe120d1b2f0fc4b".to_owned()));
 }
 
 #[test]
