@@ -211,3 +211,6 @@ fn digest_of(
     }
     Digest::of(&bytes)
 }
+
+#[cfg(test)]
+mod tests;
