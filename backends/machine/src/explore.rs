@@ -5,6 +5,7 @@
 //! comes are searched once.
 
 mod check;
+mod poll;
 mod world;
 
 use std::collections::HashSet;

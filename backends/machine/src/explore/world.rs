@@ -24,10 +24,10 @@ use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
 use serde::Serialize;
 
+use super::poll::Poll;
 use crate::LockRecord;
 use crate::Moment;
 use crate::State;
-use crate::claim::Claims;
 
 const UNIT_MS: u64 = 1_000;
 const TTL_MS: u64 = 2 * UNIT_MS;
@@ -49,24 +49,13 @@ pub(super) enum Knows {
     Holds(LeaseId, u64),
 }
 
-/// A waiting acquire that hangs on a gateway. The gateway cancels it when its client has gone, which
-/// may be at any time, also after the client has asked again elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Poll {
-    pub(super) client: usize,
-    pub(super) lock: usize,
-    pub(super) drawn: LeaseId,
-    /// The gateway has given its client the lease: it will not cancel any more.
-    pub(super) answered: bool,
-}
-
 /// A client, with what it knows of each lock, and how often it asked.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     pub(super) mode: Mode,
     pub(super) knows: Vec<Knows>,
-    attempts: Vec<u8>,
-    asks: Vec<u8>,
+    pub(super) attempts: Vec<u8>,
+    pub(super) asks: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
@@ -231,21 +220,7 @@ impl World {
                 client.attempts[l] += 1;
                 client.asks[l] = 0;
             }
-            Step::HangUp(poll) => {
-                let Poll {
-                    client,
-                    lock,
-                    drawn,
-                    ..
-                } = self.polls.remove(poll);
-                let wanted = self.wanted_by_others(lock, &drawn);
-                let cancel = Action::CancelWait { lease_id: drawn };
-                let outcome = self.ask(client, &name(client), lock, cancel);
-                assert_eq!(outcome, Outcome::Cancelled, "{:?}", self.story);
-                let record = self.record(lock);
-                let stands = |id: &LeaseId| record.claims().any(|(standing, _)| standing == *id);
-                assert!(wanted.iter().all(stands), "pushed out: {:?}", self.story);
-            }
+            Step::HangUp(poll) => self.hang_up(poll),
             Step::Transfer(c, l, grace_ms) => {
                 let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
                     return;
@@ -269,23 +244,8 @@ impl World {
         }
     }
 
-    fn record(&self, l: usize) -> &LockRecord {
+    pub(super) fn record(&self, l: usize) -> &LockRecord {
         self.state.locks.get(&lock(l)).unwrap()
-    }
-
-    /// What stands now, not by its time alone, and is claimed by another acquire than this.
-    fn wanted_by_others(&self, l: usize, drawn: &LeaseId) -> Vec<LeaseId> {
-        let record = self.record(l);
-        let lasts = |id: &LeaseId| {
-            let mut leases = record.holders.iter();
-            leases.any(|lease| lease.lease_id == *id && lease.deadline.0 > self.now)
-        };
-        let wanted = |(id, claims): (LeaseId, Claims)| {
-            let mut others = claims.standing().iter().filter(|c| c.drawn != *drawn);
-            let stays = others.any(|claim| lasts(&id) || claim.until.0 > self.now);
-            stays.then_some(id)
-        };
-        record.claims().filter_map(wanted).collect()
     }
 
     fn remember_before(&mut self) {
@@ -327,16 +287,6 @@ impl World {
         if !lost {
             self.learn(c, l, &outcome);
         }
-    }
-
-    /// The id that the client's last acquire drew: a gateway draws a new one for each, also for a
-    /// repeated one. The fifth byte tells those that nobody ever cancels.
-    fn drawn(&self, c: usize, l: usize, hangs: bool) -> LeaseId {
-        let client = &self.clients[c];
-        let mut id = [0; 16];
-        let (attempt, ask) = (client.attempts[l], client.asks[l]);
-        id[..5].copy_from_slice(&[c as u8 + 1, l as u8, attempt, ask, u8::from(!hangs)]);
-        LeaseId::from_bytes(id)
     }
 
     fn acquire_action(&mut self, c: usize, l: usize, wait_ms: Option<u64>) -> Action {
@@ -394,7 +344,7 @@ impl World {
         };
     }
 
-    fn ask(&mut self, c: usize, who: &str, l: usize, action: Action) -> Outcome {
+    pub(super) fn ask(&mut self, c: usize, who: &str, l: usize, action: Action) -> Outcome {
         let command = self.command(c, who, l, action);
         let at = self.moment();
         let applied = self.state.execute(&[command], Atomicity::Each, &[], at);
@@ -489,6 +439,6 @@ impl Client {
     }
 }
 
-fn name(c: usize) -> String {
+pub(super) fn name(c: usize) -> String {
     format!("client-{c}")
 }

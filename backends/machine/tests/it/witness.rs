@@ -160,35 +160,7 @@ impl Seen {
         rule: Option<RuleDigest>,
     ) {
         match transition {
-            Transition::Granted {
-                handle,
-                owner,
-                mode,
-                token,
-                ttl_ms,
-                waited_ms,
-                ..
-            } => {
-                assert!(self.admits(*mode), "{mode:?} beside {:?}", self.held);
-                assert!(token.0 > token_before, "a later grant has a greater token");
-                assert!(token.0 >= self.token);
-                assert!(now >= self.cooling_until, "granted while cooling down");
-                self.token = token.0;
-                let subject = owner.subject.to_string();
-                self.take_turn(*handle, &subject, waited_ms.is_some());
-                let held = Held {
-                    mode: *mode,
-                    promised: now.saturating_add(*ttl_ms),
-                    draining: false,
-                    owner: subject.clone(),
-                    answered: vec![],
-                    rule: match waited_ms {
-                        Some(_) => self.queued[handle],
-                        None => rule,
-                    },
-                };
-                assert!(self.held.insert(*handle, held).is_none(), "granted twice");
-            }
+            Transition::Granted { .. } => self.granted(transition, now, token_before, rule),
             Transition::Queued {
                 handle,
                 owner,
@@ -229,6 +201,46 @@ impl Seen {
             }
             Transition::Reserved { .. } => {}
         }
+    }
+
+    fn granted(
+        &mut self,
+        transition: &Transition,
+        now: u64,
+        token_before: u64,
+        rule: Option<RuleDigest>,
+    ) {
+        let Transition::Granted {
+            handle,
+            owner,
+            mode,
+            token,
+            ttl_ms,
+            waited_ms,
+            ..
+        } = transition
+        else {
+            return;
+        };
+        assert!(self.admits(*mode), "{mode:?} beside {:?}", self.held);
+        assert!(token.0 > token_before, "a later grant has a greater token");
+        assert!(token.0 >= self.token);
+        assert!(now >= self.cooling_until, "granted while cooling down");
+        self.token = token.0;
+        let owner = owner.subject.to_string();
+        self.take_turn(*handle, &owner, waited_ms.is_some());
+        let held = Held {
+            mode: *mode,
+            promised: now.saturating_add(*ttl_ms),
+            draining: false,
+            owner,
+            answered: vec![],
+            rule: match waited_ms {
+                Some(_) => self.queued[handle],
+                None => rule,
+            },
+        };
+        assert!(self.held.insert(*handle, held).is_none(), "granted twice");
     }
 
     fn end(&mut self, handle: LeaseHandle, cause: EndCause, now: u64) {
