@@ -204,7 +204,7 @@ impl Reader {
     async fn step(&mut self) -> Option<Vec<Told>> {
         match &mut self.source {
             Source::Over => None,
-            Source::Ledger => Some(self.from_ledger().await),
+            Source::Ledger => Some(self.read_ledger().await),
             Source::Store(events) => match events.next().await? {
                 Ok(event) => {
                     self.after = event.cursor;
@@ -232,7 +232,7 @@ impl Reader {
     }
 
     /// The next page of the ledger. After its last one the backend has the rest.
-    async fn from_ledger(&mut self) -> Vec<Told> {
+    async fn read_ledger(&mut self) -> Vec<Told> {
         let page = match self.page().await {
             Ok(page) => page,
             Err(error) => {
@@ -296,7 +296,7 @@ impl Reader {
             EventKind::Lock { lock, .. } => self.scope.covers(&lock.namespace, &lock.lock),
             EventKind::Denied(_) | EventKind::Governance(_) => false,
         };
-        covers.then(|| Told::Event(event))
+        covers.then_some(Told::Event(event))
     }
 }
 

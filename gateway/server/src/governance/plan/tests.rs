@@ -47,7 +47,11 @@ fn what_judges_renewals_of_the_lock_makes_the_rule() {
         binding(json!({ "namespaces": ["other"] })),
     ];
     for other in others {
-        assert_ne!(rule(&[other.clone()], "a/x"), before, "{other:?}");
+        assert_ne!(
+            rule(std::slice::from_ref(&other), "a/x"),
+            before,
+            "{other:?}"
+        );
     }
 }
 
