@@ -138,5 +138,6 @@ fn decision(cycle: u64, wall: WallMillis) -> domain::Decision {
         verdicts: verdicts.into(),
         limits: domain::PolicyLimits::default(),
         bindings_revision: 7,
+        rule: Some(domain::RuleDigest(*b"workload")),
     }
 }

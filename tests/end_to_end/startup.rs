@@ -114,6 +114,7 @@ async fn health_readiness_metrics_and_openapi_answer() -> Result<()> {
         "leasehold_policy_decisions_total",
         "leasehold_leases",
         "leasehold_ledger_lag_events",
+        "leasehold_ledger_lag_seconds",
         "leasehold_commit_commands_bucket{le=\"1\"}",
     ] {
         assert!(

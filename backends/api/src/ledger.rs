@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use leasehold_domain::Cursor;
+use leasehold_domain::Decision;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::LeaseHandle;
@@ -87,6 +88,20 @@ pub struct Hold {
     pub granted_by: Cursor,
     /// The request that asked for it.
     pub request_id: String,
+    /// The rule under which it was held at the asked moment; none if no decision is recorded.
+    pub under: Option<HeldUnder>,
+}
+
+/// The decision that was in force for a hold at a moment: of the acquire, or of the last renewal
+/// under another rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldUnder {
+    /// The event with the decision.
+    pub decided_by: Cursor,
+    /// Since when the hold is under it: its grant, or that renewal.
+    pub since: WallMillis,
+    /// The decision.
+    pub decision: Arc<Decision>,
 }
 
 /// Who held a lock at a moment, and up to where the ledger can say so.

@@ -9,5 +9,7 @@ mod writes;
 pub use backend::{Backend, Batch, Freshness, Health};
 pub use documents::Documents;
 pub use error::{BackendError, Effect, ErrorKind};
-pub use ledger::{Hold, Holders, Ledger, LedgerHead, LedgerPage, LedgerQuery, LedgerRow};
+pub use ledger::{
+    HeldUnder, Hold, Holders, Ledger, LedgerHead, LedgerPage, LedgerQuery, LedgerRow,
+};
 pub use writes::Writes;

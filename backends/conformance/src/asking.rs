@@ -13,6 +13,9 @@ use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
+use leasehold_domain::Decision;
+use leasehold_domain::Effect;
+use leasehold_domain::Facts;
 use leasehold_domain::Grant;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
@@ -20,10 +23,12 @@ use leasehold_domain::LockView;
 use leasehold_domain::Mode;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
+use leasehold_domain::PolicyLimits;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::RevokeTarget;
 use leasehold_domain::RoleSet;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::WallMillis;
 
@@ -201,6 +206,31 @@ pub(crate) fn command(who: &str, request: &str, lock: LockRef, action: Action) -
         lock,
         action,
         expect: None,
+    }
+}
+
+/// The same command, let pass by a decision under a rule.
+pub(crate) fn ruled(command: Command, rule: u8) -> Command {
+    let decision = Decision {
+        id: 1,
+        effect: Effect::Allow,
+        facts: Facts {
+            now: WallMillis(0),
+            lock: None,
+            usage: None,
+        },
+        verdicts: Vec::new(),
+        limits: PolicyLimits::default(),
+        bindings_revision: 1,
+        rule: Some(RuleDigest([rule; 8])),
+    };
+    let cause = command.cause.as_deref().map(|cause| Cause {
+        decision: Some(Arc::new(decision)),
+        ..cause.clone()
+    });
+    Command {
+        cause: cause.map(Arc::new),
+        ..command
     }
 }
 

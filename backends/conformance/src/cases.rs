@@ -36,6 +36,7 @@ macro_rules! conformance {
                 nobody_is_overtaken
                 one_release_serves_all_that_fit
                 a_waiter_that_leaves_is_passed_over
+                a_late_cancel_takes_nothing_from_who_asked_again
             }
             time {
                 a_lease_does_not_end_early
@@ -67,6 +68,7 @@ macro_rules! conformance {
                 trimmed_events_are_gone_and_the_others_stay
                 a_reader_ahead_of_the_trim_loses_nothing
                 renewals_are_summed_up_in_the_end
+                a_renewal_under_another_rule_is_told
             }
             reading {
                 an_unused_lock_is_free

@@ -10,12 +10,17 @@ use leasehold_domain::Action;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Transition;
 
 use crate::Harness;
 use crate::asking::LONG;
 use crate::asking::Store;
+use crate::asking::acquire;
+use crate::asking::by;
+use crate::asking::granted;
 use crate::asking::renew;
+use crate::asking::ruled;
 use crate::tail::names;
 
 /// Every grant and end that was answered to many clients is told of exactly once, in order.
@@ -153,4 +158,30 @@ pub async fn renewals_are_summed_up_in_the_end(harness: &impl Harness) {
         panic!("{transitions:?}");
     };
     assert_eq!(renewals.count, 4);
+}
+
+/// A renewal under another rule is an event, with its decision; under the same rule it is not.
+pub async fn a_renewal_under_another_rule_is_told(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let under = |rule, action| ruled(by("ann", "one", action), rule);
+    let grant = granted(store.run_one(under(1, acquire(LONG, None))).await);
+    for rule in [1, 2, 2, 1] {
+        let renewal = under(rule, renew(grant.lease_id, None));
+        granted(store.run_one(renewal).await);
+    }
+    store.give_back("ann", "one", grant.lease_id).await;
+    let events = store.tail().take(4).await;
+    let told: Vec<_> = events.iter().map(|event| names(event, "one")).collect();
+    assert_eq!(told, [["granted"], ["renewed"], ["renewed"], ["released"]]);
+    let rules = events.iter().map(|event| match &event.kind {
+        EventKind::Lock {
+            cause: Some(cause), ..
+        } => cause.decision.as_ref().and_then(|decision| decision.rule),
+        other => panic!("{other:?}"),
+    });
+    let digest = |rule: u8| Some(RuleDigest([rule; 8]));
+    assert_eq!(
+        rules.collect::<Vec<_>>(),
+        [digest(1), digest(2), digest(1), None]
+    );
 }

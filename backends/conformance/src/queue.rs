@@ -11,6 +11,7 @@ use crate::asking::WAIT;
 use crate::asking::acquire;
 use crate::asking::acquire_as;
 use crate::asking::command;
+use crate::asking::fresh_lease;
 use crate::asking::granted;
 use crate::asking::lock;
 use crate::tail::names;
@@ -140,4 +141,43 @@ pub async fn a_waiter_that_leaves_is_passed_over(harness: &impl Harness) {
         Outcome::Cancelled
     );
     assert_eq!(store.holders("one").await, ["dan"]);
+}
+
+/// A client that asks again elsewhere keeps its place and its grant when the first gateway notices
+/// late that it has gone; when all have noticed, nothing is left behind.
+pub async fn a_late_cancel_takes_nothing_from_who_asked_again(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let first = store.take("ann", "one", LONG).await;
+    let here = fresh_lease();
+    let ask = |drawn| {
+        let acquire = Action::Acquire {
+            lease_id: drawn,
+            mode: Mode::Exclusive,
+            ttl_ms: LONG,
+            wait_ms: WAIT,
+            max_hold_ms: None,
+        };
+        store.run_one(command("bob", "same", lock("one"), acquire))
+    };
+    let cancel = |lease_id| store.ask("bob", "one", Action::CancelWait { lease_id });
+    assert!(matches!(ask(here).await, Outcome::Queued { .. }));
+    store.queue("cat", "one", LONG).await;
+    let there = fresh_lease();
+    let Outcome::Queued {
+        lease_id, position, ..
+    } = ask(there).await
+    else {
+        panic!("bob waits no more");
+    };
+    assert_eq!((lease_id, position), (here, 0));
+    assert_eq!(cancel(here).await, Outcome::Cancelled);
+    store.give_back("ann", "one", first.lease_id).await;
+    assert_eq!(store.holders("one").await, ["bob"], "bob keeps its place");
+    // Again elsewhere, after the grant.
+    let third = fresh_lease();
+    assert_eq!(granted(ask(third).await).lease_id, here);
+    assert_eq!(cancel(there).await, Outcome::Cancelled);
+    assert_eq!(store.holders("one").await, ["bob"], "bob keeps its grant");
+    assert_eq!(cancel(third).await, Outcome::Cancelled);
+    assert_eq!(store.holders("one").await, ["cat"], "nobody is there");
 }

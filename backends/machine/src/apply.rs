@@ -1,12 +1,14 @@
 //! The pure function: one record, one command.
 
 mod acquire;
+mod cancel;
 mod expire;
 mod holder;
 mod revoke;
 mod serve;
 
 use leasehold_domain::Action;
+use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
@@ -14,6 +16,7 @@ use leasehold_domain::LockSettings;
 use leasehold_domain::Millis;
 use leasehold_domain::Outcome;
 use leasehold_domain::Rejection;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
@@ -56,6 +59,11 @@ pub(crate) fn apply_with(
     step.serve();
     step.finish();
     (outcome, step.transitions)
+}
+
+/// The rule of the decision that let a command pass.
+fn rule(cause: &Cause) -> Option<RuleDigest> {
+    cause.decision.as_ref().and_then(|decision| decision.rule)
 }
 
 /// One application of one command to one record.
@@ -127,6 +135,7 @@ impl<'a> Step<'a> {
                     ttl_ms: *ttl_ms,
                     max_hold_ms: *max_hold_ms,
                     record: *record,
+                    rule: rule(cause),
                 },
             ),
             Action::Release { lease_id } => self.release(subject, lease_id),

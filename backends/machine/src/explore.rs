@@ -5,6 +5,7 @@
 //! comes are searched once.
 
 mod check;
+mod poll;
 mod world;
 
 use std::collections::HashSet;
@@ -69,9 +70,9 @@ fn two_clients_and_one_lock() {
         modes: vec![Mode::Exclusive; 2],
         locks: 1,
         cooldown_ms: 0,
-        depth: 9,
+        depth: 7,
     });
-    assert_eq!((visited.states, visited.steps), (132_723, 473_000));
+    assert_eq!((visited.states, visited.steps), (146_317, 427_404));
 }
 
 #[test]
@@ -80,9 +81,9 @@ fn two_clients_and_one_lock_that_cools_down() {
         modes: vec![Mode::Exclusive, SHARED],
         locks: 1,
         cooldown_ms: 1_000,
-        depth: 8,
+        depth: 6,
     });
-    assert_eq!((visited.states, visited.steps), (51_089, 180_113));
+    assert_eq!((visited.states, visited.steps), (42_731, 115_153));
 }
 
 #[test]
@@ -91,9 +92,9 @@ fn three_clients_and_one_lock() {
         modes: vec![SHARED, Mode::Exclusive, SHARED],
         locks: 1,
         cooldown_ms: 0,
-        depth: 6,
+        depth: 5,
     });
-    assert_eq!((visited.states, visited.steps), (64_882, 209_800));
+    assert_eq!((visited.states, visited.steps), (66_217, 163_352));
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn two_clients_and_two_locks() {
         modes: vec![Mode::Exclusive; 2],
         locks: 2,
         cooldown_ms: 0,
-        depth: 5,
+        depth: 4,
     });
-    assert_eq!((visited.states, visited.steps), (54_323, 179_584));
+    assert_eq!((visited.states, visited.steps), (32_973, 76_880));
 }

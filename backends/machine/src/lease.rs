@@ -12,6 +12,7 @@ use leasehold_domain::Mode;
 use leasehold_domain::Owner;
 use leasehold_domain::Renewals;
 use leasehold_domain::RequestId;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::WallMillis;
@@ -39,6 +40,8 @@ pub(crate) struct Lease {
     pub(crate) renewals: Renewals,
     /// Whether it stood in the queue before it was granted.
     pub(crate) waited: bool,
+    /// The rule of the decision by which it is held now.
+    pub(crate) rule: Option<RuleDigest>,
 }
 
 impl Lease {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod apply;
+mod claim;
 #[cfg(test)]
 mod explore;
 mod lease;

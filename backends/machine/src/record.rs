@@ -13,6 +13,7 @@ use leasehold_domain::limits::TOKEN_MAX;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::claim::LeaseClaims;
 use crate::lease::EndedLease;
 use crate::lease::Lease;
 use crate::waiter::Waiter;
@@ -52,6 +53,8 @@ pub(crate) struct Rest {
     pub(crate) ended: Vec<EndedLease>,
     /// None if they are the default.
     pub(crate) settings: Option<Box<LockSettings>>,
+    /// Of the few leases that were asked for more than once.
+    pub(crate) claims: Vec<LeaseClaims>,
 }
 
 /// After a transfer the lock waits for its successor.

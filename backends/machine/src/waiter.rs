@@ -4,10 +4,12 @@ use leasehold_domain::LeaseId;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
 use leasehold_domain::RequestId;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::WallMillis;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::claim::Claims;
 use crate::lease::Party;
 
 /// An acquire that stands in the queue, with all that its grant will need.
@@ -24,4 +26,8 @@ pub(crate) struct Waiter {
     pub(crate) queued: Millis,
     /// The waiter's own lease: it leaves the queue at the first write not before this.
     pub(crate) deadline: Millis,
+    /// The acquires that wait for it. When all are cancelled, it leaves.
+    pub(crate) claims: Claims,
+    /// The rule of the decision by which it entered the queue.
+    pub(crate) rule: Option<RuleDigest>,
 }

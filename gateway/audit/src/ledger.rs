@@ -5,6 +5,7 @@ mod maintenance;
 mod query;
 mod reader;
 mod recover;
+mod rule;
 mod state;
 mod store;
 mod verify;

@@ -61,8 +61,9 @@ pub enum Action {
         ttl_ms: Option<u64>,
         /// The longest hold by the deciding version, if it has one.
         max_hold_ms: Option<u64>,
-        /// Whether this renewal gets an event of its own (`audit.renewals = "every"`, or the
-        /// deciding version or its limits changed) or is summarised into the lease's end.
+        /// Whether this renewal gets an event of its own in any case (`audit.renewals =
+        /// "every"`). Else it gets one if the decision's rule is another than the lease's, or is
+        /// summarised into the lease's end.
         record: bool,
     },
     /// Give a lease back.
@@ -86,9 +87,11 @@ pub enum Action {
         /// How long the holder may drain; 0 for at once.
         grace_ms: u64,
     },
-    /// Leave the queue, or give back a grant that nobody is there to take.
+    /// The client of an acquire has gone: leave the queue, or give back a grant that nobody is
+    /// there to take. Does nothing while another acquire with the same `request_id` is not
+    /// cancelled: its client has asked again.
     CancelWait {
-        /// The waiter's lease id.
+        /// The id that the cancelled acquire drew, which need not be the one it was given.
         lease_id: LeaseId,
     },
     /// Only expire what is due, and grant what has become free.

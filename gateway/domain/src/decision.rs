@@ -1,9 +1,12 @@
 //! What the policies said about one request, with all that a replay needs.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
+use sha2::Digest as _;
 
 use crate::Digest;
 use crate::LockView;
@@ -25,7 +28,70 @@ pub struct Decision {
     pub limits: PolicyLimits,
     /// The revision of the bindings that were used.
     pub bindings_revision: u64,
+    /// The rule under which a lease is held by this decision; none for operations other than
+    /// acquire and renew.
+    pub rule: Option<RuleDigest>,
 }
+
+/// The rule under which a lease is held, in 64 bits: what judges its renewals (bindings, policy
+/// versions, modules, configurations), and the limits that it was given. A renewal under another
+/// rule gets an event of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RuleDigest(pub [u8; 8]);
+
+impl RuleDigest {
+    /// The rule of these steps, in their order, with these limits. `overridden` says that a
+    /// break-glass principal passed a denial.
+    ///
+    /// The digest is stored with leases: it must never change for the same rule.
+    #[must_use]
+    pub fn of<'s>(
+        steps: impl IntoIterator<Item = &'s Digest>,
+        limits: PolicyLimits,
+        overridden: bool,
+    ) -> Self {
+        let mut hasher = sha2::Sha256::new();
+        for limit in [limits.max_ttl_ms, limits.max_hold_ms] {
+            hasher.update([u8::from(limit.is_some())]);
+            hasher.update(limit.unwrap_or(0).to_be_bytes());
+        }
+        hasher.update([u8::from(overridden)]);
+        for step in steps {
+            hasher.update(step.0);
+        }
+        let digest = hasher.finalize();
+        let mut rule = [0; 8];
+        rule.copy_from_slice(&digest[..8]);
+        Self(rule)
+    }
+}
+
+impl fmt::Display for RuleDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for RuleDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for RuleDigest {
+    type Err = InvalidRule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRule> {
+        let mut bytes = [0; 8];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidRule)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// A rule's digest that is not 16 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 16 hexadecimal digits")]
+pub struct InvalidRule;
 
 /// What follows from the verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,5 +260,36 @@ impl PolicyLimits {
             max_ttl_ms: least(self.max_ttl_ms, other.max_ttl_ms),
             max_hold_ms: least(self.max_hold_ms, other.max_hold_ms),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_differs_by_each_of_its_parts() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let limits = |max_ttl_ms, max_hold_ms| PolicyLimits {
+            max_ttl_ms,
+            max_hold_ms,
+        };
+        let none = PolicyLimits::default();
+        let rules = [
+            RuleDigest::of([], none, false),
+            RuleDigest::of([], none, true),
+            RuleDigest::of([], limits(Some(0), None), false),
+            RuleDigest::of([], limits(None, Some(0)), false),
+            RuleDigest::of([], limits(Some(7), None), false),
+            RuleDigest::of([&a], none, false),
+            RuleDigest::of([&b], none, false),
+            RuleDigest::of([&a, &b], none, false),
+            RuleDigest::of([&b, &a], none, false),
+        ];
+        let distinct: std::collections::HashSet<_> = rules.iter().collect();
+        assert_eq!(distinct.len(), rules.len());
+        assert_eq!(rules[0].to_string(), "d6fd62f5ce537d90");
+        assert_eq!(rules[0].to_string().parse(), Ok(rules[0]));
+        assert_eq!("12".parse::<RuleDigest>(), Err(InvalidRule));
     }
 }

@@ -17,8 +17,8 @@ pub mod transition;
 pub use clock::{Clock, ManualClock, Millis, SystemClock, WallMillis};
 pub use command::{Action, Atomicity, Command, Expectation, LockSettings, RevokeTarget};
 pub use decision::{
-    Decision, Denial, DenialKind, Effect, Enforcement, Facts, PolicyAnswer, PolicyLimits,
-    PolicyVerdict,
+    Decision, Denial, DenialKind, Effect, Enforcement, Facts, InvalidRule, PolicyAnswer,
+    PolicyLimits, PolicyVerdict, RuleDigest,
 };
 pub use document::{Document, Edit, EditOutcome, Precondition};
 pub use event::{Change, Cursor, Event, EventKind, Note};

@@ -48,6 +48,9 @@ pub const COOLDOWN_MS_MAX: u64 = 600_000;
 pub const PERMITS_MAX: u32 = 10_000;
 /// Most waiters in one lock's queue.
 pub const WAITERS_PER_LOCK_MAX: usize = 4_096;
+/// Most acquires of one `request_id` that are told apart while they hang on one waiter or lease;
+/// if there were more, none of them can give it back.
+pub const CLAIMS_PER_LEASE_MAX: usize = 8;
 /// Most locks in one multi-lock acquire.
 pub const LOCKS_PER_BATCH_MAX: usize = 64;
 /// Most leases in one batch renewal.
@@ -65,6 +68,9 @@ pub const TOKEN_MAX: u64 = 1 << 53;
 
 /// Most rows in one page of a list or an audit query.
 pub const PAGE_ROWS_MAX: usize = 1_000;
+/// Most events that a watch is told from the ledger when it resumes; if there are more, it goes on
+/// from now.
+pub const WATCH_REPLAY_EVENTS_MAX: usize = 100_000;
 /// Largest request body, except for uploads of modules.
 pub const BODY_BYTES_MAX: usize = 256 * 1_024;
 /// Largest policy module.
@@ -75,5 +81,7 @@ pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
 pub const POLICY_CONFIG_BYTES_MAX: usize = 64 * 1_024;
 /// Most policies that one decision may run.
 pub const POLICIES_PER_DECISION_MAX: usize = 16;
+/// Most policies × versions with labels of their own in metrics; later ones count as `other`.
+pub const POLICY_LABEL_SETS_MAX: usize = 256;
 /// Longest policy message or code that is kept.
 pub const VERDICT_MESSAGE_BYTES_MAX: usize = 1_024;

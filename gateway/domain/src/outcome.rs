@@ -62,7 +62,7 @@ pub enum Outcome {
         /// How long the holder may drain.
         drain_remaining_ms: u64,
     },
-    /// Cancel-wait: the caller stands in the queue no more.
+    /// Cancel-wait: that acquire stands in the queue no more. Others of its request may.
     Cancelled,
     /// Configure: the settings hold.
     Configured,

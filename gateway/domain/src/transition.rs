@@ -45,7 +45,8 @@ pub enum Transition {
         /// How many stand before it.
         position: u32,
     },
-    /// A lease was lengthened, and that was to be recorded.
+    /// A lease was lengthened, under another rule than before, or each renewal is recorded. The
+    /// event's cause has the decision.
     Renewed {
         /// Which.
         handle: LeaseHandle,

@@ -29,6 +29,7 @@ use crate::pipeline::Inner;
 use crate::pipeline::Pipeline;
 use crate::pipeline::decide::Decider;
 use crate::pipeline::execute::Store;
+use crate::pipeline::watch::Watches;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
 
@@ -116,6 +117,8 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let authenticator = Authenticator::new(&config.authentication, keys, clock.clone())
         .await
         .map_err(|error| AppError::Authentication(error.to_string()))?;
+    let store = Store::new(backend.clone(), clock.clone(), metrics.clone());
+    let store = Arc::new(store);
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
         decider: Decider::new(
@@ -123,7 +126,8 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
             metrics.clone(),
             config.audit.records_renewals(),
         ),
-        store: Store::new(backend.clone(), clock.clone(), metrics.clone()),
+        watches: Watches::new(store.clone(), ledger.clone()),
+        store,
         waits,
         shutdown: shutdown.clone(),
     });

@@ -9,6 +9,7 @@ pub mod failure;
 mod many;
 mod view;
 mod wait;
+pub(crate) mod watch;
 
 use std::sync::Arc;
 
@@ -21,6 +22,9 @@ use leasehold_domain::Outcome;
 use leasehold_domain::Request;
 
 pub use self::view::WatchScope;
+pub use self::watch::Place;
+pub use self::watch::Told;
+pub use self::watch::Watching;
 
 use self::ask::Caller;
 use self::decide::Decider;
@@ -29,6 +33,7 @@ use self::decide::Refusal;
 use self::execute::Store;
 use self::failure::Blocked;
 use self::failure::Failure;
+use self::watch::Watches;
 use crate::governance::Governance;
 use crate::waits::Waits;
 
@@ -46,8 +51,9 @@ pub struct Pipeline {
 pub(crate) struct Inner {
     pub(crate) governance: Arc<Governance>,
     pub(crate) decider: Decider,
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) waits: Arc<Waits>,
+    pub(crate) watches: Watches,
     pub(crate) shutdown: tokio::sync::watch::Receiver<bool>,
 }
 

@@ -1,7 +1,6 @@
 //! Waiting requests: tells a long poll that its waiter was granted, from the backend's events.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -34,15 +33,18 @@ pub(crate) enum Signal {
     },
     /// It left the queue without a lease.
     Ended,
+    /// Events were missed, so nobody knows. Its client asks again.
+    Missed,
 }
 
 /// Who waits on this gateway.
 #[derive(Default)]
 pub(crate) struct Waits {
-    waiting: Mutex<HashMap<LeaseHandle, oneshot::Sender<Signal>>>,
-    /// Waiters whose long poll has ended, and whose client may ask again in their place.
-    abandoned: Mutex<HashSet<LeaseHandle>>,
+    waiting: Mutex<Waiting>,
 }
+
+/// Several polls may hang on one waiter: its client has asked again.
+type Waiting = HashMap<LeaseHandle, Vec<oneshot::Sender<Signal>>>;
 
 impl fmt::Debug for Waits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,15 +63,15 @@ pub(crate) struct Ear {
 }
 
 impl Waits {
-    fn lock(&self) -> MutexGuard<'_, HashMap<LeaseHandle, oneshot::Sender<Signal>>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Listens for a waiter. Must be called before its acquire is executed, so that no grant is
-    /// missed. An earlier ear of the same waiter goes deaf: its client has asked again.
+    /// missed.
     pub(crate) fn listen(self: &Arc<Self>, handle: LeaseHandle) -> Ear {
         let (sender, signal) = oneshot::channel();
-        self.lock().insert(handle, sender);
+        self.lock().entry(handle).or_default().push(sender);
         Ear {
             handle,
             waits: self.clone(),
@@ -77,24 +79,9 @@ impl Waits {
         }
     }
 
-    fn abandoned(&self) -> MutexGuard<'_, HashSet<LeaseHandle>> {
-        self.abandoned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The waiter's long poll has ended without a grant.
-    pub(crate) fn abandon(&self, handle: LeaseHandle) {
-        self.abandoned().insert(handle);
-    }
-
-    /// The waiter's client is there, or need not be waited for any more; whether it was missing.
-    pub(crate) fn claim(&self, handle: LeaseHandle) -> bool {
-        self.abandoned().remove(&handle)
-    }
-
     fn tell(&self, handle: LeaseHandle, signal: Signal) {
-        if let Some(sender) = self.lock().remove(&handle) {
+        let listeners = self.lock().remove(&handle);
+        for sender in listeners.into_iter().flatten() {
             // The listener may have left; its guard then gives the grant back.
             let _ = sender.send(signal);
         }
@@ -149,7 +136,10 @@ impl Waits {
                     Err(error) => {
                         // A grant may have been missed: all polls end now, and their clients ask
                         // again in their places.
-                        self.lock().clear();
+                        let waiting = std::mem::take(&mut *self.lock());
+                        for sender in waiting.into_values().flatten() {
+                            let _ = sender.send(Signal::Missed);
+                        }
                         tracing::error!(%error, after = after.0, "waits.events failed");
                         after = after.max(backend.health().await.trimmed);
                         break;
@@ -162,9 +152,9 @@ impl Waits {
 }
 
 impl Ear {
-    /// What became of the waiter; none if its client asked again elsewhere.
-    pub(crate) async fn hear(&mut self) -> Option<Signal> {
-        (&mut self.signal).await.ok()
+    /// What became of the waiter. Must not be asked again once it has told.
+    pub(crate) async fn hear(&mut self) -> Signal {
+        (&mut self.signal).await.unwrap_or(Signal::Missed)
     }
 }
 
@@ -172,11 +162,12 @@ impl Drop for Ear {
     fn drop(&mut self) {
         self.signal.close();
         let mut waiting = self.waits.lock();
-        // Another ear may have taken the place; only ours is closed.
-        if waiting
-            .get(&self.handle)
-            .is_some_and(oneshot::Sender::is_closed)
-        {
+        let Some(listeners) = waiting.get_mut(&self.handle) else {
+            return;
+        };
+        // Of those that hang on the waiter only ours is closed.
+        listeners.retain(|sender| !sender.is_closed());
+        if listeners.is_empty() {
             waiting.remove(&self.handle);
         }
     }

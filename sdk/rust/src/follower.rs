@@ -42,12 +42,17 @@ impl Follower {
             if self.is_reason(&event) {
                 self.ask.notify_one();
             }
-            if event.name == "resync" {
-                *after = None;
-                return Ok(());
+            let resync = event.name == "resync";
+            if resync {
+                // What was missed may have been the lease's end.
+                self.ask.notify_one();
             }
             if event.id.is_some() {
                 *after = event.id;
+            } else if resync {
+                // The stream ends here, and says nowhere to go on from.
+                *after = None;
+                return Ok(());
             }
         }
         Ok(())

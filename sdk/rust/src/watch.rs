@@ -106,7 +106,10 @@ impl Watch {
                 return Ok(News::Missed(reason));
             }
             let ended = match stream.next().await {
-                Ok(Some(event)) if event.name == "resync" => self.resync(&event),
+                Ok(Some(event)) if event.name == "resync" => match self.resync(&event) {
+                    Ok(reason) => return Ok(News::Missed(reason)),
+                    Err(broken) => broken,
+                },
                 Ok(Some(event)) => {
                     self.backoff.reset();
                     if self.place.is_new(&event) {
@@ -138,16 +141,25 @@ impl Watch {
         Ok(None)
     }
 
-    /// The gateway cannot go on here: because it no longer has the events after this place, in
-    /// which case they are missed, or because it cannot read them now.
-    fn resync(&mut self, event: &ServerEvent) -> Error {
+    /// The gateway cannot go on here. Either events were missed, and why is answered if the watch
+    /// goes on by itself; or it cannot read them now.
+    fn resync(&mut self, event: &ServerEvent) -> Result<String, Error> {
         let body: Value = serde_json::from_str(&event.data).unwrap_or_default();
         let reason = body["reason"].as_str().unwrap_or("unknown");
-        if reason != "unavailable" {
-            self.missed = Some(reason.to_owned());
-            self.place = Place::default();
+        if reason == "unavailable" {
+            return Err(transport(reason));
         }
-        transport(reason)
+        self.place = Place {
+            after: event.id.clone(),
+            ..Place::default()
+        };
+        if event.id.is_some() {
+            self.backoff.reset();
+            return Ok(reason.to_owned());
+        }
+        // A gateway that says no more ends the stream; the next one begins anew.
+        self.missed = Some(reason.to_owned());
+        Err(transport(reason))
     }
 }
 

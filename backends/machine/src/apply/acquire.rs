@@ -10,6 +10,8 @@ use leasehold_domain::limits::WAITER_SLACK_MS;
 use leasehold_domain::limits::WAITERS_PER_LOCK_MAX;
 
 use super::Step;
+use super::rule;
+use crate::claim::Claims;
 use crate::lease::Party;
 use crate::waiter::Waiter;
 
@@ -43,10 +45,13 @@ impl Step<'_> {
     fn repeated(&mut self, asked: &Asked<'_>) -> Option<Outcome> {
         let mut leases = self.record.holders.iter();
         if let Some(lease) = leases.find(|l| asked.is_request(&l.party, &l.request_id)) {
-            return Some(match lease.mode == asked.mode {
-                true => Outcome::Granted(lease.grant(self.now, true)),
-                false => Outcome::Rejected(Rejection::RequestIdReused),
-            });
+            if lease.mode != asked.mode {
+                return Some(Outcome::Rejected(Rejection::RequestIdReused));
+            }
+            let outcome = Outcome::Granted(lease.grant(self.now, true));
+            let lease_id = lease.lease_id;
+            self.claim(lease_id, asked.lease_id);
+            return Some(outcome);
         }
         let now = self.now;
         let queue = &mut self.record.rest.as_deref_mut()?.queue;
@@ -55,15 +60,23 @@ impl Step<'_> {
         if waiter.mode != asked.mode {
             return Some(Outcome::Rejected(Rejection::RequestIdReused));
         }
+        let lease_id = waiter.lease_id;
         if let Some(wait_ms) = asked.wait_ms {
-            let deadline = waiter_deadline(now, wait_ms);
-            if deadline > waiter.deadline {
-                waiter.deadline = deadline;
+            let until = waiter_deadline(now, wait_ms);
+            waiter.claims.fade(now);
+            self.changed |= waiter.claims.add(asked.lease_id, until);
+            if until > waiter.deadline {
+                waiter.deadline = until;
                 self.changed = true;
             }
+            return Some(self.await_turn(lease_id, true));
         }
-        let lease_id = waiter.lease_id;
-        Some(self.await_turn(lease_id, asked.wait_ms.is_some()))
+        let outcome = self.await_turn(lease_id, false);
+        // Whoever only tries hangs on nothing, unless its turn has come.
+        if matches!(outcome, Outcome::Granted(_)) {
+            self.claim(lease_id, asked.lease_id);
+        }
+        Some(outcome)
     }
 
     /// The answer to a request that can never be carried out as it is.
@@ -97,6 +110,7 @@ impl Step<'_> {
     }
 
     fn arrive(&mut self, asked: &Asked<'_>) -> Outcome {
+        let deadline = waiter_deadline(self.now, asked.wait_ms.unwrap_or(0));
         let waiter = Waiter {
             lease_id: asked.lease_id,
             request_id: asked.cause.request_id.clone(),
@@ -106,7 +120,9 @@ impl Step<'_> {
             max_hold_ms: asked.max_hold_ms,
             since: self.wall,
             queued: self.now,
-            deadline: waiter_deadline(self.now, asked.wait_ms.unwrap_or(0)),
+            deadline,
+            claims: Claims::first(asked.lease_id, deadline),
+            rule: rule(asked.cause),
         };
         self.arriving = Some(waiter.lease_id);
         // The common case, and the only one that needs no queue.

@@ -66,6 +66,9 @@ impl Step<'_> {
     /// Ends a lease that was taken out of the holders.
     pub(super) fn end(&mut self, lease: Lease, cause: EndCause) {
         let now = self.now;
+        if let Some(rest) = self.record.rest.as_deref_mut() {
+            rest.claims.retain(|c| c.lease_id != lease.lease_id);
+        }
         let by_time = lease.deadline <= now;
         self.tell(Transition::Ended {
             handle: lease.lease_id.handle(),

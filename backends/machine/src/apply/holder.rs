@@ -1,9 +1,10 @@
-//! What a holder asks of its lease: renew, release, transfer; and leaving the queue.
+//! What a holder asks of its lease: renew, release, transfer.
 
 use leasehold_domain::DrainCause;
 use leasehold_domain::EndCause;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Outcome;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::Transition;
 
@@ -16,10 +17,11 @@ pub(super) struct Renewal {
     pub(super) ttl_ms: Option<u64>,
     pub(super) max_hold_ms: Option<u64>,
     pub(super) record: bool,
+    pub(super) rule: Option<RuleDigest>,
 }
 
 /// What stands under a lease id.
-enum Found {
+pub(super) enum Found {
     /// A lease, at this index of the holders.
     Held(usize),
     /// A waiter, at this index of the queue.
@@ -32,7 +34,7 @@ enum Found {
 
 impl Step<'_> {
     /// The id alone is not enough: it must be the same principal's.
-    fn find(&self, subject: &Subject, lease_id: &LeaseId) -> Found {
+    pub(super) fn find(&self, subject: &Subject, lease_id: &LeaseId) -> Found {
         let own = |owner: &Subject, found: Found| match owner == subject {
             true => found,
             false => Found::Foreign,
@@ -81,9 +83,14 @@ impl Step<'_> {
         if lease.renewals.count == 1 {
             lease.renewals.first = wall;
         }
+        // A renewal without a decision says nothing about the rule.
+        let other_rule = renewal.rule.is_some() && renewal.rule != lease.rule;
+        if other_rule {
+            lease.rule = renewal.rule;
+        }
         let grant = lease.grant(now, false);
         self.changed = true;
-        if renewal.record {
+        if renewal.record || other_rule {
             self.tell(Transition::Renewed {
                 handle: lease_id.handle(),
                 token: grant.token,
@@ -143,20 +150,7 @@ impl Step<'_> {
         Outcome::Transferring { drain_remaining_ms }
     }
 
-    pub(super) fn cancel_wait(&mut self, subject: &Subject, lease_id: &LeaseId) -> Outcome {
-        match self.find(subject, lease_id) {
-            Found::Waiting(index) => self.leave_queue(index),
-            Found::Held(index) => {
-                let lease = self.record.holders.remove(index);
-                self.end(lease, EndCause::GivenBack);
-            }
-            Found::Ended(_) => {}
-            Found::Foreign => return Outcome::NotHolder,
-        }
-        Outcome::Cancelled
-    }
-
-    fn leave_queue(&mut self, index: usize) {
+    pub(super) fn leave_queue(&mut self, index: usize) {
         if let Some(waiter) = self.record.rest_mut().queue.remove(index) {
             self.end_wait(&waiter, false);
         }

@@ -5,6 +5,7 @@ use leasehold_domain::Renewals;
 use leasehold_domain::Transition;
 
 use super::Step;
+use crate::claim::LeaseClaims;
 use crate::lease::Lease;
 use crate::waiter::Waiter;
 
@@ -72,6 +73,11 @@ impl Step<'_> {
             waited_ms: waited.then(|| waiter.queued.until(now)),
             request_id: waiter.request_id.clone(),
         });
+        if let Some(claims) = waiter.claims.at_grant(&waiter.lease_id, now) {
+            let lease_id = waiter.lease_id;
+            let claims = LeaseClaims { lease_id, claims };
+            self.record.rest_mut().claims.push(claims);
+        }
         self.record.hold(Lease {
             lease_id: waiter.lease_id,
             request_id: waiter.request_id,
@@ -86,6 +92,7 @@ impl Step<'_> {
             drain: None,
             renewals: Renewals::default(),
             waited,
+            rule: waiter.rule,
         });
     }
 

@@ -1,6 +1,7 @@
 //! What must be true in every state of the small world, and at the end.
 
 use leasehold_domain::EventKind;
+use leasehold_domain::LeaseId;
 use leasehold_domain::Mode;
 use leasehold_domain::Transition;
 
@@ -21,6 +22,7 @@ pub(super) fn safe(world: &World) {
         exclusion(world, record);
         promises(world, l, record);
         one_answer_per_request(world, record);
+        somebody_cares(world, record);
     }
     tokens_and_turns(world);
 }
@@ -45,6 +47,17 @@ fn promises(world: &World, l: usize, record: &LockRecord) {
             "ended early: {:?}",
             world.story
         );
+    }
+}
+
+/// Nothing stands that all have cancelled who asked for it. Those who only try never cancel.
+fn somebody_cares(world: &World, record: &LockRecord) {
+    let hangs = |drawn: &LeaseId| world.polls.iter().any(|poll| poll.drawn == *drawn);
+    let only_tries = |drawn: &LeaseId| drawn.reveal().as_bytes()[9] == b'1';
+    for (_, claims) in record.claims() {
+        let mut drawn = claims.standing().iter().map(|claim| claim.drawn);
+        let cares = drawn.any(|drawn| hangs(&drawn) || only_tries(&drawn));
+        assert!(cares, "nobody wants {claims:?}: {:?}", world.story);
     }
 }
 
@@ -98,14 +111,21 @@ fn tokens_and_turns(world: &World) {
     }
 }
 
-/// Liveness: from here on no answer is lost, holders release, and those who asked keep asking.
+/// Liveness: from here on no answer is lost, holders release, those who asked keep asking, and
+/// gateways notice who has left.
 pub(super) fn live(mut world: World) {
     for _ in 0..PATIENCE {
+        while let Some(left) = world.polls.iter().position(|poll| {
+            !poll.answered && world.clients[poll.client].knows[poll.lock] == Knows::Idle
+        }) {
+            world.step(Step::HangUp(left));
+            safe(&world);
+        }
         for c in 0..world.clients.len() {
             for l in 0..world.queues.len() {
                 match world.clients[c].knows[l] {
                     Knows::Idle => continue,
-                    Knows::Asked(_) => world.step(Step::Wait(c, l, false)),
+                    Knows::Asked => world.step(Step::Wait(c, l, false)),
                     Knows::Holds(..) => world.step(Step::Release(c, l, false)),
                 }
                 safe(&world);

@@ -24,6 +24,8 @@ use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
 use serde::Serialize;
 
+use super::poll::Poll;
+use crate::LockRecord;
 use crate::Moment;
 use crate::State;
 
@@ -41,8 +43,8 @@ const ATTEMPTS_MAX: u8 = 2;
 pub(super) enum Knows {
     /// It wants nothing.
     Idle,
-    /// It asked and has no lease yet, as far as it knows; it may know its place in the queue.
-    Asked(Option<LeaseId>),
+    /// It asked and has no lease yet, as far as it knows.
+    Asked,
     /// It was promised the lease until then.
     Holds(LeaseId, u64),
 }
@@ -52,8 +54,8 @@ pub(super) enum Knows {
 pub(super) struct Client {
     pub(super) mode: Mode,
     pub(super) knows: Vec<Knows>,
-    attempts: Vec<u8>,
-    asks: Vec<u8>,
+    pub(super) attempts: Vec<u8>,
+    pub(super) asks: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +65,8 @@ pub(super) struct World {
     pub(super) clients: Vec<Client>,
     /// How often somebody may still interfere: revoke or transfer.
     interferences: u8,
+    /// Those that were not cancelled.
+    pub(super) polls: Vec<Poll>,
     /// How it came to this.
     pub(super) story: Vec<Step>,
     /// Events of the last step, and the queues before it.
@@ -81,7 +85,10 @@ pub(super) enum Step {
     Both(usize, bool),
     Renew(usize, usize, bool),
     Release(usize, usize, bool),
-    Cancel(usize, usize, bool),
+    /// The client stops wanting the lock, without a word.
+    Leave(usize, usize),
+    /// The gateway cancels this poll.
+    HangUp(usize),
     Transfer(usize, usize, u64),
     Revoke(usize, u64),
 }
@@ -103,6 +110,7 @@ impl World {
             state: State::default(),
             clients: modes.iter().map(client).collect(),
             interferences: 1,
+            polls: Vec::new(),
             story: Vec::new(),
             told: Vec::new(),
             queues: vec![Vec::new(); locks],
@@ -145,14 +153,14 @@ impl World {
                         Knows::Holds(..) => {
                             steps.extend([Step::Renew(c, l, lost), Step::Release(c, l, lost)]);
                         }
-                        Knows::Asked(told) if told.is_some() => {
-                            steps.push(Step::Cancel(c, l, lost))
-                        }
-                        Knows::Asked(_) | Knows::Idle => {}
+                        Knows::Asked | Knows::Idle => {}
                     }
                     if !matches!(knows, Knows::Holds(..)) && client.may_ask(l) {
                         steps.extend([Step::Try(c, l, lost), Step::Wait(c, l, lost)]);
                     }
+                }
+                if *knows == Knows::Asked {
+                    steps.push(Step::Leave(c, l));
                 }
                 if self.interferences > 0 && matches!(knows, Knows::Holds(..)) {
                     steps.extend([Step::Transfer(c, l, 0), Step::Transfer(c, l, UNIT_MS)]);
@@ -160,6 +168,8 @@ impl World {
                 }
             }
         }
+        let open = |poll: &usize| !self.polls[*poll].answered;
+        steps.extend((0..self.polls.len()).filter(open).map(Step::HangUp));
         steps
     }
 
@@ -204,15 +214,13 @@ impl World {
                     self.learn(c, l, &outcome);
                 }
             }
-            Step::Cancel(c, l, lost) => {
-                let Knows::Asked(Some(lease_id)) = self.clients[c].knows[l] else {
-                    return;
-                };
-                let outcome = self.ask(c, &name(c), l, Action::CancelWait { lease_id });
-                if !lost {
-                    self.learn(c, l, &outcome);
-                }
+            Step::Leave(c, l) => {
+                let client = &mut self.clients[c];
+                client.knows[l] = Knows::Idle;
+                client.attempts[l] += 1;
+                client.asks[l] = 0;
             }
+            Step::HangUp(poll) => self.hang_up(poll),
             Step::Transfer(c, l, grace_ms) => {
                 let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
                     return;
@@ -236,12 +244,17 @@ impl World {
         }
     }
 
+    pub(super) fn record(&self, l: usize) -> &LockRecord {
+        self.state.locks.get(&lock(l)).unwrap()
+    }
+
     fn remember_before(&mut self) {
         self.told.clear();
         for l in 0..self.queues.len() {
-            let record = self.state.locks.get(&lock(l)).unwrap();
-            self.queues[l] = record.waiters().map(|w| w.lease_id).collect();
-            self.tokens[l] = FencingToken(record.last_token);
+            let record = self.record(l);
+            let queue = record.waiters().map(|w| w.lease_id).collect();
+            let token = FencingToken(record.last_token);
+            (self.queues[l], self.tokens[l]) = (queue, token);
         }
     }
 
@@ -261,7 +274,16 @@ impl World {
 
     fn acquire(&mut self, c: usize, l: usize, wait_ms: Option<u64>, lost: bool) {
         let action = self.acquire_action(c, l, wait_ms);
+        let drawn = self.drawn(c, l, wait_ms.is_some());
         let outcome = self.ask(c, &name(c), l, action);
+        if wait_ms.is_some() {
+            self.polls.push(Poll {
+                client: c,
+                lock: l,
+                drawn,
+                answered: !lost && matches!(outcome, Outcome::Granted(_)),
+            });
+        }
         if !lost {
             self.learn(c, l, &outcome);
         }
@@ -271,14 +293,11 @@ impl World {
         let client = &mut self.clients[c];
         client.asks[l] += 1;
         if client.knows[l] == Knows::Idle {
-            client.knows[l] = Knows::Asked(None);
+            client.knows[l] = Knows::Asked;
         }
-        // A gateway draws a new id for each command, also for a repeated one.
-        let mut id = [0; 16];
-        id[..4].copy_from_slice(&[c as u8 + 1, l as u8, client.attempts[l], client.asks[l]]);
         Action::Acquire {
-            lease_id: LeaseId::from_bytes(id),
-            mode: client.mode,
+            lease_id: self.drawn(c, l, wait_ms.is_some()),
+            mode: self.clients[c].mode,
             ttl_ms: TTL_MS,
             wait_ms,
             max_hold_ms: None,
@@ -287,7 +306,7 @@ impl World {
 
     fn acquire_both(&mut self, c: usize, lost: bool) {
         let commands = [0, 1].map(|l| {
-            let action = self.acquire_action(c, l, Some(WAIT_MS));
+            let action = self.acquire_action(c, l, None);
             self.command(c, &name(c), l, action)
         });
         let at = self.moment();
@@ -314,9 +333,9 @@ impl World {
             Outcome::Granted(grant) | Outcome::Renewed(grant) | Outcome::Draining(grant) => {
                 Knows::Holds(grant.lease_id, now + grant.remaining_ms)
             }
-            Outcome::Queued { lease_id, .. } => Knows::Asked(Some(*lease_id)),
+            Outcome::Queued { .. } => Knows::Asked,
             Outcome::Held { .. } | Outcome::NotAttempted => *knows,
-            Outcome::Released | Outcome::LeaseLost(_) | Outcome::Cancelled => {
+            Outcome::Released | Outcome::LeaseLost(_) => {
                 client.attempts[l] += 1;
                 client.asks[l] = 0;
                 Knows::Idle
@@ -325,7 +344,7 @@ impl World {
         };
     }
 
-    fn ask(&mut self, c: usize, who: &str, l: usize, action: Action) -> Outcome {
+    pub(super) fn ask(&mut self, c: usize, who: &str, l: usize, action: Action) -> Outcome {
         let command = self.command(c, who, l, action);
         let at = self.moment();
         let applied = self.state.execute(&[command], Atomicity::Each, &[], at);
@@ -386,6 +405,9 @@ impl World {
             for waiter in &mut rest.queue {
                 (waiter.since, waiter.queued) = Default::default();
                 from_now(&mut waiter.deadline);
+                for claim in waiter.claims.standing_mut() {
+                    from_now(&mut claim.until);
+                }
             }
             // The search ends long before the memory of ended leases does.
             rest.ended.iter_mut().for_each(|ended| ended.at = Millis(0));
@@ -400,7 +422,13 @@ impl World {
             .into_iter()
             .map(|c| (c.mode, c.knows, c.attempts, c.asks));
         let clients: Vec<_> = clients.collect();
-        let bytes = postcard::to_allocvec(&(records, clients, self.interferences));
+        // A poll whose claim is over changes nothing any more.
+        let stands = |poll: &&Poll| {
+            let mut records = records.values().flat_map(|locks| locks.values());
+            records.any(|record| record.claims().any(|(_, claims)| claims.has(&poll.drawn)))
+        };
+        let polls: Vec<&Poll> = self.polls.iter().filter(stands).collect();
+        let bytes = postcard::to_allocvec(&(&records, clients, polls, self.interferences));
         Digest::of(&bytes.unwrap())
     }
 }
@@ -411,6 +439,6 @@ impl Client {
     }
 }
 
-fn name(c: usize) -> String {
+pub(super) fn name(c: usize) -> String {
     format!("client-{c}")
 }

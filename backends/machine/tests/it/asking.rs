@@ -6,16 +6,21 @@ use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
+use leasehold_domain::Decision;
+use leasehold_domain::Effect;
+use leasehold_domain::Facts;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
+use leasehold_domain::PolicyLimits;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::RevokeTarget;
 use leasehold_domain::RoleSet;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
@@ -73,6 +78,31 @@ pub(crate) fn command(who: &str, request: &str, lock: LockRef, action: Action) -
         action,
         cause: Some(Arc::new(cause)),
         expect: None,
+    }
+}
+
+/// The same command, let pass by a decision under a rule.
+pub(crate) fn ruled(command: Command, rule: u8) -> Command {
+    let decision = Decision {
+        id: 1,
+        effect: Effect::Allow,
+        facts: Facts {
+            now: WallMillis(0),
+            lock: None,
+            usage: None,
+        },
+        verdicts: Vec::new(),
+        limits: PolicyLimits::default(),
+        bindings_revision: 1,
+        rule: Some(RuleDigest([rule; 8])),
+    };
+    let cause = command.cause.as_deref().map(|cause| Cause {
+        decision: Some(Arc::new(decision)),
+        ..cause.clone()
+    });
+    Command {
+        cause: cause.map(Arc::new),
+        ..command
     }
 }
 
@@ -153,6 +183,11 @@ impl OneLock {
     /// The same, with a given request id.
     pub(crate) fn repeat(&mut self, now: u64, who: &str, request: &str, action: Action) -> Outcome {
         self.run(now, &command(who, request, lock("l"), action))
+    }
+
+    /// `who` asks, and a decision under `rule` lets it pass.
+    pub(crate) fn ask_under(&mut self, now: u64, rule: u8, who: &str, action: Action) -> Outcome {
+        self.run(now, &ruled(command(who, who, lock("l"), action), rule))
     }
 
     pub(crate) fn tick(&mut self, now: u64) {

@@ -261,6 +261,43 @@ fn a_renewal_is_told_only_if_that_was_asked_and_summarised_in_the_end() {
 }
 
 #[test]
+fn a_renewal_under_another_rule_is_told_once() {
+    let mut l = OneLock::default();
+    granted(l.ask_under(0, 1, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    // Under the rule of its grant: nothing to tell.
+    granted(l.ask_under(100, 1, "ann", renew(1, None)));
+    assert!(l.told.is_empty());
+    granted(l.ask_under(200, 2, "ann", renew(1, None)));
+    assert_eq!(l.names(), ["renewed"]);
+    granted(l.ask_under(300, 2, "ann", renew(1, None)));
+    assert!(l.told.is_empty());
+    // A renewal that no policy judged says nothing about the rule.
+    granted(l.ask(400, "ann", renew(1, None)));
+    assert!(l.told.is_empty());
+    granted(l.ask_under(500, 1, "ann", renew(1, None)));
+    assert_eq!(l.names(), ["renewed"]);
+    // A draining lease is not lengthened, so it stays under its rule.
+    l.ask(600, "op", revoke(900));
+    l.ask_under(700, 2, "ann", renew(1, None));
+    assert!(l.told.is_empty());
+}
+
+#[test]
+fn a_lease_from_the_queue_is_held_under_the_rule_of_its_queueing() {
+    let mut l = OneLock::default();
+    granted(l.ask_under(0, 1, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
+    l.ask_under(1, 2, "bob", acquire(2, EXCLUSIVE, 1_000, Some(5_000)));
+    // Asking again under another rule changes neither the wait's terms nor its rule.
+    l.ask_under(2, 3, "bob", acquire(3, EXCLUSIVE, 9_000, Some(5_000)));
+    l.ask(3, "ann", release(1));
+    assert_eq!(l.names(), ["released", "granted"]);
+    granted(l.ask_under(4, 2, "bob", renew(2, None)));
+    assert!(l.told.is_empty());
+    granted(l.ask_under(5, 3, "bob", renew(2, None)));
+    assert_eq!(l.names(), ["renewed"]);
+}
+
+#[test]
 fn cooldown_follows_an_expiry_and_only_that() {
     let mut l = OneLock::default();
     l.ask(0, "op", cooldown(500));

@@ -40,6 +40,7 @@ use leasehold_domain::Request;
 use leasehold_domain::RevokeTarget;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Transition;
 use leasehold_domain::Usage;
 use leasehold_domain::WallMillis;
@@ -113,6 +114,7 @@ fn decision() -> Decision {
         ],
         limits,
         bindings_revision: 17,
+        rule: Some(RuleDigest(*b"the rule")),
     }
 }
 
@@ -154,8 +156,10 @@ fn waiting_record() -> OneLock {
         description: "nightly".into(),
     };
     l.ask(1, "op", Action::Configure(settings));
-    l.ask(2, "ann", acquire(1, shared(1), 1_000, None));
-    l.ask(3, "abe", acquire(2, shared(1), 5_000, None));
+    l.ask_under(2, 7, "ann", acquire(1, shared(1), 1_000, None));
+    l.ask_under(3, 7, "abe", acquire(2, shared(1), 5_000, None));
+    // Asked for twice, so it has claims.
+    l.repeat(4, "abe", "abe", acquire(9, shared(1), 5_000, None));
     l.ask(4, "abe", renew(2, Some(6_000)));
     let to = subject("cyd");
     let transfer = |id, grace_ms| Action::Transfer {
@@ -342,13 +346,13 @@ fn causes() {
     let mut effects: Vec<_> = denials.into_iter().map(effect).collect();
     effects.push(Effect::Allow);
     let all = (cause(), effects, Operation::ALL.to_vec());
-    assert_eq!(pinned(&all), (595, "e038704c4f73484e".to_owned()));
+    assert_eq!(pinned(&all), (604, "8a7f1d0936cb7123".to_owned()));
 }
 
 #[test]
 fn records() {
     let record = waiting_record().record;
-    assert_eq!(pinned(&record), (212, "7634c31c46a93827".to_owned()));
+    assert_eq!(pinned(&record), (266, "cd355966155ecdcf".to_owned()));
 }
 
 #[test]
@@ -370,9 +374,9 @@ fn events() {
         kind,
     };
     let events: Vec<_> = (1..).zip(kinds).map(event).collect();
-    assert_eq!(pinned(&events), (1_696, "4a4e72af42cdc4cd".to_owned()));
+    assert_eq!(pinned(&events), (1_714, "fd29815713cd8c02".to_owned()));
     let notes = vec![Note::Denied(cause()), Note::Governance(change())];
-    assert_eq!(pinned(&notes), (621, "9e8213939877a2a7".to_owned()));
+    assert_eq!(pinned(&notes), (630, "65bec9336034b963".to_owned()));
 }
 
 #[test]
@@ -395,5 +399,5 @@ fn states() {
     state.edit(&edits[..1], moment(1, 1));
     let asked = command("ann", "r", lock("l"), acquire(1, EXCLUSIVE, 1_000, None));
     state.execute(&[asked], Atomicity::Each, &[], moment(2, 2));
-    assert_eq!(pinned(&state), (133, "e1bd18fd1275fe73".to_owned()));
+    assert_eq!(pinned(&state), (134, "b4a23e49addd46fb".to_owned()));
 }

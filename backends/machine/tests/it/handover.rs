@@ -5,6 +5,7 @@ use leasehold_domain::EndCause;
 use leasehold_domain::LeaseState;
 use leasehold_domain::Outcome;
 use leasehold_domain::RevokeTarget;
+use leasehold_domain::limits::CLAIMS_PER_LEASE_MAX;
 use leasehold_machine::RESERVATION_MS_MAX;
 
 use crate::asking::EXCLUSIVE;
@@ -157,4 +158,109 @@ fn cancelling_leaves_the_queue_or_gives_back_a_grant() {
     assert_eq!(l.holders(), ["dan"]);
     assert_eq!(l.ask(5, "cyd", cancel(3)), Outcome::Cancelled);
     assert!(l.told.is_empty());
+}
+
+/// Bob waits and asks again: the acquires that drew `ids`, all of one request.
+fn bob_waits(l: &mut OneLock, now: u64, ids: &[u64]) {
+    for id in ids {
+        let again = l.repeat(now, "bob", "same", acquire(*id, EXCLUSIVE, 9_000, WAIT));
+        let Outcome::Queued { lease_id, .. } = again else {
+            panic!("{again:?}");
+        };
+        assert_eq!(lease_id, lease(ids[0]));
+    }
+}
+
+#[test]
+fn a_place_is_left_with_the_last_claim_whichever_comes_first() {
+    for order in [[2, 3, 4], [4, 3, 2], [3, 2, 4]] {
+        let mut l = OneLock::default();
+        granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 90_000, None)));
+        bob_waits(&mut l, 1, &[2, 3, 4]);
+        for id in order {
+            assert_eq!(l.told, []);
+            assert_eq!(l.ask(2, "bob", cancel(id)), Outcome::Cancelled);
+        }
+        assert_eq!(l.names(), ["wait-ended"]);
+    }
+}
+
+#[test]
+fn whoever_is_left_waits_no_longer_than_it_asked_for() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 90_000, None)));
+    bob_waits(&mut l, 0, &[2]);
+    let short = acquire(3, EXCLUSIVE, 9_000, Some(1_000));
+    l.repeat(0, "bob", "same", short);
+    l.ask(1, "bob", cancel(2));
+    l.tick(2_999);
+    assert!(l.told.is_empty());
+    l.tick(3_000);
+    assert_eq!(l.names(), ["wait-ended"]);
+}
+
+#[test]
+fn a_poll_that_is_over_keeps_no_place() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 90_000, None)));
+    let short = |id| acquire(id, EXCLUSIVE, 9_000, Some(1_000));
+    l.repeat(0, "bob", "same", short(2));
+    l.repeat(2_500, "bob", "same", short(3));
+    // The first was answered at its end, and will never be cancelled.
+    l.ask(3_000, "bob", cancel(3));
+    assert_eq!(l.names(), ["wait-ended"]);
+}
+
+#[test]
+fn a_grant_is_given_back_only_when_nobody_may_have_it() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 90_000, None)));
+    bob_waits(&mut l, 1, &[2, 3]);
+    l.ask(2, "ann", release(1));
+    assert_eq!(l.holders(), ["bob"]);
+    // The second may have been told, so the first's end ends nothing, also if it comes twice.
+    for _ in 0..2 {
+        assert_eq!(l.ask(3, "bob", cancel(2)), Outcome::Cancelled);
+        assert!(l.told.is_empty());
+    }
+    assert_eq!(l.ask(4, "cyd", cancel(3)), Outcome::NotHolder);
+    l.ask(5, "bob", cancel(3));
+    assert_eq!(l.names(), ["given-back"]);
+}
+
+#[test]
+fn whoever_finds_its_grant_by_trying_keeps_it() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 90_000, None)));
+    bob_waits(&mut l, 1, &[2]);
+    // Trying in vain claims nothing: nobody would cancel it.
+    let held = l.repeat(2, "bob", "same", acquire(3, EXCLUSIVE, 9_000, None));
+    assert!(matches!(held, Outcome::Held { .. }));
+    l.ask(3, "ann", release(1));
+    granted(l.repeat(4, "bob", "same", acquire(4, EXCLUSIVE, 9_000, None)));
+    l.ask(5, "bob", cancel(2));
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn a_cancelled_repetition_ends_no_lease_that_was_answered_before() {
+    let mut l = OneLock::default();
+    granted(l.repeat(0, "bob", "same", acquire(1, EXCLUSIVE, 9_000, WAIT)));
+    granted(l.repeat(1, "bob", "same", acquire(2, EXCLUSIVE, 9_000, WAIT)));
+    l.ask(2, "bob", cancel(2));
+    assert_eq!(l.holders(), ["bob"]);
+}
+
+#[test]
+fn more_acquires_than_are_counted_cancel_nothing() {
+    let mut l = OneLock::default();
+    granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 90_000, None)));
+    let ids: Vec<u64> = (10..11 + CLAIMS_PER_LEASE_MAX as u64).collect();
+    bob_waits(&mut l, 1, &ids);
+    for id in ids {
+        l.ask(2, "bob", cancel(id));
+        assert!(l.told.is_empty());
+    }
+    l.ask(3, "ann", release(1));
+    assert_eq!(l.holders(), ["bob"]);
 }

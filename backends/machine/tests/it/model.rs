@@ -83,6 +83,10 @@ struct Entry {
     /// Since when it holds; none while it waits.
     since: Option<u64>,
     drain: Option<Drain>,
+    /// The acquires that may still want it, with the end of their polls.
+    claims: Vec<(LeaseId, u64)>,
+    /// Whether there were too many to know them all.
+    crowded: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -232,6 +236,7 @@ impl Lock {
             }
             let mut entry = self.entries.remove(at);
             entry.since = Some(now);
+            entry.claims.retain(|(_, until)| *until > now);
             entry.until = now + entry.ttl.min(entry.cap.unwrap_or(u64::MAX));
             if let Some(at) = self.reserved.iter().position(|(to, _)| *to == entry.who) {
                 self.reserved.remove(at);
@@ -279,6 +284,8 @@ impl Lock {
                     until: now,
                     since: None,
                     drain: None,
+                    claims: vec![],
+                    crowded: false,
                 };
                 self.acquire(entry, wait_ms.filter(|_| queueing), now)
             }
@@ -291,10 +298,10 @@ impl Lock {
             }
             Action::Revoke { target, grace_ms } => self.revoke(target, *grace_ms, now),
             Action::Tick => Answer::Ticked,
+            Action::CancelWait { lease_id } => self.cancel(lease_id, &who, now),
             Action::Renew { lease_id, .. }
             | Action::Release { lease_id }
-            | Action::Transfer { lease_id, .. }
-            | Action::CancelWait { lease_id } => {
+            | Action::Transfer { lease_id, .. } => {
                 match self.entries.iter().position(|e| e.id == *lease_id) {
                     Some(at) if self.entries[at].who != who => Answer::NotHolder,
                     Some(at) => self.of_own(at, &command.action, now),
@@ -305,6 +312,7 @@ impl Lock {
     }
 
     fn acquire(&mut self, mut new: Entry, wait: Option<u64>, now: u64) -> Answer {
+        let drawn = new.id;
         let wait_until = now + wait.unwrap_or(0) + limits::WAITER_SLACK_MS;
         let same = |e: &&mut Entry| e.who == new.who && e.request == new.request;
         let mut repeated = false;
@@ -314,7 +322,11 @@ impl Lock {
             }
             Some(old) => {
                 repeated = old.since.is_some();
-                if wait.is_some() && !repeated {
+                if repeated {
+                    old.claim(new.id, 0);
+                } else if wait.is_some() {
+                    old.claims.retain(|(_, until)| *until > now);
+                    old.claim(new.id, wait_until);
                     old.until = old.until.max(wait_until);
                 }
                 (old.id, false)
@@ -324,14 +336,16 @@ impl Lock {
                     return Answer::Rejected(Rejection::TooManyPermits);
                 }
                 new.until = wait_until;
+                new.claims = vec![(new.id, wait_until)];
                 let id = new.id;
                 self.entries.push(new);
                 (id, true)
             }
         };
         self.promote(now);
-        let found = self.entries.iter().find(|e| e.id == id).unwrap();
+        let found = self.entries.iter_mut().find(|e| e.id == id).unwrap();
         if found.since.is_some() {
+            found.claim(drawn, 0);
             return Answer::Granted(id, found.until - now, repeated);
         }
         if wait.is_none() {
@@ -380,10 +394,6 @@ impl Lock {
                     self.entries.remove(at);
                     Answer::Released
                 }
-                Action::CancelWait { .. } => {
-                    self.entries.remove(at);
-                    Answer::Cancelled
-                }
                 _ => Answer::Lost(EndCause::Unknown),
             };
         };
@@ -411,15 +421,41 @@ impl Lock {
                 }
                 Answer::Transferring(left)
             }
-            Action::Release { .. } => {
+            _ => {
                 self.end(at, EndCause::Released, now);
                 Answer::Released
             }
-            _ => {
-                self.end(at, EndCause::GivenBack, now);
-                Answer::Cancelled
-            }
         }
+    }
+
+    fn cancel(&mut self, drawn: &LeaseId, who: &str, now: u64) -> Answer {
+        let claimed = |e: &Entry| e.claims.iter().any(|(id, _)| id == drawn);
+        let Some(at) = self.entries.iter().position(claimed) else {
+            let same = self.entries.iter().find(|e| e.id == *drawn);
+            let ended = self.ended.iter().find(|(ended, ..)| ended == drawn);
+            let owner = same.map(|e| &e.who).or(ended.map(|(_, owner, ..)| owner));
+            return match owner.is_none_or(|owner| owner == who) {
+                true => Answer::Cancelled,
+                false => Answer::NotHolder,
+            };
+        };
+        let entry = &mut self.entries[at];
+        if entry.who != who {
+            return Answer::NotHolder;
+        }
+        let waits = entry.since.is_none();
+        let stands = |(id, until): &(LeaseId, u64)| id != drawn && (!waits || *until > now);
+        entry.claims.retain(stands);
+        if !entry.claims.is_empty() || entry.crowded {
+            if waits && !entry.crowded {
+                entry.until = entry.claims.iter().map(|(_, until)| *until).max().unwrap();
+            }
+        } else if waits {
+            self.entries.remove(at);
+        } else {
+            self.end(at, EndCause::GivenBack, now);
+        }
+        Answer::Cancelled
     }
 
     fn of_ended(&self, id: &LeaseId, who: &str, action: &Action) -> Answer {
@@ -430,7 +466,6 @@ impl Lock {
             None => EndCause::Unknown,
         };
         match (action, cause) {
-            (Action::CancelWait { .. }, _) => Answer::Cancelled,
             (Action::Release { .. }, EndCause::Released | EndCause::GivenBack) => Answer::Released,
             (Action::Transfer { .. }, EndCause::Transferred) => Answer::Transferring(0),
             _ => Answer::Lost(cause),
@@ -439,6 +474,15 @@ impl Lock {
 }
 
 impl Entry {
+    fn claim(&mut self, drawn: LeaseId, until: u64) {
+        let full = self.claims.len() == limits::CLAIMS_PER_LEASE_MAX;
+        match self.claims.iter_mut().find(|(id, _)| *id == drawn) {
+            Some((_, standing)) => *standing = until.max(*standing),
+            None if full => self.crowded = true,
+            None => self.claims.push((drawn, until)),
+        }
+    }
+
     fn start_drain(&mut self, drain: Drain, grace: u64, now: u64) {
         let cap = self
             .cap

@@ -17,6 +17,7 @@ use crate::asking::command;
 use crate::asking::lease;
 use crate::asking::lock;
 use crate::asking::moment;
+use crate::asking::ruled;
 use crate::asking::subject;
 use crate::asking::tick;
 use crate::model::Answer;
@@ -52,6 +53,8 @@ struct Asked {
     back: usize,
     /// Whether the lease's own principal asks.
     own: bool,
+    /// The rule of the decision; 0 if none judged it.
+    rule: u8,
 }
 
 /// Commands of one moment.
@@ -95,14 +98,16 @@ fn asked() -> impl Strategy<Value = Asked> {
         0..12_u8,
         0..6_usize,
         0..8_u8,
+        0..4_u8,
     );
-    parts.prop_map(|(ask, lock, who, request, back, own)| Asked {
+    parts.prop_map(|(ask, lock, who, request, back, own, rule)| Asked {
         ask,
         lock: usize::from(lock > 7),
         who,
         request,
         back,
         own: own > 0,
+        rule,
     })
 }
 
@@ -141,6 +146,14 @@ fn logs() -> impl Strategy<Value = Vec<Slot>> {
 impl Asked {
     /// The command, given the acquires that were asked so far: lock, who.
     fn command(&self, acquires: &mut Vec<(usize, usize)>) -> Command {
+        let command = self.unjudged(acquires);
+        match self.rule {
+            0 => command,
+            rule => ruled(command, rule),
+        }
+    }
+
+    fn unjudged(&self, acquires: &mut Vec<(usize, usize)>) -> Command {
         if let Ask::Acquire(mode, ttl_ms, wait_ms, max_hold_ms) = self.ask {
             acquires.push((self.lock, self.who));
             let action = Action::Acquire {
@@ -237,12 +250,12 @@ proptest! {
                 model.tick(now);
                 compare(&state, &model, now);
             }
-            slot.commands.iter().for_each(|command| witness.expect(command));
             let (commands, atomicity): (Vec<&[Command]>, _) = match slot.together {
                 true => (vec![&slot.commands[..]], Atomicity::AllOrNothing),
                 false => (slot.commands.chunks(1).collect(), Atomicity::Each),
             };
             for commands in commands {
+                commands.iter().for_each(|command| witness.expect(command));
                 let applied = state.execute(commands, atomicity, &[], at);
                 let answers: Vec<_> = applied.outcomes.iter().map(Answer::from).collect();
                 let expected = match slot.together {
@@ -252,7 +265,7 @@ proptest! {
                 prop_assert_eq!(answers, expected, "{:?} at {}", commands, now);
                 applied.events.iter().for_each(|event| witness.see(event));
                 for (command, outcome) in commands.iter().zip(&applied.outcomes) {
-                    witness.hear(&command.lock, outcome, now);
+                    witness.hear(command, outcome, now);
                     // A batch that failed as a whole did not even expire what was due.
                     if slot.together && !matches!(outcome, Outcome::Granted(_)) {
                         continue;

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use leasehold_domain::Action;
+use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::EndCause;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::LeaseHandle;
+use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
 use leasehold_domain::Mode;
 use leasehold_domain::Outcome;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Transition;
 
 #[derive(Debug)]
@@ -22,6 +25,11 @@ struct Held {
     /// No end by time before this: the latest that any answer promised.
     promised: u64,
     draining: bool,
+    owner: String,
+    /// The acquires that were answered with it, and not cancelled since.
+    answered: Vec<LeaseId>,
+    /// The rule that events say it is held under.
+    rule: Option<RuleDigest>,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +37,8 @@ struct Seen {
     held: BTreeMap<LeaseHandle, Held>,
     /// In the order in which they were told to have entered.
     queue: Vec<(LeaseHandle, String)>,
+    /// Under which rule those who ever waited entered the queue.
+    queued: BTreeMap<LeaseHandle, Option<RuleDigest>>,
     limit: Option<u32>,
     token: u64,
     cooling_until: u64,
@@ -43,22 +53,30 @@ pub(crate) struct Witness {
     cursor: u64,
 }
 
+/// The rule of a decision.
+fn rule(cause: &Cause) -> Option<RuleDigest> {
+    cause.decision.as_ref().and_then(|decision| decision.rule)
+}
+
 impl Witness {
     /// Events come one after another, without gaps.
     pub(crate) fn see(&mut self, event: &Event) {
         self.cursor += 1;
         assert_eq!(event.cursor.0, self.cursor, "cursors are dense");
         let EventKind::Lock {
-            lock, transitions, ..
+            lock,
+            cause,
+            transitions,
         } = &event.kind
         else {
             return;
         };
+        let rule = cause.as_deref().and_then(rule);
         assert!(!transitions.is_empty(), "an event tells something");
         let seen = self.locks.entry(lock.clone()).or_default();
         let before = seen.token;
         for transition in transitions {
-            seen.follow(transition, event.now.0, before);
+            seen.follow(transition, event.now.0, before, rule);
         }
     }
 
@@ -68,17 +86,32 @@ impl Witness {
             let seen = self.locks.entry(command.lock.clone()).or_default();
             seen.successors.insert(to.to_string());
         }
+        if let (Action::CancelWait { lease_id }, Some(cause)) = (&command.action, &command.cause) {
+            let seen = self.locks.entry(command.lock.clone()).or_default();
+            let by = cause.principal.subject.as_str();
+            for held in seen.held.values_mut().filter(|held| held.owner == by) {
+                held.answered.retain(|drawn| drawn != lease_id);
+            }
+        }
     }
 
     /// An answer that promises a lease for some time.
-    pub(crate) fn hear(&mut self, lock: &LockRef, outcome: &Outcome, now: u64) {
+    pub(crate) fn hear(&mut self, command: &Command, outcome: &Outcome, now: u64) {
         let (Outcome::Granted(grant) | Outcome::Renewed(grant)) = outcome else {
             return;
         };
-        let seen = self.locks.entry(lock.clone()).or_default();
+        let seen = self.locks.entry(command.lock.clone()).or_default();
         let held = seen.held.get_mut(&grant.lease_id.handle());
         let held = held.expect("a promised lease is held");
         held.promised = held.promised.max(now.saturating_add(grant.remaining_ms));
+        if let Action::Acquire { lease_id, .. } = &command.action {
+            held.answered.push(*lease_id);
+        }
+        // The events alone say under which rule it is held, after every renewal.
+        let judged = command.cause.as_deref().and_then(rule);
+        if judged.is_some() && matches!(outcome, Outcome::Renewed(_)) {
+            assert_eq!(held.rule, judged, "renewed unseen under another rule");
+        }
     }
 
     /// The view says the same as the events, and nobody waits in vain.
@@ -119,31 +152,15 @@ impl Seen {
         }
     }
 
-    fn follow(&mut self, transition: &Transition, now: u64, token_before: u64) {
+    fn follow(
+        &mut self,
+        transition: &Transition,
+        now: u64,
+        token_before: u64,
+        rule: Option<RuleDigest>,
+    ) {
         match transition {
-            Transition::Granted {
-                handle,
-                owner,
-                mode,
-                token,
-                ttl_ms,
-                waited_ms,
-                ..
-            } => {
-                assert!(self.admits(*mode), "{mode:?} beside {:?}", self.held);
-                assert!(token.0 > token_before, "a later grant has a greater token");
-                assert!(token.0 >= self.token);
-                assert!(now >= self.cooling_until, "granted while cooling down");
-                self.token = token.0;
-                let subject = owner.subject.to_string();
-                self.take_turn(*handle, &subject, waited_ms.is_some());
-                let held = Held {
-                    mode: *mode,
-                    promised: now.saturating_add(*ttl_ms),
-                    draining: false,
-                };
-                assert!(self.held.insert(*handle, held).is_none(), "granted twice");
-            }
+            Transition::Granted { .. } => self.granted(transition, now, token_before, rule),
             Transition::Queued {
                 handle,
                 owner,
@@ -156,6 +173,7 @@ impl Seen {
                     "first come, first served"
                 );
                 self.queue.push((*handle, owner.subject.to_string()));
+                self.queued.insert(*handle, rule);
             }
             Transition::Draining {
                 handle,
@@ -177,8 +195,52 @@ impl Seen {
                 self.cooling_until = now + remaining_ms;
             }
             Transition::Configured { settings } => self.limit = Some(settings.limit),
-            Transition::Reserved { .. } | Transition::Renewed { .. } => {}
+            Transition::Renewed { handle, .. } => {
+                let held = self.held.get_mut(handle).expect("only holders renew");
+                held.rule = rule.or(held.rule);
+            }
+            Transition::Reserved { .. } => {}
         }
+    }
+
+    fn granted(
+        &mut self,
+        transition: &Transition,
+        now: u64,
+        token_before: u64,
+        rule: Option<RuleDigest>,
+    ) {
+        let Transition::Granted {
+            handle,
+            owner,
+            mode,
+            token,
+            ttl_ms,
+            waited_ms,
+            ..
+        } = transition
+        else {
+            return;
+        };
+        assert!(self.admits(*mode), "{mode:?} beside {:?}", self.held);
+        assert!(token.0 > token_before, "a later grant has a greater token");
+        assert!(token.0 >= self.token);
+        assert!(now >= self.cooling_until, "granted while cooling down");
+        self.token = token.0;
+        let owner = owner.subject.to_string();
+        self.take_turn(*handle, &owner, waited_ms.is_some());
+        let held = Held {
+            mode: *mode,
+            promised: now.saturating_add(*ttl_ms),
+            draining: false,
+            owner,
+            answered: vec![],
+            rule: match waited_ms {
+                Some(_) => self.queued[handle],
+                None => rule,
+            },
+        };
+        assert!(self.held.insert(*handle, held).is_none(), "granted twice");
     }
 
     fn end(&mut self, handle: LeaseHandle, cause: EndCause, now: u64) {
@@ -188,10 +250,10 @@ impl Seen {
                 assert!(now >= held.promised, "ended early: {held:?} at {now}");
             }
             // The holder itself, or somebody who may cut even a drain short.
-            EndCause::Released
-            | EndCause::GivenBack
-            | EndCause::Revoked
-            | EndCause::Transferred => {}
+            EndCause::Released | EndCause::Revoked | EndCause::Transferred => {}
+            EndCause::GivenBack => {
+                assert!(held.answered.is_empty(), "taken from somebody: {held:?}");
+            }
             EndCause::Unknown => panic!("nothing ends so"),
         }
     }

@@ -275,17 +275,19 @@ fn decision() -> impl Strategy<Value = domain::Decision> {
         vec(verdict().boxed(), 0..3),
         limits().boxed(),
         any::<u64>(),
+        of(any::<[u8; 8]>()),
     )
-        .prop_map(|(id, effect, facts, verdicts, limits, bindings_revision)| {
-            domain::Decision {
+        .prop_map(
+            |(id, effect, facts, verdicts, limits, bindings_revision, rule)| domain::Decision {
                 id,
                 effect,
                 facts,
                 verdicts,
                 limits,
                 bindings_revision,
-            }
-        })
+                rule: rule.map(domain::RuleDigest),
+            },
+        )
 }
 
 fn drain_cause() -> impl Strategy<Value = domain::DrainCause> {

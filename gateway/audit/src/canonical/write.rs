@@ -180,6 +180,9 @@ fn decision(json: &mut Json<'_>, decision: &Decision) {
     json.key("limits");
     limits(json, decision.limits);
     json.number("bindings_revision", decision.bindings_revision);
+    if let Some(rule) = &decision.rule {
+        json.hex("rule", &rule.0);
+    }
     json.end(b'}');
 }
 

@@ -11,6 +11,8 @@ use leasehold_domain::WallMillis;
 
 use super::reader::Lookup;
 use super::reader::Readers;
+use super::rule::RuleSearch;
+use super::rule::under;
 use super::state::Shared;
 use crate::error::corrupt;
 use crate::segment::decode_ended;
@@ -40,33 +42,53 @@ pub(super) fn holders(
 ) -> Result<Holders, BackendError> {
     let hash = lock_hash(lock);
     let (complete_to, mut candidates, segments) = in_memory(shared, hash, at.0);
-    readers.with(|connection| {
-        let mut lookup = Lookup::new(connection)?;
-        for segment in segments {
-            let Some(list) = lookup.value(segment, &hold_key(hash))? else {
-                continue;
-            };
-            let damaged = || corrupt(format!("the holds of segment {segment} are damaged"));
-            candidates.extend(
-                decode_ended(&list)
-                    .ok_or_else(damaged)?
-                    .into_iter()
-                    .map(|hold| Candidate {
+    let mut holds =
+        readers.with(|connection| {
+            let mut lookup = Lookup::new(connection)?;
+            for segment in segments {
+                let Some(list) = lookup.value(segment, &hold_key(hash))? else {
+                    continue;
+                };
+                let damaged = || corrupt(format!("the holds of segment {segment} are damaged"));
+                candidates.extend(decode_ended(&list).ok_or_else(damaged)?.into_iter().map(
+                    |hold| Candidate {
                         handle: hold.handle,
                         granted_by: hold.granted_by,
                         from: hold.from,
                         ended: Some((hold.ended_by, hold.until)),
-                    }),
-            );
+                    },
+                ));
+            }
+            candidates.retain(|candidate| covers(candidate, at.0));
+            candidates.sort_by_key(|candidate| candidate.granted_by);
+            let mut holds = Vec::new();
+            for candidate in &candidates {
+                holds.extend(hold(&mut lookup, lock, candidate)?);
+            }
+            Ok(holds)
+        })?;
+    for found in &mut holds {
+        let search = RuleSearch {
+            shared,
+            readers,
+            lock,
+            hold: &found.hold,
+            ended_by: found.ended_by,
+        };
+        if let Some(under) = search.at(at, found.waited)? {
+            found.hold.under = Some(under);
         }
-        candidates.retain(|candidate| covers(candidate, at.0));
-        candidates.sort_by_key(|candidate| candidate.granted_by);
-        let mut holds = Vec::new();
-        for candidate in &candidates {
-            holds.extend(hold(&mut lookup, lock, candidate)?);
-        }
-        Ok(Holders { holds, complete_to })
-    })
+    }
+    let holds = holds.into_iter().map(|found| found.hold).collect();
+    Ok(Holders { holds, complete_to })
+}
+
+/// A hold, and what is needed to find the rule under which it was held.
+struct Found {
+    hold: Hold,
+    ended_by: Option<Cursor>,
+    /// Whether it came from the queue.
+    waited: bool,
 }
 
 /// The head, the holds that memory knows, and the closed segments in which one may have ended.
@@ -102,12 +124,12 @@ fn hold(
     lookup: &mut Lookup<'_>,
     lock: &LockRef,
     candidate: &Candidate,
-) -> Result<Option<Hold>, BackendError> {
+) -> Result<Option<Found>, BackendError> {
     let granted = lookup.event(candidate.granted_by)?.event;
     let EventKind::Lock {
         lock: of,
+        cause,
         transitions,
-        ..
     } = granted.kind
     else {
         return Err(corrupt(format!(
@@ -128,21 +150,32 @@ fn hold(
             owner,
             mode,
             token,
+            waited_ms,
             request_id,
             ..
         } = transition
             && *handle.as_bytes() == candidate.handle
         {
-            return Ok(Some(Hold {
+            let (from, granted_by) = (WallMillis(candidate.from), Cursor(candidate.granted_by));
+            // Whoever waited was granted by somebody else's command.
+            let own = cause.filter(|_| waited_ms.is_none());
+            let under = own.and_then(|cause| under(granted_by, from, &cause));
+            let hold = Hold {
                 handle,
                 owner,
                 mode,
                 token: token.0,
-                from: WallMillis(candidate.from),
+                from,
                 until: candidate.ended.map(|(_, until)| WallMillis(until)),
                 end,
-                granted_by: Cursor(candidate.granted_by),
+                granted_by,
                 request_id: request_id.as_str().to_owned(),
+                under,
+            };
+            return Ok(Some(Found {
+                hold,
+                ended_by: candidate.ended.map(|(by, _)| Cursor(by)),
+                waited: waited_ms.is_some(),
             }));
         }
     }

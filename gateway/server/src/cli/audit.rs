@@ -132,9 +132,12 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<S
                         h.from.clone(),
                         h.until.clone().unwrap_or_else(|| "still held".to_owned()),
                         h.end.clone().unwrap_or_default(),
+                        h.rule.as_ref().map(rule).unwrap_or_default(),
                     ]
                 };
-                let headings = vec!["WHO", "TEAM", "MODE", "TOKEN", "FROM", "UNTIL", "END"];
+                let headings = vec![
+                    "WHO", "TEAM", "MODE", "TOKEN", "FROM", "UNTIL", "END", "RULE",
+                ];
                 Shown::Table(headings, holders.holders.iter().map(row).collect())
             })
         }
@@ -152,6 +155,25 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<S
             })
         }
     }
+}
+
+/// Which policies allowed it, within which limits, and where the decision is.
+fn rule(rule: &wire::RuleView) -> String {
+    let policies = rule.policies.iter();
+    let names: Vec<_> = policies
+        .map(|p| format!("{}@{}", p.policy, p.version))
+        .collect();
+    let mut shown = names.join(" ");
+    if let Some(ms) = rule.max_ttl_ms {
+        shown += &format!(" ttl<={ms}ms");
+    }
+    if let Some(ms) = rule.max_hold_ms {
+        shown += &format!(" hold<={ms}ms");
+    }
+    if rule.overridden {
+        shown += " overridden";
+    }
+    format!("{} (event {})", shown.trim_start(), rule.decided_by)
 }
 
 fn text(value: &Value) -> String {

@@ -4,10 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use leasehold_domain::Digest;
 use leasehold_domain::Enforcement;
 use leasehold_domain::LockName;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
+use leasehold_domain::PolicyLimits;
+use leasehold_domain::RuleDigest;
 use leasehold_policy_host::BoundPolicy;
 
 use super::document::BindingDocument;
@@ -31,6 +34,8 @@ pub(crate) struct PlanStep {
     pub(crate) on_error: OnError,
     /// The policy with its configuration, or why it could not be loaded.
     pub(crate) bound: Result<BoundPolicy, String>,
+    /// All of that which makes it another rule.
+    pub(crate) digest: Digest,
     patterns: Vec<LockPattern>,
     operations: Vec<Operation>,
     namespaces: Vec<String>,
@@ -69,6 +74,20 @@ pub(crate) struct NamespacePlan {
 }
 
 impl NamespacePlan {
+    /// The rule under which a lease of this lock is held that is granted or renewed now: what
+    /// judges its renewals, and the limits that it is given. What judges only acquires does not
+    /// touch a lease that is held, so a change of it is no change of the lease's rule.
+    pub(crate) fn rule(
+        &self,
+        lock: &LockName,
+        limits: PolicyLimits,
+        overridden: bool,
+    ) -> RuleDigest {
+        let steps = self.steps(Operation::Renew).iter();
+        let judging = steps.filter(|step| step.covers(lock));
+        RuleDigest::of(judging.map(|step| &step.digest), limits, overridden)
+    }
+
     /// The steps for an operation, in order. Patterns are still to be matched.
     pub(crate) fn steps(&self, operation: Operation) -> &[Arc<PlanStep>] {
         &self.steps[operation as usize]
@@ -144,15 +163,17 @@ pub(crate) fn steps_of(
             // A policy that cannot be loaded must not silently stop judging.
             Err(_) => true,
         };
+        let enforcement = match document.enforcement {
+            EnforcementName::Advisory => Enforcement::Advisory,
+            EnforcementName::Mandatory => Enforcement::Mandatory,
+            EnforcementName::Overridable => Enforcement::Overridable,
+        };
         PlanStep {
             binding: name.clone(),
             policy: Arc::from(document.policy.as_str()),
             version: Arc::from(document.version.as_str()),
-            enforcement: match document.enforcement {
-                EnforcementName::Advisory => Enforcement::Advisory,
-                EnforcementName::Mandatory => Enforcement::Mandatory,
-                EnforcementName::Overridable => Enforcement::Overridable,
-            },
+            enforcement,
+            digest: digest_of(&name, document, enforcement, bound.as_ref().ok()),
             on_error: document.on_error.clone(),
             operations: operations.iter().copied().filter(judges).collect(),
             bound,
@@ -163,3 +184,33 @@ pub(crate) fn steps_of(
     };
     Ok(binding.policies.iter().enumerate().map(step).collect())
 }
+
+/// What makes a step another rule than before, in one digest. Each text is followed by its length,
+/// so that no two steps give the same bytes.
+fn digest_of(
+    binding: &str,
+    document: &super::document::BoundPolicyDocument,
+    enforcement: Enforcement,
+    bound: Option<&BoundPolicy>,
+) -> Digest {
+    let mut bytes = Vec::new();
+    let texts = [
+        binding,
+        &document.policy,
+        &document.version,
+        enforcement.as_str(),
+    ];
+    for text in texts {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+    }
+    bytes.push(u8::from(document.on_error.passes(Operation::Renew)));
+    if let Some(bound) = bound {
+        bytes.extend_from_slice(&bound.module().digest().0);
+        bytes.extend_from_slice(&bound.config_digest().0);
+    }
+    Digest::of(&bytes)
+}
+
+#[cfg(test)]
+mod tests;

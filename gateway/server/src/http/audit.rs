@@ -6,11 +6,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_backend_api::BackendError;
+use leasehold_backend_api::HeldUnder;
 use leasehold_backend_api::Hold;
 use leasehold_backend_api::LedgerQuery;
 use leasehold_backend_api::LedgerRow;
 use leasehold_domain::Cursor;
+use leasehold_domain::Effect;
 use leasehold_domain::LockRef;
+use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Role;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
@@ -22,6 +25,7 @@ use super::admin::as_role;
 use super::extract::Authenticated;
 use super::extract::Query;
 use super::extract::answer;
+use super::view::decision_id;
 use crate::app::App;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
@@ -185,6 +189,29 @@ fn hold(hold: &Hold) -> wire::HoldView {
         end: hold.end.clone(),
         granted_by: hold.granted_by.0,
         request_id: hold.request_id.clone(),
+        rule: hold.under.as_ref().map(rule),
+    }
+}
+
+fn rule(under: &HeldUnder) -> wire::RuleView {
+    let decision = &under.decision;
+    let policy = |verdict: &PolicyVerdict| wire::RulePolicy {
+        binding: verdict.binding.to_string(),
+        policy: verdict.policy.to_string(),
+        version: verdict.version.to_string(),
+        module: verdict.module.to_string(),
+        config: verdict.config.to_string(),
+        answer: verdict.answer.as_str().to_owned(),
+    };
+    wire::RuleView {
+        digest: decision.rule.map(|rule| rule.to_string()),
+        since: rfc3339(under.since),
+        decided_by: under.decided_by.0,
+        decision_id: decision_id(decision),
+        overridden: matches!(decision.effect, Effect::Override { .. }),
+        policies: decision.verdicts.iter().map(policy).collect(),
+        max_ttl_ms: decision.limits.max_ttl_ms,
+        max_hold_ms: decision.limits.max_hold_ms,
     }
 }
 

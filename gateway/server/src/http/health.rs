@@ -67,11 +67,10 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
     responses((status = 200))
 )]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let health = app.pipeline.health().await;
     let ledger = app.ledger.head().cursor;
-    let text = app
-        .metrics
-        .encode(&health, health.newest.0.saturating_sub(ledger.0));
+    let lag = app.pipeline.lag(ledger, app.clock.wall()).await;
+    let health = app.pipeline.health().await;
+    let text = app.metrics.encode(&health, lag);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -53,6 +53,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::health::readyz,
         super::health::metrics,
     ),
+    components(schemas(leasehold_wire::v1::watch::Resync)),
     security(("key" = [])),
     modifiers(&Bearer)
 )]

@@ -13,10 +13,7 @@ use axum::response::sse::KeepAlive;
 use axum::response::sse::Sse;
 use futures_util::Stream;
 use futures_util::StreamExt;
-use futures_util::future::Either;
 use futures_util::stream;
-use leasehold_backend_api::BackendError;
-use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
@@ -32,7 +29,10 @@ use super::extract::Query;
 use super::problem::respond;
 use super::view;
 use crate::app::App;
+use crate::pipeline::Place;
+use crate::pipeline::Told;
 use crate::pipeline::WatchScope;
+use crate::pipeline::Watching;
 use crate::pipeline::failure::Failure;
 
 /// How often a silent watch says that it lives.
@@ -101,21 +101,18 @@ async fn follow(
     request_id: &RequestId,
 ) -> Response {
     let after = match last_event_id(headers) {
-        Ok(Some(after)) => after,
-        Ok(None) => app.pipeline.health().await.newest,
+        Ok(after) => after,
         Err(failure) => return respond(failure, request_id),
     };
-    let events = match app.pipeline.watch(scope, after) {
-        Ok(events) => events,
+    let Watching { begin, told } = match app.pipeline.watch(scope, after).await {
+        Ok(watching) => watching,
         Err(failure) => return respond(failure, request_id),
     };
-    let frames = events.flat_map(|event| match event {
-        Ok(event) => Either::Left(stream::iter(frames(&event))),
-        Err(error) => Either::Right(stream::iter([resync(&error)])),
-    });
     // An id without an event: who is cut off before the first event goes on from here.
-    let begin = sse::Event::default().id(after.0.to_string());
-    let frames = stream::iter([begin]).chain(frames);
+    let first = sse::Event::default().id(id(begin.cursor, begin.store.as_deref()));
+    let store = begin.store;
+    let frames = told.flat_map(move |told| stream::iter(frames(&told, store.as_deref())));
+    let frames = stream::iter([first]).chain(frames);
     let mut shutdown = app.shutdown.clone();
     let drained = async move {
         // An error means that the sender is gone, which is the end, too.
@@ -133,19 +130,47 @@ fn boxed<S: Stream + Send + 'static>(frames: S) -> stream::BoxStream<'static, S:
     frames.boxed()
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Failure> {
+/// The id of an event: its cursor, and which store's it is, so that a client that comes with the
+/// id of another store's event is told so rather than shown the wrong ones.
+fn id(cursor: Cursor, store: Option<&str>) -> String {
+    match store {
+        Some(store) => format!("{}-{store}", cursor.0),
+        None => cursor.0.to_string(),
+    }
+}
+
+fn place(id: &str) -> Option<Place> {
+    let (cursor, store) = match id.split_once('-') {
+        Some((cursor, store)) => (cursor, Some(Arc::from(store))),
+        None => (id, None),
+    };
+    let cursor = Cursor(cursor.parse().ok()?);
+    Some(Place { cursor, store })
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Failure> {
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };
-    let cursor = value.to_str().ok().and_then(|text| text.parse().ok());
-    cursor
-        .map(|cursor| Some(Cursor(cursor)))
-        .ok_or_else(|| Failure::invalid("last-event-id: must be the id of an event of this watch"))
+    let place = value.to_str().ok().and_then(place);
+    place
+        .map(Some)
+        .ok_or_else(|| Failure::invalid("last-event-id: must be the id of an event of a watch"))
+}
+
+fn frames(told: &Told, store: Option<&str>) -> Vec<sse::Event> {
+    match told {
+        Told::Event(event) => changes(event, store),
+        Told::Resync { reason, goes_on } => {
+            vec![resync(reason).id(id(*goes_on, store))]
+        }
+        Told::Broken => vec![resync("unavailable")],
+    }
 }
 
 /// The transitions of one event. All have its cursor; only the last carries it as `id`, so that a
 /// client that was cut off in between gets all of them again rather than losing one.
-fn frames(event: &Event) -> Vec<sse::Event> {
+fn changes(event: &Event, store: Option<&str>) -> Vec<sse::Event> {
     let EventKind::Lock {
         lock, transitions, ..
     } = &event.kind
@@ -158,7 +183,7 @@ fn frames(event: &Event) -> Vec<sse::Event> {
         let data = serde_json::to_string(&body).unwrap_or_default();
         let frame = sse::Event::default().event(&body.transition).data(data);
         if index == last {
-            frame.id(event.cursor.0.to_string())
+            frame.id(id(event.cursor, store))
         } else {
             frame
         }
@@ -166,14 +191,35 @@ fn frames(event: &Event) -> Vec<sse::Event> {
     transitions.iter().enumerate().map(frame).collect()
 }
 
-/// Events were missed; the client must read the locks again.
-fn resync(error: &BackendError) -> sse::Event {
-    let reason = match error.kind {
-        ErrorKind::Trimmed => "trimmed",
-        ErrorKind::Corrupt => "corrupt",
-        _ => "unavailable",
-    };
+/// Events were missed; the client must read the locks again. With an id the watch goes on there.
+fn resync(reason: &str) -> sse::Event {
     sse::Event::default()
         .event("resync")
         .data(format!("{{\"reason\":\"{reason}\"}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_place_after_its_event() {
+        let store = Arc::<str>::from("9f3a12bc");
+        let cursor = Cursor(4_097);
+        let shown = id(cursor, Some(&store));
+        assert_eq!(shown, "4097-9f3a12bc");
+        let own = Some(Place {
+            cursor,
+            store: Some(store),
+        });
+        assert_eq!(place(&shown), own);
+        let plain = Some(Place {
+            cursor,
+            store: None,
+        });
+        assert_eq!(place(&id(cursor, None)), plain);
+        for wrong in ["", "-9f3a12bc", "x", "-1", "99999999999999999999"] {
+            assert_eq!(place(wrong), None, "{wrong:?}");
+        }
+    }
 }

@@ -157,6 +157,7 @@ impl Decider {
             verdicts: Vec::with_capacity(steps.len()),
             limits: PolicyLimits::default(),
             bindings_revision: revision,
+            rule: None,
         };
         decision.effect = match missing_role(namespace, &caller.principal, request.operation) {
             Some(denial) => Effect::Deny(denial),
@@ -168,6 +169,10 @@ impl Decider {
             Effect::Allow | Effect::Override { .. } => None,
         };
         let limits = decision.limits;
+        if matches!(request.operation, Operation::Acquire | Operation::Renew) && denial.is_none() {
+            let overridden = matches!(decision.effect, Effect::Override { .. });
+            decision.rule = Some(namespace.rule(&request.lock.lock, limits, overridden));
+        }
         let cause = self.cause(caller, request, Some(Arc::new(decision)));
         match denial {
             Some(denial) => {
@@ -334,6 +339,7 @@ impl Decider {
         };
         self.metrics.decided(
             &step.policy,
+            &step.version,
             answer.as_str(),
             self.clock.monotonic() - began,
         );

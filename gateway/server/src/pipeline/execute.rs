@@ -1,6 +1,7 @@
 //! Execution: the only holder of the backend. Writes ask for a [`Permit`]; reads do not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use leasehold_backend_api::Backend;
@@ -116,6 +117,11 @@ impl Store {
         self.metrics
             .executed(operation, self.clock.monotonic() - began);
         Ok(result?)
+    }
+
+    /// Time since some fixed instant of this process.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
     }
 
     /// One lock, linearizably.

@@ -1,15 +1,8 @@
-//! Reads: one lock, many locks, what happens, and whether a token is the current one.
+//! Reads: one lock, many locks, and whether a token is the current one.
 
-use std::sync::Arc;
-
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
 use leasehold_domain::Cursor;
-use leasehold_domain::Event;
-use leasehold_domain::EventKind;
 use leasehold_domain::HolderView;
 use leasehold_domain::LeaseState;
 use leasehold_domain::ListQuery;
@@ -18,12 +11,14 @@ use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Page;
+use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
 
 use super::Pipeline;
 use super::admit;
 use super::ask;
 use super::failure::Failure;
+use crate::telemetry::Lag;
 
 /// Whether a token is the current one (Chubby's `CheckSequencer`).
 #[derive(Debug, Clone)]
@@ -48,14 +43,14 @@ pub enum WatchScope {
 }
 
 impl WatchScope {
-    fn covers(&self, namespace: &NamespaceName, lock: &LockName) -> bool {
+    pub(super) fn covers(&self, namespace: &NamespaceName, lock: &LockName) -> bool {
         match self {
             Self::Lock(one) => one.namespace == *namespace && one.lock == *lock,
             Self::Prefix(of, prefix) => of == namespace && lock.as_str().starts_with(prefix),
         }
     }
 
-    fn namespace(&self) -> &NamespaceName {
+    pub(super) fn namespace(&self) -> &NamespaceName {
         match self {
             Self::Lock(lock) => &lock.namespace,
             Self::Prefix(namespace, _) => namespace,
@@ -107,28 +102,9 @@ impl Pipeline {
         })
     }
 
-    /// What happens to locks, from a cursor on: each transition once and in order.
-    ///
-    /// # Errors
-    /// There is no such namespace.
-    pub fn watch(
-        &self,
-        scope: WatchScope,
-        after: Cursor,
-    ) -> Result<BoxStream<'static, Result<Arc<Event>, BackendError>>, Failure> {
-        let plan = self.inner.governance.plan();
-        admit::namespace(&plan, scope.namespace())?;
-        let events = self.inner.store.events(after);
-        let wanted = move |event: &Result<Arc<Event>, BackendError>| match event {
-            Ok(event) => match &event.kind {
-                EventKind::Lock { lock, .. } => scope.covers(&lock.namespace, &lock.lock),
-                EventKind::Denied(_) | EventKind::Governance(_) => false,
-            },
-            Err(_) => true,
-        };
-        Ok(events
-            .filter(move |event| std::future::ready(wanted(event)))
-            .boxed())
+    /// How far a ledger that ends at `ledger` is behind.
+    pub async fn lag(&self, ledger: Cursor, now: WallMillis) -> Lag {
+        Lag::measure(&self.inner.store, ledger, now).await
     }
 
     /// How the backend is.

@@ -39,22 +39,16 @@ pub(super) async fn acquire(
     wait_ms: u64,
 ) -> Result<Held, Failure> {
     super::admit::check(&request)?;
-    let mut waiter = Waiter::new(inner.clone(), caller.clone(), &request, drawn);
+    let mut waiter = Waiter::new(inner.clone(), caller.clone(), &request, drawn, wait_ms);
     let (outcome, decision) = inner.run(caller, request.clone(), intent.clone()).await?;
     let Outcome::Queued { lease_id, .. } = outcome else {
         waiter.settled();
-        if let Outcome::Granted(grant) = &outcome {
-            // Perhaps a grant that came between two polls.
-            inner.waits.claim(grant.lease_id.handle());
-        }
         return super::held(outcome, decision);
     };
-    inner.waits.claim(lease_id.handle());
     if lease_id != drawn {
         // The caller asked before and stands in the queue under its first lease id. Its grant may
         // have come between the write and this line, so ask once more now that we listen.
-        waiter.settled();
-        waiter = Waiter::new(inner.clone(), caller.clone(), &request, lease_id);
+        waiter.listen(lease_id);
         let (outcome, decision) = inner.run(caller, request.clone(), intent.clone()).await?;
         if !matches!(outcome, Outcome::Queued { .. }) {
             waiter.settled();
@@ -105,10 +99,11 @@ async fn stand(
 ) -> Result<Held, Failure> {
     let revision = inner.governance.plan().revision;
     let mut shutdown = inner.shutdown.clone();
+    let wait = Duration::from_millis(wait_ms).min(waiter.remaining());
     let signal = tokio::select! {
         biased;
-        signal = waiter.ear.hear() => signal,
-        () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
+        signal = waiter.ear.hear() => Some(signal),
+        () = tokio::time::sleep(wait) => None,
         _ = shutdown.wait_for(|down| *down) => {
             // Dropping the waiter leaves the queue; the client asks again.
             return Err(Failure {
@@ -122,7 +117,7 @@ async fn stand(
             token,
             ttl_ms,
             waited_ms,
-        }) => {
+        }) if !waiter.remaining().is_zero() => {
             let grant = place.grant(token, ttl_ms);
             let moved = inner.governance.plan().revision != revision;
             if waited_ms <= JUDGE_AGAIN_AFTER_MS && !moved {
@@ -139,9 +134,9 @@ async fn stand(
             waiter.settled();
             Err(still_held(inner, &place.request.lock, place.lease_id).await)
         }
-        None => {
+        Some(Signal::Granted { .. } | Signal::Missed) | None => {
             let failure = still_held(inner, &place.request.lock, place.lease_id).await;
-            waiter.keep_place();
+            waiter.keep_place(signal.is_some());
             Err(failure)
         }
     }
@@ -190,29 +185,53 @@ async fn still_held(inner: &Inner, lock: &LockRef, lease_id: LeaseId) -> Failure
     })
 }
 
-/// A place in the queue. If it is dropped unsettled (the client has gone, or the handler failed),
-/// the waiter is taken out of the queue, or its grant given back.
+/// A claim on a place in the queue. If it is dropped unsettled (the client has gone, or the handler
+/// failed), the claim is cancelled: the waiter leaves the queue, or its grant is given back, unless
+/// its client has asked again, here or elsewhere.
 #[derive(Debug)]
 struct Waiter {
     inner: Arc<Inner>,
     caller: Caller,
     lock: LockRef,
-    lease_id: LeaseId,
+    /// The lease id that this acquire drew: the claim's name.
+    drawn: LeaseId,
     ear: Ear,
+    /// Until when, on the gateway's clock, the store keeps this claim at the least: it counts from
+    /// when it took the acquire, this from before that. A grant that is heard of later may be no
+    /// longer ours to give.
+    lasts_until: Duration,
     settled: bool,
 }
 
 impl Waiter {
-    fn new(inner: Arc<Inner>, caller: Caller, request: &Request, lease_id: LeaseId) -> Self {
-        let ear = inner.waits.listen(lease_id.handle());
+    fn new(
+        inner: Arc<Inner>,
+        caller: Caller,
+        request: &Request,
+        drawn: LeaseId,
+        wait_ms: u64,
+    ) -> Self {
+        let window = Duration::from_millis(wait_ms.saturating_add(WAITER_SLACK_MS));
         Self {
+            ear: inner.waits.listen(drawn.handle()),
+            lasts_until: inner.store.monotonic() + window,
             inner,
             caller,
             lock: request.lock.clone(),
-            lease_id,
-            ear,
+            drawn,
             settled: false,
         }
+    }
+
+    /// Listens for another lease than the one that was drawn.
+    fn listen(&mut self, lease_id: LeaseId) {
+        self.ear = self.inner.waits.listen(lease_id.handle());
+    }
+
+    /// How long the claim lasts at the least.
+    fn remaining(&self) -> Duration {
+        let now = self.inner.store.monotonic();
+        self.lasts_until.saturating_sub(now)
     }
 
     /// Nothing is left to clean up.
@@ -221,26 +240,22 @@ impl Waiter {
     }
 
     /// The poll ended without a grant, and the client may ask again in its place for a short
-    /// while. If the grant comes meanwhile and nobody asks for it, it is given back.
-    fn keep_place(mut self) {
+    /// while. If the grant comes meanwhile and nobody asks for it, it is given back. `told` says
+    /// that the ear has told all it will: of a grant, or that nobody knows.
+    fn keep_place(mut self, told: bool) {
         self.settled = true;
-        let handle = self.lease_id.handle();
-        self.inner.waits.abandon(handle);
         let slack = Duration::from_millis(WAITER_SLACK_MS);
         tokio::spawn(async move {
-            match tokio::time::timeout(slack, self.ear.hear()).await {
-                // The client asked again, and another poll listens.
-                Ok(None) => return,
-                Ok(Some(Signal::Granted { .. })) => tokio::time::sleep(slack).await,
-                Ok(Some(Signal::Ended)) | Err(_) => {
-                    self.inner.waits.claim(handle);
-                    return;
+            if !told {
+                match tokio::time::timeout(slack * 2, self.ear.hear()).await {
+                    Ok(Signal::Granted { .. } | Signal::Missed) => {}
+                    // The claim has ended by time.
+                    Ok(Signal::Ended) | Err(_) => return,
                 }
             }
-            if self.inner.waits.claim(handle) {
-                let (inner, caller) = (self.inner.clone(), self.caller.clone());
-                leave(inner, caller, self.lock.clone(), self.lease_id).await;
-            }
+            tokio::time::sleep(slack).await;
+            let (inner, caller) = (self.inner.clone(), self.caller.clone());
+            leave(inner, caller, self.lock.clone(), self.drawn).await;
         });
     }
 }
@@ -251,24 +266,26 @@ impl Drop for Waiter {
             return;
         }
         let (inner, caller) = (self.inner.clone(), self.caller.clone());
-        let (lock, lease_id) = (self.lock.clone(), self.lease_id);
+        let (lock, drawn) = (self.lock.clone(), self.drawn);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(leave(inner, caller, lock, lease_id));
+            runtime.spawn(leave(inner, caller, lock, drawn));
         }
     }
 }
 
-/// Leaves the queue, or gives the unclaimed grant back.
-async fn leave(inner: Arc<Inner>, caller: Caller, lock: LockRef, lease_id: LeaseId) {
+/// Cancels one claim. The store takes the place, or the grant, only if it was the last.
+async fn leave(inner: Arc<Inner>, caller: Caller, lock: LockRef, drawn: LeaseId) {
     let request = Request {
-        lease: Some(lease_id.handle()),
+        lease: Some(drawn.handle()),
         ..Request::new(Operation::CancelWait, lock)
     };
-    let permit = inner
-        .decider
-        .pass(&caller, request, Intent::CancelWait { lease_id });
+    let intent = Intent::CancelWait { lease_id: drawn };
+    let permit = inner.decider.pass(&caller, request, intent);
     if let Err(failure) = inner.store.run(Operation::CancelWait, permit).await {
         // The waiter's own lease, or the grant's ttl, ends it.
-        tracing::warn!(lease.handle = %lease_id.handle(), detail = ?failure.detail, "wait.cancel failed");
+        tracing::warn!(lease.handle = %drawn.handle(), detail = ?failure.detail, "wait.cancel failed");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use leasehold_domain::EventKind;
 use leasehold_domain::Operation;
 use leasehold_domain::Transition;
 use prometheus::Encoder;
+use prometheus::Gauge;
 use prometheus::Histogram;
 use prometheus::HistogramOpts;
 use prometheus::HistogramVec;
@@ -23,7 +24,9 @@ use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
+use super::Lag;
 use super::commits;
+use super::policy_labels::PolicyLabels;
 
 /// Seconds, from 5 µs to 10 s.
 const BUCKETS: &[f64] = &[
@@ -51,6 +54,8 @@ pub struct Metrics {
     waiters: IntGauge,
     ready: IntGauge,
     lag_events: IntGauge,
+    lag_seconds: Gauge,
+    policy_labels: PolicyLabels,
     connections: IntGauge,
 }
 
@@ -129,8 +134,8 @@ impl Metrics {
             ),
             decisions: make.counters(
                 "leasehold_policy_decisions_total",
-                "Decisions by policy and verdict.",
-                &["policy", "verdict"],
+                "Decisions by policy, version and verdict; `other` beyond a limit of versions.",
+                &["policy", "version", "verdict"],
             ),
             decision_seconds: make.put(Histogram::with_opts(decision_options)),
             denials: make.counters("leasehold_denials_total", "Denied requests.", &["kind"]),
@@ -155,6 +160,11 @@ impl Metrics {
                 "leasehold_ledger_lag_events",
                 "Events not in the ledger yet.",
             ),
+            lag_seconds: make.put(Gauge::new(
+                "leasehold_ledger_lag_seconds",
+                "Age of the oldest event that is not in the ledger yet.",
+            )),
+            policy_labels: PolicyLabels::default(),
             connections: make.gauge("leasehold_connections", "Open connections."),
             registry: make.0,
         }
@@ -182,8 +192,11 @@ impl Metrics {
     }
 
     /// A policy answered.
-    pub fn decided(&self, policy: &str, verdict: &str, took: Duration) {
-        self.decisions.with_label_values(&[policy, verdict]).inc();
+    pub fn decided(&self, policy: &str, version: &str, verdict: &str, took: Duration) {
+        let (policy, version) = self.policy_labels.of(policy, version);
+        self.decisions
+            .with_label_values(&[policy, version, verdict])
+            .inc();
         self.decision_seconds.observe(took.as_secs_f64());
     }
 
@@ -237,14 +250,15 @@ impl Metrics {
 
     /// The text that Prometheus scrapes, with the backend's sizes as they are now.
     #[must_use]
-    pub fn encode(&self, health: &Health, lag_events: u64) -> Vec<u8> {
+    pub fn encode(&self, health: &Health, lag: Lag) -> Vec<u8> {
         let set =
             |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.locks, health.counts.locks);
         set(&self.leases, health.counts.leases);
         set(&self.waiters, health.counts.waiters);
         set(&self.ready, u64::from(health.ready));
-        set(&self.lag_events, lag_events);
+        set(&self.lag_events, lag.events);
+        self.lag_seconds.set(lag.seconds);
         let mut text = Vec::new();
         let mut families = self.registry.gather();
         families.push(commits::family(&health.writes));
@@ -267,5 +281,18 @@ mod tests {
             .requests
             .with_label_values(&["/healthz", "GET", "201"]);
         assert_eq!(counter.get(), 1);
+    }
+
+    #[test]
+    fn policies_beyond_the_limit_are_counted_together() {
+        let metrics = Metrics::new();
+        let most = leasehold_domain::limits::POLICY_LABEL_SETS_MAX;
+        for patch in 0..most + 3 {
+            let version = format!("1.0.{patch}");
+            metrics.decided("quota", &version, "allow", Duration::ZERO);
+        }
+        let counted = |labels: &[&str]| metrics.decisions.with_label_values(labels).get();
+        assert_eq!(counted(&["quota", "1.0.0", "allow"]), 1);
+        assert_eq!(counted(&["other", "other", "allow"]), 3);
     }
 }

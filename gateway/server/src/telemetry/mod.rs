@@ -1,10 +1,13 @@
 //! What operators see: metrics, logs, and times for people.
 
 mod commits;
+mod lag;
 mod log;
 mod metrics;
+mod policy_labels;
 mod time;
 
+pub use lag::Lag;
 pub use log::LogFormat;
 pub use log::start as start_log;
 pub use metrics::Metrics;

@@ -96,3 +96,35 @@ async fn what_was_trimmed_is_missed_and_what_is_unavailable_is_not() {
     let came: Vec<_> = came.iter().map(Option::as_deref).collect();
     assert_eq!(came, [None, Some("4"), None, Some("10")]);
 }
+
+#[tokio::test]
+async fn a_watch_that_missed_events_goes_on_where_the_gateway_says() {
+    let (client, came) = gateway(vec![
+        "id: 4-a\n\n",
+        "id: 9-b\nevent: resync\ndata: {\"reason\":\"foreign\"}\n\ndata: y\n\ndata: z\nid: 10-b\n\n",
+        "id: 10-b\n\nid: 70-b\nevent: resync\ndata: {\"reason\":\"trimmed\"}\n\ndata: q\n\n",
+        "id: 70-b\n\ndata: q\n\ndata: r\nid: 71-b\n\n",
+        REFUSED,
+    ])
+    .await;
+    let cut = "interrupted";
+    let expected = [
+        cut,
+        "missed: foreign",
+        "y",
+        "z",
+        cut,
+        "missed: trimmed",
+        "q",
+        cut,
+        "r",
+        cut,
+    ];
+    assert_eq!(told(&client).await, expected);
+    let came = came.lock().unwrap();
+    let came: Vec<_> = came.iter().map(Option::as_deref).collect();
+    assert_eq!(
+        came,
+        [None, Some("4-a"), Some("10-b"), Some("70-b"), Some("71-b")]
+    );
+}

@@ -67,6 +67,51 @@ pub struct HoldView {
     pub granted_by: u64,
     /// The request that asked for it.
     pub request_id: String,
+    /// The rule under which it was held at the asked moment; absent if no decision is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleView>,
+}
+
+/// The rule under which a lease was held: of its acquire, or of the last renewal under another
+/// rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleView {
+    /// The rule's digest; absent for decisions that were recorded without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Since when the lease was held under it, RFC 3339.
+    pub since: String,
+    /// The event with the decision.
+    pub decided_by: u64,
+    /// The decision's id.
+    pub decision_id: String,
+    /// Whether a break-glass principal passed a denial.
+    pub overridden: bool,
+    /// The policies that judged, in order.
+    pub policies: Vec<RulePolicy>,
+    /// The longest time to live that they allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ttl_ms: Option<u64>,
+    /// The longest hold that they allowed, renewals included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_hold_ms: Option<u64>,
+}
+
+/// A policy that judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RulePolicy {
+    /// The binding by which it ran.
+    pub binding: String,
+    /// Which policy.
+    pub policy: String,
+    /// Which version.
+    pub version: String,
+    /// SHA-256 of the module.
+    pub module: String,
+    /// SHA-256 of its configuration.
+    pub config: String,
+    /// `allow`, `deny` or `error`.
+    pub answer: String,
 }
 
 /// Whether the ledger is what was written.

@@ -1,5 +1,7 @@
-//! Server-Sent Events of a watch. The event's `id` is its cursor; send it as `Last-Event-ID` to
-//! resume. An event named `resync` says that events were missed: read the locks again.
+//! Server-Sent Events of a watch. Send an event's `id` as `Last-Event-ID` to resume after it: it is
+//! its cursor and, after a dash, the store that the cursor is of; treat it as opaque. What the store
+//! has forgotten is told from the ledger. An event named `resync` says that events were missed, and
+//! why ([`Resync`]): read the locks again. If it has an `id`, the watch goes on there by itself.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -33,4 +35,14 @@ pub struct WatchEvent {
     /// How long a drain, a cooldown or a reservation lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining_ms: Option<u64>,
+}
+
+/// The body of an event named `resync`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Resync {
+    /// `foreign`: the id is of another store. `unknown`: the store has not come that far.
+    /// `trimmed`: neither store nor ledger has the events any more. `too-many`: there are more than
+    /// are told again. `corrupt`: the store contradicts itself. `unavailable`: nothing was missed,
+    /// but nothing can be read now; the watch ends, and may be asked for again with the last id.
+    pub reason: String,
 }

@@ -26,6 +26,7 @@ pub(super) struct RawDecision<'b> {
     verdicts: Vec<RawVerdict<'b>>,
     limits: RawLimits,
     bindings_revision: u64,
+    rule: Option<Text<'b>>,
 }
 
 impl RawDecision<'_> {
@@ -42,6 +43,7 @@ impl RawDecision<'_> {
                 .collect::<Result<_, _>>()?,
             limits: self.limits.limits(),
             bindings_revision: self.bindings_revision,
+            rule: self.rule.as_ref().map(text).transpose()?,
         })
     }
 }

@@ -2,18 +2,29 @@
 
 use std::sync::Arc;
 
+use leasehold_backend_api::HeldUnder;
 use leasehold_backend_api::Hold;
 use leasehold_backend_api::LedgerQuery;
+use leasehold_domain::Cause;
 use leasehold_domain::Cursor;
+use leasehold_domain::Decision;
+use leasehold_domain::Effect;
 use leasehold_domain::EndCause;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::Facts;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::Mode;
+use leasehold_domain::Operation;
 use leasehold_domain::Owner;
+use leasehold_domain::PolicyLimits;
+use leasehold_domain::Principal;
 use leasehold_domain::Renewals;
+use leasehold_domain::Request;
+use leasehold_domain::RoleSet;
+use leasehold_domain::RuleDigest;
 use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
 use proptest::prelude::*;
@@ -109,61 +120,189 @@ pub(super) struct Step {
     lock: u64,
     /// The wall time.
     wall: u64,
-    /// Whether to grant another hold, or to end the one that this picks.
-    end: Option<usize>,
+    /// Whether a decision is recorded with it.
+    judged: bool,
+    /// What happens.
+    change: Change,
+}
+
+/// What happens: another hold, or something to the one that is picked.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Grant { waited: bool },
+    Renew(usize),
+    End(usize),
+}
+
+/// A hold, and the decisions under which it stood, in their order.
+#[derive(Debug)]
+pub(super) struct Held {
+    lock: LockRef,
+    hold: Hold,
+    under: Vec<HeldUnder>,
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
-    (0_u64..2, 0_u64..40, proptest::option::of(any::<usize>())).prop_map(|(lock, wall, end)| Step {
+    let change = prop_oneof![
+        any::<bool>().prop_map(|waited| Change::Grant { waited }),
+        any::<usize>().prop_map(Change::Renew),
+        any::<usize>().prop_map(Change::End),
+    ];
+    (0_u64..2, 0_u64..40, 0..4_u8, change).prop_map(|(lock, wall, judged, change)| Step {
         lock,
         wall,
-        end,
+        judged: judged > 0,
+        change,
     })
 }
 
 /// Each lock is granted and released, at rising times.
 pub(super) fn acquire_and_release(count: usize) -> Vec<Step> {
-    let wall = |at: usize| at as u64;
+    let change = |at: usize| match at % 2 {
+        0 => Change::Grant { waited: false },
+        _ => Change::End(0),
+    };
     (0..count)
         .map(|at| Step {
-            lock: wall(at) / 2,
-            wall: wall(at),
-            end: (at % 2 == 1).then_some(0),
+            lock: at as u64 / 2,
+            wall: at as u64,
+            judged: false,
+            change: change(at),
         })
         .collect()
 }
 
 /// The events of a history, and its holds in the order of their grants.
-pub(super) fn holds(steps: Vec<Step>) -> (Vec<Arc<Event>>, Vec<(LockRef, Hold)>) {
-    let mut kinds = Vec::new();
-    let mut holds: Vec<(LockRef, Hold)> = Vec::new();
-    let mut open: Vec<usize> = Vec::new();
-    for (cursor, step) in (1_u64..).zip(steps) {
-        let pick = step
-            .end
-            .filter(|_| !open.is_empty())
-            .map(|pick| pick % open.len());
-        let (lock, transition) = match pick {
-            Some(pick) => end(&mut holds[open.swap_remove(pick)], step.wall),
-            None => {
-                open.push(holds.len());
-                holds.push(granted(cursor, step));
-                grant(&holds[holds.len() - 1])
-            }
-        };
-        kinds.push((
-            step.wall,
-            EventKind::Lock {
-                lock,
-                cause: None,
-                transitions: vec![transition],
-            },
-        ));
+pub(super) fn holds(steps: Vec<Step>) -> (Vec<Arc<Event>>, Vec<Held>) {
+    let mut history = History::default();
+    for step in steps {
+        history.take(step);
     }
-    (super::number(kinds, 1), holds)
+    (super::number(history.kinds, 1), history.holds)
 }
 
-fn granted(cursor: u64, step: Step) -> (LockRef, Hold) {
+#[derive(Default)]
+struct History {
+    kinds: Vec<(u64, EventKind)>,
+    holds: Vec<Held>,
+    open: Vec<usize>,
+}
+
+impl History {
+    fn take(&mut self, step: Step) {
+        match step.change {
+            Change::Renew(pick) if !self.open.is_empty() => {
+                let picked = self.open[pick % self.open.len()];
+                let renewed = Transition::Renewed {
+                    handle: self.holds[picked].hold.handle,
+                    token: FencingToken(self.holds[picked].hold.token),
+                    ttl_ms: 1_000,
+                };
+                let under = self.tell(step, picked, Operation::Renew, renewed);
+                self.holds[picked].under.extend(under);
+            }
+            Change::End(pick) if !self.open.is_empty() => {
+                let picked = self.open.swap_remove(pick % self.open.len());
+                let ended = end(&mut self.holds[picked].hold, step.wall);
+                self.kinds.push(timed(step, &self.holds[picked], ended));
+            }
+            Change::Grant { waited: true } => {
+                let picked = self.begin(step, 1);
+                let hold = &self.holds[picked].hold;
+                let queued = Transition::Queued {
+                    handle: hold.handle,
+                    owner: hold.owner.clone(),
+                    mode: hold.mode,
+                    position: 0,
+                };
+                let under = self.tell(step, picked, Operation::Acquire, queued);
+                self.holds[picked].under.extend(under);
+                let held = &self.holds[picked];
+                let granted = grant(&held.hold, Some(3));
+                self.kinds.push(timed(step, held, granted));
+            }
+            Change::Grant { .. } | Change::Renew(_) | Change::End(_) => {
+                let picked = self.begin(step, 0);
+                let granted = grant(&self.holds[picked].hold, None);
+                let under = self.tell(step, picked, Operation::Acquire, granted);
+                self.holds[picked].under.extend(under);
+            }
+        }
+    }
+
+    /// Another hold, which the event after so many others will grant.
+    fn begin(&mut self, step: Step, others: u64) -> usize {
+        let cursor = self.kinds.len() as u64 + 1 + others;
+        self.open.push(self.holds.len());
+        self.holds.push(granted(cursor, step));
+        self.holds.len() - 1
+    }
+
+    /// An event that the holder asked for; the decision in it, if it has one.
+    fn tell(
+        &mut self,
+        step: Step,
+        picked: usize,
+        operation: Operation,
+        transition: Transition,
+    ) -> Option<HeldUnder> {
+        let held = &self.holds[picked];
+        let decided_by = Cursor(self.kinds.len() as u64 + 1);
+        let decision = step.judged.then(|| Arc::new(decision(decided_by.0)));
+        let lock = held.lock.clone();
+        let cause = Cause {
+            request_id: held.hold.request_id.parse().unwrap(),
+            received: WallMillis(step.wall),
+            principal: Arc::new(Principal {
+                subject: held.hold.owner.subject.clone(),
+                team: None,
+                roles: RoleSet::default(),
+                claims: [].into(),
+            }),
+            request: Request::new(operation, lock.clone()),
+            decision: decision.clone(),
+        };
+        let kind = EventKind::Lock {
+            lock,
+            cause: Some(Arc::new(cause)),
+            transitions: vec![transition],
+        };
+        self.kinds.push((step.wall, kind));
+        decision.map(|decision| HeldUnder {
+            decided_by,
+            since: WallMillis(step.wall),
+            decision,
+        })
+    }
+}
+
+fn decision(id: u64) -> Decision {
+    Decision {
+        id: id.into(),
+        effect: Effect::Allow,
+        facts: Facts {
+            now: WallMillis(0),
+            lock: None,
+            usage: None,
+        },
+        verdicts: Vec::new(),
+        limits: PolicyLimits::default(),
+        bindings_revision: id,
+        rule: Some(RuleDigest(id.to_be_bytes())),
+    }
+}
+
+/// An event that nobody asked for.
+fn timed(step: Step, held: &Held, transition: Transition) -> (u64, EventKind) {
+    let kind = EventKind::Lock {
+        lock: held.lock.clone(),
+        cause: None,
+        transitions: vec![transition],
+    };
+    (step.wall, kind)
+}
+
+fn granted(cursor: u64, step: Step) -> Held {
     let name = match step.lock {
         0 => "a/x".to_owned(),
         1 => "a/y".to_owned(),
@@ -188,27 +327,31 @@ fn granted(cursor: u64, step: Step) -> (LockRef, Hold) {
         end: None,
         granted_by: Cursor(cursor),
         request_id: format!("request-{cursor}"),
+        under: None,
     };
-    (name.parse().unwrap(), hold)
+    Held {
+        lock: name.parse().unwrap(),
+        hold,
+        under: Vec::new(),
+    }
 }
 
-fn grant((lock, hold): &(LockRef, Hold)) -> (LockRef, Transition) {
-    let transition = Transition::Granted {
+fn grant(hold: &Hold, waited_ms: Option<u64>) -> Transition {
+    Transition::Granted {
         handle: hold.handle,
         owner: hold.owner.clone(),
         mode: hold.mode,
         token: FencingToken(hold.token),
         ttl_ms: 1_000,
-        waited_ms: None,
+        waited_ms,
         request_id: hold.request_id.parse().unwrap(),
-    };
-    (lock.clone(), transition)
+    }
 }
 
-fn end((lock, hold): &mut (LockRef, Hold), wall: u64) -> (LockRef, Transition) {
+fn end(hold: &mut Hold, wall: u64) -> Transition {
     hold.until = Some(WallMillis(wall));
     hold.end = Some("expired".to_owned());
-    let transition = Transition::Ended {
+    Transition::Ended {
         handle: hold.handle,
         owner: hold.owner.clone(),
         mode: hold.mode,
@@ -218,20 +361,28 @@ fn end((lock, hold): &mut (LockRef, Hold), wall: u64) -> (LockRef, Transition) {
         held_ms: wall.saturating_sub(hold.from.0),
         late_ms: 0,
         renewals: Renewals::default(),
-    };
-    (lock.clone(), transition)
+    }
 }
 
-/// The holds of a lock that covered the moment.
-pub(super) fn holders(holds: &[(LockRef, Hold)], lock: &LockRef, at: u64) -> Vec<Hold> {
+/// The holds of a lock that covered the moment, with the rule of that moment: of the last renewal
+/// by then, else of the acquire.
+pub(super) fn holders(holds: &[Held], lock: &LockRef, at: u64) -> Vec<Hold> {
     holds
         .iter()
-        .filter(|(of, _)| of == lock)
-        .map(|(_, hold)| hold)
-        .filter(|hold| {
+        .filter(|held| held.lock == *lock)
+        .filter(|held| {
+            let hold = &held.hold;
             let span = hold.from.0..hold.until.map_or(u64::MAX, |until| until.0);
             hold.from.0 == at || span.contains(&at)
         })
-        .cloned()
+        .map(|held| {
+            let granted_by = held.hold.granted_by;
+            let in_force =
+                |under: &&HeldUnder| under.since.0 <= at || under.decided_by <= granted_by;
+            Hold {
+                under: held.under.iter().rfind(in_force).cloned(),
+                ..held.hold.clone()
+            }
+        })
         .collect()
 }

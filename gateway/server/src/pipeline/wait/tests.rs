@@ -1,0 +1,249 @@
+//! Two gateways of one store, and a client that asks them in turn.
+
+use leasehold_audit::LedgerOptions;
+use leasehold_audit::SqliteLedger;
+use leasehold_backend_api::Backend;
+use leasehold_backend_api::Freshness;
+use leasehold_backend_memory::MemoryBackend;
+use leasehold_domain::LockView;
+use leasehold_domain::Precondition;
+use leasehold_domain::Principal;
+use leasehold_domain::RoleSet;
+use leasehold_domain::SystemClock;
+use leasehold_policy_host::EngineLimits;
+use leasehold_policy_host::PolicyEngine;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::authentication::KeyRing;
+use crate::governance::Governance;
+use crate::governance::document::DefaultDecision;
+use crate::governance::document::NamespaceDocument;
+use crate::pipeline::Pipeline;
+use crate::pipeline::ask;
+use crate::pipeline::decide::Decider;
+use crate::pipeline::execute::Store;
+use crate::pipeline::watch::Watches;
+use crate::telemetry::Metrics;
+use crate::waits::Waits;
+
+/// Longer than any of these tests takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Two gateways, and what they share.
+struct Pair {
+    backend: Arc<MemoryBackend>,
+    here: Arc<Pipeline>,
+    there: Arc<Pipeline>,
+    _folder: tempfile::TempDir,
+    _run: tokio::sync::watch::Sender<bool>,
+}
+
+fn caller(who: &str, request: &str) -> Caller {
+    Caller {
+        principal: Arc::new(Principal {
+            subject: who.parse().unwrap(),
+            team: None,
+            roles: RoleSet::default(),
+            claims: [].into(),
+        }),
+        request_id: request.parse().unwrap(),
+    }
+}
+
+fn lock() -> LockRef {
+    "demo/l".parse().unwrap()
+}
+
+async fn pair() -> Pair {
+    let clock = Arc::new(SystemClock::new());
+    let backend = MemoryBackend::new(clock.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = SqliteLedger::open(&folder.path().join("ledger"), LedgerOptions::default());
+    let ledger = Arc::new(ledger.unwrap());
+    let (run, shutdown) = tokio::sync::watch::channel(false);
+    let engine = PolicyEngine::new(EngineLimits {
+        instances: 4,
+        ..EngineLimits::default()
+    })
+    .unwrap();
+    let keys = Arc::new(KeyRing::default());
+    let governance = Governance::load(backend.clone(), engine, keys, clock.clone());
+    let governance = governance.await.unwrap();
+    let namespace = NamespaceDocument {
+        name: "demo".parse().unwrap(),
+        team: None,
+        description: String::new(),
+        default_decision: DefaultDecision::Allow,
+        backend: "default".to_owned(),
+    };
+    let op = caller("op", "r");
+    let made = governance.put_namespace(&op, &namespace, Precondition::Absent);
+    made.await.unwrap();
+    let from = backend.health().await.newest;
+    let gateway = || {
+        let metrics = Arc::new(Metrics::new());
+        let waits = Arc::new(Waits::default());
+        tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
+        let store = Store::new(backend.clone(), clock.clone(), metrics.clone());
+        let store = Arc::new(store);
+        Arc::new(Pipeline::new(Inner {
+            governance: governance.clone(),
+            decider: Decider::new(clock.clone(), metrics, false),
+            watches: Watches::new(store.clone(), ledger.clone()),
+            store,
+            waits,
+            shutdown: shutdown.clone(),
+        }))
+    };
+    Pair {
+        here: gateway(),
+        there: gateway(),
+        backend,
+        _folder: folder,
+        _run: run,
+    }
+}
+
+type Poll = JoinHandle<Result<Held, Failure>>;
+
+/// One and the same request, made of this gateway.
+fn ask(gateway: &Arc<Pipeline>, wait_ms: u64) -> Poll {
+    let gateway = gateway.clone();
+    tokio::spawn(async move {
+        let acquire = ask::Acquire {
+            lock: lock(),
+            mode: Mode::Exclusive,
+            ttl_ms: 60_000,
+            wait_ms: Some(wait_ms),
+            instance: None,
+            labels: [].into(),
+            reason: None,
+            value: None,
+        };
+        gateway.acquire(&caller("bob", "same"), acquire).await
+    })
+}
+
+impl Pair {
+    /// Somebody else holds the lock; its lease.
+    async fn held(&self) -> LeaseId {
+        let acquire = ask::Acquire {
+            lock: lock(),
+            mode: Mode::Exclusive,
+            ttl_ms: 60_000,
+            wait_ms: None,
+            instance: None,
+            labels: [].into(),
+            reason: None,
+            value: None,
+        };
+        let held = self.here.acquire(&caller("ann", "first"), acquire).await;
+        held.unwrap().grant.lease_id
+    }
+
+    async fn release(&self, lease_id: LeaseId) {
+        let lock = lock();
+        let release = ask::Release { lock, lease_id };
+        let released = self.here.release(&caller("ann", "last"), release).await;
+        released.unwrap();
+    }
+
+    /// Waits until the store has carried out so many commands.
+    async fn commands(&self, count: u64) {
+        tokio::time::timeout(PATIENCE, async {
+            while self.backend.health().await.writes.commands() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("the commands come in time");
+    }
+
+    async fn view(&self) -> LockView {
+        let lock = lock();
+        let read = self.backend.read(&lock, Freshness::Linearizable);
+        read.await.unwrap()
+    }
+}
+
+async fn granted(poll: Poll) -> Held {
+    let answered = tokio::time::timeout(PATIENCE, poll).await;
+    answered.expect("in time").unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_gateway_that_notices_late_takes_no_place_from_who_asked_elsewhere() {
+    // The first gateway's cancellation may come before the hand-over, or after it.
+    for before in [true, false] {
+        let pair = pair().await;
+        let lease_id = pair.held().await;
+        let first = ask(&pair.here, 60_000);
+        pair.commands(2).await;
+        // Asked again: once to find the place, once more when it listens there.
+        let second = ask(&pair.there, 60_000);
+        pair.commands(4).await;
+        first.abort();
+        if before {
+            pair.commands(5).await;
+            assert_eq!(pair.view().await.queue.len(), 1, "the place is kept");
+        }
+        pair.release(lease_id).await;
+        let held = granted(second).await;
+        assert!(held.grant.waited);
+        pair.commands(6).await;
+        let holders = pair.view().await.holders;
+        assert_eq!(holders.len(), 1);
+        assert_eq!(holders[0].handle, held.grant.lease_id.handle());
+    }
+}
+
+#[tokio::test]
+async fn when_both_gateways_have_noticed_nothing_is_left() {
+    for first_first in [true, false] {
+        let pair = pair().await;
+        let lease_id = pair.held().await;
+        let first = ask(&pair.here, 60_000);
+        pair.commands(2).await;
+        let second = ask(&pair.there, 60_000);
+        pair.commands(4).await;
+        let (one, other) = if first_first {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        one.abort();
+        pair.commands(5).await;
+        other.abort();
+        pair.commands(6).await;
+        assert!(pair.view().await.queue.is_empty());
+        pair.release(lease_id).await;
+        assert!(pair.view().await.holders.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_grant_between_two_polls_is_found_elsewhere_and_stays() {
+    let pair = pair().await;
+    let lease_id = pair.held().await;
+    let ended = ask(&pair.here, 1).await.unwrap();
+    assert_eq!(ended.unwrap_err().code, ErrorCode::Held);
+    pair.release(lease_id).await;
+    let held = granted(ask(&pair.there, 60_000)).await;
+    assert!(held.grant.repeated);
+    // The first gateway gives back what nobody took there, and has taken nothing.
+    pair.commands(5).await;
+    assert_eq!(pair.view().await.holders.len(), 1);
+}
+
+#[tokio::test]
+async fn a_grant_between_two_polls_that_nobody_asks_for_is_given_back() {
+    let pair = pair().await;
+    let lease_id = pair.held().await;
+    let ended = ask(&pair.here, 1).await.unwrap();
+    assert_eq!(ended.unwrap_err().code, ErrorCode::Held);
+    pair.release(lease_id).await;
+    assert_eq!(pair.view().await.holders.len(), 1);
+    pair.commands(4).await;
+    assert!(pair.view().await.holders.is_empty());
+}
