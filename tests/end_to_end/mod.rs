@@ -4,6 +4,7 @@ mod crash;
 mod governance;
 mod hostile;
 mod lock;
+mod quotas;
 mod run;
 mod startup;
 mod story;
