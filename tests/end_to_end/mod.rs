@@ -1,11 +1,14 @@
 //! The real binary, over HTTP, with real restarts.
 
+mod batches;
 mod crash;
 mod governance;
+mod handover;
 mod hostile;
 mod lock;
 mod quotas;
 mod run;
+mod sharing;
 mod startup;
 mod story;
 mod waiting;
