@@ -2,9 +2,11 @@
 
 mod batches;
 mod crash;
+mod enforcement;
 mod governance;
 mod handover;
 mod hostile;
+mod hostile_policies;
 mod lock;
 mod quotas;
 mod run;
