@@ -1,6 +1,8 @@
 //! The real binary, over HTTP, with real restarts.
 
+mod answers;
 mod batches;
+mod bytes;
 mod crash;
 mod enforcement;
 mod governance;
