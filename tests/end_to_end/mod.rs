@@ -17,4 +17,5 @@ mod sharing;
 mod startup;
 mod stopping;
 mod story;
+mod tokens;
 mod waiting;
