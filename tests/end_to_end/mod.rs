@@ -19,3 +19,4 @@ mod stopping;
 mod story;
 mod tokens;
 mod waiting;
+mod watching;
