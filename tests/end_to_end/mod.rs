@@ -15,6 +15,7 @@ mod questions;
 mod quotas;
 mod roles;
 mod run;
+mod secrets;
 mod sharing;
 mod startup;
 mod stopping;
