@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "leasehold-audit",
         &["leasehold-domain", "leasehold-backend-api"],
     ),
+    ("leasehold-policy-guests", &[]),
     ("leasehold-policy-host", &["leasehold-domain"]),
     ("leasehold-policy-pack", &["leasehold-policy-host"]),
     ("leasehold-client", &["leasehold-wire"]),

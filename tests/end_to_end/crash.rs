@@ -13,7 +13,6 @@ use anyhow::ensure;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use rand::RngExt;
-use serde_json::Value;
 use serde_json::json;
 
 const ROUNDS: usize = 4;
@@ -64,41 +63,6 @@ async fn client(api: Api, round: usize, number: usize, heard: Arc<Mutex<Heard>>)
     }
 }
 
-/// The whole ledger, oldest first.
-async fn ledger(api: &Api) -> Result<Vec<Value>> {
-    let mut events = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = api
-            .get(&format!("/v1/audit/events?limit=1000&after={after}"))
-            .await?;
-        ensure!(page.status == 200, "{page:?}");
-        events.extend(
-            page.body["events"]
-                .as_array()
-                .context("events")?
-                .iter()
-                .cloned(),
-        );
-        match page.body["next_cursor"].as_u64() {
-            Some(next) => after = next,
-            None => return Ok(events),
-        }
-    }
-}
-
-/// Waits until the ledger has everything that was answered.
-async fn settled(api: &Api) -> Result<Vec<Value>> {
-    for _ in 0..200 {
-        let ready = api.get("/readyz").await?;
-        if ready.body["ledger"]["lag_events"].as_u64() == Some(0) {
-            return ledger(api).await;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    anyhow::bail!("the ledger does not catch up")
-}
-
 #[tokio::test]
 async fn every_answered_grant_survives_kill_9_exactly_once() -> Result<()> {
     let mut gateway = Gateway::start().await?;
@@ -115,7 +79,7 @@ async fn every_answered_grant_survives_kill_9_exactly_once() -> Result<()> {
         }
         gateway.restart().await?;
     }
-    let events = settled(&gateway.admin()).await?;
+    let events = gateway.admin().ledger("").await?;
     let heard = heard.lock().expect("not poisoned");
     ensure!(
         heard.granted.len() > 50,

@@ -2,19 +2,8 @@
 
 use anyhow::Context;
 use anyhow::Result;
-use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use serde_json::json;
-
-async fn upload(api: &Api, path: &str, wasm: Vec<u8>) -> Result<leasehold_tests::Answer> {
-    let request = api.request(reqwest::Method::PUT, path);
-    api.send(
-        request
-            .header("content-type", "application/wasm")
-            .body(wasm),
-    )
-    .await
-}
 
 #[tokio::test]
 async fn no_policy_bound_is_an_answer_of_its_own() -> Result<()> {
@@ -49,11 +38,13 @@ async fn rubbish_is_not_a_module() -> Result<()> {
     let gateway = Gateway::start().await?;
     let admin = gateway.admin();
     for wasm in [Vec::new(), b"rubbish".to_vec(), b"\0asm\x01\0\0\0".to_vec()] {
-        let answer = upload(&admin, "/v1/policies/mine/versions/1.0.0", wasm).await?;
+        let answer = admin.upload_policy("mine", "1.0.0", wasm).await?;
         assert_eq!(answer.status, 422, "{answer:?}");
     }
     let service = gateway.service("svc", "team-a").await?;
-    let answer = upload(&service, "/v1/policies/mine/versions/1.0.0", b"x".to_vec()).await?;
+    let answer = service
+        .upload_policy("mine", "1.0.0", b"x".to_vec())
+        .await?;
     assert_eq!(
         (answer.status, answer.code()),
         (403, "forbidden"),

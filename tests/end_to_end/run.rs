@@ -60,19 +60,7 @@ async fn the_second_run_waits_for_the_first_and_codes_pass_through() -> Result<(
         "echo second $LEASEHOLD_FENCING_TOKEN; exit 7",
     )?;
     let api = gateway.admin();
-    let queued = async {
-        loop {
-            let view = api.get("/v1/namespaces/demo/locks/nightly").await?;
-            if view.body["queue"]
-                .as_array()
-                .is_some_and(|queue| queue.len() == 1)
-            {
-                return anyhow::Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, queued).await??;
+    api.queue_of("nightly", 1).await?;
     std::fs::write(&go, "")?;
     let first = tokio::time::timeout(PATIENCE, first.wait_with_output()).await??;
     let second = tokio::time::timeout(PATIENCE, second.wait_with_output()).await??;
@@ -255,5 +243,62 @@ async fn the_child_is_gone_before_the_lease_when_the_gateway_dies() -> Result<()
         last < killed + 3_000_000_000,
         "alive at {last}, killed at {killed}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_command_is_told_its_lock_and_token_and_not_the_key() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let script = "echo $LEASEHOLD_LOCK $LEASEHOLD_FENCING_TOKEN $LEASEHOLD_LEASE_ID \
+        key=${LEASEHOLD_KEY-none}; kill -s USR1 $$";
+    let child = run(&gateway, "demo/told", &["--reason", "nightly"], script)?;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+    assert_eq!(output.status.code(), Some(128 + 10), "{output:?}");
+    let said = String::from_utf8(output.stdout)?;
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let [lock, token, lease_id, key] = words[..] else {
+        anyhow::bail!("{said}");
+    };
+    assert_eq!((lock, key), ("demo/told", "key=none"));
+    let api = gateway.admin();
+    let released = api.with_lease("told", "release", lease_id).await?;
+    assert_eq!(released.status, 200, "released already: {released:?}");
+    let view = api.show("told").await?;
+    assert_eq!(
+        view.body["last_fencing_token"].to_string(),
+        token,
+        "{view:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_documented_codes_are_true_before_the_command_has_begun() -> Result<()> {
+    let mut gateway = Gateway::start().await?;
+    let other = gateway.service("other", "team-a").await?;
+    assert_eq!(other.acquire("held", 60_000).await?.status, 201);
+    let never = "echo begun";
+    for (lock, options, code) in [
+        ("demo/held", &["--wait", "200ms"][..], 75),
+        ("demo/held", &["--ttl", "soon"], 64),
+        ("demo", &[], 64),
+        ("demo/x", &["--ttl", "1ms"], 78),
+        ("nowhere/x", &[], 78),
+        ("demo/x", &["--ttl", "20h"], 0),
+        ("demo/x", &["--key", "lh_wrong_key"], 77),
+    ] {
+        let child = run(&gateway, lock, options, never)?;
+        let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{lock} {options:?}: {output:?}"
+        );
+        assert_eq!(output.stdout.is_empty(), code != 0, "{output:?}");
+    }
+    gateway.kill().await?;
+    let child = run(&gateway, "demo/x", &["--wait", "200ms"], never)?;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
     Ok(())
 }

@@ -17,22 +17,6 @@ async fn acquire_waiting(api: Api, lock: &str, request_id: &str, wait_ms: u64) -
         .await
 }
 
-/// Waits until `count` requests stand in the lock's queue.
-async fn queue_of(api: &Api, lock: &str, count: usize) -> Result<()> {
-    let full = async {
-        loop {
-            let view = api
-                .get(&format!("/v1/namespaces/demo/locks/{lock}"))
-                .await?;
-            if view.body["queue"].as_array().context("queue")?.len() == count {
-                return anyhow::Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, full).await?
-}
-
 #[tokio::test]
 async fn waiters_are_served_in_order_by_the_release_itself() -> Result<()> {
     let gateway = Gateway::start().await?;
@@ -44,7 +28,7 @@ async fn waiters_are_served_in_order_by_the_release_itself() -> Result<()> {
         tasks.push(tokio::spawn(async move {
             acquire_waiting(waiting, "queue", &format!("waiter-{n}"), 15_000).await
         }));
-        queue_of(&api, "queue", n + 1).await?;
+        api.queue_of("queue", n + 1).await?;
     }
     let mut lease_id = first.body["lease_id"]
         .as_str()
@@ -86,7 +70,7 @@ async fn a_wait_that_ends_tells_position_and_holder_and_keeps_the_place() -> Res
 
     // Somebody else comes after; the patient one asks again in its own place, and is first.
     let late = tokio::spawn(acquire_waiting(gateway.admin(), "queue", "late", 15_000));
-    queue_of(&api, "queue", 2).await?;
+    api.queue_of("queue", 2).await?;
     let again = tokio::spawn(acquire_waiting(api.clone(), "queue", "patient", 15_000));
     let lease_id = first.body["lease_id"].as_str().context("lease_id")?;
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -104,9 +88,9 @@ async fn a_client_that_leaves_is_taken_out_of_the_queue() -> Result<()> {
     let api = gateway.admin();
     let first = api.acquire("queue", 30_000).await?;
     let leaver = tokio::spawn(acquire_waiting(gateway.admin(), "queue", "leaver", 30_000));
-    queue_of(&api, "queue", 1).await?;
+    api.queue_of("queue", 1).await?;
     leaver.abort();
-    queue_of(&api, "queue", 0).await?;
+    api.queue_of("queue", 0).await?;
     let lease_id = first.body["lease_id"].as_str().context("lease_id")?;
     api.with_lease("queue", "release", lease_id).await?;
     let next = gateway

@@ -126,23 +126,14 @@ impl Api {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    /// Takes a lock of namespace `demo`, without waiting.
+    /// Uploads a policy module under a name and version.
     ///
     /// # Errors
     /// No answer came.
-    pub async fn acquire(&self, lock: &str, ttl_ms: u64) -> Result<Answer> {
-        let body = serde_json::json!({ "ttl_ms": ttl_ms });
-        self.post(&format!("/v1/namespaces/demo/locks/{lock}:acquire"), &body)
-            .await
-    }
-
-    /// Does something with a lease of namespace `demo`.
-    ///
-    /// # Errors
-    /// No answer came.
-    pub async fn with_lease(&self, lock: &str, verb: &str, lease_id: &str) -> Result<Answer> {
-        let body = serde_json::json!({ "lease_id": lease_id });
-        self.post(&format!("/v1/namespaces/demo/locks/{lock}:{verb}"), &body)
-            .await
+    pub async fn upload_policy(&self, name: &str, version: &str, wasm: Vec<u8>) -> Result<Answer> {
+        let path = format!("/v1/policies/{name}/versions/{version}");
+        let request = self.request(Method::PUT, &path);
+        let request = request.header("content-type", "application/wasm");
+        self.send(request.body(wasm)).await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Output;
 use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct GatewayOptions {
     pub data_dir: Option<PathBuf>,
     /// More lines for its configuration file.
     pub config: String,
+    /// Where its log goes; to the test's standard error if none.
+    pub log: Option<PathBuf>,
 }
 
 /// A running gateway. Killed when dropped.
@@ -39,8 +42,10 @@ pub struct GatewayOptions {
 pub struct Gateway {
     child: Child,
     url: String,
+    admin_url: Option<String>,
     data_dir: PathBuf,
     config: String,
+    log: Option<PathBuf>,
     /// Keeps the folder as long as the gateway.
     _folder: Option<TempDir>,
 }
@@ -107,12 +112,18 @@ impl Gateway {
                 (Some(folder), data_dir)
             }
         };
-        let (child, url) = spawn(&data_dir, &options.config).await?;
+        let Spawned {
+            child,
+            url,
+            admin_url,
+        } = spawn(&data_dir, &options.config, options.log.as_deref()).await?;
         Ok(Self {
             child,
             url,
+            admin_url,
             data_dir,
             config: options.config,
+            log: options.log,
             _folder: folder,
         })
     }
@@ -121,6 +132,12 @@ impl Gateway {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where administration is, if it has a listener of its own.
+    #[must_use]
+    pub fn admin_url(&self) -> Option<&str> {
+        self.admin_url.as_deref()
     }
 
     /// Where its data is.
@@ -163,6 +180,24 @@ impl Gateway {
         Ok(self.api(Some(key)))
     }
 
+    /// Runs the command line against it, with `key`, to its end.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not end.
+    pub async fn command_line(&self, key: &str, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .env("LEASEHOLD_URL", &self.url)
+            .env("LEASEHOLD_KEY", key)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        tokio::time::timeout(PATIENCE, command.output())
+            .await
+            .context("the command does not end")?
+            .context("the command does not start")
+    }
+
     /// Kills it as `kill -9` does.
     ///
     /// # Errors
@@ -179,17 +214,34 @@ impl Gateway {
         self.child.id().context("the gateway has ended")
     }
 
+    /// Sends it a signal, such as `TERM`.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let status = std::process::Command::new("kill")
+            .args(["-s", name, &self.pid()?.to_string()])
+            .status()?;
+        ensure!(status.success(), "kill failed");
+        Ok(())
+    }
+
+    /// Waits until it has ended, and answers its exit code.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub async fn ended(&mut self) -> Result<Option<i32>> {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await??;
+        Ok(status.code())
+    }
+
     /// Asks it to end as an operator does (SIGTERM), and waits; answers its exit code.
     ///
     /// # Errors
     /// It does not end.
     pub async fn terminate(&mut self) -> Result<Option<i32>> {
-        let status = std::process::Command::new("kill")
-            .arg(self.pid()?.to_string())
-            .status()?;
-        ensure!(status.success(), "kill failed");
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await??;
-        Ok(status.code())
+        self.signal("TERM")?;
+        self.ended().await
     }
 
     /// Starts it again on the same data, on another port.
@@ -200,13 +252,22 @@ impl Gateway {
         if self.child.try_wait()?.is_none() {
             self.kill().await?;
         }
-        let (child, url) = spawn(&self.data_dir, &self.config).await?;
-        (self.child, self.url) = (child, url);
+        let spawned = spawn(&self.data_dir, &self.config, self.log.as_deref()).await?;
+        self.child = spawned.child;
+        self.url = spawned.url;
+        self.admin_url = spawned.admin_url;
         Ok(())
     }
 }
 
-async fn spawn(data_dir: &Path, config: &str) -> Result<(Child, String)> {
+/// A gateway that listens.
+struct Spawned {
+    child: Child,
+    url: String,
+    admin_url: Option<String>,
+}
+
+async fn spawn(data_dir: &Path, config: &str, log: Option<&Path>) -> Result<Spawned> {
     let mut command = Command::new(binary());
     command
         .arg("serve")
@@ -226,11 +287,19 @@ async fn spawn(data_dir: &Path, config: &str) -> Result<(Child, String)> {
         .stdout(Stdio::piped())
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    if let Some(log) = log {
+        let mut file = std::fs::File::options();
+        command.stderr(file.create(true).append(true).open(log)?);
+    }
     let mut child = command.spawn()?;
     let stdout = child.stdout.take().context("stdout is piped")?;
     let mut lines = BufReader::new(stdout).lines();
+    let mut admin_url = None;
     let address = tokio::time::timeout(PATIENCE, async {
         while let Some(line) = lines.next_line().await? {
+            if let Some(address) = line.strip_prefix("administration on ") {
+                admin_url = Some(address.trim().to_owned());
+            }
             if let Some(address) = line.strip_prefix("listening on ") {
                 return Ok(address.trim().to_owned());
             }
@@ -247,5 +316,9 @@ async fn spawn(data_dir: &Path, config: &str) -> Result<(Child, String)> {
     };
     // Keep reading, so that a full pipe never blocks it.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    Ok((child, url))
+    Ok(Spawned {
+        child,
+        url,
+        admin_url,
+    })
 }

@@ -2,6 +2,12 @@
 
 mod api;
 mod gateway;
+mod ledger;
+mod locks;
+mod watch;
+mod wire;
 
 pub use api::{Answer, Api};
 pub use gateway::{ADMIN_KEY, Gateway, GatewayOptions, binary};
+pub use watch::{Seen, Watch};
+pub use wire::Wire;

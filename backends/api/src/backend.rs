@@ -18,6 +18,7 @@ use leasehold_domain::NamespaceName;
 use leasehold_domain::Note;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
+use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
@@ -119,6 +120,15 @@ pub trait Backend: Debug + Send + Sync + 'static {
         subject: &Subject,
         team: Option<&TeamName>,
     ) -> Result<Usage, BackendError>;
+
+    /// Whether a subject holds a lease of a lock that it asked for by this request, linearizably:
+    /// asked again, the request would get that lease.
+    async fn holds(
+        &self,
+        lock: &LockRef,
+        subject: &Subject,
+        request_id: &RequestId,
+    ) -> Result<bool, BackendError>;
 
     /// The events after `after`, in order, without gaps, without end.
     ///

@@ -75,6 +75,7 @@ macro_rules! conformance {
                 a_read_shows_what_was_answered
                 a_list_has_pages_and_filters
                 usage_counts_leases
+                a_request_is_known_by_its_lease
                 health_counts
                 a_closed_store_refuses
             }

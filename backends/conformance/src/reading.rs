@@ -12,9 +12,12 @@ use leasehold_domain::Usage;
 use crate::Harness;
 use crate::asking::LONG;
 use crate::asking::Store;
+use crate::asking::WAIT;
 use crate::asking::acquire;
 use crate::asking::by;
+use crate::asking::command;
 use crate::asking::each;
+use crate::asking::granted;
 use crate::asking::lock;
 use crate::asking::revoke;
 use crate::asking::subject;
@@ -149,6 +152,27 @@ pub async fn usage_counts_leases(harness: &impl Harness) {
     store.give_back("ann", "one", grant.lease_id).await;
     store.ask("ops", "two", revoke(0)).await;
     assert_eq!(usage("ann").await, (0, 1));
+}
+
+/// A request is known by the lease that it got, to its own subject, as long as that is held.
+pub async fn a_request_is_known_by_its_lease(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let holds = async |who: &str, request: &str| {
+        let request = request.parse().expect("a request id");
+        let backend = &store.running.backend;
+        let holds = backend.holds(&lock("one"), &subject(who), &request).await;
+        holds.expect("the store can be read")
+    };
+    assert!(!holds("ann", "mine").await);
+    let mine = command("ann", "mine", lock("one"), acquire(LONG, None));
+    let grant = granted(store.run_one(mine).await);
+    let waiting = command("bob", "his", lock("one"), acquire(LONG, WAIT));
+    store.run_one(waiting).await;
+    assert!(holds("ann", "mine").await);
+    assert!(!holds("ann", "other").await && !holds("bob", "mine").await);
+    assert!(!holds("bob", "his").await, "waiting is not holding");
+    store.give_back("ann", "one", grant.lease_id).await;
+    assert!(!holds("ann", "mine").await && holds("bob", "his").await);
 }
 
 /// Health counts records, leases and waiters.

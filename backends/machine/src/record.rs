@@ -7,6 +7,7 @@ use leasehold_domain::FencingToken;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
+use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::limits::ENDED_LEASE_MEMORY_MS;
 use leasehold_domain::limits::TOKEN_MAX;
@@ -111,6 +112,13 @@ impl LockRecord {
         self.rest.as_deref().is_none_or(|rest| {
             rest.queue.is_empty() && rest.forgettable_from().is_some_and(|from| from <= now)
         })
+    }
+
+    /// Whether a subject holds a lease that it asked for by this request.
+    #[must_use]
+    pub fn holds(&self, subject: &Subject, request_id: &RequestId) -> bool {
+        let mut leases = self.holders.iter();
+        leases.any(|lease| lease.request_id == *request_id && lease.party.subject == *subject)
     }
 
     pub(crate) fn settings(&self) -> Cow<'_, LockSettings> {

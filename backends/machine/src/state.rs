@@ -22,6 +22,7 @@ use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
+use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
@@ -105,6 +106,13 @@ impl State {
         team: Option<&TeamName>,
     ) -> Usage {
         self.locks.usage(namespace, subject, team)
+    }
+
+    /// Whether a subject holds a lease of a lock that it asked for by this request.
+    #[must_use]
+    pub fn holds(&self, lock: &LockRef, subject: &Subject, request_id: &RequestId) -> bool {
+        let record = self.locks.get(lock);
+        record.is_some_and(|record| record.holds(subject, request_id))
     }
 
     /// Sizes, for metrics.

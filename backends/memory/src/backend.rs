@@ -23,6 +23,7 @@ use leasehold_domain::LockView;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
+use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
@@ -103,6 +104,15 @@ impl Backend for MemoryBackend {
         team: Option<&TeamName>,
     ) -> Result<Usage, BackendError> {
         Ok(self.shared.lock().state.usage(namespace, subject, team))
+    }
+
+    async fn holds(
+        &self,
+        lock: &LockRef,
+        subject: &Subject,
+        request_id: &RequestId,
+    ) -> Result<bool, BackendError> {
+        Ok(self.shared.lock().state.holds(lock, subject, request_id))
     }
 
     fn events(&self, after: Cursor) -> BoxStream<'static, Result<Arc<Event>, BackendError>> {

@@ -22,6 +22,7 @@ use leasehold_domain::LockView;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
+use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
@@ -159,6 +160,16 @@ impl Backend for RaftBackend {
     ) -> Result<Usage, BackendError> {
         self.linearize().await?;
         Ok(self.applied.read().state.usage(namespace, subject, team))
+    }
+
+    async fn holds(
+        &self,
+        lock: &LockRef,
+        subject: &Subject,
+        request_id: &RequestId,
+    ) -> Result<bool, BackendError> {
+        self.linearize().await?;
+        Ok(self.applied.read().state.holds(lock, subject, request_id))
     }
 
     fn events(&self, after: Cursor) -> BoxStream<'static, Result<Arc<Event>, BackendError>> {

@@ -5,6 +5,7 @@ pub(crate) mod admit;
 pub mod ask;
 pub(crate) mod decide;
 pub(crate) mod execute;
+mod facts;
 pub mod failure;
 mod many;
 mod view;
@@ -96,6 +97,7 @@ impl Pipeline {
             lease_id,
             mode,
             ttl_ms,
+            before: 0,
         };
         if let Some(wait_ms) = request.wait_ms {
             return wait::acquire(&self.inner, caller, request, intent, lease_id, wait_ms).await;
@@ -216,13 +218,7 @@ impl Inner {
                 }
             }
         }
-        Err(Failure {
-            retry_after_ms: Some(50),
-            ..Failure::new(
-                leasehold_wire::v1::error::ErrorCode::Overloaded,
-                "the state that a policy reads changes too fast",
-            )
-        })
+        Err(Failure::unsettled())
     }
 
     /// Decides by the plan in force.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
@@ -50,7 +51,29 @@ impl StartError {
     }
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// The signals that end the gateway.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT; a second one cuts the drain short.
 pub async fn serve(config: Arc<Config>) -> ExitCode {
     let (running, listeners) = match start(config).await {
         Ok(running) => running,
@@ -59,31 +82,39 @@ pub async fn serve(config: Arc<Config>) -> ExitCode {
             return error.exit_code();
         }
     };
-    let stop = wait_for_stop(&running).await;
-    running.begin_drain();
-    for listener in listeners {
-        listener.drain().await;
-    }
+    let code = match Stop::listen() {
+        Ok(mut stop) => {
+            let code = wait_for_stop(&running, &mut stop).await;
+            running.begin_drain();
+            drain(listeners, &mut stop).await;
+            code
+        }
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be heard");
+            ExitCode::from(EXIT_UNAVAILABLE)
+        }
+    };
     running.close().await;
-    stop
+    code
 }
 
-async fn wait_for_stop(running: &Running) -> ExitCode {
-    let signals = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    );
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        tracing::error!("signals cannot be heard");
-        return ExitCode::from(EXIT_UNAVAILABLE);
-    };
+async fn wait_for_stop(running: &Running, stop: &mut Stop) -> ExitCode {
     tokio::select! {
-        _ = terminate.recv() => ExitCode::SUCCESS,
-        _ = interrupt.recv() => ExitCode::SUCCESS,
+        () = stop.asked() => ExitCode::SUCCESS,
         () = running.poisoned() => {
             tracing::error!("the store is poisoned by an I/O error; start again after a look at the disk");
             ExitCode::from(EXIT_POISONED)
         }
+    }
+}
+
+/// Lets requests under way finish, until their deadline or the next signal. Listeners that are
+/// dropped close their connections.
+async fn drain(listeners: Vec<Listener>, stop: &mut Stop) {
+    let drained = futures_util::future::join_all(listeners.into_iter().map(Listener::drain));
+    tokio::select! {
+        _ = drained => {}
+        () = stop.asked() => tracing::warn!("a second signal: connections are cut off"),
     }
 }
 

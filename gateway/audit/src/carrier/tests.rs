@@ -104,6 +104,15 @@ impl Backend for Source {
         unreachable!("the carrier counts no leases")
     }
 
+    async fn holds(
+        &self,
+        _: &domain::LockRef,
+        _: &domain::Subject,
+        _: &domain::RequestId,
+    ) -> Result<bool, BackendError> {
+        unreachable!("the carrier looks for no lease")
+    }
+
     fn events(&self, after: Cursor) -> BoxStream<'static, Result<Arc<Event>, BackendError>> {
         let newest = self.0.newest.subscribe();
         stream::unfold(

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::connection::Connection;
 use super::connection::block_on;
 use super::exit::Failed;
+use super::exit::TAMPERED;
 use super::output::Shown;
+use super::output::finish;
 
 /// What to ask the ledger.
 #[derive(Debug, Subcommand)]
@@ -26,7 +28,7 @@ pub(super) enum AuditCommand {
         #[arg(long)]
         at: Option<String>,
     },
-    /// Recompute the hash chain over every stored event.
+    /// Recompute the hash chain over every stored event; exit 65 if it does not fit.
     Verify,
 }
 
@@ -54,7 +56,8 @@ pub(super) struct QueryArguments {
     /// Of this operation: acquire, renew, release, revoke, transfer, configure, expire, governance.
     #[arg(long)]
     operation: Option<String>,
-    /// `allow`, `deny`, `policy_error`, `no_policy_bound` or `role`.
+    /// `allow`, `override` (break glass), `deny`; or a kind of denial: `denied` (by a policy),
+    /// `policy_error`, `no_policy_bound`, `role`.
     #[arg(long)]
     verdict: Option<String>,
     /// Judged by this policy: NAME or NAME@VERSION.
@@ -101,20 +104,20 @@ impl QueryArguments {
 }
 
 /// Asks.
-pub(super) fn run(command: AuditCommand, connection: Connection) -> Result<Shown, Failed> {
+pub(super) fn run(command: AuditCommand, connection: Connection) -> Result<u8, Failed> {
     let client = connection.client()?;
     block_on(perform(&client, command, connection.json))
 }
 
-async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<Shown, Failed> {
+async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<u8, Failed> {
     match command {
         AuditCommand::Query(arguments) => {
             let mut list: wire::EventList = client.get(&arguments.path()).await?;
             list.events.sort_by_key(|event| event.cursor);
-            Shown::of(json, &list, |list| {
+            finish(Shown::of(json, &list, |list| {
                 let headings = vec!["CURSOR", "TIME", "LOCK", "WHO", "WHAT", "RESULT"];
                 Shown::Table(headings, list.events.iter().map(row).collect())
-            })
+            }))
         }
         AuditCommand::Holders { lock, at } => {
             let at = at
@@ -122,7 +125,7 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<S
                 .unwrap_or_default();
             let path = format!("{}?lock={}{at}", paths::AUDIT_HOLDERS, paths::encode(&lock));
             let holders: wire::HoldersResponse = client.get(&path).await?;
-            Shown::of(json, &holders, |holders| {
+            finish(Shown::of(json, &holders, |holders| {
                 let row = |h: &wire::HoldView| {
                     vec![
                         h.subject.clone(),
@@ -139,11 +142,11 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<S
                     "WHO", "TEAM", "MODE", "TOKEN", "FROM", "UNTIL", "END", "RULE",
                 ];
                 Shown::Table(headings, holders.holders.iter().map(row).collect())
-            })
+            }))
         }
         AuditCommand::Verify => {
             let answer: wire::VerifyResponse = client.get(paths::AUDIT_VERIFY).await?;
-            Shown::of(json, &answer, |answer| {
+            let shown = Shown::of(json, &answer, |answer| {
                 let bad = answer
                     .first_bad_cursor
                     .map(|bad| format!("no, event {bad} does not fit"));
@@ -152,7 +155,9 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<S
                     ("events", answer.cursor.to_string()),
                     ("chain", answer.chain.clone()),
                 ])
-            })
+            });
+            let shown = finish(shown)?;
+            Ok(if answer.intact { shown } else { TAMPERED })
         }
     }
 }
@@ -183,8 +188,13 @@ fn text(value: &Value) -> String {
 fn row(event: &wire::LedgerEvent) -> Vec<String> {
     let body = &event.event;
     let cause = &body["cause"];
-    let who = text(&cause["principal"]["subject"]);
-    let owner = || text(&body["transitions"][0]["owner"]["subject"]);
+    // Who asked; of a change of governance, who made it; of what only time did, whose it was.
+    let who = [
+        &cause["principal"]["subject"],
+        &body["principal"]["subject"],
+        &body["transitions"][0]["owner"]["subject"],
+    ];
+    let who = who.into_iter().find_map(Value::as_str);
     let operation = text(&cause["request"]["operation"]);
     let effect = &cause["decision"]["effect"];
     let result = match body["transitions"].as_array() {
@@ -196,13 +206,13 @@ fn row(event: &wire::LedgerEvent) -> Vec<String> {
             transitions.iter().map(name).collect::<Vec<_>>().join(", ")
         }
         None if effect["message"].is_string() => format!("denied: {}", text(&effect["message"])),
-        None => text(&body["change"]["summary"]),
+        None => text(&body["summary"]),
     };
     vec![
         event.cursor.to_string(),
         text(&body["time"]),
         text(&body["lock"]),
-        if who.is_empty() { owner() } else { who },
+        who.unwrap_or_default().to_owned(),
         if operation.is_empty() {
             text(&body["kind"])
         } else {

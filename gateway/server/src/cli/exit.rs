@@ -10,6 +10,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0      done; run: the command ended well
   64     the command line or the configuration is wrong
+  65     audit verify: the ledger is not what was written
   69     the gateway cannot be reached or cannot serve now; serve: it cannot start
   70     serve: the store was poisoned by an I/O error
   71     the operating system refused
@@ -27,6 +28,7 @@ pub(super) struct Failed {
 }
 
 pub(super) const USAGE: u8 = 64;
+pub(super) const TAMPERED: u8 = 65;
 pub(super) const UNAVAILABLE: u8 = 69;
 pub(super) const SYSTEM: u8 = 71;
 pub(super) const NOT_NOW: u8 = 75;
@@ -125,7 +127,17 @@ mod tests {
             .skip_while(|line| *line != "| exit code | means |")
             .take_while(|line| line.starts_with('|'))
             .collect();
-        for code in [USAGE, UNAVAILABLE, SYSTEM, NOT_NOW, LOST, DENIED, REFUSED] {
+        let ours = [
+            USAGE,
+            TAMPERED,
+            UNAVAILABLE,
+            SYSTEM,
+            NOT_NOW,
+            LOST,
+            DENIED,
+            REFUSED,
+        ];
+        for code in ours {
             assert!(HELP.contains(&format!("\n  {code}     ")), "{code}");
             let row = format!("| {code} |");
             assert!(table.iter().any(|line| line.starts_with(&row)), "{code}");

@@ -104,7 +104,7 @@ pub fn run() -> ExitCode {
         Some(Command::Audit {
             command,
             connection,
-        }) => exit::of(output::finish(audit::run(command, connection))),
+        }) => exit::of(audit::run(command, connection)),
     }
 }
 

@@ -12,7 +12,8 @@ use super::ConfigError;
 pub struct Limits {
     /// Most connections of one listener; more wait in the kernel's backlog.
     pub connections_max: usize,
-    /// Most requests under way, waiting ones included; more are answered 503 at once.
+    /// Most requests under way, waiting ones included; more are answered 503 at once, but health
+    /// and metrics are always served.
     pub requests_max: usize,
     /// Within which a request's head must have arrived, counted from its first byte, and a TLS
     /// handshake must be done.

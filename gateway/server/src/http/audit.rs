@@ -1,5 +1,6 @@
 //! The ledger's questions.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -12,9 +13,14 @@ use leasehold_backend_api::LedgerQuery;
 use leasehold_backend_api::LedgerRow;
 use leasehold_domain::Cursor;
 use leasehold_domain::Effect;
+use leasehold_domain::InvalidName;
 use leasehold_domain::LockRef;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Operation;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Role;
+use leasehold_domain::Subject;
+use leasehold_domain::TeamName;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
 use leasehold_wire::v1::Problem;
@@ -54,8 +60,52 @@ pub(crate) struct EventOptions {
     limit: Option<usize>,
 }
 
+/// What the ledger calls operations that nobody asks for by a request to a lock.
+const OTHER_OPERATIONS: [&str; 2] = ["expire", "governance"];
+/// What the ledger calls decisions: their effect, and the kinds of denials.
+const VERDICTS: [&str; 7] = [
+    "allow",
+    "override",
+    "deny",
+    "denied",
+    "policy_error",
+    "no_policy_bound",
+    "role",
+];
+
 impl EventOptions {
+    /// Refuses what could never find anything: to a question with a slip of the pen, an empty
+    /// answer would be a false one.
+    fn check(&self) -> Result<(), Failure> {
+        fn parsed<T>(field: &str, text: Option<&String>) -> Result<(), Failure>
+        where
+            T: FromStr<Err = InvalidName>,
+        {
+            let refuse = |error| Failure::invalid(format!("{field}: {error}"));
+            text.map_or(Ok(()), |text| text.parse::<T>().map(drop).map_err(refuse))
+        }
+        parsed::<NamespaceName>("namespace", self.namespace.as_ref())?;
+        parsed::<LockRef>("lock", self.lock.as_ref())?;
+        parsed::<Subject>("subject", self.subject.as_ref())?;
+        parsed::<TeamName>("team", self.team.as_ref())?;
+        let known = |name: &&String| {
+            Operation::from_name(name).is_some() || OTHER_OPERATIONS.contains(&name.as_str())
+        };
+        if let Some(name) = self.operation.as_ref().filter(|name| !known(name)) {
+            return Err(Failure::invalid(format!("operation: there is no {name:?}")));
+        }
+        let known = |name: &&String| VERDICTS.contains(&name.as_str());
+        if let Some(name) = self.verdict.as_ref().filter(|name| !known(name)) {
+            let names = VERDICTS.join(", ");
+            return Err(Failure::invalid(format!(
+                "verdict: {name:?} is not one of {names}"
+            )));
+        }
+        Ok(())
+    }
+
     fn query(self) -> Result<LedgerQuery, Failure> {
+        self.check()?;
         let limit = self.limit.unwrap_or(100);
         if limit == 0 || limit > limits::PAGE_ROWS_MAX {
             return Err(Failure::invalid("limit: must be 1 to 1000"));

@@ -8,9 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use axum::extract::MatchedPath;
 use axum::extract::Request;
 use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::Method;
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use leasehold_wire::v1::error::ErrorCode;
+use leasehold_wire::v1::paths;
 
 use super::extract;
 use super::problem;
@@ -51,26 +55,49 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+/// What those ask who watch over the gateway: a full one must not look dead to them.
+const ALWAYS_SERVED: [&str; 3] = [paths::HEALTHZ, paths::READYZ, paths::METRICS];
+
 /// The one layer around every handler.
 pub(super) async fn count(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let app = &gate.app;
     let began = app.clock.monotonic();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let method = request.method().clone();
-    let response = match gate.enter() {
-        Some(_place) => next.run(request).await,
-        None => {
-            let failure = Failure::new(ErrorCode::Overloaded, "too many requests under way");
-            let failure = Failure {
-                retry_after_ms: Some(RETRY_AFTER_MS),
-                ..failure
-            };
-            problem::respond(failure, &extract::request_id(request.headers()))
-        }
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let method = label(request.method());
+    // The parser goes by the chunks and drops a length that stood beside them; whoever forwarded
+    // the request may have gone by that length. What follows could be anybody's, so the
+    // connection is closed.
+    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let place = gate.enter();
+    let mut response = if place.is_some() || ALWAYS_SERVED.contains(&route) {
+        next.run(request).await
+    } else {
+        let failure = Failure::new(ErrorCode::Overloaded, "too many requests under way");
+        let failure = Failure {
+            retry_after_ms: Some(RETRY_AFTER_MS),
+            ..failure
+        };
+        problem::respond(failure, &extract::request_id(request.headers()))
     };
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    if chunked {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     let took = app.clock.monotonic() - began;
     app.metrics
-        .served(route, method.as_str(), response.status().as_u16(), took);
+        .served(route, method, response.status().as_u16(), took);
     response
+}
+
+/// A method's label in metrics: clients may make up others.
+fn label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
 }

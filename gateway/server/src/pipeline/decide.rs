@@ -29,6 +29,7 @@ use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
 
 use super::ask::Caller;
 use super::execute::Store;
+use super::facts;
 use super::failure::Failure;
 use crate::governance::document::DefaultDecision;
 use crate::governance::plan::NamespacePlan;
@@ -95,6 +96,8 @@ pub(crate) enum Intent {
         lease_id: LeaseId,
         mode: Mode,
         ttl_ms: u64,
+        /// How many leases the same request takes before this one.
+        before: u32,
     },
     Renew {
         lease_id: LeaseId,
@@ -149,7 +152,8 @@ impl Decider {
             .map(|step| &**step)
             .filter(|step| step.covers(&request.lock.lock))
             .collect();
-        let (facts, expect) = self.gather(store, &steps, caller, &request).await?;
+        let now = self.clock.wall();
+        let (facts, expect) = facts::gather(now, store, &steps, caller, &request, &intent).await?;
         let mut decision = Decision {
             id: rand::random(),
             effect: Effect::Allow,
@@ -220,42 +224,6 @@ impl Decider {
                 expect,
             },
         }
-    }
-
-    /// Reads what the policies' manifests ask for. A policy that asks for nothing costs no read.
-    async fn gather(
-        &self,
-        store: &Store,
-        steps: &[&PlanStep],
-        caller: &Caller,
-        request: &Request,
-    ) -> Result<(Facts, Option<Expectation>), Failure> {
-        let manifests = || {
-            steps
-                .iter()
-                .filter_map(|s| s.bound.as_ref().ok())
-                .map(|b| b.module().manifest())
-        };
-        let mut facts = Facts {
-            now: self.clock.wall(),
-            lock: None,
-            usage: None,
-        };
-        if manifests().any(|manifest| manifest.needs_lock) {
-            facts.lock = Some(Box::new(store.view(&request.lock).await?));
-        }
-        if manifests().any(|manifest| manifest.needs_usage) {
-            facts.usage = Some(
-                store
-                    .usage(&request.lock.namespace, &caller.principal)
-                    .await?,
-            );
-        }
-        let expect = (facts.lock.is_some() || facts.usage.is_some()).then(|| Expectation {
-            revision: facts.lock.as_ref().map(|view| view.revision),
-            usage: facts.usage,
-        });
-        Ok((facts, expect))
     }
 
     /// Asks each policy in turn. All are asked even after a denial, so that the ledger shows the
@@ -454,6 +422,7 @@ fn action(intent: Intent, request: &Request, limits: PolicyLimits, record: bool)
             lease_id,
             mode,
             ttl_ms,
+            before: _,
         } => Action::Acquire {
             lease_id,
             mode,

@@ -22,6 +22,8 @@ use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
 use leasehold_domain::Principal;
+use leasehold_domain::RequestId;
+use leasehold_domain::Subject;
 use leasehold_domain::Usage;
 
 use super::decide::Denied;
@@ -154,6 +156,16 @@ impl Store {
             .backend
             .usage(namespace, &principal.subject, team)
             .await?)
+    }
+
+    /// Whether a subject holds a lease of a lock that it asked for by this request.
+    pub(crate) async fn holds(
+        &self,
+        lock: &LockRef,
+        subject: &Subject,
+        request_id: &RequestId,
+    ) -> Result<bool, Failure> {
+        Ok(self.backend.holds(lock, subject, request_id).await?)
     }
 
     /// What happens, from a cursor on.

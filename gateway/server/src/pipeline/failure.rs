@@ -147,6 +147,18 @@ impl Failure {
         }
     }
 
+    /// Each time that the policies had decided, the state that they saw had changed.
+    #[must_use]
+    pub fn unsettled() -> Self {
+        Self {
+            retry_after_ms: Some(50),
+            ..Self::new(
+                ErrorCode::Overloaded,
+                "the state that a policy reads changes too fast",
+            )
+        }
+    }
+
     /// A policy, or a missing role, said no.
     #[must_use]
     pub fn denied(denial: Denial, decision: Option<Arc<Decision>>) -> Self {

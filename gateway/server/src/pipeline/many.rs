@@ -8,9 +8,12 @@ use leasehold_domain::Decision;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
+use leasehold_domain::Request;
 use leasehold_domain::limits;
 
+use super::DECISIONS_PER_REQUEST_MAX;
 use super::Held;
+use super::Inner;
 use super::Pipeline;
 use super::admit;
 use super::ask;
@@ -111,52 +114,80 @@ impl Pipeline {
             return Err(Failure::invalid("locks: 1 to 64 of them"));
         }
         let mut seen = HashSet::new();
-        let mut permits = Vec::with_capacity(count);
-        let mut decisions = Vec::with_capacity(count);
-        for acquire in ask.acquires {
-            if acquire.lock.namespace != ask.namespace || !seen.insert(acquire.lock.clone()) {
+        for acquire in &ask.acquires {
+            if acquire.lock.namespace != ask.namespace || !seen.insert(&acquire.lock) {
                 return Err(Failure::invalid(format!(
                     "locks: {} stands there twice",
                     acquire.lock
                 )));
             }
-            let lease_id = LeaseId::from_bytes(rand::random());
-            let intent = Intent::Acquire {
-                lease_id,
-                mode: acquire.mode,
-                ttl_ms: acquire.ttl_ms,
-            };
-            let request = acquire.request();
-            admit::check(&request)?;
-            match self.inner.decide(caller, request, intent).await {
+        }
+        let requests: Vec<(Request, Intent)> = ask.acquires.into_iter().zip(0..).map(one).collect();
+        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+            let (permits, decisions) = self.inner.decide_all(caller, &requests).await?;
+            let outcomes = self
+                .inner
+                .store
+                .run_all(
+                    Operation::Acquire,
+                    permits,
+                    Vec::new(),
+                    Atomicity::AllOrNothing,
+                )
+                .await?;
+            if outcomes.contains(&Outcome::Stale) {
+                continue;
+            }
+            let granted = |outcome: &Outcome| matches!(outcome, Outcome::Granted(_));
+            if !outcomes.iter().all(granted) {
+                let mut outcomes = outcomes.into_iter();
+                let first =
+                    outcomes.find(|outcome| *outcome != Outcome::NotAttempted && !granted(outcome));
+                return Err(refused(first.unwrap_or(Outcome::NotAttempted)));
+            }
+            return outcomes
+                .into_iter()
+                .zip(decisions)
+                .map(|(outcome, decision)| held(outcome, decision))
+                .collect();
+        }
+        Err(Failure::unsettled())
+    }
+}
+
+/// One lock of several, and how many the same request takes before it.
+fn one((acquire, before): (ask::Acquire, u32)) -> (Request, Intent) {
+    let intent = Intent::Acquire {
+        lease_id: LeaseId::from_bytes(rand::random()),
+        mode: acquire.mode,
+        ttl_ms: acquire.ttl_ms,
+        before,
+    };
+    (acquire.request(), intent)
+}
+
+type Decided = (Vec<Permit>, Vec<Option<Arc<Decision>>>);
+
+impl Inner {
+    /// Decides on all, or answers the first that may not be.
+    async fn decide_all(
+        &self,
+        caller: &Caller,
+        requests: &[(Request, Intent)],
+    ) -> Result<Decided, Failure> {
+        let mut permits = Vec::with_capacity(requests.len());
+        let mut decisions = Vec::with_capacity(requests.len());
+        for (request, intent) in requests {
+            admit::check(request)?;
+            match self.decide(caller, request.clone(), intent.clone()).await {
                 Ok(permit) => {
                     decisions.push(permit.cause().and_then(|cause| cause.decision.clone()));
                     permits.push(permit);
                 }
                 Err(Refusal::Failed(failure)) => return Err(*failure),
-                Err(Refusal::Denied(denied)) => return Err(self.inner.store.refuse(*denied).await),
+                Err(Refusal::Denied(denied)) => return Err(self.store.refuse(*denied).await),
             }
         }
-        let operation = Operation::Acquire;
-        let atomicity = Atomicity::AllOrNothing;
-        let outcomes = self
-            .inner
-            .store
-            .run_all(operation, permits, Vec::new(), atomicity)
-            .await?;
-        let all_granted = outcomes
-            .iter()
-            .all(|outcome| matches!(outcome, Outcome::Granted(_)));
-        if !all_granted {
-            let first = outcomes
-                .into_iter()
-                .find(|outcome| !matches!(outcome, Outcome::NotAttempted | Outcome::Granted(_)));
-            return Err(refused(first.unwrap_or(Outcome::Stale)));
-        }
-        outcomes
-            .into_iter()
-            .zip(decisions)
-            .map(|(outcome, decision)| held(outcome, decision))
-            .collect()
+        Ok((permits, decisions))
     }
 }

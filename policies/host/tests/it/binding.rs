@@ -4,6 +4,7 @@ use leasehold_domain::Digest;
 use serde_json::json;
 
 use crate::guest::Guest;
+use crate::guest::InEngine;
 use crate::guest::engine;
 
 #[test]

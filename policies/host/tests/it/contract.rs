@@ -15,6 +15,7 @@ use leasehold_policy_host::PolicyFault;
 
 use crate::guest::ANSWER;
 use crate::guest::Guest;
+use crate::guest::InEngine;
 use crate::guest::TEXT;
 use crate::guest::allow;
 use crate::guest::deny;

@@ -5,20 +5,13 @@ use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use leasehold_policy_host::PolicyFault;
 
-use crate::guest::ANSWER;
 use crate::guest::Guest;
+use crate::guest::InEngine;
 use crate::guest::TEXT;
 use crate::guest::allow;
 use crate::guest::decide;
 use crate::guest::deny;
 use crate::guest::engine;
-
-fn with(body: &str) -> Guest {
-    Guest {
-        decide: format!("{body} (i32.const {ANSWER})"),
-        ..Guest::default()
-    }
-}
 
 fn fault(guest: &Guest) -> PolicyFault {
     let evaluation = guest.decided(&engine());
@@ -31,7 +24,7 @@ fn fault(guest: &Guest) -> PolicyFault {
 
 #[test]
 fn a_loop_spends_its_fuel() {
-    let evaluation = with("(loop $l (br $l))").decided(&engine());
+    let evaluation = Guest::doing("(loop $l (br $l))").decided(&engine());
     let budget = EngineLimits::default().fuel;
     assert_eq!(evaluation.answer, Err(PolicyFault::FuelSpent(budget)));
     assert_eq!(evaluation.fuel, budget);
@@ -45,7 +38,7 @@ fn the_guard_stops_what_fuel_would_allow() {
         ..EngineLimits::default()
     };
     let engine = PolicyEngine::new(limits).unwrap();
-    let fault = with("(loop $l (br $l))")
+    let fault = Guest::doing("(loop $l (br $l))")
         .decided(&engine)
         .answer
         .unwrap_err();
@@ -55,7 +48,7 @@ fn the_guard_stops_what_fuel_would_allow() {
 
 #[test]
 fn host_calls_are_paid_for() {
-    let guest = with(&format!(
+    let guest = Guest::doing(&format!(
         "(loop $l (call $trace (i32.const {TEXT}) (i32.const 9000)) (br $l))"
     ));
     let fault = fault(&Guest {
@@ -67,7 +60,7 @@ fn host_calls_are_paid_for() {
 
 #[test]
 fn a_trap_is_named() {
-    let told = |body| fault(&with(body)).to_string();
+    let told = |body| fault(&Guest::doing(body)).to_string();
     assert!(told("(unreachable)").contains("unreachable"));
     assert!(told("(drop (i32.load (i32.const -8)))").contains("out of bounds"));
     assert!(told("(drop (i32.div_s (i32.const 1) (i32.const 0)))").contains("divide by zero"));
@@ -77,7 +70,7 @@ fn a_trap_is_named() {
 fn endless_recursion_ends() {
     let guest = Guest {
         more: "(func $r (call $r) (call $r))".to_owned(),
-        ..with("(call $r)")
+        ..Guest::doing("(call $r)")
     };
     let told = fault(&guest);
     assert_eq!(told.as_str(), "trap");
@@ -86,7 +79,7 @@ fn endless_recursion_ends() {
 
 #[test]
 fn memory_has_an_end() {
-    let eaten = fault(&with(
+    let eaten = fault(&Guest::doing(
         "(loop $l (drop (memory.grow (i32.const 16))) (br $l))",
     ));
     assert_eq!(
@@ -147,7 +140,7 @@ fn an_oversized_answer_is_not_kept() {
 fn a_thousand_traps_leave_the_engine_as_it_was() {
     let engine = engine();
     let (bad, good) = (
-        with("(unreachable)").bound(&engine),
+        Guest::doing("(unreachable)").bound(&engine),
         Guest::default().bound(&engine),
     );
     for _ in 0..1_000 {
@@ -165,7 +158,7 @@ fn more_decisions_than_instances_are_told_so() {
         ..EngineLimits::default()
     };
     let engine = PolicyEngine::new(limits).unwrap();
-    let slow = with("(loop $l (br $l))").bound(&engine);
+    let slow = Guest::doing("(loop $l (br $l))").bound(&engine);
     let good = Guest::default().bound(&engine);
     // A spinner that finds the only instance taken tries again.
     let spin = || {

@@ -6,6 +6,7 @@ use leasehold_policy_host::PolicyFault;
 use leasehold_policy_host::cases;
 
 use crate::guest::Guest;
+use crate::guest::InEngine;
 use crate::guest::decide;
 use crate::guest::engine;
 

@@ -5,6 +5,7 @@ pub mod bindings;
 pub mod error;
 pub mod health;
 pub mod keys;
+mod labels;
 pub mod locks;
 pub mod namespaces;
 pub mod paths;

@@ -1,0 +1,68 @@
+//! The types of the world `leasehold:policy/policy@1.0.0`, as tools write them.
+
+/// The types of the world, as `(import "name" (type (eq …)))`, which is how tools write them.
+pub(crate) const TYPES: &[(&str, &str)] = &[
+    (
+        "pair",
+        r#"(record (field "key" string) (field "value" string))"#,
+    ),
+    (
+        "mode",
+        r#"(variant (case "exclusive") (case "shared" u32))"#,
+    ),
+    (
+        "request",
+        r#"(record (field "operation" string) (field "namespace" string) (field "lock" string)
+        (field "mode" (option $mode)) (field "ttl-ms" (option u64)) (field "wait-ms" (option u64))
+        (field "grace-ms" (option u64)) (field "instance" (option string))
+        (field "labels" (list $pair)) (field "reason" (option string))
+        (field "value" (option string)) (field "successor" (option string))
+        (field "lease" (option string)))"#,
+    ),
+    (
+        "principal",
+        r#"(record (field "subject" string) (field "team" (option string))
+        (field "roles" (list string)) (field "claims" (list $pair)))"#,
+    ),
+    (
+        "holder",
+        r#"(record (field "lease" string) (field "subject" string) (field "team" (option string))
+        (field "instance" (option string)) (field "labels" (list $pair))
+        (field "reason" (option string)) (field "mode" $mode) (field "token" u64)
+        (field "since-ms" u64) (field "remaining-ms" u64) (field "draining" bool))"#,
+    ),
+    (
+        "lock-view",
+        r#"(record (field "revision" u64) (field "limit" u32) (field "holders" (list $holder))
+        (field "waiters" u32) (field "cooldown-remaining-ms" u64)
+        (field "reserved-for" (option string)) (field "last-token" u64))"#,
+    ),
+    (
+        "usage",
+        r#"(record (field "subject-leases" u32) (field "team-leases" u32))"#,
+    ),
+    (
+        "facts",
+        r#"(record (field "now-ms" u64) (field "utc-weekday" u8) (field "utc-day-ms" u32)
+        (field "lock" (option $lock-view)) (field "usage" (option $usage)))"#,
+    ),
+    (
+        "limits",
+        r#"(record (field "max-ttl-ms" (option u64)) (field "max-hold-ms" (option u64)))"#,
+    ),
+    (
+        "denial",
+        r#"(record (field "code" string) (field "message" string)
+        (field "retry-after-ms" (option u64)))"#,
+    ),
+    (
+        "verdict",
+        r#"(variant (case "allow" $limits) (case "deny" $denial))"#,
+    ),
+    (
+        "manifest",
+        r#"(record (field "name" string) (field "version" string)
+        (field "operations" (list string)) (field "needs-lock" bool) (field "needs-usage" bool)
+        (field "config-schema" string))"#,
+    ),
+];

@@ -1,0 +1,185 @@
+//! How binding a policy's answer is, and what its failure means: advisory, mandatory, overridable,
+//! and `on_error`.
+
+use anyhow::Context;
+use anyhow::Result;
+use leasehold_policy_guests::Guest;
+use leasehold_policy_guests::TEXT;
+use leasehold_policy_guests::deny;
+use leasehold_tests::Answer;
+use leasehold_tests::Api;
+use leasehold_tests::Gateway;
+use serde_json::Value;
+use serde_json::json;
+
+/// Uploads `fails`, which traps, and `denies`, which says no; both judge everything.
+async fn upload(admin: &Api) -> Result<()> {
+    let operations = ["acquire", "renew", "revoke", "transfer"].map(str::to_owned);
+    let at = TEXT as u32;
+    let denies = Guest {
+        answer: deny((at, 2), (at + 2, 7)),
+        text: b"noby hand".to_vec(),
+        ..Guest::default()
+    };
+    for (name, guest) in [("fails", Guest::doing("(unreachable)")), ("denies", denies)] {
+        let wasm = Guest {
+            name: name.to_owned(),
+            operations: operations.to_vec(),
+            ..guest
+        }
+        .wasm();
+        let stored = admin.upload_policy(name, "1.2.3", wasm).await?;
+        assert_eq!(stored.status, 201, "{name}: {stored:?}");
+    }
+    Ok(())
+}
+
+/// Binds one policy alone to all locks below `by-hand/`.
+async fn bind(admin: &Api, policy: &str, operation: &str, how: Value) -> Result<Answer> {
+    let mut bound = json!({ "policy": policy, "version": "1.2.3" });
+    for (key, value) in how.as_object().context("an object")? {
+        bound[key] = value.clone();
+    }
+    let body = json!({ "namespaces": ["demo"], "locks": ["by-hand/**"],
+        "operations": [operation], "policies": [bound] });
+    admin.put("/v1/bindings/by-hand", &body).await
+}
+
+/// What the ledger says of the decision on the newest request of a lock.
+async fn decision(admin: &Api, lock: &str) -> Result<Value> {
+    let rows = admin.ledger(&format!("lock=demo/{lock}")).await?;
+    let row = rows.last().context("an event of the lock")?;
+    Ok(row["event"]["cause"]["decision"].clone())
+}
+
+#[tokio::test]
+async fn advice_is_written_down_and_changes_nothing() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    upload(&admin).await?;
+    for (policy, answered) in [("fails", "error"), ("denies", "deny")] {
+        let how = json!({ "enforcement": "advisory" });
+        assert_eq!(bind(&admin, policy, "acquire", how).await?.status, 200);
+        let lock = format!("by-hand/{policy}");
+        let grant = admin.acquire(&lock, 10_000).await?;
+        assert_eq!(grant.status, 201, "{grant:?}");
+        let decision = decision(&admin, &lock).await?;
+        assert_eq!(decision["effect"]["type"], json!("allow"), "{decision}");
+        let verdicts = decision["verdicts"].as_array().context("verdicts")?;
+        let verdict = verdicts.iter().find(|row| row["policy"] == *policy);
+        let verdict = verdict.context("the adviser's verdict")?;
+        assert_eq!(verdict["answer"], json!(answered), "{verdict}");
+        assert_eq!(verdict["enforcement"], json!("advisory"), "{verdict}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_a_break_glass_principal_with_a_reason_passes_an_overridable_no() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    upload(&admin).await?;
+    let plain = gateway.service("plain", "team-a").await?;
+    let breaker = gateway
+        .principal("breaker", "team-a", &["break-glass"])
+        .await?;
+    for (policy, code) in [("fails", "policy_error"), ("denies", "denied")] {
+        let how = json!({ "enforcement": "overridable" });
+        assert_eq!(bind(&admin, policy, "acquire", how).await?.status, 200);
+        let lock = format!("by-hand/{policy}");
+        let path = format!("/v1/namespaces/demo/locks/{lock}:acquire");
+        let bare = json!({ "ttl_ms": 10_000 });
+        let blank = json!({ "ttl_ms": 10_000, "reason": "  " });
+        let reasoned = json!({ "ttl_ms": 10_000, "reason": "INC-7, the nightly is stuck" });
+        for (api, body) in [(&plain, &reasoned), (&breaker, &bare), (&breaker, &blank)] {
+            let answer = api.post(&path, body).await?;
+            assert_eq!((answer.status, answer.code()), (403, code), "{answer:?}");
+        }
+        let grant = breaker.post(&path, &reasoned).await?;
+        assert_eq!(grant.status, 201, "{grant:?}");
+        let decision = decision(&admin, &lock).await?;
+        let effect = &decision["effect"];
+        assert_eq!(effect["type"], json!("override"), "{decision}");
+        assert_eq!(effect["reason"], json!("INC-7, the nightly is stuck"));
+    }
+    let overrides = admin.ledger("verdict=override&subject=breaker").await?;
+    assert_eq!(overrides.len(), 2, "{overrides:?}");
+    let metrics = admin.get("/metrics").await?;
+    assert!(metrics.text.contains("leasehold_overrides_total 2"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broken_policy_does_not_end_healthy_leases_where_its_binding_says_so() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    upload(&admin).await?;
+    let grant = admin.acquire("by-hand/a", 60_000).await?;
+    let lease_id = grant.body["lease_id"].as_str().context("lease_id")?;
+    let renew = async || admin.with_lease("by-hand/a", "renew", lease_id).await;
+
+    assert_eq!(bind(&admin, "fails", "renew", json!({})).await?.status, 200);
+    let refused = renew().await?;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (403, "policy_error"),
+        "{refused:?}"
+    );
+    let passing = json!({ "on_error_allow": ["renew"] });
+    assert_eq!(
+        bind(&admin, "fails", "renew", passing.clone())
+            .await?
+            .status,
+        200
+    );
+    let renewed = renew().await?;
+    assert_eq!(renewed.status, 200, "{renewed:?}");
+
+    // A failure may be passed over; a no may not.
+    assert_eq!(bind(&admin, "denies", "renew", passing).await?.status, 200);
+    let denied = renew().await?;
+    assert_eq!(
+        (denied.status, denied.code()),
+        (403, "denied"),
+        "{denied:?}"
+    );
+    assert_eq!(denied.body["denial"]["message"], json!("by hand"));
+
+    // What passes for renewals does not pass for others.
+    let other = json!({ "on_error_allow": ["renew"] });
+    assert_eq!(bind(&admin, "fails", "acquire", other).await?.status, 200);
+    let acquire = admin.acquire("by-hand/b", 10_000).await?;
+    assert_eq!(acquire.code(), "policy_error", "{acquire:?}");
+
+    let typo = json!({ "on_error_allow": ["renwe"] });
+    assert_eq!(bind(&admin, "fails", "renew", typo).await?.status, 422);
+    let typo = json!({ "enforcement": "optional" });
+    assert_eq!(bind(&admin, "fails", "renew", typo).await?.status, 422);
+    let released = admin.with_lease("by-hand/a", "release", lease_id).await?;
+    assert_eq!(released.status, 200, "giving back is always possible");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bad_configuration_or_a_failing_check_is_refused_when_bound() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    let text = Guest::default().wat();
+    let checks = r#"(func (export "check") (param i32 i32) (result i32) (i32.const 2048))"#;
+    let text = text.replace(
+        checks,
+        r#"(func (export "check") (param i32 i32) (result i32) (loop $l (br $l)) (i32.const 2048))"#,
+    );
+    let wasm = wat::parse_str(text)?;
+    assert_eq!(
+        admin.upload_policy("by-hand", "1.2.3", wasm).await?.status,
+        201
+    );
+    let refused = bind(&admin, "by-hand", "acquire", json!({})).await?;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.text.contains("`check` failed"), "{refused:?}");
+    let missing = bind(&admin, "nobody", "acquire", json!({})).await?;
+    assert_eq!(missing.status, 422, "{missing:?}");
+    assert_eq!(admin.acquire("by-hand/a", 10_000).await?.status, 201);
+    Ok(())
+}
