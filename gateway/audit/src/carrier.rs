@@ -13,7 +13,6 @@ use leasehold_backend_api::Ledger;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio::time::Sleep;
 
 mod status;
@@ -88,7 +87,7 @@ pub async fn carry(
         ledger,
         options,
         status,
-        appended: None,
+        due: None,
         trimmed: None,
         pause: None,
     };
@@ -117,8 +116,8 @@ struct Carrier {
     ledger: Arc<dyn Ledger>,
     options: CarrierOptions,
     status: Arc<CarrierStatus>,
-    /// When the last append began; none if the next need not wait.
-    appended: Option<Instant>,
+    /// When the next append is due; none if it need not wait.
+    due: Option<Pin<Box<Sleep>>>,
     /// The last trim: when the next is due, and up to where it went.
     trimmed: Option<(Pin<Box<Sleep>>, Cursor)>,
     /// The pause after the next error; none if the last step went well.
@@ -152,10 +151,10 @@ impl Carrier {
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut next = events.next().await;
-        if let Some(last) = self.appended {
-            tokio::time::sleep_until(last + self.options.append_every).await;
+        if let Some(due) = self.due.take() {
+            due.await;
         }
-        self.appended = Some(Instant::now());
+        self.due = Some(Box::pin(tokio::time::sleep(self.options.append_every)));
         while let Some(event) = next {
             let event = match event {
                 Ok(event) => event,
@@ -168,7 +167,7 @@ impl Carrier {
             batch.push(event);
             if batch.len() >= self.options.batch_events || bytes >= self.options.batch_bytes {
                 // There may be as many more: do not fall behind.
-                self.appended = None;
+                self.due = None;
                 break;
             }
             next = events.next().now_or_never().flatten();
@@ -243,7 +242,7 @@ impl Carrier {
 
     async fn carry_to(&mut self, newest: Cursor) -> Result<(), CarryError> {
         while self.ledger.head().cursor < newest {
-            self.appended = None;
+            self.due = None;
             let mut events = self
                 .backend
                 .events(self.ledger.head().cursor)
