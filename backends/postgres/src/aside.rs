@@ -123,8 +123,8 @@ impl Aside {
         let mut events = Vec::new();
         for row in rows {
             let bytes = row.try_get(0).map_err(|e| error::without_effect(&e))?;
-            let made: Vec<Event> = record::decode(bytes)
-                .map_err(|problem| error::corrupt("log.events", problem))?;
+            let made: Vec<Event> =
+                record::decode(bytes).map_err(|problem| error::corrupt("log.events", problem))?;
             let new = made.into_iter().filter(|event| event.cursor > after);
             events.extend(new.map(Arc::new));
         }
@@ -161,12 +161,19 @@ impl Aside {
     }
 
     /// The bytes of a digest.
-    pub(crate) async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError> {
+    pub(crate) async fn get_blob(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<Arc<[u8]>>, BackendError> {
         let (mut held, primary) = self.take().await?;
         let key: &[u8] = &digest.0;
         let get: [Parameter<'_>; 1] = [(&key, Type::BYTEA)];
         let asking = async {
-            let row = primary.connection.client.query_typed_opt(GET_BLOB, &get).await?;
+            let row = primary
+                .connection
+                .client
+                .query_typed_opt(GET_BLOB, &get)
+                .await?;
             row.map(|row| row.try_get::<_, &[u8]>(0).map(Arc::from))
                 .transpose()
         };

@@ -81,7 +81,10 @@ impl Folder {
             ..Changed::default()
         };
         for lock in mirror.unfolded.keys() {
-            let LockRef { namespace, lock: name } = lock;
+            let LockRef {
+                namespace,
+                lock: name,
+            } = lock;
             let (namespace, name) = (namespace.to_string(), name.to_string());
             match mirror.state.record(lock) {
                 None => {
@@ -126,8 +129,7 @@ impl Folder {
             (&put.1, Type::TEXT_ARRAY),
             (&put.2, Type::BYTEA_ARRAY),
         ];
-        let gone: [Parameter<'_>; 2] =
-            [(&gone.0, Type::TEXT_ARRAY), (&gone.1, Type::TEXT_ARRAY)];
+        let gone: [Parameter<'_>; 2] = [(&gone.0, Type::TEXT_ARRAY), (&gone.1, Type::TEXT_ARRAY)];
         let purge: [Parameter<'_>; 1] = [(&before, Type::INT8)];
         let (put, gone, purged, committed) = tokio::join!(
             client.execute_typed(PUT, &put),

@@ -151,11 +151,7 @@ impl Mirror {
         }
     }
 
-    fn remember<'a>(
-        &self,
-        locks: impl Iterator<Item = &'a LockRef>,
-        prepared: &mut Prepared,
-    ) {
+    fn remember<'a>(&self, locks: impl Iterator<Item = &'a LockRef>, prepared: &mut Prepared) {
         for lock in locks {
             if !prepared.before.records.contains_key(lock) {
                 let record = self.state.record(lock).cloned();

@@ -37,12 +37,11 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     /// Trusts the authorities of a PEM file, and nobody else.
     pub(crate) fn of(authorities: &Path) -> Result<Self, OpenError> {
-        let bad = |problem: String| {
-            OpenError::Config(format!("{}: {problem}", authorities.display()))
-        };
+        let bad =
+            |problem: String| OpenError::Config(format!("{}: {problem}", authorities.display()));
         let mut roots = RootCertStore::empty();
-        let certificates = CertificateDer::pem_file_iter(authorities)
-            .map_err(|error| bad(error.to_string()))?;
+        let certificates =
+            CertificateDer::pem_file_iter(authorities).map_err(|error| bad(error.to_string()))?;
         for certificate in certificates {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;
             roots

@@ -211,7 +211,10 @@ impl Transactions {
             (&write.records, Type::BYTEA),
             (&write.events, Type::BYTEA),
         ];
-        let row = connection.client.query_typed_opt(WRITE, &parameters).await?;
+        let row = connection
+            .client
+            .query_typed_opt(WRITE, &parameters)
+            .await?;
         row.map(|row| row.try_get(0)).transpose()
     }
 
@@ -226,7 +229,9 @@ impl Transactions {
         let parameters: [Parameter<'_>; 2] = [(&version, Type::INT8), (&timeline, Type::INT4)];
         let clock = |row: Option<Row>| row.map(|row| row.try_get(0)).transpose();
         if self.allow_unreplicated {
-            let row = connection.client.query_typed_opt(CONFIRM_ALONE, &parameters);
+            let row = connection
+                .client
+                .query_typed_opt(CONFIRM_ALONE, &parameters);
             let row = row.await.and_then(clock);
             let row = row.map_err(|failure| error::without_effect(&failure))?;
             return Ok(row.map_or(Written::Stale, Written::Done));

@@ -228,12 +228,12 @@ impl Writer {
         }
         let primary = primary(&self.primary)?;
         let transactions = &self.shared.transactions;
-        let asking =
-            transactions.confirm(&primary.connection, mirror.version, mirror.timeline);
+        let asking = transactions.confirm(&primary.connection, mirror.version, mirror.timeline);
         // Whatever became of the question, nothing was changed.
-        let confirmed = transactions.within(asking).await.map_err(|failure| {
-            BackendError::without_effect(failure.kind, failure.detail)
-        })?;
+        let confirmed = transactions
+            .within(asking)
+            .await
+            .map_err(|failure| BackendError::without_effect(failure.kind, failure.detail))?;
         Ok(match confirmed {
             Written::Stale => None,
             Written::Done(clock_us) => {
@@ -277,7 +277,11 @@ impl Writer {
     /// Connects, unless it is connected, and reads what was missed. Answers whether it did.
     async fn connect(&mut self, mirror: &mut Mirror) -> Result<bool, BackendError> {
         let closed = |primary: &Primary| primary.connection.client.is_closed();
-        if self.primary.as_ref().is_some_and(|primary| !closed(primary)) {
+        if self
+            .primary
+            .as_ref()
+            .is_some_and(|primary| !closed(primary))
+        {
             return Ok(false);
         }
         if let Some((rest, failure)) = &mut self.rest {

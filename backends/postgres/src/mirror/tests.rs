@@ -93,9 +93,25 @@ fn story() -> Vec<(u64, Vec<Item>)> {
         lease_id: LeaseId::from_bytes([1; 16]),
     };
     vec![
-        (1, vec![batch(vec![command("ann", "a", acquire(1, 5_000, None))]), edit("x")]),
-        (2, vec![batch(vec![command("bob", "a", acquire(2, 5_000, Some(9_000)))])]),
-        (3, vec![batch(vec![command("cat", "b", acquire(3, 2_000, None))])]),
+        (
+            1,
+            vec![
+                batch(vec![command("ann", "a", acquire(1, 5_000, None))]),
+                edit("x"),
+            ],
+        ),
+        (
+            2,
+            vec![batch(vec![command(
+                "bob",
+                "a",
+                acquire(2, 5_000, Some(9_000)),
+            )])],
+        ),
+        (
+            3,
+            vec![batch(vec![command("cat", "b", acquire(3, 2_000, None))])],
+        ),
         (4, vec![batch(vec![command("ann", "a", give)]), edit("y")]),
         (3_000, vec![Item::Tick]),
         (6_000, vec![Item::Tick]),
@@ -134,7 +150,9 @@ fn who_follows_has_the_same_state() {
         let documents = leader.state.all_documents();
         let revision = leader.state.documents_revision();
         follower.state.put_documents(revision, documents);
-        follower.state.resume(leader.state.now(), leader.state.newest());
+        follower
+            .state
+            .resume(leader.state.now(), leader.state.newest());
         assert_eq!(follower.state, leader.state, "at {now_ms}");
     }
 }

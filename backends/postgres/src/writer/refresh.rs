@@ -97,7 +97,10 @@ impl Writer {
                 catch_up::news(connection, version, false),
                 connection.client.batch_execute("COMMIT"),
             );
-            begun.and(news).and_then(|news| committed.map(|()| news)).map_err(harmless)
+            begun
+                .and(news)
+                .and_then(|news| committed.map(|()| news))
+                .map_err(harmless)
         };
         transactions.within(looking).await.map_err(unwritten)
     }

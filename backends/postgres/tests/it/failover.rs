@@ -52,7 +52,10 @@ fn the_newest_timeline_is_followed() {
         let Outcome::Granted(again) = insist(&store, &kept).await else {
             panic!("the grant was lost");
         };
-        assert_eq!((again.lease_id, again.token), (before.lease_id, before.token));
+        assert_eq!(
+            (again.lease_id, again.token),
+            (before.lease_id, before.token)
+        );
         let after = take(&store, "ann", "after", 600_000).await;
         assert!(after.token.0 > before.token.0 + (1 << 30), "tokens jump");
 

@@ -5,12 +5,12 @@ mod pooler;
 mod process;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -18,10 +18,10 @@ use tokio_postgres::NoTls;
 
 pub(crate) use self::forwarder::Forwarder;
 pub(crate) use self::pooler::Pooler;
-pub(crate) use self::process::until;
 use self::process::Process;
 use self::process::as_postgres;
 use self::process::bin;
+pub(crate) use self::process::until;
 
 /// A server, running unless it was killed.
 pub(crate) struct Server {
@@ -88,7 +88,9 @@ impl Server {
         let process = Process::start(command, &self.folder.path().join("log"));
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
         process::until("the server answers", || async {
-            tokio_postgres::connect(&self.url("postgres"), NoTls).await.is_ok()
+            tokio_postgres::connect(&self.url("postgres"), NoTls)
+                .await
+                .is_ok()
         })
         .await;
     }
@@ -131,7 +133,8 @@ impl Server {
     pub(crate) async fn database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("store_{number}");
-        self.sql("postgres", &format!("CREATE DATABASE {name}")).await;
+        self.sql("postgres", &format!("CREATE DATABASE {name}"))
+            .await;
         name
     }
 

@@ -42,7 +42,11 @@ fn a_primary_without_a_standby_is_refused() {
         config.allow_unreplicated = true;
         let opened = open(config).await.expect("it is allowed");
         let health = opened.health().await;
-        assert!(health.ready && health.detail.contains("UNREPLICATED"), "{}", health.detail);
+        assert!(
+            health.ready && health.detail.contains("UNREPLICATED"),
+            "{}",
+            health.detail
+        );
     });
 }
 
@@ -125,7 +129,10 @@ fn a_killed_server_loses_nothing_that_was_answered() {
         for client in clients {
             asked.extend(client.await.expect("a client"));
         }
-        until("the store notices", || async { !store.health().await.ready }).await;
+        until("the store notices", || async {
+            !store.health().await.ready
+        })
+        .await;
         let refused = ask(&store, command("ann", "x", acquire(60_000))).await;
         assert_eq!(refused.unwrap_err().effect, Effect::None);
         server.begin().await;

@@ -67,9 +67,14 @@ fn spawn(command: Command) -> Child {
 /// The folder of the newest PostgreSQL that is installed.
 pub(crate) fn bin(name: &str) -> PathBuf {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
-    for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten() {
+    for entry in std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+    {
         let path = entry.expect("a folder can be listed").path();
-        let version = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        let version = path
+            .file_name()
+            .and_then(|name| name.to_str()?.parse().ok());
         let program = path.join("bin").join(name);
         if let (Some(version), true) = (version, program.is_file()) {
             found.push((version, program));
