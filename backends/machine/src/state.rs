@@ -3,6 +3,7 @@
 mod documents;
 mod execute;
 mod list;
+mod parts;
 mod snapshot;
 mod table;
 mod usage;

@@ -2,6 +2,7 @@
 //! which the house is opened and closed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_audit::CarrierOptions;
 use leasehold_audit::CarrierStatus;
@@ -11,6 +12,8 @@ use leasehold_backend_api::Backend;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_memory::MemoryBackend;
+use leasehold_backend_postgres::PostgresBackend;
+use leasehold_backend_postgres::PostgresConfig;
 use leasehold_backend_raft::RaftBackend;
 use leasehold_backend_raft::RaftConfig;
 use leasehold_domain::Clock;
@@ -23,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
 use crate::config::Config;
+use crate::config::ConfigError;
 use crate::config::StorageBackend;
 use crate::governance::Governance;
 use crate::pipeline::Inner;
@@ -197,7 +201,30 @@ async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, 
                 .map_err(|error| AppError::Storage(error.to_string()))?;
             Ok((raft.clone(), raft.clone(), Some(raft)))
         }
+        StorageBackend::Postgres => {
+            let failed = |error: String| AppError::Storage(error);
+            let config = postgres_config(config).map_err(|error| failed(error.to_string()))?;
+            let postgres = PostgresBackend::open(config, clock)
+                .await
+                .map_err(|error| failed(format!("postgres: {error}")))?;
+            Ok((postgres.clone(), postgres, None))
+        }
     }
+}
+
+fn postgres_config(config: &Config) -> Result<PostgresConfig, ConfigError> {
+    let Some(postgres) = &config.storage.postgres else {
+        return Err(ConfigError::at("storage.postgres", "is needed"));
+    };
+    Ok(PostgresConfig {
+        password: postgres.password()?,
+        tls_ca: postgres.tls_ca.clone(),
+        insecure_without_tls: postgres.insecure_without_tls,
+        allow_unreplicated: postgres.allow_unreplicated,
+        consumer: postgres.consumer.clone(),
+        transaction_deadline: Duration::from_millis(postgres.transaction_deadline_ms),
+        ..PostgresConfig::new(postgres.url.clone())
+    })
 }
 
 fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {

@@ -73,6 +73,26 @@ impl State {
 }
 
 impl DocumentTable {
+    /// Those documents, at that revision of the store.
+    pub(super) fn of(revision: u64, documents: Vec<Document>) -> Self {
+        let mut table = Self {
+            revision,
+            ..Self::default()
+        };
+        for document in documents {
+            let ids = table
+                .collections
+                .entry(document.collection.clone())
+                .or_default();
+            ids.insert(document.id.clone(), document);
+        }
+        table
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
+        self.collections.values().flat_map(BTreeMap::values)
+    }
+
     fn get(&self, collection: &str, id: &str) -> Option<&Document> {
         self.collections.get(collection)?.get(id)
     }

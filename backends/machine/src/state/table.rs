@@ -126,6 +126,43 @@ impl LockTable {
         }
     }
 
+    /// Puts a record in its place, or takes it away, and follows by its content: no transition
+    /// tells what changed.
+    pub(crate) fn put(&mut self, lock: &LockRef, record: Option<LockRecord>) {
+        if let Some(old) = self.get(lock) {
+            let (deadline, waiters) = (old.next_deadline(), old.queue_len());
+            let owners: Vec<_> = old.holders.iter().map(|l| l.party.owner()).collect();
+            self.counts.leases -= owners.len() as u64;
+            self.counts.waiters -= waiters as u64;
+            let usage = self.usage.entry(lock.namespace.clone()).or_default();
+            for owner in &owners {
+                usage.remove(owner);
+            }
+            self.remove(lock, deadline);
+        }
+        let Some(mut record) = record else {
+            return;
+        };
+        self.counts.locks += 1;
+        self.counts.leases += record.holders.len() as u64;
+        self.counts.waiters += record.queue_len() as u64;
+        let usage = self.usage.entry(lock.namespace.clone()).or_default();
+        for lease in &mut record.holders {
+            usage.add(&lease.party.subject, lease.party.team.as_ref());
+            usage.share_names(&mut lease.party);
+        }
+        let deadline = record.next_deadline();
+        let locks = self.records.entry(lock.namespace.clone()).or_default();
+        locks.insert(lock.lock.clone(), record);
+        self.reschedule(lock, None, deadline);
+    }
+
+    /// The locks whose deadlines are due, in the order of those.
+    pub(crate) fn all_due(&self, now: Millis, most: usize) -> Vec<LockRef> {
+        let due = self.deadlines.iter().take_while(|(at, _)| *at <= now);
+        due.take(most).map(|(_, lock)| lock.clone()).collect()
+    }
+
     /// The lock with the first deadline, if that is due.
     pub(crate) fn due(&self, now: Millis) -> Option<LockRef> {
         let (deadline, lock) = self.deadlines.first()?;

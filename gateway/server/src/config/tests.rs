@@ -57,6 +57,11 @@ fn a_wrong_file_is_one_line_that_names_the_key() {
         ("[limits]\nconnections_max = -1\n", "connections_max"),
         ("[limits]\nconnections_max = 0\n", "limits.connections_max"),
         ("[storage]\nbackend = \"floppy\"\n", "backend"),
+        ("[storage]\nbackend = \"postgres\"\n", "storage.postgres"),
+        (
+            "[storage]\nbackend = \"postgres\"\n[storage.postgres]\nurl = \"\"\n",
+            "storage.postgres.url",
+        ),
         ("[audit]\nrenewals = \"never\"\n", "renewals"),
         ("[telemetry]\nlevel = \"a=b=c\"\n", "telemetry.level"),
         ("[policy]\nfuel = 1\n", "policy.fuel"),

@@ -1,0 +1,47 @@
+//! The state in pieces, for a backend that stores each record by itself.
+
+use leasehold_domain::Cursor;
+use leasehold_domain::Document;
+use leasehold_domain::LockRef;
+use leasehold_domain::Millis;
+
+use super::State;
+use super::documents::DocumentTable;
+use crate::LockRecord;
+
+impl State {
+    /// One lock's record; none if it has none.
+    #[must_use]
+    pub fn record(&self, lock: &LockRef) -> Option<&LockRecord> {
+        self.locks.get(lock)
+    }
+
+    /// Puts a record in its place as it is, or takes it away. No event is made: it is what another
+    /// gateway, or an earlier write, left there.
+    pub fn put_record(&mut self, lock: &LockRef, record: Option<LockRecord>) {
+        self.locks.put(lock, record);
+    }
+
+    /// Where time and events stand after a write that was not made here.
+    pub fn resume(&mut self, now: Millis, newest: Cursor) {
+        self.now = now;
+        self.newest = newest;
+    }
+
+    /// The locks that [`State::tick`] would look at, at most `locks_max`, in its order.
+    #[must_use]
+    pub fn due(&self, now: Millis, locks_max: usize) -> Vec<LockRef> {
+        self.locks.all_due(now, locks_max)
+    }
+
+    /// Replaces all documents.
+    pub fn put_documents(&mut self, revision: u64, documents: Vec<Document>) {
+        self.documents = DocumentTable::of(revision, documents);
+    }
+
+    /// All documents of all collections.
+    #[must_use]
+    pub fn all_documents(&self) -> Vec<Document> {
+        self.documents.all().cloned().collect()
+    }
+}

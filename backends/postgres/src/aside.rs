@@ -1,0 +1,194 @@
+//! What needs no place in the queue, on a connection of its own: old events, trims, blobs.
+
+use std::sync::Arc;
+
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::ErrorKind;
+use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
+use leasehold_domain::Event;
+use tokio::sync::Mutex;
+use tokio::sync::MutexGuard;
+use tokio_postgres::types::Type;
+
+use crate::error;
+use crate::primary::Primary;
+use crate::record;
+use crate::transaction::Parameter;
+use crate::transaction::signed;
+use crate::transaction::unsigned;
+use crate::writer::Shared;
+
+const EVENTS: &str = "SELECT events FROM leasehold.log WHERE newest > $1 \
+    ORDER BY newest, version LIMIT 256";
+const ENROL: &str = "INSERT INTO leasehold.consumers (name, trimmed) \
+    SELECT $1, coalesce(min(trimmed), 0) FROM leasehold.consumers ON CONFLICT (name) DO NOTHING";
+const TRIM: &str = "UPDATE leasehold.consumers SET trimmed = greatest(trimmed, $2) WHERE name = $1";
+const TRIMMED: &str = "SELECT coalesce(min(trimmed), 0) FROM leasehold.consumers";
+/// Only while the server writes the store's timeline: an old primary takes nothing.
+const PUT_BLOB: &str = "INSERT INTO leasehold.blobs (digest, body) \
+    SELECT $1, $2 FROM leasehold.store WHERE timeline = leasehold.timeline() \
+        AND ($3 OR current_setting('synchronous_standby_names') <> '') \
+    ON CONFLICT (digest) DO NOTHING";
+const GET_BLOB: &str = "SELECT body FROM leasehold.blobs WHERE digest = $1";
+
+/// What needs no place in the queue.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    shared: Arc<Shared>,
+    primary: Mutex<Option<Primary>>,
+}
+
+/// An answer of the database.
+type Asked<T> = Result<T, tokio_postgres::Error>;
+
+impl Aside {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            primary: Mutex::new(None),
+        }
+    }
+
+    /// Takes the connection, or makes one. It is kept again only if all went well.
+    async fn take(&self) -> Result<(MutexGuard<'_, Option<Primary>>, Primary), BackendError> {
+        let mut held = self.primary.lock().await;
+        let primary = match held.take() {
+            Some(primary) if !primary.connection.client.is_closed() => primary,
+            _ => {
+                let connected = self.shared.connect().await;
+                connected.map_err(|failure| error::unavailable(failure.to_string()))?
+            }
+        };
+        Ok((held, primary))
+    }
+
+    /// Does something within a transaction's deadline.
+    async fn within<T>(&self, work: impl Future<Output = Asked<T>>) -> Result<T, BackendError> {
+        let working = async {
+            work.await.map_err(|failure| match failure.as_db_error() {
+                Some(_) => error::without_effect(&failure),
+                None => error::unknown(&failure),
+            })
+        };
+        self.shared.transactions.within(working).await
+    }
+
+    /// Makes a consumer known, so that events are kept for it from now on.
+    pub(crate) async fn enrol(&self, consumer: &str) -> Result<(), BackendError> {
+        let (mut held, primary) = self.take().await?;
+        let client = &primary.connection.client;
+        let parameters: [Parameter<'_>; 1] = [(&consumer, Type::TEXT)];
+        let enrolling = async {
+            let (begun, enrolled, committed) = tokio::join!(
+                self.shared.transactions.begin(&primary.connection),
+                client.execute_typed(ENROL, &parameters),
+                client.batch_execute("COMMIT"),
+            );
+            begun.and(enrolled).and(committed)
+        };
+        self.within(enrolling).await?;
+        keep(&mut held, primary)
+    }
+
+    /// Notes that a consumer has the events up to there; answers up to where all have them.
+    pub(crate) async fn trim(&self, consumer: &str, to: Cursor) -> Result<Cursor, BackendError> {
+        let (mut held, primary) = self.take().await?;
+        let client = &primary.connection.client;
+        let to = signed(to.0);
+        let parameters: [Parameter<'_>; 2] = [(&consumer, Type::TEXT), (&to, Type::INT8)];
+        let trimming = async {
+            let (begun, noted, trimmed, committed) = tokio::join!(
+                self.shared.transactions.begin(&primary.connection),
+                client.execute_typed(TRIM, &parameters),
+                client.query_typed_one(TRIMMED, &[]),
+                client.batch_execute("COMMIT"),
+            );
+            let trimmed = begun.and(noted).and(trimmed)?.try_get(0)?;
+            committed.map(|()| Cursor(unsigned(trimmed)))
+        };
+        let trimmed = self.within(trimming).await?;
+        keep(&mut held, primary)?;
+        Ok(trimmed)
+    }
+
+    /// The next events after a cursor.
+    pub(crate) async fn events(&self, after: Cursor) -> Result<Vec<Arc<Event>>, BackendError> {
+        let (mut held, primary) = self.take().await?;
+        let from = signed(after.0);
+        let parameters: [Parameter<'_>; 1] = [(&from, Type::INT8)];
+        let asking = primary.connection.client.query_typed(EVENTS, &parameters);
+        let rows = self.within(asking).await?;
+        keep(&mut held, primary)?;
+        let mut events = Vec::new();
+        for row in rows {
+            let bytes = row.try_get(0).map_err(|e| error::without_effect(&e))?;
+            let made: Vec<Event> =
+                record::decode(bytes).map_err(|problem| error::corrupt("log.events", problem))?;
+            let new = made.into_iter().filter(|event| event.cursor > after);
+            events.extend(new.map(Arc::new));
+        }
+        Ok(events)
+    }
+
+    /// Keeps bytes under their digest.
+    pub(crate) async fn put_blob(&self, digest: Digest, body: &[u8]) -> Result<(), BackendError> {
+        let (mut held, primary) = self.take().await?;
+        let client = &primary.connection.client;
+        let (key, allowed): (&[u8], _) = (&digest.0, self.shared.allow_unreplicated);
+        let put: [Parameter<'_>; 3] = [
+            (&key, Type::BYTEA),
+            (&body, Type::BYTEA),
+            (&allowed, Type::BOOL),
+        ];
+        let get: [Parameter<'_>; 1] = [(&key, Type::BYTEA)];
+        let putting = async {
+            let (begun, put, there, committed) = tokio::join!(
+                self.shared.transactions.begin(&primary.connection),
+                client.execute_typed(PUT_BLOB, &put),
+                client.query_typed_opt(GET_BLOB, &get),
+                client.batch_execute("COMMIT"),
+            );
+            let there = begun.and(put).and(there)?.is_some();
+            committed.map(|()| there)
+        };
+        let there = self.within(putting).await?;
+        keep(&mut held, primary)?;
+        match there {
+            true => Ok(()),
+            false => Err(error::unavailable("the server is not the primary any more")),
+        }
+    }
+
+    /// The bytes of a digest.
+    pub(crate) async fn get_blob(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<Arc<[u8]>>, BackendError> {
+        let (mut held, primary) = self.take().await?;
+        let key: &[u8] = &digest.0;
+        let get: [Parameter<'_>; 1] = [(&key, Type::BYTEA)];
+        let asking = async {
+            let row = primary
+                .connection
+                .client
+                .query_typed_opt(GET_BLOB, &get)
+                .await?;
+            row.map(|row| row.try_get::<_, &[u8]>(0).map(Arc::from))
+                .transpose()
+        };
+        let found = self.within(asking).await?;
+        keep(&mut held, primary)?;
+        Ok(found)
+    }
+}
+
+/// Gives the connection back after all went well.
+fn keep(held: &mut Option<Primary>, primary: Primary) -> Result<(), BackendError> {
+    if primary.connection.take_warning() {
+        let detail = "a commit came with a warning: the standby may not have it";
+        return Err(BackendError::unknown(ErrorKind::Unavailable, detail));
+    }
+    *held = Some(primary);
+    Ok(())
+}

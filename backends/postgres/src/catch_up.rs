@@ -1,0 +1,221 @@
+//! Reading what other gateways wrote: the log's end, or, where that is not enough, everything.
+
+use leasehold_backend_api::BackendError;
+use leasehold_domain::Cursor;
+use leasehold_domain::Document;
+use leasehold_domain::Event;
+use leasehold_domain::LockName;
+use leasehold_domain::LockRef;
+use leasehold_domain::Millis;
+use leasehold_domain::NamespaceName;
+use leasehold_machine::LockRecord;
+use leasehold_machine::State;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::client::Connection;
+use crate::error;
+use crate::mirror::Mirror;
+use crate::record;
+use crate::transaction::Parameter;
+use crate::transaction::signed;
+use crate::transaction::unsigned;
+
+const HEAD: &str = "SELECT version, now_us, clock_us, newest, documents, system, timeline, \
+    leasehold.timeline(), leasehold.clock_us(), \
+    (SELECT coalesce(min(trimmed), 0) FROM leasehold.consumers), \
+    current_setting('synchronous_standby_names') <> '', \
+    (SELECT system_identifier FROM pg_control_system()) FROM leasehold.store";
+const FOR_UPDATE: &str = " FOR UPDATE";
+/// More writes than this are not followed one by one.
+const FOLLOWED_MAX: usize = 2_000;
+const FOLLOW: &str = "SELECT previous, version, now_us, newest, records, events \
+    FROM leasehold.log WHERE version > $1 ORDER BY version LIMIT 2001";
+const DOCUMENTS: &str = "SELECT collection, id, revision, body FROM leasehold.documents";
+const LOCKS: &str = "SELECT namespace, name, record FROM leasehold.locks";
+const UNFOLDED: &str = "SELECT records FROM leasehold.log \
+    WHERE version > (SELECT version FROM leasehold.folded) ORDER BY version";
+
+/// Records as the log keeps them.
+type Records = Vec<(LockRef, Option<LockRecord>)>;
+
+/// Where the store stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) version: u64,
+    pub(crate) now_us: u64,
+    /// The database's clock at that write.
+    pub(crate) clock_us: i64,
+    pub(crate) newest: u64,
+    pub(crate) documents: u64,
+    pub(crate) system: i64,
+    pub(crate) timeline: i32,
+    /// The timeline that this server writes.
+    pub(crate) server_timeline: i32,
+    /// The database's clock now.
+    pub(crate) server_clock_us: i64,
+    pub(crate) trimmed: Cursor,
+    /// Whether commits wait for a standby.
+    pub(crate) replicated: bool,
+    /// The cluster that this server is of.
+    pub(crate) server_system: i64,
+}
+
+/// The store's head, and the writes after a version.
+#[derive(Debug)]
+pub(crate) struct News {
+    pub(crate) head: Head,
+    writes: Vec<Row>,
+}
+
+/// Whether writes could be followed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Followed {
+    /// The mirror is where the head is. These are the events that were made on the way.
+    Here(Vec<Event>),
+    /// The log does not lead from the mirror to the head: read everything.
+    Gap,
+}
+
+/// Reads the head, and locks it if asked to, and the writes after `version`.
+pub(crate) async fn news(
+    connection: &Connection,
+    version: u64,
+    lock: bool,
+) -> Result<News, tokio_postgres::Error> {
+    let statement = match lock {
+        true => format!("{HEAD}{FOR_UPDATE}"),
+        false => HEAD.to_owned(),
+    };
+    let after = signed(version);
+    let parameters: [Parameter<'_>; 1] = [(&after, Type::INT8)];
+    let (head, writes) = tokio::join!(
+        connection.client.query_typed_one(&statement, &[]),
+        connection.client.query_typed(FOLLOW, &parameters),
+    );
+    Ok(News {
+        head: Head::of(&head?)?,
+        writes: writes?,
+    })
+}
+
+impl Head {
+    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            version: unsigned(row.try_get(0)?),
+            now_us: unsigned(row.try_get(1)?),
+            clock_us: row.try_get(2)?,
+            newest: unsigned(row.try_get(3)?),
+            documents: unsigned(row.try_get(4)?),
+            system: row.try_get(5)?,
+            timeline: row.try_get(6)?,
+            server_timeline: row.try_get(7)?,
+            server_clock_us: row.try_get(8)?,
+            trimmed: Cursor(unsigned(row.try_get(9)?)),
+            replicated: row.try_get(10)?,
+            server_system: row.try_get(11)?,
+        })
+    }
+}
+
+impl News {
+    /// Lets the mirror follow, write by write. After an error, or a gap, it must be read anew.
+    pub(crate) fn follow(&self, mirror: &mut Mirror) -> Result<Followed, BackendError> {
+        if self.writes.len() > FOLLOWED_MAX || mirror.timeline != self.head.timeline {
+            return Ok(Followed::Gap);
+        }
+        let mut events = Vec::new();
+        for write in &self.writes {
+            let read = |failure| error::corrupt("log", error::describe(&failure));
+            let number = |at| write.try_get(at).map(unsigned).map_err(read);
+            if number(0)? != mirror.version {
+                return Ok(Followed::Gap);
+            }
+            mirror.version = number(1)?;
+            put_records(mirror, write.try_get(4).map_err(read)?)?;
+            let made: Vec<Event> = record::decode(write.try_get(5).map_err(read)?)
+                .map_err(|failure| error::corrupt("log.events", failure))?;
+            events.extend(made);
+            mirror.now_us = number(2)?;
+            let now = Millis(mirror.now_us / 1_000);
+            mirror.state.resume(now, Cursor(number(3)?));
+        }
+        match mirror.version == self.head.version {
+            true => Ok(Followed::Here(events)),
+            false => Ok(Followed::Gap),
+        }
+    }
+}
+
+fn put_records(mirror: &mut Mirror, bytes: &[u8]) -> Result<(), BackendError> {
+    let records: Records =
+        record::decode(bytes).map_err(|failure| error::corrupt("log.records", failure))?;
+    for (lock, record) in records {
+        mirror.state.put_record(&lock, record);
+        mirror.unfolded.insert(lock, mirror.version);
+    }
+    Ok(())
+}
+
+/// All documents.
+pub(crate) async fn documents(connection: &Connection) -> Result<Vec<Document>, BackendError> {
+    let failed = |failure| error::without_effect(&failure);
+    let rows = connection.client.query_typed(DOCUMENTS, &[]).await;
+    let mut documents = Vec::new();
+    for row in rows.map_err(failed)? {
+        documents.push(Document {
+            collection: text(&row, 0)?.into(),
+            id: text(&row, 1)?.into(),
+            revision: unsigned(row.try_get(2).map_err(failed)?),
+            body: row.try_get::<_, &[u8]>(3).map_err(failed)?.into(),
+        });
+    }
+    Ok(documents)
+}
+
+/// The whole store as of the transaction's snapshot.
+pub(crate) async fn everything(connection: &Connection) -> Result<(Head, Mirror), BackendError> {
+    let failed = |failure| error::without_effect(&failure);
+    let head = connection.client.query_typed_one(HEAD, &[]).await;
+    let head = Head::of(&head.map_err(failed)?).map_err(failed)?;
+    let mut mirror = Mirror {
+        state: State::default(),
+        version: head.version,
+        now_us: head.now_us,
+        timeline: head.timeline,
+        ..Mirror::default()
+    };
+    for row in connection
+        .client
+        .query_typed(LOCKS, &[])
+        .await
+        .map_err(failed)?
+    {
+        let (namespace, name) = (text(&row, 0)?, text(&row, 1)?);
+        let bad = |problem: leasehold_domain::InvalidName| error::corrupt("locks", problem);
+        let namespace: NamespaceName = namespace.parse().map_err(bad)?;
+        let name: LockName = name.parse().map_err(bad)?;
+        let record = record::decode(row.try_get(2).map_err(failed)?)
+            .map_err(|problem| error::corrupt("locks.record", problem))?;
+        let lock = LockRef::new(namespace, name);
+        mirror.state.put_record(&lock, Some(record));
+    }
+    for row in connection
+        .client
+        .query_typed(UNFOLDED, &[])
+        .await
+        .map_err(failed)?
+    {
+        put_records(&mut mirror, row.try_get(0).map_err(failed)?)?;
+    }
+    let documents = documents(connection).await?;
+    mirror.state.put_documents(head.documents, documents);
+    let now = Millis(head.now_us / 1_000);
+    mirror.state.resume(now, Cursor(head.newest));
+    Ok((head, mirror))
+}
+
+fn text(row: &Row, at: usize) -> Result<&str, BackendError> {
+    row.try_get(at)
+        .map_err(|failure| error::corrupt("text", error::describe(&failure)))
+}

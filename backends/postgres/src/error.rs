@@ -1,0 +1,105 @@
+//! Errors of tokio-postgres, mapped on purpose.
+
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::ErrorKind;
+use tokio_postgres::error::SqlState;
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The configuration can never work.
+    #[error("{0}")]
+    Config(String),
+    /// No server can be reached that is a primary as asked for.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The server has no synchronous standby, and the configuration does not allow that.
+    #[error("{0}")]
+    Unreplicated(String),
+    /// The schema was written by a newer build.
+    #[error("the database has schema {found}, and this build knows {known}: start the newer build")]
+    Newer {
+        /// What the database has.
+        found: i32,
+        /// What this build knows.
+        known: i32,
+    },
+    /// What is stored contradicts itself.
+    #[error("corrupt: {0}")]
+    Corrupt(String),
+}
+
+impl From<BackendError> for OpenError {
+    fn from(error: BackendError) -> Self {
+        match error.kind {
+            ErrorKind::Corrupt => Self::Corrupt(error.detail),
+            _ => Self::Unavailable(error.detail),
+        }
+    }
+}
+
+/// What an error of the database means. `Some` effect is for those who know better than the
+/// default, which is that nothing happened.
+pub(crate) fn kind(error: &tokio_postgres::Error) -> ErrorKind {
+    let Some(code) = error.code() else {
+        // Encoding, decoding and columns are this build's own mistakes; all else is the network.
+        let connection = error.is_closed() || std::error::Error::source(error).is_some();
+        return match connection {
+            true => ErrorKind::Unavailable,
+            false => ErrorKind::Corrupt,
+        };
+    };
+    match *code {
+        // Another gateway holds the store's row for too long, or a statement took too long.
+        SqlState::LOCK_NOT_AVAILABLE | SqlState::QUERY_CANCELED => ErrorKind::Deadline,
+        SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
+            ErrorKind::Contended
+        }
+        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => ErrorKind::Corrupt,
+        SqlState::UNDEFINED_TABLE
+        | SqlState::UNDEFINED_COLUMN
+        | SqlState::UNDEFINED_FUNCTION
+        | SqlState::UNIQUE_VIOLATION
+        | SqlState::CHECK_VIOLATION => ErrorKind::Corrupt,
+        // A standby, a shutdown, no more connections, a full disk, a missing right: an operator
+        // or time will help, and the command was not carried out.
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// A failure that certainly had no effect.
+pub(crate) fn without_effect(error: &tokio_postgres::Error) -> BackendError {
+    BackendError::without_effect(kind(error), describe(error))
+}
+
+/// A failure after which nobody knows.
+pub(crate) fn unknown(error: &tokio_postgres::Error) -> BackendError {
+    BackendError::unknown(kind(error), describe(error))
+}
+
+/// The error with its cause: tokio-postgres' own text often says only that there was one.
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} ({})", db.message(), db.code().code()),
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+/// A stored row that does not decode.
+pub(crate) fn corrupt(what: &str, error: impl std::fmt::Display) -> BackendError {
+    BackendError::without_effect(ErrorKind::Corrupt, format!("{what}: {error}"))
+}
+
+/// The server cannot be used now.
+pub(crate) fn unavailable(detail: impl Into<String>) -> BackendError {
+    BackendError::without_effect(ErrorKind::Unavailable, detail)
+}
+
+/// The store is closing; the command was not taken.
+pub(crate) fn closed() -> BackendError {
+    BackendError::without_effect(ErrorKind::Closed, "the store is closing")
+}

@@ -1,0 +1,151 @@
+//! Moves changed records from the log into their rows, so that the log stays short, and a lock that
+//! changes often is written to its row once in a while.
+
+use std::sync::Arc;
+
+use leasehold_backend_api::BackendError;
+use leasehold_domain::LockRef;
+use tokio_postgres::types::Type;
+
+use crate::client::Connection;
+use crate::error;
+use crate::primary::Primary;
+use crate::record;
+use crate::transaction::Parameter;
+use crate::transaction::signed;
+use crate::transaction::unsigned;
+use crate::writer::Shared;
+
+const FOLDED: &str = "SELECT version FROM leasehold.folded FOR UPDATE";
+/// Only while the server writes the store's timeline: an old primary must not fold.
+const MOVE: &str = "UPDATE leasehold.folded SET version = $1 WHERE EXISTS ( \
+    SELECT FROM leasehold.store WHERE timeline = $2 AND leasehold.timeline() = $2)";
+const PUT: &str = "INSERT INTO leasehold.locks (namespace, name, record) \
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]) \
+    ON CONFLICT (namespace, name) DO UPDATE SET record = excluded.record";
+const TAKE: &str = "DELETE FROM leasehold.locks USING unnest($1::text[], $2::text[]) \
+    AS gone (namespace, name) \
+    WHERE locks.namespace = gone.namespace AND locks.name = gone.name";
+/// Rows that are folded and read by all. Those since the last fold stay for gateways that follow.
+const PURGE: &str = "DELETE FROM leasehold.log WHERE version <= $1 \
+    AND newest <= (SELECT coalesce(min(trimmed), 0) FROM leasehold.consumers)";
+
+/// Folds the log, on a connection of its own.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    shared: Arc<Shared>,
+    primary: Option<Primary>,
+}
+
+/// The changed records as of one version.
+#[derive(Debug, Default)]
+struct Changed {
+    version: u64,
+    timeline: i32,
+    put: (Vec<String>, Vec<String>, Vec<Vec<u8>>),
+    gone: (Vec<String>, Vec<String>),
+}
+
+impl Folder {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            primary: None,
+        }
+    }
+
+    /// Folds what has changed since the last fold.
+    pub(crate) async fn fold(&mut self) -> Result<(), BackendError> {
+        let changed = self.changed().await?;
+        if changed.timeline == 0 {
+            return Ok(());
+        }
+        let primary = match self.primary.take() {
+            Some(primary) if !primary.connection.client.is_closed() => primary,
+            _ => {
+                let connected = self.shared.connect().await;
+                connected.map_err(|failure| error::unavailable(failure.to_string()))?
+            }
+        };
+        self.write(&primary.connection, &changed).await?;
+        // After a failure the connection is not used again.
+        self.primary = Some(primary);
+        Ok(())
+    }
+
+    async fn changed(&self) -> Result<Changed, BackendError> {
+        let mirror = self.shared.mirror.read().await;
+        let mut changed = Changed {
+            version: mirror.version,
+            timeline: mirror.timeline,
+            ..Changed::default()
+        };
+        for lock in mirror.unfolded.keys() {
+            let LockRef {
+                namespace,
+                lock: name,
+            } = lock;
+            let (namespace, name) = (namespace.to_string(), name.to_string());
+            match mirror.state.record(lock) {
+                None => {
+                    changed.gone.0.push(namespace);
+                    changed.gone.1.push(name);
+                }
+                Some(record) => {
+                    let bytes = record::encode(record)
+                        .map_err(|problem| error::corrupt("record", problem))?;
+                    changed.put.0.push(namespace);
+                    changed.put.1.push(name);
+                    changed.put.2.push(bytes);
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn write(&self, connection: &Connection, changed: &Changed) -> Result<(), BackendError> {
+        let failed = |failure| error::without_effect(&failure);
+        let client = &connection.client;
+        let begun = self.shared.transactions.begin(connection).await;
+        begun.map_err(failed)?;
+        let folded = client.query_typed_one(FOLDED, &[]).await.map_err(failed)?;
+        let folded = unsigned(folded.try_get(0).map_err(failed)?);
+        if folded >= changed.version {
+            client.batch_execute("ROLLBACK").await.map_err(failed)?;
+            self.forget(folded).await;
+            return Ok(());
+        }
+        let version = signed(changed.version);
+        let parameters: [Parameter<'_>; 2] =
+            [(&version, Type::INT8), (&changed.timeline, Type::INT4)];
+        let moved = client.execute_typed(MOVE, &parameters).await;
+        if moved.map_err(failed)? != 1 {
+            client.batch_execute("ROLLBACK").await.map_err(failed)?;
+            return Ok(());
+        }
+        let (put, gone, before) = (&changed.put, &changed.gone, signed(folded));
+        let put: [Parameter<'_>; 3] = [
+            (&put.0, Type::TEXT_ARRAY),
+            (&put.1, Type::TEXT_ARRAY),
+            (&put.2, Type::BYTEA_ARRAY),
+        ];
+        let gone: [Parameter<'_>; 2] = [(&gone.0, Type::TEXT_ARRAY), (&gone.1, Type::TEXT_ARRAY)];
+        let purge: [Parameter<'_>; 1] = [(&before, Type::INT8)];
+        let (put, gone, purged, committed) = tokio::join!(
+            client.execute_typed(PUT, &put),
+            client.execute_typed(TAKE, &gone),
+            client.execute_typed(PURGE, &purge),
+            client.batch_execute("COMMIT"),
+        );
+        put.and(gone).and(purged).map_err(failed)?;
+        committed.map_err(failed)?;
+        self.forget(changed.version).await;
+        Ok(())
+    }
+
+    /// What is folded need not be folded again.
+    async fn forget(&self, folded: u64) {
+        let mut mirror = self.shared.mirror.write().await;
+        mirror.unfolded.retain(|_, version| *version > folded);
+    }
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod aside;
+mod backend;
+mod batcher;
+mod catch_up;
+mod client;
+mod config;
+mod documents;
+mod error;
+mod fold;
+mod item;
+mod mirror;
+mod open;
+mod outbox;
+mod primary;
+mod record;
+mod schema;
+mod status;
+mod tasks;
+mod time;
+mod tls;
+mod transaction;
+mod writer;
+
+pub use backend::PostgresBackend;
+pub use config::PostgresConfig;
+pub use error::OpenError;

@@ -1,0 +1,211 @@
+//! The gateway's copy of the store as of one version: what the machine works on.
+
+use std::collections::BTreeMap;
+
+use leasehold_domain::Action;
+use leasehold_domain::Command;
+use leasehold_domain::Cursor;
+use leasehold_domain::Document;
+use leasehold_domain::Event;
+use leasehold_domain::LockRef;
+use leasehold_domain::Millis;
+use leasehold_domain::WallMillis;
+use leasehold_domain::limits::TOKENS_PER_WRITE;
+use leasehold_machine::LockRecord;
+use leasehold_machine::Moment;
+use leasehold_machine::State;
+
+use crate::item::Answer;
+use crate::item::Item;
+use crate::item::Query;
+use crate::record;
+use crate::record::RecordError;
+
+/// Locks that one tick may end or grant, so that no write is long.
+const LOCKS_PER_TICK_MAX: usize = 256;
+
+/// The store as of one version.
+#[derive(Debug, Default)]
+pub(crate) struct Mirror {
+    pub(crate) state: State,
+    pub(crate) version: u64,
+    /// Logical time of the last write, in microseconds; the state has it in milliseconds.
+    pub(crate) now_us: u64,
+    /// The timeline that the last write was made on; 0 before anything was read.
+    pub(crate) timeline: i32,
+    /// Locks that may have been written after the version to which the log was folded, and with
+    /// which version they were written last.
+    pub(crate) unfolded: BTreeMap<LockRef, u64>,
+}
+
+/// When and as what a write is tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    /// The version that it will have.
+    pub(crate) version: u64,
+    /// Logical time, in microseconds.
+    pub(crate) now_us: u64,
+    /// For people.
+    pub(crate) wall: WallMillis,
+}
+
+/// A write that the mirror shows already and the database does not have yet.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) attempt: Attempt,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) events: Vec<Event>,
+    /// Whether a document was changed.
+    pub(crate) edited: bool,
+    /// The records that changed.
+    changed: Vec<LockRef>,
+    before: Before,
+}
+
+/// What takes a write back.
+#[derive(Debug)]
+struct Before {
+    records: BTreeMap<LockRef, Option<LockRecord>>,
+    documents: Option<(u64, Vec<Document>)>,
+    now: Millis,
+    newest: Cursor,
+}
+
+impl Prepared {
+    /// Whether there is anything to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.events.is_empty() && !self.edited
+    }
+}
+
+impl Mirror {
+    /// Carries out items in memory, as the machine says.
+    pub(crate) fn prepare(&mut self, items: &[Item], attempt: Attempt) -> Prepared {
+        let at = Moment {
+            now: Millis(attempt.now_us / 1_000),
+            wall: attempt.wall,
+            token_floor: attempt.version.saturating_mul(TOKENS_PER_WRITE),
+        };
+        let mut prepared = Prepared {
+            attempt,
+            answers: Vec::with_capacity(items.len()),
+            events: Vec::new(),
+            edited: false,
+            changed: Vec::new(),
+            before: Before {
+                records: BTreeMap::new(),
+                documents: None,
+                now: self.state.now(),
+                newest: self.state.newest(),
+            },
+        };
+        for item in items {
+            let answer = self.carry_out(item, at, &mut prepared);
+            prepared.answers.push(answer);
+        }
+        let changed = prepared.before.records.iter().filter(|(lock, before)| {
+            let before = before.as_ref().map(LockRecord::revision);
+            before != self.state.record(lock).map(LockRecord::revision)
+        });
+        prepared.changed = changed.map(|(lock, _)| lock.clone()).collect();
+        prepared
+    }
+
+    fn carry_out(&mut self, item: &Item, at: Moment, prepared: &mut Prepared) -> Answer {
+        match item {
+            Item::Batch(batch) => {
+                self.remember(batch.commands.iter().map(|c| &c.lock), prepared);
+                let applied =
+                    self.state
+                        .execute(&batch.commands, batch.atomicity, &batch.notes, at);
+                prepared.events.extend(applied.events);
+                Answer::Outcomes(applied.outcomes)
+            }
+            Item::Edits(edits) => {
+                let (revision, before) =
+                    (self.state.documents_revision(), self.state.all_documents());
+                prepared.before.documents.get_or_insert((revision, before));
+                let (outcome, events) = self.state.edit(edits, at);
+                prepared.edited |= self.state.documents_revision() != revision;
+                prepared.events.extend(events);
+                Answer::Edited(outcome)
+            }
+            Item::Tick => {
+                let due = self.state.due(at.now, LOCKS_PER_TICK_MAX);
+                self.remember(due.iter(), prepared);
+                let tick = |lock| Command {
+                    lock,
+                    action: Action::Tick,
+                    cause: None,
+                    expect: None,
+                };
+                let ticks: Vec<_> = due.into_iter().map(tick).collect();
+                let each = leasehold_domain::Atomicity::Each;
+                prepared
+                    .events
+                    .extend(self.state.execute(&ticks, each, &[], at).events);
+                Answer::Done
+            }
+            Item::Read(query) => self.read(query, at.now),
+            Item::Look => Answer::Done,
+        }
+    }
+
+    fn remember<'a>(&self, locks: impl Iterator<Item = &'a LockRef>, prepared: &mut Prepared) {
+        for lock in locks {
+            if !prepared.before.records.contains_key(lock) {
+                let record = self.state.record(lock).cloned();
+                prepared.before.records.insert(lock.clone(), record);
+            }
+        }
+    }
+
+    fn read(&self, query: &Query, now: Millis) -> Answer {
+        match query {
+            Query::Lock(lock) => Answer::Lock(Box::new(self.state.view(lock, now))),
+            Query::Locks(query) => Answer::Locks(self.state.list(query, now)),
+            Query::Usage(namespace, subject, team) => {
+                Answer::Usage(self.state.usage(namespace, subject, team.as_ref()))
+            }
+            Query::Document(collection, id) => {
+                Answer::Document(self.state.document(collection, id))
+            }
+            Query::Documents(collection) => Answer::Documents(self.state.documents(collection)),
+        }
+    }
+
+    /// The changed records as the log keeps them.
+    pub(crate) fn pack_records(&self, prepared: &Prepared) -> Result<Vec<u8>, RecordError> {
+        let changed = prepared.changed.iter();
+        let records: Vec<_> = changed
+            .map(|lock| (lock, self.state.record(lock)))
+            .collect();
+        record::pack(&records)
+    }
+
+    /// The database has the write: so does the mirror for good.
+    pub(crate) fn settle(&mut self, prepared: &Prepared) {
+        self.version = prepared.attempt.version;
+        self.now_us = prepared.attempt.now_us;
+        let changed = prepared.changed.iter();
+        self.unfolded
+            .extend(changed.map(|lock| (lock.clone(), self.version)));
+    }
+
+    /// The database does not have the write, or nobody knows: takes it back, and answers what it
+    /// had come to.
+    pub(crate) fn take_back(&mut self, prepared: Prepared) -> Vec<Answer> {
+        let before = prepared.before;
+        for (lock, record) in before.records {
+            self.state.put_record(&lock, record);
+        }
+        if let Some((revision, documents)) = before.documents {
+            self.state.put_documents(revision, documents);
+        }
+        self.state.resume(before.now, before.newest);
+        prepared.answers
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Opens a store: servers, schema, mirror, tasks.
+
+use std::sync::Arc;
+
+use leasehold_domain::Clock;
+use tokio::sync::Mutex;
+use tokio::sync::RwLock;
+use tokio::sync::watch;
+
+use crate::OpenError;
+use crate::PostgresBackend;
+use crate::PostgresConfig;
+use crate::aside::Aside;
+use crate::batcher::Batcher;
+use crate::batcher::Queue;
+use crate::client::Servers;
+use crate::fold::Folder;
+use crate::item::Item;
+use crate::mirror::Mirror;
+use crate::outbox::Outbox;
+use crate::schema;
+use crate::status::Status;
+use crate::tasks;
+use crate::time::Timekeeper;
+use crate::transaction::Transactions;
+use crate::writer::Shared;
+use crate::writer::Writer;
+
+/// Commands in one transaction at most: each makes at most one token for a lock, and so does a
+/// tick.
+const BATCH_COMMANDS_MAX: usize = 1_000;
+
+impl PostgresBackend {
+    /// Opens the store, and makes its schema if there is none. Answers when everything is read.
+    ///
+    /// # Errors
+    /// The configuration is wrong; no primary as demanded can be reached; the schema is newer than
+    /// this build; or what is stored is corrupt.
+    pub async fn open(
+        config: PostgresConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let transactions =
+            Transactions::new(config.transaction_deadline, config.allow_unreplicated);
+        let shared = Arc::new(Shared {
+            mirror: RwLock::new(Mirror::default()),
+            outbox: Outbox::new(),
+            status: Status::default(),
+            keeper: Timekeeper::new(config.step_max),
+            clock,
+            transactions,
+            servers: Servers::of(&config)?,
+            allow_unreplicated: config.allow_unreplicated,
+        });
+        let primary = shared.connect().await?;
+        schema::migrate(&primary.connection, &shared.transactions).await?;
+        drop(primary);
+        let aside = Arc::new(Aside::new(shared.clone()));
+        aside.enrol(&config.consumer).await?;
+
+        let (queue, waiting) = Queue::new(config.queue_max);
+        let (closing, closed) = watch::channel(false);
+        let batcher = Batcher {
+            writer: Writer::new(shared.clone()),
+            commands_max: config.batch_commands_max.clamp(1, BATCH_COMMANDS_MAX),
+        };
+        let writer = tokio::spawn(batcher.run(waiting, closed.clone()));
+        let backend = Arc::new(Self {
+            shared: shared.clone(),
+            queue: queue.clone(),
+            aside,
+            consumer: config.consumer,
+            closing,
+            writer: Mutex::new(Some(writer)),
+        });
+        // Reads the store; a failure ends the writer by dropping the last handles.
+        if let Err(failure) = queue.propose(Item::Look).await {
+            backend.closing.send_replace(true);
+            return Err(failure.into());
+        }
+        let watcher = tasks::Watcher {
+            shared: shared.clone(),
+            queue,
+            every: config.poll_every,
+        };
+        tokio::spawn(watcher.run(closed.clone()));
+        let folder = Folder::new(shared);
+        tokio::spawn(tasks::fold(folder, config.fold_every, closed));
+        Ok(backend)
+    }
+}

@@ -1,0 +1,120 @@
+//! Finds the primary among the servers: the one that writes the newest timeline.
+
+use futures_util::future::join_all;
+use leasehold_backend_api::BackendError;
+
+use crate::OpenError;
+use crate::client::Connection;
+use crate::client::Servers;
+use crate::error;
+
+/// The oldest server that is known to work.
+const SERVER_VERSION_MIN: i32 = 140_000;
+
+/// Asked of a server after connecting. A standby has no timeline of its own.
+const WHO_ARE_YOU: &str = "SELECT pg_is_in_recovery(), \
+    CASE WHEN pg_is_in_recovery() THEN 0 ELSE \
+        ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer END, \
+    current_setting('server_version_num')::integer, \
+    current_setting('synchronous_standby_names') <> '', \
+    pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'), \
+    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))";
+
+/// A connected primary.
+#[derive(Debug)]
+pub(crate) struct Primary {
+    pub(crate) connection: Connection,
+    pub(crate) name: String,
+    /// Which timeline it writes.
+    pub(crate) timeline: i32,
+    replication: Replication,
+}
+
+/// How a primary is replicated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replication {
+    /// Commits wait for nobody.
+    None,
+    /// Commits wait for a standby, and there is none.
+    Missing,
+    /// Commits wait for a standby. It is there, as far as this role may know.
+    Synchronous,
+}
+
+impl Primary {
+    /// Connects to all servers, and keeps the primary with the newest timeline: an old one that
+    /// came back after a failover loses against the new one.
+    pub(crate) async fn find(servers: &Servers) -> Result<Self, OpenError> {
+        let meetings = servers.each.iter().map(|server| async move {
+            let connection = servers.connect(server).await?;
+            Self::meet(connection, &server.name).await
+        });
+        let mut best: Option<Self> = None;
+        let mut refused = Vec::new();
+        // At once: a dead one must not keep the living waiting.
+        for met in join_all(meetings).await {
+            match met {
+                Ok(primary) if best.as_ref().is_none_or(|b| b.timeline < primary.timeline) => {
+                    best = Some(primary);
+                }
+                Ok(older) => refused.push(format!("{}: timeline {}", older.name, older.timeline)),
+                Err(failure) => refused.push(failure.detail),
+            }
+        }
+        best.ok_or_else(|| OpenError::Unavailable(refused.join("; ")))
+    }
+
+    async fn meet(connection: Connection, name: &str) -> Result<Self, BackendError> {
+        let unavailable = |problem: String| error::unavailable(format!("{name}: {problem}"));
+        let failed = |failure: tokio_postgres::Error| unavailable(error::describe(&failure));
+        let row = connection.client.query_typed_one(WHO_ARE_YOU, &[]).await;
+        let row = row.map_err(failed)?;
+        if row.try_get(0).map_err(failed)? {
+            return Err(unavailable("is a standby".to_owned()));
+        }
+        let version: i32 = row.try_get(2).map_err(failed)?;
+        if version < SERVER_VERSION_MIN {
+            return Err(unavailable(format!("version {version} is too old")));
+        }
+        let (named, may_look): (bool, bool) = (
+            row.try_get(3).map_err(failed)?,
+            row.try_get(4).map_err(failed)?,
+        );
+        let standbys: i64 = row.try_get(5).map_err(failed)?;
+        Ok(Self {
+            name: name.to_owned(),
+            timeline: row.try_get(1).map_err(failed)?,
+            replication: match (named, may_look, standbys) {
+                (false, _, _) => Replication::None,
+                (true, true, 0) => Replication::Missing,
+                (true, _, _) => Replication::Synchronous,
+            },
+            connection,
+        })
+    }
+
+    /// Refuses a primary that is not replicated as the configuration demands.
+    pub(crate) fn check_replication(&self, allow_unreplicated: bool) -> Result<(), OpenError> {
+        let problem = match self.replication {
+            Replication::Synchronous => return Ok(()),
+            Replication::None if allow_unreplicated => return Ok(()),
+            Replication::None => {
+                "synchronous_standby_names is empty: the loss of its disk loses granted locks \
+                 (allow_unreplicated takes it as it is)"
+            }
+            // Whatever is allowed: it would not answer a single commit.
+            Replication::Missing => "no synchronous standby is connected: commits would wait",
+        };
+        Err(OpenError::Unreplicated(format!("{}: {problem}", self.name)))
+    }
+
+    /// In a few words, for operators.
+    pub(crate) fn describe(&self) -> String {
+        let replication = match self.replication {
+            Replication::None => "UNREPLICATED, as the configuration allows",
+            Replication::Missing => "its synchronous standby is missing",
+            Replication::Synchronous => "with a synchronous standby",
+        };
+        format!("{}, timeline {}, {replication}", self.name, self.timeline)
+    }
+}

@@ -1,0 +1,293 @@
+//! The transactions: their statements, and what their failures mean.
+//!
+//! Everything that a transaction needs is set inside it, and no statement has a name, so that a
+//! pooler may hand each transaction to another server process.
+
+use std::time::Duration;
+
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::ErrorKind;
+use leasehold_domain::Document;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::types::Type;
+
+use crate::client::Connection;
+use crate::error;
+
+/// Moves the store on by one version and keeps what was written, if the store is still where the
+/// writer believes it to be: same version, same timeline, and a standby to wait for.
+const WRITE: &str = "WITH moved AS ( \
+    UPDATE leasehold.store SET version = $2, now_us = $3, newest = $4, documents = $5, \
+        clock_us = leasehold.clock_us() \
+    WHERE version = $1 AND timeline = $6 AND leasehold.timeline() = $6 \
+        AND ($7 OR current_setting('synchronous_standby_names') <> '') \
+    RETURNING clock_us), \
+logged AS ( \
+    INSERT INTO leasehold.log (version, previous, now_us, newest, documents, records, events) \
+    SELECT $2, $1, $3, $4, $5, $8, $9 FROM moved) \
+SELECT clock_us FROM moved";
+
+/// The same condition without a change. Written all the same: its commit waits for the standby,
+/// which an old primary no longer has.
+const CONFIRM_REPLICATED: &str = "UPDATE leasehold.store SET version = version \
+    WHERE version = $1 AND timeline = $2 AND leasehold.timeline() = $2 \
+        AND current_setting('synchronous_standby_names') <> '' \
+    RETURNING leasehold.clock_us()";
+
+/// Without a standby a write proves no more than a look.
+const CONFIRM_ALONE: &str = "SELECT leasehold.clock_us() FROM leasehold.store \
+    WHERE version = $1 AND timeline = $2 AND leasehold.timeline() = $2";
+
+const PUT_DOCUMENTS: &str = "WITH gone AS ( \
+    DELETE FROM leasehold.documents WHERE NOT EXISTS ( \
+        SELECT FROM unnest($1::text[], $2::text[]) AS kept (collection, id) \
+        WHERE kept.collection = documents.collection AND kept.id = documents.id)) \
+INSERT INTO leasehold.documents (collection, id, revision, body) \
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[]) \
+ON CONFLICT (collection, id) DO UPDATE SET revision = excluded.revision, body = excluded.body \
+WHERE documents.revision <> excluded.revision";
+
+/// What a write leaves in the database.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) previous: u64,
+    pub(crate) version: u64,
+    pub(crate) now_us: u64,
+    pub(crate) newest: u64,
+    pub(crate) documents: u64,
+    pub(crate) timeline: i32,
+    pub(crate) records: Vec<u8>,
+    pub(crate) events: Vec<u8>,
+}
+
+/// What became of a write or a confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Done; the database's clock showed this.
+    Done(i64),
+    /// The store is not where the writer believed it to be. Nothing was written.
+    Stale,
+}
+
+/// How long reading the whole store may take.
+const LOAD_MAX: Duration = Duration::from_secs(120);
+
+/// The settings of every transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Transactions {
+    begin: String,
+    begin_snapshot: String,
+    begin_load: String,
+    deadline: Duration,
+    allow_unreplicated: bool,
+}
+
+/// A parameter of a statement, with its type: statements are not prepared.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// An answer, or why there is none; the effect is right for a statement before the commit.
+type Answer<T> = Result<T, tokio_postgres::Error>;
+
+impl Transactions {
+    pub(crate) fn new(deadline: Duration, allow_unreplicated: bool) -> Self {
+        // The server gives up before the gateway does: then the gateway knows what happened.
+        let statement = (deadline.as_millis() * 4 / 5).max(1);
+        let lock = (deadline.as_millis() / 2).max(1);
+        Self {
+            begin: format!(
+                "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = {lock}; \
+                 SET LOCAL statement_timeout = {statement}; \
+                 SET LOCAL idle_in_transaction_session_timeout = {statement}"
+            ),
+            begin_snapshot: snapshot(statement),
+            begin_load: snapshot(LOAD_MAX.as_millis()),
+            deadline,
+            allow_unreplicated,
+        }
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) async fn begin(&self, connection: &Connection) -> Answer<()> {
+        connection.client.batch_execute(&self.begin).await
+    }
+
+    /// Begins one that reads, and sees one point in time.
+    pub(crate) async fn begin_snapshot(&self, connection: &Connection) -> Answer<()> {
+        connection.client.batch_execute(&self.begin_snapshot).await
+    }
+
+    /// The same, with time to read everything.
+    pub(crate) async fn begin_load(&self, connection: &Connection) -> Answer<()> {
+        connection.client.batch_execute(&self.begin_load).await
+    }
+
+    /// Limits how long a whole transaction may take. When it is over the connection must be given
+    /// up, whatever it does then.
+    pub(crate) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        let late = || BackendError::unknown(ErrorKind::Deadline, "the database does not answer");
+        let done = tokio::time::timeout(self.deadline, work).await;
+        done.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// A whole write in one flight: begin, write, commit.
+    pub(crate) async fn write(
+        &self,
+        connection: &Connection,
+        write: &Write,
+    ) -> Result<Written, BackendError> {
+        let (begun, written, committed) = tokio::join!(
+            self.begin(connection),
+            self.write_statement(connection, write),
+            connection.client.batch_execute("COMMIT"),
+        );
+        settle(connection, begun, written, committed)
+    }
+
+    /// The second flight of a transaction that holds the store's row: write and commit.
+    pub(crate) async fn write_held(
+        &self,
+        connection: &Connection,
+        write: &Write,
+    ) -> Result<Written, BackendError> {
+        let (written, committed) = tokio::join!(
+            self.write_statement(connection, write),
+            connection.client.batch_execute("COMMIT"),
+        );
+        settle(connection, Ok(()), written, committed)
+    }
+
+    /// The same, with all documents as they are after the write.
+    pub(crate) async fn write_documents(
+        &self,
+        connection: &Connection,
+        write: &Write,
+        documents: &[Document],
+    ) -> Result<Written, BackendError> {
+        let before = |failure| error::without_effect(&failure);
+        let written = self.write_statement(connection, write).await;
+        if written.map_err(before)?.is_none() {
+            connection
+                .client
+                .batch_execute("ROLLBACK")
+                .await
+                .map_err(before)?;
+            return Ok(Written::Stale);
+        }
+        let collections: Vec<&str> = documents.iter().map(|d| &*d.collection).collect();
+        let ids: Vec<&str> = documents.iter().map(|d| &*d.id).collect();
+        let revisions: Vec<i64> = documents.iter().map(|d| signed(d.revision)).collect();
+        let bodies: Vec<&[u8]> = documents.iter().map(|d| &*d.body).collect();
+        let put: [Parameter<'_>; 4] = [
+            (&collections, Type::TEXT_ARRAY),
+            (&ids, Type::TEXT_ARRAY),
+            (&revisions, Type::INT8_ARRAY),
+            (&bodies, Type::BYTEA_ARRAY),
+        ];
+        connection
+            .client
+            .execute_typed(PUT_DOCUMENTS, &put)
+            .await
+            .map_err(before)?;
+        let committed = connection.client.batch_execute("COMMIT").await;
+        settle(connection, Ok(()), Ok(Some(0)), committed)
+    }
+
+    async fn write_statement(&self, connection: &Connection, write: &Write) -> Answer<Option<i64>> {
+        let (previous, version) = (signed(write.previous), signed(write.version));
+        let (now_us, newest) = (signed(write.now_us), signed(write.newest));
+        let documents = signed(write.documents);
+        let parameters: [Parameter<'_>; 9] = [
+            (&previous, Type::INT8),
+            (&version, Type::INT8),
+            (&now_us, Type::INT8),
+            (&newest, Type::INT8),
+            (&documents, Type::INT8),
+            (&write.timeline, Type::INT4),
+            (&self.allow_unreplicated, Type::BOOL),
+            (&write.records, Type::BYTEA),
+            (&write.events, Type::BYTEA),
+        ];
+        let row = connection
+            .client
+            .query_typed_opt(WRITE, &parameters)
+            .await?;
+        row.map(|row| row.try_get(0)).transpose()
+    }
+
+    /// Makes sure that the store is still at that version, as far as a write would be.
+    pub(crate) async fn confirm(
+        &self,
+        connection: &Connection,
+        version: u64,
+        timeline: i32,
+    ) -> Result<Written, BackendError> {
+        let version = signed(version);
+        let parameters: [Parameter<'_>; 2] = [(&version, Type::INT8), (&timeline, Type::INT4)];
+        let clock = |row: Option<Row>| row.map(|row| row.try_get(0)).transpose();
+        if self.allow_unreplicated {
+            let row = connection
+                .client
+                .query_typed_opt(CONFIRM_ALONE, &parameters);
+            let row = row.await.and_then(clock);
+            let row = row.map_err(|failure| error::without_effect(&failure))?;
+            return Ok(row.map_or(Written::Stale, Written::Done));
+        }
+        let (begun, row, committed) = tokio::join!(
+            self.begin(connection),
+            connection
+                .client
+                .query_typed_opt(CONFIRM_REPLICATED, &parameters),
+            connection.client.batch_execute("COMMIT"),
+        );
+        settle(connection, begun, row.and_then(clock), committed)
+    }
+}
+
+fn snapshot(statement_timeout_ms: u128) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+         SET LOCAL statement_timeout = {statement_timeout_ms}"
+    )
+}
+
+/// What a flight came to. Only a lost or doubtful commit leaves the effect open: a statement that
+/// the server has refused has made a rollback of the commit behind it.
+fn settle(
+    connection: &Connection,
+    begun: Answer<()>,
+    written: Answer<Option<i64>>,
+    committed: Answer<()>,
+) -> Result<Written, BackendError> {
+    let clock_us = match (begun, written) {
+        (Ok(()), Ok(clock_us)) => clock_us,
+        (Err(failure), _) | (_, Err(failure)) => {
+            return Err(match failure.as_db_error() {
+                Some(_) => error::without_effect(&failure),
+                None => error::unknown(&failure),
+            });
+        }
+    };
+    let Some(clock_us) = clock_us else {
+        return Ok(Written::Stale);
+    };
+    committed.map_err(|failure| error::unknown(&failure))?;
+    if connection.take_warning() {
+        let detail = "the commit came with a warning: the standby may not have it";
+        return Err(BackendError::unknown(ErrorKind::Unavailable, detail));
+    }
+    Ok(Written::Done(clock_us))
+}
+
+/// The database's integers have a sign; ours never come near it.
+pub(crate) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// And back.
+pub(crate) fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

@@ -1,0 +1,335 @@
+//! Makes durable writes of batches: first as if no other gateway had written since the last, in
+//! one round trip; and if one had, with the store's row held, in two.
+
+mod refresh;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::ErrorKind;
+use leasehold_domain::Clock;
+use tokio::sync::RwLock;
+use tokio::time::Sleep;
+
+use crate::OpenError;
+use crate::catch_up::Head;
+use crate::client::Servers;
+use crate::error;
+use crate::item::Answer;
+use crate::item::Item;
+use crate::mirror::Attempt;
+use crate::mirror::Mirror;
+use crate::mirror::Prepared;
+use crate::outbox::Outbox;
+use crate::primary::Primary;
+use crate::record;
+use crate::record::RecordError;
+use crate::status::Status;
+use crate::time::Sample;
+use crate::time::Timekeeper;
+use crate::transaction::Transactions;
+use crate::transaction::Write;
+use crate::transaction::Written;
+
+/// How often a batch is tried before it counts as contended.
+const TRIES_MAX: usize = 6;
+/// After meeting another gateway's write, so many batches hold the row before they write.
+const CROWDED: u32 = 16;
+/// Pauses between attempts to connect begin with this and double.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// What all parts of the gateway's side share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Held for writing while a write is under way, so that nobody sees what is not durable.
+    pub(crate) mirror: RwLock<Mirror>,
+    pub(crate) outbox: Outbox,
+    pub(crate) status: Status,
+    pub(crate) keeper: Timekeeper,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) transactions: Transactions,
+    pub(crate) servers: Servers,
+    pub(crate) allow_unreplicated: bool,
+}
+
+/// The one writer of this gateway.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    primary: Option<Primary>,
+    /// How many more batches expect company.
+    crowded: u32,
+    /// After a failed attempt to connect, and why it failed.
+    rest: Option<(Pin<Box<Sleep>>, BackendError)>,
+    pause: Duration,
+}
+
+impl Shared {
+    /// Connects to the primary, if it is one as asked for.
+    pub(crate) async fn connect(&self) -> Result<Primary, OpenError> {
+        let primary = Primary::find(&self.servers).await?;
+        primary.check_replication(self.allow_unreplicated)?;
+        Ok(primary)
+    }
+
+    /// Lets time go on from a write that was made elsewhere.
+    fn follow_time(&self, head: &Head, received: Duration) {
+        self.keeper.follow(head.now_us, head.clock_us, received);
+    }
+
+    fn sample(&self, clock_us: i64) -> Duration {
+        let received = self.clock.monotonic();
+        self.keeper.sample(Sample { clock_us, received });
+        received
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            primary: None,
+            crowded: 0,
+            rest: None,
+            pause: PAUSE_MIN,
+        }
+    }
+
+    /// Carries out items, durably. After an error nothing has happened, or nobody knows.
+    pub(crate) async fn carry_out(&mut self, items: &[Item]) -> Result<Vec<Answer>, BackendError> {
+        let shared = self.shared.clone();
+        let mut mirror = shared.mirror.write().await;
+        let done = self.try_out(&mut mirror, items).await;
+        if let Err(failure) = &done
+            && failure.kind != ErrorKind::Contended
+        {
+            // A transaction may be half-way on it; and another server may be the primary now.
+            self.primary = None;
+            self.shared.status.trouble(&failure.detail);
+        }
+        done
+    }
+
+    async fn try_out(
+        &mut self,
+        mirror: &mut Mirror,
+        items: &[Item],
+    ) -> Result<Vec<Answer>, BackendError> {
+        let connected = self.connect(mirror).await?;
+        if items.iter().all(|item| matches!(item, Item::Look)) {
+            if !connected {
+                self.refresh(mirror).await?;
+            }
+            return Ok(items.iter().map(|_| Answer::Done).collect());
+        }
+        let edits = items.iter().any(|item| matches!(item, Item::Edits(_)));
+        for _ in 0..TRIES_MAX {
+            let tried = match edits || self.crowded > 0 {
+                true => self.try_holding(mirror, items).await?,
+                false => self.try_alone(mirror, items).await?,
+            };
+            match tried {
+                Some(answers) => return Ok(answers),
+                None => self.crowded = CROWDED,
+            }
+        }
+        let detail = "other gateways were faster each time";
+        Err(BackendError::without_effect(ErrorKind::Contended, detail))
+    }
+
+    /// In one flight, on condition that the mirror is current.
+    async fn try_alone(
+        &mut self,
+        mirror: &mut Mirror,
+        items: &[Item],
+    ) -> Result<Option<Vec<Answer>>, BackendError> {
+        let prepared = self.prepare(mirror, items);
+        if prepared.is_empty() {
+            return self.confirm(mirror, prepared, items).await;
+        }
+        let primary = primary(&self.primary)?;
+        let written = match write_of(mirror, &prepared) {
+            Ok(write) => {
+                let transactions = &self.shared.transactions;
+                let writing = transactions.write(&primary.connection, &write);
+                transactions.within(writing).await
+            }
+            Err(problem) => Err(error::corrupt("record", problem)),
+        };
+        self.settle(mirror, prepared, items, written)
+    }
+
+    /// Holds the store's row, follows what others wrote, and then writes.
+    async fn try_holding(
+        &mut self,
+        mirror: &mut Mirror,
+        items: &[Item],
+    ) -> Result<Option<Vec<Answer>>, BackendError> {
+        let news = self.hold(mirror.version).await?;
+        let before = mirror.version;
+        if self.is_new_history(&news.head, mirror)? || !self.follow(mirror, &news).await? {
+            self.roll_back().await?;
+            self.refresh(mirror).await?;
+            return Ok(None);
+        }
+        if before == mirror.version {
+            self.crowded = self.crowded.saturating_sub(1);
+        } else {
+            self.crowded = CROWDED;
+        }
+        let prepared = self.prepare(mirror, items);
+        if prepared.is_empty() {
+            self.roll_back().await?;
+            return self.confirm(mirror, prepared, items).await;
+        }
+        let primary = primary(&self.primary)?;
+        let transactions = &self.shared.transactions;
+        let written = match write_of(mirror, &prepared) {
+            Err(problem) => Err(error::corrupt("record", problem)),
+            Ok(write) if prepared.edited => {
+                let documents = mirror.state.all_documents();
+                let connection = &primary.connection;
+                let writing = transactions.write_documents(connection, &write, &documents);
+                transactions.within(writing).await
+            }
+            Ok(write) => {
+                let writing = transactions.write_held(&primary.connection, &write);
+                transactions.within(writing).await
+            }
+        };
+        self.settle(mirror, prepared, items, written)
+    }
+
+    fn prepare(&self, mirror: &mut Mirror, items: &[Item]) -> Prepared {
+        // Stamped before it is sent: a lease that is granted by it begins no later than the
+        // holder's answer, and was asked for before.
+        let attempt = Attempt {
+            version: mirror.version + 1,
+            now_us: self.shared.keeper.look(&*self.shared.clock),
+            wall: self.shared.clock.wall(),
+        };
+        mirror.prepare(items, attempt)
+    }
+
+    /// Nothing is to be written; but what is answered must not be old.
+    async fn confirm(
+        &self,
+        mirror: &mut Mirror,
+        prepared: Prepared,
+        items: &[Item],
+    ) -> Result<Option<Vec<Answer>>, BackendError> {
+        let answers = mirror.take_back(prepared);
+        if !items.iter().any(Item::tells) {
+            return Ok(Some(answers));
+        }
+        let primary = primary(&self.primary)?;
+        let transactions = &self.shared.transactions;
+        let asking = transactions.confirm(&primary.connection, mirror.version, mirror.timeline);
+        // Whatever became of the question, nothing was changed.
+        let confirmed = transactions
+            .within(asking)
+            .await
+            .map_err(|failure| BackendError::without_effect(failure.kind, failure.detail))?;
+        Ok(match confirmed {
+            Written::Stale => None,
+            Written::Done(clock_us) => {
+                let received = self.shared.sample(clock_us);
+                self.shared.status.reached(mirror, received);
+                Some(answers)
+            }
+        })
+    }
+
+    fn settle(
+        &self,
+        mirror: &mut Mirror,
+        prepared: Prepared,
+        items: &[Item],
+        written: Result<Written, BackendError>,
+    ) -> Result<Option<Vec<Answer>>, BackendError> {
+        match written {
+            Ok(Written::Done(clock_us)) => {
+                let received = self.shared.sample(clock_us);
+                mirror.settle(&prepared);
+                let commands = items.iter().map(Item::commands).sum();
+                self.shared.status.wrote(commands);
+                self.shared.status.reached(mirror, received);
+                self.shared.outbox.push(prepared.events);
+                let revision = mirror.state.documents_revision();
+                self.shared.outbox.tell_documents(revision);
+                Ok(Some(prepared.answers))
+            }
+            Ok(Written::Stale) => {
+                mirror.take_back(prepared);
+                Ok(None)
+            }
+            Err(failure) => {
+                mirror.take_back(prepared);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Connects, unless it is connected, and reads what was missed. Answers whether it did.
+    async fn connect(&mut self, mirror: &mut Mirror) -> Result<bool, BackendError> {
+        let closed = |primary: &Primary| primary.connection.client.is_closed();
+        if self
+            .primary
+            .as_ref()
+            .is_some_and(|primary| !closed(primary))
+        {
+            return Ok(false);
+        }
+        if let Some((rest, failure)) = &mut self.rest {
+            if rest.now_or_never().is_none() {
+                return Err(failure.clone());
+            }
+            self.rest = None;
+        }
+        self.primary = None;
+        let connected = match self.shared.connect().await {
+            Ok(primary) => {
+                self.shared.keeper.forget();
+                self.shared.status.moved(primary.describe());
+                tracing::info!(primary = primary.describe(), "postgres connected");
+                self.primary = Some(primary);
+                self.refresh(mirror).await
+            }
+            Err(failure) => Err(error::unavailable(failure.to_string())),
+        };
+        if let Err(failure) = connected {
+            tracing::warn!(%failure, "postgres cannot be used");
+            self.primary = None;
+            let rest = Box::pin(tokio::time::sleep(self.pause));
+            self.rest = Some((rest, failure.clone()));
+            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            return Err(failure);
+        }
+        self.pause = PAUSE_MIN;
+        Ok(true)
+    }
+}
+
+/// What a prepared write leaves in the database.
+fn write_of(mirror: &Mirror, prepared: &Prepared) -> Result<Write, RecordError> {
+    Ok(Write {
+        previous: mirror.version,
+        version: prepared.attempt.version,
+        now_us: prepared.attempt.now_us,
+        newest: mirror.state.newest().0,
+        documents: mirror.state.documents_revision(),
+        timeline: mirror.timeline,
+        records: mirror.pack_records(prepared)?,
+        events: record::pack(&prepared.events)?,
+    })
+}
+
+fn primary(primary: &Option<Primary>) -> Result<&Primary, BackendError> {
+    primary
+        .as_ref()
+        .ok_or_else(|| error::unavailable("not connected"))
+}

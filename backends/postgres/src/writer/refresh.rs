@@ -1,0 +1,192 @@
+//! The writer's way to where the store is: what other gateways wrote, and who is the primary.
+
+use leasehold_backend_api::BackendError;
+use leasehold_domain::Cursor;
+use tokio_postgres::types::Type;
+
+use super::Writer;
+use super::primary;
+use crate::catch_up;
+use crate::catch_up::Followed;
+use crate::catch_up::Head;
+use crate::catch_up::News;
+use crate::client::Connection;
+use crate::error;
+use crate::mirror::Mirror;
+use crate::transaction::Parameter;
+use crate::transaction::signed;
+
+/// Added to the version, and so 1,024 times that to all tokens, when a server with another history
+/// takes over: what an unreplicated primary wrote last may be lost, and its tokens must not be
+/// given out again.
+const HISTORY_JUMP: i64 = 1 << 26;
+
+const ADOPT: &str = "UPDATE leasehold.store SET version = version + $1, system = $2, \
+    timeline = leasehold.timeline(), clock_us = leasehold.clock_us() WHERE version = $3";
+
+impl Writer {
+    /// Reads what was written elsewhere since the mirror's version.
+    pub(super) async fn refresh(&self, mirror: &mut Mirror) -> Result<(), BackendError> {
+        let connection = &primary(&self.primary)?.connection;
+        let mut news = self.look(connection, mirror.version).await?;
+        if self.is_new_history(&news.head, mirror)? {
+            self.adopt(connection, &news.head).await?;
+            news = self.look(connection, mirror.version).await?;
+        }
+        if !self.follow(mirror, &news).await? {
+            self.load(mirror).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the server has another history than the store's last write: it was promoted, or
+    /// the store was moved to another cluster.
+    pub(super) fn is_new_history(
+        &self,
+        head: &Head,
+        mirror: &Mirror,
+    ) -> Result<bool, BackendError> {
+        if !head.replicated && !self.shared.allow_unreplicated {
+            let problem = "the primary has no synchronous standby any more";
+            return Err(error::unavailable(problem));
+        }
+        if head.system != head.server_system {
+            return Ok(true);
+        }
+        let known = head.timeline.max(mirror.timeline);
+        if head.server_timeline < known {
+            return Err(error::unavailable(format!(
+                "the server writes timeline {}, but the store is on {known}: an old primary",
+                head.server_timeline
+            )));
+        }
+        Ok(head.server_timeline > head.timeline)
+    }
+
+    /// Makes the server's history the store's.
+    async fn adopt(&self, connection: &Connection, head: &Head) -> Result<(), BackendError> {
+        tracing::warn!(
+            from = head.timeline,
+            to = head.server_timeline,
+            "postgres.timeline changed: tokens jump"
+        );
+        let version = signed(head.version);
+        let parameters: [Parameter<'_>; 3] = [
+            (&HISTORY_JUMP, Type::INT8),
+            (&head.server_system, Type::INT8),
+            (&version, Type::INT8),
+        ];
+        let adopting = async {
+            let (begun, adopted, committed) = tokio::join!(
+                self.shared.transactions.begin(connection),
+                connection.client.execute_typed(ADOPT, &parameters),
+                connection.client.batch_execute("COMMIT"),
+            );
+            begun.and(adopted).and(committed).map_err(harmless)
+        };
+        // If another gateway was faster, it has done the same.
+        self.shared.transactions.within(adopting).await
+    }
+
+    /// The store's head, and the writes after a version, as of one point in time.
+    async fn look(&self, connection: &Connection, version: u64) -> Result<News, BackendError> {
+        let transactions = &self.shared.transactions;
+        let looking = async {
+            let (begun, news, committed) = tokio::join!(
+                transactions.begin_snapshot(connection),
+                catch_up::news(connection, version, false),
+                connection.client.batch_execute("COMMIT"),
+            );
+            begun
+                .and(news)
+                .and_then(|news| committed.map(|()| news))
+                .map_err(harmless)
+        };
+        transactions.within(looking).await.map_err(unwritten)
+    }
+
+    /// The same, in a transaction that holds the store's row and is still open.
+    pub(super) async fn hold(&self, version: u64) -> Result<News, BackendError> {
+        let connection = &primary(&self.primary)?.connection;
+        let transactions = &self.shared.transactions;
+        let holding = async {
+            let (begun, news) = tokio::join!(
+                transactions.begin(connection),
+                catch_up::news(connection, version, true),
+            );
+            begun.and(news).map_err(harmless)
+        };
+        transactions.within(holding).await.map_err(unwritten)
+    }
+
+    pub(super) async fn roll_back(&self) -> Result<(), BackendError> {
+        let connection = &primary(&self.primary)?.connection;
+        let rolling = async {
+            let rolled = connection.client.batch_execute("ROLLBACK").await;
+            rolled.map_err(harmless)
+        };
+        let transactions = &self.shared.transactions;
+        transactions.within(rolling).await.map_err(unwritten)
+    }
+
+    /// Lets the mirror follow. Answers whether it could: if not, it must be read anew.
+    pub(super) async fn follow(
+        &self,
+        mirror: &mut Mirror,
+        news: &News,
+    ) -> Result<bool, BackendError> {
+        let head = &news.head;
+        let received = self.shared.sample(head.server_clock_us);
+        self.shared.status.trimmed(head.trimmed);
+        let before = mirror.version;
+        let followed = news.follow(mirror).inspect_err(|_| {
+            // It stopped half-way.
+            mirror.timeline = 0;
+        })?;
+        let Followed::Here(events) = followed else {
+            return Ok(false);
+        };
+        if mirror.version != before {
+            self.shared.follow_time(head, received);
+        }
+        if mirror.state.documents_revision() != head.documents {
+            let connection = &primary(&self.primary)?.connection;
+            let documents = catch_up::documents(connection).await?;
+            mirror.state.put_documents(head.documents, documents);
+        }
+        self.shared.status.reached(mirror, received);
+        self.shared.outbox.push(events);
+        self.shared.outbox.tell_documents(head.documents);
+        Ok(true)
+    }
+
+    /// Reads the whole store.
+    async fn load(&self, mirror: &mut Mirror) -> Result<(), BackendError> {
+        let connection = &primary(&self.primary)?.connection;
+        let begun = self.shared.transactions.begin_load(connection).await;
+        begun.map_err(harmless)?;
+        let (head, loaded) = catch_up::everything(connection).await?;
+        let committed = connection.client.batch_execute("COMMIT").await;
+        committed.map_err(harmless)?;
+        // The clock was read before everything else was: too little time is counted, not too much.
+        let received = self.shared.sample(head.server_clock_us);
+        self.shared.follow_time(&head, received);
+        *mirror = loaded;
+        self.shared.status.trimmed(head.trimmed);
+        self.shared.status.reached(mirror, received);
+        self.shared.outbox.restart(Cursor(head.newest));
+        self.shared.outbox.tell_documents(head.documents);
+        tracing::info!(version = head.version, "postgres.store read");
+        Ok(())
+    }
+}
+
+/// Nothing was to be changed, so nothing has happened.
+fn harmless(failure: tokio_postgres::Error) -> BackendError {
+    error::without_effect(&failure)
+}
+
+/// The same, of an answer that was late.
+fn unwritten(failure: BackendError) -> BackendError {
+    BackendError::without_effect(failure.kind, failure.detail)
+}

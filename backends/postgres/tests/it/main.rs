@@ -1,0 +1,11 @@
+//! The store on real servers: alone, with a synchronous standby, through a pooler, and in trouble.
+
+mod alone;
+mod asking;
+mod failover;
+mod pooled;
+mod replicated;
+mod server;
+mod sharing;
+mod store;
+mod trouble;

@@ -1,0 +1,194 @@
+//! Real PostgreSQL servers in folders of their own, gone after the test.
+
+mod forwarder;
+mod pooler;
+mod process;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio_postgres::NoTls;
+
+pub(crate) use self::forwarder::Forwarder;
+pub(crate) use self::pooler::Pooler;
+use self::process::Process;
+use self::process::as_postgres;
+use self::process::bin;
+pub(crate) use self::process::until;
+
+/// A server, running unless it was killed.
+pub(crate) struct Server {
+    folder: TempDir,
+    pub(crate) port: u16,
+    process: Mutex<Option<Process>>,
+    databases: AtomicU32,
+}
+
+impl Server {
+    /// A new, empty server, without a standby.
+    pub(crate) async fn start() -> Arc<Self> {
+        let folder = process::folder();
+        let made = as_postgres(&bin("initdb"))
+            .arg("--pgdata")
+            .arg(folder.path().join("data"))
+            .args(["--username=postgres", "--auth=trust", "--no-sync"])
+            .args(["--encoding=UTF8", "--locale=C"])
+            .output();
+        process::check(&made.expect("initdb runs"));
+        Self::run(folder).await
+    }
+
+    /// A streaming standby of this server.
+    pub(crate) async fn standby(&self) -> Arc<Self> {
+        let folder = process::folder();
+        let made = as_postgres(&bin("pg_basebackup"))
+            .arg("--pgdata")
+            .arg(folder.path().join("data"))
+            .args(["--host=127.0.0.1", "--username=postgres", "--no-sync"])
+            .arg(format!("--port={}", self.port))
+            .args(["--write-recovery-conf", "--checkpoint=fast"])
+            .output();
+        process::check(&made.expect("pg_basebackup runs"));
+        Self::run(folder).await
+    }
+
+    async fn run(folder: TempDir) -> Arc<Self> {
+        let server = Self {
+            folder,
+            port: process::free_port(),
+            process: Mutex::new(None),
+            databases: AtomicU32::new(0),
+        };
+        server.begin().await;
+        Arc::new(server)
+    }
+
+    /// Starts it, or starts it again.
+    pub(crate) async fn begin(&self) {
+        let mut command = as_postgres(&bin("postgres"));
+        command.arg("-D").arg(self.data());
+        for setting in [
+            format!("port={}", self.port),
+            format!("unix_socket_directories={}", self.folder.path().display()),
+            "listen_addresses=127.0.0.1".to_owned(),
+            // Processes are killed here, machines are not.
+            "fsync=off".to_owned(),
+            "max_connections=300".to_owned(),
+            "wal_log_hints=on".to_owned(),
+        ] {
+            command.arg("-c").arg(setting);
+        }
+        let process = Process::start(command, &self.folder.path().join("log"));
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+        process::until("the server answers", || async {
+            tokio_postgres::connect(&self.url("postgres"), NoTls)
+                .await
+                .is_ok()
+        })
+        .await;
+    }
+
+    /// As if its power had gone.
+    pub(crate) fn kill(&self) {
+        let process = self
+            .process
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        process.expect("it runs").kill();
+    }
+
+    pub(crate) async fn promote(&self) {
+        self.sql("postgres", "SELECT pg_promote()").await;
+        process::until("the standby is promoted", || async {
+            let rows = self.ask("postgres", "SELECT pg_is_in_recovery()").await;
+            rows == ["f"]
+        })
+        .await;
+    }
+
+    /// Lets commits wait for a standby, or for nobody.
+    pub(crate) async fn wait_for_standby(&self, wait: bool) {
+        let names = if wait { "*" } else { "" };
+        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        self.sql("postgres", &set).await;
+        self.sql("postgres", "SELECT pg_reload_conf()").await;
+        let question = "SELECT current_setting('synchronous_standby_names') || count(*) \
+            FROM pg_stat_replication WHERE sync_state = 'sync'";
+        process::until("the standby is synchronous", || async {
+            let there = self.ask("postgres", question).await;
+            there[0].starts_with(names) && (!wait || there[0] != "*0")
+        })
+        .await;
+    }
+
+    /// A new, empty database; its name.
+    pub(crate) async fn database(&self) -> String {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("store_{number}");
+        self.sql("postgres", &format!("CREATE DATABASE {name}"))
+            .await;
+        name
+    }
+
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub(crate) async fn sql(&self, database: &str, statement: &str) {
+        self.ask(database, statement).await;
+    }
+
+    /// The first column of what a statement answers.
+    pub(crate) async fn ask(&self, database: &str, statement: &str) -> Vec<String> {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls)
+            .await
+            .expect("the server can be reached");
+        let driver = tokio::spawn(connection);
+        let answer = client.simple_query(statement).await;
+        let answer = answer.expect("the server takes the statement");
+        drop(client);
+        let _ = driver.await;
+        let rows = answer.into_iter().filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        rows.collect()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+/// Something that tests share while any of them needs it.
+pub(crate) struct Shared<T>(tokio::sync::Mutex<Weak<T>>);
+
+impl<T> Shared<T> {
+    pub(crate) const fn new() -> Self {
+        Self(tokio::sync::Mutex::const_new(Weak::new()))
+    }
+
+    pub(crate) async fn get<F: Future<Output = Arc<T>>>(
+        &self,
+        start: impl FnOnce() -> F,
+    ) -> Arc<T> {
+        let mut shared = self.0.lock().await;
+        if let Some(there) = shared.upgrade() {
+            return there;
+        }
+        let started = start().await;
+        *shared = Arc::downgrade(&started);
+        started
+    }
+}
+
+/// How long a condition may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
