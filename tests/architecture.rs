@@ -73,7 +73,10 @@ const OWNED: &[(&str, &[&str])] = &[
     ("axum", &["leasehold-server"]),
     ("hyper", &["leasehold-server"]),
     ("hyper-util", &["leasehold-server"]),
-    ("tokio-rustls", &["leasehold-server"]),
+    (
+        "tokio-rustls",
+        &["leasehold-backend-raft", "leasehold-server"],
+    ),
     ("jsonwebtoken", &["leasehold-server"]),
     ("prometheus", &["leasehold-server"]),
     ("tracing-subscriber", &["leasehold-server"]),
