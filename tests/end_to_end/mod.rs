@@ -1,5 +1,6 @@
 //! The real binary, over HTTP, with real restarts.
 
+mod cluster;
 mod crash;
 mod governance;
 mod hostile;
