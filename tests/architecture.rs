@@ -86,7 +86,11 @@ const OWNED: &[(&str, &[&str])] = &[
     ("hyper-util", &["leasehold-server"]),
     (
         "tokio-rustls",
-        &["leasehold-backend-postgres", "leasehold-server"],
+        &[
+            "leasehold-backend-postgres",
+            "leasehold-backend-raft",
+            "leasehold-server",
+        ],
     ),
     ("jsonwebtoken", &["leasehold-server"]),
     ("prometheus", &["leasehold-server"]),

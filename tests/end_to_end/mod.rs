@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod bytes;
+mod cluster;
 mod crash;
 mod enforcement;
 mod governance;

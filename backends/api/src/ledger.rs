@@ -122,6 +122,15 @@ pub struct LedgerHead {
     pub chain: Digest,
 }
 
+/// Where rows can be had that a ledger has missed: the same ledger on other nodes.
+#[async_trait]
+pub trait LedgerPeers: Debug + Send + Sync + 'static {
+    /// The first rows after `after`, in order and without gaps; at least one.
+    ///
+    /// *Errors.* `Unavailable` if no other node has them now.
+    async fn rows(&self, after: Cursor) -> Result<Vec<LedgerRow>, BackendError>;
+}
+
 /// The ordered, hash-chained audit log of one backend.
 #[async_trait]
 pub trait Ledger: Debug + Send + Sync + 'static {

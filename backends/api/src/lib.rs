@@ -1,15 +1,17 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod cluster;
 mod documents;
 mod error;
 mod ledger;
 mod writes;
 
 pub use backend::{Backend, Batch, Freshness, Health};
+pub use cluster::{Cluster, ClusterView, MemberView, Steering};
 pub use documents::Documents;
 pub use error::{BackendError, Effect, ErrorKind};
 pub use ledger::{
-    HeldUnder, Hold, Holders, Ledger, LedgerHead, LedgerPage, LedgerQuery, LedgerRow,
+    HeldUnder, Hold, Holders, Ledger, LedgerHead, LedgerPage, LedgerPeers, LedgerQuery, LedgerRow,
 };
 pub use writes::Writes;

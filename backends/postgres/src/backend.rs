@@ -23,6 +23,7 @@ use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
+use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
@@ -126,6 +127,19 @@ impl Backend for PostgresBackend {
         let query = Query::Usage(namespace.clone(), subject.clone(), team.cloned());
         match self.propose(Item::Read(query)).await? {
             Answer::Usage(usage) => Ok(usage),
+            other => Self::misfit(&other),
+        }
+    }
+
+    async fn holds(
+        &self,
+        lock: &LockRef,
+        subject: &Subject,
+        request_id: &RequestId,
+    ) -> Result<bool, BackendError> {
+        let query = Query::Holds(lock.clone(), subject.clone(), request_id.clone());
+        match self.propose(Item::Read(query)).await? {
+            Answer::Holds(holds) => Ok(holds),
             other => Self::misfit(&other),
         }
     }

@@ -10,6 +10,7 @@ use leasehold_domain::LockView;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
+use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
@@ -39,6 +40,8 @@ pub(crate) enum Query {
     Locks(ListQuery),
     /// How many leases somebody holds.
     Usage(NamespaceName, Subject, Option<TeamName>),
+    /// Whether somebody holds a lease by a request.
+    Holds(LockRef, Subject, RequestId),
     /// One document.
     Document(Box<str>, Box<str>),
     /// All of a collection.
@@ -60,6 +63,8 @@ pub(crate) enum Answer {
     Locks(Page<LockView>),
     /// Leases.
     Usage(Usage),
+    /// Whether a lease is held.
+    Holds(bool),
     /// A document.
     Document(Option<Document>),
     /// Documents.

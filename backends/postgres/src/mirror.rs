@@ -167,6 +167,9 @@ impl Mirror {
             Query::Usage(namespace, subject, team) => {
                 Answer::Usage(self.state.usage(namespace, subject, team.as_ref()))
             }
+            Query::Holds(lock, subject, request_id) => {
+                Answer::Holds(self.state.holds(lock, subject, request_id))
+            }
             Query::Document(collection, id) => {
                 Answer::Document(self.state.document(collection, id))
             }

@@ -1,6 +1,7 @@
 //! `Backend` on a replicated log.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,19 @@ use futures_util::stream::BoxStream;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Batch;
+use leasehold_backend_api::Cluster;
+use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::Steering;
 use leasehold_domain::Action;
-use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::ListQuery;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
+use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
@@ -27,33 +31,55 @@ use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
 use openraft::Raft;
-use openraft::raft::ReadPolicy;
+use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 
+use crate::archive::Archive;
 use crate::batcher::Hurry;
 use crate::batcher::Queue;
-use crate::clock::Stamper;
 use crate::entry::Answer;
 use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::error;
 use crate::folder::Released;
+use crate::group;
+use crate::group::STEER_WITHIN;
+use crate::group::Steward;
 use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
+use crate::peer::CallError;
+use crate::peer::Peers;
+use crate::peer::Request;
+use crate::peer::Response;
+use crate::reads::Reads;
+use crate::seat::Seat;
+use crate::seat::Seats;
 
 /// How long closing waits for the last write of a snapshot.
 const RELEASE_MAX: Duration = Duration::from_secs(30);
+
+/// How long closing waits for requests under way. A node alone needs one sync of its disk.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How long closing waits for another node to lead.
+const HAND_OVER_MAX: Duration = Duration::from_secs(3);
 
 /// A durable store of locks and documents: one node of a Raft group.
 pub struct RaftBackend {
     pub(crate) raft: Raft<TypeConfig, Machine>,
     pub(crate) applied: Arc<Applied>,
     pub(crate) queue: Queue,
-    pub(crate) stamper: Arc<Stamper>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) reads: Arc<Reads>,
+    pub(crate) peers: Option<Arc<Peers>>,
+    pub(crate) steward: Arc<Steward>,
+    pub(crate) archive: Archive,
+    /// Where this node listens to its peers.
+    pub(crate) peer_address: Option<SocketAddr>,
     pub(crate) poison: Poison,
     pub(crate) closing: watch::Sender<bool>,
+    /// Whether peers are answered no more.
+    pub(crate) ended: watch::Sender<bool>,
     /// Resolves when all parts of the node have let go of its folder.
     pub(crate) released: Released,
 }
@@ -71,6 +97,48 @@ impl RaftBackend {
     /// holds must be read again by a new one.
     pub async fn fatal(&self) {
         self.poison.wait().await;
+    }
+
+    /// Where this node listens to its peers; none for a group of one.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer_address
+    }
+
+    /// Answers once the node takes part in its group: the group has a leader, and this node has
+    /// applied all that was answered before. A node that waits to be taken in waits here.
+    ///
+    /// # Errors
+    /// The store has closed, or was poisoned.
+    pub async fn take_part(&self) -> Result<(), BackendError> {
+        loop {
+            match self.linearize().await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind == ErrorKind::Closed => return Err(error),
+                Err(error) => tracing::info!(%error, "cluster.waits for its group"),
+            }
+            if let Some(reason) = self.poison.reason() {
+                return Err(BackendError::without_effect(ErrorKind::Closed, reason));
+            }
+        }
+    }
+
+    /// Cuts the node off from its peers as a broken network would, or heals the cut: for drills.
+    pub fn set_isolated(&self, isolated: bool) {
+        if let Some(peers) = &self.peers {
+            peers.set_silent(isolated);
+        }
+    }
+
+    /// Lets another node lead before this one closes, so that nobody has to miss it.
+    async fn hand_over(&self) {
+        let leads = matches!(self.seats.find(), Seat::Leads(_));
+        if leads
+            && !self.seats.is_alone()
+            && let Err(error) = self.steward.hand_over(None, HAND_OVER_MAX).await
+        {
+            tracing::warn!(%error, "raft.hand_over failed");
+        }
     }
 
     /// Proposes one item, unless the store is closing or poisoned.
@@ -99,15 +167,13 @@ impl RaftBackend {
         }
     }
 
-    /// Makes sure that this node still leads, and has applied all that was answered.
-    pub(crate) async fn linearize(&self) -> Result<(), BackendError> {
+    /// Makes sure that this node has applied all that was answered before, and answers the
+    /// leader's time.
+    pub(crate) async fn linearize(&self) -> Result<Millis, BackendError> {
         if *self.closing.borrow() {
             return Err(error::closed());
         }
-        let linearized = self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await;
-        linearized
-            .map(|_| ())
-            .map_err(|raft_error| error::read_error(&raft_error))
+        self.reads.linearize().await
     }
 
     /// An answer that does not fit its item.
@@ -138,17 +204,16 @@ impl Backend for RaftBackend {
     }
 
     async fn read(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, BackendError> {
-        // A group of one applies its own log at once: what it has applied is not stale.
-        if freshness == Freshness::Linearizable {
-            self.linearize().await?;
-        }
-        let now = self.stamper.look(&*self.clock);
-        Ok(self.applied.read().state.view(lock, now))
+        let (now, stale_ms) = match freshness {
+            Freshness::Linearizable => (self.linearize().await?, 0),
+            Freshness::Stale { max_age_ms } => self.reads.stale(max_age_ms).await?,
+        };
+        let view = self.applied.read().state.view(lock, now);
+        Ok(LockView { stale_ms, ..view })
     }
 
     async fn list(&self, query: ListQuery) -> Result<Page<LockView>, BackendError> {
-        self.linearize().await?;
-        let now = self.stamper.look(&*self.clock);
+        let now = self.linearize().await?;
         Ok(self.applied.read().state.list(&query, now))
     }
 
@@ -184,13 +249,26 @@ impl Backend for RaftBackend {
     async fn health(&self) -> Health {
         let poisoned = self.poison.reason();
         let closing = *self.closing.borrow();
+        let seat = self.seats.find();
+        let voters = self
+            .raft
+            .metrics()
+            .borrow_watched()
+            .membership_config
+            .voter_ids()
+            .count();
         let inner = self.applied.read();
         Health {
-            ready: poisoned.is_none() && !closing,
+            ready: poisoned.is_none() && !closing && seat != Seat::Empty,
             detail: match poisoned {
                 Some(reason) => format!("poisoned: {reason}"),
                 None if closing => "closing".to_owned(),
-                None => "leads a group of one".to_owned(),
+                None => match seat {
+                    Seat::Leads(_) if voters == 1 => "leads a group of one".to_owned(),
+                    Seat::Leads(_) => format!("leads a group of {voters}"),
+                    Seat::Follows { node, .. } => format!("follows node {node}"),
+                    Seat::Empty => "no leader is known".to_owned(),
+                },
             },
             newest: inner.state.newest(),
             trimmed: inner.trimmed,
@@ -201,15 +279,64 @@ impl Backend for RaftBackend {
 
     async fn close(&self) {
         self.closing.send_replace(true);
-        self.queue.drain().await;
+        if tokio::time::timeout(DRAIN_MAX, self.queue.drain())
+            .await
+            .is_err()
+        {
+            tracing::warn!("raft.close: the group does not agree; requests under way are given up");
+        }
+        self.hand_over().await;
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(%error, "raft.shutdown failed");
         }
+        self.ended.send_replace(true);
         if tokio::time::timeout(RELEASE_MAX, self.released.wait())
             .await
             .is_err()
         {
             tracing::error!("raft.close: the folder is still in use");
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for RaftBackend {
+    fn cluster(&self) -> ClusterView {
+        let group = self
+            .peers
+            .as_ref()
+            .and_then(|peers| peers.identity().group());
+        group::view(&self.raft, group)
+    }
+
+    async fn steer(&self, asked: Steering) -> Result<ClusterView, BackendError> {
+        let Some(peers) = &self.peers else {
+            let detail = "this node has no peers' listener configured";
+            return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
+        };
+        let mut patience = self.seats.patience();
+        loop {
+            // Also: a leader that has just been elected has committed its first entry.
+            self.linearize().await?;
+            match self.seats.find() {
+                Seat::Leads(_) => return self.steward.steer(peers, asked).await,
+                Seat::Follows { node, address } => {
+                    let request = Request::Steer(asked.clone());
+                    let answer = peers.call(Some(node), &address, &request, STEER_WITHIN);
+                    match answer.await {
+                        Ok(Response::Steered(steered)) => return steered.map_err(Into::into),
+                        Ok(_) | Err(CallError::Unsent(_)) => {}
+                        Err(CallError::Lost(detail)) => {
+                            let error = BackendError::unknown(ErrorKind::Unavailable, detail);
+                            return Err(error);
+                        }
+                    }
+                }
+                Seat::Empty => {}
+            }
+            if !patience.again(&self.seats).await {
+                return Err(self.seats.nobody_leads());
+            }
         }
     }
 }

@@ -4,7 +4,8 @@
 //! lone request never waits for company. The exception is an acquire that can only enter a queue:
 //! nobody waits for that write, and a release that came while it was being synced would have to
 //! wait for it. So it is patient, and goes along with the next request that is not: a hand-off of a
-//! contended lock costs one write, and not two.
+//! contended lock costs one write, and not two. On a node that does not lead, the same batch goes
+//! to the leader instead, where it waits among the leader's own.
 
 mod gathered;
 
@@ -12,22 +13,30 @@ use std::sync::Arc;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
-use leasehold_domain::Clock;
 use leasehold_domain::limits;
-use openraft::Raft;
+use openraft::errors::ClientWriteError;
+use openraft::impls::ProgressResponder;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use self::gathered::Gathered;
-use crate::clock::Stamper;
+use self::gathered::Gathering;
 use crate::entry::Answer;
 use crate::entry::Item;
 use crate::entry::Payload;
 use crate::entry::Proposal;
-use crate::entry::TypeConfig;
+use crate::entry::Term;
 use crate::error;
 use crate::log::Poison;
-use crate::machine::Machine;
+use crate::peer::Answered;
+use crate::peer::CallError;
+use crate::peer::Peers;
+use crate::peer::Request;
+use crate::peer::Response;
+use crate::reads::Reads;
+use crate::seat::Seat;
+use crate::seat::Seats;
 
 /// Bytes of one request: a module, with room to spare.
 const REQUEST_BYTES_MAX: usize = 2 * limits::MODULE_BYTES_MAX;
@@ -51,9 +60,6 @@ pub(crate) struct Job {
     reply: Reply,
 }
 
-/// Who waits for an answer.
-type Reply = oneshot::Sender<Result<Answer, BackendError>>;
-
 /// Where requests queue up.
 #[derive(Debug, Clone)]
 pub(crate) struct Queue(mpsc::Sender<Job>);
@@ -75,20 +81,51 @@ impl Queue {
             ));
         }
         let (reply, answered) = oneshot::channel();
-        match self.0.try_send(Job {
+        let reply = Reply::Here(reply);
+        self.push(Job {
             item,
             hurry,
             bytes,
             reply,
-        }) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                let detail = "too many requests wait for the log";
-                return Err(BackendError::without_effect(ErrorKind::Overloaded, detail));
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(error::closed()),
-        }
+        })?;
         answered.await.unwrap_or_else(|_| Err(error::lost()))
+    }
+
+    /// Proposes what a follower has sent; none of it goes to another leader from here.
+    pub(crate) async fn propose_forwarded(&self, items: Vec<Item>) -> Vec<Answered> {
+        let pushed = items.into_iter().map(|item| {
+            let bytes = postcard::experimental::serialized_size(&item).unwrap_or(usize::MAX);
+            let (reply, answered) = oneshot::channel();
+            let reply = Reply::There(reply);
+            let job = Job {
+                item,
+                hurry: Hurry::Now,
+                bytes,
+                reply,
+            };
+            self.push(job).map(|()| answered)
+        });
+        let pushed: Vec<_> = pushed.collect();
+        let mut answers = Vec::with_capacity(pushed.len());
+        for pushed in pushed {
+            answers.push(match pushed {
+                Ok(answered) => answered
+                    .await
+                    .unwrap_or_else(|_| Answered::Refused(error::lost().into())),
+                Err(error) => Answered::Refused(error.into()),
+            });
+        }
+        answers
+    }
+
+    fn push(&self, job: Job) -> Result<(), BackendError> {
+        self.0.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                let detail = "too many requests wait for the log";
+                BackendError::without_effect(ErrorKind::Overloaded, detail)
+            }
+            mpsc::error::TrySendError::Closed(_) => error::closed(),
+        })
     }
 
     /// Answers when everything that was queued before is answered.
@@ -98,7 +135,7 @@ impl Queue {
             item: Item::Tick,
             hurry: Hurry::Now,
             bytes: 0,
-            reply,
+            reply: Reply::Here(reply),
         };
         if self.0.send(last).await.is_ok() {
             // Whether it was applied or refused, all before it was, too.
@@ -110,10 +147,11 @@ impl Queue {
 /// Makes entries of requests.
 #[derive(Debug)]
 pub(crate) struct Batcher {
-    pub(crate) raft: Raft<TypeConfig, Machine>,
-    pub(crate) stamper: Arc<Stamper>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) reads: Arc<Reads>,
+    pub(crate) peers: Option<Arc<Peers>>,
     pub(crate) poison: Poison,
+    pub(crate) closing: watch::Receiver<bool>,
     pub(crate) commands_max: usize,
 }
 
@@ -129,43 +167,201 @@ impl Batcher {
                     None => return,
                 },
             };
-            let mut entry = Gathered::new(first, self.commands_max);
-            left_over = entry.gather(&mut queue).await;
-            self.propose(entry).await;
+            let mut gathering = Gathering::new(first, self.commands_max);
+            left_over = gathering.gather(&mut queue).await;
+            self.propose(gathering.finish()).await;
         }
     }
 
+    /// Writes the entry, or has the leader do so.
     async fn propose(&self, entry: Gathered) {
-        // Stamped before it is proposed: a lease that is granted by it begins no later than the
-        // holder's answer, and was asked for before.
-        let proposal = Proposal {
-            now: self.stamper.look(&*self.clock),
-            wall: self.clock.wall(),
-            items: entry.items,
+        let Some(mut left) = self.attempt(entry).await else {
+            return;
         };
+        let mut patience = self.seats.patience();
+        while patience.again(&self.seats).await && !self.is_ending() {
+            match self.attempt(left).await {
+                Some(still) => left = still,
+                None => return,
+            }
+        }
+        left.refuse(&self.seats.nobody_leads());
+    }
+
+    /// Whether it is no use to wait for a leader.
+    fn is_ending(&self) -> bool {
+        *self.closing.borrow() || self.poison.reason().is_some()
+    }
+
+    /// One attempt; what certainly no leader has taken is left.
+    async fn attempt(&self, entry: Gathered) -> Option<Gathered> {
+        match self.seats.find() {
+            Seat::Leads(term) => self.write(entry, term).await,
+            Seat::Follows { node, address } => {
+                let own = entry.turn_away()?;
+                match &self.peers {
+                    Some(peers) => self.forward(own, peers, node, &address).await,
+                    None => Some(own),
+                }
+            }
+            Seat::Empty => entry.turn_away(),
+        }
+    }
+
+    async fn write(&self, entry: Gathered, term: Term) -> Option<Gathered> {
+        // Stamped before it is proposed: a lease that is granted by it begins no later than the
+        // holder's answer, and was asked for before. And proposed in the term in which it was
+        // stamped, or not at all: leaders between may have counted otherwise.
+        let Some(now) = self.seats.time(term).await else {
+            return Some(entry);
+        };
+        let asked = self.seats.clock.monotonic();
+        let proposal = Arc::new(Proposal {
+            now,
+            wall: self.seats.clock.wall(),
+            items: entry.items,
+        });
+        let (responder, answered) = ProgressResponder::complete_only();
+        let write = self.seats.raft.write(Payload(proposal.clone()));
+        if let Err(fatal) = write.with_leader(term).responder(responder).await {
+            Gathered::fail(entry.replies, &error::stopped(&fatal));
+            return None;
+        }
         let written = tokio::select! {
             biased;
-            written = self.raft.client_write(Payload(Arc::new(proposal))) => written,
+            written = answered => written.ok(),
             // openraft may never answer a proposal whose append failed.
-            () = self.poison.wait() => {
-                for reply in entry.replies {
-                    let _ = reply.send(Err(error::lost()));
-                }
-                return;
+            () = self.poison.wait() => None,
+            () = self.overdue() => {
+                Gathered::fail(entry.replies, &error::undecided(self.seats.window));
+                return None;
             }
         };
         match written {
-            Ok(written) => {
+            Some(Ok(written)) => {
+                if self.peers.is_some() {
+                    self.reads.prove(asked, written.log_id.index);
+                }
                 for (reply, answer) in entry.replies.into_iter().zip(written.data) {
-                    // A caller that has left does not care.
-                    let _ = reply.send(Ok(answer));
+                    reply.send(Ok(answer));
                 }
+                None
             }
-            Err(raft_error) => {
-                let error = error::write_error(&raft_error);
-                for reply in entry.replies {
-                    let _ = reply.send(Err(error.clone()));
-                }
+            Some(Err(ClientWriteError::ForwardToLeader(_))) => Some(Gathered {
+                items: Arc::unwrap_or_clone(proposal).items,
+                replies: entry.replies,
+            }),
+            Some(Err(refused)) => {
+                Gathered::fail(entry.replies, &error::write_error(&refused));
+                None
+            }
+            None => {
+                Gathered::fail(entry.replies, &error::lost());
+                None
+            }
+        }
+    }
+
+    /// Resolves when a group should have agreed. A node alone needs no one's agreement.
+    async fn overdue(&self) {
+        match self.peers {
+            Some(_) => tokio::time::sleep(self.seats.window).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Has the leader propose it.
+    async fn forward(
+        &self,
+        entry: Gathered,
+        peers: &Peers,
+        node: u64,
+        address: &str,
+    ) -> Option<Gathered> {
+        let asked = self.seats.clock.monotonic();
+        let request = Request::Forward(entry.items);
+        let answer = peers.call(Some(node), address, &request, self.seats.window);
+        let answer = answer.await;
+        let Request::Forward(items) = request else {
+            return None;
+        };
+        let unknown = match answer {
+            Ok(Response::Forwarded { answers, index }) if answers.len() == items.len() => {
+                self.reads.prove(asked, index);
+                return self.settle(items, entry.replies, answers, index);
+            }
+            Ok(Response::NotLeader) | Err(CallError::Unsent(_)) => {
+                return Some(Gathered {
+                    items,
+                    replies: entry.replies,
+                });
+            }
+            Ok(Response::Failed(detail)) => detail,
+            Ok(_) => "an answer to something else".to_owned(),
+            Err(CallError::Lost(detail)) => detail,
+        };
+        let detail = format!("sent to the leader, node {node}: {unknown}");
+        let error = BackendError::unknown(ErrorKind::Unavailable, detail);
+        Gathered::fail(entry.replies, &error);
+        None
+    }
+}
+
+impl Batcher {
+    /// Passes the leader's answers on, once this node has applied what they tell: whoever asked it
+    /// finds it here. What the leader did not take is left.
+    fn settle(
+        &self,
+        items: Vec<Item>,
+        replies: Vec<Reply>,
+        answers: Vec<Answered>,
+        index: u64,
+    ) -> Option<Gathered> {
+        let mut left = Gathered::default();
+        let mut answered = Vec::with_capacity(answers.len());
+        for ((item, reply), answer) in items.into_iter().zip(replies).zip(answers) {
+            match answer {
+                Answered::Done(answer) => answered.push((reply, Ok(answer))),
+                Answered::Refused(refusal) => answered.push((reply, Err(refusal.into()))),
+                Answered::NotLeader => left.push(item, reply),
+            }
+        }
+        // Beside: the next batch need not wait for it.
+        let reads = self.reads.clone();
+        tokio::spawn(async move {
+            if let Err(error) = reads.reach(index).await {
+                // It is durable all the same.
+                tracing::warn!(%error, "raft.forward answered before it was applied here");
+            }
+            for (reply, answer) in answered {
+                reply.send(answer);
+            }
+        });
+        left.unless_empty()
+    }
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+enum Reply {
+    /// A caller of this node.
+    Here(oneshot::Sender<Result<Answer, BackendError>>),
+    /// A follower, on behalf of a caller of its own.
+    There(oneshot::Sender<Answered>),
+}
+
+impl Reply {
+    /// Answers. A caller that has left does not care.
+    fn send(self, answer: Result<Answer, BackendError>) {
+        match self {
+            Self::Here(caller) => {
+                let _ = caller.send(answer);
+            }
+            Self::There(follower) => {
+                let _ = follower.send(match answer {
+                    Ok(answer) => Answered::Done(answer),
+                    Err(error) => Answered::Refused(error.into()),
+                });
             }
         }
     }

@@ -29,6 +29,8 @@ openraft::declare_raft_types!(
 pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;
 /// A position in the log.
 pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
+/// A term, and who leads in it.
+pub(crate) type Term = openraft::alias::CommittedLeaderIdOf<TypeConfig>;
 /// A vote.
 pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
 /// The members of the group.

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use openraft::errors::ClientWriteError;
+use openraft::errors::Fatal;
 use openraft::errors::LinearizableReadError;
 use openraft::errors::RaftError;
 
@@ -35,34 +37,43 @@ pub enum OpenError {
     /// The log store.
     #[error("log store: {0}")]
     Store(#[from] fjall::Error),
+    /// The peers' listener, or its certificates.
+    #[error("peers: {0}")]
+    Peers(String),
     /// openraft did not start.
     #[error("raft: {0}")]
     Raft(String),
 }
 
 /// Why a proposal was not answered with its outcome.
-pub(crate) fn write_error(
-    error: &RaftError<TypeConfig, ClientWriteError<TypeConfig>>,
-) -> BackendError {
+pub(crate) fn write_error(error: &ClientWriteError<TypeConfig>) -> BackendError {
     match error {
-        // The core has stopped: whether the entry was committed before is not known.
-        RaftError::Fatal(fatal) => BackendError::unknown(ErrorKind::Closed, fatal.to_string()),
         // Refused before anything was appended.
-        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => {
+        ClientWriteError::ForwardToLeader(to) => {
             BackendError::without_effect(ErrorKind::Unavailable, to.to_string())
         }
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
+        ClientWriteError::ChangeMembershipError(error) => {
             BackendError::without_effect(ErrorKind::Invalid, error.to_string())
         }
-        // Another leader's log has replaced the entry: it never takes effect here. Its effect is
-        // called unknown all the same, until a cluster's tests show that nothing else means this.
-        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {
+        // Another leader's log has replaced the entry here; elsewhere it may still commit.
+        ClientWriteError::LogEntryDiscarded(_) => {
             BackendError::unknown(ErrorKind::Unavailable, error.to_string())
         }
-        RaftError::APIError(ClientWriteError::PreconditionFailed(_)) => {
+        ClientWriteError::PreconditionFailed(_) => {
             BackendError::without_effect(ErrorKind::Unavailable, error.to_string())
         }
     }
+}
+
+/// The core has stopped: whether the entry was committed before is not known.
+pub(crate) fn stopped(fatal: &Fatal<TypeConfig>) -> BackendError {
+    BackendError::unknown(ErrorKind::Closed, fatal.to_string())
+}
+
+/// The group has not agreed in time; it may still do so.
+pub(crate) fn undecided(window: Duration) -> BackendError {
+    let detail = format!("the group has not agreed within {window:?}");
+    BackendError::unknown(ErrorKind::Deadline, detail)
 }
 
 /// Why a read could not be linearizable. A read has no effect.

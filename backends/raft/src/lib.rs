@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod archive;
 mod backend;
 mod batcher;
 mod clock;
@@ -8,15 +9,22 @@ mod documents;
 mod entry;
 mod error;
 mod folder;
+mod group;
+mod identity;
 mod log;
 mod machine;
 mod network;
 mod open;
 mod outbox;
+mod peer;
+mod reads;
 mod record;
+mod seat;
 mod snapshot;
 mod tasks;
 
 pub use backend::RaftBackend;
+pub use config::PeersConfig;
 pub use config::RaftConfig;
 pub use error::OpenError;
+pub use peer::PeerSecurity;

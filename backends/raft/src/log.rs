@@ -2,6 +2,7 @@
 
 mod disk;
 mod journal;
+mod keeping;
 mod reader;
 mod recent;
 mod store;
@@ -9,6 +10,8 @@ mod writer;
 
 #[cfg(test)]
 pub(crate) use disk::{Change, Disk};
+pub(crate) use keeping::Keeping;
+pub(crate) use keeping::Owner;
 pub(crate) use store::LogStore;
 pub(crate) use writer::Poison;
 
@@ -24,6 +27,8 @@ pub(crate) const PURGED: &str = "purged";
 pub(crate) const TRIMMED: &str = "trimmed";
 /// Whose folder this is.
 pub(crate) const OWNER: &str = "owner";
+/// The group that it belongs to.
+pub(crate) const GROUP: &str = "group";
 
 #[cfg(test)]
 mod tests;

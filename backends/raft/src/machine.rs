@@ -104,6 +104,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 let state = &inner.state;
                 (answers, state.newest(), state.documents_revision())
             };
+            self.applied.advance(entry.log_id.index);
             if let Some(responder) = responder {
                 responder.send(answers);
             }

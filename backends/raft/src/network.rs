@@ -1,12 +1,14 @@
-//! The network between nodes. A group of one never calls it; a cluster replaces this file.
+//! openraft's network, on the peers' links.
 
 use std::future::Future;
-use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::BasicNode;
 use openraft::RaftNetworkFactory;
 use openraft::RaftNetworkV2;
 use openraft::alias::SnapshotOf;
+use openraft::errors::NetworkError;
 use openraft::errors::RPCError;
 use openraft::errors::ReplicationClosed;
 use openraft::errors::StreamingError;
@@ -15,58 +17,201 @@ use openraft::network::RPCOption;
 use openraft::raft::AppendEntriesRequest;
 use openraft::raft::AppendEntriesResponse;
 use openraft::raft::SnapshotResponse;
+use openraft::raft::TransferLeaderRequest;
+use openraft::raft::TransferLeaderResponse;
 use openraft::raft::VoteRequest;
 use openraft::raft::VoteResponse;
 
+use crate::entry::Entry;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
+use crate::peer::CallError;
+use crate::peer::Chunk;
+use crate::peer::Peers;
+use crate::peer::Request;
+use crate::peer::Response;
 use crate::snapshot::SnapshotBytes;
 
-/// Makes clients to peers that do not exist.
+/// Entries of one append, in bytes, about; the first one always goes.
+const APPEND_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+/// An append waits for the follower's disk. Openraft's own limit (one heartbeat) is for a reply
+/// that needs no disk; giving up so early would send the same entries again and again.
+const APPEND_WITHIN: Duration = Duration::from_secs(2);
+/// Bytes of one piece of a snapshot: heartbeats go between two pieces.
+const CHUNK_BYTES: usize = 1_024 * 1_024;
+/// For one piece.
+const CHUNK_WITHIN: Duration = Duration::from_secs(10);
+/// For the last piece, after which the snapshot is checked, written and synced.
+const INSTALL_WITHIN: Duration = Duration::from_secs(120);
+
+/// Makes channels to peers. A group of one has none.
 #[derive(Debug)]
-pub(crate) struct Alone;
+pub(crate) struct Network(pub(crate) Option<Arc<Peers>>);
 
-impl RaftNetworkFactory<TypeConfig> for Alone {
-    type Network = Self;
+/// The channel to one peer.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    peers: Option<Arc<Peers>>,
+    node: u64,
+    address: String,
+}
 
-    async fn new_client(&mut self, _: u64, _: &BasicNode) -> Self {
-        Self
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Channel;
+
+    async fn new_client(&mut self, node: u64, at: &BasicNode) -> Channel {
+        Channel {
+            peers: self.0.clone(),
+            node,
+            address: at.addr.clone(),
+        }
     }
 }
 
-fn unreachable() -> Unreachable<TypeConfig> {
-    Unreachable::new(&io::Error::new(
-        io::ErrorKind::NotConnected,
-        "this group has one node",
-    ))
+type Failure = RPCError<TypeConfig>;
+
+impl Channel {
+    async fn call(&self, request: &Request, within: Duration) -> Result<Response, Failure> {
+        let Some(peers) = &self.peers else {
+            let alone = "this node has no peers' listener";
+            return Err(RPCError::Unreachable(Unreachable::from_string(alone)));
+        };
+        let called = peers.call(Some(self.node), &self.address, request, within);
+        called.await.map_err(|error| match error {
+            CallError::Unsent(_) => RPCError::Unreachable(Unreachable::new(&error)),
+            CallError::Lost(_) => RPCError::Network(NetworkError::new(&error)),
+        })
+    }
 }
 
-impl RaftNetworkV2<TypeConfig> for Alone {
+fn unexpected(response: Response) -> Failure {
+    let detail = match response {
+        Response::Failed(detail) => detail,
+        other => format!("an answer to something else: {other:?}"),
+    };
+    RPCError::Unreachable(Unreachable::from_string(detail))
+}
+
+/// How many of the entries one append takes.
+fn first_part(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let fit = entries.iter().take_while(|entry| {
+        bytes += postcard::experimental::serialized_size(entry).unwrap_or(usize::MAX / 2);
+        bytes <= APPEND_BYTES_MAX
+    });
+    fit.count().max(1).min(entries.len())
+}
+
+impl RaftNetworkV2<TypeConfig> for Channel {
     type SnapshotData = SnapshotBytes;
 
     async fn append_entries(
         &mut self,
-        _: AppendEntriesRequest<TypeConfig>,
-        _: RPCOption,
-    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(RPCError::Unreachable(unreachable()))
+        mut append: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Failure> {
+        let all = append.entries.len();
+        if all > 1 {
+            append.entries.truncate(first_part(&append.entries));
+        }
+        let part =
+            (append.entries.len() < all).then(|| append.entries.last().map(|entry| entry.log_id));
+        let within = option.soft_ttl().max(APPEND_WITHIN);
+        match self.call(&Request::Append(append), within).await? {
+            Response::Append(AppendEntriesResponse::Success) => Ok(match part {
+                Some(last) => AppendEntriesResponse::PartialSuccess(last),
+                None => AppendEntriesResponse::Success,
+            }),
+            Response::Append(response) => Ok(response),
+            other => Err(unexpected(other)),
+        }
     }
 
     async fn vote(
         &mut self,
-        _: VoteRequest<TypeConfig>,
-        _: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(RPCError::Unreachable(unreachable()))
+        vote: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        match self.call(&Request::Vote(vote), option.soft_ttl()).await? {
+            Response::Vote(response) => Ok(response),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        vote: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        match self
+            .call(&Request::PreVote(vote), option.soft_ttl())
+            .await?
+        {
+            Response::Vote(response) => Ok(response),
+            other => Err(unexpected(other)),
+        }
     }
 
     async fn full_snapshot(
         &mut self,
-        _: Vote,
-        _: SnapshotOf<TypeConfig, SnapshotBytes>,
-        _: impl Future<Output = ReplicationClosed> + Send + 'static,
+        vote: Vote,
+        snapshot: SnapshotOf<TypeConfig, SnapshotBytes>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        Err(StreamingError::Unreachable(unreachable()))
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = self.send_snapshot(vote, snapshot) => sent.map_err(|error| match error {
+                RPCError::Timeout(error) => StreamingError::Timeout(error),
+                RPCError::Unreachable(error) => StreamingError::Unreachable(error),
+                RPCError::Network(error) => StreamingError::Network(error),
+            }),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        transfer: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Failure> {
+        // The follower may have to sync its log first.
+        let within = option.soft_ttl().max(APPEND_WITHIN);
+        match self.call(&Request::Transfer(transfer), within).await? {
+            Response::Transfer(None) => Ok(Ok(())),
+            Response::Transfer(Some(reason)) => {
+                Err(RPCError::Unreachable(Unreachable::from_string(reason)))
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+impl Channel {
+    async fn send_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: SnapshotOf<TypeConfig, SnapshotBytes>,
+    ) -> Result<SnapshotResponse<TypeConfig>, Failure> {
+        let bytes = snapshot.snapshot;
+        let mut offset = 0;
+        loop {
+            let to = bytes.len().min(offset + CHUNK_BYTES);
+            let chunk = Chunk {
+                vote,
+                meta: snapshot.meta.clone(),
+                total: bytes.len() as u64,
+                offset: offset as u64,
+                bytes: bytes[offset..to].to_vec(),
+            };
+            let within = match to == bytes.len() {
+                true => INSTALL_WITHIN,
+                false => CHUNK_WITHIN,
+            };
+            match self.call(&Request::Snapshot(chunk), within).await? {
+                Response::Snapshot(None) if to < bytes.len() => offset = to,
+                Response::Snapshot(Some(response)) => return Ok(response),
+                other => return Err(unexpected(other)),
+            }
+        }
     }
 }

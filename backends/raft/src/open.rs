@@ -1,28 +1,45 @@
 //! Opens a node: folder, lock, log, snapshot, openraft, tasks.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 
 use leasehold_domain::Clock;
 use openraft::BasicNode;
 use openraft::Raft;
 use openraft::SnapshotPolicy as RaftSnapshotPolicy;
-use openraft::raft::ReadPolicy;
+use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::OpenError;
+use crate::PeersConfig;
 use crate::RaftBackend;
 use crate::RaftConfig;
+use crate::archive::Archive;
 use crate::batcher::Batcher;
+use crate::batcher::Job;
 use crate::batcher::Queue;
 use crate::clock::Stamper;
 use crate::entry::TypeConfig;
 use crate::folder::FolderLock;
 use crate::folder::Released;
+use crate::group::Steward;
+use crate::identity::FOUNDER;
+use crate::identity::Identity;
+use crate::log::Keeping;
 use crate::log::LogStore;
+use crate::log::Owner;
 use crate::machine::Machine;
-use crate::network::Alone;
+use crate::network::Network;
 use crate::outbox::Applied;
+use crate::peer::Host;
+use crate::peer::Listener;
+use crate::peer::Peers;
+use crate::peer::Security;
+use crate::reads::Reads;
+use crate::seat::Seats;
 use crate::snapshot::SnapshotFile;
 use crate::tasks;
 
@@ -59,58 +76,150 @@ impl RaftBackend {
             released,
         } = stored;
         let (poison, appended) = (log.poison(), log.appended());
+        let (identity, keeping) = (log.identity(), log.keeping());
+        let (peering, listener) = Peering::open(config.peers.as_ref(), &identity).await?;
+        let Peering { peers, address } = peering;
         let machine = Machine {
             applied: applied.clone(),
             file,
         };
-        let settings = Arc::new(settings(&config)?);
-        let raft: Raft<TypeConfig, Machine> =
-            Raft::new(config.node_id, settings, Alone, log, machine)
-                .await
-                .map_err(|error| OpenError::Raft(error.to_string()))?;
-        lead(&raft, config.node_id).await?;
-
-        let base = applied.read().state.now();
-        let stamper = Arc::new(Stamper::new(base, config.tick, &*clock));
-        let (queue, waiting) = Queue::new(config.queue_max);
-        let (closing, closed) = watch::channel(false);
-        let batcher = Batcher {
+        let (settings, network) = (Arc::new(settings(&config)?), Network(peers.clone()));
+        let raft = Raft::new(identity.node(), settings, network, log, machine)
+            .await
+            .map_err(|error| OpenError::Raft(error.to_string()))?;
+        let seats = Arc::new(Seats {
             raft: raft.clone(),
-            stamper: stamper.clone(),
-            clock: clock.clone(),
-            poison: poison.clone(),
+            applied: applied.clone(),
+            stamper: Stamper::new(config.tick),
+            clock,
+            window: config.agree_within,
+        });
+        let reads = Arc::new(Reads {
+            seats: seats.clone(),
+            peers: peers.clone(),
+            proof: Mutex::default(),
+        });
+        if identity.node() == FOUNDER {
+            found(&raft, &address).await?;
+        }
+        if peers.is_none() {
+            // A group of one leads itself; others must not be waited for before they can reach us.
+            let led = reads.linearize().await;
+            led.map_err(|error| OpenError::Raft(error.to_string()))?;
+        }
+        let steward = Arc::new(Steward {
+            raft: raft.clone(),
+            address,
+            changing: tokio::sync::Mutex::default(),
+        });
+        let (queue, waiting) = Queue::new(config.queue_max);
+        let node = Self {
+            raft,
+            applied,
+            queue,
+            seats,
+            reads,
+            peers,
+            steward,
+            archive: Archive::default(),
+            peer_address: listener.as_ref().map(Listener::address),
+            poison,
+            closing: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
+            released,
+        };
+        node.propose_from(waiting, &config);
+        node.keep_from(appended, &config);
+        if let Some(listener) = listener {
+            node.answer_from(listener, keeping);
+        }
+        Ok(Arc::new(node))
+    }
+
+    /// Starts what proposes: the batcher, and the reaper.
+    fn propose_from(&self, waiting: mpsc::Receiver<Job>, config: &RaftConfig) {
+        let batcher = Batcher {
+            seats: self.seats.clone(),
+            reads: self.reads.clone(),
+            peers: self.peers.clone(),
+            poison: self.poison.clone(),
+            closing: self.closing.subscribe(),
             commands_max: config.batch_commands_max.min(BATCH_COMMANDS_MAX),
         };
         tokio::spawn(batcher.run(waiting));
         let reaper = tasks::Reaper {
-            applied: applied.clone(),
-            stamper: stamper.clone(),
-            clock: clock.clone(),
-            queue: queue.clone(),
+            seats: self.seats.clone(),
+            queue: self.queue.clone(),
         };
-        tokio::spawn(reaper.run(closed.clone()));
+        tokio::spawn(reaper.run(self.closing.subscribe()));
+    }
+
+    /// Starts the keeper of snapshots.
+    fn keep_from(&self, appended: Arc<AtomicU64>, config: &RaftConfig) {
         let keeper = tasks::Keeper {
-            raft: raft.clone(),
-            applied: applied.clone(),
-            poison: poison.clone(),
+            raft: self.raft.clone(),
+            applied: self.applied.clone(),
+            poison: self.poison.clone(),
             appended,
             snapshot_bytes: config.snapshot_bytes,
             snapshot_commands: config.snapshot_commands,
         };
-        tokio::spawn(keeper.run(closed));
-        Ok(Arc::new(Self {
-            raft,
-            applied,
-            queue,
-            stamper,
-            clock,
-            poison,
-            closing,
-            released,
-        }))
+        tokio::spawn(keeper.run(self.closing.subscribe()));
+    }
+
+    /// Starts answering peers.
+    fn answer_from(&self, listener: Listener, keeping: Keeping) {
+        let Some(peers) = &self.peers else { return };
+        let host = Host {
+            raft: self.raft.clone(),
+            queue: self.queue.clone(),
+            reads: self.reads.clone(),
+            peers: peers.clone(),
+            steward: self.steward.clone(),
+            archive: self.archive.clone(),
+            keeping,
+            closing: self.closing.subscribe(),
+        };
+        tokio::spawn(listener.run(Arc::new(host), self.ended.subscribe()));
+        let closing = self.closing.subscribe();
+        tokio::spawn(tasks::refresh(self.reads.clone(), closing));
     }
 }
 
+/// How a node reaches its peers.
+struct Peering {
+    /// None for a node that is alone.
+    peers: Option<Arc<Peers>>,
+    /// Where peers find this node; empty if they do not.
+    address: String,
+}
+
+impl Peering {
+    /// Reads the certificates and binds the listener, if there are to be peers.
+    async fn open(
+        asked: Option<&PeersConfig>,
+        identity: &Arc<Identity>,
+    ) -> Result<(Self, Option<Listener>), OpenError> {
+        let Some(asked) = asked else {
+            let alone = Self {
+                peers: None,
+                address: String::new(),
+            };
+            return Ok((alone, None));
+        };
+        let security = Security::load(&asked.security)?;
+        let listener = Listener::bind(asked.listen, &security).await?;
+        let advertised = asked.advertise.clone();
+        let peering = Self {
+            address: advertised.unwrap_or_else(|| listener.address().to_string()),
+            peers: Some(Arc::new(Peers::new(identity.clone(), security))),
+        };
+        Ok((peering, Some(listener)))
+    }
+}
+
+/// Entries that a member of a group keeps although its snapshot has them.
+const ENTRIES_KEPT: u64 = 1_000;
 /// Commands in one entry at most: each makes at most one token for a lock, and so does a tick.
 const BATCH_COMMANDS_MAX: usize = 1_000;
 
@@ -122,11 +231,14 @@ impl Stored {
     /// The same, with another way to open the log.
     pub(crate) fn read_by(
         config: &RaftConfig,
-        open_log: impl FnOnce(&std::path::Path, &str, FolderLock) -> Result<LogStore, OpenError>,
+        open_log: impl FnOnce(&std::path::Path, &Owner, FolderLock) -> Result<LogStore, OpenError>,
     ) -> Result<Self, OpenError> {
         std::fs::create_dir_all(&config.data_dir)?;
         let (lock, released) = FolderLock::take(&config.data_dir)?;
-        let owner = format!("node {} of {}", config.node_id, config.cluster_id);
+        let owner = Owner {
+            cluster_id: config.cluster_id.clone(),
+            joins: config.peers.as_ref().is_some_and(|peers| peers.join),
+        };
         let log = open_log(&config.data_dir.join("log"), &owner, lock.clone())?;
         let opened = SnapshotFile::open(config.data_dir.clone(), lock);
         let (file, inner) = opened.map_err(|error| match error.kind() {
@@ -151,34 +263,16 @@ impl Stored {
     }
 }
 
-/// A group of one leads itself, at its first start and after each other.
-async fn lead(raft: &Raft<TypeConfig, Machine>, node_id: u64) -> Result<(), OpenError> {
+/// At its first start a founder is a group of its own.
+async fn found(raft: &Raft<TypeConfig, Machine>, address: &str) -> Result<(), OpenError> {
     let failed = |error: String| OpenError::Raft(error);
-    let known = raft
-        .is_initialized()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    if !known {
-        let members = std::collections::BTreeMap::from([(node_id, BasicNode::default())]);
-        raft.initialize(members)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
+    let known = raft.is_initialized().await;
+    if known.map_err(|error| failed(error.to_string()))? {
+        return Ok(());
     }
-    // Answers once this node leads and has applied all that was committed before.
-    let mut pause = std::time::Duration::from_millis(5);
-    for _ in 0..200 {
-        match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
-            Ok(_) => return Ok(()),
-            Err(openraft::errors::RaftError::Fatal(fatal)) => {
-                return Err(failed(fatal.to_string()));
-            }
-            Err(openraft::errors::RaftError::APIError(_)) => tokio::time::sleep(pause).await,
-        }
-        pause = (pause * 2).min(std::time::Duration::from_millis(100));
-    }
-    Err(failed(
-        "the node does not become leader of its group".to_owned(),
-    ))
+    let members = BTreeMap::from([(FOUNDER, BasicNode::new(address))]);
+    let made = raft.initialize(members).await;
+    made.map_err(|error| failed(error.to_string()))
 }
 
 fn settings(config: &RaftConfig) -> Result<openraft::Config, OpenError> {
@@ -190,8 +284,18 @@ fn settings(config: &RaftConfig) -> Result<openraft::Config, OpenError> {
         election_timeout_max: tick * 6,
         // By bytes and commands of our own: one entry holds many commands.
         snapshot_policy: RaftSnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: 0,
+        // A follower that is a little behind needs no whole snapshot.
+        max_in_snapshot_log_to_keep: match config.peers {
+            Some(_) => ENTRIES_KEPT,
+            None => 0,
+        },
         purge_batch_size: 64,
+        // A node that was cut off disturbs nobody when it comes back.
+        enable_pre_vote: Some(true),
+        // A restarted leader has forgotten what it had applied, so others must elect it again.
+        enable_leader_restore: Some(false),
+        // It has its own deadlines for each piece.
+        install_snapshot_timeout: 120_000,
         ..openraft::Config::default()
     };
     settings

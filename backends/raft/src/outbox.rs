@@ -29,6 +29,8 @@ pub(crate) struct Applied {
     inner: RwLock<Inner>,
     /// The newest cursor; wakes event streams.
     newest: watch::Sender<Cursor>,
+    /// The last entry that is applied; wakes reads that wait for it.
+    reached: watch::Sender<u64>,
     /// The documents' revision; wakes governance.
     documents: watch::Sender<u64>,
     /// The last event that the ledger has, for the log to keep; it needs no write of its own.
@@ -57,6 +59,11 @@ impl Inner {
         self.events.extend(kept.map(Arc::new));
     }
 
+    /// The last entry that is applied; 0 also before the first, which only makes the group.
+    fn index(&self) -> u64 {
+        self.last_applied.map_or(0, |id| id.index)
+    }
+
     fn trim(&mut self, up_to: Cursor) {
         let gone = self.events.partition_point(|event| event.cursor <= up_to);
         self.events.drain(..gone);
@@ -69,10 +76,12 @@ impl Applied {
     pub(crate) fn new(mut inner: Inner, trimmed: Arc<AtomicU64>) -> Self {
         inner.trim(Cursor(trimmed.load(Ordering::Relaxed)));
         let newest = watch::Sender::new(inner.state.newest());
+        let reached = watch::Sender::new(inner.index());
         let documents = watch::Sender::new(inner.state.documents_revision());
         Self {
             inner: RwLock::new(inner),
             newest,
+            reached,
             documents,
             trimmed,
         }
@@ -94,10 +103,34 @@ impl Applied {
             .send_if_modified(|shown| std::mem::replace(shown, documents) != documents);
     }
 
+    /// The last entry that is applied.
+    pub(crate) fn index(&self) -> u64 {
+        *self.reached.borrow()
+    }
+
+    /// An entry is applied. Said before its answer is given: another node may be told of it.
+    pub(crate) fn advance(&self, index: u64) {
+        self.reached.send_replace(index);
+    }
+
+    /// Resolves when that entry is applied.
+    pub(crate) async fn reach(&self, index: u64) {
+        // We hold the sender, so the channel is open.
+        let _ = self
+            .reached
+            .subscribe()
+            .wait_for(|last| *last >= index)
+            .await;
+    }
+
     /// Goes on from a peer's snapshot.
-    pub(crate) fn replace(&self, inner: Inner) {
+    pub(crate) fn replace(&self, mut inner: Inner) {
+        // Both ledgers are the same: what this node's own has need not be kept.
+        inner.trim(Cursor(self.trimmed.load(Ordering::Relaxed)).min(inner.state.newest()));
         let (newest, documents) = (inner.state.newest(), inner.state.documents_revision());
+        let index = inner.index();
         *self.write() = inner;
+        self.advance(index);
         self.tell(newest, documents);
     }
 

@@ -5,22 +5,24 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use leasehold_domain::Clock;
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 
 use crate::batcher::Hurry;
 use crate::batcher::Queue;
-use crate::clock::Stamper;
 use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
+use crate::reads::Reads;
+use crate::seat::Seats;
 
 /// How often the reaper looks at the clock, and for what is due.
 const REAP_EVERY: Duration = Duration::from_millis(50);
+/// How often a follower asks the leader how far it is.
+const REFRESH_EVERY: Duration = Duration::from_millis(500);
 /// How often the keeper looks.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
 /// A snapshot waits for the ledger while more events than this are not trimmed, so that it stays
@@ -32,9 +34,7 @@ const PATIENCE: u64 = 4;
 /// Looks at the clock, and proposes a tick when a deadline is due.
 #[derive(Debug)]
 pub(crate) struct Reaper {
-    pub(crate) applied: Arc<Applied>,
-    pub(crate) stamper: Arc<Stamper>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) seats: Arc<Seats>,
     pub(crate) queue: Queue,
 }
 
@@ -49,7 +49,7 @@ impl Reaper {
                 _ = closing.wait_for(|closing| *closing) => return,
             }
             // One tick ends a bounded number of leases; go on at once while there are more.
-            while self.is_due() {
+            while self.is_due().await {
                 if let Err(error) = self.queue.propose(Item::Tick, Hurry::Now).await {
                     tracing::debug!(%error, "reaper.tick refused; tried again");
                     break;
@@ -58,11 +58,27 @@ impl Reaper {
         }
     }
 
-    fn is_due(&self) -> bool {
+    /// Only the leader ends anything.
+    async fn is_due(&self) -> bool {
         // The look also counts idle time: the cap is for freezes.
-        let now = self.stamper.look(&*self.clock);
-        let deadline = self.applied.read().state.next_deadline();
+        let Some(now) = self.seats.leaders_time().await else {
+            return false;
+        };
+        let deadline = self.seats.applied.read().state.next_deadline();
         deadline.is_some_and(|deadline| deadline <= now)
+    }
+}
+
+/// Keeps a follower's view new enough for stale reads, until the node closes.
+pub(crate) async fn refresh(reads: Arc<Reads>, mut closing: watch::Receiver<bool>) {
+    let mut every = tokio::time::interval(REFRESH_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+        reads.refresh().await;
     }
 }
 

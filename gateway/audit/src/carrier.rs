@@ -10,11 +10,13 @@ use futures_util::stream::BoxStream;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Ledger;
+use leasehold_backend_api::LedgerPeers;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
+mod peers;
 mod status;
 
 pub use status::CarrierStatus;
@@ -71,13 +73,15 @@ pub enum CarryError {
 
 /// Carries events until `shutdown` turns true (or its sender is gone) and all events that the
 /// backend has then are in the ledger. Errors that may pass are tried again for ever, with
-/// growing pauses; the status tells.
+/// growing pauses; the status tells. What the backend has forgotten already (it went on from
+/// another node's snapshot) is had from the ledgers of `peers`.
 ///
 /// # Errors
 /// On an error that will not pass, or if the shutdown takes longer than its time.
 pub async fn carry(
     backend: Arc<dyn Backend>,
     ledger: Arc<dyn Ledger>,
+    peers: Option<Arc<dyn LedgerPeers>>,
     options: CarrierOptions,
     status: Arc<CarrierStatus>,
     mut shutdown: watch::Receiver<bool>,
@@ -85,6 +89,7 @@ pub async fn carry(
     let mut carrier = Carrier {
         backend,
         ledger,
+        peers,
         options,
         status,
         due: None,
@@ -114,6 +119,7 @@ type Events = BoxStream<'static, Result<Arc<Event>, BackendError>>;
 struct Carrier {
     backend: Arc<dyn Backend>,
     ledger: Arc<dyn Ledger>,
+    peers: Option<Arc<dyn LedgerPeers>>,
     options: CarrierOptions,
     status: Arc<CarrierStatus>,
     /// When the next append is due; none if it need not wait.
@@ -128,6 +134,7 @@ impl Carrier {
     /// Carries until something fails. May be dropped at any point: what was appended is skipped
     /// when it comes again.
     async fn carry(&mut self) -> Result<(), CarryError> {
+        self.catch_up().await?;
         let head = self.ledger.head();
         self.status.head(head.cursor);
         self.status.newest(self.backend.health().await.newest);
@@ -207,10 +214,11 @@ impl Carrier {
 
     /// Waits, if the error may pass.
     async fn recover(&mut self, error: CarryError) -> Result<(), CarryError> {
-        let retryable = match &error {
-            CarryError::Backend(inner) | CarryError::Ledger(inner) => inner.is_retryable(),
-            CarryError::Undrained(_) => false,
-        };
+        let retryable = self.is_behind(&error)
+            || match &error {
+                CarryError::Backend(inner) | CarryError::Ledger(inner) => inner.is_retryable(),
+                CarryError::Undrained(_) => false,
+            };
         self.status.failed(&error);
         if !retryable {
             return Err(error);

@@ -9,11 +9,15 @@ use leasehold_audit::CarrierStatus;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
 use leasehold_backend_api::Backend;
+use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
+use leasehold_backend_api::LedgerPeers;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
+use leasehold_backend_raft::PeerSecurity;
+use leasehold_backend_raft::PeersConfig;
 use leasehold_backend_raft::RaftBackend;
 use leasehold_backend_raft::RaftConfig;
 use leasehold_domain::Clock;
@@ -34,6 +38,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::decide::Decider;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
+use crate::steering::Steerage;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
 
@@ -64,6 +69,8 @@ pub struct App {
     pub pipeline: Pipeline,
     /// Namespaces, policies, bindings, keys.
     pub governance: Arc<Governance>,
+    /// The cluster.
+    pub steerage: Steerage,
     /// The audit log.
     pub ledger: Arc<dyn Ledger>,
     /// How far the ledger is behind.
@@ -104,7 +111,11 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let (drain, shutdown) = watch::channel(false);
     let (stop_carrier, carrier_stopped) = watch::channel(false);
     let status = Arc::new(CarrierStatus::default());
-    let carrier = spawn_carrier(&backend, &ledger, &status, carrier_stopped);
+    let peers = raft.clone().map(|raft| raft as Arc<dyn LedgerPeers>);
+    if let Some(raft) = &raft {
+        raft.show_ledger(ledger.clone());
+    }
+    let carrier = spawn_carrier(&backend, &ledger, peers, &status, carrier_stopped);
 
     let engine = PolicyEngine::new(engine_limits(&config))
         .map_err(|error| AppError::Policies(error.to_string()))?;
@@ -135,9 +146,11 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         waits,
         shutdown: shutdown.clone(),
     });
+    let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
     let app = App {
         pipeline,
         governance,
+        steerage: Steerage::new(backend.clone(), cluster),
         ledger,
         carrier: status,
         authenticator,
@@ -195,10 +208,21 @@ async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, 
             Ok((memory.clone(), memory, None))
         }
         StorageBackend::Raft => {
-            let raft = RaftConfig::new(config.storage.data_dir.join("raft"));
+            let failed = |error: String| AppError::Storage(error);
+            let raft = RaftConfig {
+                agree_within: config.cluster.agree_within(),
+                peers: peers(config),
+                ..RaftConfig::new(config.storage.data_dir.join("raft"))
+            };
             let raft = RaftBackend::open(raft, clock)
                 .await
-                .map_err(|error| AppError::Storage(error.to_string()))?;
+                .map_err(|error| failed(error.to_string()))?;
+            if let Some(address) = raft.peer_address() {
+                tracing::info!(%address, "cluster.listening");
+            }
+            // Everything behind this line reads the store.
+            let part = raft.take_part().await;
+            part.map_err(|error| failed(error.to_string()))?;
             Ok((raft.clone(), raft.clone(), Some(raft)))
         }
         StorageBackend::Postgres => {
@@ -227,6 +251,24 @@ fn postgres_config(config: &Config) -> Result<PostgresConfig, ConfigError> {
     })
 }
 
+/// How this gateway reaches its peers; none if it is alone.
+fn peers(config: &Config) -> Option<PeersConfig> {
+    let cluster = &config.cluster;
+    Some(PeersConfig {
+        listen: cluster.listen?,
+        advertise: cluster.advertise.clone(),
+        security: match &cluster.tls {
+            Some(tls) => PeerSecurity::MutualTls {
+                certificate: tls.cert.clone(),
+                key: tls.key.clone(),
+                authority: tls.ca.clone(),
+            },
+            None => PeerSecurity::PlaintextOnLoopback,
+        },
+        join: cluster.join,
+    })
+}
+
 fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {
     let failed = |error: String| AppError::Ledger(error);
     let folder = &config.storage.data_dir;
@@ -239,13 +281,15 @@ fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {
 fn spawn_carrier(
     backend: &Arc<dyn Backend>,
     ledger: &Arc<dyn Ledger>,
+    peers: Option<Arc<dyn LedgerPeers>>,
     status: &Arc<CarrierStatus>,
     stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let (backend, ledger, status) = (backend.clone(), ledger.clone(), status.clone());
     let options = CarrierOptions::default();
     tokio::spawn(async move {
-        if let Err(error) = leasehold_audit::carry(backend, ledger, options, status, stopped).await
+        if let Err(error) =
+            leasehold_audit::carry(backend, ledger, peers, options, status, stopped).await
         {
             tracing::error!(%error, "carrier failed; events stay in the store");
         }

@@ -10,6 +10,7 @@ pub mod http;
 pub mod listener;
 pub mod pipeline;
 pub mod serve;
+pub mod steering;
 pub mod telemetry;
 pub mod waits;
 

@@ -124,15 +124,11 @@ async fn a_node_that_is_dropped_lets_go_of_its_folder() {
 async fn a_foreign_folder_is_refused() {
     let (_folder, config) = node();
     open(&config).await.unwrap().close().await;
-    let other_node = RaftConfig {
-        node_id: 2,
-        ..config.clone()
-    };
     let other_group = RaftConfig {
         cluster_id: "another".to_owned(),
         ..config.clone()
     };
-    for other in [other_node, other_group] {
+    for other in [other_group] {
         let Err(OpenError::Foreign { found, expected }) = open(&other).await else {
             panic!("opened by {other:?}");
         };

@@ -2,22 +2,66 @@
 
 use std::time::Duration;
 
+use leasehold_backend_api::BackendError;
 use tokio::sync::mpsc;
 
 use super::Hurry;
 use super::Job;
 use super::Reply;
 use crate::entry::Item;
+use crate::peer::Answered;
 
 /// Bytes of one entry, unless a single request is larger.
 const ENTRY_BYTES_MAX: usize = 1_024 * 1_024;
 /// How long patient requests alone wait for one that is not.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// Requests that become one entry.
+/// What to do, and who waits for it.
+#[derive(Default)]
 pub(super) struct Gathered {
     pub(super) items: Vec<Item>,
     pub(super) replies: Vec<Reply>,
+}
+
+impl Gathered {
+    /// Sends back what followers have sent: this node does not lead. What its own callers asked
+    /// is left.
+    pub(super) fn turn_away(self) -> Option<Self> {
+        let mut own = Self::default();
+        for (item, reply) in self.items.into_iter().zip(self.replies) {
+            match reply {
+                Reply::There(follower) => {
+                    let _ = follower.send(Answered::NotLeader);
+                }
+                Reply::Here(_) => own.push(item, reply),
+            }
+        }
+        own.unless_empty()
+    }
+
+    pub(super) fn push(&mut self, item: Item, reply: Reply) {
+        self.items.push(item);
+        self.replies.push(reply);
+    }
+
+    pub(super) fn unless_empty(self) -> Option<Self> {
+        (!self.items.is_empty()).then_some(self)
+    }
+
+    pub(super) fn refuse(self, error: &BackendError) {
+        Self::fail(self.replies, error);
+    }
+
+    pub(super) fn fail(replies: Vec<Reply>, error: &BackendError) {
+        for reply in replies {
+            reply.send(Err(error.clone()));
+        }
+    }
+}
+
+/// Requests that are becoming one entry.
+pub(super) struct Gathering {
+    entry: Gathered,
     weight: usize,
     weight_max: usize,
     bytes: usize,
@@ -25,17 +69,23 @@ pub(super) struct Gathered {
     hurry: Hurry,
 }
 
-impl Gathered {
+impl Gathering {
     /// An entry with one request, which may be larger than `weight_max` commands.
     pub(super) fn new(first: Job, weight_max: usize) -> Self {
-        Self {
+        let mut gathering = Self {
             weight: first.item.weight(),
             weight_max,
             bytes: first.bytes,
             hurry: first.hurry,
-            items: vec![first.item],
-            replies: vec![first.reply],
-        }
+            entry: Gathered::default(),
+        };
+        gathering.entry.push(first.item, first.reply);
+        gathering
+    }
+
+    /// The entry.
+    pub(super) fn finish(self) -> Gathered {
+        self.entry
     }
 
     /// Adds all requests that wait, as far as they fit, and waits a little for one in a hurry if
@@ -74,8 +124,7 @@ impl Gathered {
         if job.hurry == Hurry::Now {
             self.hurry = Hurry::Now;
         }
-        self.items.push(job.item);
-        self.replies.push(job.reply);
+        self.entry.push(job.item, job.reply);
         None
     }
 }
@@ -94,22 +143,22 @@ mod tests {
             item: Item::Tick,
             hurry,
             bytes: 10,
-            reply: oneshot::channel().0,
+            reply: Reply::Here(oneshot::channel().0),
         }
     }
 
     #[tokio::test]
     async fn a_request_in_a_hurry_does_not_wait_for_company() {
         let (_sender, mut queue) = mpsc::channel(8);
-        let mut entry = Gathered::new(job(Hurry::Now), WEIGHT_MAX);
+        let mut entry = Gathering::new(job(Hurry::Now), WEIGHT_MAX);
         assert!(entry.gather(&mut queue).now_or_never().is_some());
-        assert_eq!(entry.items.len(), 1);
+        assert_eq!(entry.finish().items.len(), 1);
     }
 
     #[tokio::test]
     async fn a_patient_one_goes_along_with_the_next_in_a_hurry() {
         let (sender, mut queue) = mpsc::channel(8);
-        let mut entry = Gathered::new(job(Hurry::Patient), WEIGHT_MAX);
+        let mut entry = Gathering::new(job(Hurry::Patient), WEIGHT_MAX);
         sender.try_send(job(Hurry::Patient)).unwrap();
         {
             let mut gathering = std::pin::pin!(entry.gather(&mut queue));
@@ -118,15 +167,15 @@ mod tests {
             sender.try_send(job(Hurry::Patient)).unwrap();
             assert!(gathering.now_or_never().is_some_and(|rest| rest.is_none()));
         }
-        assert_eq!(entry.items.len(), 4);
+        assert_eq!(entry.finish().items.len(), 4);
     }
 
     #[tokio::test]
     async fn patience_ends() {
         let (_sender, mut queue) = mpsc::channel(8);
-        let mut entry = Gathered::new(job(Hurry::Patient), WEIGHT_MAX);
+        let mut entry = Gathering::new(job(Hurry::Patient), WEIGHT_MAX);
         assert!(entry.gather(&mut queue).await.is_none());
-        assert_eq!(entry.items.len(), 1);
+        assert_eq!(entry.finish().items.len(), 1);
     }
 
     #[tokio::test]
@@ -136,10 +185,10 @@ mod tests {
             let mut large = job(hurry);
             large.bytes = ENTRY_BYTES_MAX;
             sender.try_send(large).unwrap();
-            let mut entry = Gathered::new(job(hurry), WEIGHT_MAX);
+            let mut entry = Gathering::new(job(hurry), WEIGHT_MAX);
             let rest = entry.gather(&mut queue).now_or_never().unwrap();
             assert_eq!(rest.map(|job| job.bytes), Some(ENTRY_BYTES_MAX));
-            assert_eq!(entry.items.len(), 1);
+            assert_eq!(entry.finish().items.len(), 1);
         }
     }
 }

@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 
 use super::ENTRIES;
 use super::META;
-use super::OWNER;
 use super::PURGED;
 use super::TRIMMED;
 use super::VOTE;
@@ -23,6 +22,8 @@ use super::disk::Change;
 use super::disk::Disk;
 use super::disk::FjallDisk;
 use super::journal;
+use super::keeping::Keeping;
+use super::keeping::Owner;
 use super::reader::LogReader;
 use super::writer::Job;
 use super::writer::Poison;
@@ -34,6 +35,7 @@ use crate::entry::LogId;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
 use crate::folder::FolderLock;
+use crate::identity::Identity;
 use crate::record;
 
 /// Memory that fjall may take for unflushed writes. The log is short-lived: most of it is purged
@@ -54,18 +56,19 @@ pub(crate) struct LogStore {
     /// Bytes appended since the start, for the snapshot policy.
     appended: Arc<AtomicU64>,
     trimmed: Arc<AtomicU64>,
+    identity: Arc<Identity>,
 }
 
 impl LogStore {
     /// Opens the log, checks whose it is, and that every entry from first to last is whole.
-    pub(crate) fn open(folder: &Path, owner: &str, lock: FolderLock) -> Result<Self, OpenError> {
+    pub(crate) fn open(folder: &Path, owner: &Owner, lock: FolderLock) -> Result<Self, OpenError> {
         Self::open_on(folder, owner, lock, |disk| disk)
     }
 
     /// The same; `wrap` may stand between the writer and its disk.
     pub(crate) fn open_on(
         folder: &Path,
-        owner: &str,
+        owner: &Owner,
         lock: FolderLock,
         wrap: impl FnOnce(Box<dyn Disk>) -> Box<dyn Disk>,
     ) -> Result<Self, OpenError> {
@@ -85,13 +88,7 @@ impl LogStore {
             recent: Arc::default(),
             _lock: lock.clone(),
         };
-        let known: Option<String> = corrupt(reader.meta(OWNER))?;
-        if let Some(found) = known.as_ref().filter(|found| *found != owner) {
-            return Err(OpenError::Foreign {
-                found: found.clone(),
-                expected: owner.to_owned(),
-            });
-        }
+        let found = owner.find(&reader)?;
         let trimmed_written = corrupt(reader.meta(TRIMMED))?.unwrap_or(0);
         let trimmed = Arc::new(AtomicU64::new(trimmed_written));
         let disk = FjallDisk {
@@ -110,9 +107,10 @@ impl LogStore {
             purged: None,
             appended: Arc::default(),
             trimmed,
+            identity: Arc::new(found.identity),
         };
-        if known.is_none() {
-            store.claim(owner)?;
+        if !found.changes.is_empty() {
+            store.keeping().keep(found.changes)?;
         }
         store.scan()?;
         Ok(store)
@@ -138,16 +136,14 @@ impl LogStore {
         self.purged
     }
 
-    fn claim(&self, owner: &str) -> Result<(), OpenError> {
-        let (told, done) = oneshot::channel();
-        let bytes =
-            record::encode(&owner).map_err(|error| OpenError::Corrupt(error.to_string()))?;
-        let changes = vec![Change::Meta { key: OWNER, bytes }];
-        self.writer.submit(Job {
-            changes,
-            told: Told::Caller(told),
-        });
-        Ok(done.blocking_recv().map_err(io::Error::other)??)
+    /// Whose folder this is.
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.identity.clone()
+    }
+
+    /// Keeps what is no log.
+    pub(crate) fn keeping(&self) -> Keeping {
+        Keeping(self.writer.clone())
     }
 
     /// Finds the last entry. A hole, or an entry that is not whole, is no torn tail: that has been
@@ -280,7 +276,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 }
 
 /// What is stored under a key of the meta keyspace and cannot be read is corrupt.
-fn corrupt<T>(read: io::Result<T>) -> Result<T, OpenError> {
+pub(super) fn corrupt<T>(read: io::Result<T>) -> Result<T, OpenError> {
     read.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),
         _ => OpenError::Io(error),

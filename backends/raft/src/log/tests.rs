@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::disk::Change;
 use super::journal;
+use super::keeping::Owner;
 use super::store::LogStore;
 use crate::OpenError;
 use crate::RaftConfig;
@@ -60,7 +61,11 @@ fn log_of(batches: u8) -> TempDir {
 
 fn open(folder: &Path) -> Result<LogStore, OpenError> {
     let (lock, _) = FolderLock::take(folder)?;
-    LogStore::open(&folder.join("log"), "node 1 of test", lock)
+    let owner = Owner {
+        cluster_id: "test".to_owned(),
+        joins: false,
+    };
+    LogStore::open(&folder.join("log"), &owner, lock)
 }
 
 fn journal_of(folder: &TempDir) -> PathBuf {

@@ -172,6 +172,7 @@ async fn all_events_are_carried_in_spite_of_errors_and_restarts() {
         let carrier = tokio::spawn(carry(
             backend,
             ledger.clone(),
+            None,
             options(),
             status.clone(),
             stopped,
@@ -200,6 +201,7 @@ async fn events_are_carried_while_it_runs_and_trimmed_but_for_the_newest() {
     let carrier = tokio::spawn(carry(
         backend,
         ledger.clone(),
+        None,
         CarrierOptions {
             keep_events: 30,
             ..options()
@@ -231,7 +233,15 @@ async fn an_error_that_will_not_pass_ends_it() {
     let (_stop, stopped) = watch::channel(false);
     let status = Arc::new(CarrierStatus::default());
     let backend: Arc<dyn Backend> = Arc::new(Source(journal.clone()));
-    let carried = carry(backend, ledger(&folder), options(), status.clone(), stopped).await;
+    let carried = carry(
+        backend,
+        ledger(&folder),
+        None,
+        options(),
+        status.clone(),
+        stopped,
+    )
+    .await;
     assert!(matches!(carried, Err(CarryError::Backend(error)) if error.kind == ErrorKind::Trimmed));
     assert_eq!(
         status.last_error().as_deref(),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod cluster;
 mod connection;
 mod exit;
 mod lock;
@@ -64,6 +65,13 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Form a cluster of gateways, show and change it.
+    Cluster {
+        #[command(subcommand)]
+        command: cluster::ClusterCommand,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Ask the ledger.
     Audit {
         #[command(subcommand)]
@@ -101,6 +109,10 @@ pub fn run() -> ExitCode {
             command,
             connection,
         }) => exit::of(output::finish(policy::run(command, connection))),
+        Some(Command::Cluster {
+            command,
+            connection,
+        }) => exit::of(output::finish(cluster::run(command, connection))),
         Some(Command::Audit {
             command,
             connection,

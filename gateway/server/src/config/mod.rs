@@ -5,6 +5,7 @@
 mod audit;
 mod authentication;
 mod bootstrap;
+mod cluster;
 mod error;
 mod limits;
 mod listen;
@@ -23,6 +24,7 @@ pub(crate) use self::audit::Audit;
 pub(crate) use self::authentication::Authentication;
 pub(crate) use self::authentication::Jwt;
 pub(crate) use self::bootstrap::Bootstrap;
+pub(crate) use self::cluster::Cluster;
 pub use self::error::ConfigError;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::listen::Listen;
@@ -42,6 +44,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where locks and ledger are.
     pub storage: Storage,
+    /// The gateways that share the store.
+    pub cluster: Cluster,
     /// Who may call.
     pub authentication: Authentication,
     /// What the ledger keeps.
@@ -110,6 +114,11 @@ impl Config {
     /// The first value that is out of range, or contradicts another.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.authentication.check()?;
+        self.cluster.check()?;
+        if self.cluster.listen.is_some() && self.storage.backend != StorageBackend::Raft {
+            let problem = "needs storage.backend = \"raft\"";
+            return Err(ConfigError::at("cluster.listen", problem));
+        }
         self.listen.check()?;
         self.limits.check()?;
         self.policy.check()?;

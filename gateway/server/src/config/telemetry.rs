@@ -21,7 +21,7 @@ impl Default for Telemetry {
     fn default() -> Self {
         Self {
             format: LogFormat::Text,
-            level: "info,openraft=warn".to_owned(),
+            level: "info,openraft=error".to_owned(),
         }
     }
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use leasehold_backend_api::Documents;
@@ -43,6 +44,10 @@ use crate::authentication::KeyDocument;
 use crate::authentication::KeyRing;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
+
+/// How soon a state that could not be loaded is loaded again.
+const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(100);
+const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The governance state of one gateway.
 pub struct Governance {
@@ -113,9 +118,15 @@ impl Governance {
             if revision <= self.plan().revision {
                 continue;
             }
-            if let Err(failure) = self.reload().await {
-                // The old plan stays in force; the next change, or a restart, tries again.
+            let mut pause = RELOAD_PAUSE_MIN;
+            while let Err(failure) = self.reload().await {
+                // The old plan stays in force until the store can be read again.
                 tracing::error!(message = %failure.message, detail = ?failure.detail, "governance.reload failed");
+                if failure.code != ErrorCode::Unavailable {
+                    break;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RELOAD_PAUSE_MAX);
             }
         }
     }

@@ -4,6 +4,7 @@
 mod admin;
 mod audit;
 mod bindings;
+mod cluster;
 mod count;
 mod extract;
 mod health;
@@ -74,6 +75,15 @@ fn admin_routes() -> Router<Arc<App>> {
             get(bindings::get)
                 .put(bindings::put)
                 .delete(bindings::delete),
+        )
+        .route(paths::CLUSTER, get(cluster::status))
+        .route(paths::CLUSTER_INIT, post(cluster::init))
+        .route(paths::CLUSTER_JOIN, post(cluster::join))
+        .route(paths::CLUSTER_LEAVE, post(cluster::leave))
+        .route(paths::CLUSTER_REPLACE, post(cluster::replace))
+        .route(
+            paths::CLUSTER_TRANSFER_LEADER,
+            post(cluster::transfer_leader),
         )
         .route(paths::AUDIT_EVENTS, get(audit::events))
         .route(paths::AUDIT_HOLDERS, get(audit::holders))

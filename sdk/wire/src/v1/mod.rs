@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bindings;
+pub mod cluster;
 pub mod error;
 pub mod health;
 pub mod keys;

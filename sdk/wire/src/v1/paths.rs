@@ -26,6 +26,18 @@ pub const BINDING: &str = "/v1/bindings/{binding}";
 pub const KEYS: &str = "/v1/keys";
 /// One key.
 pub const KEY: &str = "/v1/keys/{key}";
+/// The cluster's members.
+pub const CLUSTER: &str = "/v1/cluster";
+/// A gateway that was alone becomes the first member.
+pub const CLUSTER_INIT: &str = "/v1/cluster:init";
+/// A gateway that waits is taken in.
+pub const CLUSTER_JOIN: &str = "/v1/cluster:join";
+/// A member leaves for ever.
+pub const CLUSTER_LEAVE: &str = "/v1/cluster:leave";
+/// A gateway that waits takes a member's place.
+pub const CLUSTER_REPLACE: &str = "/v1/cluster:replace";
+/// Another member leads.
+pub const CLUSTER_TRANSFER_LEADER: &str = "/v1/cluster:transfer-leader";
 /// The ledger's events.
 pub const AUDIT_EVENTS: &str = "/v1/audit/events";
 /// Who held a lock at a moment.

@@ -1,0 +1,26 @@
+//! Peers: how the nodes of a group talk to each other.
+//!
+//! One connection to each peer carries all requests to it, numbered, so that many are under way at
+//! once. The bytes of a connection: a handshake that says who both are, then frames. Whoever dials
+//! asks; whoever accepts answers.
+
+mod call;
+mod frame;
+mod handshake;
+mod link;
+mod listener;
+mod message;
+mod peers;
+mod security;
+mod serve;
+
+pub(crate) use call::CallError;
+pub(crate) use listener::Listener;
+pub(crate) use message::Answered;
+pub(crate) use message::Chunk;
+pub(crate) use message::Request;
+pub(crate) use message::Response;
+pub(crate) use peers::Peers;
+pub use security::PeerSecurity;
+pub(crate) use security::Security;
+pub(crate) use serve::Host;

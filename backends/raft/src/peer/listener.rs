@@ -1,0 +1,98 @@
+//! The peers' own listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+
+use super::Host;
+use super::Security;
+use super::handshake;
+use super::serve;
+use crate::OpenError;
+
+/// Connections at once: every peer has one, and there are few peers.
+const CONNECTIONS_MAX: usize = 64;
+/// From the connection to the end of the handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// After an error of the accepting socket.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where peers dial.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds the address, if peers may be heard there.
+    ///
+    /// # Errors
+    /// It cannot be bound, or is beyond loopback without TLS.
+    pub(crate) async fn bind(at: SocketAddr, security: &Security) -> Result<Self, OpenError> {
+        security.check(at)?;
+        let failed = |error| OpenError::Peers(format!("{at}: {error}"));
+        let tcp = TcpListener::bind(at).await.map_err(failed)?;
+        let address = tcp.local_addr().map_err(failed)?;
+        Ok(Self { tcp, address })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until the node has ended: while it closes, others still need its answers.
+    pub(crate) async fn run(self, host: Arc<Host>, mut ended: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.tcp.accept() => accepted,
+                _ = ended.wait_for(|ended| *ended) => return,
+            };
+            let tcp = match accepted {
+                Ok((tcp, _)) => tcp,
+                Err(error) => {
+                    tracing::warn!(%error, "peer.accept failed");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            // One too many is closed at once: a peer tries again.
+            if let Ok(place) = places.clone().try_acquire_owned() {
+                let (host, mut ended) = (host.clone(), ended.clone());
+                tokio::spawn(async move {
+                    let _place = place;
+                    let mut silent = host.peers.silent();
+                    tokio::select! {
+                        () = greet(host, tcp) => {}
+                        _ = silent.wait_for(|silent| *silent) => {}
+                        _ = ended.wait_for(|ended| *ended) => {}
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn greet(host: Arc<Host>, tcp: TcpStream) {
+    let greeting = async {
+        tcp.set_nodelay(true)?;
+        let mut stream = host.peers.security().accept(tcp).await?;
+        let said = handshake::accept(&mut *stream, host.peers.identity()).await?;
+        Ok::<_, std::io::Error>((stream, said))
+    };
+    match tokio::time::timeout(HANDSHAKE_MAX, greeting).await {
+        Ok(Ok((stream, said))) => {
+            tracing::debug!(node = said.1, "peer.accepted");
+            serve::connection(host, stream, said).await;
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "peer.refused"),
+        Err(_) => tracing::warn!("peer.refused: no handshake in time"),
+    }
+}

@@ -1,0 +1,220 @@
+//! What peers say to each other.
+
+use std::sync::Arc;
+
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::ClusterView;
+use leasehold_backend_api::Effect;
+use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::LedgerRow;
+use leasehold_backend_api::Steering;
+use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
+use leasehold_domain::Millis;
+use openraft::alias::SnapshotMetaOf;
+use openraft::raft::AppendEntriesRequest;
+use openraft::raft::AppendEntriesResponse;
+use openraft::raft::SnapshotResponse;
+use openraft::raft::TransferLeaderRequest;
+use openraft::raft::VoteRequest;
+use openraft::raft::VoteResponse;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::entry::Answer;
+use crate::entry::Item;
+use crate::entry::TypeConfig;
+use crate::entry::Vote;
+use crate::identity::GroupId;
+
+/// What one node asks of another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Replication, and heartbeats.
+    Append(AppendEntriesRequest<TypeConfig>),
+    /// A candidate asks for a vote.
+    Vote(VoteRequest<TypeConfig>),
+    /// Would you vote for me?
+    PreVote(VoteRequest<TypeConfig>),
+    /// A piece of a snapshot.
+    Snapshot(Chunk),
+    /// The leader hands over.
+    Transfer(TransferLeaderRequest<TypeConfig>),
+    /// A follower's requests, for the leader to propose.
+    Forward(Vec<Item>),
+    /// Up to which entry must I have applied, to show all that was answered?
+    ReadIndex,
+    /// A waiting node is taken into a group.
+    Adopt(GroupId),
+    /// Rows of the ledger after a cursor.
+    Ledger(Cursor),
+    /// A change of the group, for the leader to carry out.
+    Steer(Steering),
+}
+
+/// What comes back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Response {
+    /// Of `Append`.
+    Append(AppendEntriesResponse<TypeConfig>),
+    /// Of `Vote` and `PreVote`.
+    Vote(VoteResponse<TypeConfig>),
+    /// Of a chunk: none if more are awaited.
+    Snapshot(Option<SnapshotResponse<TypeConfig>>),
+    /// Of `Transfer`: why not, if not.
+    Transfer(Option<String>),
+    /// Of `Forward`.
+    Forwarded {
+        /// One for each item.
+        answers: Vec<Answered>,
+        /// The entry to have applied, to show what the answers tell.
+        index: u64,
+    },
+    /// Of `ReadIndex`: the entry, and the leader's logical time.
+    ReadIndex {
+        /// The entry to have applied.
+        index: u64,
+        /// The leader's time.
+        now: Millis,
+    },
+    /// Of `Adopt`: the node's number.
+    Adopted(u64),
+    /// Of `Ledger`; empty if the node has none.
+    Ledger(Vec<Row>),
+    /// Of `Steer`.
+    Steered(Result<ClusterView, Refusal>),
+    /// The node does not lead, or is closing. Nothing was done.
+    NotLeader,
+    /// The node could not do it.
+    Failed(String),
+}
+
+/// What became of one forwarded item.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Answered {
+    /// It was carried out.
+    Done(Answer),
+    /// It was not, or nobody knows.
+    Refused(Refusal),
+    /// The node does not lead any more. Nothing was done.
+    NotLeader,
+}
+
+/// A piece of a snapshot, in order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Chunk {
+    /// The sending leader's vote.
+    pub(crate) vote: Vote,
+    /// What the snapshot holds.
+    pub(crate) meta: SnapshotMetaOf<TypeConfig>,
+    /// Bytes of the whole.
+    pub(crate) total: u64,
+    /// Where this piece belongs.
+    pub(crate) offset: u64,
+    /// The piece.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A row of the ledger: its cursor, its canonical bytes, the hash chain after it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Row {
+    cursor: Cursor,
+    body: Arc<str>,
+    chain: Digest,
+}
+
+impl From<LedgerRow> for Row {
+    fn from(row: LedgerRow) -> Self {
+        let LedgerRow {
+            cursor,
+            body,
+            chain,
+        } = row;
+        Self {
+            cursor,
+            body,
+            chain,
+        }
+    }
+}
+
+impl From<Row> for LedgerRow {
+    fn from(row: Row) -> Self {
+        let Row {
+            cursor,
+            body,
+            chain,
+        } = row;
+        Self {
+            cursor,
+            body,
+            chain,
+        }
+    }
+}
+
+/// A backend's error on its way between nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    kind: Kind,
+    unknown: bool,
+    detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    Unavailable,
+    Overloaded,
+    Deadline,
+    Contended,
+    Invalid,
+    Trimmed,
+    Corrupt,
+    Closed,
+}
+
+impl From<BackendError> for Refusal {
+    fn from(error: BackendError) -> Self {
+        let kind = match error.kind {
+            ErrorKind::Unavailable => Kind::Unavailable,
+            ErrorKind::Overloaded => Kind::Overloaded,
+            ErrorKind::Deadline => Kind::Deadline,
+            ErrorKind::Contended => Kind::Contended,
+            ErrorKind::Invalid => Kind::Invalid,
+            ErrorKind::Trimmed => Kind::Trimmed,
+            ErrorKind::Closed => Kind::Closed,
+            // Also what this crate does not know yet: nothing may be made of it.
+            _ => Kind::Corrupt,
+        };
+        Self {
+            kind,
+            unknown: error.effect == Effect::Unknown,
+            detail: error.detail,
+        }
+    }
+}
+
+impl From<Refusal> for BackendError {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal.kind {
+            Kind::Unavailable => ErrorKind::Unavailable,
+            Kind::Overloaded => ErrorKind::Overloaded,
+            Kind::Deadline => ErrorKind::Deadline,
+            Kind::Contended => ErrorKind::Contended,
+            Kind::Invalid => ErrorKind::Invalid,
+            Kind::Trimmed => ErrorKind::Trimmed,
+            Kind::Corrupt => ErrorKind::Corrupt,
+            // The other node's store is closed, not this one's.
+            Kind::Closed => ErrorKind::Unavailable,
+        };
+        let effect = match refusal.unknown {
+            true => Effect::Unknown,
+            false => Effect::None,
+        };
+        Self {
+            kind,
+            effect,
+            detail: refusal.detail,
+        }
+    }
+}

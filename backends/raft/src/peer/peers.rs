@@ -1,0 +1,90 @@
+//! All peers of a node, as it calls them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::CallError;
+use super::Request;
+use super::Response;
+use super::link::Link;
+use super::link::Route;
+use super::security::Security;
+use crate::identity::Identity;
+
+/// The links to all peers; made when they are needed.
+pub(crate) struct Peers {
+    identity: Arc<Identity>,
+    security: Security,
+    links: Mutex<HashMap<(Option<u64>, String), Link>>,
+    silent: watch::Sender<bool>,
+}
+
+impl fmt::Debug for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peers")
+            .field("identity", &self.identity)
+            .field("security", &self.security)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Peers {
+    pub(crate) fn new(identity: Arc<Identity>, security: Security) -> Self {
+        Self {
+            identity,
+            security,
+            links: Mutex::default(),
+            silent: watch::Sender::new(false),
+        }
+    }
+
+    /// Who this node is.
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    pub(super) fn security(&self) -> &Security {
+        &self.security
+    }
+
+    /// True while the node must talk to nobody.
+    pub(super) fn silent(&self) -> watch::Receiver<bool> {
+        self.silent.subscribe()
+    }
+
+    /// Cuts the node off from all others, or heals the cut.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.silent.send_replace(silent);
+    }
+
+    /// Asks `node`, which should be at `address`; or whoever is there.
+    pub(crate) async fn call(
+        &self,
+        node: Option<u64>,
+        address: &str,
+        request: &Request,
+        within: Duration,
+    ) -> Result<Response, CallError> {
+        let link = self.link(node, address);
+        link.call(request, within).await
+    }
+
+    fn link(&self, node: Option<u64>, address: &str) -> Link {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = links.entry((node, address.to_owned()));
+        let route = || Route {
+            identity: self.identity.clone(),
+            security: self.security.clone(),
+            node,
+            address: address.to_owned(),
+            silent: self.silent.subscribe(),
+        };
+        link.or_insert_with(|| Link::new(route())).clone()
+    }
+}

@@ -1,0 +1,243 @@
+//! The answering side of a connection.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::Raft;
+use openraft::Snapshot;
+use openraft::async_runtime::WatchReceiver;
+use tokio::io::AsyncWriteExt;
+use tokio::io::WriteHalf;
+use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+
+use super::Chunk;
+use super::Peers;
+use super::Request;
+use super::Response;
+use super::frame::FRAME_BYTES_MAX;
+use super::frame::Frame;
+use super::frame::Unnumbered;
+use super::security::Stream;
+use crate::archive::Archive;
+use crate::batcher::Queue;
+use crate::entry::TypeConfig;
+use crate::group::Steward;
+use crate::identity::GroupId;
+use crate::log::Keeping;
+use crate::machine::Machine;
+use crate::reads::Reads;
+
+/// Requests of one peer that are under way at once; more wait in its connection.
+const REQUESTS_MAX: usize = 256;
+/// A peer that asks nothing for so long has gone, or closes its side soon.
+const IDLE_MAX: Duration = Duration::from_secs(120);
+/// The largest snapshot that is taken from a peer.
+const SNAPSHOT_BYTES_MAX: u64 = 8 * 1_024 * 1_024 * 1_024;
+
+/// What answers peers.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) raft: Raft<TypeConfig, Machine>,
+    pub(crate) queue: Queue,
+    pub(crate) reads: Arc<Reads>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) steward: Arc<Steward>,
+    pub(crate) archive: Archive,
+    /// Where the group's name is kept.
+    pub(crate) keeping: Keeping,
+    /// Whether the node takes nothing any more.
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+/// A snapshot as far as it has come. One connection, one leader, one snapshot at a time.
+type Coming = Arc<Mutex<Vec<u8>>>;
+
+/// Answers one peer until it leaves. `said` is the group and the number that it gave.
+pub(super) async fn connection(host: Arc<Host>, stream: Box<dyn Stream>, said: (GroupId, u64)) {
+    let (mut from, to) = tokio::io::split(stream);
+    let (answers, waiting) = mpsc::channel(REQUESTS_MAX);
+    let writing = tokio::spawn(answer(to, waiting));
+    let places = Arc::new(Semaphore::new(REQUESTS_MAX));
+    let coming = Coming::default();
+    while let Ok(place) = places.clone().acquire_owned().await {
+        let read = Frame::read(&mut from, FRAME_BYTES_MAX);
+        let frame = match tokio::time::timeout(IDLE_MAX, read).await {
+            Ok(Ok(Some(frame))) => frame,
+            Ok(Ok(None)) | Err(_) => break,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "peer.read failed");
+                break;
+            }
+        };
+        let (host, answers, coming) = (host.clone(), answers.clone(), coming.clone());
+        tokio::spawn(async move {
+            let response = match frame.decode::<Request>() {
+                Ok(request) => host.carry_out(request, said, &coming).await,
+                Err(error) => Response::Failed(error.to_string()),
+            };
+            let bytes = Unnumbered::encode(&response).or_else(|error| {
+                // What was done was done: the other side must take it for unknown.
+                Unnumbered::encode(&Response::Failed(error.to_string()))
+            });
+            if let Ok(bytes) = bytes {
+                // The connection may be gone; the other side finds out by itself.
+                let _ = answers.send(bytes.number(frame.number)).await;
+            }
+            drop(place);
+        });
+    }
+    drop(answers);
+    let _ = writing.await;
+}
+
+/// Sends answers, all that are there in one write.
+async fn answer(mut to: WriteHalf<Box<dyn Stream>>, mut answers: mpsc::Receiver<Vec<u8>>) {
+    while let Some(mut bytes) = answers.recv().await {
+        while let Ok(more) = answers.try_recv() {
+            bytes.extend_from_slice(&more);
+        }
+        let sent = async {
+            to.write_all(&bytes).await?;
+            to.flush().await
+        };
+        if let Err(error) = sent.await {
+            tracing::debug!(%error, "peer.write failed");
+            return;
+        }
+    }
+}
+
+impl Host {
+    async fn carry_out(
+        &self,
+        request: Request,
+        (group, from): (GroupId, u64),
+        coming: &Coming,
+    ) -> Response {
+        if let Request::Adopt(asked) = request {
+            return match asked == group {
+                true => self.adopt(group).await,
+                false => {
+                    Response::Failed("a node can only take another into its own group".to_owned())
+                }
+            };
+        }
+        // A node that waits for its group takes part in nothing; in another one it never does.
+        if self.peers.identity().group() != Some(group) {
+            return Response::Failed("this node belongs to no group yet".to_owned());
+        }
+        let failed = |error: &dyn std::fmt::Display| Response::Failed(error.to_string());
+        match request {
+            Request::Append(append) => match self.raft.append_entries(append).await {
+                Ok(response) => Response::Append(response),
+                Err(error) => failed(&error),
+            },
+            Request::Vote(vote) => match self.raft.vote(vote).await {
+                Ok(response) => Response::Vote(response),
+                Err(error) => failed(&error),
+            },
+            Request::PreVote(vote) => match self.raft.pre_vote(vote).await {
+                Ok(response) => Response::Vote(response),
+                Err(error) => failed(&error),
+            },
+            Request::Transfer(transfer) => match self.raft.handle_transfer_leader(transfer).await {
+                Ok(taken) => Response::Transfer(taken.err().map(|error| error.to_string())),
+                Err(error) => failed(&error),
+            },
+            Request::Snapshot(chunk) => match self.take(chunk, coming).await {
+                Ok(response) => Response::Snapshot(response),
+                Err(error) => failed(&error),
+            },
+            Request::Forward(_) | Request::ReadIndex | Request::Steer(_)
+                if *self.closing.borrow() || !self.is_member(from) =>
+            {
+                Response::NotLeader
+            }
+            Request::Forward(items) => {
+                let answers = self.queue.propose_forwarded(items).await;
+                let index = self.reads.seats.applied.index();
+                Response::Forwarded { answers, index }
+            }
+            Request::ReadIndex => match self.reads.lead().await {
+                Some((index, now)) => Response::ReadIndex { index, now },
+                None => Response::NotLeader,
+            },
+            Request::Ledger(after) => match self.archive.rows(after).await {
+                Ok(rows) => Response::Ledger(rows.into_iter().map(Into::into).collect()),
+                Err(error) => failed(&error),
+            },
+            Request::Steer(asked) => match self.reads.lead().await {
+                Some(_) => {
+                    let steered = self.steward.steer(&self.peers, asked).await;
+                    Response::Steered(steered.map_err(Into::into))
+                }
+                None => Response::NotLeader,
+            },
+            Request::Adopt(_) => failed(&"asked twice"),
+        }
+    }
+
+    /// Whether the group, as this node knows it, has that member. One that has left is no longer
+    /// served.
+    fn is_member(&self, node: u64) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics
+            .membership_config
+            .membership()
+            .get_node(&node)
+            .is_some()
+    }
+
+    /// Takes this node into a group: for ever, so it is stored first.
+    async fn adopt(&self, group: GroupId) -> Response {
+        let identity = self.peers.identity();
+        match identity.group() {
+            Some(known) if known == group => Response::Adopted(identity.node()),
+            Some(known) => Response::Failed(format!("this node belongs to group {known}")),
+            None => match self.keeping.keep_group(group).await {
+                Ok(()) => {
+                    identity.belong(group);
+                    tracing::info!(%group, "cluster.taken in");
+                    Response::Adopted(identity.node())
+                }
+                Err(error) => Response::Failed(error.to_string()),
+            },
+        }
+    }
+
+    /// Takes a piece of a snapshot; the last one installs it.
+    async fn take(
+        &self,
+        chunk: Chunk,
+        coming: &Coming,
+    ) -> io::Result<Option<openraft::raft::SnapshotResponse<TypeConfig>>> {
+        let mut so_far = coming.lock().await;
+        if chunk.offset == 0 {
+            so_far.clear();
+        }
+        let here = so_far.len() as u64;
+        let after = here.saturating_add(chunk.bytes.len() as u64);
+        if chunk.offset != here || after > chunk.total || chunk.total > SNAPSHOT_BYTES_MAX {
+            so_far.clear();
+            return Err(io::Error::other(
+                "the snapshot's pieces do not fit together",
+            ));
+        }
+        so_far.extend_from_slice(&chunk.bytes);
+        if after < chunk.total {
+            return Ok(None);
+        }
+        let snapshot = Snapshot {
+            meta: chunk.meta,
+            snapshot: std::mem::take(&mut *so_far),
+        };
+        drop(so_far);
+        let installed = self.raft.install_full_snapshot(chunk.vote, snapshot).await;
+        installed.map(Some).map_err(io::Error::other)
+    }
+}

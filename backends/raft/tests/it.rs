@@ -1,0 +1,10 @@
+//! The raft backend by its public face: alone, and as a group of three.
+
+mod it {
+    mod alone;
+    mod certificates;
+    mod faults;
+    mod group;
+    mod membership;
+    mod three;
+}
