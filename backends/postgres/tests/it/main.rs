@@ -8,4 +8,5 @@ mod replicated;
 mod server;
 mod sharing;
 mod store;
+mod tls;
 mod trouble;

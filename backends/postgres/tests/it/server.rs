@@ -1,9 +1,14 @@
 //! Real PostgreSQL servers in folders of their own, gone after the test.
 
+// The benchmark takes this file by its path, and these with it.
+#[path = "server/forwarder.rs"]
 mod forwarder;
+#[path = "server/pooler.rs"]
 mod pooler;
+#[path = "server/process.rs"]
 mod process;
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -27,6 +32,8 @@ pub(crate) use self::process::until;
 pub(crate) struct Server {
     folder: TempDir,
     pub(crate) port: u16,
+    /// Whether commits reach the disk. Tests kill processes and no machines; a benchmark counts.
+    fsync: bool,
     process: Mutex<Option<Process>>,
     databases: AtomicU32,
 }
@@ -34,6 +41,11 @@ pub(crate) struct Server {
 impl Server {
     /// A new, empty server, without a standby.
     pub(crate) async fn start() -> Arc<Self> {
+        Self::start_with(false).await
+    }
+
+    /// The same, with commits that reach the disk or do not.
+    pub(crate) async fn start_with(fsync: bool) -> Arc<Self> {
         let folder = process::folder();
         let made = as_postgres(&bin("initdb"))
             .arg("--pgdata")
@@ -42,7 +54,7 @@ impl Server {
             .args(["--encoding=UTF8", "--locale=C"])
             .output();
         process::check(&made.expect("initdb runs"));
-        Self::run(folder).await
+        Self::run(folder, fsync).await
     }
 
     /// A streaming standby of this server.
@@ -56,13 +68,14 @@ impl Server {
             .args(["--write-recovery-conf", "--checkpoint=fast"])
             .output();
         process::check(&made.expect("pg_basebackup runs"));
-        Self::run(folder).await
+        Self::run(folder, self.fsync).await
     }
 
-    async fn run(folder: TempDir) -> Arc<Self> {
+    async fn run(folder: TempDir, fsync: bool) -> Arc<Self> {
         let server = Self {
             folder,
             port: process::free_port(),
+            fsync,
             process: Mutex::new(None),
             databases: AtomicU32::new(0),
         };
@@ -78,8 +91,7 @@ impl Server {
             format!("port={}", self.port),
             format!("unix_socket_directories={}", self.folder.path().display()),
             "listen_addresses=127.0.0.1".to_owned(),
-            // Processes are killed here, machines are not.
-            "fsync=off".to_owned(),
+            format!("fsync={}", if self.fsync { "on" } else { "off" }),
             "max_connections=300".to_owned(),
             "wal_log_hints=on".to_owned(),
         ] {
@@ -127,6 +139,43 @@ impl Server {
             there[0].starts_with(names) && (!wait || there[0] != "*0")
         })
         .await;
+    }
+
+    /// Lets it speak TLS, and asks everybody but `postgres` for TLS and a password. Answers the
+    /// certificate, which nobody else has signed.
+    pub(crate) async fn encrypt(&self) -> PathBuf {
+        let (cert, key) = (
+            self.data().join("server.crt"),
+            self.data().join("server.key"),
+        );
+        let made = as_postgres(Path::new("openssl"))
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ])
+            .args(["-nodes", "-days", "30", "-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .arg("-keyout")
+            .arg(key)
+            .arg("-out")
+            .arg(&cert)
+            .output();
+        process::check(&made.expect("openssl runs"));
+        let rules = "local all postgres trust\nhost all postgres 127.0.0.1/32 trust\n\
+            hostssl all all all scram-sha-256\n";
+        std::fs::write(self.data().join("pg_hba.conf"), rules).expect("a file");
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on").await;
+        self.sql("postgres", "SELECT pg_reload_conf()").await;
+        process::until("it speaks TLS", || async {
+            self.ask("postgres", "SHOW ssl").await == ["on"]
+        })
+        .await;
+        cert
     }
 
     /// A new, empty database; its name.
