@@ -108,10 +108,10 @@ impl Queue {
         let last = Job {
             item: Item::Tick,
             bytes: 0,
-            reply: Reply::Here(reply),
+            reply: Reply::Drained(reply),
         };
         if self.0.send(last).await.is_ok() {
-            // Whether it was applied or refused, all before it was, too.
+            // An error means that the batcher has ended, and answers nobody any more.
             let _ = answered.await;
         }
     }
@@ -140,9 +140,15 @@ impl Batcher {
                     None => return,
                 },
             };
-            let (entry, rest) = self.gather(first, &mut queue);
+            let (mut entry, rest) = self.gather(first, &mut queue);
             left_over = rest;
-            self.propose(entry).await;
+            let drained = entry.drained.take();
+            if !entry.items.is_empty() {
+                self.propose(entry).await;
+            }
+            if let Some(drained) = drained {
+                let _ = drained.send(());
+            }
         }
     }
 
@@ -150,18 +156,15 @@ impl Batcher {
     fn gather(&self, first: Job, queue: &mut mpsc::Receiver<Job>) -> (Gathered, Option<Job>) {
         let mut weight = first.item.weight();
         let mut bytes = first.bytes;
-        let mut entry = Gathered {
-            items: vec![first.item],
-            replies: vec![first.reply],
-        };
+        let mut entry = Gathered::default();
+        entry.push(first);
         while let Ok(job) = queue.try_recv() {
             weight += job.item.weight();
             bytes += job.bytes;
             if weight > self.commands_max || bytes > ENTRY_BYTES_MAX {
                 return (entry, Some(job));
             }
-            entry.items.push(job.item);
-            entry.replies.push(job.reply);
+            entry.push(job);
         }
         (entry, None)
     }
@@ -243,6 +246,7 @@ impl Batcher {
             Some(Err(ClientWriteError::ForwardToLeader(_))) => Some(Gathered {
                 items: Arc::unwrap_or_clone(proposal).items,
                 replies: entry.replies,
+                drained: None,
             }),
             Some(Err(refused)) => {
                 Gathered::fail(entry.replies, &error::write_error(&refused));
@@ -287,6 +291,7 @@ impl Batcher {
                 return Some(Gathered {
                     items,
                     replies: entry.replies,
+                    drained: None,
                 });
             }
             Ok(Response::Failed(detail)) => detail,
@@ -344,6 +349,8 @@ enum Reply {
     Here(oneshot::Sender<Result<Answer, BackendError>>),
     /// A follower, on behalf of a caller of its own.
     There(oneshot::Sender<Answered>),
+    /// Whoever wants to know that all before it is answered; nothing is proposed for it.
+    Drained(oneshot::Sender<()>),
 }
 
 impl Reply {
@@ -359,6 +366,9 @@ impl Reply {
                     Err(error) => Answered::Refused(error.into()),
                 });
             }
+            Self::Drained(waits) => {
+                let _ = waits.send(());
+            }
         }
     }
 }
@@ -368,9 +378,21 @@ impl Reply {
 struct Gathered {
     items: Vec<Item>,
     replies: Vec<Reply>,
+    /// Told when the entry is answered.
+    drained: Option<oneshot::Sender<()>>,
 }
 
 impl Gathered {
+    fn push(&mut self, job: Job) {
+        match job.reply {
+            Reply::Drained(waits) => self.drained = Some(waits),
+            reply => {
+                self.items.push(job.item);
+                self.replies.push(reply);
+            }
+        }
+    }
+
     /// Sends back what followers have sent: this node does not lead. What its own callers asked
     /// is left.
     fn turn_away(self) -> Option<Self> {
@@ -380,7 +402,7 @@ impl Gathered {
                 Reply::There(follower) => {
                     let _ = follower.send(Answered::NotLeader);
                 }
-                Reply::Here(_) => {
+                Reply::Here(_) | Reply::Drained(_) => {
                     own.items.push(item);
                     own.replies.push(reply);
                 }

@@ -10,6 +10,7 @@ use openraft::async_runtime::WatchReceiver;
 use tokio::io::AsyncWriteExt;
 use tokio::io::WriteHalf;
 use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -24,6 +25,7 @@ use super::frame::Unnumbered;
 use super::security::Stream;
 use crate::archive::Archive;
 use crate::batcher::Queue;
+use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::group::Steward;
 use crate::identity::GroupId;
@@ -49,6 +51,8 @@ pub(crate) struct Host {
     pub(crate) archive: Archive,
     /// Where the group's name is kept.
     pub(crate) keeping: Keeping,
+    /// Held by each follower's batch that is under way.
+    pub(crate) guests: Arc<RwLock<()>>,
     /// Whether the node takes nothing any more.
     pub(crate) closing: watch::Receiver<bool>,
 }
@@ -153,15 +157,11 @@ impl Host {
                 Err(error) => failed(&error),
             },
             Request::Forward(_) | Request::ReadIndex | Request::Steer(_)
-                if *self.closing.borrow() || !self.is_member(from) =>
+                if !self.is_member(from) =>
             {
                 Response::NotLeader
             }
-            Request::Forward(items) => {
-                let answers = self.queue.propose_forwarded(items).await;
-                let index = self.reads.seats.applied.index();
-                Response::Forwarded { answers, index }
-            }
+            Request::Forward(items) => self.propose(items).await,
             Request::ReadIndex => match self.reads.lead().await {
                 Some((index, now)) => Response::ReadIndex { index, now },
                 None => Response::NotLeader,
@@ -179,6 +179,18 @@ impl Host {
             },
             Request::Adopt(_) => failed(&"asked twice"),
         }
+    }
+
+    /// Proposes what a follower has sent.
+    async fn propose(&self, items: Vec<Item>) -> Response {
+        // Taken before the look: closing waits for those that are in.
+        let _guest = self.guests.read().await;
+        if *self.closing.borrow() {
+            return Response::NotLeader;
+        }
+        let answers = self.queue.propose_forwarded(items).await;
+        let index = self.reads.seats.applied.index();
+        Response::Forwarded { answers, index }
     }
 
     /// Whether the group, as this node knows it, has that member. One that has left is no longer
