@@ -32,6 +32,7 @@ use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
+use tokio::sync::RwLock;
 use tokio::sync::watch;
 
 use crate::archive::Archive;
@@ -77,6 +78,8 @@ pub struct RaftBackend {
     /// Where this node listens to its peers.
     pub(crate) peer_address: Option<SocketAddr>,
     pub(crate) poison: Poison,
+    /// Held by each follower's batch that is under way.
+    pub(crate) guests: Arc<RwLock<()>>,
     pub(crate) closing: watch::Sender<bool>,
     /// Whether peers are answered no more.
     pub(crate) ended: watch::Sender<bool>,
@@ -128,6 +131,16 @@ impl RaftBackend {
         if let Some(peers) = &self.peers {
             peers.set_silent(isolated);
         }
+    }
+
+    /// Answers when all that was taken is answered.
+    async fn drain(&self) {
+        if self.seats.is_alone() {
+            // Its commit also keeps up to where events were trimmed.
+            let _ = self.queue.propose(Item::Tick, Hurry::Now).await;
+        }
+        self.queue.drain().await;
+        drop(self.guests.write().await);
     }
 
     /// Lets another node lead before this one closes, so that nobody has to miss it.
@@ -279,10 +292,7 @@ impl Backend for RaftBackend {
 
     async fn close(&self) {
         self.closing.send_replace(true);
-        if tokio::time::timeout(DRAIN_MAX, self.queue.drain())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(DRAIN_MAX, self.drain()).await.is_err() {
             tracing::warn!("raft.close: the group does not agree; requests under way are given up");
         }
         self.hand_over().await;

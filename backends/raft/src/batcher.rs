@@ -135,10 +135,10 @@ impl Queue {
             item: Item::Tick,
             hurry: Hurry::Now,
             bytes: 0,
-            reply: Reply::Here(reply),
+            reply: Reply::Drained(reply),
         };
         if self.0.send(last).await.is_ok() {
-            // Whether it was applied or refused, all before it was, too.
+            // An error means that the batcher has ended, and answers nobody any more.
             let _ = answered.await;
         }
     }
@@ -169,7 +169,13 @@ impl Batcher {
             };
             let mut gathering = Gathering::new(first, self.commands_max);
             left_over = gathering.gather(&mut queue).await;
-            self.propose(gathering.finish()).await;
+            let (entry, drained) = gathering.finish();
+            if let Some(entry) = entry.unless_empty() {
+                self.propose(entry).await;
+            }
+            if let Some(drained) = drained {
+                let _ = drained.send(());
+            }
         }
     }
 
@@ -348,6 +354,8 @@ enum Reply {
     Here(oneshot::Sender<Result<Answer, BackendError>>),
     /// A follower, on behalf of a caller of its own.
     There(oneshot::Sender<Answered>),
+    /// Whoever wants to know that all before it is answered; nothing is proposed for it.
+    Drained(oneshot::Sender<()>),
 }
 
 impl Reply {
@@ -362,6 +370,9 @@ impl Reply {
                     Ok(answer) => Answered::Done(answer),
                     Err(error) => Answered::Refused(error.into()),
                 });
+            }
+            Self::Drained(waits) => {
+                let _ = waits.send(());
             }
         }
     }

@@ -124,6 +124,7 @@ impl RaftBackend {
             archive: Archive::default(),
             peer_address: listener.as_ref().map(Listener::address),
             poison,
+            guests: Arc::default(),
             closing: watch::Sender::new(false),
             ended: watch::Sender::new(false),
             released,
@@ -178,6 +179,7 @@ impl RaftBackend {
             steward: self.steward.clone(),
             archive: self.archive.clone(),
             keeping,
+            guests: self.guests.clone(),
             closing: self.closing.subscribe(),
         };
         tokio::spawn(listener.run(Arc::new(host), self.ended.subscribe()));

@@ -52,7 +52,9 @@ impl Seats {
     /// Who leads now.
     pub(crate) fn find(&self) -> Seat {
         match self.raft.as_leader() {
-            Ok(leader) => Seat::Leads(leader.to_committed_leader_id()),
+            Ok(leader) if self.raft.is_leader() => Seat::Leads(leader.to_committed_leader_id()),
+            // It led before it was restarted: its vote says so, but nobody has elected it again.
+            Ok(_) => Seat::Empty,
             Err(to) => match (to.leader_id, to.leader_node) {
                 (Some(node), Some(at)) => Seat::Follows {
                     node,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
 use super::Hurry;
 use super::Job;
@@ -33,7 +34,7 @@ impl Gathered {
                 Reply::There(follower) => {
                     let _ = follower.send(Answered::NotLeader);
                 }
-                Reply::Here(_) => own.push(item, reply),
+                Reply::Here(_) | Reply::Drained(_) => own.push(item, reply),
             }
         }
         own.unless_empty()
@@ -67,6 +68,8 @@ pub(super) struct Gathering {
     bytes: usize,
     /// Patient as long as all of its requests are.
     hurry: Hurry,
+    /// Told when the entry is answered.
+    drained: Option<oneshot::Sender<()>>,
 }
 
 impl Gathering {
@@ -78,14 +81,15 @@ impl Gathering {
             bytes: first.bytes,
             hurry: first.hurry,
             entry: Gathered::default(),
+            drained: None,
         };
-        gathering.entry.push(first.item, first.reply);
+        gathering.take(first);
         gathering
     }
 
-    /// The entry.
-    pub(super) fn finish(self) -> Gathered {
-        self.entry
+    /// The entry, and who is to be told when it is answered.
+    pub(super) fn finish(self) -> (Gathered, Option<oneshot::Sender<()>>) {
+        (self.entry, self.drained)
     }
 
     /// Adds all requests that wait, as far as they fit, and waits a little for one in a hurry if
@@ -124,15 +128,21 @@ impl Gathering {
         if job.hurry == Hurry::Now {
             self.hurry = Hurry::Now;
         }
-        self.entry.push(job.item, job.reply);
+        self.take(job);
         None
+    }
+
+    fn take(&mut self, job: Job) {
+        match job.reply {
+            Reply::Drained(waits) => self.drained = Some(waits),
+            reply => self.entry.push(job.item, reply),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -152,7 +162,7 @@ mod tests {
         let (_sender, mut queue) = mpsc::channel(8);
         let mut entry = Gathering::new(job(Hurry::Now), WEIGHT_MAX);
         assert!(entry.gather(&mut queue).now_or_never().is_some());
-        assert_eq!(entry.finish().items.len(), 1);
+        assert_eq!(entry.finish().0.items.len(), 1);
     }
 
     #[tokio::test]
@@ -167,7 +177,7 @@ mod tests {
             sender.try_send(job(Hurry::Patient)).unwrap();
             assert!(gathering.now_or_never().is_some_and(|rest| rest.is_none()));
         }
-        assert_eq!(entry.finish().items.len(), 4);
+        assert_eq!(entry.finish().0.items.len(), 4);
     }
 
     #[tokio::test]
@@ -175,7 +185,7 @@ mod tests {
         let (_sender, mut queue) = mpsc::channel(8);
         let mut entry = Gathering::new(job(Hurry::Patient), WEIGHT_MAX);
         assert!(entry.gather(&mut queue).await.is_none());
-        assert_eq!(entry.finish().items.len(), 1);
+        assert_eq!(entry.finish().0.items.len(), 1);
     }
 
     #[tokio::test]
@@ -188,7 +198,7 @@ mod tests {
             let mut entry = Gathering::new(job(hurry), WEIGHT_MAX);
             let rest = entry.gather(&mut queue).now_or_never().unwrap();
             assert_eq!(rest.map(|job| job.bytes), Some(ENTRY_BYTES_MAX));
-            assert_eq!(entry.finish().items.len(), 1);
+            assert_eq!(entry.finish().0.items.len(), 1);
         }
     }
 }

@@ -20,6 +20,9 @@ pub(super) const FRAME_BYTES_MAX: usize = 32 * 1_024 * 1_024;
 /// The largest frame before both know who the other is.
 pub(super) const HELLO_BYTES_MAX: usize = 4 * 1_024;
 
+/// The number of the last frame of a side that ends: what it has not answered it has not begun.
+pub(super) const FAREWELL: u64 = 0;
+
 /// One frame as it came.
 #[derive(Debug)]
 pub(super) struct Frame {

@@ -23,6 +23,7 @@ use super::call::Call;
 use super::call::CallError;
 use super::call::Progress;
 use super::call::Reply;
+use super::frame::FAREWELL;
 use super::frame::FRAME_BYTES_MAX;
 use super::frame::Frame;
 use super::frame::Unnumbered;
@@ -177,41 +178,50 @@ async fn converse(
     let (from, to) = tokio::io::split(stream);
     let pending = Pending::default();
     let mut silent = route.silent.clone();
+    let mut unsent = false;
     let ended = tokio::select! {
-        () = listen(from, &pending) => "the peer closed it, or says nothing",
+        farewell = listen(from, &pending) => {
+            unsent = farewell;
+            "the peer closed it, or says nothing"
+        }
         ended = ask(to, first, calls, &pending) => ended,
         _ = silent.wait_for(|silent| *silent) => "this node is silent",
     };
     for (_, reply) in pending.lock().drain() {
-        let _ = reply.send(Err(CallError::Lost("the connection broke".to_owned())));
+        let _ = reply.send(Err(match unsent {
+            true => CallError::Unsent("the peer has ended".to_owned()),
+            false => CallError::Lost("the connection broke".to_owned()),
+        }));
     }
     ended
 }
 
-/// Hands answers to who waits for them.
-async fn listen(mut from: ReadHalf<Box<dyn Stream>>, pending: &Pending) {
+/// Hands answers to who waits for them, until the connection ends. Whether the peer said farewell:
+/// then what it has not answered was not begun.
+async fn listen(mut from: ReadHalf<Box<dyn Stream>>, pending: &Pending) -> bool {
     loop {
         let read = Frame::read(&mut from, FRAME_BYTES_MAX);
         let mut read = std::pin::pin!(read);
         let frame = loop {
             match tokio::time::timeout(SILENCE_MAX, &mut read).await {
                 Ok(frame) => break frame,
-                Err(_) if pending.asked.load(Ordering::Relaxed) => return,
+                Err(_) if pending.asked.load(Ordering::Relaxed) => return false,
                 Err(_) => pending.sweep(),
             }
         };
         pending.asked.store(false, Ordering::Relaxed);
         match frame {
+            Ok(Some(frame)) if frame.number == FAREWELL => return true,
             Ok(Some(frame)) => {
                 let reply = pending.lock().remove(&frame.number);
                 if let Some(reply) = reply {
                     let _ = reply.send(Ok(frame));
                 }
             }
-            Ok(None) => return,
+            Ok(None) => return false,
             Err(error) => {
                 tracing::debug!(%error, "peer.read failed");
-                return;
+                return false;
             }
         }
     }

@@ -65,14 +65,13 @@ impl Listener {
             };
             // One too many is closed at once: a peer tries again.
             if let Ok(place) = places.clone().try_acquire_owned() {
-                let (host, mut ended) = (host.clone(), ended.clone());
+                let (host, ended) = (host.clone(), ended.clone());
                 tokio::spawn(async move {
                     let _place = place;
                     let mut silent = host.peers.silent();
                     tokio::select! {
-                        () = greet(host, tcp) => {}
+                        () = greet(host, tcp, ended) => {}
                         _ = silent.wait_for(|silent| *silent) => {}
-                        _ = ended.wait_for(|ended| *ended) => {}
                     }
                 });
             }
@@ -80,7 +79,7 @@ impl Listener {
     }
 }
 
-async fn greet(host: Arc<Host>, tcp: TcpStream) {
+async fn greet(host: Arc<Host>, tcp: TcpStream, ended: watch::Receiver<bool>) {
     let greeting = async {
         tcp.set_nodelay(true)?;
         let mut stream = host.peers.security().accept(tcp).await?;
@@ -90,7 +89,7 @@ async fn greet(host: Arc<Host>, tcp: TcpStream) {
     match tokio::time::timeout(HANDSHAKE_MAX, greeting).await {
         Ok(Ok((stream, said))) => {
             tracing::debug!(node = said.1, "peer.accepted");
-            serve::connection(host, stream, said).await;
+            serve::connection(host, stream, said, ended).await;
         }
         Ok(Err(error)) => tracing::warn!(%error, "peer.refused"),
         Err(_) => tracing::warn!("peer.refused: no handshake in time"),

@@ -10,6 +10,8 @@ use openraft::async_runtime::WatchReceiver;
 use tokio::io::AsyncWriteExt;
 use tokio::io::WriteHalf;
 use tokio::sync::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::RwLock;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -18,12 +20,14 @@ use super::Chunk;
 use super::Peers;
 use super::Request;
 use super::Response;
+use super::frame::FAREWELL;
 use super::frame::FRAME_BYTES_MAX;
 use super::frame::Frame;
 use super::frame::Unnumbered;
 use super::security::Stream;
 use crate::archive::Archive;
 use crate::batcher::Queue;
+use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::group::Steward;
 use crate::identity::GroupId;
@@ -35,6 +39,8 @@ use crate::reads::Reads;
 const REQUESTS_MAX: usize = 256;
 /// A peer that asks nothing for so long has gone, or closes its side soon.
 const IDLE_MAX: Duration = Duration::from_secs(120);
+/// How long a node that has ended still waits for its own answers.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// The largest snapshot that is taken from a peer.
 const SNAPSHOT_BYTES_MAX: u64 = 8 * 1_024 * 1_024 * 1_024;
 
@@ -49,6 +55,8 @@ pub(crate) struct Host {
     pub(crate) archive: Archive,
     /// Where the group's name is kept.
     pub(crate) keeping: Keeping,
+    /// Held by each follower's batch that is under way.
+    pub(crate) guests: Arc<RwLock<()>>,
     /// Whether the node takes nothing any more.
     pub(crate) closing: watch::Receiver<bool>,
 }
@@ -57,7 +65,12 @@ pub(crate) struct Host {
 type Coming = Arc<Mutex<Vec<u8>>>;
 
 /// Answers one peer until it leaves. `said` is the group and the number that it gave.
-pub(super) async fn connection(host: Arc<Host>, stream: Box<dyn Stream>, said: (GroupId, u64)) {
+pub(super) async fn connection(
+    host: Arc<Host>,
+    stream: Box<dyn Stream>,
+    said: (GroupId, u64),
+    mut ended: watch::Receiver<bool>,
+) {
     let (mut from, to) = tokio::io::split(stream);
     let (answers, waiting) = mpsc::channel(REQUESTS_MAX);
     let writing = tokio::spawn(answer(to, waiting));
@@ -65,7 +78,15 @@ pub(super) async fn connection(host: Arc<Host>, stream: Box<dyn Stream>, said: (
     let coming = Coming::default();
     while let Ok(place) = places.clone().acquire_owned().await {
         let read = Frame::read(&mut from, FRAME_BYTES_MAX);
-        let frame = match tokio::time::timeout(IDLE_MAX, read).await {
+        let read = tokio::select! {
+            read = tokio::time::timeout(IDLE_MAX, read) => Some(read),
+            _ = ended.wait_for(|ended| *ended) => None,
+        };
+        let Some(read) = read else {
+            farewell(&places, place, &answers).await;
+            break;
+        };
+        let frame = match read {
             Ok(Ok(Some(frame))) => frame,
             Ok(Ok(None)) | Err(_) => break,
             Ok(Err(error)) => {
@@ -92,6 +113,21 @@ pub(super) async fn connection(host: Arc<Host>, stream: Box<dyn Stream>, said: (
     }
     drop(answers);
     let _ = writing.await;
+}
+
+/// Nothing is read any more. Once all that was read is answered, says so: what is not answered by
+/// then was never begun.
+async fn farewell(
+    places: &Semaphore,
+    place: OwnedSemaphorePermit,
+    answers: &mpsc::Sender<Vec<u8>>,
+) {
+    drop(place);
+    let all = u32::try_from(REQUESTS_MAX).unwrap_or(u32::MAX);
+    let answered = tokio::time::timeout(FAREWELL_MAX, places.acquire_many(all)).await;
+    if let (Ok(Ok(_)), Ok(bytes)) = (answered, Unnumbered::encode(&())) {
+        let _ = answers.send(bytes.number(FAREWELL)).await;
+    }
 }
 
 /// Sends answers, all that are there in one write.
@@ -153,15 +189,11 @@ impl Host {
                 Err(error) => failed(&error),
             },
             Request::Forward(_) | Request::ReadIndex | Request::Steer(_)
-                if *self.closing.borrow() || !self.is_member(from) =>
+                if !self.is_member(from) =>
             {
                 Response::NotLeader
             }
-            Request::Forward(items) => {
-                let answers = self.queue.propose_forwarded(items).await;
-                let index = self.reads.seats.applied.index();
-                Response::Forwarded { answers, index }
-            }
+            Request::Forward(items) => self.propose(items).await,
             Request::ReadIndex => match self.reads.lead().await {
                 Some((index, now)) => Response::ReadIndex { index, now },
                 None => Response::NotLeader,
@@ -179,6 +211,18 @@ impl Host {
             },
             Request::Adopt(_) => failed(&"asked twice"),
         }
+    }
+
+    /// Proposes what a follower has sent.
+    async fn propose(&self, items: Vec<Item>) -> Response {
+        // Taken before the look: closing waits for those that are in.
+        let _guest = self.guests.read().await;
+        if *self.closing.borrow() {
+            return Response::NotLeader;
+        }
+        let answers = self.queue.propose_forwarded(items).await;
+        let index = self.reads.seats.applied.index();
+        Response::Forwarded { answers, index }
     }
 
     /// Whether the group, as this node knows it, has that member. One that has left is no longer
