@@ -77,8 +77,8 @@ impl RaftBackend {
         } = stored;
         let (poison, appended) = (log.poison(), log.appended());
         let (identity, keeping) = (log.identity(), log.keeping());
-        let (peering, listener) = Peering::open(config.peers.as_ref(), &identity).await?;
-        let Peering { peers, address } = peering;
+        let (Peering { peers, address }, listener) =
+            Peering::open(config.peers.as_ref(), &identity).await?;
         let machine = Machine {
             applied: applied.clone(),
             file,
@@ -99,9 +99,7 @@ impl RaftBackend {
             peers: peers.clone(),
             proof: Mutex::default(),
         });
-        if identity.node() == FOUNDER {
-            found(&raft, &address).await?;
-        }
+        found(&raft, identity.node(), &address).await?;
         if peers.is_none() {
             // A group of one leads itself; others must not be waited for before they can reach us.
             let led = reads.linearize().await;
@@ -266,10 +264,14 @@ impl Stored {
 }
 
 /// At its first start a founder is a group of its own.
-async fn found(raft: &Raft<TypeConfig, Machine>, address: &str) -> Result<(), OpenError> {
+async fn found(
+    raft: &Raft<TypeConfig, Machine>,
+    node: u64,
+    address: &str,
+) -> Result<(), OpenError> {
     let failed = |error: String| OpenError::Raft(error);
     let known = raft.is_initialized().await;
-    if known.map_err(|error| failed(error.to_string()))? {
+    if known.map_err(|error| failed(error.to_string()))? || node != FOUNDER {
         return Ok(());
     }
     let members = BTreeMap::from([(FOUNDER, BasicNode::new(address))]);
