@@ -27,6 +27,18 @@ const STEPS: &[(&str, &[&str])] = &[
         "tests",
         &["test", "--workspace", "--locked", "--no-fail-fast"],
     ),
+    // Fails, and says what is missing, where there is no compiler for WebAssembly.
+    (
+        "policy modules, built again from their sources",
+        &[
+            "run",
+            "--locked",
+            "--package",
+            "leasehold-policy-pack",
+            "--",
+            "check",
+        ],
+    ),
 ];
 
 fn main() -> ExitCode {
