@@ -29,6 +29,10 @@ use serde_json::json;
 /// Single decisions that are timed.
 const TIMED: usize = 60_000;
 
+/// As in the gateway.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let engine = PolicyEngine::new(EngineLimits::default()).expect("an engine");
     let mut subjects: Vec<Subject> = stock::MODULES

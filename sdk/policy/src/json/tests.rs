@@ -1,4 +1,4 @@
-//! The reader against serde_json, which is what configurations are written with.
+//! The reader against `serde_json`, which is what configurations are written with.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
