@@ -53,7 +53,7 @@ impl Toolchain {
         let usr = debian::install(&workspace.scratch.join("compiler"))?;
         let private = Private {
             rustc: usr.join("bin/rustc"),
-            libraries: usr.join("lib/x86_64-linux-gnu"),
+            libraries: libraries(&usr)?,
             std_sources: std_sources(&usr)?,
         };
         let rustc = run::output(
@@ -161,6 +161,18 @@ fn has_std(libdir: &Path) -> bool {
     entries
         .flatten()
         .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
+}
+
+/// The directory of the compiler's shared libraries, which Debian names after the machine.
+fn libraries(usr: &Path) -> Result<PathBuf> {
+    let lib = usr.join("lib");
+    for entry in std::fs::read_dir(&lib).with_context(|| lib.display().to_string())? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with("-linux-gnu") {
+            return Ok(path);
+        }
+    }
+    bail!("{} has no libraries of the compiler", lib.display());
 }
 
 /// The compiler finds its sources by a link; their real place is what ends up in messages.

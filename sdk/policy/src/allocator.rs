@@ -3,9 +3,14 @@
 //! needs to be given back; and as long as the arena lasts, memory never grows, which would cost the
 //! gateway a system call that all its threads wait for.
 
-/// How much a decision may allocate before memory grows.
+/// How much a decision may allocate before memory grows. Usual ones take some KiB; and the gateway
+/// looks at each page of the memory after the call, also at those that were not used.
 #[cfg(target_arch = "wasm32")]
-const ARENA_BYTES: usize = 512 * 1_024;
+const ARENA_BYTES: usize = 96 * 1_024;
+
+/// How many pages of 64 KiB memory grows by at least, so that a large decision grows it seldom.
+#[cfg(target_arch = "wasm32")]
+const GROWTH_PAGES_MIN: usize = 8;
 
 /// Where the next block begins and where the room ends, as addresses. All zero at first, so that it
 /// needs no place in the module.
@@ -91,6 +96,7 @@ mod arena {
 
     use super::ARENA_BYTES;
     use super::Bump;
+    use super::GROWTH_PAGES_MIN;
 
     const PAGE_BYTES: usize = 65_536;
 
@@ -136,7 +142,7 @@ mod arena {
             let start = ROOM.0.get() as usize;
             return Some((start, start + ARENA_BYTES));
         }
-        let pages = bytes.div_ceil(PAGE_BYTES);
+        let pages = bytes.div_ceil(PAGE_BYTES).max(GROWTH_PAGES_MIN);
         let before = core::arch::wasm32::memory_grow(0, pages);
         let start = before.checked_mul(PAGE_BYTES)?;
         Some((start, start.checked_add(pages * PAGE_BYTES)?))

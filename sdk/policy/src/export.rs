@@ -16,6 +16,7 @@ use crate::Usage;
 use crate::UtcTime;
 use crate::Verdict;
 use crate::bindings as wit;
+use crate::json;
 
 /// Makes a policy the component's. Once in a crate.
 ///
@@ -72,7 +73,7 @@ impl<P: Policy> wit::Guest for Exported<P> {
 }
 
 fn parse<P: Policy>(config: &str) -> Result<P::Config, String> {
-    serde_json::from_str(config).map_err(|error| format!("configuration: {error}"))
+    json::read(config).map_err(|error| format!("configuration: {error}"))
 }
 
 fn request(said: wit::Request) -> Result<Request, String> {

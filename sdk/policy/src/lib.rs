@@ -4,6 +4,7 @@ mod allocator;
 #[doc(hidden)]
 pub mod bindings;
 mod export;
+mod json;
 mod manifest;
 mod pattern;
 mod policy;

@@ -52,13 +52,7 @@ impl LockPattern {
     /// Whether it covers `lock`. It allocates nothing, and costs at most pattern × name.
     #[must_use]
     pub fn matches(&self, lock: &str) -> bool {
-        // Most patterns of a list are told apart by how they begin. The slash before a `**` is not
-        // part of it, for `a/**` covers `a`.
-        let fixed = self
-            .0
-            .find('*')
-            .map_or(self.0.as_str(), |star| &self.0[..star]);
-        if !lock.starts_with(fixed.trim_end_matches('/')) {
+        if !self.may_match(lock) {
             return false;
         }
         let mut segments = self.0.split('/');
@@ -89,6 +83,19 @@ impl LockPattern {
             segments = after.clone();
             parts = from.clone();
         }
+    }
+}
+
+impl LockPattern {
+    /// Most patterns of a list are told apart by how they begin. A slash is no difference yet, for
+    /// `a/**` covers `a`.
+    fn may_match(&self, lock: &str) -> bool {
+        let pattern = self.0.as_bytes();
+        let mut pairs = pattern.iter().zip(lock.as_bytes());
+        let same = pairs.position(|(ours, theirs)| ours != theirs || *ours == b'*');
+        let same = same.unwrap_or(pattern.len().min(lock.len()));
+        let differs = pattern.get(same);
+        differs.is_none_or(|byte| matches!(byte, b'*' | b'/'))
     }
 }
 
