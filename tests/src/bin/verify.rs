@@ -32,15 +32,7 @@ const STEPS: &[(&str, &[&str])] = &[
     // its features.
     (
         "policy modules, built again from their sources",
-        &[
-            "test",
-            "--workspace",
-            "--locked",
-            "--test",
-            "modules",
-            "--",
-            "--ignored",
-        ],
+        &["test", "--workspace", "--locked", "--test", "modules"],
     ),
 ];
 
