@@ -43,6 +43,31 @@ async fn history(gateway: &Gateway) -> Result<String> {
     Ok(version)
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_is_found_at_once() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    for n in 0..20 {
+        let lock = format!("at-once/{n}");
+        assert_eq!(admin.acquire(&lock, 60_000).await?.status, 201);
+        let events = format!("/v1/audit/events?lock=demo/{lock}");
+        let found = admin.get(&events).await?;
+        assert_eq!(
+            found.body["events"].as_array().map(Vec::len),
+            Some(1),
+            "{found:?}"
+        );
+        let holders = format!("/v1/audit/holders?lock=demo/{lock}");
+        let found = admin.get(&holders).await?;
+        assert_eq!(
+            found.body["holders"].as_array().map(Vec::len),
+            Some(1),
+            "{found:?}"
+        );
+    }
+    Ok(())
+}
+
 fn text<'a>(row: &'a Value, pointer: &str) -> &'a str {
     row.pointer(pointer)
         .and_then(Value::as_str)

@@ -81,6 +81,8 @@ pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
 pub const POLICY_CONFIG_BYTES_MAX: usize = 64 * 1_024;
 /// Most policies that one decision may run.
 pub const POLICIES_PER_DECISION_MAX: usize = 16;
+/// Longest wait of a question to the ledger for what was answered before it.
+pub const LEDGER_WAIT_MS_MAX: u64 = 1_000;
 /// Most policies × versions with labels of their own in metrics; later ones count as `other`.
 pub const POLICY_LABEL_SETS_MAX: usize = 256;
 /// Longest policy message or code that is kept.

@@ -22,6 +22,7 @@ use leasehold_backend_raft::RaftBackend;
 use leasehold_backend_raft::RaftConfig;
 use leasehold_domain::Clock;
 use leasehold_domain::SystemClock;
+use leasehold_domain::limits;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
@@ -85,6 +86,16 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Turns true when the gateway drains.
     pub shutdown: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Waits until the ledger has what was answered before this call, but not for long: an answer
+    /// says up to where it is complete.
+    pub(crate) async fn ledger_follows(&self) {
+        let newest = self.pipeline.health().await.newest;
+        let at_most = Duration::from_millis(limits::LEDGER_WAIT_MS_MAX);
+        self.carrier.reached(newest, at_most).await;
+    }
 }
 
 /// The open house: the app, and what must be closed behind it.

@@ -5,15 +5,17 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use tokio::sync::watch;
 
 /// How far the ledger is, for metrics and health. Cheap to read.
 #[derive(Debug, Default)]
 pub struct CarrierStatus {
-    head: AtomicU64,
+    head: watch::Sender<u64>,
     newest: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
@@ -22,7 +24,7 @@ impl CarrierStatus {
     /// The last event that the ledger has durably, as far as the carrier saw.
     #[must_use]
     pub fn ledger_head(&self) -> Cursor {
-        Cursor(self.head.load(Ordering::Acquire))
+        Cursor(*self.head.borrow())
     }
 
     /// The newest event of the backend that the carrier has heard of.
@@ -37,6 +39,14 @@ impl CarrierStatus {
         self.backend_newest().0.saturating_sub(self.ledger_head().0)
     }
 
+    /// Waits until the ledger has an event, but no longer than `at_most`. Answers whether it has.
+    pub async fn reached(&self, cursor: Cursor, at_most: Duration) -> bool {
+        let mut head = self.head.subscribe();
+        let reached = head.wait_for(|head| *head >= cursor.0);
+        // The sender is our own, so the wait cannot fail.
+        matches!(tokio::time::timeout(at_most, reached).await, Ok(Ok(_)))
+    }
+
     /// What failed, if the last attempt did.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
@@ -47,7 +57,7 @@ impl CarrierStatus {
     }
 
     pub(super) fn head(&self, cursor: Cursor) {
-        self.head.store(cursor.0, Ordering::Release);
+        self.head.send_replace(cursor.0);
         self.newest(cursor);
     }
 

@@ -162,7 +162,9 @@ pub(crate) async fn events(
     Query(options): Query<EventOptions>,
 ) -> Response {
     as_role(who, READERS, async |caller: Caller| {
-        let page = app.ledger.query(options.query()?).await?;
+        let query = options.query()?;
+        app.ledger_follows().await;
+        let page = app.ledger.query(query).await?;
         let events = page.rows.iter().map(show).collect::<Result<_, _>>()?;
         let body = wire::EventList {
             events,
@@ -215,6 +217,7 @@ pub(crate) async fn holders(
             Some(text) => moment("at", text)?,
             None => app.clock.wall(),
         };
+        app.ledger_follows().await;
         let found = app.ledger.holders(&lock, at).await?;
         let body = wire::HoldersResponse {
             lock: lock.to_string(),
