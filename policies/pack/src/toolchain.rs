@@ -133,6 +133,10 @@ impl Toolchain {
         }
         if let Some(private) = &self.private {
             remap(&private.std_sources, "/rustc");
+            // Cargo names what is inside of the workspace by its path from there.
+            if let Ok(inside) = private.std_sources.strip_prefix(&workspace.root) {
+                remap(inside, "/rustc");
+            }
         }
         flags
     }
