@@ -185,6 +185,17 @@ async fn a_command_that_cannot_start_gives_the_lock_back() -> Result<()> {
     free(&gateway, "nothing").await
 }
 
+/// How many renewals the gateway has carried out.
+async fn renewals(gateway: &Gateway) -> Result<u64> {
+    let metrics = gateway.api(None).get("/metrics").await?;
+    let name = "leasehold_backend_seconds_count{operation=\"renew\"} ";
+    let count = metrics
+        .text
+        .lines()
+        .find_map(|line| line.strip_prefix(name));
+    Ok(count.map_or(Ok(0), str::parse)?)
+}
+
 #[tokio::test]
 async fn signals_reach_the_command_and_a_short_ttl_is_kept() -> Result<()> {
     let gateway = Gateway::start().await?;
@@ -197,8 +208,14 @@ async fn signals_reach_the_command_and_a_short_ttl_is_kept() -> Result<()> {
     );
     let child = run(&gateway, "demo/short", &["--ttl", "1s"], &script)?;
     exists(&started).await?;
-    // Several renewals long: the command is not ended for a ttl that is only short.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // Several ttls long: the command is not ended for a ttl that is only short.
+    let renewed = async {
+        while renewals(&gateway).await? < 12 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, renewed).await??;
     assert!(!quit.exists());
     let id = i32::try_from(child.id().context("it runs")?)?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::SIGQUIT)?;
