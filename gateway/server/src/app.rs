@@ -39,6 +39,9 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::decide::Decider;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
+use crate::safety::Incidents;
+use crate::safety::SafeMode;
+use crate::safety::Watchman;
 use crate::steering::Steerage;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
@@ -55,6 +58,9 @@ pub enum AppError {
     /// The policy engine.
     #[error("policy engine: {0}")]
     Policies(String),
+    /// The incidents of earlier starts.
+    #[error("incidents: {0}")]
+    Incidents(String),
     /// Governance state.
     #[error("governance: {0}")]
     Governance(String),
@@ -76,6 +82,8 @@ pub struct App {
     pub ledger: Arc<dyn Ledger>,
     /// How far the ledger is behind.
     pub carrier: Arc<CarrierStatus>,
+    /// When stores were in safe mode, as this gateway saw it.
+    pub incidents: Arc<Incidents>,
     /// Who calls.
     pub authenticator: Authenticator,
     /// What Prometheus reads.
@@ -108,6 +116,7 @@ pub struct Running {
     drain: watch::Sender<bool>,
     stop_carrier: watch::Sender<bool>,
     carrier: JoinHandle<()>,
+    watchman: JoinHandle<()>,
 }
 
 /// Opens everything behind the listeners, in the order of the data's way back.
@@ -143,8 +152,12 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let authenticator = Authenticator::new(&config.authentication, keys, clock.clone())
         .await
         .map_err(|error| AppError::Authentication(error.to_string()))?;
-    let store = Store::new(backend.clone(), clock.clone(), metrics.clone());
+    let incidents = Arc::new(open_incidents(&config)?);
+    let safe_mode = safe_mode(&config, &incidents, &metrics);
+    let store = Store::new(backend.clone(), clock.clone(), metrics.clone(), safe_mode);
     let store = Arc::new(store);
+    let watchman = Watchman::new(store.clone(), clock.clone());
+    let watchman = tokio::spawn(watchman.watch(shutdown.clone()));
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
         decider: Decider::new(
@@ -164,6 +177,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         steerage: Steerage::new(backend.clone(), cluster),
         ledger,
         carrier: status,
+        incidents,
         authenticator,
         metrics,
         config,
@@ -177,6 +191,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         drain,
         stop_carrier,
         carrier,
+        watchman,
     })
 }
 
@@ -201,6 +216,9 @@ impl Running {
         self.stop_carrier.send_replace(true);
         if let Err(error) = self.carrier.await {
             tracing::error!(%error, "carrier.stop failed");
+        }
+        if let Err(error) = self.watchman.await {
+            tracing::error!(%error, "watchman.stop failed");
         }
         self.backend.close().await;
     }
@@ -287,6 +305,21 @@ fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {
         .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
     let path = folder.join("ledger.sqlite");
     SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| failed(error.to_string()))
+}
+
+/// The store that is opened first, and holds governance, too.
+const HOME: &str = "home";
+
+fn open_incidents(config: &Config) -> Result<Incidents, AppError> {
+    let path = config.storage.data_dir.join("incidents.json");
+    let failed = |error| AppError::Incidents(format!("{}: {error}", path.display()));
+    Incidents::open(path.clone(), config.safe_mode.gateway()).map_err(failed)
+}
+
+fn safe_mode(config: &Config, incidents: &Arc<Incidents>, metrics: &Arc<Metrics>) -> Arc<SafeMode> {
+    let (rules, end) = (config.safe_mode.rules(), config.safe_mode.end_rule());
+    let mode = SafeMode::new(HOME, rules, end, incidents.clone(), metrics.clone());
+    Arc::new(mode)
 }
 
 fn spawn_carrier(
