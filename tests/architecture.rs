@@ -66,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-client",
         ],
     ),
+    ("leasehold-test-servers", &[]),
     ("leasehold-tests", &["*"]),
 ];
 
@@ -78,7 +79,10 @@ const OWNED: &[(&str, &[&str])] = &[
     ("wit-bindgen", &["leasehold-policy-sdk"]),
     ("openraft", &["leasehold-backend-raft"]),
     ("fjall", &["leasehold-backend-raft"]),
-    ("tokio-postgres", &["leasehold-backend-postgres"]),
+    (
+        "tokio-postgres",
+        &["leasehold-backend-postgres", "leasehold-test-servers"],
+    ),
     ("rusqlite", &["leasehold-audit"]),
     ("jsonschema", &["leasehold-policy-host"]),
     ("axum", &["leasehold-server"]),

@@ -4,9 +4,6 @@
 #[path = "../tests/it/asking.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod asking;
-#[path = "../tests/it/server.rs"]
-#[allow(dead_code, unused_imports, reason = "the tests use more of it")]
-mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +15,7 @@ use leasehold_domain::Action;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::SystemClock;
+use leasehold_test_servers::Postgres;
 
 const MEASURED: Duration = Duration::from_secs(5);
 
@@ -28,7 +26,7 @@ fn main() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let server = server::Server::start_with(true).await;
+        let server = Postgres::start_with(true).await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         for clients in [1, 16, 64, 256] {
             let database = server.database().await;

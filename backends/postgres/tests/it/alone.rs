@@ -5,19 +5,19 @@ use leasehold_backend_postgres::PostgresConfig;
 use leasehold_conformance::Durable;
 use leasehold_conformance::Harness;
 use leasehold_conformance::Running;
+use leasehold_test_servers::Postgres;
+use leasehold_test_servers::Shared;
 
-use crate::server::Server;
-use crate::server::Shared;
 use crate::store::Node;
 
-static SERVER: Shared<Server> = Shared::new();
+static SERVER: Shared<Postgres> = Shared::new();
 
 struct Alone;
 
 #[async_trait]
 impl Harness for Alone {
     async fn start(&self) -> Running {
-        let server = SERVER.get(Server::start).await;
+        let server = SERVER.get(Postgres::start).await;
         let database = server.database().await;
         let mut config = PostgresConfig::new(server.url(&database));
         config.allow_unreplicated = true;

@@ -9,6 +9,9 @@ use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
 use leasehold_domain::Outcome;
 use leasehold_domain::SystemClock;
+use leasehold_test_servers::Forwarder;
+use leasehold_test_servers::Postgres;
+use leasehold_test_servers::until;
 
 use crate::asking::acquire;
 use crate::asking::ask;
@@ -16,9 +19,6 @@ use crate::asking::command;
 use crate::asking::insist;
 use crate::asking::take;
 use crate::asking::view;
-use crate::server::Forwarder;
-use crate::server::Server;
-use crate::server::until;
 
 async fn open(config: PostgresConfig) -> Result<Arc<PostgresBackend>, OpenError> {
     PostgresBackend::open(config, Arc::new(SystemClock::new())).await
@@ -29,12 +29,13 @@ async fn open(config: PostgresConfig) -> Result<Arc<PostgresBackend>, OpenError>
 #[test]
 fn the_newest_timeline_is_followed() {
     leasehold_conformance::run(async {
-        let old = Server::start().await;
+        let old = Postgres::start().await;
         let new = old.standby().await;
         old.wait_for_standby(true).await;
         let url = format!(
             "postgresql://postgres@127.0.0.1:{},127.0.0.1:{}/postgres",
-            old.port, new.port
+            old.port(),
+            new.port()
         );
         let store = open(PostgresConfig::new(url)).await.expect("it opens");
         let kept = command("ann", "kept", acquire(600_000));
@@ -77,9 +78,9 @@ fn the_newest_timeline_is_followed() {
 #[test]
 fn an_old_primary_never_wins() {
     leasehold_conformance::run(async {
-        let old = Server::start().await;
+        let old = Postgres::start().await;
         let new = old.standby().await;
-        let address = Forwarder::start(old.port).await;
+        let address = Forwarder::start(old.port()).await;
         let mut config = PostgresConfig::new(address.url("postgres"));
         // Even so: nothing but the timeline speaks against the old one.
         config.allow_unreplicated = true;
@@ -92,11 +93,11 @@ fn an_old_primary_never_wins() {
         })
         .await;
         new.promote().await;
-        address.lead_to(new.port);
+        address.lead_to(new.port());
         let on_new = insist(&store, &command("ann", "two", acquire(600_000))).await;
         assert!(matches!(on_new, Outcome::Granted(_)), "{on_new:?}");
 
-        address.lead_to(old.port);
+        address.lead_to(old.port());
         let mut refused = 0;
         while refused < 5 {
             let asked = ask(&store, command("eve", "three", acquire(600_000))).await;
@@ -107,7 +108,7 @@ fn an_old_primary_never_wins() {
         assert_eq!(old.ask("postgres", there).await, ["1"]);
         assert!(!store.health().await.ready);
 
-        address.lead_to(new.port);
+        address.lead_to(new.port());
         let again = insist(&store, &command("ann", "three", acquire(600_000))).await;
         assert!(matches!(again, Outcome::Granted(_)), "{again:?}");
         assert_eq!(view(&store, "two").await.holders.len(), 1);

@@ -5,7 +5,6 @@ mod asking;
 mod failover;
 mod pooled;
 mod replicated;
-mod server;
 mod sharing;
 mod store;
 mod tls;

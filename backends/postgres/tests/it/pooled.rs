@@ -5,10 +5,10 @@ use leasehold_backend_postgres::PostgresConfig;
 use leasehold_conformance::Durable;
 use leasehold_conformance::Harness;
 use leasehold_conformance::Running;
+use leasehold_test_servers::Pooler;
+use leasehold_test_servers::Postgres;
+use leasehold_test_servers::Shared;
 
-use crate::server::Pooler;
-use crate::server::Server;
-use crate::server::Shared;
 use crate::store::Node;
 
 static POOLER: Shared<Pooler> = Shared::new();
@@ -18,7 +18,7 @@ struct Pooled;
 #[async_trait]
 impl Harness for Pooled {
     async fn start(&self) -> Running {
-        let start = || async { Pooler::start(Server::start().await).await };
+        let start = || async { Pooler::start(Postgres::start().await).await };
         let pooler = POOLER.get(start).await;
         let database = pooler.server.database().await;
         let mut config = PostgresConfig::new(pooler.url(&database));

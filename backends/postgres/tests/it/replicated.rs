@@ -1,36 +1,16 @@
 //! The contract, on a primary that waits for its standby.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use leasehold_backend_postgres::PostgresConfig;
 use leasehold_conformance::Durable;
 use leasehold_conformance::Harness;
 use leasehold_conformance::Running;
+use leasehold_test_servers::Pair;
+use leasehold_test_servers::Shared;
 
-use crate::server::Server;
-use crate::server::Shared;
 use crate::store::Node;
 
 static PAIR: Shared<Pair> = Shared::new();
-
-/// A primary, and the standby without which it commits nothing.
-struct Pair {
-    primary: Arc<Server>,
-    _standby: Arc<Server>,
-}
-
-impl Pair {
-    async fn start() -> Arc<Self> {
-        let primary = Server::start().await;
-        let standby = primary.standby().await;
-        primary.wait_for_standby(true).await;
-        Arc::new(Self {
-            primary,
-            _standby: standby,
-        })
-    }
-}
 
 struct Replicated;
 

@@ -17,6 +17,9 @@ use leasehold_domain::Event;
 use leasehold_domain::ManualClock;
 use leasehold_domain::Outcome;
 use leasehold_domain::Precondition;
+use leasehold_test_servers::Postgres;
+use leasehold_test_servers::Shared;
+use leasehold_test_servers::until;
 
 use crate::asking::acquire;
 use crate::asking::ask;
@@ -24,15 +27,12 @@ use crate::asking::command;
 use crate::asking::granted;
 use crate::asking::take;
 use crate::asking::view;
-use crate::server::Server;
-use crate::server::Shared;
-use crate::server::until;
 
-static SERVER: Shared<Server> = Shared::new();
+static SERVER: Shared<Postgres> = Shared::new();
 
 /// A database, and gateways with ledgers of their own, on one clock.
 struct Gateways {
-    server: Arc<Server>,
+    server: Arc<Postgres>,
     database: String,
     clock: Arc<ManualClock>,
     each: Vec<Arc<PostgresBackend>>,
@@ -40,7 +40,7 @@ struct Gateways {
 
 impl Gateways {
     async fn start(count: usize) -> Self {
-        let server = SERVER.get(Server::start).await;
+        let server = SERVER.get(Postgres::start).await;
         let database = server.database().await;
         let clock = Arc::new(ManualClock::default());
         let mut each = Vec::new();

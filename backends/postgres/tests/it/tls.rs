@@ -8,10 +8,10 @@ use leasehold_backend_postgres::OpenError;
 use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
 use leasehold_domain::SystemClock;
+use leasehold_test_servers::Postgres;
 use secrecy::SecretString;
 
 use crate::asking::take;
-use crate::server::Server;
 
 async fn open(config: PostgresConfig) -> Result<Arc<PostgresBackend>, OpenError> {
     PostgresBackend::open(config, Arc::new(SystemClock::new())).await
@@ -22,14 +22,14 @@ async fn open(config: PostgresConfig) -> Result<Arc<PostgresBackend>, OpenError>
 #[test]
 fn a_plain_role_over_tls_is_enough() {
     leasehold_conformance::run(async {
-        let server = Server::start().await;
+        let server = Postgres::start().await;
         let certificate = server.encrypt().await;
         let role = "CREATE ROLE gate LOGIN PASSWORD 'secret' IN ROLE pg_read_all_stats";
         server.sql("postgres", role).await;
         server
             .sql("postgres", "CREATE DATABASE gate OWNER gate")
             .await;
-        let url = |host: &str| format!("postgresql://gate@{host}:{}/gate", server.port);
+        let url = |host: &str| format!("postgresql://gate@{host}:{}/gate", server.port());
         let config = |host: &str, authorities: &Path| PostgresConfig {
             password: Some(SecretString::from("secret".to_owned())),
             tls_ca: Some(authorities.to_owned()),
@@ -44,7 +44,7 @@ fn a_plain_role_over_tls_is_enough() {
         assert_eq!(server.ask("postgres", question).await, ["t"]);
         store.close().await;
 
-        let other = Server::start().await;
+        let other = Postgres::start().await;
         let stranger = other.encrypt().await;
         for wrong in [
             config("localhost", &stranger),

@@ -9,6 +9,8 @@ use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
 use leasehold_domain::Outcome;
 use leasehold_domain::SystemClock;
+use leasehold_test_servers::Postgres;
+use leasehold_test_servers::until;
 
 use crate::asking::acquire;
 use crate::asking::ask;
@@ -16,8 +18,6 @@ use crate::asking::command;
 use crate::asking::granted;
 use crate::asking::insist;
 use crate::asking::take;
-use crate::server::Server;
-use crate::server::until;
 
 fn run(case: impl Future<Output = ()>) {
     leasehold_conformance::run(case);
@@ -32,7 +32,7 @@ async fn open(config: PostgresConfig) -> Result<Arc<PostgresBackend>, OpenError>
 #[test]
 fn a_primary_without_a_standby_is_refused() {
     run(async {
-        let server = Server::start().await;
+        let server = Postgres::start().await;
         let mut config = PostgresConfig::new(server.url("postgres"));
         let refused = open(config.clone()).await;
         assert!(
@@ -54,7 +54,7 @@ fn a_primary_without_a_standby_is_refused() {
 #[test]
 fn a_primary_that_stops_waiting_is_refused() {
     run(async {
-        let server = Server::start().await;
+        let server = Postgres::start().await;
         let _standby = {
             let standby = server.standby().await;
             server.wait_for_standby(true).await;
@@ -78,7 +78,7 @@ fn a_primary_that_stops_waiting_is_refused() {
 #[test]
 fn a_newer_schema_is_refused() {
     run(async {
-        let server = Server::start().await;
+        let server = Postgres::start().await;
         let mut config = PostgresConfig::new(server.url("postgres"));
         config.allow_unreplicated = true;
         open(config.clone()).await.expect("it opens").close().await;
@@ -97,7 +97,7 @@ fn a_newer_schema_is_refused() {
 #[test]
 fn a_killed_server_loses_nothing_that_was_answered() {
     run(async {
-        let server = Server::start().await;
+        let server = Postgres::start().await;
         let mut config = PostgresConfig::new(server.url("postgres"));
         config.allow_unreplicated = true;
         let store = open(config).await.expect("it opens");

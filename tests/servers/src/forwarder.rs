@@ -8,14 +8,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Takes connections, and leads them to where it points. Moving it cuts those that are open.
-pub(crate) struct Forwarder {
+#[derive(Debug)]
+pub struct Forwarder {
     port: u16,
     target: Arc<watch::Sender<u16>>,
     accepting: JoinHandle<()>,
 }
 
 impl Forwarder {
-    pub(crate) async fn start(target: u16) -> Self {
+    /// An address that leads to `target` at first.
+    pub async fn start(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let target = Arc::new(watch::Sender::new(target));
@@ -32,11 +34,14 @@ impl Forwarder {
         }
     }
 
-    pub(crate) fn lead_to(&self, port: u16) {
+    /// Leads to another port from now on.
+    pub fn lead_to(&self, port: u16) {
         self.target.send_replace(port);
     }
 
-    pub(crate) fn url(&self, database: &str) -> String {
+    /// How a database of the server behind it is reached.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
         format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
     }
 }

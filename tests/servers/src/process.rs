@@ -16,13 +16,17 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::PATIENCE;
+/// How long a condition may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process; killed with the value, if it still runs.
-pub(crate) struct Process(Child);
+#[derive(Debug)]
+pub struct Process(Child);
 
 impl Process {
-    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
+    /// Starts it; what it says is added to `log`.
+    #[must_use]
+    pub fn start(mut command: Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log);
         let log = log.expect("a log file");
         command
@@ -32,7 +36,8 @@ impl Process {
         Self(spawn(command))
     }
 
-    pub(crate) fn kill(mut self) {
+    /// Ends it at once, and waits until it is gone.
+    pub fn kill(mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -64,8 +69,9 @@ fn spawn(command: Command) -> Child {
     started.recv().expect("the process starts")
 }
 
-/// The folder of the newest PostgreSQL that is installed.
-pub(crate) fn bin(name: &str) -> PathBuf {
+/// A program of the newest PostgreSQL that is installed.
+#[must_use]
+pub fn postgres_program(name: &str) -> PathBuf {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -90,7 +96,8 @@ pub(crate) fn bin(name: &str) -> PathBuf {
 }
 
 /// A command of the user `postgres` if this is root, who may not run a server.
-pub(crate) fn as_postgres(program: &Path) -> Command {
+#[must_use]
+pub fn as_postgres(program: &Path) -> Command {
     let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !root {
         return Command::new(program);
@@ -106,19 +113,23 @@ pub(crate) fn as_postgres(program: &Path) -> Command {
 }
 
 /// A folder in which another user may make files.
-pub(crate) fn folder() -> TempDir {
+#[must_use]
+pub fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let open = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(folder.path(), open).expect("a folder can be opened");
     folder
 }
 
-pub(crate) fn free_port() -> u16 {
+/// A port that is free now.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
 
-pub(crate) fn check(output: &Output) {
+/// A command that ended well; anything else is a panic with its last words.
+pub fn check(output: &Output) {
     assert!(
         output.status.success(),
         "{}",
@@ -127,7 +138,7 @@ pub(crate) fn check(output: &Output) {
 }
 
 /// Waits for a condition, for as long as a busy machine may need.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
     let waiting = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(20)).await;

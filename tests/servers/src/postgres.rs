@@ -1,53 +1,42 @@
-//! Real PostgreSQL servers in folders of their own, gone after the test.
-
-// The benchmark takes this file by its path, and these with it.
-#[path = "server/forwarder.rs"]
-mod forwarder;
-#[path = "server/pooler.rs"]
-mod pooler;
-#[path = "server/process.rs"]
-mod process;
+//! A PostgreSQL server, and standbys of it.
 
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::Weak;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
-pub(crate) use self::forwarder::Forwarder;
-pub(crate) use self::pooler::Pooler;
-use self::process::Process;
-use self::process::as_postgres;
-use self::process::bin;
-pub(crate) use self::process::until;
+use crate::process;
+use crate::process::Process;
+use crate::process::as_postgres;
+use crate::process::postgres_program;
 
 /// A server, running unless it was killed.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Postgres {
     folder: TempDir,
-    pub(crate) port: u16,
+    port: u16,
     /// Whether commits reach the disk. Tests kill processes and no machines; a benchmark counts.
     fsync: bool,
     process: Mutex<Option<Process>>,
     databases: AtomicU32,
 }
 
-impl Server {
+impl Postgres {
     /// A new, empty server, without a standby.
-    pub(crate) async fn start() -> Arc<Self> {
+    pub async fn start() -> Arc<Self> {
         Self::start_with(false).await
     }
 
     /// The same, with commits that reach the disk or do not.
-    pub(crate) async fn start_with(fsync: bool) -> Arc<Self> {
+    pub async fn start_with(fsync: bool) -> Arc<Self> {
         let folder = process::folder();
-        let made = as_postgres(&bin("initdb"))
+        let made = as_postgres(&postgres_program("initdb"))
             .arg("--pgdata")
             .arg(folder.path().join("data"))
             .args(["--username=postgres", "--auth=trust", "--no-sync"])
@@ -58,9 +47,9 @@ impl Server {
     }
 
     /// A streaming standby of this server.
-    pub(crate) async fn standby(&self) -> Arc<Self> {
+    pub async fn standby(&self) -> Arc<Self> {
         let folder = process::folder();
-        let made = as_postgres(&bin("pg_basebackup"))
+        let made = as_postgres(&postgres_program("pg_basebackup"))
             .arg("--pgdata")
             .arg(folder.path().join("data"))
             .args(["--host=127.0.0.1", "--username=postgres", "--no-sync"])
@@ -84,8 +73,8 @@ impl Server {
     }
 
     /// Starts it, or starts it again.
-    pub(crate) async fn begin(&self) {
-        let mut command = as_postgres(&bin("postgres"));
+    pub async fn begin(&self) {
+        let mut command = as_postgres(&postgres_program("postgres"));
         command.arg("-D").arg(self.data());
         for setting in [
             format!("port={}", self.port),
@@ -107,8 +96,14 @@ impl Server {
         .await;
     }
 
+    /// The port that it listens on at 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// As if its power had gone.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         let process = self
             .process
             .lock()
@@ -117,7 +112,8 @@ impl Server {
         process.expect("it runs").kill();
     }
 
-    pub(crate) async fn promote(&self) {
+    /// Makes a standby a primary, on a timeline of its own.
+    pub async fn promote(&self) {
         self.sql("postgres", "SELECT pg_promote()").await;
         process::until("the standby is promoted", || async {
             let rows = self.ask("postgres", "SELECT pg_is_in_recovery()").await;
@@ -127,7 +123,7 @@ impl Server {
     }
 
     /// Lets commits wait for a standby, or for nobody.
-    pub(crate) async fn wait_for_standby(&self, wait: bool) {
+    pub async fn wait_for_standby(&self, wait: bool) {
         let names = if wait { "*" } else { "" };
         let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
         self.sql("postgres", &set).await;
@@ -143,7 +139,7 @@ impl Server {
 
     /// Lets it speak TLS, and asks everybody but `postgres` for TLS and a password. Answers the
     /// certificate, which nobody else has signed.
-    pub(crate) async fn encrypt(&self) -> PathBuf {
+    pub async fn encrypt(&self) -> PathBuf {
         let (cert, key) = (
             self.data().join("server.crt"),
             self.data().join("server.key"),
@@ -179,7 +175,7 @@ impl Server {
     }
 
     /// A new, empty database; its name.
-    pub(crate) async fn database(&self) -> String {
+    pub async fn database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("store_{number}");
         self.sql("postgres", &format!("CREATE DATABASE {name}"))
@@ -187,16 +183,19 @@ impl Server {
         name
     }
 
-    pub(crate) fn url(&self, database: &str) -> String {
+    /// How a database of it is reached.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
         format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    pub(crate) async fn sql(&self, database: &str, statement: &str) {
+    /// Carries out a statement.
+    pub async fn sql(&self, database: &str, statement: &str) {
         self.ask(database, statement).await;
     }
 
     /// The first column of what a statement answers.
-    pub(crate) async fn ask(&self, database: &str, statement: &str) -> Vec<String> {
+    pub async fn ask(&self, database: &str, statement: &str) -> Vec<String> {
         let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls)
             .await
             .expect("the server can be reached");
@@ -217,27 +216,31 @@ impl Server {
     }
 }
 
-/// Something that tests share while any of them needs it.
-pub(crate) struct Shared<T>(tokio::sync::Mutex<Weak<T>>);
-
-impl<T> Shared<T> {
-    pub(crate) const fn new() -> Self {
-        Self(tokio::sync::Mutex::const_new(Weak::new()))
-    }
-
-    pub(crate) async fn get<F: Future<Output = Arc<T>>>(
-        &self,
-        start: impl FnOnce() -> F,
-    ) -> Arc<T> {
-        let mut shared = self.0.lock().await;
-        if let Some(there) = shared.upgrade() {
-            return there;
-        }
-        let started = start().await;
-        *shared = Arc::downgrade(&started);
-        started
-    }
+/// A primary, and the standby without which it commits nothing.
+#[derive(Debug)]
+pub struct Pair {
+    /// Takes the writes.
+    pub primary: Arc<Postgres>,
+    /// Has each of them before it is answered.
+    pub standby: Arc<Postgres>,
 }
 
-/// How long a condition may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+impl Pair {
+    /// Starts both, and waits until the standby is synchronous.
+    pub async fn start() -> Arc<Self> {
+        let primary = Postgres::start().await;
+        let standby = primary.standby().await;
+        primary.wait_for_standby(true).await;
+        Arc::new(Self { primary, standby })
+    }
+
+    /// A database of whichever of the two is the primary.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!(
+            "postgresql://postgres@127.0.0.1:{},127.0.0.1:{}/{database}",
+            self.primary.port(),
+            self.standby.port()
+        )
+    }
+}

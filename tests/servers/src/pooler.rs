@@ -6,21 +6,24 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
-use super::Server;
-use super::process;
-use super::process::Process;
-use super::process::as_postgres;
+use crate::Postgres;
+use crate::process;
+use crate::process::Process;
+use crate::process::as_postgres;
 
 /// A pooler before a server.
-pub(crate) struct Pooler {
-    pub(crate) server: Arc<Server>,
-    pub(crate) port: u16,
+#[derive(Debug)]
+pub struct Pooler {
+    /// What it stands before.
+    pub server: Arc<Postgres>,
+    port: u16,
     _process: Process,
     _folder: TempDir,
 }
 
 impl Pooler {
-    pub(crate) async fn start(server: Arc<Server>) -> Arc<Self> {
+    /// Starts a pooler before `server`.
+    pub async fn start(server: Arc<Postgres>) -> Arc<Self> {
         let (folder, port) = (process::folder(), process::free_port());
         let program = Path::new("/usr/sbin/pgbouncer");
         assert!(
@@ -33,7 +36,7 @@ impl Pooler {
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
              default_pool_size = 2\nmax_client_conn = 500\n",
-            server.port
+            server.port()
         );
         let file = folder.path().join("pgbouncer.ini");
         std::fs::write(&file, settings).expect("a file");
@@ -55,7 +58,9 @@ impl Pooler {
         Arc::new(pooler)
     }
 
-    pub(crate) fn url(&self, database: &str) -> String {
+    /// How a database of the server is reached through it.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
         format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
     }
 }

@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod forwarder;
+mod pooler;
+mod postgres;
+pub mod process;
+mod shared;
+
+pub use forwarder::Forwarder;
+pub use pooler::Pooler;
+pub use postgres::{Pair, Postgres};
+pub use process::until;
+pub use shared::Shared;
