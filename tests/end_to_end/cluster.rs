@@ -12,6 +12,7 @@ use anyhow::ensure;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use leasehold_tests::GatewayOptions;
+use leasehold_tests::persist;
 use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
@@ -84,25 +85,6 @@ async fn leader(gateways: &[Gateway]) -> Result<usize> {
         }
     };
     Ok(tokio::time::timeout(PATIENCE, search).await?)
-}
-
-/// Asks one gateway after the other, with the same request id, until one says yes.
-async fn persist(apis: &[Api], lock: &str, verb: &str, body: &Value) -> Result<Value> {
-    let path = format!("/v1/namespaces/demo/locks/{lock}:{verb}");
-    let asking = async {
-        loop {
-            for api in apis {
-                match api.post(&path, body).await {
-                    Ok(answer) if answer.status < 300 => return Ok(answer.body),
-                    // Only what may be retried is.
-                    Ok(answer) => ensure!(answer.body["retryable"] == true, "{answer:?}"),
-                    Err(_) => {}
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asking).await?
 }
 
 /// Takes and gives back its own lock until told to stop, and holds it then. Answers the last token.

@@ -11,7 +11,7 @@ use leasehold_tests::Gateway;
 use leasehold_tests::binary;
 
 /// Runs the binary with a configuration file, and answers its exit code and what it said.
-fn serve_with(config: &str) -> Result<(Option<i32>, String)> {
+pub(super) fn serve_with(config: &str) -> Result<(Option<i32>, String)> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("leasehold.toml");
     std::fs::write(&file, config)?;

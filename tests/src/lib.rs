@@ -9,5 +9,6 @@ mod wire;
 
 pub use api::{Answer, Api};
 pub use gateway::{ADMIN_KEY, Gateway, GatewayOptions, binary};
+pub use locks::persist;
 pub use watch::{Seen, Watch};
 pub use wire::Wire;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::ensure;
 use serde_json::Value;
 use serde_json::json;
 
@@ -12,6 +13,32 @@ use crate::Api;
 
 /// How long a lock may take to come into the state that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a store may be in trouble before the test fails.
+const OUTAGE_MAX: Duration = Duration::from_secs(90);
+
+/// Asks one gateway after the other, with the same body, until one says yes: what a client does
+/// while a gateway or a store is in trouble. Answers what it said.
+///
+/// # Errors
+/// One refuses for good, or none says yes in time.
+pub async fn persist(apis: &[Api], lock: &str, verb: &str, body: &Value) -> Result<Value> {
+    let asking = async {
+        loop {
+            for api in apis {
+                match api.verb(lock, verb, body).await {
+                    Ok(answer) if answer.status < 300 => return Ok(answer.body),
+                    // Only what may be retried is.
+                    Ok(answer) => ensure!(answer.body["retryable"] == true, "{answer:?}"),
+                    Err(_) => {}
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let asked = tokio::time::timeout(OUTAGE_MAX, asking).await;
+    asked.with_context(|| format!("{verb} {lock}: nobody says yes"))?
+}
 
 impl Answer {
     /// A text of the body, such as a lease's id.

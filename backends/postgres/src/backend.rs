@@ -70,6 +70,14 @@ impl Drop for PostgresBackend {
 }
 
 impl PostgresBackend {
+    /// What the server is taken with although it weakens a promise, because the configuration
+    /// allows it by name: that its commits wait for no standby. None while all is as it should be;
+    /// it changes when another server becomes the primary.
+    #[must_use]
+    pub fn concessions(&self) -> watch::Receiver<Option<String>> {
+        self.shared.status.concessions()
+    }
+
     /// Has one item carried out, unless the store is closing.
     pub(crate) async fn propose(&self, item: Item) -> Result<Answer, BackendError> {
         if *self.closing.borrow() {

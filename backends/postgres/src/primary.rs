@@ -108,6 +108,11 @@ impl Primary {
         Err(OpenError::Unreplicated(format!("{}: {problem}", self.name)))
     }
 
+    /// What the configuration takes although it weakens a promise; none if all is as it should be.
+    pub(crate) fn concession(&self) -> Option<String> {
+        (self.replication == Replication::None).then(|| self.describe())
+    }
+
     /// In a few words, for operators.
     pub(crate) fn describe(&self) -> String {
         let replication = match self.replication {

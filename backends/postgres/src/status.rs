@@ -10,12 +10,17 @@ use leasehold_backend_api::Writes;
 use leasehold_domain::Counts;
 use leasehold_domain::Cursor;
 use leasehold_domain::Millis;
+use tokio::sync::watch;
 
 use crate::mirror::Mirror;
+use crate::primary::Primary;
 
 /// What is known of the store without asking it.
 #[derive(Debug, Default)]
-pub(crate) struct Status(Mutex<Shown>);
+pub(crate) struct Status {
+    shown: Mutex<Shown>,
+    conceded: watch::Sender<Option<String>>,
+}
 
 #[derive(Debug, Default)]
 struct Shown {
@@ -34,7 +39,7 @@ struct Shown {
 
 impl Status {
     fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The mirror was current at `reached`.
@@ -53,8 +58,17 @@ impl Status {
     }
 
     /// The store is on this server now.
-    pub(crate) fn moved(&self, primary: String) {
-        self.lock().primary = primary;
+    pub(crate) fn moved(&self, primary: &Primary) {
+        self.lock().primary = primary.describe();
+        let concession = primary.concession();
+        self.conceded.send_if_modified(|conceded| {
+            std::mem::replace(conceded, concession.clone()) != concession
+        });
+    }
+
+    /// What the server is taken with although it is not as it should be.
+    pub(crate) fn concessions(&self) -> watch::Receiver<Option<String>> {
+        self.conceded.subscribe()
     }
 
     /// The store cannot be used now.

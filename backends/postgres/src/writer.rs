@@ -294,7 +294,7 @@ impl Writer {
         let connected = match self.shared.connect().await {
             Ok(primary) => {
                 self.shared.keeper.forget();
-                self.shared.status.moved(primary.describe());
+                self.shared.status.moved(&primary);
                 tracing::info!(primary = primary.describe(), "postgres connected");
                 self.primary = Some(primary);
                 self.refresh(mirror).await

@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
+use crate::concession;
 use crate::config::Config;
 use crate::config::ConfigError;
 use crate::config::StorageBackend;
@@ -258,6 +259,10 @@ async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, 
             let failed = |error: String| AppError::Storage(error);
             let config = postgres_config(config).map_err(|error| failed(error.to_string()))?;
             let postgres = PostgresBackend::open(config, clock)
+                .await
+                .map_err(|error| failed(format!("postgres: {error}")))?;
+            let concessions = postgres.concessions();
+            concession::record_from_now_on(postgres.clone(), "postgres", concessions)
                 .await
                 .map_err(|error| failed(format!("postgres: {error}")))?;
             Ok((postgres.clone(), postgres, None))

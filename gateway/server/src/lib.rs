@@ -16,6 +16,7 @@ pub mod telemetry;
 pub mod waits;
 
 pub mod cli;
+mod concession;
 
 pub use app::{App, AppError};
 pub use config::{Config, ConfigError, Overrides};
