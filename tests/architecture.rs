@@ -105,7 +105,14 @@ const OWNED: &[(&str, &[&str])] = &[
         "reqwest",
         &["leasehold-client", "leasehold-server", "leasehold-tests"],
     ),
-    ("clap", &["leasehold-server", "leasehold-policy-pack"]),
+    (
+        "clap",
+        &[
+            "leasehold-server",
+            "leasehold-policy-pack",
+            "leasehold-tests",
+        ],
+    ),
     (
         "anyhow",
         &[

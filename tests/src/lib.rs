@@ -4,6 +4,8 @@ mod api;
 mod gateway;
 mod ledger;
 mod locks;
+#[path = "../robustness/mod.rs"]
+pub mod robustness;
 mod watch;
 mod wire;
 

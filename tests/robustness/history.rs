@@ -1,0 +1,324 @@
+//! What a run has seen: every call, every fault, every recovery, and what the ledgers say.
+//! All times are microseconds on the harness's one monotonic clock.
+
+use std::fs::File;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::BufWriter;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use anyhow::Context;
+use anyhow::Result;
+use leasehold_domain::Clock;
+use leasehold_domain::SystemClock;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// A run, whole. Checks are functions of this and of nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// In the order in which they ended.
+    pub calls: Vec<Call>,
+    /// In the order in which they were healed.
+    pub faults: Vec<Fault>,
+    /// After each fault, for each gateway.
+    pub recoveries: Vec<Recovery>,
+    /// How often another node was seen to lead.
+    pub leader_changes: u64,
+    /// Processes that ended although no fault asked for it.
+    pub exits: Vec<String>,
+    /// One for each gateway, read after the last fault.
+    pub ledgers: Vec<Ledger>,
+}
+
+/// One request of one client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Who asked; a client has one call under way at a time.
+    pub client: u32,
+    /// Which gateway was asked.
+    pub gateway: u32,
+    /// About which lock.
+    pub lock: String,
+    /// The key of the acquire that it is, or whose lease it is about; empty for others.
+    pub key: String,
+    /// What was asked.
+    pub ask: Ask,
+    /// Before the request was sent.
+    pub start_us: u64,
+    /// After the answer had come, or was given up.
+    pub end_us: u64,
+    /// What came back.
+    pub answer: Answer,
+}
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Take the lock alone, by an idempotency key.
+    Acquire {
+        /// For how long.
+        ttl_ms: u64,
+        /// How long to wait for it; 0 only tries.
+        wait_ms: u64,
+    },
+    /// Lengthen the lease.
+    Renew {
+        /// For how long from now.
+        ttl_ms: u64,
+    },
+    /// Give it back.
+    Release,
+    /// Is this token current?
+    Validate {
+        /// The token.
+        token: u64,
+    },
+    /// Who holds the lock, linearizably?
+    Read,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Done.
+    Ok(Done),
+    /// The gateway says no, and that nothing has changed.
+    Failed {
+        /// The problem's code; `connect` if nobody listened.
+        code: String,
+        /// Who stands in the way, or how the lease has ended.
+        seen: Option<Seen>,
+    },
+    /// Nobody knows whether it was done.
+    Unknown {
+        /// The problem's code, or what went wrong.
+        why: String,
+    },
+}
+
+/// What a successful call told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Done {
+    /// A lease.
+    Granted {
+        /// Its fencing token.
+        token: u64,
+        /// How long it lasts at the least from when the request was sent.
+        lasts_ms: u64,
+        /// Whether an earlier request with this key had got it.
+        repeated: bool,
+    },
+    /// It lasts longer.
+    Renewed {
+        /// Its fencing token.
+        token: u64,
+        /// How long it lasts at the least from when the request was sent.
+        lasts_ms: u64,
+    },
+    /// It is over.
+    Released,
+    /// Whether the token is current.
+    Validated {
+        /// Whether it is.
+        current: bool,
+    },
+    /// Who holds the lock.
+    Viewed {
+        /// None if nobody does.
+        holder: Option<Seen>,
+    },
+}
+
+/// A holder, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The key of its acquire.
+    pub key: String,
+    /// Its fencing token.
+    pub token: u64,
+}
+
+/// A fault, from its injection to its healing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its kind, as on the command line.
+    pub kind: String,
+    /// On whom.
+    pub target: String,
+    /// When it began.
+    pub start_us: u64,
+    /// When it was healed.
+    pub end_us: u64,
+}
+
+/// How long a gateway took to grant again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Which gateway.
+    pub gateway: u32,
+    /// When the fault before was healed.
+    pub healed_us: u64,
+    /// When it first granted after that; none if it did not in time.
+    pub granted_us: Option<u64>,
+}
+
+/// What one gateway's ledger has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Which gateway.
+    pub gateway: u32,
+    /// Digest of each event, in order.
+    pub rows: Vec<u64>,
+    /// Every grant in it: key and token.
+    pub grants: Vec<(String, u64)>,
+    /// Whether it verifies.
+    pub intact: bool,
+}
+
+impl Call {
+    /// Whether the call may have had an effect that nobody was told of.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match (&self.answer, &self.ask) {
+            (Answer::Unknown { .. }, _) => true,
+            // A wait that ended keeps its place for a while, and a grant may come to it.
+            (Answer::Failed { code, .. }, Ask::Acquire { wait_ms, .. }) => {
+                *wait_ms > 0 && code != "connect"
+            }
+            _ => false,
+        }
+    }
+
+    /// The token and the least end, on the harness's clock, of the lease that the answer promised.
+    #[must_use]
+    pub fn promised(&self) -> Option<(u64, u64)> {
+        match self.answer {
+            Answer::Ok(
+                Done::Granted {
+                    token, lasts_ms, ..
+                }
+                | Done::Renewed { token, lasts_ms },
+            ) => Some((token, self.start_us + lasts_ms * 1_000)),
+            _ => None,
+        }
+    }
+}
+
+/// One line of a history's file.
+#[derive(Debug, Serialize, Deserialize)]
+enum Line {
+    Call(Call),
+    Fault(Fault),
+    Recovery(Recovery),
+    LeaderChange,
+    Exit(String),
+    Ledger(Ledger),
+}
+
+/// Takes down a history while it happens, in memory and in a file.
+#[derive(Debug)]
+pub struct Recorder {
+    clock: SystemClock,
+    kept: Mutex<(History, BufWriter<File>)>,
+}
+
+impl Recorder {
+    /// Begins a history in a new file.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(file: &Path) -> Result<Self> {
+        let file = File::create(file).with_context(|| file.display().to_string())?;
+        Ok(Self {
+            clock: SystemClock::new(),
+            kept: Mutex::new((History::default(), BufWriter::new(file))),
+        })
+    }
+
+    /// Microseconds since the history began.
+    #[must_use]
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.clock.monotonic().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// A call has ended.
+    pub fn call(&self, call: Call) {
+        self.line(Line::Call(call));
+    }
+
+    /// A fault was healed.
+    pub fn fault(&self, fault: Fault) {
+        self.line(Line::Fault(fault));
+    }
+
+    /// A gateway has granted again, or has not in time.
+    pub fn recovery(&self, recovery: Recovery) {
+        self.line(Line::Recovery(recovery));
+    }
+
+    /// Another node leads.
+    pub fn leader_change(&self) {
+        self.line(Line::LeaderChange);
+    }
+
+    /// A process has ended although no fault asked for it.
+    pub fn exit(&self, who: String) {
+        self.line(Line::Exit(who));
+    }
+
+    /// A ledger was read.
+    pub fn ledger(&self, ledger: Ledger) {
+        self.line(Line::Ledger(ledger));
+    }
+
+    fn line(&self, line: Line) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (history, file) = &mut *kept;
+        // The file is for people who look at a failed run; the checks use what is in memory.
+        if let Ok(text) = serde_json::to_string(&line) {
+            let _ = writeln!(file, "{text}");
+        }
+        history.add(line);
+    }
+
+    /// The history up to now; the file has it, too.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn history(&self) -> Result<History> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.1.flush()?;
+        Ok(kept.0.clone())
+    }
+}
+
+impl History {
+    fn add(&mut self, line: Line) {
+        match line {
+            Line::Call(call) => self.calls.push(call),
+            Line::Fault(fault) => self.faults.push(fault),
+            Line::Recovery(recovery) => self.recoveries.push(recovery),
+            Line::LeaderChange => self.leader_changes += 1,
+            Line::Exit(who) => self.exits.push(who),
+            Line::Ledger(ledger) => self.ledgers.push(ledger),
+        }
+    }
+
+    /// Reads a history that was kept, to check it again.
+    ///
+    /// # Errors
+    /// The file is not a history.
+    pub fn read(file: &Path) -> Result<Self> {
+        let mut history = Self::default();
+        let lines = BufReader::new(File::open(file)?).lines();
+        for (number, line) in lines.enumerate() {
+            let line = serde_json::from_str(&line?);
+            history.add(line.with_context(|| format!("line {}", number + 1))?);
+        }
+        Ok(history)
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("README.md")]
+
+pub mod check;
+mod history;
+
+pub use history::{Answer, Ask, Call, Done, Fault, History, Ledger, Recorder, Recovery, Seen};
+
+/// Within which a dead holder's lock is granted again, after its ttl and the last fault, in
+/// microseconds: an election, the waits of clients who died in the queue, and a busy machine.
+pub const FAILOVER_BOUND_US: u64 = 10_000_000;
+
+/// Within which every gateway grants again after a fault is healed, in microseconds.
+pub const RECOVERY_US: u64 = 30_000_000;
+
+/// Whether several clients want this lock.
+#[must_use]
+pub fn is_contended(lock: &str) -> bool {
+    lock.starts_with("contended-")
+}
