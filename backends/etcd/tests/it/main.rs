@@ -1,0 +1,6 @@
+//! The store on real members: one, three, several gateways, and in trouble.
+
+mod alone;
+mod asking;
+mod server;
+mod store;
