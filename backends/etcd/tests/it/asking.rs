@@ -69,6 +69,15 @@ pub(crate) fn acquire(ttl_ms: u64) -> Action {
     }
 }
 
+/// An acquire that stands in the queue if it must.
+pub(crate) fn waiting(ttl_ms: u64, wait_ms: u64) -> Action {
+    let mut action = acquire(ttl_ms);
+    if let Action::Acquire { wait_ms: wait, .. } = &mut action {
+        *wait = Some(wait_ms);
+    }
+    action
+}
+
 pub(crate) async fn ask(gateway: &EtcdBackend, command: Command) -> Result<Outcome, BackendError> {
     let mut outcomes = gateway.execute(Batch::one(command)).await?;
     Ok(outcomes.remove(0))

@@ -3,4 +3,8 @@
 mod alone;
 mod asking;
 mod server;
+mod sharing;
 mod store;
+mod tls;
+mod trio;
+mod trouble;

@@ -1,6 +1,8 @@
 //! Real etcd members in folders of their own, gone after the test.
 
-// The benchmark takes this file by its path, and this with it.
+// The benchmark takes this file by its path, and these with it.
+#[path = "server/forwarder.rs"]
+mod forwarder;
 #[path = "server/process.rs"]
 mod process;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 use leasehold_backend_etcd::EtcdConfig;
 use tempfile::TempDir;
 
+pub(crate) use self::forwarder::Forwarder;
 use self::process::Process;
 pub(crate) use self::process::until;
 
@@ -30,6 +33,8 @@ pub(crate) struct Cluster {
     pub(crate) members: Vec<Member>,
     /// What all members are told, besides who they are.
     options: Vec<String>,
+    /// What `etcdctl` is told, besides where they are.
+    show: Vec<String>,
     /// `https` if clients must come with TLS.
     scheme: &'static str,
     stores: AtomicU32,
@@ -46,14 +51,24 @@ pub(crate) struct Member {
 impl Cluster {
     /// A new, empty cluster of so many members.
     pub(crate) async fn start(count: usize) -> Arc<Self> {
-        Self::start_with(count, "http", |_| Vec::new()).await
+        Self::start_with(count, Vec::new()).await
     }
 
-    /// The same, with options that may need its folder.
-    pub(crate) async fn start_with(
+    /// The same, with options for each member.
+    pub(crate) async fn start_with(count: usize, options: Vec<String>) -> Arc<Self> {
+        Self::run(count, "http", options, Vec::new()).await
+    }
+
+    /// One member with TLS, and what its clients must show.
+    pub(crate) async fn start_secure(options: Vec<String>, show: Vec<String>) -> Arc<Self> {
+        Self::run(1, "https", options, show).await
+    }
+
+    async fn run(
         count: usize,
         scheme: &'static str,
-        options: impl FnOnce(&Path) -> Vec<String>,
+        options: Vec<String>,
+        show: Vec<String>,
     ) -> Arc<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let member = |number| Member {
@@ -64,7 +79,8 @@ impl Cluster {
         };
         let cluster = Self {
             members: (0..count).map(member).collect(),
-            options: options(folder.path()),
+            options,
+            show,
             scheme,
             stores: AtomicU32::new(0),
             folder,
@@ -165,6 +181,7 @@ impl Cluster {
         command
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", &urls.join(",")])
+            .args(&self.show)
             .args(arguments);
         command
     }
