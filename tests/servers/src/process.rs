@@ -36,6 +36,28 @@ impl Process {
         Self(spawn(command))
     }
 
+    /// Stops it and what it has started, as a machine that hangs: connections stay open, and nobody
+    /// answers. [`Self::thaw`] lets it go on.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let own = self.0.id().to_string();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        let children = children.expect("the kernel tells of children");
+        let sent = Command::new("kill")
+            .args(["-s", name, &own])
+            .args(children.split_whitespace())
+            .output();
+        check(&sent.expect("kill runs"));
+    }
+
     /// Ends it at once, and waits until it is gone.
     pub fn kill(mut self) {
         let _ = self.0.kill();
