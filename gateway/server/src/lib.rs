@@ -11,6 +11,7 @@ pub mod listener;
 pub mod pipeline;
 pub mod serve;
 pub mod steering;
+pub mod stores;
 pub mod telemetry;
 pub mod waits;
 

@@ -11,6 +11,7 @@ mod limits;
 mod listen;
 mod policy;
 mod storage;
+mod stores;
 mod telemetry;
 
 use std::net::SocketAddr;
@@ -30,8 +31,11 @@ pub(crate) use self::limits::Limits;
 pub(crate) use self::listen::Listen;
 pub(crate) use self::listen::Tls;
 pub(crate) use self::policy::Policy;
+pub(crate) use self::storage::Chosen;
+pub(crate) use self::storage::Postgres;
 pub(crate) use self::storage::Storage;
 pub(crate) use self::storage::StorageBackend;
+pub(crate) use self::stores::Stores;
 pub(crate) use self::telemetry::Telemetry;
 
 /// The whole configuration.
@@ -44,6 +48,9 @@ pub struct Config {
     pub limits: Limits,
     /// Where locks and ledger are.
     pub storage: Storage,
+    /// More stores, which namespaces may choose.
+    #[serde(skip_serializing_if = "Stores::is_empty")]
+    pub stores: Stores,
     /// The gateways that share the store.
     pub cluster: Cluster,
     /// Who may call.
@@ -123,6 +130,7 @@ impl Config {
         self.limits.check()?;
         self.policy.check()?;
         self.storage.check()?;
+        stores::check(&self.stores)?;
         self.telemetry.check()
     }
 }

@@ -1,4 +1,4 @@
-//! Execution: the only holder of the backend. Writes ask for a [`Permit`]; reads do not.
+//! Execution: the only holder of a backend. Writes ask for a [`Permit`]; reads do not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use leasehold_domain::Outcome;
 use leasehold_domain::Page;
 use leasehold_domain::Principal;
 use leasehold_domain::RequestId;
+use leasehold_domain::StoreName;
 use leasehold_domain::Subject;
 use leasehold_domain::Usage;
 
@@ -30,25 +31,27 @@ use super::decide::Denied;
 use super::decide::Permit;
 use super::failure::Failure;
 use crate::telemetry::Metrics;
+use crate::telemetry::StoreMetrics;
 
-/// The door to the backend.
+/// The door to one backend.
 #[derive(Debug)]
 pub(crate) struct Store {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
+    metrics: StoreMetrics,
 }
 
 impl Store {
     pub(crate) fn new(
+        name: &StoreName,
         backend: Arc<dyn Backend>,
         clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
+        metrics: &Metrics,
     ) -> Self {
         Self {
+            metrics: metrics.of_store(name),
             backend,
             clock,
-            metrics,
         }
     }
 

@@ -43,7 +43,8 @@ fn house(folder: &Path) -> House {
     };
     let ledger = SqliteLedger::open(&folder.join("ledger"), options).unwrap();
     let ledger = Arc::new(ledger);
-    let store = Store::new(backend.clone(), clock, Arc::new(Metrics::new()));
+    let home = leasehold_domain::StoreName::home();
+    let store = Store::new(&home, backend.clone(), clock, &Metrics::new());
     House {
         watches: Watches::new(Arc::new(store), ledger.clone()),
         backend,
