@@ -23,6 +23,7 @@ mod secrets;
 mod sharing;
 mod startup;
 mod stopping;
+mod stores;
 mod story;
 mod tampering;
 mod tokens;

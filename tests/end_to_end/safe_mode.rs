@@ -62,8 +62,7 @@ async fn incident(api: &Api, id: &str) -> Result<Answer> {
 
 /// What would begin an ownership is refused; what keeps or ends one is tried.
 async fn only_beginnings_are_refused(api: &Api, held: &str, lease_id: &str) -> Result<()> {
-    let several =
-        json!({ "locks": [{ "lock": "x", "ttl_ms": 60_000 }, { "lock": "y", "ttl_ms": 60_000 }] });
+    let several = json!({ "locks": ["x", "y"], "ttl_ms": 60_000 });
     let several = api
         .post("/v1/namespaces/demo/locks:acquire", &several)
         .await?;

@@ -84,11 +84,35 @@ impl Storage {
         if self.data_dir.as_os_str().is_empty() {
             return Err(ConfigError::at("storage.data_dir", "must not be empty"));
         }
-        match (&self.postgres, self.backend) {
-            (Some(postgres), StorageBackend::Postgres) => postgres.check(),
+        self.chosen().check("storage")
+    }
+
+    /// What is chosen.
+    pub(crate) fn chosen(&self) -> Chosen<'_> {
+        Chosen {
+            backend: self.backend,
+            postgres: self.postgres.as_ref(),
+        }
+    }
+}
+
+/// A kind of store, and the section that goes with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen<'a> {
+    /// Which kind.
+    pub(crate) backend: StorageBackend,
+    /// The database.
+    pub(crate) postgres: Option<&'a Postgres>,
+}
+
+impl Chosen<'_> {
+    /// Checks it; `key` is where it stands.
+    pub(super) fn check(self, key: &str) -> Result<(), ConfigError> {
+        match (self.postgres, self.backend) {
+            (Some(postgres), StorageBackend::Postgres) => postgres.check(key),
             (None, StorageBackend::Postgres) => {
                 let problem = "is needed for backend = \"postgres\"";
-                Err(ConfigError::at("storage.postgres", problem))
+                Err(ConfigError::at(&format!("{key}.postgres"), problem))
             }
             // A section that is not in use may stand there while the backend is changed.
             (_, StorageBackend::Raft | StorageBackend::Memory) => Ok(()),
@@ -97,18 +121,16 @@ impl Storage {
 }
 
 impl Postgres {
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let at = |field, problem| Err(ConfigError::at(&format!("{key}.postgres.{field}"), problem));
         if self.url.is_empty() {
-            return Err(ConfigError::at("storage.postgres.url", "must not be empty"));
+            return at("url", "must not be empty");
         }
         if self.consumer.is_empty() || self.consumer.len() > 63 {
-            let problem = "must have 1 to 63 bytes";
-            return Err(ConfigError::at("storage.postgres.consumer", problem));
+            return at("consumer", "must have 1 to 63 bytes");
         }
         if !(100..=60_000).contains(&self.transaction_deadline_ms) {
-            let problem = "must be 100 to 60000";
-            let key = "storage.postgres.transaction_deadline_ms";
-            return Err(ConfigError::at(key, problem));
+            return at("transaction_deadline_ms", "must be 100 to 60000");
         }
         Ok(())
     }

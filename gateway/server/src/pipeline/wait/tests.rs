@@ -9,6 +9,7 @@ use leasehold_domain::LockView;
 use leasehold_domain::Precondition;
 use leasehold_domain::Principal;
 use leasehold_domain::RoleSet;
+use leasehold_domain::StoreName;
 use leasehold_domain::SystemClock;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
@@ -18,13 +19,14 @@ use super::*;
 use crate::authentication::KeyRing;
 use crate::governance::Governance;
 use crate::governance::document::DefaultDecision;
-use crate::governance::document::NamespaceDocument;
+use crate::governance::document::NamespaceDraft;
 use crate::pipeline::Pipeline;
 use crate::pipeline::ask;
 use crate::pipeline::decide::Decider;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
-use crate::safety::tests::safe_mode;
+use crate::safety::tests::safety;
+use crate::stores::Stores;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
 
@@ -69,14 +71,15 @@ async fn pair() -> Pair {
     })
     .unwrap();
     let keys = Arc::new(KeyRing::default());
-    let governance = Governance::load(backend.clone(), engine, keys, clock.clone());
+    let home = [StoreName::home()].into();
+    let governance = Governance::load(backend.clone(), engine, keys, clock.clone(), home);
     let governance = governance.await.unwrap();
-    let namespace = NamespaceDocument {
+    let namespace = NamespaceDraft {
         name: "demo".parse().unwrap(),
         team: None,
         description: String::new(),
         default_decision: DefaultDecision::Allow,
-        backend: "default".to_owned(),
+        store: None,
     };
     let op = caller("op", "r");
     let made = governance.put_namespace(&op, &namespace, Precondition::Absent);
@@ -86,14 +89,22 @@ async fn pair() -> Pair {
         let metrics = Arc::new(Metrics::new());
         let waits = Arc::new(Waits::default());
         tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
-        let store = Store::new(backend.clone(), clock.clone(), metrics.clone(), safe_mode());
-        let store = Arc::new(store);
+        let name = StoreName::home();
+        let door = Store::new(&name, backend.clone(), clock.clone(), &metrics, &safety());
+        let door = Arc::new(door);
+        let store = OpenStore {
+            watches: Watches::new(door.clone(), ledger.clone()),
+            name,
+            door,
+            documents: backend.clone(),
+            ledger: ledger.clone(),
+            carrier: Arc::default(),
+            waits,
+        };
         Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             decider: Decider::new(clock.clone(), metrics, false),
-            watches: Watches::new(store.clone(), ledger.clone()),
-            store,
-            waits,
+            stores: Arc::new(Stores::new(Arc::new(store), [].into())),
             shutdown: shutdown.clone(),
         }))
     };
