@@ -48,12 +48,10 @@ impl Process {
     }
 
     fn signal(&self, name: &str) {
-        let own = self.0.id().to_string();
-        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
-        let children = children.expect("the kernel tells of children");
+        let own = self.0.id();
         let sent = Command::new("kill")
-            .args(["-s", name, &own])
-            .args(children.split_whitespace())
+            .args(["-s", name, &own.to_string()])
+            .args(children(own))
             .output();
         check(&sent.expect("kill runs"));
     }
