@@ -20,7 +20,6 @@ use super::Held;
 use super::Inner;
 use super::ask::Caller;
 use super::decide::Intent;
-use super::decide::Refusal;
 use super::failure::Blocked;
 use super::failure::Failure;
 use crate::stores::OpenStore;
@@ -62,7 +61,6 @@ pub(super) async fn acquire(
     }
     let place = Place {
         request,
-        intent,
         decision,
         lease_id,
     };
@@ -72,7 +70,6 @@ pub(super) async fn acquire(
 /// What a waiting request stands for.
 struct Place {
     request: Request,
-    intent: Intent,
     decision: Option<Arc<Decision>>,
     lease_id: LeaseId,
 }
@@ -138,7 +135,7 @@ async fn stand(
                     draining: false,
                 });
             }
-            judge_again(caller, place.request, place.intent, waiter, grant).await
+            judge_again(caller, place, waiter, grant).await
         }
         Some(Signal::Ended) => {
             waiter.settled();
@@ -152,29 +149,37 @@ async fn stand(
     }
 }
 
-/// Judges a grant that waited once more; a denial gives it back.
+/// Judges a grant that waited once more; a denial gives it back. The decision that is answered is
+/// the lease's from then on, and on record.
 async fn judge_again(
     caller: &Caller,
-    request: Request,
-    intent: Intent,
+    place: Place,
     mut waiter: Waiter,
     grant: Grant,
 ) -> Result<Held, Failure> {
     let (inner, store) = (waiter.inner.clone(), waiter.store.clone());
-    match inner.decide(&store, caller, request, intent).await {
-        Ok(permit) => {
-            let decision: Option<Arc<Decision>> = permit.cause().and_then(|c| c.decision.clone());
-            waiter.settled();
-            Ok(Held {
-                grant,
-                decision,
-                draining: false,
-            })
-        }
-        // Dropping the waiter gives the grant back.
-        Err(Refusal::Failed(failure)) => Err(*failure),
-        Err(Refusal::Denied(denied)) => Err(store.door.refuse(*denied).await),
-    }
+    let intent = Intent::Confirm {
+        lease_id: grant.lease_id,
+    };
+    // Dropping the waiter gives the grant back.
+    let (outcome, decision) = inner.run(&store, caller, place.request, intent).await?;
+    let draining = matches!(outcome, Outcome::Draining(_));
+    let held = super::held(outcome, decision)?;
+    waiter.settled();
+    let grant = Grant {
+        waited: true,
+        ..held.grant
+    };
+    // A lease that drains by now is as it was, and so is the decision that it was granted by.
+    let decision = match draining {
+        true => place.decision,
+        false => held.decision,
+    };
+    Ok(Held {
+        grant,
+        decision,
+        draining,
+    })
 }
 
 /// Who stands in the way now.
