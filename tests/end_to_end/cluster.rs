@@ -28,11 +28,11 @@ fn free_port() -> Result<u16> {
     Ok(socket.local_addr()?.port())
 }
 
-fn options(folder: &TempDir, place: usize, port: u16) -> GatewayOptions {
+fn options(folder: &TempDir, place: usize, port: u16, more: &str) -> GatewayOptions {
     GatewayOptions {
         data_dir: Some(folder.path().join(format!("gateway-{place}"))),
         config: format!(
-            "[cluster]\nlisten = \"127.0.0.1:{port}\"\njoin = {}\ninsecure_plaintext = true\n",
+            "[cluster]\nlisten = \"127.0.0.1:{port}\"\njoin = {}\ninsecure_plaintext = true\n{more}\n",
             place > 0
         ),
         log: None,
@@ -41,7 +41,12 @@ fn options(folder: &TempDir, place: usize, port: u16) -> GatewayOptions {
 
 /// A founder, and two that were taken in by the founder's API.
 async fn cluster(folder: &TempDir) -> Result<Vec<Gateway>> {
-    let founder = Gateway::start_with(options(folder, 0, free_port()?)).await?;
+    cluster_with(folder, "").await
+}
+
+/// The same, with more lines for their configuration, of section `cluster` first.
+pub(super) async fn cluster_with(folder: &TempDir, more: &str) -> Result<Vec<Gateway>> {
+    let founder = Gateway::start_with(options(folder, 0, free_port()?, more)).await?;
     let admin = founder.admin();
     let begun = admin.post("/v1/cluster:init", &json!(null)).await?;
     ensure!(begun.status == 200, "{begun:?}");
@@ -49,7 +54,7 @@ async fn cluster(folder: &TempDir) -> Result<Vec<Gateway>> {
     for place in 1..MEMBERS {
         let port = free_port()?;
         // It listens to clients only when it was taken in.
-        let waits = tokio::spawn(Gateway::start_with(options(folder, place, port)));
+        let waits = tokio::spawn(Gateway::start_with(options(folder, place, port, more)));
         let join = json!({ "address": format!("127.0.0.1:{port}") });
         let joined = async {
             loop {

@@ -188,7 +188,7 @@ async fn a_command_that_cannot_start_gives_the_lock_back() -> Result<()> {
 /// How many renewals the gateway has carried out.
 async fn renewals(gateway: &Gateway) -> Result<u64> {
     let metrics = gateway.api(None).get("/metrics").await?;
-    let name = "leasehold_backend_seconds_count{operation=\"renew\"} ";
+    let name = "leasehold_backend_seconds_count{operation=\"renew\",store=\"home\"} ";
     let count = metrics
         .text
         .lines()

@@ -115,7 +115,7 @@ async fn health_readiness_metrics_and_openapi_answer() -> Result<()> {
         "leasehold_leases",
         "leasehold_ledger_lag_events",
         "leasehold_ledger_lag_seconds",
-        "leasehold_commit_commands_bucket{le=\"1\"}",
+        "leasehold_commit_commands_bucket{store=\"home\",le=\"1\"}",
     ] {
         assert!(
             metrics.text.contains(name),

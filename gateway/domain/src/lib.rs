@@ -23,7 +23,9 @@ pub use decision::{
 pub use document::{Document, Edit, EditOutcome, Precondition};
 pub use event::{Change, Cursor, Event, EventKind, Note};
 pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId};
-pub use name::{InvalidName, LockName, LockRef, NamespaceName, RequestId, Subject, TeamName};
+pub use name::{
+    InvalidName, LockName, LockRef, NamespaceName, RequestId, StoreName, Subject, TeamName,
+};
 pub use outcome::{
     DrainCause, EndCause, Grant, HolderView, LeaseState, LockView, Outcome, Owner, Rejection,
     Usage, WaiterView,

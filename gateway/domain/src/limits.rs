@@ -7,6 +7,10 @@
 pub const NAMESPACE_NAME_BYTES_MAX: usize = 63;
 /// Longest lock name.
 pub const LOCK_NAME_BYTES_MAX: usize = 512;
+/// Longest name of a store.
+pub const STORE_NAME_BYTES_MAX: usize = 63;
+/// Most stores of one gateway besides its home store.
+pub const EXTRA_STORES_MAX: usize = 32;
 /// Longest subject of a principal.
 pub const SUBJECT_BYTES_MAX: usize = 256;
 /// Longest team name.

@@ -91,6 +91,10 @@ name!(
     LockName, "lock name", check_lock
 );
 name!(
+    /// A store of a gateway: same alphabet as a namespace.
+    StoreName, "store", check_store
+);
+name!(
     /// A team: same alphabet as a namespace.
     TeamName, "team", check_team
 );
@@ -102,6 +106,23 @@ name!(
     /// A caller's idempotency key: 1 to 128 visible ASCII characters.
     RequestId, "request_id", check_request_id
 );
+
+impl StoreName {
+    /// The store that every gateway has, and that keeps governance too.
+    pub const HOME: &'static str = "home";
+
+    /// The name of the store that every gateway has.
+    #[must_use]
+    pub fn home() -> Self {
+        Self(Arc::from(Self::HOME))
+    }
+
+    /// Whether it is the one that every gateway has.
+    #[must_use]
+    pub fn is_home(&self) -> bool {
+        &*self.0 == Self::HOME
+    }
+}
 
 /// A lock in its namespace, the key of everything.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -168,6 +189,10 @@ fn check_label(text: &str, bytes_max: usize) -> Result<(), &'static str> {
 
 fn check_namespace(text: &str) -> Result<(), &'static str> {
     check_label(text, limits::NAMESPACE_NAME_BYTES_MAX)
+}
+
+fn check_store(text: &str) -> Result<(), &'static str> {
+    check_label(text, limits::STORE_NAME_BYTES_MAX)
 }
 
 fn check_team(text: &str) -> Result<(), &'static str> {

@@ -1,53 +1,43 @@
-//! The composition root: the only place that names concrete backends, and that knows the order in
-//! which the house is opened and closed.
+//! The composition root: knows the order in which the house is opened and closed. Concrete
+//! backends are named here and in `app/backends.rs` alone.
 
+mod backends;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_audit::CarrierOptions;
-use leasehold_audit::CarrierStatus;
-use leasehold_audit::LedgerOptions;
-use leasehold_audit::SqliteLedger;
-use leasehold_backend_api::Backend;
 use leasehold_backend_api::Cluster;
-use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerPeers;
-use leasehold_backend_etcd::EtcdBackend;
-use leasehold_backend_etcd::EtcdConfig;
-use leasehold_backend_memory::MemoryBackend;
-use leasehold_backend_postgres::PostgresBackend;
-use leasehold_backend_postgres::PostgresConfig;
-use leasehold_backend_raft::PeerSecurity;
-use leasehold_backend_raft::PeersConfig;
 use leasehold_backend_raft::RaftBackend;
-use leasehold_backend_raft::RaftConfig;
 use leasehold_domain::Clock;
+use leasehold_domain::StoreName;
 use leasehold_domain::SystemClock;
-use leasehold_domain::limits;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use self::backends::Opened;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
-use crate::concession;
 use crate::config::Config;
-use crate::config::ConfigError;
-use crate::config::StorageBackend;
 use crate::governance::Governance;
 use crate::pipeline::Inner;
 use crate::pipeline::Pipeline;
 use crate::pipeline::decide::Decider;
-use crate::pipeline::execute::Store;
-use crate::pipeline::watch::Watches;
 use crate::safety::Incidents;
-use crate::safety::SafeMode;
-use crate::safety::Watchman;
+use crate::safety::Safety;
 use crate::steering::Steerage;
+use crate::stores::Extra;
+use crate::stores::Parts;
+use crate::stores::RunningStore;
+use crate::stores::Stores;
+use crate::stores::open_ledger;
 use crate::telemetry::Metrics;
-use crate::waits::Waits;
+
+/// How long a start waits for stores other than the home store.
+const EXTRA_STORES_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the house could not be opened, or had to be closed.
 #[derive(Debug, thiserror::Error)]
@@ -81,10 +71,8 @@ pub struct App {
     pub governance: Arc<Governance>,
     /// The cluster.
     pub steerage: Steerage,
-    /// The audit log.
-    pub ledger: Arc<dyn Ledger>,
-    /// How far the ledger is behind.
-    pub carrier: Arc<CarrierStatus>,
+    /// The stores.
+    pub stores: Arc<Stores>,
     /// When stores were in safe mode, as this gateway saw it.
     pub incidents: Arc<Incidents>,
     /// Who calls.
@@ -99,27 +87,15 @@ pub struct App {
     pub shutdown: watch::Receiver<bool>,
 }
 
-impl App {
-    /// Waits until the ledger has what was answered before this call, but not for long: an answer
-    /// says up to where it is complete.
-    pub(crate) async fn ledger_follows(&self) {
-        let newest = self.pipeline.health().await.newest;
-        let at_most = Duration::from_millis(limits::LEDGER_WAIT_MS_MAX);
-        self.carrier.reached(newest, at_most).await;
-    }
-}
-
 /// The open house: the app, and what must be closed behind it.
 #[derive(Debug)]
 pub struct Running {
     /// What handlers see.
     pub app: Arc<App>,
-    backend: Arc<dyn Backend>,
     raft: Option<Arc<RaftBackend>>,
     drain: watch::Sender<bool>,
-    stop_carrier: watch::Sender<bool>,
-    carrier: JoinHandle<()>,
-    watchman: JoinHandle<()>,
+    home: RunningStore,
+    extra: Vec<Extra>,
 }
 
 /// Opens everything behind the listeners, in the order of the data's way back.
@@ -129,58 +105,55 @@ pub struct Running {
 pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Arc::new(Metrics::new());
-    let (backend, documents, raft) = open_backend(&config, clock.clone()).await?;
-    let ledger: Arc<dyn Ledger> = Arc::new(open_ledger(&config)?);
-    let (drain, shutdown) = watch::channel(false);
-    let (stop_carrier, carrier_stopped) = watch::channel(false);
-    let status = Arc::new(CarrierStatus::default());
-    let peers = raft.clone().map(|raft| raft as Arc<dyn LedgerPeers>);
+    let Opened {
+        backend,
+        documents,
+        raft,
+    } = backends::open_home(&config, clock.clone()).await?;
+    let ledger = open_ledger(&config.storage.data_dir).map_err(AppError::Ledger)?;
+    let ledger: Arc<dyn Ledger> = Arc::new(ledger);
     if let Some(raft) = &raft {
         raft.show_ledger(ledger.clone());
     }
-    let carrier = spawn_carrier(&backend, &ledger, peers, &status, carrier_stopped);
+    let home = Parts {
+        name: StoreName::home(),
+        backend: backend.clone(),
+        documents: documents.clone(),
+        ledger,
+        peers: raft.clone().map(|raft| raft as Arc<dyn LedgerPeers>),
+    };
+    let safety = Safety::open(&config).map_err(AppError::Incidents)?;
+    let home = home.run(clock.clone(), &metrics, &safety).await;
+    let with = (&clock, &metrics, &safety);
+    let (stores, extra) = open_extra(&config, &home, with).await?;
 
     let engine = PolicyEngine::new(engine_limits(&config))
         .map_err(|error| AppError::Policies(error.to_string()))?;
     let keys = Arc::new(KeyRing::default());
-    let governance = Governance::load(documents, engine, keys.clone(), clock.clone())
+    let names = stores.names();
+    let governance = Governance::load(documents, engine, keys.clone(), clock.clone(), names)
         .await
         .map_err(|failure| AppError::Governance(describe(&failure)))?;
     tokio::spawn(governance.clone().follow());
 
-    let waits = Arc::new(Waits::default());
-    let from = backend.health().await.newest;
-    tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
-
     let authenticator = Authenticator::new(&config.authentication, keys, clock.clone())
         .await
         .map_err(|error| AppError::Authentication(error.to_string()))?;
-    let incidents = Arc::new(open_incidents(&config)?);
-    let safe_mode = safe_mode(&config, &incidents, &metrics);
-    let store = Store::new(backend.clone(), clock.clone(), metrics.clone(), safe_mode);
-    let store = Arc::new(store);
-    let watchman = Watchman::new(store.clone(), clock.clone());
-    let watchman = tokio::spawn(watchman.watch(shutdown.clone()));
+    let (drain, shutdown) = watch::channel(false);
+    let records_renewals = config.audit.records_renewals();
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
-        decider: Decider::new(
-            clock.clone(),
-            metrics.clone(),
-            config.audit.records_renewals(),
-        ),
-        watches: Watches::new(store.clone(), ledger.clone()),
-        store,
-        waits,
+        decider: Decider::new(clock.clone(), metrics.clone(), records_renewals),
+        stores: stores.clone(),
         shutdown: shutdown.clone(),
     });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
     let app = App {
         pipeline,
         governance,
-        steerage: Steerage::new(backend.clone(), cluster),
-        ledger,
-        carrier: status,
-        incidents,
+        steerage: Steerage::new(backend, cluster),
+        stores,
+        incidents: safety.incidents,
         authenticator,
         metrics,
         config,
@@ -189,12 +162,58 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     };
     Ok(Running {
         app: Arc::new(app),
-        backend,
         raft,
         drain,
-        stop_carrier,
-        carrier,
-        watchman,
+        home,
+        extra,
+    })
+}
+
+/// Begins to open the other stores. One that cannot be opened keeps none of the others waiting for
+/// long.
+async fn open_extra(
+    config: &Arc<Config>,
+    home: &RunningStore,
+    (clock, metrics, safety): (&Arc<dyn Clock>, &Arc<Metrics>, &Safety),
+) -> Result<(Arc<Stores>, Vec<Extra>), AppError> {
+    let mut slots = BTreeMap::new();
+    let mut extra = Vec::new();
+    for name in config.stores.keys() {
+        let name: StoreName = name
+            .parse()
+            .map_err(|error| AppError::Storage(format!("{error}")))?;
+        let (config, of, with) = (config.clone(), name.clone(), clock.clone());
+        let open = Box::new(move || {
+            let parts = extra_parts(config.clone(), of.clone(), with.clone());
+            Box::pin(parts) as futures_util::future::BoxFuture<'static, _>
+        });
+        let with = (clock.clone(), metrics.clone(), safety.clone());
+        let store = Extra::begin(name.clone(), with, open);
+        slots.insert(name, store.slot.clone());
+        extra.push(store);
+    }
+    let tried = extra.iter().map(|one| one.tried(EXTRA_STORES_PATIENCE));
+    futures_util::future::join_all(tried).await;
+    Ok((Arc::new(Stores::new(home.open.clone(), slots)), extra))
+}
+
+async fn extra_parts(
+    config: Arc<Config>,
+    name: StoreName,
+    clock: Arc<dyn Clock>,
+) -> Result<Parts, String> {
+    let chosen = config.stores.get(name.as_str());
+    let chosen = chosen.ok_or("not configured")?.chosen();
+    let folder = config.storage.data_dir.join("stores").join(name.as_str());
+    let ledger = open_ledger(&folder)?;
+    let opened = backends::open_shared(chosen, clock).await;
+    let opened = opened.map_err(|error| error.to_string())?;
+    Ok(Parts {
+        name,
+        backend: opened.backend,
+        documents: opened.documents,
+        ledger: Arc::new(ledger),
+        peers: None,
     })
 }
 
@@ -213,166 +232,12 @@ impl Running {
     }
 
     /// Closes everything behind the listeners: what was answered is durable already, and the
-    /// ledger gets what it has not yet.
+    /// ledgers get what they have not yet.
     pub async fn close(self) {
         self.begin_drain();
-        self.stop_carrier.send_replace(true);
-        if let Err(error) = self.carrier.await {
-            tracing::error!(%error, "carrier.stop failed");
-        }
-        if let Err(error) = self.watchman.await {
-            tracing::error!(%error, "watchman.stop failed");
-        }
-        self.backend.close().await;
+        futures_util::future::join_all(self.extra.into_iter().map(Extra::close)).await;
+        self.home.close().await;
     }
-}
-
-type Opened = (
-    Arc<dyn Backend>,
-    Arc<dyn Documents>,
-    Option<Arc<RaftBackend>>,
-);
-
-async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
-    match config.storage.backend {
-        StorageBackend::Memory => {
-            let memory = MemoryBackend::new(clock);
-            Ok((memory.clone(), memory, None))
-        }
-        StorageBackend::Raft => {
-            let failed = |error: String| AppError::Storage(error);
-            let raft = RaftConfig {
-                agree_within: config.cluster.agree_within(),
-                peers: peers(config),
-                ..RaftConfig::new(config.storage.data_dir.join("raft"))
-            };
-            let raft = RaftBackend::open(raft, clock)
-                .await
-                .map_err(|error| failed(error.to_string()))?;
-            if let Some(address) = raft.peer_address() {
-                tracing::info!(%address, "cluster.listening");
-            }
-            // Everything behind this line reads the store.
-            let part = raft.take_part().await;
-            part.map_err(|error| failed(error.to_string()))?;
-            Ok((raft.clone(), raft.clone(), Some(raft)))
-        }
-        StorageBackend::Postgres => {
-            let failed = |error: String| AppError::Storage(error);
-            let config = postgres_config(config).map_err(|error| failed(error.to_string()))?;
-            let postgres = PostgresBackend::open(config, clock)
-                .await
-                .map_err(|error| failed(format!("postgres: {error}")))?;
-            let concessions = postgres.concessions();
-            concession::record_from_now_on(postgres.clone(), "postgres", concessions)
-                .await
-                .map_err(|error| failed(format!("postgres: {error}")))?;
-            Ok((postgres.clone(), postgres, None))
-        }
-        StorageBackend::Etcd => open_etcd(config, clock).await,
-    }
-}
-
-async fn open_etcd(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
-    let failed = |error: String| AppError::Storage(error);
-    let config = etcd_config(config).map_err(|error| failed(error.to_string()))?;
-    let etcd = EtcdBackend::open(config, clock)
-        .await
-        .map_err(|error| failed(format!("etcd: {error}")))?;
-    Ok((etcd.clone(), etcd, None))
-}
-
-fn etcd_config(config: &Config) -> Result<EtcdConfig, ConfigError> {
-    let Some(etcd) = &config.storage.etcd else {
-        return Err(ConfigError::at("storage.etcd", "is needed"));
-    };
-    Ok(EtcdConfig {
-        prefix: etcd.prefix.clone(),
-        user: etcd.user.clone(),
-        password: etcd.password()?,
-        tls_ca: etcd.tls_ca.clone(),
-        tls_cert: etcd.tls_cert.clone(),
-        tls_key: etcd.tls_key.clone(),
-        insecure_without_tls: etcd.insecure_without_tls,
-        consumer: etcd.consumer.clone(),
-        transaction_deadline: Duration::from_millis(etcd.transaction_deadline_ms),
-        ..EtcdConfig::new(etcd.endpoints.clone())
-    })
-}
-
-fn postgres_config(config: &Config) -> Result<PostgresConfig, ConfigError> {
-    let Some(postgres) = &config.storage.postgres else {
-        return Err(ConfigError::at("storage.postgres", "is needed"));
-    };
-    Ok(PostgresConfig {
-        password: postgres.password()?,
-        tls_ca: postgres.tls_ca.clone(),
-        insecure_without_tls: postgres.insecure_without_tls,
-        allow_unreplicated: postgres.allow_unreplicated,
-        consumer: postgres.consumer.clone(),
-        transaction_deadline: Duration::from_millis(postgres.transaction_deadline_ms),
-        ..PostgresConfig::new(postgres.url.clone())
-    })
-}
-
-/// How this gateway reaches its peers; none if it is alone.
-fn peers(config: &Config) -> Option<PeersConfig> {
-    let cluster = &config.cluster;
-    Some(PeersConfig {
-        listen: cluster.listen?,
-        advertise: cluster.advertise.clone(),
-        security: match &cluster.tls {
-            Some(tls) => PeerSecurity::MutualTls {
-                certificate: tls.cert.clone(),
-                key: tls.key.clone(),
-                authority: tls.ca.clone(),
-            },
-            None => PeerSecurity::PlaintextOnLoopback,
-        },
-        join: cluster.join,
-    })
-}
-
-fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {
-    let failed = |error: String| AppError::Ledger(error);
-    let folder = &config.storage.data_dir;
-    std::fs::create_dir_all(folder)
-        .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-    let path = folder.join("ledger.sqlite");
-    SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| failed(error.to_string()))
-}
-
-/// The store that is opened first, and holds governance, too.
-const HOME: &str = "home";
-
-fn open_incidents(config: &Config) -> Result<Incidents, AppError> {
-    let path = config.storage.data_dir.join("incidents.json");
-    let failed = |error| AppError::Incidents(format!("{}: {error}", path.display()));
-    Incidents::open(path.clone(), config.safe_mode.gateway()).map_err(failed)
-}
-
-fn safe_mode(config: &Config, incidents: &Arc<Incidents>, metrics: &Arc<Metrics>) -> Arc<SafeMode> {
-    let (rules, end) = (config.safe_mode.rules(), config.safe_mode.end_rule());
-    let mode = SafeMode::new(HOME, rules, end, incidents.clone(), metrics.clone());
-    Arc::new(mode)
-}
-
-fn spawn_carrier(
-    backend: &Arc<dyn Backend>,
-    ledger: &Arc<dyn Ledger>,
-    peers: Option<Arc<dyn LedgerPeers>>,
-    status: &Arc<CarrierStatus>,
-    stopped: watch::Receiver<bool>,
-) -> JoinHandle<()> {
-    let (backend, ledger, status) = (backend.clone(), ledger.clone(), status.clone());
-    let options = CarrierOptions::default();
-    tokio::spawn(async move {
-        if let Err(error) =
-            leasehold_audit::carry(backend, ledger, peers, options, status, stopped).await
-        {
-            tracing::error!(%error, "carrier failed; events stay in the store");
-        }
-    })
 }
 
 fn engine_limits(config: &Config) -> EngineLimits {

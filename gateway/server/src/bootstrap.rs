@@ -17,7 +17,7 @@ use crate::governance::document::BindingDocument;
 use crate::governance::document::BoundPolicyDocument;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::EnforcementName;
-use crate::governance::document::NamespaceDocument;
+use crate::governance::document::NamespaceDraft;
 use crate::governance::document::OnError;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
@@ -44,14 +44,14 @@ pub async fn first_start(
             .upload_policy(&caller, None, Arc::from(*wasm))
             .await?;
     }
-    let namespace = NamespaceDocument {
+    let namespace = NamespaceDraft {
         name: DEMO
             .parse()
             .map_err(|error| Failure::internal(format!("{error}")))?,
         team: None,
         description: "made by the first start, with the stock policies bound".to_owned(),
         default_decision: DefaultDecision::Deny,
-        backend: "default".to_owned(),
+        store: None,
     };
     existing_is_fine(
         governance
@@ -99,7 +99,7 @@ fn caller() -> Result<Caller, Failure> {
     })
 }
 
-fn existing_is_fine(written: Result<u64, Failure>) -> Result<(), Failure> {
+fn existing_is_fine<T>(written: Result<T, Failure>) -> Result<(), Failure> {
     match written {
         Ok(_) => Ok(()),
         Err(failure) if failure.code == ErrorCode::PreconditionFailed => Ok(()),

@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod safety;
 pub mod serve;
 pub mod steering;
+pub mod stores;
 pub mod telemetry;
 pub mod waits;
 

@@ -18,6 +18,7 @@ use leasehold_domain::Decision;
 use leasehold_domain::Grant;
 use leasehold_domain::LeaseHandle;
 use leasehold_domain::LeaseId;
+use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
 use leasehold_domain::Request;
@@ -31,12 +32,11 @@ use self::ask::Caller;
 use self::decide::Decider;
 use self::decide::Intent;
 use self::decide::Refusal;
-use self::execute::Store;
 use self::failure::Blocked;
 use self::failure::Failure;
-use self::watch::Watches;
 use crate::governance::Governance;
-use crate::waits::Waits;
+use crate::stores::OpenStore;
+use crate::stores::Stores;
 
 /// How often a decision is made again because the state that it saw had changed.
 const DECISIONS_PER_REQUEST_MAX: usize = 8;
@@ -52,9 +52,7 @@ pub struct Pipeline {
 pub(crate) struct Inner {
     pub(crate) governance: Arc<Governance>,
     pub(crate) decider: Decider,
-    pub(crate) store: Arc<Store>,
-    pub(crate) waits: Arc<Waits>,
-    pub(crate) watches: Watches,
+    pub(crate) stores: Arc<Stores>,
     pub(crate) shutdown: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -99,10 +97,12 @@ impl Pipeline {
             ttl_ms,
             before: 0,
         };
+        let store = self.inner.store_of(&request.lock.namespace)?;
         if let Some(wait_ms) = request.wait_ms {
-            return wait::acquire(&self.inner, caller, request, intent, lease_id, wait_ms).await;
+            let polled = (request, intent, lease_id, wait_ms);
+            return wait::acquire(&self.inner, &store, caller, polled).await;
         }
-        let (outcome, decision) = self.inner.run(caller, request, intent).await?;
+        let (outcome, decision) = self.inner.run(&store, caller, request, intent).await?;
         held(outcome, decision)
     }
 
@@ -115,7 +115,10 @@ impl Pipeline {
         let intent = Intent::Renew {
             lease_id: ask.lease_id,
         };
-        let (outcome, decision) = self.inner.run(caller, ask.request(), intent).await?;
+        let (outcome, decision) = self
+            .inner
+            .run_where_it_is(caller, ask.request(), intent)
+            .await?;
         held(outcome, decision)
     }
 
@@ -125,13 +128,12 @@ impl Pipeline {
     /// `lease_ended`, `lease_lost` or `not_holder`.
     pub async fn release(&self, caller: &Caller, ask: ask::Release) -> Result<(), Failure> {
         let request = ask.request();
-        let plan = self.inner.governance.plan();
-        admit::namespace(&plan, &request.lock.namespace)?;
+        let store = self.inner.store_of(&request.lock.namespace)?;
         let intent = Intent::Release {
             lease_id: ask.lease_id,
         };
         let permit = self.inner.decider.pass(caller, request, intent);
-        match self.inner.store.run(Operation::Release, permit).await? {
+        match store.door.run(Operation::Release, permit).await? {
             Outcome::Released => Ok(()),
             other => Err(refused(other)),
         }
@@ -147,10 +149,8 @@ impl Pipeline {
         ask: ask::Revoke,
     ) -> Result<Vec<LeaseHandle>, Failure> {
         let (request, target) = ask.request();
-        let (outcome, _) = self
-            .inner
-            .run(caller, request, Intent::Revoke { target })
-            .await?;
+        let intent = Intent::Revoke { target };
+        let (outcome, _) = self.inner.run_where_it_is(caller, request, intent).await?;
         match outcome {
             Outcome::Revoked { leases } => Ok(leases),
             other => Err(refused(other)),
@@ -170,7 +170,10 @@ impl Pipeline {
             lease_id: ask.lease_id,
             to: ask.to.clone(),
         };
-        let (outcome, _) = self.inner.run(caller, ask.request(), intent).await?;
+        let (outcome, _) = self
+            .inner
+            .run_where_it_is(caller, ask.request(), intent)
+            .await?;
         match outcome {
             Outcome::Transferring { drain_remaining_ms } => Ok(Transferring { drain_remaining_ms }),
             other => Err(refused(other)),
@@ -185,7 +188,7 @@ impl Pipeline {
         admit::check_settings(&ask.settings)?;
         let request = Request::new(Operation::Configure, ask.lock);
         let intent = Intent::Configure(ask.settings);
-        let (outcome, _) = self.inner.run(caller, request, intent).await?;
+        let (outcome, _) = self.inner.run_where_it_is(caller, request, intent).await?;
         match outcome {
             Outcome::Configured => Ok(()),
             other => Err(refused(other)),
@@ -194,10 +197,29 @@ impl Pipeline {
 }
 
 impl Inner {
+    /// The store of a namespace: where its locks are.
+    pub(crate) fn store_of(&self, namespace: &NamespaceName) -> Result<Arc<OpenStore>, Failure> {
+        let plan = self.governance.plan();
+        let namespace = admit::namespace(&plan, namespace)?;
+        self.stores.get(&namespace.document.store).cloned()
+    }
+
+    /// Runs one request in the store of its namespace.
+    async fn run_where_it_is(
+        &self,
+        caller: &Caller,
+        request: Request,
+        intent: Intent,
+    ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
+        let store = self.store_of(&request.lock.namespace)?;
+        self.run(&store, caller, request, intent).await
+    }
+
     /// Admits, decides and executes one request; decides again while the state that the decision
     /// saw has changed by the time of execution.
     pub(crate) async fn run(
         &self,
+        store: &OpenStore,
         caller: &Caller,
         mut request: Request,
         intent: Intent,
@@ -205,13 +227,13 @@ impl Inner {
         admit::check(&request)?;
         let operation = request.operation;
         for _ in 0..DECISIONS_PER_REQUEST_MAX {
-            let permit = match self.decide(caller, request, intent.clone()).await {
+            let permit = match self.decide(store, caller, request, intent.clone()).await {
                 Ok(permit) => permit,
                 Err(Refusal::Failed(failure)) => return Err(*failure),
-                Err(Refusal::Denied(denied)) => return Err(self.store.refuse(*denied).await),
+                Err(Refusal::Denied(denied)) => return Err(store.door.refuse(*denied).await),
             };
             let cause = permit.cause();
-            match (self.store.run(operation, permit).await?, cause) {
+            match (store.door.run(operation, permit).await?, cause) {
                 (Outcome::Stale, Some(cause)) => request = cause.request.clone(),
                 (outcome, cause) => {
                     return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));
@@ -221,25 +243,20 @@ impl Inner {
         Err(Failure::unsettled())
     }
 
-    /// Admits to the namespace and to its store, and decides by the plan in force.
+    /// Admits to the namespace and to what its store grants, and decides by the plan in force.
     pub(crate) async fn decide(
         &self,
+        store: &OpenStore,
         caller: &Caller,
         request: Request,
         intent: Intent,
     ) -> Result<decide::Permit, Refusal> {
         let plan = self.governance.plan();
         let namespace = admit::namespace(&plan, &request.lock.namespace)?;
-        self.store.safe_mode().admit(request.operation)?;
+        store.door.safe_mode().admit(request.operation)?;
+        let revision = plan.revision;
         self.decider
-            .judge(
-                &self.store,
-                namespace,
-                plan.revision,
-                caller,
-                request,
-                intent,
-            )
+            .judge(&store.door, namespace, revision, caller, request, intent)
             .await
     }
 }

@@ -36,19 +36,68 @@ impl Process {
         Self(spawn(command))
     }
 
+    /// Stops it and what it has started, as a machine that hangs: connections stay open, and nobody
+    /// answers. [`Self::thaw`] lets it go on.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let own = self.0.id();
+        let sent = Command::new("kill")
+            .args(["-s", name, &own.to_string()])
+            .args(children(own))
+            .output();
+        check(&sent.expect("kill runs"));
+    }
+
     /// Ends it at once, and waits until it is gone.
     pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// A process that is killed cannot tell its own children to go, and of PostgreSQL's not each
+    /// notices.
+    fn end(&mut self) {
+        let children = children(self.0.id());
         let _ = self.0.kill();
         let _ = self.0.wait();
+        if !children.is_empty() {
+            let kill = Command::new("kill")
+                .args(["-s", "KILL"])
+                .args(children)
+                .stderr(Stdio::null())
+                .status();
+            // Mostly they are gone already, which is an error to it.
+            kill.expect("kill can be run");
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Its children notice that it is gone, and end.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.end();
     }
+}
+
+/// The processes that a process has started, and that run.
+fn children(parent: u32) -> Vec<String> {
+    let parent = parent.to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        // PID (NAME) STATE PARENT …, and a name may hold spaces and brackets.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        if after_name.split_whitespace().nth(1) == Some(&parent) {
+            found.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found
 }
 
 /// Starts a process from a thread that lives as long as this one does: a process is told to end

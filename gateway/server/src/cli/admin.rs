@@ -53,6 +53,9 @@ pub(super) enum NamespaceCommand {
         /// What happens where no policy is bound: deny or allow.
         #[arg(long = "default", value_name = "DECISION")]
         default_decision: Option<String>,
+        /// The store of its locks, as the gateway's configuration names it; home if absent.
+        #[arg(long)]
+        store: Option<String>,
     },
     /// Show a namespace.
     Get {
@@ -145,6 +148,7 @@ async fn namespaces_of(
             team,
             description,
             default_decision,
+            store,
         } => {
             let name = Some(name);
             let request = ns::NamespaceRequest {
@@ -152,6 +156,7 @@ async fn namespaces_of(
                 team,
                 description,
                 default_decision,
+                store,
                 revision: None,
             };
             let made: ns::Namespace = client.post(paths::NAMESPACES, &request).await?;
@@ -170,10 +175,11 @@ async fn namespaces_of(
                         n.name.clone(),
                         n.team.clone().unwrap_or_default(),
                         n.default_decision.clone(),
+                        n.store.clone(),
                         n.description.clone(),
                     ]
                 };
-                let headings = vec!["NAME", "TEAM", "DEFAULT", "DESCRIPTION"];
+                let headings = vec!["NAME", "TEAM", "DEFAULT", "STORE", "DESCRIPTION"];
                 Shown::Table(headings, list.namespaces.iter().map(row).collect())
             })
         }
@@ -190,7 +196,7 @@ fn show_namespace(namespace: &ns::Namespace) -> Shown {
         ("name", namespace.name.clone()),
         ("team", namespace.team.clone().unwrap_or_default()),
         ("default", namespace.default_decision.clone()),
-        ("backend", namespace.backend.clone()),
+        ("store", namespace.store.clone()),
         ("description", namespace.description.clone()),
         ("revision", namespace.revision.to_string()),
     ])

@@ -27,9 +27,16 @@ pub(super) enum AuditCommand {
         /// RFC 3339, such as 2026-11-23T14:03:00Z; now if absent.
         #[arg(long)]
         at: Option<String>,
+        /// Only by the ledger of this store; by those of all stores that have, or had, it if absent.
+        #[arg(long)]
+        store: Option<String>,
     },
     /// Recompute the hash chain over every stored event; exit 65 if it does not fit.
-    Verify,
+    Verify {
+        /// The ledger of which store; home if absent.
+        #[arg(long)]
+        store: Option<String>,
+    },
 }
 
 /// Which events. Everything that is given must match.
@@ -63,7 +70,10 @@ pub(super) struct QueryArguments {
     /// Judged by this policy: NAME or NAME@VERSION.
     #[arg(long)]
     policy: Option<String>,
-    /// Only events after this cursor.
+    /// Only of the ledger of this store; of all ledgers that may tell of it if absent.
+    #[arg(long)]
+    store: Option<String>,
+    /// Only events after this cursor of one ledger.
     #[arg(long)]
     after: Option<u64>,
     /// At most so many; the newest of them unless --after is given.
@@ -86,6 +96,7 @@ impl QueryArguments {
             ("operation", &self.operation),
             ("verdict", &self.verdict),
             ("policy", &self.policy),
+            ("store", &self.store),
             ("after", &after),
             ("descending", &descending),
             ("limit", &limit),
@@ -113,18 +124,26 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<u
     match command {
         AuditCommand::Query(arguments) => {
             let mut list: wire::EventList = client.get(&arguments.path()).await?;
-            list.events.sort_by_key(|event| event.cursor);
+            // A page begins with the newest unless it goes on after a cursor.
+            if arguments.after.is_none() {
+                list.events.reverse();
+            }
+            warn(&list.missing);
             finish(Shown::of(json, &list, |list| {
-                let headings = vec!["CURSOR", "TIME", "LOCK", "WHO", "WHAT", "RESULT"];
+                let headings = vec!["STORE", "CURSOR", "TIME", "LOCK", "WHO", "WHAT", "RESULT"];
                 Shown::Table(headings, list.events.iter().map(row).collect())
             }))
         }
-        AuditCommand::Holders { lock, at } => {
-            let at = at
-                .map(|at| format!("&at={}", paths::encode(&at)))
-                .unwrap_or_default();
-            let path = format!("{}?lock={}{at}", paths::AUDIT_HOLDERS, paths::encode(&lock));
+        AuditCommand::Holders { lock, at, store } => {
+            let option = |name: &str, value: Option<String>| {
+                let value = value.map(|value| format!("&{name}={}", paths::encode(&value)));
+                value.unwrap_or_default()
+            };
+            let (lock, at) = (paths::encode(&lock), option("at", at));
+            let store = option("store", store);
+            let path = format!("{}?lock={lock}{at}{store}", paths::AUDIT_HOLDERS);
             let holders: wire::HoldersResponse = client.get(&path).await?;
+            warn(&holders.missing);
             finish(Shown::of(json, &holders, |holders| {
                 let row = |h: &wire::HoldView| {
                     vec![
@@ -144,13 +163,16 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<u
                 Shown::Table(headings, holders.holders.iter().map(row).collect())
             }))
         }
-        AuditCommand::Verify => {
-            let answer: wire::VerifyResponse = client.get(paths::AUDIT_VERIFY).await?;
+        AuditCommand::Verify { store } => {
+            let store = store.map(|store| format!("?store={}", paths::encode(&store)));
+            let path = format!("{}{}", paths::AUDIT_VERIFY, store.unwrap_or_default());
+            let answer: wire::VerifyResponse = client.get(&path).await?;
             let shown = Shown::of(json, &answer, |answer| {
                 let bad = answer
                     .first_bad_cursor
                     .map(|bad| format!("no, event {bad} does not fit"));
                 Shown::Fields(vec![
+                    ("store", answer.store.clone()),
                     ("intact", bad.unwrap_or_else(|| "yes".to_owned())),
                     ("events", answer.cursor.to_string()),
                     ("chain", answer.chain.clone()),
@@ -159,6 +181,18 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<u
             let shown = finish(shown)?;
             Ok(if answer.intact { shown } else { TAMPERED })
         }
+    }
+}
+
+/// An answer that lacks a part says so, also to whoever reads only the table.
+#[expect(
+    clippy::print_stderr,
+    reason = "a warning beside the answer, which goes to standard output"
+)]
+fn warn(missing: &[String]) {
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        eprintln!("warning: not open, so their part is lacking: {names}");
     }
 }
 
@@ -209,6 +243,7 @@ fn row(event: &wire::LedgerEvent) -> Vec<String> {
         None => text(&body["summary"]),
     };
     vec![
+        event.store.clone(),
         event.cursor.to_string(),
         text(&body["time"]),
         text(&body["lock"]),

@@ -11,7 +11,8 @@ Exit codes:
   0      done; run: the command ended well
   64     the command line or the configuration is wrong
   65     audit verify: the ledger is not what was written
-  69     the gateway cannot be reached or cannot serve now; serve: it cannot start
+  69     the gateway cannot be reached or cannot serve now, safe mode included; serve: it
+         cannot start
   70     serve: the store was poisoned by an I/O error
   71     the operating system refused
   75     not now, ask again later: held by somebody else, the queue is full, too many requests

@@ -12,6 +12,7 @@ mod listen;
 mod policy;
 mod safe_mode;
 mod storage;
+mod stores;
 mod telemetry;
 
 use std::net::SocketAddr;
@@ -32,8 +33,12 @@ pub(crate) use self::listen::Listen;
 pub(crate) use self::listen::Tls;
 pub(crate) use self::policy::Policy;
 pub(crate) use self::safe_mode::SafeMode;
+pub(crate) use self::storage::Chosen;
+pub(crate) use self::storage::Etcd;
+pub(crate) use self::storage::Postgres;
 pub(crate) use self::storage::Storage;
 pub(crate) use self::storage::StorageBackend;
+pub(crate) use self::stores::Stores;
 pub(crate) use self::telemetry::Telemetry;
 
 /// The whole configuration.
@@ -46,6 +51,9 @@ pub struct Config {
     pub limits: Limits,
     /// Where locks and ledger are.
     pub storage: Storage,
+    /// More stores, which namespaces may choose.
+    #[serde(skip_serializing_if = "Stores::is_empty")]
+    pub stores: Stores,
     /// The gateways that share the store.
     pub cluster: Cluster,
     /// When a store counts as not agreeing, and grants nothing.
@@ -128,6 +136,7 @@ impl Config {
         self.policy.check()?;
         self.safe_mode.check()?;
         self.storage.check()?;
+        stores::check(&self.stores)?;
         self.telemetry.check()
     }
 }

@@ -94,19 +94,46 @@ impl Storage {
         if self.data_dir.as_os_str().is_empty() {
             return Err(ConfigError::at("storage.data_dir", "must not be empty"));
         }
-        let needed = |section: &str, name: &str| {
-            let problem = format!("is needed for backend = \"{name}\"");
-            Err(ConfigError::at(section, problem))
+        self.chosen().check("storage")
+    }
+
+    /// What is chosen.
+    pub(crate) fn chosen(&self) -> Chosen<'_> {
+        Chosen {
+            backend: self.backend,
+            postgres: self.postgres.as_ref(),
+            etcd: self.etcd.as_ref(),
+        }
+    }
+}
+
+/// A kind of store, and the section that goes with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen<'a> {
+    /// Which kind.
+    pub(crate) backend: StorageBackend,
+    /// The database.
+    pub(crate) postgres: Option<&'a Postgres>,
+    /// The cluster.
+    pub(crate) etcd: Option<&'a Etcd>,
+}
+
+impl Chosen<'_> {
+    /// Checks it; `key` is where it stands.
+    pub(super) fn check(self, key: &str) -> Result<(), ConfigError> {
+        let needed = |section: &str| {
+            let problem = format!("is needed for backend = \"{section}\"");
+            Err(ConfigError::at(&format!("{key}.{section}"), problem))
         };
         // A section that is not in use may stand there while the backend is changed.
         match self.backend {
-            StorageBackend::Postgres => match &self.postgres {
-                Some(postgres) => postgres.check(),
-                None => needed("storage.postgres", "postgres"),
+            StorageBackend::Postgres => match self.postgres {
+                Some(postgres) => postgres.check(key),
+                None => needed("postgres"),
             },
-            StorageBackend::Etcd => match &self.etcd {
-                Some(etcd) => etcd.check(),
-                None => needed("storage.etcd", "etcd"),
+            StorageBackend::Etcd => match self.etcd {
+                Some(etcd) => etcd.check(key),
+                None => needed("etcd"),
             },
             StorageBackend::Raft | StorageBackend::Memory => Ok(()),
         }
@@ -114,13 +141,14 @@ impl Storage {
 }
 
 impl Postgres {
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let at = |field, problem| Err(ConfigError::at(&format!("{key}.postgres.{field}"), problem));
         if self.url.is_empty() {
-            return Err(ConfigError::at("storage.postgres.url", "must not be empty"));
+            return at("url", "must not be empty");
         }
-        check_consumer("storage.postgres.consumer", &self.consumer)?;
-        let key = "storage.postgres.transaction_deadline_ms";
-        check_deadline(key, self.transaction_deadline_ms)
+        check_consumer(&format!("{key}.postgres.consumer"), &self.consumer)?;
+        let key = format!("{key}.postgres.transaction_deadline_ms");
+        check_deadline(&key, self.transaction_deadline_ms)
     }
 
     /// The password, if there is a file with one.

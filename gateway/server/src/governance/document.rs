@@ -2,6 +2,7 @@
 
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
+use leasehold_domain::StoreName;
 use leasehold_domain::TeamName;
 use serde::Deserialize;
 use serde::Serialize;
@@ -28,13 +29,31 @@ pub struct NamespaceDocument {
     /// What happens where no policy is bound.
     #[serde(default)]
     pub default_decision: DefaultDecision,
-    /// Which backend holds its locks.
-    #[serde(default = "default_backend")]
-    pub backend: String,
+    /// Which store has its locks.
+    #[serde(default = "StoreName::home")]
+    pub store: StoreName,
 }
 
-fn default_backend() -> String {
-    "default".to_owned()
+impl NamespaceDocument {
+    /// Every store whose ledger tells of it.
+    pub fn stores(&self) -> impl Iterator<Item = &StoreName> {
+        std::iter::once(&self.store)
+    }
+}
+
+/// What an administrator says of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceDraft {
+    /// Its name.
+    pub name: NamespaceName,
+    /// Who owns it.
+    pub team: Option<TeamName>,
+    /// For people.
+    pub description: String,
+    /// What happens where no policy is bound.
+    pub default_decision: DefaultDecision,
+    /// Which store has its locks; none for the one that has them, or home.
+    pub store: Option<StoreName>,
 }
 
 /// What happens where no policy is bound.

@@ -12,6 +12,7 @@ mod pattern;
 pub(crate) mod plan;
 mod policy;
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use leasehold_domain::Digest;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Precondition;
+use leasehold_domain::StoreName;
 use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::Module;
 use leasehold_policy_host::PolicyEngine;
@@ -55,6 +57,8 @@ pub struct Governance {
     engine: PolicyEngine,
     keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
+    /// The stores that namespaces may choose.
+    stores: BTreeSet<StoreName>,
     plan: RwLock<Arc<Plan>>,
     /// Compiled modules by digest: immutable, so never stale.
     modules: Mutex<HashMap<Digest, Arc<Module>>>,
@@ -89,12 +93,14 @@ impl Governance {
         engine: PolicyEngine,
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
+        stores: BTreeSet<StoreName>,
     ) -> Result<Arc<Self>, Failure> {
         let governance = Arc::new(Self {
             documents,
             engine,
             keys,
             clock,
+            stores,
             plan: RwLock::default(),
             modules: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),

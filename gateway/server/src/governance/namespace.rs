@@ -2,50 +2,118 @@
 
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Precondition;
+use leasehold_domain::StoreName;
 use leasehold_wire::v1::error::ErrorCode;
 
 use super::Governance;
 use super::Stored;
 use super::document::NAMESPACES;
 use super::document::NamespaceDocument;
+use super::document::NamespaceDraft;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
+/// How often a replacement without a condition is tried against others that write, too.
+const WRITES_MAX: usize = 4;
+
 impl Governance {
-    /// Creates or replaces a namespace; answers its revision.
+    /// Creates or replaces a namespace. Its locks stay in the store that has them.
     ///
     /// # Errors
-    /// The precondition does not hold, or the store cannot write.
+    /// The precondition does not hold, there is no such store, or the store of governance cannot
+    /// write.
     pub async fn put_namespace(
         &self,
         caller: &Caller,
-        namespace: &NamespaceDocument,
+        draft: &NamespaceDraft,
         precondition: Precondition,
-    ) -> Result<u64, Failure> {
-        if namespace.description.len() > leasehold_domain::limits::DESCRIPTION_BYTES_MAX {
+    ) -> Result<Stored<NamespaceDocument>, Failure> {
+        if draft.description.len() > leasehold_domain::limits::DESCRIPTION_BYTES_MAX {
             return Err(Failure::invalid("description: too long"));
         }
-        if namespace.backend != "default" {
+        let mut tries = 1;
+        loop {
+            let existing = self.find_namespace(&draft.name).await?;
+            // What the document keeps of the one before must be of the very one before.
+            let exact = match (precondition, &existing) {
+                (Precondition::Any, Some(existing)) => Precondition::Revision(existing.revision),
+                (Precondition::Any, None) => Precondition::Absent,
+                (given, _) => given,
+            };
+            let document = self.settle(draft, existing.map(|existing| existing.document))?;
+            match self.write_namespace(caller, &document, exact).await {
+                Ok(revision) => return Ok(Stored { document, revision }),
+                Err(failure)
+                    if precondition == Precondition::Any
+                        && failure.code == ErrorCode::PreconditionFailed
+                        && tries < WRITES_MAX =>
+                {
+                    tries += 1;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// The document that a draft makes of the one before.
+    fn settle(
+        &self,
+        draft: &NamespaceDraft,
+        existing: Option<NamespaceDocument>,
+    ) -> Result<NamespaceDocument, Failure> {
+        let store = match (&draft.store, existing) {
+            (None, None) => StoreName::home(),
+            (None, Some(existing)) => existing.store,
+            (Some(asked), Some(existing)) if *asked != existing.store => {
+                let name = &draft.name;
+                return Err(Failure::invalid(format!(
+                    "store: the locks of {name} are in {}; move them with \
+                     `leasehold namespace move {name} --to {asked}`",
+                    existing.store
+                )));
+            }
+            (Some(asked), _) => asked.clone(),
+        };
+        if !self.stores.contains(&store) {
+            let names: Vec<_> = self.stores.iter().map(StoreName::as_str).collect();
             return Err(Failure::invalid(format!(
-                "backend: there is no {:?}",
-                namespace.backend
+                "store: there is no {store}; there is {}",
+                names.join(", ")
             )));
         }
-        let team = namespace
-            .team
-            .as_ref()
-            .map_or("no team", |team| team.as_str());
-        let summary = format!("namespace {} of {team}", namespace.name);
-        let id = namespace.name.as_str();
-        self.write(
-            caller,
-            NAMESPACES,
-            id,
-            Some(namespace),
-            precondition,
-            summary,
-        )
-        .await
+        Ok(NamespaceDocument {
+            name: draft.name.clone(),
+            team: draft.team.clone(),
+            description: draft.description.clone(),
+            default_decision: draft.default_decision,
+            store,
+        })
+    }
+
+    async fn write_namespace(
+        &self,
+        caller: &Caller,
+        document: &NamespaceDocument,
+        precondition: Precondition,
+    ) -> Result<u64, Failure> {
+        let team = document.team.as_ref();
+        let team = team.map_or("no team", |team| team.as_str());
+        let NamespaceDocument { name, store, .. } = document;
+        let summary = format!("namespace {name} of {team} in store {store}");
+        let (id, body) = (name.as_str(), Some(document));
+        self.write(caller, NAMESPACES, id, body, precondition, summary)
+            .await
+    }
+
+    async fn find_namespace(
+        &self,
+        name: &NamespaceName,
+    ) -> Result<Option<Stored<NamespaceDocument>>, Failure> {
+        match self.namespace(name).await {
+            Ok(stored) => Ok(Some(stored)),
+            Err(failure) if failure.code == ErrorCode::NamespaceNotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Deletes a namespace. Its locks stay in the store, unreachable, and their tokens stay safe

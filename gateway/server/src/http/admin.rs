@@ -15,22 +15,18 @@ use leasehold_domain::limits;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::keys as wire_keys;
-use leasehold_wire::v1::namespaces as wire_namespaces;
 use leasehold_wire::v1::policies as wire_policies;
 
 use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::Path;
 use super::extract::answer;
-use super::extract::namespace;
 use super::extract::read;
 use super::problem::respond;
 use crate::app::App;
 use crate::authentication::KeyDocument;
 use crate::authentication::NewKey;
 use crate::governance::Stored;
-use crate::governance::document::DefaultDecision;
-use crate::governance::document::NamespaceDocument;
 use crate::governance::document::PolicyDocument;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
@@ -60,172 +56,6 @@ where
 /// The condition of a PUT: its body's revision, or none.
 pub(crate) fn precondition(revision: Option<u64>) -> Precondition {
     revision.map_or(Precondition::Any, Precondition::Revision)
-}
-
-fn show_namespace(stored: Stored<NamespaceDocument>) -> wire_namespaces::Namespace {
-    let default_decision = match stored.document.default_decision {
-        DefaultDecision::Deny => "deny",
-        DefaultDecision::Allow => "allow",
-    };
-    wire_namespaces::Namespace {
-        name: stored.document.name.to_string(),
-        team: stored.document.team.map(|team| team.to_string()),
-        description: stored.document.description,
-        default_decision: default_decision.to_owned(),
-        backend: stored.document.backend,
-        revision: stored.revision,
-    }
-}
-
-fn namespace_document(
-    name: &str,
-    body: wire_namespaces::NamespaceRequest,
-) -> Result<NamespaceDocument, Failure> {
-    if body.name.as_deref().is_some_and(|given| given != name) {
-        return Err(Failure::invalid("name: path and body differ"));
-    }
-    let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
-    Ok(NamespaceDocument {
-        name: namespace(name)?,
-        team: body
-            .team
-            .map(|team| team.parse().map_err(invalid))
-            .transpose()?,
-        description: body.description,
-        default_decision: match body.default_decision.as_deref() {
-            None | Some("deny") => DefaultDecision::Deny,
-            Some("allow") => DefaultDecision::Allow,
-            Some(_) => return Err(Failure::invalid("default_decision: deny or allow")),
-        },
-        backend: "default".to_owned(),
-    })
-}
-
-/// `POST /v1/namespaces`.
-#[utoipa::path(
-    post,
-    path = "/v1/namespaces",
-    tag = "namespaces",
-    request_body = wire_namespaces::NamespaceRequest,
-    responses((status = 201, body = wire_namespaces::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn create_namespace(
-    State(app): State<Arc<App>>,
-    who: Authenticated,
-    Json(body): Json<wire_namespaces::NamespaceRequest>,
-) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
-        let name = body
-            .name
-            .clone()
-            .ok_or_else(|| Failure::invalid("name: missing"))?;
-        let document = namespace_document(&name, body)?;
-        let revision = app
-            .governance
-            .put_namespace(&caller, &document, Precondition::Absent)
-            .await?;
-        let shown = show_namespace(Stored { document, revision });
-        Ok(answer(StatusCode::CREATED, &caller.request_id, &shown))
-    })
-    .await
-}
-
-/// `PUT /v1/namespaces/{ns}`.
-#[utoipa::path(
-    put,
-    path = "/v1/namespaces/{ns}",
-    tag = "namespaces",
-    params(("ns" = String, Path, description = "Namespace")),
-    request_body = wire_namespaces::NamespaceRequest,
-    responses((status = 200, body = wire_namespaces::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn put_namespace(
-    State(app): State<Arc<App>>,
-    who: Authenticated,
-    Path(name): Path<String>,
-    Json(body): Json<wire_namespaces::NamespaceRequest>,
-) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
-        let condition = precondition(body.revision);
-        let document = namespace_document(&name, body)?;
-        let revision = app
-            .governance
-            .put_namespace(&caller, &document, condition)
-            .await?;
-        let shown = show_namespace(Stored { document, revision });
-        Ok(answer(StatusCode::OK, &caller.request_id, &shown))
-    })
-    .await
-}
-
-/// `GET /v1/namespaces`.
-#[utoipa::path(
-    get,
-    path = "/v1/namespaces",
-    tag = "namespaces",
-    responses((status = 200, body = wire_namespaces::NamespaceList), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn list_namespaces(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    let request_id = who.request_id();
-    match app.governance.namespaces().await {
-        Ok(rows) => {
-            let namespaces = rows.into_iter().map(show_namespace).collect();
-            answer(
-                StatusCode::OK,
-                request_id,
-                &wire_namespaces::NamespaceList { namespaces },
-            )
-        }
-        Err(failure) => respond(failure, request_id),
-    }
-}
-
-/// `GET /v1/namespaces/{ns}`.
-#[utoipa::path(
-    get,
-    path = "/v1/namespaces/{ns}",
-    tag = "namespaces",
-    params(("ns" = String, Path, description = "Namespace")),
-    responses((status = 200, body = wire_namespaces::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn get_namespace(
-    State(app): State<Arc<App>>,
-    who: Authenticated,
-    Path(name): Path<String>,
-) -> Response {
-    let request_id = who.request_id();
-    let found = async { app.governance.namespace(&namespace(&name)?).await };
-    match found.await {
-        Ok(stored) => answer(StatusCode::OK, request_id, &show_namespace(stored)),
-        Err(failure) => respond(failure, request_id),
-    }
-}
-
-/// `DELETE /v1/namespaces/{ns}`.
-#[utoipa::path(
-    delete,
-    path = "/v1/namespaces/{ns}",
-    tag = "namespaces",
-    params(("ns" = String, Path, description = "Namespace")),
-    responses((status = 200, body = wire_namespaces::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn delete_namespace(
-    State(app): State<Arc<App>>,
-    who: Authenticated,
-    Path(name): Path<String>,
-) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
-        let stored = app.governance.namespace(&namespace(&name)?).await?;
-        app.governance
-            .delete_namespace(&caller, &stored.document.name)
-            .await?;
-        Ok(answer(
-            StatusCode::OK,
-            &caller.request_id,
-            &show_namespace(stored),
-        ))
-    })
-    .await
 }
 
 fn show_key(document: &KeyDocument) -> wire_keys::KeyView {

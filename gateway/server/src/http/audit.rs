@@ -1,32 +1,27 @@
 //! The ledger's questions.
 
-use std::str::FromStr;
+mod options;
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use leasehold_backend_api::BackendError;
 use leasehold_backend_api::HeldUnder;
 use leasehold_backend_api::Hold;
-use leasehold_backend_api::LedgerQuery;
-use leasehold_backend_api::LedgerRow;
 use leasehold_domain::Cursor;
 use leasehold_domain::Effect;
-use leasehold_domain::InvalidName;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
-use leasehold_domain::Operation;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Role;
-use leasehold_domain::Subject;
-use leasehold_domain::TeamName;
-use leasehold_domain::WallMillis;
-use leasehold_domain::limits;
+use leasehold_domain::StoreName;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::audit as wire;
 use serde::Deserialize;
 
+use self::options::EventOptions;
+use self::options::moment;
 use super::admin::as_role;
 use super::extract::Authenticated;
 use super::extract::Query;
@@ -35,117 +30,44 @@ use super::view::decision_id;
 use crate::app::App;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
+use crate::stores::HistoryRow;
+use crate::stores::Ledgers;
 use crate::telemetry::rfc3339;
 
 /// Who may read the ledger.
 const READERS: &[Role] = &[Role::Auditor, Role::Administrator];
 
-/// Options of `GET /v1/audit/events`.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct EventOptions {
-    from: Option<String>,
-    until: Option<String>,
-    namespace: Option<String>,
-    lock: Option<String>,
-    subject: Option<String>,
-    team: Option<String>,
-    operation: Option<String>,
-    verdict: Option<String>,
-    policy: Option<String>,
-    #[serde(default)]
-    descending: bool,
-    after: Option<u64>,
-    limit: Option<usize>,
-}
-
-/// What the ledger calls operations that nobody asks for by a request to a lock.
-const OTHER_OPERATIONS: [&str; 2] = ["expire", "governance"];
-/// What the ledger calls decisions: their effect, and the kinds of denials.
-const VERDICTS: [&str; 7] = [
-    "allow",
-    "override",
-    "deny",
-    "denied",
-    "policy_error",
-    "no_policy_bound",
-    "role",
-];
-
-impl EventOptions {
-    /// Refuses what could never find anything: to a question with a slip of the pen, an empty
-    /// answer would be a false one.
-    fn check(&self) -> Result<(), Failure> {
-        fn parsed<T>(field: &str, text: Option<&String>) -> Result<(), Failure>
-        where
-            T: FromStr<Err = InvalidName>,
-        {
-            let refuse = |error| Failure::invalid(format!("{field}: {error}"));
-            text.map_or(Ok(()), |text| text.parse::<T>().map(drop).map_err(refuse))
-        }
-        parsed::<NamespaceName>("namespace", self.namespace.as_ref())?;
-        parsed::<LockRef>("lock", self.lock.as_ref())?;
-        parsed::<Subject>("subject", self.subject.as_ref())?;
-        parsed::<TeamName>("team", self.team.as_ref())?;
-        let known = |name: &&String| {
-            Operation::from_name(name).is_some() || OTHER_OPERATIONS.contains(&name.as_str())
-        };
-        if let Some(name) = self.operation.as_ref().filter(|name| !known(name)) {
-            return Err(Failure::invalid(format!("operation: there is no {name:?}")));
-        }
-        let known = |name: &&String| VERDICTS.contains(&name.as_str());
-        if let Some(name) = self.verdict.as_ref().filter(|name| !known(name)) {
-            let names = VERDICTS.join(", ");
-            return Err(Failure::invalid(format!(
-                "verdict: {name:?} is not one of {names}"
-            )));
-        }
-        Ok(())
+/// Which ledgers tell of a question: that of the named store, or those of every store that has, or
+/// had, the namespace, or all.
+fn ledgers(
+    app: &App,
+    store: Option<&String>,
+    namespace: Option<&NamespaceName>,
+) -> Result<Ledgers, Failure> {
+    if let Some(store) = store {
+        let name = super::extract::store(app, store)?;
+        // Asked by name, it must be there.
+        app.stores.get(&name)?;
+        return Ok(app.stores.ledgers([&name]));
     }
-
-    fn query(self) -> Result<LedgerQuery, Failure> {
-        self.check()?;
-        let limit = self.limit.unwrap_or(100);
-        if limit == 0 || limit > limits::PAGE_ROWS_MAX {
-            return Err(Failure::invalid("limit: must be 1 to 1000"));
-        }
-        Ok(LedgerQuery {
-            from: self
-                .from
-                .as_deref()
-                .map(|text| moment("from", text))
-                .transpose()?,
-            until: self
-                .until
-                .as_deref()
-                .map(|text| moment("until", text))
-                .transpose()?,
-            namespace: self.namespace,
-            lock: self.lock,
-            subject: self.subject,
-            team: self.team,
-            operation: self.operation,
-            verdict: self.verdict,
-            policy: self.policy,
-            descending: self.descending,
-            after: self.after.map(Cursor),
-            limit,
-        })
-    }
-}
-
-/// An RFC 3339 moment.
-fn moment(field: &str, text: &str) -> Result<WallMillis, Failure> {
-    let parsed: Result<jiff::Timestamp, _> = text.parse();
-    let ms = parsed
-        .ok()
-        .and_then(|at| u64::try_from(at.as_millisecond()).ok());
-    ms.map(WallMillis).ok_or_else(|| {
-        Failure::invalid(format!(
-            "{field}: must be a time such as 2026-11-23T14:03:00Z"
-        ))
+    let plan = app.governance.plan();
+    let namespace = namespace.and_then(|name| plan.namespace(name));
+    Ok(match namespace {
+        Some(namespace) => app.stores.ledgers(namespace.document.stores()),
+        None => app.stores.ledgers(&app.stores.names()),
     })
+}
+
+fn parts(complete_to: Vec<(StoreName, Cursor)>) -> Vec<wire::LedgerPart> {
+    let part = |(store, cursor): (StoreName, Cursor)| wire::LedgerPart {
+        store: store.to_string(),
+        complete_to: cursor.0,
+    };
+    complete_to.into_iter().map(part).collect()
+}
+
+fn names(missing: &[StoreName]) -> Vec<String> {
+    missing.iter().map(ToString::to_string).collect()
 }
 
 /// `GET /v1/audit/events`.
@@ -162,28 +84,38 @@ pub(crate) async fn events(
     Query(options): Query<EventOptions>,
 ) -> Response {
     as_role(who, READERS, async |caller: Caller| {
+        let ledgers = ledgers(&app, options.store.as_ref(), options.namespace()?.as_ref())?;
+        let places = options.places.as_deref().map(str::parse).transpose()?;
         let query = options.query()?;
-        app.ledger_follows().await;
-        let page = app.ledger.query(query).await?;
-        let events = page.rows.iter().map(show).collect::<Result<_, _>>()?;
+        let one = ledgers.only().is_some();
+        if query.after.is_some() && !one {
+            return Err(Failure::invalid(
+                "after: several ledgers are asked; name one by store, or give places",
+            ));
+        }
+        let page = ledgers.query(query, places.unwrap_or_default()).await?;
+        let last = page.rows.last().map(|last| last.row.cursor.0);
+        let complete_to = page.complete_to.first().map(|(_, cursor)| cursor.0);
         let body = wire::EventList {
-            events,
-            complete_to: page.complete_to.0,
-            next_cursor: page.next.map(|cursor| cursor.0),
+            complete_to: complete_to.filter(|_| one),
+            next_cursor: last.filter(|_| one && page.next.is_some()),
+            ledgers: parts(page.complete_to),
+            next_places: page.next.filter(|_| !one).map(|next| next.to_string()),
+            missing: names(&ledgers.missing),
+            events: page.rows.into_iter().map(show).collect(),
         };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
     .await
 }
 
-fn show(row: &LedgerRow) -> Result<wire::LedgerEvent, Failure> {
-    let event = serde_json::from_str(&row.body)
-        .map_err(|error| Failure::internal(format!("event {}: {error}", row.cursor.0)))?;
-    Ok(wire::LedgerEvent {
-        cursor: row.cursor.0,
-        chain: row.chain.to_string(),
-        event,
-    })
+fn show(row: HistoryRow) -> wire::LedgerEvent {
+    wire::LedgerEvent {
+        store: row.store.to_string(),
+        cursor: row.row.cursor.0,
+        chain: row.row.chain.to_string(),
+        event: row.event,
+    }
 }
 
 /// Options of `GET /v1/audit/holders`.
@@ -193,6 +125,8 @@ fn show(row: &LedgerRow) -> Result<wire::LedgerEvent, Failure> {
 pub(crate) struct HolderOptions {
     lock: String,
     at: Option<String>,
+    /// Only the ledger of this store.
+    store: Option<String>,
 }
 
 /// `GET /v1/audit/holders`.
@@ -217,21 +151,25 @@ pub(crate) async fn holders(
             Some(text) => moment("at", text)?,
             None => app.clock.wall(),
         };
-        app.ledger_follows().await;
-        let found = app.ledger.holders(&lock, at).await?;
+        let ledgers = ledgers(&app, options.store.as_ref(), Some(&lock.namespace))?;
+        let (holds, complete_to) = ledgers.holders(&lock, at).await?;
+        let one = ledgers.only().and(complete_to.first());
         let body = wire::HoldersResponse {
             lock: lock.to_string(),
             at: rfc3339(at),
-            holders: found.holds.iter().map(hold).collect(),
-            complete_to: found.complete_to.0,
+            holders: holds.iter().map(hold).collect(),
+            complete_to: one.map(|(_, cursor)| cursor.0),
+            ledgers: parts(complete_to),
+            missing: names(&ledgers.missing),
         };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
     .await
 }
 
-fn hold(hold: &Hold) -> wire::HoldView {
+fn hold((store, hold): &(StoreName, Hold)) -> wire::HoldView {
     wire::HoldView {
+        store: store.to_string(),
         lease: hold.handle.to_string(),
         subject: hold.owner.subject.to_string(),
         team: hold.owner.team.as_ref().map(ToString::to_string),
@@ -268,22 +206,37 @@ fn rule(under: &HeldUnder) -> wire::RuleView {
     }
 }
 
+/// Options of `GET /v1/audit/verify`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct VerifyOptions {
+    /// The ledger of which store; `home` if absent.
+    store: Option<String>,
+}
+
 /// `GET /v1/audit/verify`.
 #[utoipa::path(
     get,
     path = "/v1/audit/verify",
     tag = "audit",
+    params(VerifyOptions),
     responses((status = 200, body = wire::VerifyResponse), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
-pub(crate) async fn verify(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+pub(crate) async fn verify(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Query(options): Query<VerifyOptions>,
+) -> Response {
     as_role(who, READERS, async |caller: Caller| {
-        let head = app.ledger.head();
-        let bad: Option<Cursor> = app
-            .ledger
-            .verify()
-            .await
-            .map_err(|error: BackendError| Failure::from(error))?;
+        let store = match &options.store {
+            Some(name) => app.stores.get(&super::extract::store(&app, name)?)?,
+            None => app.stores.home(),
+        };
+        let head = store.ledger.head();
+        let bad = store.ledger.verify().await?;
         let body = wire::VerifyResponse {
+            store: store.name.to_string(),
             intact: bad.is_none(),
             first_bad_cursor: bad.map(|cursor| cursor.0),
             cursor: head.cursor.0,

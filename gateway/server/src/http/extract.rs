@@ -22,6 +22,7 @@ use leasehold_domain::NamespaceName;
 use leasehold_domain::Principal;
 use leasehold_domain::RequestId;
 use leasehold_domain::Role;
+use leasehold_domain::StoreName;
 use leasehold_wire::v1::error::ErrorCode;
 use serde::de::DeserializeOwned;
 
@@ -301,6 +302,13 @@ fn decode(text: &str) -> Result<String, Failure> {
 pub(crate) fn namespace(text: &str) -> Result<NamespaceName, Failure> {
     text.parse()
         .map_err(|error: leasehold_domain::InvalidName| Failure::invalid(error.to_string()))
+}
+
+/// A store that this gateway has.
+pub(crate) fn store(app: &App, text: &str) -> Result<StoreName, Failure> {
+    let name: Option<StoreName> = text.parse().ok();
+    let name = name.filter(|name| app.stores.names().contains(name));
+    name.ok_or_else(|| Failure::invalid(format!("store: there is no {text:?}")))
 }
 
 /// JSON with a status.

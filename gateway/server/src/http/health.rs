@@ -7,11 +7,15 @@ use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use leasehold_domain::StoreName;
 use leasehold_wire::v1::health as wire;
 
 use super::extract::answer;
 use super::extract::draw_request_id;
 use crate::app::App;
+use crate::stores::OpenStore;
+use crate::telemetry::Lag;
+use crate::telemetry::Scraped;
 
 /// `GET /healthz`: the process answers.
 #[utoipa::path(
@@ -32,26 +36,22 @@ pub(crate) async fn healthz() -> &'static str {
     responses((status = 200, body = wire::Readiness), (status = 503, body = wire::Readiness))
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let health = app.pipeline.health().await;
-    let ledger = app.ledger.head().cursor;
     let draining = *app.shutdown.borrow();
-    let incident = app.pipeline.incident();
-    let ready = health.ready && incident.is_none() && !draining;
+    let mut stores = Vec::new();
+    for (name, store) in app.stores.all() {
+        stores.push(store_health(name, store).await);
+    }
+    let home = health_of(app.stores.home()).await;
+    let ready = home.0.ready && !draining;
+    let (mut backend, ledger) = home;
+    if draining {
+        "draining".clone_into(&mut backend.detail);
+    }
     let body = wire::Readiness {
         ready,
-        backend: wire::BackendHealth {
-            ready: health.ready && incident.is_none(),
-            detail: match (draining, &incident) {
-                (true, _) => "draining".to_owned(),
-                (false, Some(_)) => format!("safe mode; {}", health.detail),
-                (false, None) => health.detail,
-            },
-            incident: incident.map(|incident| incident.to_string()),
-        },
-        ledger: wire::LedgerHealth {
-            cursor: ledger.0,
-            lag_events: health.newest.0.saturating_sub(ledger.0),
-        },
+        backend,
+        ledger,
+        stores,
     };
     let status = if ready {
         StatusCode::OK
@@ -59,6 +59,53 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     answer(status, &draw_request_id(), &body)
+}
+
+async fn store_health(
+    name: &StoreName,
+    store: Result<&Arc<OpenStore>, String>,
+) -> wire::StoreHealth {
+    let (backend, ledger) = match store {
+        Ok(store) => {
+            let (backend, ledger) = health_of(store).await;
+            (backend, Some(ledger))
+        }
+        Err(problem) => {
+            // Why is in the log: the text may name hosts, and this answer needs no key.
+            tracing::debug!(store = %name, problem, "store is not open");
+            let detail = "not open".to_owned();
+            let backend = wire::BackendHealth {
+                ready: false,
+                detail,
+                incident: None,
+            };
+            (backend, None)
+        }
+    };
+    wire::StoreHealth {
+        name: name.to_string(),
+        backend,
+        ledger,
+    }
+}
+
+async fn health_of(store: &OpenStore) -> (wire::BackendHealth, wire::LedgerHealth) {
+    let health = store.door.health().await;
+    let ledger = store.ledger.head().cursor;
+    let incident = store.door.safe_mode().incident();
+    let backend = wire::BackendHealth {
+        ready: health.ready && incident.is_none(),
+        detail: match &incident {
+            Some(_) => format!("safe mode; {}", health.detail),
+            None => health.detail,
+        },
+        incident: incident.map(|incident| incident.to_string()),
+    };
+    let ledger = wire::LedgerHealth {
+        cursor: ledger.0,
+        lag_events: health.newest.0.saturating_sub(ledger.0),
+    };
+    (backend, ledger)
 }
 
 /// `GET /metrics`: Prometheus' text format.
@@ -69,10 +116,16 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
     responses((status = 200))
 )]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let ledger = app.ledger.head().cursor;
-    let lag = app.pipeline.lag(ledger, app.clock.wall()).await;
-    let health = app.pipeline.health().await;
-    let text = app.metrics.encode(&health, lag);
+    let mut scraped = Vec::new();
+    for store in app.stores.open() {
+        let ledger = store.ledger.head().cursor;
+        let lag = Lag::measure(&store.door, ledger, app.clock.wall()).await;
+        let health = store.door.health().await;
+        scraped.push((&store.name, Scraped { health, lag }));
+    }
+    let closed = app.stores.all().filter(|(_, store)| store.is_err());
+    let closed: Vec<_> = closed.map(|(name, _)| name).collect();
+    let text = app.metrics.encode(&scraped, &closed);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
 }

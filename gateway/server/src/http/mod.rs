@@ -11,6 +11,7 @@ mod health;
 mod incidents;
 mod lease;
 mod locks;
+mod namespaces;
 mod openapi;
 mod problem;
 mod view;
@@ -55,13 +56,13 @@ fn admin_routes() -> Router<Arc<App>> {
     Router::new()
         .route(
             paths::NAMESPACES,
-            get(admin::list_namespaces).post(admin::create_namespace),
+            get(namespaces::list_namespaces).post(namespaces::create_namespace),
         )
         .route(
             paths::NAMESPACE,
-            get(admin::get_namespace)
-                .put(admin::put_namespace)
-                .delete(admin::delete_namespace),
+            get(namespaces::get_namespace)
+                .put(namespaces::put_namespace)
+                .delete(namespaces::delete_namespace),
         )
         .route(paths::KEYS, get(admin::list_keys).post(admin::create_key))
         .route(paths::KEY, axum::routing::delete(admin::revoke_key))

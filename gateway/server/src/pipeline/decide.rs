@@ -99,6 +99,10 @@ pub(crate) enum Intent {
         /// How many leases the same request takes before this one.
         before: u32,
     },
+    /// Keep a lease that was granted after a wait, by a decision that is newer than the wait.
+    Confirm {
+        lease_id: LeaseId,
+    },
     Renew {
         lease_id: LeaseId,
     },
@@ -429,6 +433,12 @@ fn action(intent: Intent, request: &Request, limits: PolicyLimits, record: bool)
             ttl_ms: cut(ttl_ms),
             wait_ms: request.wait_ms,
             max_hold_ms: limits.max_hold_ms,
+        },
+        Intent::Confirm { lease_id } => Action::Renew {
+            lease_id,
+            ttl_ms: request.ttl_ms.map(cut),
+            max_hold_ms: limits.max_hold_ms,
+            record: true,
         },
         Intent::Renew { lease_id } => Action::Renew {
             lease_id,

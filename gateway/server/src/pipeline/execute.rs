@@ -1,4 +1,4 @@
-//! Execution: the only holder of the backend. Writes ask for a [`Permit`]; reads do not.
+//! Execution: the only holder of a backend. Writes ask for a [`Permit`]; reads do not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use leasehold_domain::Outcome;
 use leasehold_domain::Page;
 use leasehold_domain::Principal;
 use leasehold_domain::RequestId;
+use leasehold_domain::StoreName;
 use leasehold_domain::Subject;
 use leasehold_domain::Usage;
 
@@ -35,29 +36,33 @@ use super::decide::Denied;
 use super::decide::Permit;
 use super::failure::Failure;
 use crate::safety::SafeMode;
+use crate::safety::Safety;
 use crate::telemetry::Metrics;
+use crate::telemetry::StoreMetrics;
 
-/// The door to the backend.
+/// The door to one backend.
 #[derive(Debug)]
 pub(crate) struct Store {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
+    metrics: StoreMetrics,
     safe_mode: Arc<SafeMode>,
 }
 
 impl Store {
     pub(crate) fn new(
+        name: &StoreName,
         backend: Arc<dyn Backend>,
         clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        safe_mode: Arc<SafeMode>,
+        metrics: &Metrics,
+        safety: &Safety,
     ) -> Self {
+        let counted = metrics.of_safe_mode(name);
         Self {
+            safe_mode: Arc::new(SafeMode::new(name, safety, counted)),
+            metrics: metrics.of_store(name),
             backend,
             clock,
-            metrics,
-            safe_mode,
         }
     }
 

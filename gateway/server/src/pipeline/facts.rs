@@ -58,8 +58,10 @@ async fn found(
     intent: &Intent,
     held: Usage,
 ) -> Result<Usage, Failure> {
-    let Intent::Acquire { before, .. } = intent else {
-        return Ok(held);
+    let before = match intent {
+        Intent::Acquire { before, .. } => *before,
+        Intent::Confirm { .. } => 0,
+        _ => return Ok(held),
     };
     let subject = &caller.principal.subject;
     let asked_again = store
@@ -67,7 +69,7 @@ async fn found(
         .await?;
     let count = |leases: u32| match asked_again {
         true => leases.saturating_sub(1),
-        false => leases.saturating_add(*before),
+        false => leases.saturating_add(before),
     };
     Ok(Usage {
         subject_leases: count(held.subject_leases),

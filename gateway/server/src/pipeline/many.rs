@@ -25,6 +25,7 @@ use super::decide::Refusal;
 use super::failure::Failure;
 use super::held;
 use super::refused;
+use crate::stores::OpenStore;
 
 impl Pipeline {
     /// Lengthens up to a thousand leases in one durable write, with an answer for each.
@@ -39,6 +40,8 @@ impl Pipeline {
         if renewals.is_empty() || renewals.len() > limits::LEASES_PER_RENEWAL_MAX {
             return Err(Failure::invalid("leases: 1 to 1000 of them"));
         }
+        // Its path names one namespace for all of them, and so one store.
+        let store = self.inner.store_of(&renewals[0].lock.namespace)?;
         let mut answers: Vec<Option<Result<Held, Failure>>> = Vec::new();
         let mut permits: Vec<(usize, Permit, Option<Arc<Decision>>)> = Vec::new();
         let mut denials: Vec<(usize, Box<Denied>)> = Vec::new();
@@ -49,7 +52,7 @@ impl Pipeline {
             };
             let request = ask.request();
             let judged = match admit::check(&request) {
-                Ok(()) => self.inner.decide(caller, request, intent).await,
+                Ok(()) => self.inner.decide(&store, caller, request, intent).await,
                 Err(failure) => Err(failure.into()),
             };
             match judged {
@@ -76,11 +79,8 @@ impl Pipeline {
             .map(|(index, permit, decision)| ((index, decision), permit))
             .unzip();
         let operation = Operation::Renew;
-        let outcomes = self
-            .inner
-            .store
-            .run_all(operation, permits, notes, Atomicity::Each)
-            .await?;
+        let each = Atomicity::Each;
+        let outcomes = store.door.run_all(operation, permits, notes, each).await?;
         for ((index, decision), outcome) in indexes.into_iter().zip(outcomes) {
             answers[index] = Some(match outcome {
                 Outcome::Stale => Err(Failure {
@@ -122,18 +122,14 @@ impl Pipeline {
                 )));
             }
         }
+        let store = self.inner.store_of(&ask.namespace)?;
         let requests: Vec<(Request, Intent)> = ask.acquires.into_iter().zip(0..).map(one).collect();
         for _ in 0..DECISIONS_PER_REQUEST_MAX {
-            let (permits, decisions) = self.inner.decide_all(caller, &requests).await?;
-            let outcomes = self
-                .inner
-                .store
-                .run_all(
-                    Operation::Acquire,
-                    permits,
-                    Vec::new(),
-                    Atomicity::AllOrNothing,
-                )
+            let (permits, decisions) = self.inner.decide_all(&store, caller, &requests).await?;
+            let (operation, together) = (Operation::Acquire, Atomicity::AllOrNothing);
+            let outcomes = store
+                .door
+                .run_all(operation, permits, Vec::new(), together)
                 .await?;
             if outcomes.contains(&Outcome::Stale) {
                 continue;
@@ -172,6 +168,7 @@ impl Inner {
     /// Decides on all, or answers the first that may not be.
     async fn decide_all(
         &self,
+        store: &OpenStore,
         caller: &Caller,
         requests: &[(Request, Intent)],
     ) -> Result<Decided, Failure> {
@@ -179,13 +176,16 @@ impl Inner {
         let mut decisions = Vec::with_capacity(requests.len());
         for (request, intent) in requests {
             admit::check(request)?;
-            match self.decide(caller, request.clone(), intent.clone()).await {
+            match self
+                .decide(store, caller, request.clone(), intent.clone())
+                .await
+            {
                 Ok(permit) => {
                     decisions.push(permit.cause().and_then(|cause| cause.decision.clone()));
                     permits.push(permit);
                 }
                 Err(Refusal::Failed(failure)) => return Err(*failure),
-                Err(Refusal::Denied(denied)) => return Err(self.store.refuse(*denied).await),
+                Err(Refusal::Denied(denied)) => return Err(store.door.refuse(*denied).await),
             }
         }
         Ok((permits, decisions))

@@ -1,10 +1,6 @@
 //! Reads: one lock, many locks, and whether a token is the current one.
 
-use std::sync::Arc;
-
 use leasehold_backend_api::Freshness;
-use leasehold_backend_api::Health;
-use leasehold_domain::Cursor;
 use leasehold_domain::HolderView;
 use leasehold_domain::LeaseState;
 use leasehold_domain::ListQuery;
@@ -13,14 +9,11 @@ use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Page;
-use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
 
 use super::Pipeline;
-use super::admit;
 use super::ask;
 use super::failure::Failure;
-use crate::telemetry::Lag;
 
 /// Whether a token is the current one (Chubby's `CheckSequencer`).
 #[derive(Debug, Clone)]
@@ -66,9 +59,8 @@ impl Pipeline {
     /// # Errors
     /// There is no such namespace, or the store cannot answer.
     pub async fn get(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, Failure> {
-        let plan = self.inner.governance.plan();
-        admit::namespace(&plan, &lock.namespace)?;
-        self.inner.store.read(lock, freshness).await
+        let store = self.inner.store_of(&lock.namespace)?;
+        store.door.read(lock, freshness).await
     }
 
     /// Shows locks of a namespace.
@@ -76,12 +68,11 @@ impl Pipeline {
     /// # Errors
     /// There is no such namespace, the limit is out of range, or the store cannot answer.
     pub async fn list(&self, query: ListQuery) -> Result<Page<LockView>, Failure> {
-        let plan = self.inner.governance.plan();
-        admit::namespace(&plan, &query.namespace)?;
+        let store = self.inner.store_of(&query.namespace)?;
         if query.limit == 0 || query.limit > limits::PAGE_ROWS_MAX {
             return Err(Failure::invalid("limit: must be 1 to 1000"));
         }
-        self.inner.store.list(query).await
+        store.door.list(query).await
     }
 
     /// Says whether a token is the current one, linearizably.
@@ -102,21 +93,5 @@ impl Pipeline {
             holder,
             last_token,
         })
-    }
-
-    /// How far a ledger that ends at `ledger` is behind.
-    pub async fn lag(&self, ledger: Cursor, now: WallMillis) -> Lag {
-        Lag::measure(&self.inner.store, ledger, now).await
-    }
-
-    /// The incident because of which nothing is granted, if there is one.
-    #[must_use]
-    pub fn incident(&self) -> Option<Arc<str>> {
-        self.inner.store.safe_mode().incident()
-    }
-
-    /// How the backend is.
-    pub async fn health(&self) -> Health {
-        self.inner.store.health().await
     }
 }

@@ -20,9 +20,9 @@ use super::Held;
 use super::Inner;
 use super::ask::Caller;
 use super::decide::Intent;
-use super::decide::Refusal;
 use super::failure::Blocked;
 use super::failure::Failure;
+use crate::stores::OpenStore;
 use crate::waits::Ear;
 use crate::waits::Signal;
 
@@ -32,15 +32,19 @@ const JUDGE_AGAIN_AFTER_MS: u64 = 1_000;
 /// Takes the lock, or waits for it.
 pub(super) async fn acquire(
     inner: &Arc<Inner>,
+    store: &Arc<OpenStore>,
     caller: &Caller,
-    request: Request,
-    intent: Intent,
-    drawn: LeaseId,
-    wait_ms: u64,
+    (request, intent, drawn, wait_ms): (Request, Intent, LeaseId, u64),
 ) -> Result<Held, Failure> {
     super::admit::check(&request)?;
-    let mut waiter = Waiter::new(inner.clone(), caller.clone(), &request, drawn, wait_ms);
-    let (outcome, decision) = inner.run(caller, request.clone(), intent.clone()).await?;
+    let asker = (inner.clone(), store.clone(), caller.clone());
+    let mut waiter = Waiter::new(asker, &request, drawn, wait_ms);
+    let run = async || {
+        inner
+            .run(store, caller, request.clone(), intent.clone())
+            .await
+    };
+    let (outcome, decision) = run().await?;
     let Outcome::Queued { lease_id, .. } = outcome else {
         waiter.settled();
         return super::held(outcome, decision);
@@ -49,7 +53,7 @@ pub(super) async fn acquire(
         // The caller asked before and stands in the queue under its first lease id. Its grant may
         // have come between the write and this line, so ask once more now that we listen.
         waiter.listen(lease_id);
-        let (outcome, decision) = inner.run(caller, request.clone(), intent.clone()).await?;
+        let (outcome, decision) = run().await?;
         if !matches!(outcome, Outcome::Queued { .. }) {
             waiter.settled();
             return super::held(outcome, decision);
@@ -57,7 +61,6 @@ pub(super) async fn acquire(
     }
     let place = Place {
         request,
-        intent,
         decision,
         lease_id,
     };
@@ -67,7 +70,6 @@ pub(super) async fn acquire(
 /// What a waiting request stands for.
 struct Place {
     request: Request,
-    intent: Intent,
     decision: Option<Arc<Decision>>,
     lease_id: LeaseId,
 }
@@ -98,11 +100,11 @@ async fn stand(
     wait_ms: u64,
 ) -> Result<Held, Failure> {
     let revision = inner.governance.plan().revision;
-    let mut shutdown = inner.shutdown.clone();
+    let (store, mut shutdown) = (waiter.store.clone(), inner.shutdown.clone());
     let wait = Duration::from_millis(wait_ms).min(waiter.remaining());
     let signal = tokio::select! {
         biased;
-        failure = inner.store.safe_mode().refuses() => {
+        failure = store.door.safe_mode().refuses() => {
             // The place is kept: another gateway may still agree with the store.
             waiter.keep_place(false);
             return Err(failure);
@@ -133,49 +135,57 @@ async fn stand(
                     draining: false,
                 });
             }
-            judge_again(inner, caller, place.request, place.intent, waiter, grant).await
+            judge_again(caller, place, waiter, grant).await
         }
         Some(Signal::Ended) => {
             waiter.settled();
-            Err(still_held(inner, &place.request.lock, place.lease_id).await)
+            Err(still_held(&waiter.store, &place.request.lock, place.lease_id).await)
         }
         Some(Signal::Granted { .. } | Signal::Missed) | None => {
-            let failure = still_held(inner, &place.request.lock, place.lease_id).await;
+            let failure = still_held(&waiter.store, &place.request.lock, place.lease_id).await;
             waiter.keep_place(signal.is_some());
             Err(failure)
         }
     }
 }
 
-/// Judges a grant that waited once more; a denial gives it back.
+/// Judges a grant that waited once more; a denial gives it back. The decision that is answered is
+/// the lease's from then on, and on record.
 async fn judge_again(
-    inner: &Arc<Inner>,
     caller: &Caller,
-    request: Request,
-    intent: Intent,
+    place: Place,
     mut waiter: Waiter,
     grant: Grant,
 ) -> Result<Held, Failure> {
-    match inner.decide(caller, request, intent).await {
-        Ok(permit) => {
-            let decision: Option<Arc<Decision>> = permit.cause().and_then(|c| c.decision.clone());
-            waiter.settled();
-            Ok(Held {
-                grant,
-                decision,
-                draining: false,
-            })
-        }
-        // Dropping the waiter gives the grant back.
-        Err(Refusal::Failed(failure)) => Err(*failure),
-        Err(Refusal::Denied(denied)) => Err(inner.store.refuse(*denied).await),
-    }
+    let (inner, store) = (waiter.inner.clone(), waiter.store.clone());
+    let intent = Intent::Confirm {
+        lease_id: grant.lease_id,
+    };
+    // Dropping the waiter gives the grant back.
+    let (outcome, decision) = inner.run(&store, caller, place.request, intent).await?;
+    let draining = matches!(outcome, Outcome::Draining(_));
+    let held = super::held(outcome, decision)?;
+    waiter.settled();
+    let grant = Grant {
+        waited: true,
+        ..held.grant
+    };
+    // A lease that drains by now is as it was, and so is the decision that it was granted by.
+    let decision = match draining {
+        true => place.decision,
+        false => held.decision,
+    };
+    Ok(Held {
+        grant,
+        decision,
+        draining,
+    })
 }
 
 /// Who stands in the way now.
-async fn still_held(inner: &Inner, lock: &LockRef, lease_id: LeaseId) -> Failure {
+async fn still_held(store: &OpenStore, lock: &LockRef, lease_id: LeaseId) -> Failure {
     let freshness = leasehold_backend_api::Freshness::Stale { max_age_ms: 1_000 };
-    let view = match inner.store.read(lock, freshness).await {
+    let view = match store.door.read(lock, freshness).await {
         Ok(view) => view,
         Err(failure) => return failure,
     };
@@ -196,6 +206,7 @@ async fn still_held(inner: &Inner, lock: &LockRef, lease_id: LeaseId) -> Failure
 #[derive(Debug)]
 struct Waiter {
     inner: Arc<Inner>,
+    store: Arc<OpenStore>,
     caller: Caller,
     lock: LockRef,
     /// The lease id that this acquire drew: the claim's name.
@@ -210,17 +221,17 @@ struct Waiter {
 
 impl Waiter {
     fn new(
-        inner: Arc<Inner>,
-        caller: Caller,
+        (inner, store, caller): (Arc<Inner>, Arc<OpenStore>, Caller),
         request: &Request,
         drawn: LeaseId,
         wait_ms: u64,
     ) -> Self {
         let window = Duration::from_millis(wait_ms.saturating_add(WAITER_SLACK_MS));
         Self {
-            ear: inner.waits.listen(drawn.handle()),
-            lasts_until: inner.store.monotonic() + window,
+            ear: store.waits.listen(drawn.handle()),
+            lasts_until: store.door.monotonic() + window,
             inner,
+            store,
             caller,
             lock: request.lock.clone(),
             drawn,
@@ -230,12 +241,12 @@ impl Waiter {
 
     /// Listens for another lease than the one that was drawn.
     fn listen(&mut self, lease_id: LeaseId) {
-        self.ear = self.inner.waits.listen(lease_id.handle());
+        self.ear = self.store.waits.listen(lease_id.handle());
     }
 
     /// How long the claim lasts at the least.
     fn remaining(&self) -> Duration {
-        let now = self.inner.store.monotonic();
+        let now = self.store.door.monotonic();
         self.lasts_until.saturating_sub(now)
     }
 
@@ -259,9 +270,28 @@ impl Waiter {
                 }
             }
             tokio::time::sleep(slack).await;
-            let (inner, caller) = (self.inner.clone(), self.caller.clone());
-            leave(inner, caller, self.lock.clone(), self.drawn).await;
+            self.leave().await;
         });
+    }
+}
+
+impl Waiter {
+    /// Cancels the claim. The store takes the place, or the grant, only if it was the last.
+    fn leave(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (inner, store) = (self.inner.clone(), self.store.clone());
+        let (caller, lock, drawn) = (self.caller.clone(), self.lock.clone(), self.drawn);
+        async move {
+            let request = Request {
+                lease: Some(drawn.handle()),
+                ..Request::new(Operation::CancelWait, lock)
+            };
+            let intent = Intent::CancelWait { lease_id: drawn };
+            let permit = inner.decider.pass(&caller, request, intent);
+            if let Err(failure) = store.door.run(Operation::CancelWait, permit).await {
+                // The waiter's own lease, or the grant's ttl, ends it.
+                tracing::warn!(lease.handle = %drawn.handle(), detail = ?failure.detail, "wait.cancel failed");
+            }
+        }
     }
 }
 
@@ -270,25 +300,9 @@ impl Drop for Waiter {
         if self.settled {
             return;
         }
-        let (inner, caller) = (self.inner.clone(), self.caller.clone());
-        let (lock, drawn) = (self.lock.clone(), self.drawn);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(leave(inner, caller, lock, drawn));
+            runtime.spawn(self.leave());
         }
-    }
-}
-
-/// Cancels one claim. The store takes the place, or the grant, only if it was the last.
-async fn leave(inner: Arc<Inner>, caller: Caller, lock: LockRef, drawn: LeaseId) {
-    let request = Request {
-        lease: Some(drawn.handle()),
-        ..Request::new(Operation::CancelWait, lock)
-    };
-    let intent = Intent::CancelWait { lease_id: drawn };
-    let permit = inner.decider.pass(&caller, request, intent);
-    if let Err(failure) = inner.store.run(Operation::CancelWait, permit).await {
-        // The waiter's own lease, or the grant's ttl, ends it.
-        tracing::warn!(lease.handle = %drawn.handle(), detail = ?failure.detail, "wait.cancel failed");
     }
 }
 

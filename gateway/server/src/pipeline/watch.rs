@@ -21,7 +21,6 @@ use leasehold_domain::limits::WATCH_REPLAY_EVENTS_MAX;
 
 use super::Pipeline;
 use super::WatchScope;
-use super::admit;
 use super::execute::Store;
 use super::failure::Failure;
 
@@ -84,9 +83,8 @@ impl Pipeline {
         scope: WatchScope,
         after: Option<Place>,
     ) -> Result<Watching, Failure> {
-        let plan = self.inner.governance.plan();
-        admit::namespace(&plan, scope.namespace())?;
-        Ok(self.inner.watches.begin(scope, after).await)
+        let store = self.inner.store_of(scope.namespace())?;
+        Ok(store.watches.begin(scope, after).await)
     }
 }
 

@@ -240,3 +240,6 @@ fn missing(id: &str) -> Failure {
     let message = format!("this gateway knows no incident {id}");
     Failure::new(ErrorCode::NotFound, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,14 +7,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use leasehold_domain::Operation;
+use leasehold_domain::StoreName;
 use rand::RngExt;
 use tokio::sync::watch;
 
 use super::agreement::Rules;
 use super::evidence::Evidence;
 use super::incidents::Incidents;
+use crate::config::Config;
 use crate::pipeline::failure::Failure;
-use crate::telemetry::Metrics;
+use crate::telemetry::SafeModeMetrics;
 
 /// What ends safe mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +27,40 @@ pub(crate) enum EndRule {
     Acknowledgement,
 }
 
+/// What safe mode goes by on this gateway, the same for all its stores.
+#[derive(Debug, Clone)]
+pub(crate) struct Safety {
+    pub(crate) rules: Rules,
+    pub(crate) end: EndRule,
+    pub(crate) incidents: Arc<Incidents>,
+}
+
+impl Safety {
+    /// As configured, with the incidents of earlier starts.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(crate) fn open(config: &Config) -> Result<Self, String> {
+        let path = config.storage.data_dir.join("incidents.json");
+        let failed = |error| format!("{}: {error}", path.display());
+        let incidents = Incidents::open(path.clone(), config.safe_mode.gateway());
+        Ok(Self {
+            rules: config.safe_mode.rules(),
+            end: config.safe_mode.end_rule(),
+            incidents: Arc::new(incidents.map_err(failed)?),
+        })
+    }
+}
+
 /// Safe mode of one store. Each request that would begin an ownership asks it with one relaxed
 /// load; the task [`super::Watchman`] turns it on and off.
 #[derive(Debug)]
 pub(crate) struct SafeMode {
-    pub(super) store: Arc<str>,
+    pub(super) store: StoreName,
     pub(super) rules: Rules,
     pub(super) end: EndRule,
     pub(super) incidents: Arc<Incidents>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics: SafeModeMetrics,
     evidence: Evidence,
     on: AtomicBool,
     refused: AtomicU64,
@@ -44,26 +71,19 @@ pub(crate) struct SafeMode {
 impl SafeMode {
     /// Of a store that has just been opened. An incident that lasted when the gateway ended lasts
     /// on.
-    pub(crate) fn new(
-        store: &str,
-        rules: Rules,
-        end: EndRule,
-        incidents: Arc<Incidents>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let open = incidents.open_of(store);
+    pub(crate) fn new(store: &StoreName, safety: &Safety, metrics: SafeModeMetrics) -> Self {
+        let open = safety.incidents.open_of(store.as_str());
         let this = Self {
-            store: store.into(),
-            rules,
-            end,
-            incidents,
+            store: store.clone(),
+            rules: safety.rules,
+            end: safety.end,
+            incidents: safety.incidents.clone(),
             evidence: Evidence::default(),
             on: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             incident: watch::Sender::new(None),
             metrics,
         };
-        this.metrics.safe_mode(&this.store, open.is_some());
         if let Some(open) = open {
             this.evidence.count_from(open.failed);
             this.refused.store(open.refused, Relaxed);
@@ -116,20 +136,20 @@ impl SafeMode {
     pub(super) fn begin(&self, incident: Arc<str>) {
         self.incident.send_replace(Some(incident));
         self.on.store(true, Relaxed);
-        self.metrics.safe_mode(&self.store, true);
+        self.metrics.on(true);
     }
 
     pub(super) fn end(&self) {
         self.on.store(false, Relaxed);
         self.incident.send_replace(None);
         self.refused.store(0, Relaxed);
-        self.metrics.safe_mode(&self.store, false);
+        self.metrics.on(false);
     }
 
     fn refuse(&self, incident: Arc<str>) -> Failure {
         self.refused.fetch_add(1, Relaxed);
-        self.metrics.safe_mode_refused(&self.store);
-        Failure::safe_mode(&self.store, incident, millis(self.come_again()))
+        self.metrics.refused();
+        Failure::safe_mode(self.store.as_str(), incident, millis(self.come_again()))
     }
 
     /// When it may be worth asking again: spread, so that not all who were refused come at once.

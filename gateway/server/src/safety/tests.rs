@@ -10,8 +10,7 @@ use super::Incident;
 use super::Incidents;
 use super::Recorded;
 use super::Rules;
-use super::SafeMode;
-use crate::telemetry::Metrics;
+use super::Safety;
 
 /// Rules that are quick enough for tests with a real clock.
 pub(crate) const RULES: Rules = Rules {
@@ -20,17 +19,13 @@ pub(crate) const RULES: Rules = Rules {
     recover_probes: 3,
 };
 
-/// Safe mode of a store that nobody watches over: it is off.
-pub(crate) fn safe_mode() -> Arc<SafeMode> {
-    let incidents = Arc::new(Incidents::in_memory("here".to_owned()));
-    let metrics = Arc::new(Metrics::new());
-    Arc::new(SafeMode::new(
-        "home",
-        RULES,
-        EndRule::Recovery,
-        incidents,
-        metrics,
-    ))
+/// What safe mode goes by in tests: nothing is kept.
+pub(crate) fn safety() -> Safety {
+    Safety {
+        rules: RULES,
+        end: EndRule::Recovery,
+        incidents: Arc::new(Incidents::in_memory("here".to_owned())),
+    }
 }
 
 /// An incident that lasts, of the number's own.

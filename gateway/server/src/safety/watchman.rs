@@ -64,15 +64,15 @@ impl Watchman {
         }
     }
 
-    /// Watches until the gateway drains.
-    pub(crate) async fn watch(mut self, mut shutdown: watch::Receiver<bool>) {
+    /// Watches until the store is closed.
+    pub(crate) async fn watch(mut self, mut stopped: watch::Receiver<bool>) {
         let mut every = tokio::time::interval(self.mode.rules.look_every());
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut probes: JoinSet<Probed> = JoinSet::new();
         loop {
             tokio::select! {
                 biased;
-                _ = shutdown.wait_for(|down| *down) => break,
+                _ = stopped.wait_for(|stop| *stop) => break,
                 Some(probed) = probes.join_next() => {
                     let (probe, answer) = probed.unwrap_or_else(broken);
                     self.answered(probe, answer.as_ref().err());
@@ -145,7 +145,7 @@ impl Watchman {
             recorded: Recorded::default(),
         };
         self.mode.begin(incident.id.as_str().into());
-        self.mode.metrics.incident_opened(&self.mode.store);
+        self.mode.metrics.opened();
         tracing::error!(
             store = %self.mode.store,
             incident.id,
@@ -220,7 +220,7 @@ impl Watchman {
             return;
         }
         self.recorded = now;
-        if let Some(incident) = self.mode.incidents.unrecorded_of(&self.mode.store) {
+        if let Some(incident) = self.mode.incidents.unrecorded_of(self.mode.store.as_str()) {
             self.record(&incident).await;
         }
     }
@@ -293,3 +293,6 @@ fn draw_id(wall: WallMillis) -> String {
         .collect();
     format!("{time}-{:08x}", rand::random::<u32>())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,15 +4,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use leasehold_backend_api::Health;
 use leasehold_domain::DenialKind;
 use leasehold_domain::EndCause;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Operation;
+use leasehold_domain::StoreName;
 use leasehold_domain::Transition;
 use prometheus::Encoder;
-use prometheus::Gauge;
 use prometheus::Histogram;
 use prometheus::HistogramOpts;
 use prometheus::HistogramVec;
@@ -25,9 +24,13 @@ use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
-use super::Lag;
 use super::commits;
 use super::policy_labels::PolicyLabels;
+use super::safe_mode::SafeModeFamilies;
+use super::safe_mode::SafeModeMetrics;
+use super::stores::Scraped;
+use super::stores::StoreGauges;
+use super::stores::StoreMetrics;
 
 /// Seconds, from 5 µs to 10 s.
 const BUCKETS: &[f64] = &[
@@ -45,20 +48,13 @@ pub struct Metrics {
     decision_seconds: Histogram,
     denials: IntCounterVec,
     overrides: IntCounter,
-    backend_seconds: [Histogram; Operation::ALL.len()],
+    backend_seconds: HistogramVec,
     transitions: IntCounterVec,
     hand_offs: IntCounter,
     expiries: IntCounter,
     revocations: IntCounter,
-    locks: IntGauge,
-    leases: IntGauge,
-    waiters: IntGauge,
-    ready: IntGauge,
-    safe_mode: IntGaugeVec,
-    safe_mode_refusals: IntCounterVec,
-    incidents: IntCounterVec,
-    lag_events: IntGauge,
-    lag_seconds: Gauge,
+    stores: StoreGauges,
+    safe_mode: SafeModeFamilies,
     policy_labels: PolicyLabels,
     connections: IntGauge,
 }
@@ -70,10 +66,10 @@ impl fmt::Debug for Metrics {
 }
 
 /// Registers metrics under names that are all different, so that nothing can fail.
-struct Maker(Registry);
+pub(super) struct Maker(Registry);
 
 impl Maker {
-    fn put<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+    pub(super) fn put<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
         let metric = made.unwrap_or_else(|error| unreachable!("a fixed name is valid: {error}"));
         if let Err(error) = self.0.register(Box::new(metric.clone())) {
             unreachable!("a fixed name is registered once: {error}");
@@ -81,7 +77,7 @@ impl Maker {
         metric
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.put(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
@@ -89,12 +85,12 @@ impl Maker {
         self.put(IntCounter::new(name, help))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.put(IntGauge::new(name, help))
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.put(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.put(IntGaugeVec::new(Opts::new(name, help), labels))
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.put(IntGauge::new(name, help))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
@@ -114,11 +110,6 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let make = Maker(Registry::new());
-        let backend = make.histograms(
-            "leasehold_backend_seconds",
-            "Time of a durable command in the backend.",
-            &["operation"],
-        );
         let decision_options = HistogramOpts::new(
             "leasehold_policy_decision_seconds",
             "Time of one policy's decision.",
@@ -151,7 +142,11 @@ impl Metrics {
                 "leasehold_overrides_total",
                 "Denials that a break-glass principal passed.",
             ),
-            backend_seconds: Operation::ALL.map(|o| backend.with_label_values(&[o.as_str()])),
+            backend_seconds: make.histograms(
+                "leasehold_backend_seconds",
+                "Time of a durable command in a store's backend.",
+                &["operation", "store"],
+            ),
             transitions: make.counters(
                 "leasehold_transitions_total",
                 "Transitions of locks.",
@@ -160,33 +155,8 @@ impl Metrics {
             hand_offs: make.counter("leasehold_hand_offs_total", "Grants to a waiter."),
             expiries: make.counter("leasehold_expiries_total", "Leases that ended by time."),
             revocations: make.counter("leasehold_revocations_total", "Leases that were revoked."),
-            locks: make.gauge("leasehold_locks", "Locks that have a record."),
-            leases: make.gauge("leasehold_leases", "Leases that are held."),
-            waiters: make.gauge("leasehold_waiters", "Acquires that stand in a queue."),
-            ready: make.gauge("leasehold_backend_ready", "Whether the backend can write."),
-            safe_mode: make.gauges(
-                "leasehold_safe_mode",
-                "Whether a store has not agreed for its window, and grants nothing.",
-                &["store"],
-            ),
-            safe_mode_refusals: make.counters(
-                "leasehold_safe_mode_refusals_total",
-                "Requests refused because their store is in safe mode.",
-                &["store"],
-            ),
-            incidents: make.counters(
-                "leasehold_incidents_total",
-                "Times that a store went into safe mode.",
-                &["store"],
-            ),
-            lag_events: make.gauge(
-                "leasehold_ledger_lag_events",
-                "Events not in the ledger yet.",
-            ),
-            lag_seconds: make.put(Gauge::new(
-                "leasehold_ledger_lag_seconds",
-                "Age of the oldest event that is not in the ledger yet.",
-            )),
+            stores: StoreGauges::new(&make),
+            safe_mode: SafeModeFamilies::new(&make),
             policy_labels: PolicyLabels::default(),
             connections: make.gauge("leasehold_connections", "Open connections."),
             registry: make.0,
@@ -232,9 +202,20 @@ impl Metrics {
         self.overrides.inc();
     }
 
-    /// The backend carried out a command, or failed to.
-    pub fn executed(&self, operation: Operation, took: Duration) {
-        self.backend_seconds[operation as usize].observe(took.as_secs_f64());
+    /// What is counted of one store's safe mode.
+    pub(crate) fn of_safe_mode(&self, store: &StoreName) -> SafeModeMetrics {
+        self.safe_mode.of(store)
+    }
+
+    /// What is measured of one store.
+    pub(crate) fn of_store(&self, store: &StoreName) -> StoreMetrics {
+        let seconds = |operation: Operation| {
+            let labels = [operation.as_str(), store.as_str()];
+            self.backend_seconds.with_label_values(&labels)
+        };
+        StoreMetrics {
+            backend_seconds: Operation::ALL.map(seconds),
+        }
     }
 
     /// An event came from the backend.
@@ -265,44 +246,23 @@ impl Metrics {
         }
     }
 
-    /// A store is in safe mode, or is not. There is a label for each configured store.
-    pub fn safe_mode(&self, store: &str, on: bool) {
-        let gauge = self.safe_mode.with_label_values(&[store]);
-        gauge.set(i64::from(on));
-        // So that both are there, as 0, before anything has happened.
-        self.incidents.with_label_values(&[store]);
-        self.safe_mode_refusals.with_label_values(&[store]);
-    }
-
-    /// A store went into safe mode.
-    pub fn incident_opened(&self, store: &str) {
-        self.incidents.with_label_values(&[store]).inc();
-    }
-
-    /// A request was refused because its store is in safe mode.
-    pub fn safe_mode_refused(&self, store: &str) {
-        self.safe_mode_refusals.with_label_values(&[store]).inc();
-    }
-
     /// A connection was opened or closed.
     pub fn connections(&self) -> &IntGauge {
         &self.connections
     }
 
-    /// The text that Prometheus scrapes, with the backend's sizes as they are now.
-    #[must_use]
-    pub fn encode(&self, health: &Health, lag: Lag) -> Vec<u8> {
-        let set =
-            |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        set(&self.locks, health.counts.locks);
-        set(&self.leases, health.counts.leases);
-        set(&self.waiters, health.counts.waiters);
-        set(&self.ready, u64::from(health.ready));
-        set(&self.lag_events, lag.events);
-        self.lag_seconds.set(lag.seconds);
+    /// The text that Prometheus scrapes, with the stores as they are now; those that are not open
+    /// are `closed`.
+    pub(crate) fn encode(
+        &self,
+        stores: &[(&StoreName, Scraped)],
+        closed: &[&StoreName],
+    ) -> Vec<u8> {
+        self.stores.set(stores, closed);
         let mut text = Vec::new();
         let mut families = self.registry.gather();
-        families.push(commits::family(&health.writes));
+        let writes = stores.iter().map(|(name, s)| (*name, &s.health.writes));
+        families.push(commits::family(writes));
         if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             tracing::error!(%error, "metrics.encode failed");
         }

@@ -5,10 +5,15 @@ mod lag;
 mod log;
 mod metrics;
 mod policy_labels;
+mod safe_mode;
+mod stores;
 mod time;
 
 pub use lag::Lag;
 pub use log::LogFormat;
 pub use log::start as start_log;
 pub use metrics::Metrics;
+pub(crate) use safe_mode::SafeModeMetrics;
+pub(crate) use stores::Scraped;
+pub(crate) use stores::StoreMetrics;
 pub use time::rfc3339;

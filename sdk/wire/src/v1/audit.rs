@@ -9,17 +9,38 @@ use utoipa::ToSchema;
 pub struct EventList {
     /// The events.
     pub events: Vec<LedgerEvent>,
-    /// The ledger holds every event up to this cursor: within it the page is complete.
-    pub complete_to: u64,
-    /// Give this as `after` for the next page; absent on the last.
+    /// One ledger was asked: it holds every event up to this cursor, and within it the page is
+    /// complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete_to: Option<u64>,
+    /// One ledger was asked: give this as `after` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<u64>,
+    /// The ledgers that were asked.
+    pub ledgers: Vec<LedgerPart>,
+    /// Several ledgers were asked: give this as `places` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_places: Option<String>,
+    /// Stores whose ledgers should have been asked and are not open: the page lacks their events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// One ledger of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LedgerPart {
+    /// Of which store.
+    pub store: String,
+    /// It holds every event up to this cursor.
+    pub complete_to: u64,
 }
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerEvent {
-    /// Its place; dense, from 1.
+    /// The store whose ledger has it.
+    pub store: String,
+    /// Its place in that ledger; dense, from 1.
     pub cursor: u64,
     /// The hash chain after it.
     pub chain: String,
@@ -37,13 +58,21 @@ pub struct HoldersResponse {
     pub at: String,
     /// The holds, in the order of their grants.
     pub holders: Vec<HoldView>,
-    /// The ledger holds every event up to this cursor.
-    pub complete_to: u64,
+    /// One ledger was asked: it holds every event up to this cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete_to: Option<u64>,
+    /// The ledgers that were asked: of every store that has, or had, the namespace.
+    pub ledgers: Vec<LedgerPart>,
+    /// Stores whose ledgers should have been asked and are not open: the answer lacks their part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A hold that covered the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HoldView {
+    /// The store in whose ledger the grant is.
+    pub store: String,
     /// The lease's public handle.
     pub lease: String,
     /// Who.
@@ -117,6 +146,8 @@ pub struct RulePolicy {
 /// Whether the ledger is what was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyResponse {
+    /// Of which store.
+    pub store: String,
     /// Whether the hash chain fits every stored event.
     pub intact: bool,
     /// The first event that does not fit.

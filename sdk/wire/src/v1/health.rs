@@ -7,12 +7,26 @@ use utoipa::ToSchema;
 /// Whether the gateway can serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// Whether it can.
+    /// Whether it can: its home store can, and it is not being stopped.
     pub ready: bool,
-    /// The backend.
+    /// The backend of the home store.
     pub backend: BackendHealth,
-    /// The ledger.
+    /// The ledger of the home store.
     pub ledger: LedgerHealth,
+    /// Every store, home first. One that is not ready stops its own namespaces only.
+    pub stores: Vec<StoreHealth>,
+}
+
+/// How a store is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoreHealth {
+    /// Its name.
+    pub name: String,
+    /// Its backend.
+    pub backend: BackendHealth,
+    /// Its ledger; none while the store is not open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerHealth>,
 }
 
 /// How the backend is.

@@ -20,6 +20,10 @@ pub struct NamespaceRequest {
     /// What happens where no policy is bound: `deny` (the default) or `allow`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_decision: Option<String>,
+    /// Which store has its locks; `home` unless another is named. It cannot be changed by a PUT: a
+    /// namespace is moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// PUT: write only if the namespace has this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
@@ -37,8 +41,8 @@ pub struct Namespace {
     pub description: String,
     /// What happens where no policy is bound.
     pub default_decision: String,
-    /// Which backend holds its locks.
-    pub backend: String,
+    /// Which store has its locks.
+    pub store: String,
     /// The revision of its last write.
     pub revision: u64,
 }

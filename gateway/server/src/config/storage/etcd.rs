@@ -51,9 +51,10 @@ fn default_prefix() -> String {
 }
 
 impl Etcd {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let bad = |key: &str, problem: &str| {
-            Err(ConfigError::at(&format!("storage.etcd.{key}"), problem))
+    /// Checks it; `key` is where the store stands.
+    pub(super) fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let bad = |field: &str, problem: &str| {
+            Err(ConfigError::at(&format!("{key}.etcd.{field}"), problem))
         };
         if self.endpoints.is_empty() {
             return bad("endpoints", "must not be empty");
@@ -67,9 +68,9 @@ impl Etcd {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return bad("tls_cert", "needs tls_key, and the other way round");
         }
-        check_consumer("storage.etcd.consumer", &self.consumer)?;
-        let key = "storage.etcd.transaction_deadline_ms";
-        check_deadline(key, self.transaction_deadline_ms)
+        check_consumer(&format!("{key}.etcd.consumer"), &self.consumer)?;
+        let key = format!("{key}.etcd.transaction_deadline_ms");
+        check_deadline(&key, self.transaction_deadline_ms)
     }
 
     /// The password, if there is a file with one.

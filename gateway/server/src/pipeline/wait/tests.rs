@@ -1,14 +1,17 @@
 //! Two gateways of one store, and a client that asks them in turn.
 
+use futures_util::StreamExt;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_memory::MemoryBackend;
+use leasehold_domain::EventKind;
 use leasehold_domain::LockView;
 use leasehold_domain::Precondition;
 use leasehold_domain::Principal;
 use leasehold_domain::RoleSet;
+use leasehold_domain::StoreName;
 use leasehold_domain::SystemClock;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
@@ -18,13 +21,14 @@ use super::*;
 use crate::authentication::KeyRing;
 use crate::governance::Governance;
 use crate::governance::document::DefaultDecision;
-use crate::governance::document::NamespaceDocument;
+use crate::governance::document::NamespaceDraft;
 use crate::pipeline::Pipeline;
 use crate::pipeline::ask;
 use crate::pipeline::decide::Decider;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
-use crate::safety::tests::safe_mode;
+use crate::safety::tests::safety;
+use crate::stores::Stores;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
 
@@ -56,6 +60,17 @@ fn lock() -> LockRef {
     "demo/l".parse().unwrap()
 }
 
+/// A namespace without policies.
+fn namespace() -> NamespaceDraft {
+    NamespaceDraft {
+        name: "demo".parse().unwrap(),
+        team: None,
+        description: String::new(),
+        default_decision: DefaultDecision::Allow,
+        store: None,
+    }
+}
+
 async fn pair() -> Pair {
     let clock = Arc::new(SystemClock::new());
     let backend = MemoryBackend::new(clock.clone());
@@ -69,31 +84,34 @@ async fn pair() -> Pair {
     })
     .unwrap();
     let keys = Arc::new(KeyRing::default());
-    let governance = Governance::load(backend.clone(), engine, keys, clock.clone());
+    let home = [StoreName::home()].into();
+    let governance = Governance::load(backend.clone(), engine, keys, clock.clone(), home);
     let governance = governance.await.unwrap();
-    let namespace = NamespaceDocument {
-        name: "demo".parse().unwrap(),
-        team: None,
-        description: String::new(),
-        default_decision: DefaultDecision::Allow,
-        backend: "default".to_owned(),
-    };
     let op = caller("op", "r");
-    let made = governance.put_namespace(&op, &namespace, Precondition::Absent);
+    let draft = namespace();
+    let made = governance.put_namespace(&op, &draft, Precondition::Absent);
     made.await.unwrap();
     let from = backend.health().await.newest;
     let gateway = || {
         let metrics = Arc::new(Metrics::new());
         let waits = Arc::new(Waits::default());
         tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
-        let store = Store::new(backend.clone(), clock.clone(), metrics.clone(), safe_mode());
-        let store = Arc::new(store);
+        let name = StoreName::home();
+        let door = Store::new(&name, backend.clone(), clock.clone(), &metrics, &safety());
+        let door = Arc::new(door);
+        let store = OpenStore {
+            watches: Watches::new(door.clone(), ledger.clone()),
+            name,
+            door,
+            documents: backend.clone(),
+            ledger: ledger.clone(),
+            carrier: Arc::default(),
+            waits,
+        };
         Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             decider: Decider::new(clock.clone(), metrics, false),
-            watches: Watches::new(store.clone(), ledger.clone()),
-            store,
-            waits,
+            stores: Arc::new(Stores::new(Arc::new(store), [].into())),
             shutdown: shutdown.clone(),
         }))
     };
@@ -247,4 +265,43 @@ async fn a_grant_between_two_polls_that_nobody_asks_for_is_given_back() {
     assert_eq!(pair.view().await.holders.len(), 1);
     pair.commands(4).await;
     assert!(pair.view().await.holders.is_empty());
+}
+
+/// The decisions that are on record for the lock.
+async fn decisions(pair: &Pair) -> Vec<u128> {
+    let newest = pair.backend.health().await.newest;
+    let events = pair.backend.events(leasehold_domain::Cursor(0));
+    let events = events.take(usize::try_from(newest.0).unwrap());
+    let decided = events.filter_map(async |event| match &event.unwrap().kind {
+        EventKind::Lock { cause, .. } => {
+            let decision = cause.as_ref().and_then(|cause| cause.decision.as_ref());
+            decision.map(|decision| decision.id)
+        }
+        _ => None,
+    });
+    decided.collect().await
+}
+
+#[tokio::test]
+async fn a_grant_that_is_judged_again_is_on_record_with_the_decision_that_is_answered() {
+    let pair = pair().await;
+    let lease_id = pair.held().await;
+    let waits = ask(&pair.here, 60_000);
+    pair.commands(2).await;
+    // What governs has changed since it asked.
+    let governance = &pair.here.inner.governance;
+    let before = governance.plan().revision;
+    let other = NamespaceDraft {
+        name: "other".parse().unwrap(),
+        ..namespace()
+    };
+    let op = caller("op", "r2");
+    let made = governance.put_namespace(&op, &other, Precondition::Absent);
+    made.await.unwrap();
+    assert!(governance.plan().revision > before);
+    pair.release(lease_id).await;
+    let held = granted(waits).await;
+    assert!(held.grant.waited);
+    let decided = held.decision.unwrap().id;
+    assert!(decisions(&pair).await.contains(&decided));
 }

@@ -21,7 +21,7 @@ use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
 
 use super::*;
-use crate::safety::tests::safe_mode;
+use crate::safety::tests::safety;
 use crate::telemetry::Metrics;
 
 /// Longer than any of these tests takes.
@@ -44,12 +44,8 @@ fn house(folder: &Path) -> House {
     };
     let ledger = SqliteLedger::open(&folder.join("ledger"), options).unwrap();
     let ledger = Arc::new(ledger);
-    let store = Store::new(
-        backend.clone(),
-        clock,
-        Arc::new(Metrics::new()),
-        safe_mode(),
-    );
+    let home = leasehold_domain::StoreName::home();
+    let store = Store::new(&home, backend.clone(), clock, &Metrics::new(), &safety());
     House {
         watches: Watches::new(Arc::new(store), ledger.clone()),
         backend,

@@ -1,0 +1,170 @@
+//! The one place that names concrete backends, and translates configuration into theirs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_backend_api::Backend;
+use leasehold_backend_api::Documents;
+use leasehold_backend_etcd::EtcdBackend;
+use leasehold_backend_etcd::EtcdConfig;
+use leasehold_backend_memory::MemoryBackend;
+use leasehold_backend_postgres::PostgresBackend;
+use leasehold_backend_postgres::PostgresConfig;
+use leasehold_backend_raft::PeerSecurity;
+use leasehold_backend_raft::PeersConfig;
+use leasehold_backend_raft::RaftBackend;
+use leasehold_backend_raft::RaftConfig;
+use leasehold_domain::Clock;
+
+use super::AppError;
+use crate::concession;
+use crate::config::Chosen;
+use crate::config::Config;
+use crate::config::Etcd;
+use crate::config::Postgres;
+use crate::config::StorageBackend;
+
+/// A backend that is open.
+pub(super) struct Opened {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) documents: Arc<dyn Documents>,
+    /// The same, if it is the embedded one.
+    pub(super) raft: Option<Arc<RaftBackend>>,
+}
+
+/// Opens the store of `[storage]`.
+pub(super) async fn open_home(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
+    let chosen = config.storage.chosen();
+    match chosen.backend {
+        StorageBackend::Raft => open_raft(config, clock).await,
+        StorageBackend::Postgres | StorageBackend::Etcd | StorageBackend::Memory => {
+            open_shared(chosen, clock).await
+        }
+    }
+}
+
+/// Opens a store that is not embedded.
+pub(super) async fn open_shared(
+    chosen: Chosen<'_>,
+    clock: Arc<dyn Clock>,
+) -> Result<Opened, AppError> {
+    match chosen.backend {
+        StorageBackend::Memory => Ok(open_memory(clock)),
+        StorageBackend::Postgres => open_postgres(chosen.postgres, clock).await,
+        StorageBackend::Etcd => open_etcd(chosen.etcd, clock).await,
+        StorageBackend::Raft => Err(AppError::Storage("raft: only as the home store".to_owned())),
+    }
+}
+
+fn open_memory(clock: Arc<dyn Clock>) -> Opened {
+    let memory = MemoryBackend::new(clock);
+    Opened {
+        backend: memory.clone(),
+        documents: memory,
+        raft: None,
+    }
+}
+
+async fn open_postgres(
+    postgres: Option<&Postgres>,
+    clock: Arc<dyn Clock>,
+) -> Result<Opened, AppError> {
+    let failed = |error: String| AppError::Storage(format!("postgres: {error}"));
+    let postgres = postgres.ok_or_else(|| failed("its section is needed".to_owned()))?;
+    let password = postgres
+        .password()
+        .map_err(|error| failed(error.to_string()))?;
+    let config = PostgresConfig {
+        password,
+        tls_ca: postgres.tls_ca.clone(),
+        insecure_without_tls: postgres.insecure_without_tls,
+        allow_unreplicated: postgres.allow_unreplicated,
+        consumer: postgres.consumer.clone(),
+        transaction_deadline: Duration::from_millis(postgres.transaction_deadline_ms),
+        ..PostgresConfig::new(postgres.url.clone())
+    };
+    let postgres = PostgresBackend::open(config, clock)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let concessions = postgres.concessions();
+    concession::record_from_now_on(postgres.clone(), "postgres", concessions)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(Opened {
+        backend: postgres.clone(),
+        documents: postgres,
+        raft: None,
+    })
+}
+
+async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
+    let failed = |error: String| AppError::Storage(format!("etcd: {error}"));
+    let etcd = etcd.ok_or_else(|| failed("its section is needed".to_owned()))?;
+    let password = etcd.password().map_err(|error| failed(error.to_string()))?;
+    let config = EtcdConfig {
+        prefix: etcd.prefix.clone(),
+        user: etcd.user.clone(),
+        password,
+        tls_ca: etcd.tls_ca.clone(),
+        tls_cert: etcd.tls_cert.clone(),
+        tls_key: etcd.tls_key.clone(),
+        insecure_without_tls: etcd.insecure_without_tls,
+        consumer: etcd.consumer.clone(),
+        transaction_deadline: Duration::from_millis(etcd.transaction_deadline_ms),
+        ..EtcdConfig::new(etcd.endpoints.clone())
+    };
+    let etcd = EtcdBackend::open(config, clock)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(Opened {
+        backend: etcd.clone(),
+        documents: etcd,
+        raft: None,
+    })
+}
+
+async fn open_raft(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
+    let failed = |error: String| AppError::Storage(error);
+    let raft = RaftConfig {
+        agree_within: config.cluster.agree_within(),
+        peers: peers(config),
+        ..RaftConfig::new(raft_folder(config))
+    };
+    let raft = RaftBackend::open(raft, clock)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    if let Some(address) = raft.peer_address() {
+        tracing::info!(%address, "cluster.listening");
+    }
+    // Everything behind this line reads the store.
+    let part = raft.take_part().await;
+    part.map_err(|error| failed(error.to_string()))?;
+    Ok(Opened {
+        backend: raft.clone(),
+        documents: raft.clone(),
+        raft: Some(raft),
+    })
+}
+
+fn raft_folder(config: &Config) -> PathBuf {
+    config.storage.data_dir.join("raft")
+}
+
+/// How this gateway reaches its peers; none if it is alone.
+fn peers(config: &Config) -> Option<PeersConfig> {
+    let cluster = &config.cluster;
+    Some(PeersConfig {
+        listen: cluster.listen?,
+        advertise: cluster.advertise.clone(),
+        security: match &cluster.tls {
+            Some(tls) => PeerSecurity::MutualTls {
+                certificate: tls.cert.clone(),
+                key: tls.key.clone(),
+                authority: tls.ca.clone(),
+            },
+            None => PeerSecurity::PlaintextOnLoopback,
+        },
+        join: cluster.join,
+    })
+}

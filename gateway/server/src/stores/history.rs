@@ -1,0 +1,200 @@
+//! Questions to the ledgers of several stores at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use leasehold_backend_api::Hold;
+use leasehold_backend_api::LedgerQuery;
+use leasehold_backend_api::LedgerRow;
+use leasehold_domain::Cursor;
+use leasehold_domain::LockRef;
+use leasehold_domain::StoreName;
+use leasehold_domain::WallMillis;
+
+use super::OpenStore;
+use super::Stores;
+use crate::pipeline::failure::Failure;
+
+/// A place in each of several ledgers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places(BTreeMap<StoreName, Cursor>);
+
+impl std::fmt::Display for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, (store, cursor)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{store}:{}", cursor.0)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for Places {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let place = |part: &str| {
+            let (store, cursor) = part.split_once(':')?;
+            Some((store.parse().ok()?, Cursor(cursor.parse().ok()?)))
+        };
+        let places: Option<_> = text.split(',').map(place).collect();
+        let wrong = || Failure::invalid("places: must be the next_places of a page before");
+        places.map(Self).ok_or_else(wrong)
+    }
+}
+
+/// Which ledgers are asked.
+#[derive(Debug, Clone, Default)]
+pub struct Ledgers {
+    asked: Vec<Arc<OpenStore>>,
+    /// Those that should have been, but are not open.
+    pub missing: Vec<StoreName>,
+}
+
+/// An event, and whose it is.
+#[derive(Debug)]
+pub struct HistoryRow {
+    /// The ledger that has it.
+    pub store: StoreName,
+    /// As it is there.
+    pub row: LedgerRow,
+    /// Its bytes, read.
+    pub event: serde_json::Value,
+}
+
+/// A page of the events of some ledgers, in the order of their times.
+#[derive(Debug)]
+pub struct HistoryPage {
+    /// The events.
+    pub rows: Vec<HistoryRow>,
+    /// Each ledger that was asked, and up to where it is complete.
+    pub complete_to: Vec<(StoreName, Cursor)>,
+    /// Where the next page begins; none if this was the last.
+    pub next: Option<Places>,
+}
+
+impl Stores {
+    /// The ledgers of these stores.
+    #[must_use]
+    pub fn ledgers<'a>(&self, names: impl IntoIterator<Item = &'a StoreName>) -> Ledgers {
+        let mut ledgers = Ledgers::default();
+        for name in names {
+            match self.get(name) {
+                Ok(store) => ledgers.asked.push(store.clone()),
+                Err(_) => ledgers.missing.push(name.clone()),
+            }
+        }
+        ledgers
+    }
+}
+
+impl Ledgers {
+    /// The one ledger, if no more are meant.
+    #[must_use]
+    pub fn only(&self) -> Option<&Arc<OpenStore>> {
+        match (self.asked.as_slice(), self.missing.as_slice()) {
+            ([one], []) => Some(one),
+            _ => None,
+        }
+    }
+
+    /// The events that match, of all of them.
+    ///
+    /// # Errors
+    /// A ledger cannot be read.
+    pub async fn query(&self, query: LedgerQuery, places: Places) -> Result<HistoryPage, Failure> {
+        let mut found = Vec::new();
+        let mut complete_to = Vec::new();
+        let mut more = false;
+        for store in &self.asked {
+            store.ledger_follows().await;
+            let after = places.0.get(&store.name).copied().or(query.after);
+            let of_one = LedgerQuery {
+                after,
+                ..query.clone()
+            };
+            let page = store.ledger.query(of_one).await?;
+            complete_to.push((store.name.clone(), page.complete_to));
+            more |= page.next.is_some();
+            for row in page.rows {
+                found.push(read(&store.name, row)?);
+            }
+        }
+        merge(&mut found, query.descending);
+        more |= found.len() > query.limit;
+        found.truncate(query.limit);
+        let rows: Vec<HistoryRow> = found.into_iter().map(|(_, row)| row).collect();
+        let mut next = places;
+        for row in &rows {
+            next.0.insert(row.store.clone(), row.row.cursor);
+        }
+        Ok(HistoryPage {
+            rows,
+            complete_to,
+            next: more.then_some(next),
+        })
+    }
+
+    /// Who held a lock at a moment, and up to where each ledger can say so.
+    ///
+    /// # Errors
+    /// A ledger cannot be read.
+    pub async fn holders(
+        &self,
+        lock: &LockRef,
+        at: WallMillis,
+    ) -> Result<(Vec<(StoreName, Hold)>, Vec<(StoreName, Cursor)>), Failure> {
+        let mut holds = Vec::new();
+        let mut complete_to = Vec::new();
+        for store in &self.asked {
+            store.ledger_follows().await;
+            let found = store.ledger.holders(lock, at).await?;
+            complete_to.push((store.name.clone(), found.complete_to));
+            let of_one = found.holds.into_iter();
+            holds.extend(of_one.map(|hold| (store.name.clone(), hold)));
+        }
+        Ok((holds, complete_to))
+    }
+}
+
+/// Puts the rows of several ledgers, each in its own order, in the order of their times. Rows of one
+/// ledger stay in its order, also where its wall clock went back: there a row counts as late (if
+/// descending, as early) as those before it.
+fn merge(found: &mut [(u64, HistoryRow)], descending: bool) {
+    let mut reached: BTreeMap<StoreName, u64> = BTreeMap::new();
+    for (at, row) in found.iter_mut() {
+        let so_far = reached.entry(row.store.clone()).or_insert(*at);
+        *so_far = match descending {
+            true => (*so_far).min(*at),
+            false => (*so_far).max(*at),
+        };
+        *at = *so_far;
+    }
+    match descending {
+        true => found.sort_by_key(|(at, _)| std::cmp::Reverse(*at)),
+        false => found.sort_by_key(|(at, _)| *at),
+    }
+}
+
+/// A row with its time, in milliseconds since 1970.
+fn read(store: &StoreName, row: LedgerRow) -> Result<(u64, HistoryRow), Failure> {
+    let event: serde_json::Value = serde_json::from_str(&row.body)
+        .map_err(|error| Failure::internal(format!("{store}: event {}: {error}", row.cursor.0)))?;
+    let at = event["time_unix_ms"].as_u64().unwrap_or_default();
+    let store = store.clone();
+    Ok((at, HistoryRow { store, row, event }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_they_are_written() {
+        let text = "eu:7,home:12";
+        assert_eq!(text.parse::<Places>().unwrap().to_string(), text);
+        for wrong in ["", "eu", "eu:", ":7", "EU:7", "eu:7,"] {
+            assert!(wrong.parse::<Places>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The stores of a gateway by name. A namespace chooses one; the home store keeps governance, too.
+//!
+//! Each store has a ledger, a carrier, waits and watches of its own: nothing is shared, so a store
+//! that is ill stops nobody but its own namespaces.
+
+mod extra;
+mod history;
+mod running;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use leasehold_audit::CarrierStatus;
+use leasehold_backend_api::Documents;
+use leasehold_backend_api::Ledger;
+use leasehold_domain::StoreName;
+use leasehold_domain::limits;
+use leasehold_wire::v1::error::ErrorCode;
+
+pub(crate) use self::extra::Extra;
+pub use self::history::HistoryPage;
+pub use self::history::HistoryRow;
+pub use self::history::Ledgers;
+pub use self::history::Places;
+pub(crate) use self::running::Parts;
+pub(crate) use self::running::RunningStore;
+pub(crate) use self::running::open_ledger;
+
+use crate::pipeline::execute::Store;
+use crate::pipeline::failure::Failure;
+use crate::pipeline::watch::Watches;
+use crate::waits::Waits;
+
+/// How soon it may be worth asking again for a store that is not open.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// A store that is open, and all that belongs to it.
+#[derive(Debug)]
+pub struct OpenStore {
+    /// Its name.
+    pub name: StoreName,
+    /// The door to its backend.
+    pub(crate) door: Arc<Store>,
+    /// Its documents; governance is in those of the home store alone.
+    pub documents: Arc<dyn Documents>,
+    /// Its audit log.
+    pub ledger: Arc<dyn Ledger>,
+    /// How far the ledger is behind.
+    pub carrier: Arc<CarrierStatus>,
+    /// Who waits on this gateway for one of its locks.
+    pub(crate) waits: Arc<Waits>,
+    /// Where watches of its locks read.
+    pub(crate) watches: Watches,
+}
+
+impl OpenStore {
+    /// Waits until the ledger has what was answered before this call, but not for long: an answer
+    /// says up to where it is complete.
+    pub(crate) async fn ledger_follows(&self) {
+        let newest = self.door.health().await.newest;
+        let at_most = Duration::from_millis(limits::LEDGER_WAIT_MS_MAX);
+        self.carrier.reached(newest, at_most).await;
+    }
+}
+
+/// A store besides the home store: perhaps not open yet.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    open: OnceLock<Arc<OpenStore>>,
+    /// Why it is not open.
+    problem: Mutex<String>,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            open: OnceLock::new(),
+            problem: Mutex::new("it is being opened".to_owned()),
+        }
+    }
+}
+
+impl Slot {
+    fn opened(&self, store: Arc<OpenStore>) {
+        // A store is opened once.
+        let _ = self.open.set(store);
+    }
+
+    fn failed(&self, problem: &str) {
+        problem.clone_into(&mut self.problem.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn state(&self) -> Result<&Arc<OpenStore>, String> {
+        let problem = || {
+            let problem = self.problem.lock();
+            problem.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        self.open.get().ok_or_else(problem)
+    }
+}
+
+/// All stores of the gateway.
+#[derive(Debug)]
+pub struct Stores {
+    home: Arc<OpenStore>,
+    extra: BTreeMap<StoreName, Arc<Slot>>,
+}
+
+impl Stores {
+    pub(crate) fn new(home: Arc<OpenStore>, extra: BTreeMap<StoreName, Arc<Slot>>) -> Self {
+        Self { home, extra }
+    }
+
+    /// The store that every gateway has.
+    #[must_use]
+    pub fn home(&self) -> &Arc<OpenStore> {
+        &self.home
+    }
+
+    /// The names of all.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<StoreName> {
+        let home = std::iter::once(self.home.name.clone());
+        home.chain(self.extra.keys().cloned()).collect()
+    }
+
+    /// The store of that name.
+    ///
+    /// # Errors
+    /// `unavailable` if it is not open, or another gateway knows it and this one does not.
+    pub fn get(&self, name: &StoreName) -> Result<&Arc<OpenStore>, Failure> {
+        if *name == self.home.name {
+            return Ok(&self.home);
+        }
+        let unavailable = |message, detail| Failure {
+            retry_after_ms: Some(RETRY_AFTER_MS),
+            detail: crate::pipeline::failure::FailureDetail::Internal(detail),
+            ..Failure::new(ErrorCode::Unavailable, message)
+        };
+        let Some(slot) = self.extra.get(name) else {
+            let message = format!("the store {name} is not configured on this gateway");
+            return Err(unavailable(message, String::new()));
+        };
+        let closed = |problem| unavailable(format!("the store {name} is not open"), problem);
+        slot.state().map_err(closed)
+    }
+
+    /// Every store, home first, or why it is not open.
+    pub fn all(&self) -> impl Iterator<Item = (&StoreName, Result<&Arc<OpenStore>, String>)> {
+        let home = std::iter::once((&self.home.name, Ok(&self.home)));
+        let extra = self.extra.iter();
+        home.chain(extra.map(|(name, slot)| (name, slot.state())))
+    }
+
+    /// Every store that is open, home first.
+    pub fn open(&self) -> impl Iterator<Item = &Arc<OpenStore>> {
+        self.all().filter_map(|(_, store)| store.ok())
+    }
+}

@@ -1,0 +1,84 @@
+//! What is measured of each store. The label `store` is bounded by the configuration.
+
+use std::time::Duration;
+
+use leasehold_backend_api::Health;
+use leasehold_domain::Operation;
+use leasehold_domain::StoreName;
+use prometheus::GaugeVec;
+use prometheus::Histogram;
+use prometheus::IntGaugeVec;
+use prometheus::Opts;
+
+use super::Lag;
+use super::metrics::Maker;
+
+/// What the door of one store counts.
+#[derive(Debug)]
+pub(crate) struct StoreMetrics {
+    pub(super) backend_seconds: [Histogram; Operation::ALL.len()],
+}
+
+impl StoreMetrics {
+    /// The backend carried out a command, or failed to.
+    pub(crate) fn executed(&self, operation: Operation, took: Duration) {
+        self.backend_seconds[operation as usize].observe(took.as_secs_f64());
+    }
+}
+
+/// How a store is when Prometheus asks.
+#[derive(Debug)]
+pub(crate) struct Scraped {
+    pub(crate) health: Health,
+    pub(crate) lag: Lag,
+}
+
+/// Gauges that are set when Prometheus asks.
+pub(super) struct StoreGauges {
+    locks: IntGaugeVec,
+    leases: IntGaugeVec,
+    waiters: IntGaugeVec,
+    ready: IntGaugeVec,
+    lag_events: IntGaugeVec,
+    lag_seconds: GaugeVec,
+}
+
+impl StoreGauges {
+    pub(super) fn new(make: &Maker) -> Self {
+        let gauges = |name, help| make.gauges(name, help, &["store"]);
+        let age = Opts::new(
+            "leasehold_ledger_lag_seconds",
+            "Age of the oldest event that is not in the ledger yet.",
+        );
+        Self {
+            locks: gauges("leasehold_locks", "Locks that have a record."),
+            leases: gauges("leasehold_leases", "Leases that are held."),
+            waiters: gauges("leasehold_waiters", "Acquires that stand in a queue."),
+            ready: gauges("leasehold_backend_ready", "Whether the backend can write."),
+            lag_events: gauges(
+                "leasehold_ledger_lag_events",
+                "Events not in the ledger yet.",
+            ),
+            lag_seconds: make.put(GaugeVec::new(age, &["store"])),
+        }
+    }
+
+    pub(super) fn set(&self, open: &[(&StoreName, Scraped)], closed: &[&StoreName]) {
+        for (name, Scraped { health, lag }) in open {
+            let labels = [name.as_str()];
+            let set = |gauges: &IntGaugeVec, value: u64| {
+                let value = i64::try_from(value).unwrap_or(i64::MAX);
+                gauges.with_label_values(&labels).set(value);
+            };
+            set(&self.locks, health.counts.locks);
+            set(&self.leases, health.counts.leases);
+            set(&self.waiters, health.counts.waiters);
+            set(&self.ready, u64::from(health.ready));
+            set(&self.lag_events, lag.events);
+            self.lag_seconds.with_label_values(&labels).set(lag.seconds);
+        }
+        for name in closed {
+            self.ready.with_label_values(&[name.as_str()]).set(0);
+        }
+    }
+}
