@@ -9,8 +9,10 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Batch;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Clock;
+use leasehold_domain::Command;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::ListQuery;
@@ -32,6 +34,25 @@ use super::decide::Permit;
 use super::failure::Failure;
 use crate::telemetry::Metrics;
 use crate::telemetry::StoreMetrics;
+
+/// One step of a record's way from one store to another.
+#[derive(Debug, Clone)]
+pub(crate) enum Relocation {
+    /// Read it.
+    Export,
+    /// Put it in its place.
+    Import {
+        /// The number of the move.
+        era: u64,
+        /// What was read.
+        record: Arc<[u8]>,
+    },
+    /// Forget it.
+    Evict {
+        /// The number of the move.
+        era: u64,
+    },
+}
 
 /// The door to one backend.
 #[derive(Debug)]
@@ -99,6 +120,28 @@ impl Store {
             ));
         }
         Ok(outcomes)
+    }
+
+    /// Carries out steps of a namespace's move. No policy judges them: they grant nobody anything.
+    pub(crate) async fn relocate(
+        &self,
+        steps: impl IntoIterator<Item = (LockRef, Relocation)>,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let command = |(lock, step): (LockRef, Relocation)| Command {
+            lock,
+            action: match step {
+                Relocation::Export => Action::Export,
+                Relocation::Import { era, record } => Action::Import { era, record },
+                Relocation::Evict { era } => Action::Evict { era },
+            },
+            cause: None,
+            expect: None,
+        };
+        let batch = Batch {
+            commands: steps.into_iter().map(command).collect(),
+            ..Batch::default()
+        };
+        Ok(self.backend.execute(batch).await?)
     }
 
     /// Makes a denial durable, and only then turns it into an answer.
