@@ -49,13 +49,16 @@ impl<'de> Deserialize<'de> for State {
             let records = records.values_mut().flat_map(BTreeMap::values_mut);
             records.for_each(|record| record.last_token = 0);
         }
-        Ok(Self {
+        let mut state = Self {
             now: stored.now,
             newest: stored.newest,
             locks: LockTable::index(records),
             documents: stored.documents.into_owned(),
+            seats: BTreeMap::new(),
             blobs: stored.blobs.into_owned(),
-        })
+        };
+        state.read_seats();
+        Ok(state)
     }
 }
 
