@@ -46,14 +46,14 @@ impl Client {
             if self.stop.load(Ordering::SeqCst) {
                 return;
             }
-            let lock = match self.random.random_bool(0.7) {
+            let lock = match self.random.random_bool(0.6) {
                 true => format!("contended-{}", self.random.random_range(0..CONTENDED)),
                 false => format!("own-{}-{}", self.number, self.random.random_range(0..OWN)),
             };
             let key = format!("c{}-{round}", self.number);
             match self.take(lock, key).await {
                 Some(lease) => self.hold(lease).await,
-                None => self.pause(5..150).await,
+                None => self.pause(5..80).await,
             }
         }
     }
@@ -95,8 +95,9 @@ impl Client {
                         ttl_ms,
                     });
                 }
-                (Answer::Failed { code, .. }, _) if code == "held" => return None,
-                // Some ask again, which finds the lease that they may have; some go away.
+                (Answer::Failed { code, .. }, _) if code == "held" && wait_ms == 0 => return None,
+                // Some ask again, which keeps their place, or finds the lease that they may have;
+                // some go away.
                 _ if self.random.random_bool(0.25) => return None,
                 _ => self.pause(10..200).await,
             }

@@ -33,6 +33,8 @@ use super::world::World;
 const QUIET: Duration = Duration::from_secs(15);
 /// More rounds than any run has time for.
 const ROUNDS: usize = 1_000;
+/// Good calls that show that there was load, on a busy machine and with faults half of the time.
+const CALLS_PER_SECOND_MIN: usize = 4;
 /// Clients of one run.
 const CLIENTS: u32 = 9;
 
@@ -100,7 +102,7 @@ async fn carry_out(options: &Options, folder: &Path) -> Result<Summary> {
     let history = recorder.history()?;
     let expected = Expected {
         faults: options.faults.iter().map(ToString::to_string).collect(),
-        calls_min: usize::try_from(options.seconds)? * 10,
+        calls_min: usize::try_from(options.seconds)? * CALLS_PER_SECOND_MIN,
         one_ledger: options.store == Store::Raft,
     };
     let checked = history.clone();
