@@ -45,6 +45,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "leasehold-backend-etcd",
+        &[
+            "leasehold-domain",
+            "leasehold-backend-api",
+            "leasehold-machine",
+        ],
+    ),
+    (
         "leasehold-audit",
         &["leasehold-domain", "leasehold-backend-api"],
     ),
@@ -61,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-backend-memory",
             "leasehold-backend-raft",
             "leasehold-backend-postgres",
+            "leasehold-backend-etcd",
             "leasehold-policy-host",
             "leasehold-wire",
             "leasehold-client",
@@ -79,6 +88,9 @@ const OWNED: &[(&str, &[&str])] = &[
     ("openraft", &["leasehold-backend-raft"]),
     ("fjall", &["leasehold-backend-raft"]),
     ("tokio-postgres", &["leasehold-backend-postgres"]),
+    ("tonic", &["leasehold-backend-etcd"]),
+    ("tonic-prost", &["leasehold-backend-etcd"]),
+    ("prost", &["leasehold-backend-etcd"]),
     ("rusqlite", &["leasehold-audit"]),
     ("jsonschema", &["leasehold-policy-host"]),
     ("axum", &["leasehold-server"]),

@@ -1,1 +1,29 @@
-//! Locks in etcd.
+#![doc = include_str!("../README.md")]
+
+mod aside;
+mod backend;
+mod batcher;
+mod client;
+mod config;
+mod documents;
+mod error;
+mod feed;
+mod group;
+mod item;
+mod keys;
+mod members;
+mod mirror;
+mod open;
+mod outbox;
+mod proto;
+mod record;
+mod status;
+mod tasks;
+mod time;
+mod tls;
+mod transaction;
+mod writer;
+
+pub use backend::EtcdBackend;
+pub use config::EtcdConfig;
+pub use error::OpenError;

@@ -53,6 +53,14 @@ impl Claims {
         !std::mem::replace(&mut self.uncounted, true)
     }
 
+    /// Moves the ends of polls; 0 is no time but the absence of one.
+    pub(crate) fn shift(&mut self, moved: impl Fn(&mut Millis)) {
+        let polls = self.standing.iter_mut().map(|claim| &mut claim.until);
+        polls
+            .filter(|until| **until > Millis::default())
+            .for_each(moved);
+    }
+
     /// Takes a claim away.
     pub(crate) fn cancel(&mut self, drawn: &LeaseId) {
         self.standing.retain(|claim| claim.drawn != *drawn);

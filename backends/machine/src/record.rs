@@ -19,6 +19,8 @@ use crate::lease::EndedLease;
 use crate::lease::Lease;
 use crate::waiter::Waiter;
 
+mod rebase;
+
 /// Longest time, in milliseconds, that a lock waits for the successor of a transfer.
 pub const RESERVATION_MS_MAX: u64 = 600_000;
 

@@ -12,6 +12,8 @@ mod handover;
 mod model;
 #[path = "it/properties.rs"]
 mod properties;
+#[path = "it/rebase.rs"]
+mod rebase;
 #[path = "it/store.rs"]
 mod store;
 #[path = "it/witness.rs"]

@@ -13,6 +13,8 @@ use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerPeers;
+use leasehold_backend_etcd::EtcdBackend;
+use leasehold_backend_etcd::EtcdConfig;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
@@ -244,7 +246,35 @@ async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, 
                 .map_err(|error| failed(format!("postgres: {error}")))?;
             Ok((postgres.clone(), postgres, None))
         }
+        StorageBackend::Etcd => open_etcd(config, clock).await,
     }
+}
+
+async fn open_etcd(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
+    let failed = |error: String| AppError::Storage(error);
+    let config = etcd_config(config).map_err(|error| failed(error.to_string()))?;
+    let etcd = EtcdBackend::open(config, clock)
+        .await
+        .map_err(|error| failed(format!("etcd: {error}")))?;
+    Ok((etcd.clone(), etcd, None))
+}
+
+fn etcd_config(config: &Config) -> Result<EtcdConfig, ConfigError> {
+    let Some(etcd) = &config.storage.etcd else {
+        return Err(ConfigError::at("storage.etcd", "is needed"));
+    };
+    Ok(EtcdConfig {
+        prefix: etcd.prefix.clone(),
+        user: etcd.user.clone(),
+        password: etcd.password()?,
+        tls_ca: etcd.tls_ca.clone(),
+        tls_cert: etcd.tls_cert.clone(),
+        tls_key: etcd.tls_key.clone(),
+        insecure_without_tls: etcd.insecure_without_tls,
+        consumer: etcd.consumer.clone(),
+        transaction_deadline: Duration::from_millis(etcd.transaction_deadline_ms),
+        ..EtcdConfig::new(etcd.endpoints.clone())
+    })
 }
 
 fn postgres_config(config: &Config) -> Result<PostgresConfig, ConfigError> {

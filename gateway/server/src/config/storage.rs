@@ -9,6 +9,10 @@ use serde::Serialize;
 
 use super::ConfigError;
 
+mod etcd;
+
+pub(crate) use self::etcd::Etcd;
+
 /// Where locks and ledger are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +24,9 @@ pub struct Storage {
     /// The database of `backend = "postgres"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postgres: Option<Postgres>,
+    /// The cluster of `backend = "etcd"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<Etcd>,
 }
 
 /// A database, and what it must be.
@@ -65,6 +72,8 @@ pub enum StorageBackend {
     Raft,
     /// A PostgreSQL database, which several gateways may share.
     Postgres,
+    /// An etcd cluster, which several gateways may share.
+    Etcd,
     /// Forgets everything when the process ends; for tests and demos.
     Memory,
 }
@@ -75,6 +84,7 @@ impl Default for Storage {
             data_dir: PathBuf::from("./leasehold-data"),
             backend: StorageBackend::default(),
             postgres: None,
+            etcd: None,
         }
     }
 }
@@ -84,14 +94,21 @@ impl Storage {
         if self.data_dir.as_os_str().is_empty() {
             return Err(ConfigError::at("storage.data_dir", "must not be empty"));
         }
-        match (&self.postgres, self.backend) {
-            (Some(postgres), StorageBackend::Postgres) => postgres.check(),
-            (None, StorageBackend::Postgres) => {
-                let problem = "is needed for backend = \"postgres\"";
-                Err(ConfigError::at("storage.postgres", problem))
-            }
-            // A section that is not in use may stand there while the backend is changed.
-            (_, StorageBackend::Raft | StorageBackend::Memory) => Ok(()),
+        let needed = |section: &str, name: &str| {
+            let problem = format!("is needed for backend = \"{name}\"");
+            Err(ConfigError::at(section, problem))
+        };
+        // A section that is not in use may stand there while the backend is changed.
+        match self.backend {
+            StorageBackend::Postgres => match &self.postgres {
+                Some(postgres) => postgres.check(),
+                None => needed("storage.postgres", "postgres"),
+            },
+            StorageBackend::Etcd => match &self.etcd {
+                Some(etcd) => etcd.check(),
+                None => needed("storage.etcd", "etcd"),
+            },
+            StorageBackend::Raft | StorageBackend::Memory => Ok(()),
         }
     }
 }
@@ -101,16 +118,9 @@ impl Postgres {
         if self.url.is_empty() {
             return Err(ConfigError::at("storage.postgres.url", "must not be empty"));
         }
-        if self.consumer.is_empty() || self.consumer.len() > 63 {
-            let problem = "must have 1 to 63 bytes";
-            return Err(ConfigError::at("storage.postgres.consumer", problem));
-        }
-        if !(100..=60_000).contains(&self.transaction_deadline_ms) {
-            let problem = "must be 100 to 60000";
-            let key = "storage.postgres.transaction_deadline_ms";
-            return Err(ConfigError::at(key, problem));
-        }
-        Ok(())
+        check_consumer("storage.postgres.consumer", &self.consumer)?;
+        let key = "storage.postgres.transaction_deadline_ms";
+        check_deadline(key, self.transaction_deadline_ms)
     }
 
     /// The password, if there is a file with one.
@@ -118,11 +128,26 @@ impl Postgres {
     /// # Errors
     /// The file cannot be read.
     pub fn password(&self) -> Result<Option<SecretString>, ConfigError> {
-        let read = |file: &Path| {
-            let text =
-                std::fs::read_to_string(file).map_err(|error| ConfigError::read(file, &error))?;
-            Ok(SecretString::from(text.trim_end().to_owned()))
-        };
-        self.password_file.as_deref().map(read).transpose()
+        self.password_file.as_deref().map(secret).transpose()
     }
+}
+
+fn check_consumer(key: &str, consumer: &str) -> Result<(), ConfigError> {
+    match (1..=63).contains(&consumer.len()) {
+        true => Ok(()),
+        false => Err(ConfigError::at(key, "must have 1 to 63 bytes")),
+    }
+}
+
+fn check_deadline(key: &str, deadline_ms: u64) -> Result<(), ConfigError> {
+    match (100..=60_000).contains(&deadline_ms) {
+        true => Ok(()),
+        false => Err(ConfigError::at(key, "must be 100 to 60000")),
+    }
+}
+
+/// A secret that stands in a file by itself.
+fn secret(file: &Path) -> Result<SecretString, ConfigError> {
+    let text = std::fs::read_to_string(file).map_err(|error| ConfigError::read(file, &error))?;
+    Ok(SecretString::from(text.trim_end().to_owned()))
 }

@@ -62,6 +62,15 @@ fn a_wrong_file_is_one_line_that_names_the_key() {
             "[storage]\nbackend = \"postgres\"\n[storage.postgres]\nurl = \"\"\n",
             "storage.postgres.url",
         ),
+        ("[storage]\nbackend = \"etcd\"\n", "storage.etcd"),
+        (
+            "[storage]\nbackend = \"etcd\"\n[storage.etcd]\nendpoints = []\n",
+            "storage.etcd.endpoints",
+        ),
+        (
+            "[storage]\nbackend = \"etcd\"\n[storage.etcd]\nendpoints = [\"http://h:1\"]\nuser = \"u\"\n",
+            "storage.etcd.user",
+        ),
         ("[audit]\nrenewals = \"never\"\n", "renewals"),
         ("[telemetry]\nlevel = \"a=b=c\"\n", "telemetry.level"),
         ("[policy]\nfuel = 1\n", "policy.fuel"),

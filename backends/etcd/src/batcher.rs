@@ -1,0 +1,152 @@
+//! The front batcher: all requests that wait go into one transaction, one transaction at a time.
+//!
+//! While one is under way the next requests gather, so the batch grows with the load and a lone
+//! request never waits for company. What lost against another gateway goes into the next one.
+
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Effect;
+use leasehold_backend_api::ErrorKind;
+use leasehold_domain::limits;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use crate::error;
+use crate::item::Answer;
+use crate::item::Item;
+use crate::writer::Writer;
+
+/// Requests in one batch at most, however light.
+const JOBS_MAX: usize = 1_024;
+
+/// One request, and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) item: Item,
+    /// How often it has lost against another gateway.
+    pub(crate) losses: usize,
+    reply: oneshot::Sender<Result<Answer, BackendError>>,
+}
+
+impl Job {
+    /// A caller that has left does not care.
+    pub(crate) fn answer(self, answer: Answer) {
+        let _ = self.reply.send(Ok(answer));
+    }
+
+    pub(crate) fn fail(self, mut failure: BackendError) {
+        if !self.item.writes() {
+            failure.effect = Effect::None;
+        }
+        let _ = self.reply.send(Err(failure));
+    }
+}
+
+/// Where requests queue up.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue(mpsc::Sender<Job>);
+
+impl Queue {
+    pub(crate) fn new(queue_max: usize) -> (Self, mpsc::Receiver<Job>) {
+        let (sender, receiver) = mpsc::channel(queue_max);
+        (Self(sender), receiver)
+    }
+
+    /// Has one item carried out, and waits until it is durable.
+    pub(crate) async fn propose(&self, item: Item) -> Result<Answer, BackendError> {
+        let weight = item.weight();
+        if weight > limits::LEASES_PER_RENEWAL_MAX {
+            // More could make more tokens for one lock than a write has.
+            let detail = format!("{weight} commands are too many");
+            return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
+        }
+        let (reply, answered) = oneshot::channel();
+        let job = Job {
+            item,
+            losses: 0,
+            reply,
+        };
+        match self.0.try_send(job) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                let detail = "too many requests wait for etcd";
+                return Err(BackendError::without_effect(ErrorKind::Overloaded, detail));
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(error::closed()),
+        }
+        // The batcher answers everything that it took; it drops only what it was not given.
+        answered.await.unwrap_or_else(|_| Err(error::closed()))
+    }
+}
+
+/// Makes transactions of requests.
+#[derive(Debug)]
+pub(crate) struct Batcher {
+    pub(crate) writer: Writer,
+    pub(crate) commands_max: usize,
+}
+
+impl Batcher {
+    /// Runs until the store closes, and answers all that was queued before.
+    pub(crate) async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Job>,
+        mut closing: watch::Receiver<bool>,
+    ) {
+        let mut waiting = Vec::new();
+        let mut open = true;
+        loop {
+            if waiting.is_empty() {
+                tokio::select! {
+                    biased;
+                    job = queue.recv() => match job {
+                        Some(job) => waiting.push(job),
+                        None => return,
+                    },
+                    () = closed(&mut closing), if open => {
+                        open = false;
+                        queue.close();
+                        continue;
+                    }
+                    news = self.writer.news() => {
+                        self.writer.hear(news).await;
+                        continue;
+                    }
+                }
+            }
+            let (batch, rest) = self.gather(waiting, &mut queue);
+            waiting = self.writer.carry_out(batch).await;
+            waiting.extend(rest);
+        }
+    }
+
+    /// All jobs that wait, as far as they fit; and those that did not.
+    fn gather(&self, waiting: Vec<Job>, queue: &mut mpsc::Receiver<Job>) -> (Vec<Job>, Vec<Job>) {
+        let (mut batch, mut rest) = (Vec::new(), Vec::new());
+        let mut weight = 0;
+        let mut take = |job: Job, rest: &mut Vec<Job>| {
+            weight += job.item.weight();
+            // One request that is too much for all is carried out by itself.
+            let fits = batch.is_empty() || weight <= self.commands_max && batch.len() < JOBS_MAX;
+            match fits && rest.is_empty() {
+                true => batch.push(job),
+                false => rest.push(job),
+            }
+        };
+        for job in waiting {
+            take(job, &mut rest);
+        }
+        while rest.is_empty()
+            && let Ok(job) = queue.try_recv()
+        {
+            take(job, &mut rest);
+        }
+        (batch, rest)
+    }
+}
+
+/// Waits until the store closes.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // Who closes it may be gone, too.
+    let _ = closing.wait_for(|closing| *closing).await;
+}

@@ -1,0 +1,157 @@
+//! The keys: what is where.
+//!
+//! All that gateways follow is in one range, so that one watch tells of all of it in order. Blobs
+//! are beside it, because nobody needs to hear of them.
+
+use leasehold_domain::Digest;
+use leasehold_domain::LockRef;
+use prost::bytes::Bytes;
+
+/// Keys under one prefix.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+/// What a followed key holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Put by every write of locks or documents.
+    Head,
+    /// Put by every write that deletes a record.
+    Forgotten,
+    /// The cursor before the first event that is still there.
+    Base,
+    /// The revision of the documents.
+    Documents,
+    /// A record.
+    Lock(LockRef),
+    /// The events of a write.
+    Events,
+    /// Up to where a consumer has events.
+    Consumer(String),
+    /// A document.
+    Document(Box<str>, Box<str>),
+}
+
+impl Keys {
+    pub(crate) fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    fn key(&self, rest: &str) -> Bytes {
+        Bytes::from(format!("{}{rest}", self.prefix))
+    }
+
+    /// What the bytes of all others mean.
+    pub(crate) fn format(&self) -> Bytes {
+        self.key("format")
+    }
+
+    /// The range of all that is followed.
+    pub(crate) fn followed(&self) -> (Bytes, Bytes) {
+        // `0` is the character after `/`.
+        (self.key("live/"), self.key("live0"))
+    }
+
+    pub(crate) fn head(&self) -> Bytes {
+        self.key("live/head")
+    }
+
+    pub(crate) fn forgotten(&self) -> Bytes {
+        self.key("live/forgotten")
+    }
+
+    pub(crate) fn base(&self) -> Bytes {
+        self.key("live/base")
+    }
+
+    pub(crate) fn documents(&self) -> Bytes {
+        self.key("live/documents")
+    }
+
+    pub(crate) fn lock(&self, lock: &LockRef) -> Bytes {
+        // A namespace has no slash in it, so no two locks have the same key.
+        self.key(&format!("live/lock/{lock}"))
+    }
+
+    /// A key for the events of one write; no other write has it.
+    pub(crate) fn events(&self, writer: u64, number: u64) -> Bytes {
+        self.key(&format!("live/events/{writer:016x}/{number:016x}"))
+    }
+
+    pub(crate) fn consumer(&self, name: &str) -> Bytes {
+        self.key(&format!("live/consumer/{name}"))
+    }
+
+    /// The range of all consumers.
+    pub(crate) fn consumers(&self) -> (Bytes, Bytes) {
+        (self.key("live/consumer/"), self.key("live/consumer0"))
+    }
+
+    pub(crate) fn document(&self, collection: &str, id: &str) -> Bytes {
+        self.key(&format!("live/document/{collection}/{id}"))
+    }
+
+    /// How many chunks a blob has; put after them.
+    pub(crate) fn blob(&self, digest: &Digest) -> Bytes {
+        self.key(&format!("blob/{digest}"))
+    }
+
+    pub(crate) fn blob_chunk(&self, digest: &Digest, number: usize) -> Bytes {
+        self.key(&format!("blob/{digest}/{number:04}"))
+    }
+
+    /// What a key of the followed range holds; none if it is not one of ours.
+    pub(crate) fn kind(&self, key: &[u8]) -> Option<Kind> {
+        let rest = key.strip_prefix(self.prefix.as_bytes())?;
+        let rest = std::str::from_utf8(rest).ok()?.strip_prefix("live/")?;
+        Some(match rest.split_once('/') {
+            None if rest == "head" => Kind::Head,
+            None if rest == "forgotten" => Kind::Forgotten,
+            None if rest == "base" => Kind::Base,
+            None if rest == "documents" => Kind::Documents,
+            Some(("lock", lock)) => Kind::Lock(lock.parse().ok()?),
+            Some(("events", _)) => Kind::Events,
+            Some(("consumer", name)) => Kind::Consumer(name.to_owned()),
+            Some(("document", name)) => {
+                let (collection, id) = name.split_once('/')?;
+                Kind::Document(collection.into(), id.into())
+            }
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_says_what_it_holds() {
+        let keys = Keys::new("/x/".to_owned());
+        let lock: LockRef = "demo/a/b".parse().unwrap();
+        let all = [
+            (keys.head(), Kind::Head),
+            (keys.forgotten(), Kind::Forgotten),
+            (keys.base(), Kind::Base),
+            (keys.documents(), Kind::Documents),
+            (keys.lock(&lock), Kind::Lock(lock)),
+            (keys.events(1, 2), Kind::Events),
+            (keys.consumer("me/1"), Kind::Consumer("me/1".to_owned())),
+            (
+                keys.document("key", "a/b"),
+                Kind::Document("key".into(), "a/b".into()),
+            ),
+        ];
+        let (from, to) = keys.followed();
+        for (key, kind) in all {
+            assert!(from <= key && key < to, "{key:?} is followed");
+            assert_eq!(keys.kind(&key), Some(kind));
+        }
+        let blob = keys.blob_chunk(&Digest([1; 32]), 3);
+        assert!(!(from <= blob && blob < to), "{blob:?} is not followed");
+        assert_eq!(keys.kind(&blob), None);
+        assert_eq!(keys.kind(b"/x/live/lock/nonsense"), None);
+    }
+}

@@ -1,0 +1,250 @@
+//! Writes: carried out in memory, turned into what etcd shall do, and taken back if it did not.
+
+use std::collections::BTreeMap;
+
+use leasehold_domain::Action;
+use leasehold_domain::Atomicity;
+use leasehold_domain::Command;
+use leasehold_domain::Document;
+use leasehold_domain::Event;
+use leasehold_domain::LockRef;
+use leasehold_machine::LockRecord;
+use leasehold_machine::Moment;
+use prost::bytes::Bytes;
+
+use super::Known;
+use super::Mirror;
+use crate::group::Group;
+use crate::item::Answer;
+use crate::item::Item;
+use crate::keys::Keys;
+use crate::proto::Compare;
+use crate::proto::DeleteRangeRequest;
+use crate::proto::Operation;
+use crate::proto::PutRequest;
+use crate::record;
+use crate::record::RecordError;
+use crate::transaction::Part;
+
+/// What a group came to in memory, before etcd has it.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) group: Group,
+    /// By the place of their jobs.
+    pub(crate) answers: Vec<(usize, Answer)>,
+    pub(crate) events: Vec<Event>,
+    /// How many commands it has.
+    pub(crate) commands: usize,
+    /// The locks that it touches, as they were.
+    before: BTreeMap<LockRef, Before>,
+    /// The documents as they were, if it touches them.
+    documents: Option<(u64, Vec<Document>)>,
+}
+
+#[derive(Debug)]
+struct Before {
+    record: Option<LockRecord>,
+    revision: i64,
+}
+
+impl Mirror {
+    /// Carries out a group in memory, as the machine says.
+    pub(crate) fn prepare(
+        &mut self,
+        group: Group,
+        items: &[(usize, &Item)],
+        at: Moment,
+    ) -> Prepared {
+        let mut prepared = Prepared {
+            group: Group::default(),
+            answers: Vec::with_capacity(group.jobs.len()),
+            events: Vec::new(),
+            commands: 0,
+            before: BTreeMap::new(),
+            documents: None,
+        };
+        let members = items.iter().filter(|(job, _)| group.jobs.contains(job));
+        for (job, item) in members {
+            prepared.commands += item.weight();
+            self.remember(item.locks(), &mut prepared);
+            let answer = match item {
+                Item::Batch(batch) => {
+                    let (commands, notes) = (&batch.commands, &batch.notes);
+                    let applied = self.state.execute(commands, batch.atomicity, notes, at);
+                    prepared.events.extend(applied.events);
+                    Answer::Outcomes(applied.outcomes)
+                }
+                Item::Edits(edits) => {
+                    let before = (self.state.documents_revision(), self.state.all_documents());
+                    prepared.documents.get_or_insert(before);
+                    let (outcome, events) = self.state.edit(edits, at);
+                    prepared.events.extend(events);
+                    Answer::Edited(outcome)
+                }
+                Item::Tick | Item::Read(_) | Item::Look => continue,
+            };
+            prepared.answers.push((*job, answer));
+        }
+        self.remember(group.ticks.iter(), &mut prepared);
+        let tick = |lock: &LockRef| Command {
+            lock: lock.clone(),
+            action: Action::Tick,
+            cause: None,
+            expect: None,
+        };
+        let ticks: Vec<_> = group.ticks.iter().map(tick).collect();
+        let ticked = self.state.execute(&ticks, Atomicity::Each, &[], at);
+        prepared.events.extend(ticked.events);
+        prepared.group = group;
+        prepared
+    }
+
+    fn remember<'a>(&self, locks: impl Iterator<Item = &'a LockRef>, prepared: &mut Prepared) {
+        for lock in locks {
+            if !prepared.before.contains_key(lock) {
+                let before = Before {
+                    record: self.state.record(lock).cloned(),
+                    revision: self.revision(lock),
+                };
+                prepared.before.insert(lock.clone(), before);
+            }
+        }
+    }
+
+    /// What etcd shall do for a group, and on which conditions.
+    pub(crate) fn part(
+        &self,
+        prepared: &Prepared,
+        keys: &Keys,
+        events: Bytes,
+    ) -> Result<Part, RecordError> {
+        let mut part = Part::default();
+        let mut makes = false;
+        for (lock, before) in &prepared.before {
+            let key = keys.lock(lock);
+            if !prepared.group.whole {
+                part.compares
+                    .push(Compare::unchanged(key.clone(), before.revision));
+            }
+            let after = self.state.record(lock);
+            let revision = before.record.as_ref().map(LockRecord::revision);
+            match after {
+                Some(after) if revision != Some(after.revision()) => {
+                    makes |= revision.is_none();
+                    part.operations.push(put(key, record::encode(after)?));
+                }
+                None if revision.is_some() => {
+                    part.forgets = true;
+                    part.operations
+                        .push(Operation::Delete(DeleteRangeRequest { key }));
+                }
+                _ => {}
+            }
+        }
+        if let Some((revision, before)) = &prepared.documents {
+            self.put_documents(*revision, before, keys, &mut part)?;
+            let unchanged = Compare::unchanged(keys.documents(), self.documents);
+            part.compares.push(unchanged);
+        }
+        if makes {
+            // Nothing was deleted that this gateway has not heard of: the tokens of a deleted
+            // record of this name are below this write's floor.
+            part.compares
+                .push(Compare::not_after(keys.forgotten(), self.head));
+        }
+        if prepared.group.whole {
+            part.compares = vec![Compare::unchanged(keys.head(), self.head)];
+        }
+        if !prepared.events.is_empty() {
+            part.operations
+                .push(put(events, record::pack(&prepared.events)?));
+        }
+        Ok(part)
+    }
+
+    fn put_documents(
+        &self,
+        revision: u64,
+        before: &[Document],
+        keys: &Keys,
+        part: &mut Part,
+    ) -> Result<(), RecordError> {
+        if self.state.documents_revision() == revision {
+            return Ok(());
+        }
+        for document in self.state.all_documents() {
+            if document.revision > revision {
+                let key = keys.document(&document.collection, &document.id);
+                part.operations.push(put(key, record::encode(&document)?));
+            }
+        }
+        for document in before {
+            let (collection, id) = (&document.collection, &document.id);
+            if self.state.document(collection, id).is_none() {
+                let key = keys.document(collection, id);
+                part.operations
+                    .push(Operation::Delete(DeleteRangeRequest { key }));
+            }
+        }
+        let revision = record::encode(&self.state.documents_revision())?;
+        part.operations.push(put(keys.documents(), revision));
+        Ok(())
+    }
+
+    /// etcd has what a group came to, at this revision.
+    pub(crate) fn settle(&mut self, prepared: &Prepared, revision: i64) {
+        for (lock, before) in &prepared.before {
+            let changed = before.record.as_ref().map(LockRecord::revision);
+            match self.state.record(lock) {
+                Some(after) if changed != Some(after.revision()) => {
+                    let mine = Known {
+                        revision,
+                        mine: true,
+                    };
+                    self.known.insert(lock.clone(), mine);
+                }
+                None => {
+                    self.known.remove(lock);
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some((before, _)) = &prepared.documents
+            && self.state.documents_revision() != *before
+        {
+            self.documents = revision;
+        }
+    }
+
+    /// etcd does not have it, or nobody knows.
+    pub(crate) fn take_back(&mut self, prepared: &Prepared) {
+        for (lock, before) in &prepared.before {
+            self.state.put_record(lock, before.record.clone());
+        }
+        if let Some((revision, documents)) = &prepared.documents {
+            self.state.put_documents(*revision, documents.clone());
+        }
+    }
+
+    /// Nothing of it is in etcd.
+    pub(crate) fn take_back_all(&mut self, prepared: &[Prepared]) {
+        for one in prepared {
+            self.take_back(one);
+        }
+    }
+
+    /// The locks of a group that were written by others since.
+    pub(crate) fn lost(&self, prepared: &Prepared) -> Vec<LockRef> {
+        let touched = prepared.before.iter();
+        let lost = touched.filter(|(lock, before)| self.revision(lock) != before.revision);
+        lost.map(|(lock, _)| lock.clone()).collect()
+    }
+}
+
+fn put(key: Bytes, value: Vec<u8>) -> Operation {
+    Operation::Put(PutRequest {
+        key,
+        value: value.into(),
+        prev_kv: false,
+    })
+}

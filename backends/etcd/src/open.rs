@@ -1,0 +1,150 @@
+//! Opens a store: members, format, mirror, tasks.
+
+use std::sync::Arc;
+
+use leasehold_domain::Clock;
+use prost::bytes::Bytes;
+use tokio::sync::Mutex;
+use tokio::sync::RwLock;
+use tokio::sync::watch;
+
+use crate::EtcdBackend;
+use crate::EtcdConfig;
+use crate::OpenError;
+use crate::aside::Aside;
+use crate::batcher::Batcher;
+use crate::batcher::Queue;
+use crate::client::Client;
+use crate::error;
+use crate::item::Item;
+use crate::keys::Keys;
+use crate::members::Members;
+use crate::mirror::Base;
+use crate::mirror::Mirror;
+use crate::outbox::Outbox;
+use crate::proto::Compare;
+use crate::proto::Operation;
+use crate::proto::Performed;
+use crate::proto::PutRequest;
+use crate::proto::RequestOp;
+use crate::proto::TxnRequest;
+use crate::record;
+use crate::status::Status;
+use crate::tasks::Watcher;
+use crate::time::Timekeeper;
+use crate::transaction;
+use crate::writer::Shared;
+use crate::writer::Writer;
+
+/// Commands in one transaction at most: they and what is due must fit into the operations that etcd
+/// takes.
+const BATCH_COMMANDS_MAX: usize = 96;
+/// What the bytes of this build's keys mean.
+const FORMAT: &str = "1";
+
+impl EtcdBackend {
+    /// Opens the store, and founds it if there is none. Answers when everything is read.
+    ///
+    /// # Errors
+    /// The configuration is wrong; no member can be used; the format is newer than this build; or
+    /// what is stored is corrupt.
+    pub async fn open(config: EtcdConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        check(&config)?;
+        let shared = Arc::new(Shared {
+            mirror: RwLock::new(Mirror::default()),
+            outbox: Outbox::new(),
+            status: Status::default(),
+            keeper: Arc::new(Timekeeper::new(clock, config.step_max)),
+            keys: Keys::new(config.prefix.clone()),
+            members: Members::of(&config)?,
+            deadline: config.transaction_deadline,
+            poll_every: config.poll_every,
+            client: std::sync::Mutex::new(None),
+        });
+        let (client, _) = shared.members.connect().await?;
+        found(&client, &shared.keys).await?;
+        let aside = Arc::new(Aside::new(shared.clone()));
+        aside.enrol(&config.consumer, &client).await?;
+        drop(client);
+
+        let (queue, waiting) = Queue::new(config.queue_max);
+        let (closing, closed) = watch::channel(false);
+        let batcher = Batcher {
+            writer: Writer::new(shared.clone(), rand::random()),
+            commands_max: config.batch_commands_max.clamp(1, BATCH_COMMANDS_MAX),
+        };
+        let writer = tokio::spawn(batcher.run(waiting, closed.clone()));
+        let backend = Arc::new(Self {
+            shared: shared.clone(),
+            queue: queue.clone(),
+            aside,
+            consumer: config.consumer,
+            closing,
+            writer: Mutex::new(Some(writer)),
+        });
+        // Reads the store; a failure ends the writer by dropping the last handles.
+        if let Err(failure) = queue.propose(Item::Look).await {
+            backend.closing.send_replace(true);
+            return Err(failure.into());
+        }
+        let watcher = Watcher {
+            shared,
+            queue,
+            every: config.poll_every / 2,
+        };
+        tokio::spawn(watcher.run(closed));
+        Ok(backend)
+    }
+}
+
+fn check(config: &EtcdConfig) -> Result<(), OpenError> {
+    let bad = |problem: &str| Err(OpenError::Config(problem.to_owned()));
+    if !config.prefix.ends_with('/') {
+        return bad("the prefix must end with a slash");
+    }
+    if config.consumer.is_empty() {
+        return bad("the consumer needs a name");
+    }
+    Ok(())
+}
+
+/// Founds the store, unless it is there.
+async fn found(client: &Client, keys: &Keys) -> Result<(), OpenError> {
+    let base = record::encode(&Base::default());
+    let base = base.map_err(|problem| error::corrupt("base", problem))?;
+    let put = |key: Bytes, value: Bytes| {
+        RequestOp::from(Operation::Put(PutRequest {
+            key,
+            value,
+            prev_kv: false,
+        }))
+    };
+    let founding = TxnRequest {
+        compare: vec![Compare::unchanged(keys.format(), 0)],
+        success: vec![
+            put(keys.format(), Bytes::from_static(FORMAT.as_bytes())),
+            put(keys.head(), Bytes::new()),
+            put(keys.base(), base.into()),
+        ],
+        failure: vec![Operation::Range(transaction::one(keys.format())).into()],
+    };
+    let answer = client.txn(founding).await;
+    let answer = answer.map_err(|status| error::written(&status))?;
+    if answer.succeeded {
+        return Ok(());
+    }
+    let format = answer
+        .responses
+        .into_iter()
+        .find_map(|op| match op.response {
+            Some(Performed::Range(range)) => range.kvs.into_iter().next().map(|kv| kv.value),
+            _ => None,
+        });
+    match format.unwrap_or_default() {
+        known if known == FORMAT.as_bytes() => Ok(()),
+        other => Err(OpenError::Newer {
+            found: String::from_utf8_lossy(&other).into_owned(),
+            known: FORMAT,
+        }),
+    }
+}

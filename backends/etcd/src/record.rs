@@ -1,0 +1,75 @@
+//! Stored bytes: a version, then the body. The one place that encodes and decodes them. The
+//! database checks its pages; a row that does not decode is corrupt all the same.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Plain postcard.
+const PLAIN: u8 = 1;
+/// Postcard in an LZ4 block with its size in front.
+const PACKED: u8 = 2;
+/// The largest body that a packed record may unfold to.
+const BODY_BYTES_MAX: usize = 512 * 1_024 * 1_024;
+
+/// Why stored bytes are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error("empty")]
+    Empty,
+    #[error("version {0} is not known to this build")]
+    Version(u8),
+    #[error("does not unpack")]
+    Packed,
+    #[error("{0}")]
+    Body(#[from] postcard::Error),
+}
+
+/// For small things that are read one by one.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
+    Ok(postcard::to_extend(value, vec![PLAIN])?)
+}
+
+/// For lists of things that resemble each other.
+pub(crate) fn pack<T: Serialize>(values: &T) -> Result<Vec<u8>, RecordError> {
+    let body = postcard::to_allocvec(values)?;
+    let mut bytes = vec![PACKED];
+    bytes.extend(lz4_flex::compress_prepend_size(&body));
+    Ok(bytes)
+}
+
+/// What either of the two made.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    let (version, body) = bytes.split_first().ok_or(RecordError::Empty)?;
+    match *version {
+        PLAIN => Ok(postcard::from_bytes(body)?),
+        PACKED => {
+            let (size, _) =
+                lz4_flex::block::uncompressed_size(body).map_err(|_| RecordError::Packed)?;
+            if size > BODY_BYTES_MAX {
+                return Err(RecordError::Packed);
+            }
+            let body =
+                lz4_flex::decompress_size_prepended(body).map_err(|_| RecordError::Packed)?;
+            Ok(postcard::from_bytes(&body)?)
+        }
+        other => Err(RecordError::Version(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_is_read_and_nothing_else() {
+        let value = vec![7_u64; 1_000];
+        let (plain, packed) = (encode(&value).unwrap(), pack(&value).unwrap());
+        assert!(packed.len() < 100, "{}", packed.len());
+        assert_eq!(decode::<Vec<u64>>(&plain).unwrap(), value);
+        assert_eq!(decode::<Vec<u64>>(&packed).unwrap(), value);
+        assert_eq!(decode::<u64>(&[]), Err(RecordError::Empty));
+        assert_eq!(decode::<u64>(&[9, 1]), Err(RecordError::Version(9)));
+        let huge = [PACKED, 255, 255, 255, 255, 0];
+        assert_eq!(decode::<u64>(&huge), Err(RecordError::Packed));
+    }
+}

@@ -1,0 +1,57 @@
+//! What a gateway does by itself: watching its clock, ending what is due, and looking whether the
+//! store is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use crate::batcher::Queue;
+use crate::item::Answer;
+use crate::item::Item;
+use crate::writer::Shared;
+
+/// Asks the writer to tick when a deadline is due, and to look when it has not for a while.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Queue,
+    pub(crate) every: Duration,
+}
+
+impl Watcher {
+    /// Runs until the store closes.
+    pub(crate) async fn run(self, mut closing: watch::Receiver<bool>) {
+        let mut every = tokio::time::interval(self.every);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                _ = closing.wait_for(|closing| *closing) => return,
+            }
+            if let Err(failure) = self.queue.propose(Item::Look).await {
+                tracing::debug!(%failure, "watcher.look failed; tried again");
+                continue;
+            }
+            // One tick ends a bounded number of leases; go on at once while there are more.
+            while self.is_due() {
+                match self.queue.propose(Item::Tick).await {
+                    Ok(Answer::Ticked { more: true }) => {}
+                    // The rest is for those who wrote it last, or is done.
+                    Ok(_) => break,
+                    Err(failure) => {
+                        tracing::debug!(%failure, "watcher.tick refused; tried again");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        // The look also counts idle time: the cap is for freezes.
+        let now = self.shared.keeper.look();
+        self.shared.status.is_due(now)
+    }
+}

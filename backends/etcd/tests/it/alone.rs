@@ -1,0 +1,36 @@
+//! The contract, on one member.
+
+use async_trait::async_trait;
+use leasehold_conformance::Durable;
+use leasehold_conformance::Harness;
+use leasehold_conformance::Running;
+
+use crate::server::Cluster;
+use crate::server::Shared;
+use crate::store::Node;
+
+static CLUSTER: Shared<Cluster> = Shared::new();
+
+struct Alone;
+
+#[async_trait]
+impl Harness for Alone {
+    async fn start(&self) -> Running {
+        let cluster = CLUSTER.get(|| Cluster::start(1)).await;
+        Node::new(cluster.config(), cluster).run().await
+    }
+
+    async fn pass(&self, store: &Running, ms: u64) {
+        Node::pass(store, ms).await;
+    }
+}
+
+#[async_trait]
+impl Durable for Alone {
+    async fn restart(&self, store: Running) -> Running {
+        Node::restart(store).await
+    }
+}
+
+leasehold_conformance::conformance!(Alone);
+leasehold_conformance::conformance_durable!(Alone);

@@ -1,0 +1,10 @@
+//! The store on real members: one, three, several gateways, and in trouble.
+
+mod alone;
+mod asking;
+mod server;
+mod sharing;
+mod store;
+mod tls;
+mod trio;
+mod trouble;

@@ -1,0 +1,328 @@
+//! Several gateways on one cluster.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use leasehold_backend_api::Backend;
+use leasehold_backend_api::Batch;
+use leasehold_backend_api::Documents;
+use leasehold_backend_api::Effect;
+use leasehold_backend_api::ErrorKind;
+use leasehold_backend_etcd::EtcdBackend;
+use leasehold_backend_etcd::EtcdConfig;
+use leasehold_domain::Action;
+use leasehold_domain::Atomicity;
+use leasehold_domain::Change;
+use leasehold_domain::Cursor;
+use leasehold_domain::Edit;
+use leasehold_domain::Event;
+use leasehold_domain::Expectation;
+use leasehold_domain::ManualClock;
+use leasehold_domain::Outcome;
+use leasehold_domain::Precondition;
+use leasehold_domain::Usage;
+
+use crate::asking::acquire;
+use crate::asking::ask;
+use crate::asking::command;
+use crate::asking::take;
+use crate::asking::view;
+use crate::server::Cluster;
+use crate::server::Shared;
+use crate::server::until;
+
+static CLUSTER: Shared<Cluster> = Shared::new();
+
+/// A store, and gateways with ledgers of their own, on one clock.
+struct Gateways {
+    _cluster: Arc<Cluster>,
+    clock: Arc<ManualClock>,
+    each: Vec<Arc<EtcdBackend>>,
+}
+
+impl Gateways {
+    async fn start(count: usize) -> Self {
+        let cluster = CLUSTER.get(|| Cluster::start(1)).await;
+        let config = cluster.config();
+        let clock = Arc::new(ManualClock::default());
+        let mut each = Vec::new();
+        for number in 0..count {
+            let config = EtcdConfig {
+                consumer: format!("gateway-{number}"),
+                ..config.clone()
+            };
+            let opened = EtcdBackend::open(config, clock.clone()).await;
+            each.push(opened.expect("the store can be opened"));
+        }
+        Self {
+            _cluster: cluster,
+            clock,
+            each,
+        }
+    }
+}
+
+fn run(case: impl Future<Output = ()>) {
+    leasehold_conformance::run(case);
+}
+
+async fn events(gateway: &EtcdBackend, count: usize) -> Vec<Arc<Event>> {
+    let stream = gateway.events(Cursor(0)).take(count);
+    stream.map(|event| event.expect("an event")).collect().await
+}
+
+/// Twelve clients on three gateways want three locks: nobody holds what another does, tokens of a
+/// lock grow, nobody is turned away, and all gateways tell the same story.
+#[test]
+fn gateways_are_equal() {
+    run(async {
+        let gateways = Gateways::start(3).await;
+        let clients = (0..12).map(|client: usize| {
+            let gateway = &gateways.each[client % 3];
+            async move {
+                let (who, mut held) = (format!("client-{client}"), Vec::new());
+                for round in 0..30 {
+                    let name = format!("l-{}", (client + round) % 3);
+                    let asked = ask(gateway, command(&who, &name, acquire(60_000))).await;
+                    if let Outcome::Granted(grant) = asked.expect("an answer") {
+                        held.push((name.clone(), grant.token));
+                        let lease_id = grant.lease_id;
+                        let give = command(&who, &name, Action::Release { lease_id });
+                        let given = ask(gateway, give).await.expect("an answer");
+                        assert_eq!(given, Outcome::Released);
+                    }
+                }
+                held
+            }
+        });
+        let held: Vec<_> = join_all(clients).await.into_iter().flatten().collect();
+        let tokens: BTreeSet<_> = held.iter().collect();
+        assert_eq!(tokens.len(), held.len(), "a token was given twice");
+        let told = events(&gateways.each[0], 2 * held.len()).await;
+        for gateway in &gateways.each[1..] {
+            assert_eq!(told, events(gateway, 2 * held.len()).await);
+        }
+        for (at, event) in told.iter().enumerate() {
+            assert_eq!(event.cursor, Cursor(at as u64 + 1));
+        }
+        let health = gateways.each[1].health().await;
+        assert_eq!(health.counts.leases, 0);
+    });
+}
+
+/// What one gateway did, the other shows at once to whoever asks, and soon to whoever listens.
+#[test]
+fn a_gateway_sees_what_another_did() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        let [one, two] = &gateways.each[..] else {
+            panic!("two gateways");
+        };
+        let mut listening = two.events(Cursor(0));
+        let grant = take(one, "ann", "one", 60_000).await;
+        let shown = view(two, "one").await;
+        assert_eq!(shown.holders[0].token, grant.token);
+        let event = listening.next().await.expect("a stream without end");
+        assert_eq!(event.expect("an event").cursor, Cursor(1));
+
+        let edit = |id: &str, precondition| Edit {
+            collection: "notes".into(),
+            id: id.into(),
+            body: Some(Arc::from(*b"{}")),
+            precondition,
+            change: Change {
+                request_id: "edit-1".parse().expect("an id"),
+                principal: command("ann", "x", Action::Tick)
+                    .cause
+                    .expect("a cause")
+                    .principal
+                    .clone(),
+                collection: "notes".into(),
+                id: id.into(),
+                digest: None,
+                summary: "".into(),
+            },
+        };
+        let mut watching = two.watch();
+        let absent = Precondition::Absent;
+        one.write(vec![edit("a", absent)]).await.expect("an edit");
+        while watching.next().await != Some(1) {}
+        assert!(two.get("notes", "a").await.expect("read").is_some());
+        // Both write documents: revisions are those of one store.
+        for (at, gateway) in [two, one, two].into_iter().enumerate() {
+            gateway
+                .write(vec![edit(&format!("b-{at}"), absent)])
+                .await
+                .expect("an edit");
+        }
+        let all = Documents::list(&**one, "notes").await.expect("a list");
+        let revisions: Vec<u64> = all.iter().map(|document| document.revision).collect();
+        assert_eq!(revisions, [1, 2, 3, 4]);
+    });
+}
+
+/// Events stay until the slower gateway's ledger has them, too.
+#[test]
+fn events_are_kept_for_the_slowest() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        for n in 0..10 {
+            take(&gateways.each[0], "ann", &format!("l-{n}"), 60_000).await;
+        }
+        gateways.each[0].trim(Cursor(9)).await.expect("a trim");
+        assert_eq!(gateways.each[0].health().await.trimmed, Cursor(0));
+        assert_eq!(events(&gateways.each[1], 10).await.len(), 10);
+        gateways.each[1].trim(Cursor(4)).await.expect("a trim");
+        assert_eq!(gateways.each[1].health().await.trimmed, Cursor(4));
+        until("the other gateway hears of it", || async {
+            gateways.each[0].health().await.trimmed == Cursor(4)
+        })
+        .await;
+    });
+}
+
+/// A permit that counts on what somebody holds is good for one of two gateways at a time.
+#[test]
+fn a_quota_holds_over_gateways() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        for round in 0..20 {
+            let asked = (0..2).map(|at: usize| {
+                let who = format!("ann-{round}");
+                let mut take = command(&who, &format!("l-{round}-{at}"), acquire(60_000));
+                take.expect = Some(Expectation {
+                    revision: None,
+                    usage: Some(Usage::default()),
+                });
+                let gateway = &gateways.each[at];
+                async move { ask(gateway, take).await.expect("an answer") }
+            });
+            let outcomes = join_all(asked).await;
+            let granted = outcomes.iter().filter(|o| matches!(o, Outcome::Granted(_)));
+            assert_eq!(granted.count(), 1, "{outcomes:?}");
+            assert!(outcomes.contains(&Outcome::Stale), "{outcomes:?}");
+        }
+    });
+}
+
+/// A lock is forgotten through one gateway, and taken again through the other: tokens go on.
+#[test]
+fn tokens_grow_over_gateways_and_deletion() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        let mut last = 0;
+        for round in 0..3 {
+            let (one, other) = (&gateways.each[round % 2], &gateways.each[(round + 1) % 2]);
+            let grant = take(one, "ann", "one", 60_000).await;
+            assert!(grant.token.0 > last, "{} after {last}", grant.token);
+            last = grant.token.0;
+            let lease_id = grant.lease_id;
+            let give = command("ann", "one", Action::Release { lease_id });
+            ask(one, give).await.expect("an answer");
+            until("the lock is forgotten", || async {
+                gateways.clock.advance(100);
+                view(other, "one").await.revision == 0
+            })
+            .await;
+        }
+    });
+}
+
+/// Two gateways write a record in turns while a lease runs: it neither ends early, nor late by
+/// more than the time between each write and its sight at the other gateway. Here no time passes
+/// between the two, so it ends when it should.
+#[test]
+fn turns_of_gateways_do_not_lengthen_a_lease() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        take(&gateways.each[0], "ann", "long", 20_000).await;
+        let mut passed_ms = 0;
+        for turn in 0_usize.. {
+            let gateway = &gateways.each[turn % 2];
+            if view(gateway, "long").await.holders.is_empty() {
+                break;
+            }
+            assert!(passed_ms < 21_000, "it lasts {passed_ms} ms already");
+            // Enters the queue, and leaves it: two writes of the record.
+            let wait = crate::asking::waiting(60_000, 60_000);
+            let Action::Acquire { lease_id, .. } = wait else {
+                panic!("an acquire");
+            };
+            let who = format!("bob-{turn}");
+            ask(gateway, command(&who, "long", wait))
+                .await
+                .expect("an answer");
+            let leave = Action::CancelWait { lease_id };
+            ask(gateway, command(&who, "long", leave))
+                .await
+                .expect("an answer");
+            // The other sees it before time goes on.
+            view(&gateways.each[(turn + 1) % 2], "long").await;
+            gateways.clock.advance(50);
+            passed_ms += 50;
+        }
+        assert!(passed_ms >= 20_000, "it lasted {passed_ms} ms");
+    });
+}
+
+/// A batch of a thousand locks is one point in time, also for the other gateway; one that no
+/// transaction can hold is refused, and nothing of it happens.
+#[test]
+fn a_large_batch_is_whole_and_a_huge_one_is_refused() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        let commands = |who: &str, bytes: usize| {
+            let each = (0..1_000).map(|n| {
+                let mut command = command(who, &format!("l-{n}"), acquire(60_000));
+                if let Some(cause) = command.cause.as_mut().map(Arc::make_mut) {
+                    let value = (0..bytes / 16).map(|_| format!("{:016x}", rand_like(n)));
+                    cause.request.value = Some(value.collect::<String>().into());
+                }
+                command
+            });
+            Batch {
+                commands: each.collect(),
+                atomicity: Atomicity::AllOrNothing,
+                notes: Vec::new(),
+            }
+        };
+        let huge = gateways.each[0].execute(commands("eve", 4_096)).await;
+        let failure = huge.expect_err("it is too large");
+        assert_eq!(
+            (failure.kind, failure.effect),
+            (ErrorKind::Invalid, Effect::None)
+        );
+        let both = gateways
+            .each
+            .iter()
+            .zip(["ann", "bob"])
+            .map(|(gateway, who)| {
+                let batch = commands(who, 0);
+                async move { gateway.execute(batch).await.expect("an answer") }
+            });
+        let outcomes = join_all(both).await;
+        let granted = |outcomes: &Vec<Outcome>| {
+            outcomes
+                .iter()
+                .filter(|o| matches!(o, Outcome::Granted(_)))
+                .count()
+        };
+        let mut counts: Vec<usize> = outcomes.iter().map(granted).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [0, 1_000]);
+        assert_eq!(gateways.each[0].health().await.newest, Cursor(1_000));
+    });
+}
+
+/// Bytes that do not pack.
+fn rand_like(n: u64) -> u64 {
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering;
+    static STATE: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
+    let mut x = STATE.fetch_add(n | 1, Ordering::Relaxed);
+    x ^= x << 13;
+    x ^= x >> 7;
+    x.wrapping_mul(0x2545_f491_4f6c_dd1d)
+}
