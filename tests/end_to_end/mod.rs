@@ -6,6 +6,7 @@ mod bytes;
 mod cluster;
 mod crash;
 mod enforcement;
+mod faults;
 mod governance;
 mod handover;
 mod hostile;

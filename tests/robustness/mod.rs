@@ -1,9 +1,27 @@
 #![doc = include_str!("README.md")]
 
+mod caller;
 pub mod check;
+mod client;
+mod command;
+mod disk;
 mod history;
+mod ledgers;
+mod nemesis;
+mod network;
+mod options;
+pub mod plan;
+mod postgres;
+mod process;
+mod raft;
+mod run;
+mod summary;
+mod world;
 
 pub use history::{Answer, Ask, Call, Done, Fault, History, Ledger, Recorder, Recovery, Seen};
+pub use options::{Options, Store};
+pub use run::run;
+pub use summary::Summary;
 
 /// Within which a dead holder's lock is granted again, after its ttl and the last fault, in
 /// microseconds: an election, the waits of clients who died in the queue, and a busy machine.

@@ -64,15 +64,15 @@ pub fn binary() -> &'static Path {
 }
 
 fn find() -> Result<PathBuf> {
-    let tests = std::env::current_exe()?;
-    let folder = tests
-        .parent()
-        .and_then(Path::parent)
-        .context("the profile's folder")?;
-    let binary = folder.join("leasehold");
-    if binary.is_file() {
-        return Ok(binary);
+    let own = std::env::current_exe()?;
+    // Programs are in the profile's folder, tests one below.
+    let mut folders = own.ancestors().skip(1).take(2);
+    let there = folders.find(|folder| folder.join("leasehold").is_file());
+    if let Some(folder) = there {
+        return Ok(folder.join("leasehold"));
     }
+    let folder = own.parent().and_then(Path::parent);
+    let binary = folder.context("the profile's folder")?.join("leasehold");
     let mut cargo = std::process::Command::new(env!("CARGO"));
     cargo.args([
         "build",

@@ -2,8 +2,10 @@
 //! nothing is broken.
 
 use super::Expected;
+use crate::robustness::Answer;
 use crate::robustness::Ask;
 use crate::robustness::Call;
+use crate::robustness::Done;
 use crate::robustness::FAILOVER_BOUND_US;
 use crate::robustness::History;
 use crate::robustness::is_contended;
@@ -18,8 +20,11 @@ pub(super) fn check(history: &History, _: &Expected) -> Vec<String> {
         };
         let lasts_us = call.promised().map_or(0, |p| p.1 - call.start_us);
         let due_us = deadline(history, call.end_us + lasts_us);
-        let mut grants = history.calls.iter().filter(|c| c.lock == call.lock);
-        let next = grants.find_map(|c| c.promised().filter(|p| p.0 > token).map(|_| c.end_us));
+        let calls = history.calls.iter().filter(|c| c.lock == call.lock);
+        let next = calls
+            .filter(|c| shows(c).is_some_and(|other| other > token))
+            .map(|c| c.end_us)
+            .min();
         // Near its end a run cannot tell.
         if due_us < last_us && next.is_none_or(|at| at > due_us) {
             wrong.push(format!(
@@ -29,6 +34,17 @@ pub(super) fn check(history: &History, _: &Expected) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// The token of a lease that an answer is, or tells of.
+fn shows(call: &Call) -> Option<u64> {
+    let told = call.promised().map(|(token, _)| token);
+    let seen = match &call.answer {
+        Answer::Failed { seen, .. } => seen.as_ref(),
+        Answer::Ok(Done::Viewed { holder }) => holder.as_ref(),
+        Answer::Ok(_) | Answer::Unknown { .. } => None,
+    };
+    told.or(seen.map(|seen| seen.token))
 }
 
 /// The last answers about leases of contended locks that were never given back.

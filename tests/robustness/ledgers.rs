@@ -1,0 +1,84 @@
+//! What the ledgers have, once all is quiet.
+
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::ensure;
+use serde_json::Value;
+
+use super::Ledger;
+use super::Recorder;
+use super::world::PATIENCE;
+use super::world::World;
+use crate::Api;
+
+/// Reads the ledger of each gateway, up to the last event that any of them has.
+pub(crate) async fn read(world: &World, recorder: &Recorder) -> Result<()> {
+    let mut last = 0;
+    for place in 0..world.gateways.len() {
+        let admin = world.admin(place);
+        admin.settled().await?;
+        let ready = admin.get("/readyz").await?;
+        let cursor = ready.body["ledger"]["cursor"].as_u64();
+        last = last.max(cursor.context("a cursor")?);
+    }
+    for place in 0..world.gateways.len() {
+        let admin = world.admin(place);
+        let reading = tokio::time::timeout(PATIENCE, events(&admin, last));
+        let rows = reading.await.context("the ledger does not catch up")??;
+        let verified = admin.get("/v1/audit/verify").await?;
+        recorder.ledger(Ledger {
+            gateway: u32::try_from(place)?,
+            grants: rows.iter().flat_map(grants).collect(),
+            rows: rows.iter().map(digest).collect(),
+            intact: verified.status == 200 && verified.body["intact"] != false,
+        });
+    }
+    Ok(())
+}
+
+/// All events up to a cursor, once they are there.
+async fn events(admin: &Api, last: u64) -> Result<Vec<Value>> {
+    let (mut rows, mut after) = (Vec::new(), 0);
+    while after < last {
+        let path = format!("/v1/audit/events?limit=1000&after={after}");
+        let page = admin.get(&path).await?;
+        ensure!(page.status == 200, "{page:?}");
+        let events = page.body["events"].as_array().context("events")?;
+        for row in events {
+            after = row["cursor"].as_u64().context("a cursor")?;
+            if after <= last {
+                rows.push(row.clone());
+            }
+        }
+        if events.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(rows)
+}
+
+/// The row as it was sent, event and hash.
+fn digest(row: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    row.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn grants(row: &Value) -> Vec<(String, u64)> {
+    let transitions = row["event"]["transitions"].as_array();
+    let granted = |transition: &Value| {
+        let key = transition["request_id"].as_str()?.to_owned();
+        Some((key, transition["token"].as_u64()?))
+    };
+    transitions
+        .into_iter()
+        .flatten()
+        .filter(|transition| transition["type"] == "granted")
+        .filter_map(granted)
+        .collect()
+}

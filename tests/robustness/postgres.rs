@@ -1,0 +1,263 @@
+//! A Postgres primary and its synchronous standby, each on a host of its own, which change places
+//! when the primary is lost.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+
+use super::Options;
+use super::command::run;
+use super::process::Process;
+use super::process::Spec;
+use super::world::PATIENCE;
+use super::world::Servers;
+use super::world::World;
+
+const PORT: u16 = 5432;
+/// How long one transaction may take, less than a client waits for the gateway.
+const TRANSACTION_DEADLINE_MS: u64 = 3_000;
+
+/// A primary and a standby.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) servers: [Server; 2],
+    /// Which of them is the primary.
+    primary: AtomicUsize,
+    programs: PathBuf,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    namespace: String,
+    address: String,
+    data: PathBuf,
+}
+
+/// Starts both servers, and then the gateways, all at once: each has a ledger of its own.
+pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -> Result<()> {
+    let pair = Pair::start(world, options, folder).await?;
+    let hosts: Vec<String> = pair
+        .servers
+        .iter()
+        .map(|server| format!("{}:{PORT}", server.address))
+        .collect();
+    world.servers = Servers::Postgres(pair);
+    for place in 0..options.gateways {
+        let config = format!(
+            "[storage]\nbackend = \"postgres\"\n[storage.postgres]\n\
+             url = \"postgresql://postgres@{}/postgres\"\nconsumer = \"gateway-{place}\"\n\
+             insecure_without_tls = true\ntransaction_deadline_ms = {TRANSACTION_DEADLINE_MS}\n",
+            hosts.join(",")
+        );
+        world.gateway(options, folder, &config)?;
+    }
+    for place in 0..options.gateways {
+        world.ready(place).await?;
+    }
+    Ok(())
+}
+
+impl Pair {
+    async fn start(world: &World, options: &Options, folder: &Path) -> Result<Self> {
+        // The servers are another user's.
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
+        let programs = programs()?;
+        let server = |number: usize| {
+            let host = options.gateways + number;
+            let home = folder.join(format!("postgres-{number}"));
+            std::fs::create_dir(&home)?;
+            run("chown", &["postgres:postgres", text(&home)?])?;
+            let data = home.join("data");
+            let process = Process::new(Spec {
+                name: format!("postgres {number}"),
+                namespace: world.network.namespace(host),
+                command: command(&programs, &data),
+                environment: Vec::new(),
+                log: folder.join(format!("postgres-{number}.log")),
+            });
+            anyhow::Ok(Server {
+                process,
+                namespace: world.network.namespace(host),
+                address: world.network.address(host).to_string(),
+                data,
+            })
+        };
+        let pair = Self {
+            servers: [server(0)?, server(1)?],
+            primary: AtomicUsize::new(0),
+            programs,
+        };
+        pair.initialise()?;
+        pair.servers[0].process.begin()?;
+        pair.answers(0).await?;
+        pair.attach(1).await?;
+        Ok(pair)
+    }
+
+    fn initialise(&self) -> Result<()> {
+        let data = &self.servers[0].data;
+        self.as_postgres(
+            0,
+            "initdb",
+            &[
+                "--pgdata",
+                text(data)?,
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+            ],
+        )?;
+        // Only hosts of this run can reach it.
+        let rules = "local all all trust\nhost all all all trust\nhost replication all all trust\n";
+        Ok(std::fs::write(data.join("pg_hba.conf"), rules)?)
+    }
+
+    /// Runs a program of PostgreSQL as its user, on a server's host.
+    fn as_postgres(&self, server: usize, program: &str, arguments: &[&str]) -> Result<String> {
+        let network = format!("--net=/run/netns/{}", self.servers[server].namespace);
+        let program = self.programs.join(program);
+        let mut all = vec![network.as_str(), "--"];
+        all.extend(AS_POSTGRES);
+        all.push(text(&program)?);
+        all.extend(arguments);
+        run("nsenter", &all)
+    }
+
+    fn ask(&self, server: usize, statement: &str) -> Result<String> {
+        let host = &self.servers[server].address;
+        let arguments = ["-h", host, "-U", "postgres", "-AtXqc", statement];
+        Ok(self
+            .as_postgres(server, "psql", &arguments)?
+            .trim()
+            .to_owned())
+    }
+
+    async fn answers(&self, server: usize) -> Result<()> {
+        self.until(server, "SELECT 'here'", "here").await
+    }
+
+    async fn until(&self, server: usize, question: &str, answer: &str) -> Result<()> {
+        let asking = async {
+            while self.ask(server, question).ok().as_deref() != Some(answer) {
+                self.servers[server].process.begin().ok();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking)
+            .await
+            .with_context(|| format!("postgres {server}: {question} is never {answer}"))
+    }
+
+    /// Makes a server the standby of the other, from nothing.
+    async fn attach(&self, standby: usize) -> Result<()> {
+        let (primary, data) = (1 - standby, &self.servers[standby].data);
+        if data.exists() {
+            std::fs::remove_dir_all(data)?;
+        }
+        let host = format!("--host={}", self.servers[primary].address);
+        self.as_postgres(
+            standby,
+            "pg_basebackup",
+            &[
+                "--pgdata",
+                text(data)?,
+                &host,
+                "--username=postgres",
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+            ],
+        )?;
+        self.servers[standby].process.begin()?;
+        let question = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        self.until(primary, question, "1").await
+    }
+
+    /// Which server is the primary.
+    pub(crate) fn primary(&self) -> usize {
+        self.primary.load(Ordering::SeqCst)
+    }
+
+    /// The primary is lost with all that it had; its standby takes over and gets a new one.
+    pub(crate) async fn fail_over(&self) -> Result<()> {
+        let (old, new) = (self.primary(), 1 - self.primary());
+        self.servers[old].kill().await?;
+        self.ask(new, "SELECT pg_promote()")?;
+        self.until(new, "SELECT pg_is_in_recovery()", "f").await?;
+        self.primary.store(new, Ordering::SeqCst);
+        self.attach(old).await
+    }
+}
+
+impl Server {
+    /// Ends the server and all its processes at once.
+    pub(crate) async fn kill(&self) -> Result<()> {
+        self.signal("-KILL")?;
+        self.process.gone().await
+    }
+
+    /// Sends a signal to all its processes.
+    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
+        let processes = run("ip", &["netns", "pids", &self.namespace])?;
+        for process in processes.lines() {
+            // It may have ended meanwhile.
+            let _ = run("kill", &[signal, process]);
+        }
+        Ok(())
+    }
+}
+
+const AS_POSTGRES: [&str; 5] = [
+    "setpriv",
+    "--reuid=postgres",
+    "--regid=postgres",
+    "--clear-groups",
+    "--",
+];
+
+fn command(programs: &Path, data: &Path) -> Vec<String> {
+    let mut command: Vec<String> = AS_POSTGRES.iter().map(ToString::to_string).collect();
+    command.push(programs.join("postgres").display().to_string());
+    command.push("-D".to_owned());
+    command.push(data.display().to_string());
+    for setting in [
+        "listen_addresses=*",
+        "unix_socket_directories=",
+        "synchronous_standby_names=*",
+        "wal_log_hints=on",
+        "max_connections=100",
+    ] {
+        command.extend(["-c".to_owned(), setting.to_owned()]);
+    }
+    command.push(format!("--port={PORT}"));
+    command
+}
+
+/// The folder of the newest PostgreSQL that is installed.
+fn programs() -> Result<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| {
+            let folder = entry.ok()?.path();
+            let version = folder.file_name()?.to_str()?.parse().ok()?;
+            Some((version, folder.join("bin")))
+        })
+        .collect();
+    found.sort();
+    let newest = found.pop().map(|(_, folder)| folder);
+    newest.context("PostgreSQL is not installed (apt-get install postgresql)")
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is text")
+}

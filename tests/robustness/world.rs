@@ -1,0 +1,167 @@
+//! All that runs in a run: the network, the gateways, and what the nemesis may do to them.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::ensure;
+
+use super::Options;
+use super::Store;
+use super::command::demand;
+use super::disk;
+use super::disk::Disk;
+use super::network::Network;
+use super::postgres;
+use super::process::Process;
+use super::process::Spec;
+use super::raft;
+use crate::ADMIN_KEY;
+use crate::Api;
+
+/// The port of a gateway's API on its host.
+const API_PORT: u16 = 7878;
+/// How long a start may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What runs. The order of fields is the order in which it ends: processes, disks, network.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) servers: Servers,
+    pub(crate) network: Network,
+    /// Where the last gateway reads how far its wall clock is off.
+    clock: PathBuf,
+}
+
+/// What the store runs besides the gateways.
+#[derive(Debug)]
+pub(crate) enum Servers {
+    /// Nothing.
+    None,
+    /// A primary and its standby.
+    Postgres(postgres::Pair),
+}
+
+/// A gateway on a host of its own.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) process: Process,
+    pub(crate) disk: Disk,
+    pub(crate) url: String,
+}
+
+impl World {
+    /// Makes the hosts and starts everything.
+    pub(crate) async fn start(options: &Options, folder: &Path) -> Result<Self> {
+        demand(&["ip", "nft", "nsenter", "strace", "mkfs.ext4", "mount"])?;
+        disk::sweep()?;
+        let network = Network::new(options.gateways + options.store.servers())?;
+        let mut world = Self {
+            gateways: Vec::new(),
+            servers: Servers::None,
+            network,
+            clock: folder.join("clock"),
+        };
+        world.set_clock("+0")?;
+        match options.store {
+            Store::Raft => raft::start(&mut world, options, folder).await?,
+            Store::Postgres => postgres::start(&mut world, options, folder).await?,
+        }
+        Ok(world)
+    }
+
+    /// Starts a gateway on the next host with this configuration.
+    pub(crate) fn gateway(&mut self, options: &Options, folder: &Path, more: &str) -> Result<()> {
+        let place = self.gateways.len();
+        let address = self.network.address(place);
+        let disk = Disk::new(folder, &format!("disk-{place}"))?;
+        let config = folder.join(format!("gateway-{place}.toml"));
+        std::fs::write(
+            &config,
+            format!("[listen]\ninsecure_without_tls = true\n{more}"),
+        )?;
+        let path = |path: &Path| path.display().to_string();
+        let command = vec![
+            path(crate::binary()),
+            "serve".to_owned(),
+            format!("--listen={address}:{API_PORT}"),
+            format!("--data-dir={}", path(&disk.path().join("data"))),
+            format!("--config={}", path(&config)),
+        ];
+        let mut environment = vec![("LEASEHOLD_ADMIN_KEY".to_owned(), ADMIN_KEY.to_owned())];
+        if let Some(bug) = &options.plant {
+            environment.push(("LEASEHOLD_PLANTED_BUG".to_owned(), bug.clone()));
+        }
+        if place + 1 == options.gateways {
+            environment.extend(wall_clock(&self.clock)?);
+        }
+        let process = Process::start(Spec {
+            name: format!("gateway {place}"),
+            namespace: self.network.namespace(place),
+            command,
+            environment,
+            log: folder.join(format!("gateway-{place}.log")),
+        })?;
+        self.gateways.push(Gateway {
+            process,
+            disk,
+            url: format!("http://{address}:{API_PORT}"),
+        });
+        Ok(())
+    }
+
+    /// Moves the wall clock of the last gateway, by an offset such as `-2h`.
+    pub(crate) fn set_clock(&self, offset: &str) -> Result<()> {
+        // Whole or not at all: it is read at every moment.
+        let new = self.clock.with_extension("new");
+        std::fs::write(&new, format!("{offset}\n"))?;
+        Ok(std::fs::rename(new, &self.clock)?)
+    }
+
+    /// The addresses of all gateways.
+    pub(crate) fn urls(&self) -> Arc<[String]> {
+        self.gateways.iter().map(|g| g.url.clone()).collect()
+    }
+
+    /// An administrator of one gateway.
+    pub(crate) fn admin(&self, place: usize) -> Api {
+        Api::new(&self.gateways[place].url, Some(ADMIN_KEY))
+    }
+
+    /// Waits until a gateway says that it can serve.
+    pub(crate) async fn ready(&self, place: usize) -> Result<()> {
+        let admin = self.admin(place);
+        let becoming = async {
+            while !matches!(admin.get("/readyz").await, Ok(answer) if answer.status == 200) {
+                let runs = self.gateways[place].process.runs();
+                ensure!(runs, "gateway {place} ended; see its log");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, becoming)
+            .await
+            .with_context(|| format!("gateway {place} is not ready"))?
+    }
+}
+
+/// Lets a process see the wall clock that a file says, and the true monotonic one.
+fn wall_clock(file: &Path) -> Result<Vec<(String, String)>> {
+    let library = Path::new("/usr/lib");
+    let folders = std::fs::read_dir(library)?.filter_map(Result::ok);
+    let library = folders
+        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.is_file())
+        .context("libfaketime is not installed (apt-get install libfaketime)")?;
+    let variable = |name: &str, value: String| (name.to_owned(), value);
+    Ok(vec![
+        variable("LD_PRELOAD", library.display().to_string()),
+        variable("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        variable("FAKETIME_NO_CACHE", "1".to_owned()),
+        variable("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ])
+}
