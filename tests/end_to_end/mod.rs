@@ -1,6 +1,7 @@
 //! The real binary, over HTTP, with real restarts.
 
 mod answers;
+mod backup;
 mod batches;
 mod bytes;
 mod cluster;
@@ -10,6 +11,7 @@ mod governance;
 mod handover;
 mod hostile;
 mod hostile_policies;
+mod joining;
 mod listeners;
 mod lock;
 mod questions;

@@ -1,6 +1,8 @@
 //! The composition root: the only place that names concrete backends, and that knows the order in
 //! which the house is opened and closed.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use leasehold_audit::CarrierStatus;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
 use leasehold_backend_api::Backend;
+use leasehold_backend_api::Backup;
 use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
@@ -30,6 +33,7 @@ use tokio::task::JoinHandle;
 
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
+use crate::backup::Backups;
 use crate::config::Config;
 use crate::config::ConfigError;
 use crate::config::StorageBackend;
@@ -72,6 +76,8 @@ pub struct App {
     pub governance: Arc<Governance>,
     /// The cluster.
     pub steerage: Steerage,
+    /// Backups.
+    pub backups: Backups,
     /// The audit log.
     pub ledger: Arc<dyn Ledger>,
     /// How far the ledger is behind.
@@ -126,7 +132,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     if let Some(raft) = &raft {
         raft.show_ledger(ledger.clone());
     }
-    let carrier = spawn_carrier(&backend, &ledger, peers, &status, carrier_stopped);
+    let carrier = spawn_carrier(&config, &backend, &ledger, peers, &status, carrier_stopped);
 
     let engine = PolicyEngine::new(engine_limits(&config))
         .map_err(|error| AppError::Policies(error.to_string()))?;
@@ -158,10 +164,18 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         shutdown: shutdown.clone(),
     });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
+    let backups = Backups {
+        backend: backend.clone(),
+        store: raft.clone().map(|raft| raft as Arc<dyn Backup>),
+        ledger: ledger.clone(),
+        carrier: status.clone(),
+        clock: clock.clone(),
+    };
     let app = App {
         pipeline,
         governance,
         steerage: Steerage::new(backend.clone(), cluster),
+        backups,
         ledger,
         carrier: status,
         authenticator,
@@ -223,7 +237,8 @@ async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, 
             let raft = RaftConfig {
                 agree_within: config.cluster.agree_within(),
                 peers: peers(config),
-                ..RaftConfig::new(config.storage.data_dir.join("raft"))
+                snapshot_commands: config.storage.snapshot_commands,
+                ..RaftConfig::new(raft_folder(&config.storage.data_dir))
             };
             let raft = RaftBackend::open(raft, clock)
                 .await
@@ -280,16 +295,27 @@ fn peers(config: &Config) -> Option<PeersConfig> {
     })
 }
 
+/// Where in a data folder the embedded store is.
+pub(crate) fn raft_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("raft")
+}
+
+/// Where in a data folder the ledger is.
+pub(crate) fn ledger_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("ledger.sqlite")
+}
+
 fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {
     let failed = |error: String| AppError::Ledger(error);
     let folder = &config.storage.data_dir;
     std::fs::create_dir_all(folder)
         .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-    let path = folder.join("ledger.sqlite");
+    let path = ledger_file(folder);
     SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| failed(error.to_string()))
 }
 
 fn spawn_carrier(
+    config: &Config,
     backend: &Arc<dyn Backend>,
     ledger: &Arc<dyn Ledger>,
     peers: Option<Arc<dyn LedgerPeers>>,
@@ -297,7 +323,10 @@ fn spawn_carrier(
     stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let (backend, ledger, status) = (backend.clone(), ledger.clone(), status.clone());
-    let options = CarrierOptions::default();
+    let options = CarrierOptions {
+        keep_events: config.audit.keep_events,
+        ..CarrierOptions::default()
+    };
     tokio::spawn(async move {
         if let Err(error) =
             leasehold_audit::carry(backend, ledger, peers, options, status, stopped).await

@@ -3,6 +3,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod bindings;
 mod cluster;
 mod count;
@@ -85,6 +86,7 @@ fn admin_routes() -> Router<Arc<App>> {
             paths::CLUSTER_TRANSFER_LEADER,
             post(cluster::transfer_leader),
         )
+        .route(paths::BACKUP, get(backup::take))
         .route(paths::AUDIT_EVENTS, get(audit::events))
         .route(paths::AUDIT_HOLDERS, get(audit::holders))
         .route(paths::AUDIT_VERIFY, get(audit::verify))

@@ -52,6 +52,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::cluster::leave,
         super::cluster::replace,
         super::cluster::transfer_leader,
+        super::backup::take,
         super::audit::events,
         super::audit::holders,
         super::audit::verify,

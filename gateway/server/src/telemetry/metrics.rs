@@ -54,6 +54,7 @@ pub struct Metrics {
     waiters: IntGauge,
     ready: IntGauge,
     lag_events: IntGauge,
+    kept_events: IntGauge,
     lag_seconds: Gauge,
     policy_labels: PolicyLabels,
     connections: IntGauge,
@@ -160,6 +161,10 @@ impl Metrics {
                 "leasehold_ledger_lag_events",
                 "Events not in the ledger yet.",
             ),
+            kept_events: make.gauge(
+                "leasehold_store_events",
+                "Events that the store still has; older ones are in the ledger only.",
+            ),
             lag_seconds: make.put(Gauge::new(
                 "leasehold_ledger_lag_seconds",
                 "Age of the oldest event that is not in the ledger yet.",
@@ -257,6 +262,8 @@ impl Metrics {
         set(&self.waiters, health.counts.waiters);
         set(&self.ready, u64::from(health.ready));
         set(&self.lag_events, lag.events);
+        let kept = health.newest.0.saturating_sub(health.trimmed.0);
+        set(&self.kept_events, kept);
         self.lag_seconds.set(lag.seconds);
         let mut text = Vec::new();
         let mut families = self.registry.gather();

@@ -38,6 +38,8 @@ pub const CLUSTER_LEAVE: &str = "/v1/cluster:leave";
 pub const CLUSTER_REPLACE: &str = "/v1/cluster:replace";
 /// Another member leads.
 pub const CLUSTER_TRANSFER_LEADER: &str = "/v1/cluster:transfer-leader";
+/// The store and its ledger, to be made anew elsewhere.
+pub const BACKUP: &str = "/v1/backup";
 /// The ledger's events.
 pub const AUDIT_EVENTS: &str = "/v1/audit/events";
 /// Who held a lock at a moment.
