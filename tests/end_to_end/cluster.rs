@@ -18,17 +18,17 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 const MEMBERS: usize = 3;
 const CLIENTS: usize = 6;
 
 /// A port that is free now.
-fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     let socket = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     Ok(socket.local_addr()?.port())
 }
 
-fn options(folder: &TempDir, place: usize, port: u16, more: &str) -> GatewayOptions {
+pub(super) fn options(folder: &TempDir, place: usize, port: u16, more: &str) -> GatewayOptions {
     GatewayOptions {
         data_dir: Some(folder.path().join(format!("gateway-{place}"))),
         config: format!(
@@ -135,7 +135,7 @@ async fn ledger(api: &Api, cursor: u64) -> Result<Vec<Value>> {
 }
 
 /// All gateways have the same ledger, and it verifies.
-async fn same_ledgers(gateways: &[Gateway]) -> Result<()> {
+pub(super) async fn same_ledgers(gateways: &[Gateway]) -> Result<()> {
     let mut cursor = 0;
     for gateway in gateways {
         let ready = gateway.admin().get("/readyz").await?;

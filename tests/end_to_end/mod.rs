@@ -1,6 +1,7 @@
 //! The real binary, over HTTP, with real restarts.
 
 mod answers;
+mod backup;
 mod batches;
 mod bytes;
 mod cluster;
@@ -11,6 +12,7 @@ mod governance;
 mod handover;
 mod hostile;
 mod hostile_policies;
+mod joining;
 mod listeners;
 mod lock;
 mod moving;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod backup;
 mod cluster;
 mod documents;
 mod error;
@@ -8,6 +9,7 @@ mod ledger;
 mod writes;
 
 pub use backend::{Backend, Batch, Freshness, Health};
+pub use backup::{Backup, Picture};
 pub use cluster::{Cluster, ClusterView, MemberView, Steering};
 pub use documents::Documents;
 pub use error::{BackendError, Effect, ErrorKind};

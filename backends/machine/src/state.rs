@@ -4,6 +4,7 @@ mod documents;
 mod execute;
 mod list;
 mod parts;
+mod restore;
 mod seats;
 mod snapshot;
 mod table;

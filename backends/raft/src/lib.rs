@@ -2,6 +2,7 @@
 
 mod archive;
 mod backend;
+mod backup;
 mod batcher;
 mod clock;
 mod config;
@@ -19,12 +20,17 @@ mod outbox;
 mod peer;
 mod reads;
 mod record;
+mod restore;
 mod seat;
 mod snapshot;
 mod tasks;
 
 pub use backend::RaftBackend;
+pub use backup::StoppedStore;
 pub use config::PeersConfig;
 pub use config::RaftConfig;
 pub use error::OpenError;
 pub use peer::PeerSecurity;
+pub use restore::Restore;
+pub use restore::Restored;
+pub use restore::entries_ahead;

@@ -110,6 +110,12 @@ impl SnapshotFile {
         Ok(inner)
     }
 
+    /// Replaces the file with one of `inner`.
+    pub(crate) fn write(&self, inner: &Inner) -> io::Result<()> {
+        let record = head(inner).and_then(|record| finish(record, &inner.events));
+        self.replace(&record.map_err(io::Error::other)?, meta(inner))
+    }
+
     /// Held while the file is read or replaced, so that it is the one that `meta` tells of.
     fn shown(&self) -> MutexGuard<'_, Option<SnapshotMetaOf<TypeConfig>>> {
         self.meta.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,7 +134,7 @@ impl SnapshotFile {
     }
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -159,7 +165,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, SnapshotBytes>, io::Error> {
         let (applied, file) = (self.applied.clone(), self.file.clone());
         let build = move || {
-            let (meta, bytes) = encode(&applied).map_err(io::Error::other)?;
+            let (meta, bytes) = encode_applied(&applied).map_err(io::Error::other)?;
             file.replace(&bytes, meta.clone())?;
             tracing::info!(bytes = bytes.len(), "snapshot.taken");
             Ok(openraft::Snapshot {
@@ -175,18 +181,26 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
 
 /// Commands wait while the state is encoded (the README says how long that takes); checksum and
 /// events come after that.
-fn encode(applied: &Applied) -> Result<(SnapshotMetaOf<TypeConfig>, Vec<u8>), RecordError> {
-    let mut record = RecordWriter::default();
-    let (meta, events) = {
+fn encode_applied(applied: &Applied) -> Result<(SnapshotMetaOf<TypeConfig>, Vec<u8>), RecordError> {
+    let (record, meta, events) = {
         let inner = applied.read();
-        record.push(&Head {
-            last_applied: inner.last_applied,
-            membership: &inner.membership,
-            trimmed: inner.trimmed,
-            state: &inner.state,
-        })?;
-        (meta(&inner), inner.events.clone())
+        (head(&inner)?, meta(&inner), inner.events.clone())
     };
-    record.push(&events)?;
-    Ok((meta, record.finish()))
+    Ok((meta, finish(record, &events)?))
+}
+
+fn head(inner: &Inner) -> Result<RecordWriter, RecordError> {
+    let mut record = RecordWriter::default();
+    record.push(&Head {
+        last_applied: inner.last_applied,
+        membership: &inner.membership,
+        trimmed: inner.trimmed,
+        state: &inner.state,
+    })?;
+    Ok(record)
+}
+
+fn finish(mut record: RecordWriter, events: &VecDeque<Arc<Event>>) -> Result<Vec<u8>, RecordError> {
+    record.push(events)?;
+    Ok(record.finish())
 }

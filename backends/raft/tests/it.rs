@@ -4,6 +4,7 @@ mod it {
     mod alone;
     mod certificates;
     mod faults;
+    mod five;
     mod group;
     mod membership;
     mod three;

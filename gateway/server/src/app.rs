@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_backend_api::Backup;
 use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerPeers;
@@ -19,8 +20,10 @@ use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
 
 use self::backends::Opened;
+pub(crate) use self::backends::raft_folder;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
+use crate::backup::Backups;
 use crate::config::Config;
 use crate::governance::Governance;
 use crate::moving::Mover;
@@ -78,6 +81,8 @@ pub struct App {
     pub incidents: Arc<Incidents>,
     /// Takes namespaces from one to another.
     pub mover: Mover,
+    /// Backups.
+    pub backups: Backups,
     /// Who calls.
     pub authenticator: Authenticator,
     /// What Prometheus reads.
@@ -124,6 +129,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         documents: documents.clone(),
         ledger,
         peers: raft.clone().map(|raft| raft as Arc<dyn LedgerPeers>),
+        keep_events: config.audit.keep_events,
     };
     let safety = Safety::open(&config).map_err(AppError::Incidents)?;
     let home = home.run(clock.clone(), &metrics, &safety).await;
@@ -151,6 +157,13 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         shutdown: shutdown.clone(),
     });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
+    let backups = Backups {
+        backend: backend.clone(),
+        store: raft.clone().map(|raft| raft as Arc<dyn Backup>),
+        ledger: home.open.ledger.clone(),
+        carrier: home.open.carrier.clone(),
+        clock: clock.clone(),
+    };
     let app = App {
         pipeline,
         mover: Mover::new(stores.clone(), governance.clone()),
@@ -158,6 +171,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         steerage: Steerage::new(backend, cluster),
         stores,
         incidents: safety.incidents,
+        backups,
         authenticator,
         metrics,
         config,
@@ -218,6 +232,7 @@ async fn extra_parts(
         documents: opened.documents,
         ledger: Arc::new(ledger),
         peers: None,
+        keep_events: config.audit.keep_events,
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod authentication;
+pub mod backup;
 pub mod bootstrap;
 pub mod config;
 pub mod governance;

@@ -10,6 +10,7 @@ use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::Download;
 use crate::Error;
 use crate::EventStream;
 use crate::answer;
@@ -22,6 +23,9 @@ const SENDS_MAX: u32 = 3;
 
 /// How long an upload may take: the gateway compiles the module and runs its cases.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the gateway may take to prepare a download.
+const DOWNLOAD_BEGINS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A key or token that does not print.
 #[derive(Clone, Default)]
@@ -195,6 +199,25 @@ impl Client {
             Ok(EventStream::new(response))
         } else {
             Err(answer::refused(response).await)
+        }
+    }
+
+    /// GET of a body that is too long to be held.
+    ///
+    /// # Errors
+    /// The gateway refuses, or does not answer.
+    pub async fn download(&self, path: &str) -> Result<Download, Error> {
+        let request = self.http.get(self.address(path)?).bearer_auth(&self.key.0);
+        let answered = tokio::time::timeout(DOWNLOAD_BEGINS_WITHIN, request.send()).await;
+        let response = answered
+            .map_err(|_| Error::Transport {
+                message: "no answer to a download".to_owned(),
+                may_have_taken_effect: false,
+            })?
+            .map_err(|error| answer::lost(&error))?;
+        match response.status().is_success() {
+            true => Ok(Download::new(response)),
+            false => Err(answer::refused(response).await),
         }
     }
 

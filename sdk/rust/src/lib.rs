@@ -4,6 +4,7 @@ mod answer;
 mod backoff;
 mod client;
 mod deadline;
+mod download;
 mod error;
 mod events;
 mod follower;
@@ -15,6 +16,7 @@ mod watch;
 
 pub use client::{Client, Key};
 pub use deadline::Deadline;
+pub use download::Download;
 pub use error::Error;
 pub use events::{EventStream, ServerEvent};
 pub use guard::{LockGuard, Loss};

@@ -171,6 +171,19 @@ impl LogStore {
         Ok(())
     }
 
+    /// Begins an empty log after a position that no entry of it has, and blocks until that is
+    /// durable. The vote is the position's, so that the next term is a later one.
+    pub(crate) fn begin_after(&self, id: LogId) -> Result<(), OpenError> {
+        let vote = Vote::new(id.leader_id.term, id.leader_id.node_id);
+        let corrupt = |error: record::RecordError| OpenError::Corrupt(error.to_string());
+        let meta = |key, bytes| Change::Meta { key, bytes };
+        self.keeping().keep(vec![
+            meta(VOTE, record::encode(&vote).map_err(corrupt)?),
+            meta(PURGED, record::encode(&id).map_err(corrupt)?),
+        ])?;
+        Ok(())
+    }
+
     /// Puts anything into the log, and waits.
     #[cfg(test)]
     pub(crate) fn put(&self, changes: Vec<Change>) {

@@ -81,7 +81,7 @@ fn give_back(who: &str, name: &str, lease_id: LeaseId) -> Batch {
 }
 
 /// Takes a lock; asks again, with the same request id, while nobody knows.
-async fn persist(node: &RaftBackend, who: &str, name: &str) -> Outcome {
+pub(super) async fn persist(node: &RaftBackend, who: &str, name: &str) -> Outcome {
     loop {
         match node.execute(take(who, name)).await {
             Ok(outcomes) => return outcomes[0].clone(),

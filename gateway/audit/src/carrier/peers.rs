@@ -1,12 +1,18 @@
 //! What the backend has forgotten, and this ledger never had: it comes from other nodes' ledgers,
 //! and is believed only if it makes the same hash chain.
 
+use std::sync::Arc;
+
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::LedgerRow;
+use leasehold_domain::Event;
 
 use super::Carrier;
 use super::CarryError;
 use crate::canonical;
+use crate::chain;
 
 impl Carrier {
     /// Whether the error only says that the ledger is behind what the backend still has.
@@ -30,12 +36,8 @@ impl Carrier {
             let Some(last) = rows.last().map(|row| row.chain) else {
                 return Err(CarryError::Backend(missing()));
             };
-            let mut events = Vec::with_capacity(rows.len());
-            for row in &rows {
-                let recorded = canonical::parse(&row.body)
-                    .map_err(|error| CarryError::Ledger(different(&error.to_string())))?;
-                events.push(std::sync::Arc::new(recorded.event));
-            }
+            // Before anything of it is stored: what is in the ledger stays there.
+            let events = checked(head, &rows).map_err(CarryError::Ledger)?;
             let appended = self.ledger.append(events).await;
             let head = appended.map_err(CarryError::Ledger)?;
             if head.chain != last {
@@ -47,6 +49,25 @@ impl Carrier {
     }
 }
 
+/// The events of rows that go on where the ledger ends, each with the hash chain that it says.
+fn checked(head: LedgerHead, rows: &[LedgerRow]) -> Result<Vec<Arc<Event>>, BackendError> {
+    let mut events = Vec::with_capacity(rows.len());
+    let mut chain = head.chain;
+    for (row, expected) in rows.iter().zip(head.cursor.0 + 1..) {
+        let wrong = |what: &str| different(&format!("event {expected}: {what}"));
+        let recorded = canonical::parse(&row.body).map_err(|error| wrong(&error.to_string()))?;
+        if row.cursor.0 != expected || recorded.event.cursor.0 != expected {
+            return Err(wrong("another stands in its place"));
+        }
+        chain = chain::next(&chain, &chain::leaf(row.body.as_bytes()));
+        if chain != row.chain {
+            return Err(wrong("its hash chain is not that of its bytes"));
+        }
+        events.push(Arc::new(recorded.event));
+    }
+    Ok(events)
+}
+
 fn missing() -> BackendError {
     BackendError::without_effect(ErrorKind::Unavailable, "no other node has the rows")
 }
@@ -56,3 +77,6 @@ fn different(detail: &str) -> BackendError {
     let detail = format!("the ledger of another node differs from this one: {detail}");
     BackendError::without_effect(ErrorKind::Corrupt, detail)
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,16 +20,16 @@ use crate::SqliteLedger;
 
 /// A backend that has nothing but events, and fails as often as told.
 #[derive(Debug)]
-struct Journal {
+pub(super) struct Journal {
     events: Mutex<Vec<Arc<Event>>>,
     newest: watch::Sender<u64>,
-    trimmed: AtomicU64,
+    pub(super) trimmed: AtomicU64,
     failures: AtomicU32,
     kind: ErrorKind,
 }
 
 impl Journal {
-    fn new(failures: u32, kind: ErrorKind) -> Arc<Self> {
+    pub(super) fn new(failures: u32, kind: ErrorKind) -> Arc<Self> {
         Arc::new(Self {
             events: Mutex::default(),
             newest: watch::Sender::new(0),
@@ -39,7 +39,7 @@ impl Journal {
         })
     }
 
-    fn add(&self, count: u64) {
+    pub(super) fn add(&self, count: u64) {
         let mut events = self.events.lock().unwrap();
         for _ in 0..count {
             let cursor = events.len() as u64 + 1;
@@ -72,7 +72,7 @@ impl Journal {
 
 /// What the carrier holds of it.
 #[derive(Debug)]
-struct Source(Arc<Journal>);
+pub(super) struct Source(pub(super) Arc<Journal>);
 
 #[async_trait]
 impl Backend for Source {
@@ -146,7 +146,7 @@ impl Backend for Source {
     async fn close(&self) {}
 }
 
-fn options() -> CarrierOptions {
+pub(super) fn options() -> CarrierOptions {
     CarrierOptions {
         batch_events: 7,
         keep_events: 0,
@@ -155,7 +155,7 @@ fn options() -> CarrierOptions {
     }
 }
 
-fn ledger(folder: &tempfile::TempDir) -> Arc<SqliteLedger> {
+pub(super) fn ledger(folder: &tempfile::TempDir) -> Arc<SqliteLedger> {
     let path = folder.path().join("ledger");
     Arc::new(SqliteLedger::open(&path, LedgerOptions::default()).unwrap())
 }

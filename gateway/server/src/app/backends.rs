@@ -1,5 +1,6 @@
 //! The one place that names concrete backends, and translates configuration into theirs.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +130,8 @@ async fn open_raft(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, App
     let raft = RaftConfig {
         agree_within: config.cluster.agree_within(),
         peers: peers(config),
-        ..RaftConfig::new(raft_folder(config))
+        snapshot_commands: config.storage.snapshot_commands,
+        ..RaftConfig::new(raft_folder(&config.storage.data_dir))
     };
     let raft = RaftBackend::open(raft, clock)
         .await
@@ -147,8 +149,9 @@ async fn open_raft(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, App
     })
 }
 
-fn raft_folder(config: &Config) -> PathBuf {
-    config.storage.data_dir.join("raft")
+/// Where in a data folder the embedded store is.
+pub(crate) fn raft_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("raft")
 }
 
 /// How this gateway reaches its peers; none if it is alone.

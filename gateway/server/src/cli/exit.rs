@@ -10,7 +10,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0      done; run: the command ended well
   64     the command line or the configuration is wrong
-  65     audit verify: the ledger is not what was written
+  65     audit verify: the ledger is not what was written; backup, restore: no whole backup
   69     the gateway cannot be reached or cannot serve now, safe mode included; serve: it
          cannot start
   70     serve: the store was poisoned by an I/O error

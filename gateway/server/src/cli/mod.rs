@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod cluster;
 mod connection;
 mod exit;
@@ -80,6 +81,11 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Put locks, governance and ledger into one file; of the gateway that is asked, or of a
+    /// stopped one's folder.
+    Backup(backup::BackupArguments),
+    /// Make a data folder of a backup, for a new group whose tokens are above all earlier ones.
+    Restore(backup::RestoreArguments),
     /// Ask the ledger.
     Audit {
         #[command(subcommand)]
@@ -125,6 +131,8 @@ pub fn run() -> ExitCode {
             command,
             connection,
         }) => exit::of(output::finish(incident::run(command, connection))),
+        Some(Command::Backup(backup)) => exit::of(output::finish(backup::backup(backup))),
+        Some(Command::Restore(restore)) => exit::of(output::finish(backup::restore(restore))),
         Some(Command::Audit {
             command,
             connection,

@@ -3,12 +3,25 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::ConfigError;
+
 /// What the ledger keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
     /// How renewals are kept.
     pub renewals: Renewals,
+    /// How many events the store keeps although the ledger has them.
+    pub keep_events: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            renewals: Renewals::default(),
+            keep_events: 4_096,
+        }
+    }
 }
 
 /// How renewals are kept. Denied ones, and changes of the deciding version, always are.
@@ -23,6 +36,14 @@ pub enum Renewals {
 }
 
 impl Audit {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        // They are in the store's memory and in its snapshots.
+        if self.keep_events > 1_000_000 {
+            return Err(ConfigError::at("audit.keep_events", "must be 0 to 1000000"));
+        }
+        Ok(())
+    }
+
     /// Whether each renewal is an event of its own.
     #[must_use]
     pub fn records_renewals(&self) -> bool {

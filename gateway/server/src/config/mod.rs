@@ -125,6 +125,7 @@ impl Config {
     /// # Errors
     /// The first value that is out of range, or contradicts another.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.audit.check()?;
         self.authentication.check()?;
         self.cluster.check()?;
         if self.cluster.listen.is_some() && self.storage.backend != StorageBackend::Raft {

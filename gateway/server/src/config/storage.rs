@@ -21,6 +21,8 @@ pub struct Storage {
     pub data_dir: PathBuf,
     /// Which store.
     pub backend: StorageBackend,
+    /// Commands after which the embedded store takes a snapshot, and forgets its log before it.
+    pub snapshot_commands: u64,
     /// The database of `backend = "postgres"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postgres: Option<Postgres>,
@@ -83,6 +85,7 @@ impl Default for Storage {
         Self {
             data_dir: PathBuf::from("./leasehold-data"),
             backend: StorageBackend::default(),
+            snapshot_commands: 200_000,
             postgres: None,
             etcd: None,
         }
@@ -93,6 +96,10 @@ impl Storage {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.data_dir.as_os_str().is_empty() {
             return Err(ConfigError::at("storage.data_dir", "must not be empty"));
+        }
+        if !(100..=10_000_000).contains(&self.snapshot_commands) {
+            let problem = "must be 100 to 10000000";
+            return Err(ConfigError::at("storage.snapshot_commands", problem));
         }
         self.chosen().check("storage")
     }

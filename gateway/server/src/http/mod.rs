@@ -3,6 +3,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod bindings;
 mod cluster;
 mod count;
@@ -93,6 +94,7 @@ fn admin_routes() -> Router<Arc<App>> {
             paths::INCIDENT,
             get(incidents::get).post(incidents::acknowledge),
         )
+        .route(paths::BACKUP, get(backup::take))
         .route(paths::AUDIT_EVENTS, get(audit::events))
         .route(paths::AUDIT_HOLDERS, get(audit::holders))
         .route(paths::AUDIT_VERIFY, get(audit::verify))

@@ -56,6 +56,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::incidents::list,
         super::incidents::get,
         super::incidents::acknowledge,
+        super::backup::take,
         super::audit::events,
         super::audit::holders,
         super::audit::verify,

@@ -29,6 +29,7 @@ pub use self::history::Ledgers;
 pub use self::history::Places;
 pub(crate) use self::running::Parts;
 pub(crate) use self::running::RunningStore;
+pub(crate) use self::running::ledger_file;
 pub(crate) use self::running::open_ledger;
 
 use crate::pipeline::execute::Store;

@@ -2,6 +2,7 @@
 //! who sees whether it agrees.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use leasehold_audit::CarrierOptions;
@@ -34,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) ledger: Arc<dyn Ledger>,
     /// Where rows can be had that the ledger has missed.
     pub(crate) peers: Option<Arc<dyn LedgerPeers>>,
+    /// How many events stay in the store although the ledger has them.
+    pub(crate) keep_events: u64,
 }
 
 /// A store whose tasks run.
@@ -47,13 +50,18 @@ pub(crate) struct RunningStore {
     watchman: JoinHandle<()>,
 }
 
+/// Where in a store's folder its ledger is.
+pub(crate) fn ledger_file(folder: &Path) -> PathBuf {
+    folder.join("ledger.sqlite")
+}
+
 /// Opens the ledger of one store in its folder, which is made if absent.
 ///
 /// # Errors
 /// The folder cannot be made, or the ledger in it cannot be used.
 pub(crate) fn open_ledger(folder: &Path) -> Result<SqliteLedger, String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let path = folder.join("ledger.sqlite");
+    let path = ledger_file(folder);
     SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| error.to_string())
 }
 
@@ -71,11 +79,16 @@ impl Parts {
             documents,
             ledger,
             peers,
+            keep_events,
         } = self;
         let (stop, stopped) = watch::channel(false);
         let status = Arc::new(CarrierStatus::default());
         let carried = (backend.clone(), ledger.clone(), peers, status.clone());
-        let carrier = tokio::spawn(carry(name.clone(), carried, stopped.clone()));
+        let options = CarrierOptions {
+            keep_events,
+            ..CarrierOptions::default()
+        };
+        let carrier = tokio::spawn(carry(name.clone(), carried, options, stopped.clone()));
         let waits = Arc::new(Waits::default());
         let from = backend.health().await.newest;
         let follow = waits.clone().follow(backend.clone(), from, metrics.clone());
@@ -114,9 +127,9 @@ type Carried = (
 async fn carry(
     store: StoreName,
     (backend, ledger, peers, status): Carried,
+    options: CarrierOptions,
     stopped: watch::Receiver<bool>,
 ) {
-    let options = CarrierOptions::default();
     let carried = leasehold_audit::carry(backend, ledger, peers, options, status, stopped).await;
     if let Err(error) = carried {
         tracing::error!(%store, %error, "carrier failed; events stay in the store");

@@ -40,6 +40,7 @@ pub(super) struct StoreGauges {
     waiters: IntGaugeVec,
     ready: IntGaugeVec,
     lag_events: IntGaugeVec,
+    kept_events: IntGaugeVec,
     lag_seconds: GaugeVec,
 }
 
@@ -59,6 +60,10 @@ impl StoreGauges {
                 "leasehold_ledger_lag_events",
                 "Events not in the ledger yet.",
             ),
+            kept_events: gauges(
+                "leasehold_store_events",
+                "Events that the store still has; older ones are in the ledger only.",
+            ),
             lag_seconds: make.put(GaugeVec::new(age, &["store"])),
         }
     }
@@ -75,6 +80,8 @@ impl StoreGauges {
             set(&self.waiters, health.counts.waiters);
             set(&self.ready, u64::from(health.ready));
             set(&self.lag_events, lag.events);
+            let kept = health.newest.0.saturating_sub(health.trimmed.0);
+            set(&self.kept_events, kept);
             self.lag_seconds.with_label_values(&labels).set(lag.seconds);
         }
         for name in closed {

@@ -42,6 +42,8 @@ pub const CLUSTER_TRANSFER_LEADER: &str = "/v1/cluster:transfer-leader";
 pub const INCIDENTS: &str = "/v1/incidents";
 /// One of them; `POST …:acknowledge` says that an operator has seen it.
 pub const INCIDENT: &str = "/v1/incidents/{incident}";
+/// The store and its ledger, to be made anew elsewhere.
+pub const BACKUP: &str = "/v1/backup";
 /// The ledger's events.
 pub const AUDIT_EVENTS: &str = "/v1/audit/events";
 /// Who held a lock at a moment.

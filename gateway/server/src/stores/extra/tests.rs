@@ -30,6 +30,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
                 documents: backend.clone(),
                 ledger: ledger.clone(),
                 peers: None,
+                keep_events: 0,
             };
             let failed = tries.fetch_add(1, SeqCst) < 2;
             let opened = match failed {

@@ -1,0 +1,97 @@
+//! A picture of the store, for a backup: of a running node, or of a stopped node's folder.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Backup;
+use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Picture;
+use leasehold_domain::Event;
+use openraft::EntryPayload;
+use openraft::storage::RaftLogReader;
+use openraft::storage::RaftLogStorage;
+
+use crate::OpenError;
+use crate::RaftBackend;
+use crate::RaftConfig;
+use crate::open::Stored;
+use crate::outbox::Inner;
+use crate::record;
+
+impl Inner {
+    fn picture(&self) -> io::Result<Picture> {
+        Ok(Picture {
+            newest: self.state.newest(),
+            revision: self.last_applied.map_or(0, |id| id.index),
+            state: record::encode(&self.state).map_err(io::Error::other)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Backup for RaftBackend {
+    async fn picture(&self) -> Result<Picture, BackendError> {
+        self.linearize().await?;
+        let applied = self.applied.clone();
+        // Commands wait while the state is encoded, as they do for a snapshot.
+        let taken = tokio::task::spawn_blocking(move || applied.read().picture()).await;
+        let failed = |error: io::Error| {
+            BackendError::without_effect(ErrorKind::Corrupt, format!("picture: {error}"))
+        };
+        taken
+            .map_err(|error| failed(io::Error::other(error)))?
+            .map_err(failed)
+    }
+}
+
+/// What a stopped node's folder holds.
+#[derive(Debug)]
+pub struct StoppedStore {
+    /// The store as this node has it: the log's end is in it, whether or not it was answered.
+    pub picture: Picture,
+    /// Events that the node's ledger may not have yet, oldest first.
+    pub events: Vec<Arc<Event>>,
+    /// How many voted in its group. If there were others, they may have more than this node has.
+    pub voters: usize,
+}
+
+impl StoppedStore {
+    /// Reads the folder of a node that does not run. Blocks, and keeps others out meanwhile.
+    ///
+    /// # Errors
+    /// The folder is in use, foreign or corrupt, holds nothing, or cannot be read.
+    pub fn read(config: &RaftConfig) -> Result<Self, OpenError> {
+        if !config.data_dir.join("log").is_dir() {
+            let detail = format!("{}: no node's folder", config.data_dir.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, detail).into());
+        }
+        let mut stored = Stored::read(config)?;
+        let mut inner = stored.applied.read().clone();
+        let from = inner.last_applied.map_or(0, |id| id.index + 1);
+        let entries = futures_util::FutureExt::now_or_never(async {
+            let mut reader = stored.log.get_log_reader().await;
+            reader.try_get_log_entries(from..).await
+        });
+        // The reader never waits: it reads memory and files.
+        let entries = entries.ok_or_else(|| io::Error::other("the log is busy"))??;
+        for entry in entries {
+            inner.last_applied = Some(entry.log_id);
+            match entry.payload {
+                EntryPayload::Blank => {}
+                EntryPayload::Normal(payload) => {
+                    inner.carry_out(entry.log_id.index, &payload.0);
+                }
+                EntryPayload::Membership(members) => {
+                    inner.membership = crate::entry::Membership::new(Some(entry.log_id), members);
+                }
+            }
+        }
+        Ok(Self {
+            picture: inner.picture()?,
+            voters: inner.membership.voter_ids().count(),
+            events: inner.events.into(),
+        })
+    }
+}

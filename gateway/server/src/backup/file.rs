@@ -1,0 +1,83 @@
+//! A backup's file, checked as a whole.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use leasehold_domain::Digest;
+
+use super::BackupFileError;
+use super::frame::FORMAT;
+use super::frame::Frame;
+use super::frame::FrameReader;
+use super::frame::Head;
+
+/// What a whole file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// Its head.
+    pub(crate) head: Head,
+    /// Its digest, in hex.
+    pub(crate) sha256: String,
+}
+
+/// Reads a backup part by part.
+pub(super) struct BackupReader {
+    frames: FrameReader<BufReader<File>>,
+    pub(super) head: Head,
+}
+
+impl BackupReader {
+    pub(super) fn open(path: &Path) -> Result<Self, BackupFileError> {
+        let mut frames = FrameReader::new(BufReader::new(File::open(path)?))?;
+        match frames.next()? {
+            Frame::Head(head) if head.format == FORMAT => Ok(Self { frames, head }),
+            Frame::Head(head) => Err(BackupFileError::Format(head.format)),
+            _ => Err(BackupFileError::Damaged("it has no head".to_owned())),
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Frame, BackupFileError> {
+        self.frames.next()
+    }
+}
+
+impl Contents {
+    /// Reads the file to its end.
+    ///
+    /// # Errors
+    /// It is no backup, or not whole: sizes, digest, and the hash chain of its events must fit.
+    pub(crate) fn check(path: &Path) -> Result<Self, BackupFileError> {
+        let mut reader = BackupReader::open(path)?;
+        let (mut state_bytes, mut events) = (0, 0);
+        let mut chain = Digest([0; 32]);
+        loop {
+            match reader.next()? {
+                Frame::State(piece) => state_bytes += piece.len() as u64,
+                Frame::Row(body) => {
+                    events += 1;
+                    chain = leasehold_audit::next(&chain, &leasehold_audit::leaf(body.as_bytes()));
+                }
+                Frame::Head(_) => {
+                    return Err(BackupFileError::Damaged("it has two heads".to_owned()));
+                }
+                Frame::End(sha256) => {
+                    let head = reader.head.clone();
+                    if !reader.frames.is_at_end()? {
+                        let detail = "something follows its end".to_owned();
+                        return Err(BackupFileError::Damaged(detail));
+                    }
+                    if state_bytes != head.state_bytes || events != head.newest {
+                        let detail = format!("{state_bytes} bytes of state, {events} events");
+                        return Err(BackupFileError::Damaged(detail));
+                    }
+                    if chain.to_string() != head.chain {
+                        let detail = "the hash chain of its events is another".to_owned();
+                        return Err(BackupFileError::Damaged(detail));
+                    }
+                    return Ok(Self { head, sha256 });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A data folder made anew from a backup: a new group, whose tokens are above all earlier ones.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use leasehold_audit::LedgerOptions;
+use leasehold_audit::SqliteLedger;
+use leasehold_audit::canonical;
+use leasehold_backend_api::Ledger;
+use leasehold_backend_api::Picture;
+use leasehold_backend_raft::RaftConfig;
+use leasehold_backend_raft::Restore;
+use leasehold_backend_raft::Restored;
+use leasehold_backend_raft::entries_ahead;
+use leasehold_domain::Change;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::Principal;
+use leasehold_domain::Role;
+use leasehold_domain::RoleSet;
+use leasehold_domain::WallMillis;
+
+use super::BackupFileError;
+use super::Contents;
+use super::file::BackupReader;
+use super::frame::Frame;
+use super::take::COLLECTION;
+use crate::app::raft_folder;
+use crate::stores::ledger_file;
+
+/// Events that go into the ledger at once.
+const EVENTS_AT_ONCE: usize = 1_000;
+
+/// What a restore made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Anew {
+    /// What the file held.
+    pub(crate) contents: Contents,
+    /// The new store.
+    pub(crate) restored: Restored,
+}
+
+/// Makes `data_dir`, which must be absent or empty, from a backup. The file is checked as a whole
+/// first; the folder is there whole, or not at all.
+///
+/// # Errors
+/// The file is no whole backup, tokens must be above more than there are, or the folder cannot be
+/// made.
+pub(crate) async fn restore(
+    file: &Path,
+    data_dir: &Path,
+    token_above: u64,
+    now: WallMillis,
+) -> Result<Anew, BackupFileError> {
+    let contents = Contents::check(file)?;
+    let unfinished = begin(data_dir)?;
+    let made = make(file, &contents, &unfinished, token_above, now).await;
+    let restored = match made {
+        Ok(restored) => restored,
+        Err(error) => {
+            // The first error is the one to tell; what is left over is named as such.
+            let _ = std::fs::remove_dir_all(&unfinished);
+            return Err(error);
+        }
+    };
+    File::open(&unfinished)?.sync_all()?;
+    std::fs::rename(&unfinished, data_dir)?;
+    File::open(parent(data_dir))?.sync_all()?;
+    Ok(Anew { contents, restored })
+}
+
+fn parent(folder: &Path) -> &Path {
+    let parent = folder.parent().filter(|at| !at.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// The folder beside the one to be made, empty.
+fn begin(data_dir: &Path) -> Result<PathBuf, BackupFileError> {
+    let occupied = || BackupFileError::Occupied(data_dir.to_owned());
+    match std::fs::read_dir(data_dir) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(occupied());
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut name = data_dir.file_name().ok_or_else(occupied)?.to_owned();
+    name.push(".restoring");
+    std::fs::create_dir_all(parent(data_dir))?;
+    let unfinished = data_dir.with_file_name(name);
+    match std::fs::remove_dir_all(&unfinished) {
+        Ok(()) => tracing::info!(folder = %unfinished.display(), "an earlier restore was cut off"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    std::fs::create_dir(&unfinished)?;
+    Ok(unfinished)
+}
+
+async fn make(
+    file: &Path,
+    contents: &Contents,
+    folder: &Path,
+    token_above: u64,
+    now: WallMillis,
+) -> Result<Restored, BackupFileError> {
+    let mut reader = BackupReader::open(file)?;
+    let mut ledger = NewLedger::open(&ledger_file(folder))?;
+    let mut state = Vec::new();
+    loop {
+        match reader.next()? {
+            Frame::State(piece) => state.extend(piece),
+            Frame::Row(body) => ledger.push(&body).await?,
+            Frame::Head(_) | Frame::End(_) => break,
+        }
+    }
+    ledger.finish(&contents.head.chain).await?;
+    let head = &contents.head;
+    let restore = Restore {
+        picture: Picture {
+            newest: Cursor(head.newest),
+            revision: head.revision,
+            state,
+        },
+        ahead: entries_ahead(now.0.saturating_sub(head.taken_unix_ms) / 1_000),
+        token_above,
+        change: change(contents)?,
+        wall: now,
+    };
+    let config = RaftConfig::new(raft_folder(folder));
+    let storage = |error: String| BackupFileError::Storage(error);
+    // The store blocks until it is durable.
+    let written = tokio::task::spawn_blocking(move || restore.write(&config)).await;
+    written
+        .map_err(|error| storage(error.to_string()))?
+        .map_err(|error| storage(error.to_string()))
+}
+
+/// What the ledger tells of the restore.
+fn change(contents: &Contents) -> Result<Change, BackupFileError> {
+    let bad = |error: leasehold_domain::InvalidName| BackupFileError::Storage(error.to_string());
+    let sha256 = &contents.sha256;
+    let short = sha256.get(..16).unwrap_or(sha256);
+    Ok(Change {
+        request_id: format!("restore-{short}").parse().map_err(bad)?,
+        principal: Arc::new(Principal {
+            subject: "leasehold:restore".parse().map_err(bad)?,
+            team: None,
+            roles: RoleSet::default().with(Role::Administrator),
+            claims: BTreeMap::new(),
+        }),
+        collection: COLLECTION.into(),
+        id: "restore".into(),
+        digest: sha256.parse().ok(),
+        summary: format!(
+            "restored into a new group from a backup that ends with event {}",
+            contents.head.newest
+        )
+        .into(),
+    })
+}
+
+/// A ledger that is made from rows.
+struct NewLedger {
+    ledger: SqliteLedger,
+    waiting: Vec<Arc<Event>>,
+}
+
+impl NewLedger {
+    fn open(path: &Path) -> Result<Self, BackupFileError> {
+        let ledger = SqliteLedger::open(path, LedgerOptions::default())
+            .map_err(|error| BackupFileError::Ledger(error.to_string()))?;
+        let waiting = Vec::new();
+        Ok(Self { ledger, waiting })
+    }
+
+    async fn push(&mut self, body: &str) -> Result<(), BackupFileError> {
+        let recorded = canonical::parse(body)
+            .map_err(|error| BackupFileError::Damaged(format!("an event: {error}")))?;
+        self.waiting.push(Arc::new(recorded.event));
+        match self.waiting.len() < EVENTS_AT_ONCE {
+            true => Ok(()),
+            false => self.append().await,
+        }
+    }
+
+    async fn append(&mut self) -> Result<(), BackupFileError> {
+        let events = std::mem::take(&mut self.waiting);
+        let appended = self.ledger.append(events).await;
+        appended
+            .map(|_| ())
+            .map_err(|error| BackupFileError::Ledger(error.to_string()))
+    }
+
+    /// Checks that the new ledger is the old one.
+    async fn finish(mut self, chain: &str) -> Result<(), BackupFileError> {
+        if !self.waiting.is_empty() {
+            self.append().await?;
+        }
+        let made = self.ledger.head().chain.to_string();
+        if made != chain {
+            let detail = format!("the new ledger's hash chain is {made}, not {chain}");
+            return Err(BackupFileError::Ledger(detail));
+        }
+        Ok(())
+    }
+}
