@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_audit::CarrierOptions;
 use leasehold_audit::CarrierStatus;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
@@ -12,7 +11,6 @@ use leasehold_backend_api::Backend;
 use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
-use leasehold_backend_api::LedgerPeers;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
@@ -26,13 +24,15 @@ use leasehold_domain::limits;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
+use crate::bookkeeping::Bookkeeping;
+use crate::bookkeeping::OtherLedgers;
 use crate::concession;
 use crate::config::Config;
 use crate::config::ConfigError;
+use crate::config::LedgerPlace;
 use crate::config::StorageBackend;
 use crate::governance::Governance;
 use crate::pipeline::Inner;
@@ -43,6 +43,9 @@ use crate::pipeline::watch::Watches;
 use crate::steering::Steerage;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
+
+/// The database's own ledger, among those who read its events.
+const ARCHIVE: &str = "ledger:archive";
 
 /// Why the house could not be opened, or had to be closed.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +110,7 @@ pub struct Running {
     backend: Arc<dyn Backend>,
     raft: Option<Arc<RaftBackend>>,
     drain: watch::Sender<bool>,
-    stop_carrier: watch::Sender<bool>,
-    carrier: JoinHandle<()>,
+    bookkeeping: Bookkeeping,
 }
 
 /// Opens everything behind the listeners, in the order of the data's way back.
@@ -118,16 +120,19 @@ pub struct Running {
 pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Arc::new(Metrics::new());
-    let (backend, documents, raft) = open_backend(&config, clock.clone()).await?;
+    let Opened {
+        backend,
+        documents,
+        raft,
+        others,
+    } = open_backend(&config, clock.clone()).await?;
     let ledger: Arc<dyn Ledger> = Arc::new(open_ledger(&config)?);
     let (drain, shutdown) = watch::channel(false);
-    let (stop_carrier, carrier_stopped) = watch::channel(false);
     let status = Arc::new(CarrierStatus::default());
-    let peers = raft.clone().map(|raft| raft as Arc<dyn LedgerPeers>);
     if let Some(raft) = &raft {
         raft.show_ledger(ledger.clone());
     }
-    let carrier = spawn_carrier(&backend, &ledger, peers, &status, carrier_stopped);
+    let bookkeeping = Bookkeeping::begin(backend.clone(), ledger.clone(), others, status.clone());
 
     let engine = PolicyEngine::new(engine_limits(&config))
         .map_err(|error| AppError::Policies(error.to_string()))?;
@@ -176,8 +181,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         backend,
         raft,
         drain,
-        stop_carrier,
-        carrier,
+        bookkeeping,
     })
 }
 
@@ -199,25 +203,29 @@ impl Running {
     /// ledger gets what it has not yet.
     pub async fn close(self) {
         self.begin_drain();
-        self.stop_carrier.send_replace(true);
-        if let Err(error) = self.carrier.await {
-            tracing::error!(%error, "carrier.stop failed");
-        }
+        self.bookkeeping.end().await;
         self.backend.close().await;
     }
 }
 
-type Opened = (
-    Arc<dyn Backend>,
-    Arc<dyn Documents>,
-    Option<Arc<RaftBackend>>,
-);
+/// The store, and what else it is.
+struct Opened {
+    backend: Arc<dyn Backend>,
+    documents: Arc<dyn Documents>,
+    raft: Option<Arc<RaftBackend>>,
+    others: OtherLedgers,
+}
 
 async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
     match config.storage.backend {
         StorageBackend::Memory => {
             let memory = MemoryBackend::new(clock);
-            Ok((memory.clone(), memory, None))
+            Ok(Opened {
+                backend: memory.clone(),
+                documents: memory,
+                raft: None,
+                others: OtherLedgers::None,
+            })
         }
         StorageBackend::Raft => {
             let failed = |error: String| AppError::Storage(error);
@@ -235,10 +243,17 @@ async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, 
             // Everything behind this line reads the store.
             let part = raft.take_part().await;
             part.map_err(|error| failed(error.to_string()))?;
-            Ok((raft.clone(), raft.clone(), Some(raft)))
+            Ok(Opened {
+                backend: raft.clone(),
+                documents: raft.clone(),
+                others: OtherLedgers::Peers(raft.clone()),
+                raft: Some(raft),
+            })
         }
         StorageBackend::Postgres => {
             let failed = |error: String| AppError::Storage(error);
+            let section = config.storage.postgres.as_ref();
+            let kept = section.map(|section| section.ledger).unwrap_or_default();
             let config = postgres_config(config).map_err(|error| failed(error.to_string()))?;
             let postgres = PostgresBackend::open(config, clock)
                 .await
@@ -247,7 +262,15 @@ async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, 
             concession::record_from_now_on(postgres.clone(), "postgres", concessions)
                 .await
                 .map_err(|error| failed(format!("postgres: {error}")))?;
-            Ok((postgres.clone(), postgres, None))
+            Ok(Opened {
+                backend: postgres.clone(),
+                documents: postgres.clone(),
+                raft: None,
+                others: match kept {
+                    LedgerPlace::Database => OtherLedgers::Archive(postgres),
+                    LedgerPlace::DataDir => OtherLedgers::None,
+                },
+            })
         }
     }
 }
@@ -256,12 +279,18 @@ fn postgres_config(config: &Config) -> Result<PostgresConfig, ConfigError> {
     let Some(postgres) = &config.storage.postgres else {
         return Err(ConfigError::at("storage.postgres", "is needed"));
     };
+    let (consumer, former_consumer) = match postgres.ledger {
+        // One for all: what the database's own ledger has, no gateway needs from the events.
+        LedgerPlace::Database => (ARCHIVE.to_owned(), Some(postgres.consumer.clone())),
+        LedgerPlace::DataDir => (postgres.consumer.clone(), None),
+    };
     Ok(PostgresConfig {
         password: postgres.password()?,
         tls_ca: postgres.tls_ca.clone(),
         insecure_without_tls: postgres.insecure_without_tls,
         allow_unreplicated: postgres.allow_unreplicated,
-        consumer: postgres.consumer.clone(),
+        consumer,
+        former_consumer,
         transaction_deadline: Duration::from_millis(postgres.transaction_deadline_ms),
         ..PostgresConfig::new(postgres.url.clone())
     })
@@ -292,24 +321,6 @@ fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {
         .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
     let path = folder.join("ledger.sqlite");
     SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| failed(error.to_string()))
-}
-
-fn spawn_carrier(
-    backend: &Arc<dyn Backend>,
-    ledger: &Arc<dyn Ledger>,
-    peers: Option<Arc<dyn LedgerPeers>>,
-    status: &Arc<CarrierStatus>,
-    stopped: watch::Receiver<bool>,
-) -> JoinHandle<()> {
-    let (backend, ledger, status) = (backend.clone(), ledger.clone(), status.clone());
-    let options = CarrierOptions::default();
-    tokio::spawn(async move {
-        if let Err(error) =
-            leasehold_audit::carry(backend, ledger, peers, options, status, stopped).await
-        {
-            tracing::error!(%error, "carrier failed; events stay in the store");
-        }
-    })
 }
 
 fn engine_limits(config: &Config) -> EngineLimits {

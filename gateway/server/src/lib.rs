@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod authentication;
+mod bookkeeping;
 pub mod bootstrap;
 pub mod config;
 pub mod governance;

@@ -30,6 +30,7 @@ pub(crate) use self::limits::Limits;
 pub(crate) use self::listen::Listen;
 pub(crate) use self::listen::Tls;
 pub(crate) use self::policy::Policy;
+pub(crate) use self::storage::LedgerPlace;
 pub(crate) use self::storage::Storage;
 pub(crate) use self::storage::StorageBackend;
 pub(crate) use self::telemetry::Telemetry;
