@@ -18,6 +18,7 @@ mod quotas;
 mod roles;
 mod rule;
 mod run;
+mod safe_mode;
 mod secrets;
 mod sharing;
 mod startup;

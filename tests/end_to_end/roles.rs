@@ -36,16 +36,22 @@ fn deeds() -> Vec<Deed> {
         (&delete, "/v1/bindings/none", &nothing),
     ];
     let author: [(&Method, &'static str, &Value); 1] = [(&get, "/v1/bindings", &nothing)];
+    let reader: [(&Method, &'static str, &Value); 2] = [
+        (&get, "/v1/incidents", &nothing),
+        (&get, "/v1/incidents/none", &nothing),
+    ];
     let auditor: [(&Method, &'static str, &Value); 3] = [
         (&get, "/v1/audit/events", &nothing),
         (&get, "/v1/audit/holders?lock=demo/a", &nothing),
         (&get, "/v1/audit/verify", &nothing),
     ];
-    let operator: [(&Method, &'static str, &Value); 2] = [
+    let operator: [(&Method, &'static str, &Value); 3] = [
+        (&post, "/v1/incidents/none:acknowledge", &empty),
         (&post, "/v1/namespaces/demo/locks/a:revoke", &reason),
         (&put, "/v1/namespaces/demo/locks/a", &empty),
     ];
-    let groups: [(&[_], &'static [&'static str]); 4] = [
+    let groups: [(&[_], &'static [&'static str]); 5] = [
+        (&reader, &["administrator", "operator", "auditor"]),
         (&administrator, &["administrator"]),
         (&author, &["administrator", "policy-author"]),
         (&auditor, &["administrator", "auditor"]),

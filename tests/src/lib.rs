@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod cluster;
 mod gateway;
 mod ledger;
 mod locks;
@@ -8,6 +9,7 @@ mod watch;
 mod wire;
 
 pub use api::{Answer, Api};
+pub use cluster::{MEMBERS, cluster, leader};
 pub use gateway::{ADMIN_KEY, Gateway, GatewayOptions, binary};
 pub use locks::persist;
 pub use watch::{Seen, Watch};

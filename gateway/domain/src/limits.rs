@@ -85,5 +85,9 @@ pub const POLICIES_PER_DECISION_MAX: usize = 16;
 pub const LEDGER_WAIT_MS_MAX: u64 = 1_000;
 /// Most policies × versions with labels of their own in metrics; later ones count as `other`.
 pub const POLICY_LABEL_SETS_MAX: usize = 256;
+/// Most incidents that one gateway keeps; the oldest that have ended make room.
+pub const INCIDENTS_MAX: usize = 256;
+/// Longest note with which an incident is acknowledged.
+pub const INCIDENT_NOTE_BYTES_MAX: usize = 1_024;
 /// Longest policy message or code that is kept.
 pub const VERDICT_MESSAGE_BYTES_MAX: usize = 1_024;

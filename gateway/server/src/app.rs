@@ -24,6 +24,7 @@ use leasehold_domain::limits;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
@@ -40,6 +41,9 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::decide::Decider;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
+use crate::safety::Incidents;
+use crate::safety::SafeMode;
+use crate::safety::Watchman;
 use crate::steering::Steerage;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
@@ -59,6 +63,9 @@ pub enum AppError {
     /// The policy engine.
     #[error("policy engine: {0}")]
     Policies(String),
+    /// The incidents of earlier starts.
+    #[error("incidents: {0}")]
+    Incidents(String),
     /// Governance state.
     #[error("governance: {0}")]
     Governance(String),
@@ -80,6 +87,8 @@ pub struct App {
     pub ledger: Arc<dyn Ledger>,
     /// How far the ledger is behind.
     pub carrier: Arc<CarrierStatus>,
+    /// When stores were in safe mode, as this gateway saw it.
+    pub incidents: Arc<Incidents>,
     /// Who calls.
     pub authenticator: Authenticator,
     /// What Prometheus reads.
@@ -111,6 +120,7 @@ pub struct Running {
     raft: Option<Arc<RaftBackend>>,
     drain: watch::Sender<bool>,
     bookkeeping: Bookkeeping,
+    watchman: JoinHandle<()>,
 }
 
 /// Opens everything behind the listeners, in the order of the data's way back.
@@ -149,15 +159,16 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let authenticator = Authenticator::new(&config.authentication, keys, clock.clone())
         .await
         .map_err(|error| AppError::Authentication(error.to_string()))?;
-    let store = Store::new(backend.clone(), clock.clone(), metrics.clone());
+    let incidents = Arc::new(open_incidents(&config)?);
+    let safe_mode = safe_mode(&config, &incidents, &metrics);
+    let store = Store::new(backend.clone(), clock.clone(), metrics.clone(), safe_mode);
     let store = Arc::new(store);
+    let watchman = Watchman::new(store.clone(), clock.clone());
+    let watchman = tokio::spawn(watchman.watch(shutdown.clone()));
+    let records_renewals = config.audit.records_renewals();
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
-        decider: Decider::new(
-            clock.clone(),
-            metrics.clone(),
-            config.audit.records_renewals(),
-        ),
+        decider: Decider::new(clock.clone(), metrics.clone(), records_renewals),
         watches: Watches::new(store.clone(), ledger.clone()),
         store,
         waits,
@@ -170,6 +181,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         steerage: Steerage::new(backend.clone(), cluster),
         ledger,
         carrier: status,
+        incidents,
         authenticator,
         metrics,
         config,
@@ -182,6 +194,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         raft,
         drain,
         bookkeeping,
+        watchman,
     })
 }
 
@@ -204,6 +217,9 @@ impl Running {
     pub async fn close(self) {
         self.begin_drain();
         self.bookkeeping.end().await;
+        if let Err(error) = self.watchman.await {
+            tracing::error!(%error, "watchman.stop failed");
+        }
         self.backend.close().await;
     }
 }
@@ -321,6 +337,21 @@ fn open_ledger(config: &Config) -> Result<SqliteLedger, AppError> {
         .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
     let path = folder.join("ledger.sqlite");
     SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| failed(error.to_string()))
+}
+
+/// The store that is opened first, and holds governance, too.
+const HOME: &str = "home";
+
+fn open_incidents(config: &Config) -> Result<Incidents, AppError> {
+    let path = config.storage.data_dir.join("incidents.json");
+    let failed = |error| AppError::Incidents(format!("{}: {error}", path.display()));
+    Incidents::open(path.clone(), config.safe_mode.gateway()).map_err(failed)
+}
+
+fn safe_mode(config: &Config, incidents: &Arc<Incidents>, metrics: &Arc<Metrics>) -> Arc<SafeMode> {
+    let (rules, end) = (config.safe_mode.rules(), config.safe_mode.end_rule());
+    let mode = SafeMode::new(HOME, rules, end, incidents.clone(), metrics.clone());
+    Arc::new(mode)
 }
 
 fn engine_limits(config: &Config) -> EngineLimits {

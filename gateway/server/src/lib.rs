@@ -10,6 +10,7 @@ pub mod greeting;
 pub mod http;
 pub mod listener;
 pub mod pipeline;
+pub mod safety;
 pub mod serve;
 pub mod steering;
 pub mod telemetry;

@@ -221,7 +221,7 @@ impl Inner {
         Err(Failure::unsettled())
     }
 
-    /// Decides by the plan in force.
+    /// Admits to the namespace and to its store, and decides by the plan in force.
     pub(crate) async fn decide(
         &self,
         caller: &Caller,
@@ -230,6 +230,7 @@ impl Inner {
     ) -> Result<decide::Permit, Refusal> {
         let plan = self.governance.plan();
         let namespace = admit::namespace(&plan, &request.lock.namespace)?;
+        self.store.safe_mode().admit(request.operation)?;
         self.decider
             .judge(
                 &self.store,

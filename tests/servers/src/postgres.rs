@@ -112,6 +112,18 @@ impl Postgres {
         process.expect("it runs").kill();
     }
 
+    /// As if its machine hung: connections stay open, and nobody answers.
+    pub fn freeze(&self) {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.as_ref().expect("it runs").freeze();
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    pub fn thaw(&self) {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.as_ref().expect("it runs").thaw();
+    }
+
     /// Makes a standby a primary, on a timeline of its own.
     pub async fn promote(&self) {
         self.sql("postgres", "SELECT pg_promote()").await;

@@ -5,6 +5,7 @@ mod audit;
 mod cluster;
 mod connection;
 mod exit;
+mod incident;
 mod lock;
 mod output;
 mod policy;
@@ -72,6 +73,13 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
+    /// List, show and acknowledge incidents: times in which a store granted nothing.
+    Incident {
+        #[command(subcommand)]
+        command: incident::IncidentCommand,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Ask the ledger.
     Audit {
         #[command(subcommand)]
@@ -113,6 +121,10 @@ pub fn run() -> ExitCode {
             command,
             connection,
         }) => exit::of(output::finish(cluster::run(command, connection))),
+        Some(Command::Incident {
+            command,
+            connection,
+        }) => exit::of(output::finish(incident::run(command, connection))),
         Some(Command::Audit {
             command,
             connection,

@@ -10,6 +10,7 @@ mod error;
 mod limits;
 mod listen;
 mod policy;
+mod safe_mode;
 mod storage;
 mod telemetry;
 
@@ -30,6 +31,7 @@ pub(crate) use self::limits::Limits;
 pub(crate) use self::listen::Listen;
 pub(crate) use self::listen::Tls;
 pub(crate) use self::policy::Policy;
+pub(crate) use self::safe_mode::SafeMode;
 pub(crate) use self::storage::LedgerPlace;
 pub(crate) use self::storage::Storage;
 pub(crate) use self::storage::StorageBackend;
@@ -47,6 +49,8 @@ pub struct Config {
     pub storage: Storage,
     /// The gateways that share the store.
     pub cluster: Cluster,
+    /// When a store counts as not agreeing, and grants nothing.
+    pub safe_mode: SafeMode,
     /// Who may call.
     pub authentication: Authentication,
     /// What the ledger keeps.
@@ -123,6 +127,7 @@ impl Config {
         self.listen.check()?;
         self.limits.check()?;
         self.policy.check()?;
+        self.safe_mode.check()?;
         self.storage.check()?;
         self.telemetry.check()
     }

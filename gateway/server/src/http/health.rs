@@ -35,16 +35,18 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
     let health = app.pipeline.health().await;
     let ledger = app.ledger.head().cursor;
     let draining = *app.shutdown.borrow();
-    let ready = health.ready && !draining;
+    let incident = app.pipeline.incident();
+    let ready = health.ready && incident.is_none() && !draining;
     let body = wire::Readiness {
         ready,
         backend: wire::BackendHealth {
-            ready: health.ready,
-            detail: if draining {
-                "draining".to_owned()
-            } else {
-                health.detail
+            ready: health.ready && incident.is_none(),
+            detail: match (draining, &incident) {
+                (true, _) => "draining".to_owned(),
+                (false, Some(_)) => format!("safe mode; {}", health.detail),
+                (false, None) => health.detail,
             },
+            incident: incident.map(|incident| incident.to_string()),
         },
         ledger: wire::LedgerHealth {
             cursor: ledger.0,

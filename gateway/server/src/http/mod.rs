@@ -8,6 +8,7 @@ mod cluster;
 mod count;
 mod extract;
 mod health;
+mod incidents;
 mod lease;
 mod locks;
 mod openapi;
@@ -84,6 +85,11 @@ fn admin_routes() -> Router<Arc<App>> {
         .route(
             paths::CLUSTER_TRANSFER_LEADER,
             post(cluster::transfer_leader),
+        )
+        .route(paths::INCIDENTS, get(incidents::list))
+        .route(
+            paths::INCIDENT,
+            get(incidents::get).post(incidents::acknowledge),
         )
         .route(paths::AUDIT_EVENTS, get(audit::events))
         .route(paths::AUDIT_HOLDERS, get(audit::holders))

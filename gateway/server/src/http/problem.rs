@@ -71,6 +71,7 @@ pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
         cooldown_remaining_ms: None,
         reserved_for: None,
         end_cause: None,
+        incident: None,
     };
     match failure.detail {
         FailureDetail::None | FailureDetail::Internal(_) => {}
@@ -92,6 +93,7 @@ pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
             problem.reserved_for = blocked.reserved_for.map(|subject| subject.to_string());
         }
         FailureDetail::Ended(cause) => problem.end_cause = Some(cause.as_str().to_owned()),
+        FailureDetail::Incident(id) => problem.incident = Some(id.to_string()),
     }
     problem
 }
@@ -99,7 +101,8 @@ pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
 /// What callers did wrong is theirs to log; what we did wrong is ours.
 fn log(failure: &Failure, request_id: &RequestId) {
     let code = failure.code;
-    if code.status() < 500 {
+    // Safe mode is told of when it begins, and counted.
+    if code.status() < 500 || code == ErrorCode::SafeMode {
         tracing::debug!(request.id = %request_id, code = code.as_str(), "request.refused");
         return;
     }

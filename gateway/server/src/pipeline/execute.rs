@@ -7,12 +7,17 @@ use futures_util::stream::BoxStream;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Batch;
+use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
+use leasehold_domain::Change;
 use leasehold_domain::Clock;
+use leasehold_domain::Command;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::InvalidName;
 use leasehold_domain::ListQuery;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
@@ -29,6 +34,7 @@ use leasehold_domain::Usage;
 use super::decide::Denied;
 use super::decide::Permit;
 use super::failure::Failure;
+use crate::safety::SafeMode;
 use crate::telemetry::Metrics;
 
 /// The door to the backend.
@@ -37,6 +43,7 @@ pub(crate) struct Store {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    safe_mode: Arc<SafeMode>,
 }
 
 impl Store {
@@ -44,12 +51,19 @@ impl Store {
         backend: Arc<dyn Backend>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        safe_mode: Arc<SafeMode>,
     ) -> Self {
         Self {
             backend,
             clock,
             metrics,
+            safe_mode,
         }
+    }
+
+    /// Whether this store grants, and what happens while it does not.
+    pub(crate) fn safe_mode(&self) -> &Arc<SafeMode> {
+        &self.safe_mode
     }
 
     /// Executes one permitted command.
@@ -114,11 +128,45 @@ impl Store {
     }
 
     async fn execute(&self, operation: Operation, batch: Batch) -> Result<Vec<Outcome>, Failure> {
+        let evidence = self.safe_mode.evidence();
         let began = self.clock.monotonic();
+        evidence.begun(began);
         let result = self.backend.execute(batch).await;
-        self.metrics
-            .executed(operation, self.clock.monotonic() - began);
+        let ended = self.clock.monotonic();
+        match &result {
+            Ok(_) => evidence.good(ended, operation),
+            Err(error) => evidence.failed(error),
+        }
+        self.metrics.executed(operation, ended - began);
         Ok(result?)
+    }
+
+    /// Asks the store whether it agrees, without a write.
+    pub(crate) async fn probe_by_read(&self) -> Result<(), BackendError> {
+        let lock = probed()?;
+        let read = self.backend.read(&lock, Freshness::Linearizable).await;
+        read.map(|_| ())
+    }
+
+    /// Asks the store whether it agrees, the way that commands go. Nothing is changed by it.
+    pub(crate) async fn probe_by_write(&self) -> Result<(), BackendError> {
+        let nothing = Command {
+            lock: probed()?,
+            action: Action::Tick,
+            cause: None,
+            expect: None,
+        };
+        self.backend.execute(Batch::one(nothing)).await.map(|_| ())
+    }
+
+    /// Makes durable what the ledger shall tell of the store itself.
+    pub(crate) async fn record(&self, changes: Vec<Change>) -> Result<(), BackendError> {
+        let note = |change| Note::Governance(Box::new(change));
+        let batch = Batch {
+            notes: changes.into_iter().map(note).collect(),
+            ..Batch::default()
+        };
+        self.backend.execute(batch).await.map(|_| ())
     }
 
     /// Time since some fixed instant of this process.
@@ -180,4 +228,11 @@ impl Store {
     pub(crate) async fn health(&self) -> Health {
         self.backend.health().await
     }
+}
+
+/// The lock by which probes ask. It need not exist, and if it does, nothing happens to it.
+fn probed() -> Result<LockRef, BackendError> {
+    let impossible =
+        |error: InvalidName| BackendError::without_effect(ErrorKind::Invalid, error.to_string());
+    "leasehold/probe".parse().map_err(impossible)
 }

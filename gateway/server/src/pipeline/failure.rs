@@ -46,6 +46,8 @@ pub enum FailureDetail {
     Held(Blocked),
     /// How the lease ended.
     Ended(EndCause),
+    /// The incident because of which nothing is granted.
+    Incident(Arc<str>),
     /// For the log only.
     Internal(String),
 }
@@ -144,6 +146,17 @@ impl Failure {
             retry_after_ms,
             detail: FailureDetail::Held(blocked),
             ..Self::new(ErrorCode::Held, message)
+        }
+    }
+
+    /// The store has not agreed for its window, and grants nothing until it does.
+    #[must_use]
+    pub fn safe_mode(store: &str, incident: Arc<str>, retry_after_ms: u64) -> Self {
+        let message = format!("store {store} is in safe mode: it has not agreed for a while");
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            detail: FailureDetail::Incident(incident),
+            ..Self::new(ErrorCode::SafeMode, message)
         }
     }
 

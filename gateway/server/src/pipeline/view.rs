@@ -1,5 +1,7 @@
 //! Reads: one lock, many locks, and whether a token is the current one.
 
+use std::sync::Arc;
+
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
 use leasehold_domain::Cursor;
@@ -105,6 +107,12 @@ impl Pipeline {
     /// How far a ledger that ends at `ledger` is behind.
     pub async fn lag(&self, ledger: Cursor, now: WallMillis) -> Lag {
         Lag::measure(&self.inner.store, ledger, now).await
+    }
+
+    /// The incident because of which nothing is granted, if there is one.
+    #[must_use]
+    pub fn incident(&self) -> Option<Arc<str>> {
+        self.inner.store.safe_mode().incident()
     }
 
     /// How the backend is.

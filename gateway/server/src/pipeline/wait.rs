@@ -102,6 +102,11 @@ async fn stand(
     let wait = Duration::from_millis(wait_ms).min(waiter.remaining());
     let signal = tokio::select! {
         biased;
+        failure = inner.store.safe_mode().refuses() => {
+            // The place is kept: another gateway may still agree with the store.
+            waiter.keep_place(false);
+            return Err(failure);
+        }
         signal = waiter.ear.hear() => Some(signal),
         () = tokio::time::sleep(wait) => None,
         _ = shutdown.wait_for(|down| *down) => {

@@ -19,6 +19,7 @@ use prometheus::HistogramVec;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 use prometheus::IntGauge;
+use prometheus::IntGaugeVec;
 use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
@@ -53,6 +54,9 @@ pub struct Metrics {
     leases: IntGauge,
     waiters: IntGauge,
     ready: IntGauge,
+    safe_mode: IntGaugeVec,
+    safe_mode_refusals: IntCounterVec,
+    incidents: IntCounterVec,
     lag_events: IntGauge,
     lag_seconds: Gauge,
     policy_labels: PolicyLabels,
@@ -87,6 +91,10 @@ impl Maker {
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.put(IntGauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.put(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
@@ -156,6 +164,21 @@ impl Metrics {
             leases: make.gauge("leasehold_leases", "Leases that are held."),
             waiters: make.gauge("leasehold_waiters", "Acquires that stand in a queue."),
             ready: make.gauge("leasehold_backend_ready", "Whether the backend can write."),
+            safe_mode: make.gauges(
+                "leasehold_safe_mode",
+                "Whether a store has not agreed for its window, and grants nothing.",
+                &["store"],
+            ),
+            safe_mode_refusals: make.counters(
+                "leasehold_safe_mode_refusals_total",
+                "Requests refused because their store is in safe mode.",
+                &["store"],
+            ),
+            incidents: make.counters(
+                "leasehold_incidents_total",
+                "Times that a store went into safe mode.",
+                &["store"],
+            ),
             lag_events: make.gauge(
                 "leasehold_ledger_lag_events",
                 "Events not in the ledger yet.",
@@ -240,6 +263,25 @@ impl Metrics {
                 _ => {}
             }
         }
+    }
+
+    /// A store is in safe mode, or is not. There is a label for each configured store.
+    pub fn safe_mode(&self, store: &str, on: bool) {
+        let gauge = self.safe_mode.with_label_values(&[store]);
+        gauge.set(i64::from(on));
+        // So that both are there, as 0, before anything has happened.
+        self.incidents.with_label_values(&[store]);
+        self.safe_mode_refusals.with_label_values(&[store]);
+    }
+
+    /// A store went into safe mode.
+    pub fn incident_opened(&self, store: &str) {
+        self.incidents.with_label_values(&[store]).inc();
+    }
+
+    /// A request was refused because its store is in safe mode.
+    pub fn safe_mode_refused(&self, store: &str) {
+        self.safe_mode_refusals.with_label_values(&[store]).inc();
     }
 
     /// A connection was opened or closed.

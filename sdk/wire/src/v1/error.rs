@@ -267,6 +267,9 @@ pub struct Problem {
     /// How the lease ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_cause: Option<String>,
+    /// The incident because of which nothing is granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
 }
 
 /// A policy's no.

@@ -18,10 +18,13 @@ pub struct Readiness {
 /// How the backend is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackendHealth {
-    /// Whether commands can be carried out now.
+    /// Whether commands can be carried out now, and leases are granted.
     pub ready: bool,
     /// In a few words.
     pub detail: String,
+    /// The incident because of which nothing is granted; absent outside of safe mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
 }
 
 /// How the ledger is.

@@ -5,6 +5,7 @@ pub mod bindings;
 pub mod cluster;
 pub mod error;
 pub mod health;
+pub mod incidents;
 pub mod keys;
 mod labels;
 pub mod locks;

@@ -38,6 +38,10 @@ pub const CLUSTER_LEAVE: &str = "/v1/cluster:leave";
 pub const CLUSTER_REPLACE: &str = "/v1/cluster:replace";
 /// Another member leads.
 pub const CLUSTER_TRANSFER_LEADER: &str = "/v1/cluster:transfer-leader";
+/// Times in safe mode.
+pub const INCIDENTS: &str = "/v1/incidents";
+/// One of them; `POST …:acknowledge` says that an operator has seen it.
+pub const INCIDENT: &str = "/v1/incidents/{incident}";
 /// The ledger's events.
 pub const AUDIT_EVENTS: &str = "/v1/audit/events";
 /// Who held a lock at a moment.
@@ -83,6 +87,12 @@ pub fn leases_renew(namespace: &str) -> String {
 #[must_use]
 pub fn member(collection: &str, id: &str) -> String {
     format!("{collection}/{}", encode(id).replace('/', "%2F"))
+}
+
+/// `/v1/incidents/{incident}:acknowledge`.
+#[must_use]
+pub fn incident_acknowledge(incident: &str) -> String {
+    format!("{}:acknowledge", member(INCIDENTS, incident))
 }
 
 /// `/v1/policies/{policy}/versions/{version}`.

@@ -24,6 +24,7 @@ use crate::pipeline::ask;
 use crate::pipeline::decide::Decider;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
+use crate::safety::tests::safe_mode;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
 
@@ -85,7 +86,7 @@ async fn pair() -> Pair {
         let metrics = Arc::new(Metrics::new());
         let waits = Arc::new(Waits::default());
         tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
-        let store = Store::new(backend.clone(), clock.clone(), metrics.clone());
+        let store = Store::new(backend.clone(), clock.clone(), metrics.clone(), safe_mode());
         let store = Arc::new(store);
         Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),

@@ -21,6 +21,7 @@ use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
 
 use super::*;
+use crate::safety::tests::safe_mode;
 use crate::telemetry::Metrics;
 
 /// Longer than any of these tests takes.
@@ -43,7 +44,12 @@ fn house(folder: &Path) -> House {
     };
     let ledger = SqliteLedger::open(&folder.join("ledger"), options).unwrap();
     let ledger = Arc::new(ledger);
-    let store = Store::new(backend.clone(), clock, Arc::new(Metrics::new()));
+    let store = Store::new(
+        backend.clone(),
+        clock,
+        Arc::new(Metrics::new()),
+        safe_mode(),
+    );
     House {
         watches: Watches::new(Arc::new(store), ledger.clone()),
         backend,

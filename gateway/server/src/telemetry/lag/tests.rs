@@ -20,6 +20,7 @@ use leasehold_domain::WallMillis;
 
 use super::Lag;
 use crate::pipeline::execute::Store;
+use crate::safety::tests::safe_mode;
 use crate::telemetry::Metrics;
 
 /// A change of a lock, which is one event.
@@ -57,7 +58,12 @@ async fn the_age_is_that_of_the_oldest_event_which_the_ledger_lacks() {
         backend.execute(Batch::one(change(limit))).await.unwrap();
         clock.advance(2_500);
     }
-    let store = Store::new(backend, clock.clone(), Arc::new(Metrics::new()));
+    let store = Store::new(
+        backend,
+        clock.clone(),
+        Arc::new(Metrics::new()),
+        safe_mode(),
+    );
     let lag = async |ledger| Lag::measure(&store, Cursor(ledger), clock.wall()).await;
     let of = |events, seconds| Lag { events, seconds };
     assert_eq!(lag(0).await, of(2, 5.0));

@@ -1,0 +1,132 @@
+//! `leasehold incident …`.
+
+use clap::Subcommand;
+use leasehold_client::Client;
+use leasehold_wire::v1::incidents as wire;
+use leasehold_wire::v1::paths;
+
+use super::connection::Connection;
+use super::connection::block_on;
+use super::exit::Failed;
+use super::output::Shown;
+
+/// What to do with incidents. Each gateway knows those that it has noticed itself.
+#[derive(Debug, Subcommand)]
+pub(super) enum IncidentCommand {
+    /// List them, newest first.
+    List {
+        /// Only of this store.
+        #[arg(long)]
+        store: Option<String>,
+        /// Only those that last.
+        #[arg(long)]
+        open: bool,
+        /// Only those before this one.
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one.
+    Show {
+        /// Its name.
+        id: String,
+    },
+    /// Say that you have seen it; where the gateway waits for that, it grants again once the store
+    /// works.
+    Acknowledge {
+        /// Its name.
+        id: String,
+        /// What there is to say of it, for the ledger.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
+
+/// Does it.
+pub(super) fn run(command: IncidentCommand, connection: Connection) -> Result<Shown, Failed> {
+    let client = connection.client()?;
+    block_on(ask(&client, command, connection.json))
+}
+
+async fn ask(client: &Client, command: IncidentCommand, json: bool) -> Result<Shown, Failed> {
+    match command {
+        IncidentCommand::List {
+            store,
+            open,
+            after,
+            limit,
+        } => {
+            let mut path = format!("{}?limit={limit}", paths::INCIDENTS);
+            let store = store.map(|store| format!("&store={}", paths::encode(&store)));
+            let after = after.map(|after| format!("&after={}", paths::encode(&after)));
+            let open = open.then(|| "&open=true".to_owned());
+            path.extend([store, after, open].into_iter().flatten());
+            let list: wire::IncidentList = client.get(&path).await?;
+            Shown::of(json, &list, |list| {
+                let headings = vec!["ID", "STORE", "BEGAN", "ENDED", "REFUSED", "ACKNOWLEDGED"];
+                Shown::Table(headings, list.incidents.iter().map(row).collect())
+            })
+        }
+        IncidentCommand::Show { id } => {
+            let path = paths::member(paths::INCIDENTS, &id);
+            let incident: wire::IncidentView = client.get(&path).await?;
+            Shown::of(json, &incident, show)
+        }
+        IncidentCommand::Acknowledge { id, note } => {
+            let path = paths::incident_acknowledge(&id);
+            let request = wire::AcknowledgeRequest { note };
+            let incident: wire::IncidentView = client.post(&path, &request).await?;
+            Shown::of(json, &incident, show)
+        }
+    }
+}
+
+fn row(incident: &wire::IncidentView) -> Vec<String> {
+    vec![
+        incident.id.clone(),
+        incident.store.clone(),
+        incident.began.clone(),
+        ended(incident),
+        incident.refused.to_string(),
+        acknowledged(incident),
+    ]
+}
+
+fn ended(incident: &wire::IncidentView) -> String {
+    match &incident.ended {
+        Some(ended) => ended.at.clone(),
+        None => "lasts".to_owned(),
+    }
+}
+
+fn acknowledged(incident: &wire::IncidentView) -> String {
+    let seen = incident.acknowledged.as_ref();
+    seen.map(|seen| seen.by.clone()).unwrap_or_default()
+}
+
+fn show(incident: &wire::IncidentView) -> Shown {
+    let last_good = incident.last_good.as_ref();
+    let last_good = last_good.map(|good| format!("{} {}", good.at, good.operation));
+    let by = incident.ended.as_ref().map(|ended| ended.by.clone());
+    let note = incident.acknowledged.as_ref().map(|seen| seen.note.clone());
+    Shown::Fields(vec![
+        ("id", incident.id.clone()),
+        ("store", incident.store.clone()),
+        ("noticed by", incident.noticed_by.clone()),
+        ("began", incident.began.clone()),
+        ("last good", last_good.unwrap_or_default()),
+        (
+            "last error",
+            incident.last_error.clone().unwrap_or_default(),
+        ),
+        ("failed", incident.failed.to_string()),
+        ("refused", incident.refused.to_string()),
+        ("ended", ended(incident)),
+        ("ended by", by.unwrap_or_default()),
+        ("acknowledged", acknowledged(incident)),
+        ("note", note.unwrap_or_default()),
+        ("in the ledger", incident.recorded.to_string()),
+    ])
+}

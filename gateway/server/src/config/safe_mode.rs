@@ -1,0 +1,111 @@
+//! `[safe_mode]`
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::ConfigError;
+use crate::safety::EndRule;
+use crate::safety::Rules;
+
+/// When a store counts as not agreeing and grants nothing, and when it grants again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SafeMode {
+    /// How long nothing may prove that a store agrees, although something is tried, milliseconds.
+    pub window_ms: u64,
+    /// How often a store is asked while no command proves that it agrees, milliseconds.
+    pub probe_every_ms: u64,
+    /// How many probes in a row must succeed before a store counts as working again.
+    pub recover_probes: u32,
+    /// What ends safe mode.
+    pub end: EndName,
+    /// What this gateway is called in incidents; none for the host's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+}
+
+/// What ends safe mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndName {
+    /// That the store works again.
+    #[default]
+    Recovered,
+    /// That it does, and that an operator has acknowledged the incident.
+    Acknowledged,
+}
+
+impl Default for SafeMode {
+    fn default() -> Self {
+        Self {
+            window_ms: 5_000,
+            probe_every_ms: 1_000,
+            recover_probes: 3,
+            end: EndName::default(),
+            gateway: None,
+        }
+    }
+}
+
+impl SafeMode {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let ranges = [
+            ("safe_mode.window_ms", self.window_ms, 500, 600_000),
+            // Several probes must fit into the window: one that failed proves little.
+            (
+                "safe_mode.probe_every_ms",
+                self.probe_every_ms,
+                50,
+                self.window_ms / 3,
+            ),
+            (
+                "safe_mode.recover_probes",
+                u64::from(self.recover_probes),
+                1,
+                100,
+            ),
+        ];
+        for (key, value, min, max) in ranges {
+            if !(min..=max).contains(&value) {
+                let problem = format!("must be {min} to {max}, not {value}");
+                return Err(ConfigError::at(key, problem));
+            }
+        }
+        let printable = |name: &String| {
+            (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !self.gateway.as_ref().is_none_or(printable) {
+            let problem = "must be 1 to 64 visible ASCII characters";
+            return Err(ConfigError::at("safe_mode.gateway", problem));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            window: Duration::from_millis(self.window_ms),
+            probe_every: Duration::from_millis(self.probe_every_ms),
+            recover_probes: self.recover_probes,
+        }
+    }
+
+    pub(crate) fn end_rule(&self) -> EndRule {
+        match self.end {
+            EndName::Recovered => EndRule::Recovery,
+            EndName::Acknowledged => EndRule::Acknowledgement,
+        }
+    }
+
+    /// What this gateway is called.
+    pub(crate) fn gateway(&self) -> String {
+        let host = || {
+            let name = nix::unistd::gethostname().ok();
+            name.and_then(|name| name.into_string().ok())
+                .filter(|name| !name.is_empty())
+        };
+        let given = self.gateway.clone().or_else(host);
+        given.unwrap_or_else(|| "unnamed".to_owned())
+    }
+}

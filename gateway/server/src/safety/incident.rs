@@ -1,0 +1,120 @@
+//! An incident: a recorded time in safe mode. This is also the form in which the gateway keeps it.
+
+use leasehold_domain::Principal;
+use leasehold_domain::RequestId;
+use leasehold_domain::WallMillis;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// A time in which a store was in safe mode, as one gateway saw it. Times are wall-clock times, for
+/// people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its name; unique among all gateways, and in the order of time for one.
+    pub id: String,
+    /// Which store.
+    pub store: String,
+    /// Which gateway noticed.
+    pub noticed_by: String,
+    /// When safe mode began.
+    pub began: WallMillis,
+    /// For how long nothing had proved by then that the store agrees, milliseconds.
+    pub window_ms: u64,
+    /// The last command that was carried out before; none if there was none since the start.
+    pub last_good: Option<LastGood>,
+    /// How many requests were refused.
+    pub refused: u64,
+    /// How many tries failed, from the last success on.
+    pub failed: u64,
+    /// The last error, in few words, for operators.
+    pub last_error: Option<String>,
+    /// When and how it ended; none while it lasts.
+    pub ended: Option<Ended>,
+    /// Who has acknowledged it.
+    pub acknowledged: Option<Acknowledged>,
+    /// What of it is in the audit ledger.
+    pub recorded: Recorded,
+}
+
+/// A command that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastGood {
+    /// When.
+    pub at: WallMillis,
+    /// Which operation.
+    pub operation: String,
+}
+
+/// The end of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When.
+    pub at: WallMillis,
+    /// What ended it, besides that the store works again.
+    pub by: EndedBy,
+}
+
+/// What ended an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// Nothing else was needed.
+    Recovery,
+    /// An operator's acknowledgement.
+    Acknowledgement,
+}
+
+impl EndedBy {
+    /// The word in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recovery => "recovery",
+            Self::Acknowledgement => "acknowledgement",
+        }
+    }
+}
+
+/// An operator has seen it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// When.
+    pub at: WallMillis,
+    /// Who.
+    pub by: Principal,
+    /// The request that said so.
+    pub request_id: RequestId,
+    /// What they had to say.
+    pub note: String,
+}
+
+/// What of an incident is in the audit ledger, or in the store on its way there. What is not yet
+/// follows as soon as the store takes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// That it began.
+    pub began: bool,
+    /// That it was acknowledged.
+    pub acknowledged: bool,
+    /// That it ended.
+    pub ended: bool,
+}
+
+impl Incident {
+    /// Whether it lasts.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// Whether the ledger lacks something of it that has happened.
+    #[must_use]
+    pub fn is_unrecorded(&self) -> bool {
+        let Recorded {
+            began,
+            acknowledged,
+            ended,
+        } = self.recorded;
+        !began || (self.acknowledged.is_some() && !acknowledged) || (self.ended.is_some() && !ended)
+    }
+}

@@ -1,0 +1,52 @@
+//! What tests of this room and of others share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_domain::WallMillis;
+
+use super::EndRule;
+use super::Incident;
+use super::Incidents;
+use super::Recorded;
+use super::Rules;
+use super::SafeMode;
+use crate::telemetry::Metrics;
+
+/// Rules that are quick enough for tests with a real clock.
+pub(crate) const RULES: Rules = Rules {
+    window: Duration::from_millis(300),
+    probe_every: Duration::from_millis(60),
+    recover_probes: 3,
+};
+
+/// Safe mode of a store that nobody watches over: it is off.
+pub(crate) fn safe_mode() -> Arc<SafeMode> {
+    let incidents = Arc::new(Incidents::in_memory("here".to_owned()));
+    let metrics = Arc::new(Metrics::new());
+    Arc::new(SafeMode::new(
+        "home",
+        RULES,
+        EndRule::Recovery,
+        incidents,
+        metrics,
+    ))
+}
+
+/// An incident that lasts, of the number's own.
+pub(crate) fn incident(number: u64) -> Incident {
+    Incident {
+        id: format!("incident-{number}"),
+        store: "home".to_owned(),
+        noticed_by: "here".to_owned(),
+        began: WallMillis(1_700_000_000_000 + number),
+        window_ms: 5_000,
+        last_good: None,
+        refused: 0,
+        failed: 1,
+        last_error: Some("Unavailable: nobody answers".to_owned()),
+        ended: None,
+        acknowledged: None,
+        recorded: Recorded::default(),
+    }
+}

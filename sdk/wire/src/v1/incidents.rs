@@ -1,0 +1,88 @@
+//! Incidents: recorded times in safe mode.
+
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A page of incidents, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IncidentList {
+    /// The incidents that the gateway which was asked has noticed.
+    pub incidents: Vec<IncidentView>,
+    /// Give this as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A time in which a store was in safe mode, as one gateway saw it. Times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IncidentView {
+    /// Its name.
+    pub id: String,
+    /// Which store.
+    pub store: String,
+    /// Whether it lasts.
+    pub open: bool,
+    /// Which gateway noticed.
+    pub noticed_by: String,
+    /// When safe mode began.
+    pub began: String,
+    /// For how long nothing had proved by then that the store agrees.
+    pub window_ms: u64,
+    /// The last command that was carried out before; absent if there was none since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<LastGoodView>,
+    /// How many requests were refused.
+    pub refused: u64,
+    /// How many tries failed, from the last success on.
+    pub failed: u64,
+    /// The last error, in few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When and how it ended; absent while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<EndedView>,
+    /// Who has acknowledged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<AcknowledgedView>,
+    /// Whether the ledger tells all that has happened of it; it follows as soon as the store works.
+    pub recorded: bool,
+}
+
+/// A command that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LastGoodView {
+    /// When.
+    pub at: String,
+    /// Which operation.
+    pub operation: String,
+}
+
+/// The end of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EndedView {
+    /// When.
+    pub at: String,
+    /// `recovery`, or `acknowledgement` if the store needed one besides working again.
+    pub by: String,
+}
+
+/// An operator has seen it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AcknowledgedView {
+    /// When.
+    pub at: String,
+    /// Who.
+    pub by: String,
+    /// What they had to say.
+    pub note: String,
+}
+
+/// Acknowledge an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcknowledgeRequest {
+    /// What there is to say of it.
+    #[serde(default)]
+    pub note: String,
+}
