@@ -12,10 +12,9 @@ use leasehold_tests::ADMIN_KEY;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use leasehold_tests::GatewayOptions;
+use leasehold_tests::free_port;
 use serde_json::Value;
 use serde_json::json;
-
-use super::cluster::free_port;
 
 async fn acquire(api: &Api, lock: &str) -> Result<Value> {
     let path = format!("/v1/namespaces/demo/locks/{lock}:acquire");

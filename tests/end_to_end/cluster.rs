@@ -11,86 +11,16 @@ use anyhow::Result;
 use anyhow::ensure;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
-use leasehold_tests::GatewayOptions;
+use leasehold_tests::MEMBERS;
+use leasehold_tests::cluster;
+use leasehold_tests::leader;
 use leasehold_tests::persist;
 use serde_json::Value;
 use serde_json::json;
-use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
-const MEMBERS: usize = 3;
 const CLIENTS: usize = 6;
-
-/// A port that is free now.
-pub(super) fn free_port() -> Result<u16> {
-    let socket = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-    Ok(socket.local_addr()?.port())
-}
-
-pub(super) fn options(folder: &TempDir, place: usize, port: u16, more: &str) -> GatewayOptions {
-    GatewayOptions {
-        data_dir: Some(folder.path().join(format!("gateway-{place}"))),
-        config: format!(
-            "[cluster]\nlisten = \"127.0.0.1:{port}\"\njoin = {}\ninsecure_plaintext = true\n{more}\n",
-            place > 0
-        ),
-        log: None,
-    }
-}
-
-/// A founder, and two that were taken in by the founder's API.
-async fn cluster(folder: &TempDir) -> Result<Vec<Gateway>> {
-    cluster_with(folder, "").await
-}
-
-/// The same, with more lines for their configuration, of section `cluster` first.
-pub(super) async fn cluster_with(folder: &TempDir, more: &str) -> Result<Vec<Gateway>> {
-    let founder = Gateway::start_with(options(folder, 0, free_port()?, more)).await?;
-    let admin = founder.admin();
-    let begun = admin.post("/v1/cluster:init", &json!(null)).await?;
-    ensure!(begun.status == 200, "{begun:?}");
-    let mut gateways = vec![founder];
-    for place in 1..MEMBERS {
-        let port = free_port()?;
-        // It listens to clients only when it was taken in.
-        let waits = tokio::spawn(Gateway::start_with(options(folder, place, port, more)));
-        let join = json!({ "address": format!("127.0.0.1:{port}") });
-        let joined = async {
-            loop {
-                let joined = admin.post("/v1/cluster:join", &join).await?;
-                if joined.status == 200 {
-                    return Ok::<_, anyhow::Error>(joined);
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        let joined = tokio::time::timeout(PATIENCE, joined).await??;
-        let members = joined.body["members"].as_array().context("members")?;
-        ensure!(members.len() == place + 1, "{joined:?}");
-        gateways.push(waits.await??);
-    }
-    Ok(gateways)
-}
-
-/// The place of the gateway that leads.
-async fn leader(gateways: &[Gateway]) -> Result<usize> {
-    let search = async {
-        loop {
-            for (place, gateway) in gateways.iter().enumerate() {
-                let Ok(status) = gateway.admin().get("/v1/cluster").await else {
-                    continue;
-                };
-                let leads = status.body["leader"] == status.body["node"];
-                if status.status == 200 && leads {
-                    return place;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    Ok(tokio::time::timeout(PATIENCE, search).await?)
-}
 
 /// Takes and gives back its own lock until told to stop, and holds it then. Answers the last token.
 async fn client(apis: Vec<Api>, name: String, stop: Arc<AtomicBool>) -> Result<u64> {
@@ -169,7 +99,7 @@ async fn holder(api: &Api, lock: &str) -> Result<Value> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_is_killed_and_nothing_is_lost() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut gateways = cluster(&folder).await?;
+    let mut gateways = cluster(&folder, "").await?;
     let ask = json!({ "ttl_ms": 600_000, "request_id": "before" });
     let apis: Vec<Api> = gateways.iter().map(Gateway::admin).collect();
     let grant = persist(&apis[2..], "kept", "acquire", &ask).await?;
@@ -197,7 +127,7 @@ async fn the_leader_is_killed_and_nothing_is_lost() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_under_load_loses_nothing() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut gateways = cluster(&folder).await?;
+    let mut gateways = cluster(&folder, "").await?;
     let mut tokens = Vec::new();
     for place in 0..MEMBERS {
         let others: Vec<Api> = (0..MEMBERS)

@@ -8,12 +8,12 @@ use anyhow::ensure;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use leasehold_tests::GatewayOptions;
+use leasehold_tests::cluster_options;
+use leasehold_tests::free_port;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::cluster::PATIENCE;
-use super::cluster::free_port;
-use super::cluster::options;
 use super::cluster::same_ledgers;
 
 /// More than a member keeps of its log beside a snapshot.
@@ -22,7 +22,7 @@ const CYCLES: usize = 700;
 const KEEP_EVENTS: u64 = 20;
 
 fn forgetful(folder: &TempDir, place: usize, port: u16) -> GatewayOptions {
-    let options = options(folder, place, port, "");
+    let options = cluster_options(folder, place, port, "");
     let more =
         format!("[storage]\nsnapshot_commands = 200\n[audit]\nkeep_events = {KEEP_EVENTS}\n");
     GatewayOptions {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod cluster;
 mod gateway;
 mod ledger;
 mod locks;
@@ -10,6 +11,7 @@ mod watch;
 mod wire;
 
 pub use api::{Answer, Api};
+pub use cluster::{MEMBERS, cluster, cluster_options, free_port, leader};
 pub use gateway::{ADMIN_KEY, Gateway, GatewayOptions, binary};
 pub use locks::persist;
 pub use watch::{Seen, Watch};

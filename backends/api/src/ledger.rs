@@ -131,6 +131,28 @@ pub trait LedgerPeers: Debug + Send + Sync + 'static {
     async fn rows(&self, after: Cursor) -> Result<Vec<LedgerRow>, BackendError>;
 }
 
+/// A ledger's rows in the store itself, for all gateways that share it. Each gateway has a ledger
+/// of its own to answer questions from; what is in the archive is in none of their folders alone.
+#[async_trait]
+pub trait LedgerArchive: LedgerPeers {
+    /// Where it ends.
+    async fn archived(&self) -> Result<LedgerHead, BackendError>;
+
+    /// Adds rows, in order and without gaps, if it ends at `after`; else it changes nothing.
+    /// Answers where it ends now: with the last of the rows, or elsewhere if another gateway was
+    /// faster.
+    ///
+    /// *Guarantees.* One gateway at a time extends it; what was added is durable before the
+    /// answer, and never changed.
+    ///
+    /// *Errors.* After an unknown effect [`LedgerArchive::archived`] tells what became of it.
+    async fn extend(
+        &self,
+        after: LedgerHead,
+        rows: Vec<LedgerRow>,
+    ) -> Result<LedgerHead, BackendError>;
+}
+
 /// The ordered, hash-chained audit log of one backend.
 #[async_trait]
 pub trait Ledger: Debug + Send + Sync + 'static {

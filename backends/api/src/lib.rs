@@ -14,6 +14,7 @@ pub use cluster::{Cluster, ClusterView, MemberView, Steering};
 pub use documents::Documents;
 pub use error::{BackendError, Effect, ErrorKind};
 pub use ledger::{
-    HeldUnder, Hold, Holders, Ledger, LedgerHead, LedgerPage, LedgerPeers, LedgerQuery, LedgerRow,
+    HeldUnder, Hold, Holders, Ledger, LedgerArchive, LedgerHead, LedgerPage, LedgerPeers,
+    LedgerQuery, LedgerRow,
 };
 pub use writes::Writes;

@@ -23,6 +23,7 @@ const EVENTS: &str = "SELECT events FROM leasehold.log WHERE newest > $1 \
     ORDER BY newest, version LIMIT 256";
 const ENROL: &str = "INSERT INTO leasehold.consumers (name, trimmed) \
     SELECT $1, coalesce(min(trimmed), 0) FROM leasehold.consumers ON CONFLICT (name) DO NOTHING";
+const RETIRE: &str = "DELETE FROM leasehold.consumers WHERE name = $1";
 const TRIM: &str = "UPDATE leasehold.consumers SET trimmed = greatest(trimmed, $2) WHERE name = $1";
 const TRIMMED: &str = "SELECT coalesce(min(trimmed), 0) FROM leasehold.consumers";
 /// Only while the server writes the store's timeline: an old primary takes nothing.
@@ -40,7 +41,7 @@ pub(crate) struct Aside {
 }
 
 /// An answer of the database.
-type Asked<T> = Result<T, tokio_postgres::Error>;
+pub(crate) type Asked<T> = Result<T, tokio_postgres::Error>;
 
 impl Aside {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
@@ -51,7 +52,9 @@ impl Aside {
     }
 
     /// Takes the connection, or makes one. It is kept again only if all went well.
-    async fn take(&self) -> Result<(MutexGuard<'_, Option<Primary>>, Primary), BackendError> {
+    pub(crate) async fn take(
+        &self,
+    ) -> Result<(MutexGuard<'_, Option<Primary>>, Primary), BackendError> {
         let mut held = self.primary.lock().await;
         let primary = match held.take() {
             Some(primary) if !primary.connection.client.is_closed() => primary,
@@ -64,7 +67,10 @@ impl Aside {
     }
 
     /// Does something within a transaction's deadline.
-    async fn within<T>(&self, work: impl Future<Output = Asked<T>>) -> Result<T, BackendError> {
+    pub(crate) async fn within<T>(
+        &self,
+        work: impl Future<Output = Asked<T>>,
+    ) -> Result<T, BackendError> {
         let working = async {
             work.await.map_err(|failure| match failure.as_db_error() {
                 Some(_) => error::without_effect(&failure),
@@ -74,18 +80,36 @@ impl Aside {
         self.shared.transactions.within(working).await
     }
 
+    /// Begins a transaction that writes.
+    pub(crate) async fn begin(&self, primary: &Primary) -> Asked<()> {
+        self.shared.transactions.begin(&primary.connection).await
+    }
+
+    /// Whether a primary without a synchronous standby may be written to.
+    pub(crate) fn allows_unreplicated(&self) -> bool {
+        self.shared.allow_unreplicated
+    }
+
     /// Makes a consumer known, so that events are kept for it from now on.
-    pub(crate) async fn enrol(&self, consumer: &str) -> Result<(), BackendError> {
+    ///
+    /// `former` is a name that it had before, for which nothing needs to be kept any more.
+    pub(crate) async fn enrol(
+        &self,
+        consumer: &str,
+        former: Option<&str>,
+    ) -> Result<(), BackendError> {
         let (mut held, primary) = self.take().await?;
         let client = &primary.connection.client;
         let parameters: [Parameter<'_>; 1] = [(&consumer, Type::TEXT)];
+        let gone: [Parameter<'_>; 1] = [(&former, Type::TEXT)];
         let enrolling = async {
-            let (begun, enrolled, committed) = tokio::join!(
-                self.shared.transactions.begin(&primary.connection),
+            let (begun, enrolled, retired, committed) = tokio::join!(
+                self.begin(&primary),
                 client.execute_typed(ENROL, &parameters),
+                client.execute_typed(RETIRE, &gone),
                 client.batch_execute("COMMIT"),
             );
-            begun.and(enrolled).and(committed)
+            begun.and(enrolled).and(retired).and(committed)
         };
         self.within(enrolling).await?;
         keep(&mut held, primary)
@@ -184,7 +208,7 @@ impl Aside {
 }
 
 /// Gives the connection back after all went well.
-fn keep(held: &mut Option<Primary>, primary: Primary) -> Result<(), BackendError> {
+pub(crate) fn keep(held: &mut Option<Primary>, primary: Primary) -> Result<(), BackendError> {
     if primary.connection.take_warning() {
         let detail = "a commit came with a warning: the standby may not have it";
         return Err(BackendError::unknown(ErrorKind::Unavailable, detail));

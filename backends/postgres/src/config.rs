@@ -24,6 +24,8 @@ pub struct PostgresConfig {
     /// Who reads all events: events are kept for the slowest of these. Gateways with ledgers of
     /// their own have names of their own.
     pub consumer: String,
+    /// A name that this reader had before: nothing is kept for that one any more.
+    pub former_consumer: Option<String>,
     /// How long one transaction may take, waiting for others included. After that its effect is
     /// unknown, and the connection is given up.
     pub transaction_deadline: Duration,
@@ -50,6 +52,7 @@ impl PostgresConfig {
             insecure_without_tls: false,
             allow_unreplicated: false,
             consumer: "default".to_owned(),
+            former_consumer: None,
             transaction_deadline: Duration::from_secs(5),
             poll_every: Duration::from_millis(50),
             fold_every: Duration::from_millis(500),

@@ -56,7 +56,8 @@ impl PostgresBackend {
         schema::migrate(&primary.connection, &shared.transactions).await?;
         drop(primary);
         let aside = Arc::new(Aside::new(shared.clone()));
-        aside.enrol(&config.consumer).await?;
+        let former = config.former_consumer.as_deref();
+        aside.enrol(&config.consumer, former).await?;
 
         let (queue, waiting) = Queue::new(config.queue_max);
         let (closing, closed) = watch::channel(false);

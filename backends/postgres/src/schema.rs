@@ -8,7 +8,10 @@ use crate::error;
 use crate::transaction::Transactions;
 
 /// The migrations, the first first. One that was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/1.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/1.sql"),
+    include_str!("../migrations/2.sql"),
+];
 /// One gateway migrates at a time. The lock ends with the transaction.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245893047213465)";
 const PREPARE: &str = "CREATE SCHEMA IF NOT EXISTS leasehold; \

@@ -56,6 +56,15 @@ impl Default for CarrierOptions {
     }
 }
 
+/// Where the ledger's rows are besides.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    /// Who has what the backend has forgotten.
+    pub peers: Option<Arc<dyn LedgerPeers>>,
+    /// Up to where an archive has them, if there is one: the backend keeps all after that.
+    pub archived: Option<watch::Receiver<Cursor>>,
+}
+
 /// Why carrying stopped before it was told to, or before all was carried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,14 +83,14 @@ pub enum CarryError {
 /// Carries events until `shutdown` turns true (or its sender is gone) and all events that the
 /// backend has then are in the ledger. Errors that may pass are tried again for ever, with
 /// growing pauses; the status tells. What the backend has forgotten already (it went on from
-/// another node's snapshot) is had from the ledgers of `peers`.
+/// another node's snapshot) is had from `elsewhere`.
 ///
 /// # Errors
 /// On an error that will not pass, or if the shutdown takes longer than its time.
 pub async fn carry(
     backend: Arc<dyn Backend>,
     ledger: Arc<dyn Ledger>,
-    peers: Option<Arc<dyn LedgerPeers>>,
+    elsewhere: Elsewhere,
     options: CarrierOptions,
     status: Arc<CarrierStatus>,
     mut shutdown: watch::Receiver<bool>,
@@ -89,7 +98,7 @@ pub async fn carry(
     let mut carrier = Carrier {
         backend,
         ledger,
-        peers,
+        elsewhere,
         options,
         status,
         due: None,
@@ -119,7 +128,7 @@ type Events = BoxStream<'static, Result<Arc<Event>, BackendError>>;
 struct Carrier {
     backend: Arc<dyn Backend>,
     ledger: Arc<dyn Ledger>,
-    peers: Option<Arc<dyn LedgerPeers>>,
+    elsewhere: Elsewhere,
     options: CarrierOptions,
     status: Arc<CarrierStatus>,
     /// When the next append is due; none if it need not wait.
@@ -196,7 +205,9 @@ impl Carrier {
 
     /// Lets the backend forget what the ledger has. A trim that fails is made good by the next.
     async fn trim(&mut self, now: bool) {
-        let head = self.ledger.head().cursor.0;
+        let archived = self.elsewhere.archived.as_ref();
+        let archived = archived.map_or(u64::MAX, |archived| archived.borrow().0);
+        let head = self.ledger.head().cursor.0.min(archived);
         let up_to = Cursor(head.saturating_sub(self.options.keep_events));
         if let Some((due, done)) = &mut self.trimmed
             && (*done == up_to || (!now && due.as_mut().now_or_never().is_none()))

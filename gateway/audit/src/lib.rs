@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod archivist;
 pub mod canonical;
 pub mod carrier;
 mod chain;
@@ -9,7 +10,8 @@ mod error;
 mod ledger;
 mod segment;
 
-pub use carrier::{CarrierOptions, CarrierStatus, CarryError, carry};
+pub use archivist::{ArchiveError, ArchivistOptions, archive};
+pub use carrier::{CarrierOptions, CarrierStatus, CarryError, Elsewhere, carry};
 pub use chain::{leaf, next};
 pub use error::OpenError;
 pub use ledger::{LedgerOptions, SqliteLedger};

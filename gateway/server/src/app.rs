@@ -10,7 +10,6 @@ use std::time::Duration;
 use leasehold_backend_api::Backup;
 use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Ledger;
-use leasehold_backend_api::LedgerPeers;
 use leasehold_backend_raft::RaftBackend;
 use leasehold_domain::Clock;
 use leasehold_domain::StoreName;
@@ -117,6 +116,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         backend,
         documents,
         raft,
+        others,
     } = backends::open_home(&config, clock.clone()).await?;
     let ledger = open_ledger(&config.storage.data_dir).map_err(AppError::Ledger)?;
     let ledger: Arc<dyn Ledger> = Arc::new(ledger);
@@ -128,7 +128,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         backend: backend.clone(),
         documents: documents.clone(),
         ledger,
-        peers: raft.clone().map(|raft| raft as Arc<dyn LedgerPeers>),
+        others,
         keep_events: config.audit.keep_events,
     };
     let safety = Safety::open(&config).map_err(AppError::Incidents)?;
@@ -231,7 +231,7 @@ async fn extra_parts(
         backend: opened.backend,
         documents: opened.documents,
         ledger: Arc::new(ledger),
-        peers: None,
+        others: opened.others,
         keep_events: config.audit.keep_events,
     })
 }

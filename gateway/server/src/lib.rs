@@ -3,6 +3,7 @@
 pub mod app;
 pub mod authentication;
 pub mod backup;
+mod bookkeeping;
 pub mod bootstrap;
 pub mod config;
 pub mod governance;

@@ -4,9 +4,9 @@ use anyhow::Result;
 use anyhow::ensure;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
+use leasehold_tests::cluster;
 use serde_json::json;
 
-use super::super::cluster::cluster_with;
 use super::PATIENCE;
 use super::RULES;
 use super::incident;
@@ -28,7 +28,7 @@ fn waits(api: &Api, lock: &str) -> tokio::task::JoinHandle<Result<leasehold_test
 async fn a_gateway_that_is_left_alone_grants_nothing_until_the_others_are_back() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let config = format!("agree_within_ms = 1000\n{RULES}");
-    let gateways = cluster_with(&folder, &config).await?;
+    let gateways = cluster(&folder, &config).await?;
     let (alone, others) = (&gateways[2], &gateways[..2]);
     let api = alone.admin();
     let held = until_granted(&api, "held").await?;

@@ -48,12 +48,17 @@ impl Process {
     }
 
     fn signal(&self, name: &str) {
+        let own = [self.0.id().to_string()];
+        check(&kill(name, own.into_iter().chain(self.children())));
+    }
+
+    /// The processes that it has started, and that run.
+    fn children(&self) -> Vec<String> {
         let own = self.0.id();
-        let sent = Command::new("kill")
-            .args(["-s", name, &own.to_string()])
-            .args(children(own))
-            .output();
-        check(&sent.expect("kill runs"));
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        // There is no such file when it has ended.
+        let children = children.unwrap_or_default();
+        children.split_whitespace().map(str::to_owned).collect()
     }
 
     /// Ends it at once, and waits until it is gone.
@@ -62,19 +67,14 @@ impl Process {
     }
 
     /// A process that is killed cannot tell its own children to go, and of PostgreSQL's not each
-    /// notices.
+    /// notices; none does that is frozen.
     fn end(&mut self) {
-        let children = children(self.0.id());
+        let children = self.children();
         let _ = self.0.kill();
         let _ = self.0.wait();
         if !children.is_empty() {
-            let kill = Command::new("kill")
-                .args(["-s", "KILL"])
-                .args(children)
-                .stderr(Stdio::null())
-                .status();
-            // Mostly they are gone already, which is an error to it.
-            kill.expect("kill can be run");
+            // Mostly they are gone already, which is an error to `kill`.
+            let _ = kill("KILL", children.into_iter());
         }
     }
 }
@@ -85,19 +85,10 @@ impl Drop for Process {
     }
 }
 
-/// The processes that a process has started, and that run.
-fn children(parent: u32) -> Vec<String> {
-    let parent = parent.to_string();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        // PID (NAME) STATE PARENT …, and a name may hold spaces and brackets.
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        if after_name.split_whitespace().nth(1) == Some(&parent) {
-            found.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    found
+fn kill(signal: &str, processes: impl Iterator<Item = String>) -> Output {
+    let mut command = Command::new("kill");
+    let sent = command.args(["-s", signal]).args(processes).output();
+    sent.expect("kill runs")
 }
 
 /// Starts a process from a thread that lives as long as this one does: a process is told to end

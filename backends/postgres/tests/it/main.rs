@@ -1,6 +1,7 @@
 //! The store on real servers: alone, with a synchronous standby, through a pooler, and in trouble.
 
 mod alone;
+mod archive;
 mod asking;
 mod failover;
 mod pooled;

@@ -18,12 +18,12 @@ impl Carrier {
     /// Whether the error only says that the ledger is behind what the backend still has.
     pub(super) fn is_behind(&self, error: &CarryError) -> bool {
         matches!(error, CarryError::Backend(inner) if inner.kind == ErrorKind::Trimmed)
-            && self.peers.is_some()
+            && self.elsewhere.peers.is_some()
     }
 
     /// Gets what the backend does not have any more.
     pub(super) async fn catch_up(&mut self) -> Result<(), CarryError> {
-        let Some(peers) = self.peers.clone() else {
+        let Some(peers) = self.elsewhere.peers.clone() else {
             return Ok(());
         };
         loop {

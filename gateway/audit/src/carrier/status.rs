@@ -56,7 +56,12 @@ impl CarrierStatus {
             .clone()
     }
 
-    pub(super) fn head(&self, cursor: Cursor) {
+    /// Follows the last event that the ledger has.
+    pub(crate) fn follow(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    pub(crate) fn head(&self, cursor: Cursor) {
         self.head.send_replace(cursor.0);
         self.newest(cursor);
     }

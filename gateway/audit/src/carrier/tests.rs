@@ -172,7 +172,7 @@ async fn all_events_are_carried_in_spite_of_errors_and_restarts() {
         let carrier = tokio::spawn(carry(
             backend,
             ledger.clone(),
-            None,
+            Elsewhere::default(),
             options(),
             status.clone(),
             stopped,
@@ -201,7 +201,7 @@ async fn events_are_carried_while_it_runs_and_trimmed_but_for_the_newest() {
     let carrier = tokio::spawn(carry(
         backend,
         ledger.clone(),
-        None,
+        Elsewhere::default(),
         CarrierOptions {
             keep_events: 30,
             ..options()
@@ -236,7 +236,7 @@ async fn an_error_that_will_not_pass_ends_it() {
     let carried = carry(
         backend,
         ledger(&folder),
-        None,
+        Elsewhere::default(),
         options(),
         status.clone(),
         stopped,

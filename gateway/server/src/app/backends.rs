@@ -19,10 +19,12 @@ use leasehold_backend_raft::RaftConfig;
 use leasehold_domain::Clock;
 
 use super::AppError;
+use crate::bookkeeping::OtherLedgers;
 use crate::concession;
 use crate::config::Chosen;
 use crate::config::Config;
 use crate::config::Etcd;
+use crate::config::LedgerPlace;
 use crate::config::Postgres;
 use crate::config::StorageBackend;
 
@@ -32,7 +34,11 @@ pub(super) struct Opened {
     pub(super) documents: Arc<dyn Documents>,
     /// The same, if it is the embedded one.
     pub(super) raft: Option<Arc<RaftBackend>>,
+    pub(super) others: OtherLedgers,
 }
+
+/// The database's own ledger, among those who read its events.
+const ARCHIVE: &str = "ledger:archive";
 
 /// Opens the store of `[storage]`.
 pub(super) async fn open_home(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
@@ -64,6 +70,7 @@ fn open_memory(clock: Arc<dyn Clock>) -> Opened {
         backend: memory.clone(),
         documents: memory,
         raft: None,
+        others: OtherLedgers::None,
     }
 }
 
@@ -76,12 +83,19 @@ async fn open_postgres(
     let password = postgres
         .password()
         .map_err(|error| failed(error.to_string()))?;
+    let kept = postgres.ledger;
+    let (consumer, former_consumer) = match kept {
+        // One for all: what the database's own ledger has, no gateway needs from the events.
+        LedgerPlace::Database => (ARCHIVE.to_owned(), Some(postgres.consumer.clone())),
+        LedgerPlace::DataDir => (postgres.consumer.clone(), None),
+    };
     let config = PostgresConfig {
         password,
         tls_ca: postgres.tls_ca.clone(),
         insecure_without_tls: postgres.insecure_without_tls,
         allow_unreplicated: postgres.allow_unreplicated,
-        consumer: postgres.consumer.clone(),
+        consumer,
+        former_consumer,
         transaction_deadline: Duration::from_millis(postgres.transaction_deadline_ms),
         ..PostgresConfig::new(postgres.url.clone())
     };
@@ -94,8 +108,12 @@ async fn open_postgres(
         .map_err(|error| failed(error.to_string()))?;
     Ok(Opened {
         backend: postgres.clone(),
-        documents: postgres,
+        documents: postgres.clone(),
         raft: None,
+        others: match kept {
+            LedgerPlace::Database => OtherLedgers::Archive(postgres),
+            LedgerPlace::DataDir => OtherLedgers::None,
+        },
     })
 }
 
@@ -122,6 +140,7 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
         backend: etcd.clone(),
         documents: etcd,
         raft: None,
+        others: OtherLedgers::None,
     })
 }
 
@@ -145,6 +164,7 @@ async fn open_raft(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, App
     Ok(Opened {
         backend: raft.clone(),
         documents: raft.clone(),
+        others: OtherLedgers::Peers(raft.clone()),
         raft: Some(raft),
     })
 }

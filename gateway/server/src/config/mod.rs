@@ -35,6 +35,7 @@ pub(crate) use self::policy::Policy;
 pub(crate) use self::safe_mode::SafeMode;
 pub(crate) use self::storage::Chosen;
 pub(crate) use self::storage::Etcd;
+pub(crate) use self::storage::LedgerPlace;
 pub(crate) use self::storage::Postgres;
 pub(crate) use self::storage::Storage;
 pub(crate) use self::storage::StorageBackend;

@@ -49,7 +49,11 @@ pub struct Postgres {
     /// Whether a primary without a synchronous standby is good enough.
     #[serde(default)]
     pub allow_unreplicated: bool,
-    /// The name of this gateway's ledger among those that read the database's events.
+    /// Where the ledger is kept.
+    #[serde(default)]
+    pub ledger: LedgerPlace,
+    /// The name of this gateway's ledger among those that read the database's events, if it is
+    /// kept in the data folder.
     #[serde(default = "default_consumer")]
     pub consumer: String,
     /// How long one transaction may take.
@@ -63,6 +67,19 @@ fn default_consumer() -> String {
 
 fn default_transaction_deadline_ms() -> u64 {
     5_000
+}
+
+/// Where the ledger of a database's locks is kept. Each gateway has it in its data folder, to answer
+/// questions from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LedgerPlace {
+    /// In the database, too: a gateway whose folder is empty has all of it from there, and the
+    /// database waits for no gateway that is gone.
+    #[default]
+    Database,
+    /// In the data folders alone: events are kept until each gateway has them.
+    DataDir,
 }
 
 /// A store of locks.

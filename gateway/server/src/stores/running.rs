@@ -5,20 +5,20 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use leasehold_audit::CarrierOptions;
 use leasehold_audit::CarrierStatus;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
-use leasehold_backend_api::LedgerPeers;
 use leasehold_domain::Clock;
 use leasehold_domain::StoreName;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::OpenStore;
+use crate::bookkeeping::Bookkeeping;
+use crate::bookkeeping::OtherLedgers;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
 use crate::safety::Safety;
@@ -33,8 +33,8 @@ pub(crate) struct Parts {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) documents: Arc<dyn Documents>,
     pub(crate) ledger: Arc<dyn Ledger>,
-    /// Where rows can be had that the ledger has missed.
-    pub(crate) peers: Option<Arc<dyn LedgerPeers>>,
+    /// Who has the ledger's rows besides.
+    pub(crate) others: OtherLedgers,
     /// How many events stay in the store although the ledger has them.
     pub(crate) keep_events: u64,
 }
@@ -45,7 +45,7 @@ pub(crate) struct RunningStore {
     pub(crate) open: Arc<OpenStore>,
     backend: Arc<dyn Backend>,
     stop: watch::Sender<bool>,
-    carrier: JoinHandle<()>,
+    bookkeeping: Bookkeeping,
     waits: JoinHandle<()>,
     watchman: JoinHandle<()>,
 }
@@ -78,17 +78,18 @@ impl Parts {
             backend,
             documents,
             ledger,
-            peers,
+            others,
             keep_events,
         } = self;
         let (stop, stopped) = watch::channel(false);
         let status = Arc::new(CarrierStatus::default());
-        let carried = (backend.clone(), ledger.clone(), peers, status.clone());
-        let options = CarrierOptions {
+        let bookkeeping = Bookkeeping::begin(
+            backend.clone(),
+            ledger.clone(),
+            others,
+            status.clone(),
             keep_events,
-            ..CarrierOptions::default()
-        };
-        let carrier = tokio::spawn(carry(name.clone(), carried, options, stopped.clone()));
+        );
         let waits = Arc::new(Waits::default());
         let from = backend.health().await.newest;
         let follow = waits.clone().follow(backend.clone(), from, metrics.clone());
@@ -110,29 +111,10 @@ impl Parts {
             open: Arc::new(open),
             backend,
             stop,
-            carrier,
+            bookkeeping,
             waits: following,
             watchman,
         }
-    }
-}
-
-type Carried = (
-    Arc<dyn Backend>,
-    Arc<dyn Ledger>,
-    Option<Arc<dyn LedgerPeers>>,
-    Arc<CarrierStatus>,
-);
-
-async fn carry(
-    store: StoreName,
-    (backend, ledger, peers, status): Carried,
-    options: CarrierOptions,
-    stopped: watch::Receiver<bool>,
-) {
-    let carried = leasehold_audit::carry(backend, ledger, peers, options, status, stopped).await;
-    if let Err(error) = carried {
-        tracing::error!(%store, %error, "carrier failed; events stay in the store");
     }
 }
 
@@ -141,9 +123,7 @@ impl RunningStore {
     /// yet.
     pub(crate) async fn close(self) {
         self.stop.send_replace(true);
-        if let Err(error) = self.carrier.await {
-            tracing::error!(store = %self.open.name, %error, "carrier.stop failed");
-        }
+        self.bookkeeping.end().await;
         if let Err(error) = self.watchman.await {
             tracing::error!(store = %self.open.name, %error, "watchman.stop failed");
         }

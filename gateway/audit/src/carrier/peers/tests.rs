@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::super::CarrierStatus;
 use super::super::CarryError;
+use super::super::Elsewhere;
 use super::super::carry;
 use super::super::tests::Journal;
 use super::super::tests::Source;
@@ -64,7 +65,7 @@ async fn full(folder: &tempfile::TempDir, journal: &Arc<Journal>) -> Arc<SqliteL
     let carried = carry(
         backend,
         full.clone(),
-        None,
+        Elsewhere::default(),
         options(),
         Arc::default(),
         stopped,
@@ -93,7 +94,10 @@ async fn join(lie: Option<(u64, Tamper)>) -> (Arc<SqliteLedger>, Result<(), Carr
     let carrier = tokio::spawn(carry(
         backend,
         ours.clone(),
-        Some(Arc::new(peer)),
+        Elsewhere {
+            peers: Some(Arc::new(peer)),
+            archived: None,
+        },
         options(),
         status.clone(),
         stopped,

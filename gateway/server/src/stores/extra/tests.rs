@@ -7,6 +7,7 @@ use leasehold_backend_memory::MemoryBackend;
 use leasehold_domain::SystemClock;
 
 use super::*;
+use crate::bookkeeping::OtherLedgers;
 use crate::safety::tests::safety;
 use crate::stores::open_ledger;
 
@@ -29,7 +30,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
                 backend: backend.clone(),
                 documents: backend.clone(),
                 ledger: ledger.clone(),
-                peers: None,
+                others: OtherLedgers::None,
                 keep_events: 0,
             };
             let failed = tries.fetch_add(1, SeqCst) < 2;
