@@ -143,6 +143,9 @@ impl Mirror {
         }
         if let Some((revision, before)) = &prepared.documents {
             self.put_documents(*revision, before, keys, &mut part)?;
+        }
+        if prepared.documents.is_some() || !prepared.before.is_empty() {
+            // Also for locks: a seat among the documents may have closed their namespace.
             let unchanged = Compare::unchanged(keys.documents(), self.documents);
             part.compares.push(unchanged);
         }

@@ -22,6 +22,8 @@ use leasehold_domain::Expectation;
 use leasehold_domain::ManualClock;
 use leasehold_domain::Outcome;
 use leasehold_domain::Precondition;
+use leasehold_domain::Seat;
+use leasehold_domain::SeatState;
 use leasehold_domain::Usage;
 
 use crate::asking::acquire;
@@ -325,4 +327,52 @@ fn rand_like(n: u64) -> u64 {
     x ^= x << 13;
     x ^= x >> 7;
     x.wrapping_mul(0x2545_f491_4f6c_dd1d)
+}
+
+/// A namespace that has left is served by no gateway, however late it hears of it.
+#[test]
+fn a_seat_that_is_closed_at_one_gateway_is_closed_at_all() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        let [one, two] = &gateways.each[..] else {
+            panic!("two gateways");
+        };
+        for era in 1..60 {
+            for state in [SeatState::Moved, SeatState::Open] {
+                one.write(vec![seat(era, state)])
+                    .await
+                    .expect("it is written");
+                let asked = command("ann", &format!("lock-{era}"), acquire(60_000));
+                let outcomes = two.execute(Batch::one(asked)).await.expect("an answer");
+                let moved = outcomes == [Outcome::Moved];
+                assert_eq!(moved, state == SeatState::Moved, "{outcomes:?}");
+            }
+        }
+    });
+}
+
+fn seat(era: u64, state: SeatState) -> Edit {
+    let seat = Seat {
+        era,
+        state,
+        token_offset: 0,
+    };
+    Edit {
+        collection: Seat::COLLECTION.into(),
+        id: "demo".into(),
+        body: Some(Arc::from(seat.to_string().into_bytes())),
+        precondition: Precondition::Any,
+        change: Change {
+            request_id: format!("{seat}").replace(' ', "-").parse().expect("an id"),
+            principal: command("ann", "x", Action::Tick)
+                .cause
+                .expect("a cause")
+                .principal
+                .clone(),
+            collection: Seat::COLLECTION.into(),
+            id: "demo".into(),
+            digest: None,
+            summary: "moved".into(),
+        },
+    }
 }
