@@ -262,3 +262,42 @@ fn turns_of_gateways_do_not_lengthen_a_lease() {
         assert!(passed_ms >= 20_000, "it lasted {passed_ms} ms");
     });
 }
+
+/// The gateways' clocks show different times, and one runs on while the other stands still: a
+/// lease lasts its time on the clock of whoever ends it, from when that gateway saw it.
+#[test]
+fn clocks_that_differ_end_no_lease_early() {
+    run(async {
+        let cluster = CLUSTER.get(|| Cluster::start(1)).await;
+        let config = cluster.config();
+        let (slow, fast) = (
+            Arc::new(ManualClock::default()),
+            Arc::new(ManualClock::default()),
+        );
+        fast.advance(3_600_000);
+        let one = EtcdBackend::open(config.clone(), slow)
+            .await
+            .expect("it opens");
+        let other = EtcdBackend::open(config, fast.clone())
+            .await
+            .expect("it opens");
+        for _ in 0..600 {
+            fast.advance(100);
+            view(&other, "long").await;
+        }
+        take(&one, "ann", "long", 10_000).await;
+        let mut passed_ms = 0_u64;
+        while passed_ms < 10_000 {
+            let held = view(&other, "long").await.holders;
+            assert_eq!(held.len(), 1, "it ended after {passed_ms} ms");
+            fast.advance(50);
+            passed_ms += 50;
+        }
+        // It is the other's to end first, whose clock stands still.
+        fast.advance(100);
+        until("the lease is over", || async {
+            view(&one, "long").await.holders.is_empty()
+        })
+        .await;
+    });
+}
