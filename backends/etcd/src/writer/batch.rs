@@ -22,7 +22,7 @@ use crate::transaction::Done;
 use crate::transaction::Part;
 
 /// How often a request may lose against other gateways before it counts as contended.
-const LOSSES_MAX: usize = 32;
+const LOSSES_MAX: usize = 64;
 /// For so many transactions a lock that was lost once is an island.
 const HOT: u32 = 64;
 /// How often one batch is worked out anew, because others wrote meanwhile or it was too large.
