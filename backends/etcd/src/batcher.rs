@@ -1,7 +1,12 @@
 //! The front batcher: all requests that wait go into one transaction, one transaction at a time.
 //!
 //! While one is under way the next requests gather, so the batch grows with the load and a lone
-//! request never waits for company. What lost against another gateway goes into the next one.
+//! request never waits for company. The exception is an acquire that can only enter a queue: nobody
+//! waits for that write, and a release that came meanwhile would have to wait for it. So it is
+//! patient, and goes along with the next request that is not: a hand-over of a contended lock costs
+//! one transaction, and not two. What lost against another gateway goes into the next one, too.
+
+use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Effect;
@@ -18,6 +23,9 @@ use crate::writer::Writer;
 
 /// Requests in one batch at most, however light.
 const JOBS_MAX: usize = 1_024;
+
+/// How long patient requests alone wait for one that is not.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// One request, and who waits for it.
 #[derive(Debug)]
@@ -114,9 +122,43 @@ impl Batcher {
                     }
                 }
             }
-            let (batch, rest) = self.gather(waiting, &mut queue);
+            let (mut batch, mut rest) = self.gather(waiting, &mut queue);
+            if rest.is_empty() && self.is_patient(&batch) {
+                let linger = self.linger(batch, &mut queue);
+                (batch, rest) = linger.await;
+            }
             waiting = self.writer.carry_out(batch).await;
             waiting.extend(rest);
+        }
+    }
+
+    /// Whether all of these can only enter a queue.
+    fn is_patient(&self, batch: &[Job]) -> bool {
+        batch.iter().all(|job| self.writer.is_patient(&job.item))
+    }
+
+    /// Waits a little for a request that is in a hurry.
+    async fn linger(
+        &self,
+        mut batch: Vec<Job>,
+        queue: &mut mpsc::Receiver<Job>,
+    ) -> (Vec<Job>, Vec<Job>) {
+        let mut over = Box::pin(tokio::time::sleep(PATIENCE));
+        loop {
+            let job = tokio::select! {
+                biased;
+                job = queue.recv() => job,
+                () = &mut over => None,
+            };
+            let Some(job) = job else {
+                return (batch, Vec::new());
+            };
+            batch.push(job);
+            let (gathered, rest) = self.gather(batch, queue);
+            if !rest.is_empty() || !self.is_patient(&gathered) {
+                return (gathered, rest);
+            }
+            batch = gathered;
         }
     }
 

@@ -41,26 +41,10 @@ pub(crate) fn group(
     due: Vec<LockRef>,
     is_hot: impl Fn(&LockRef) -> bool,
 ) -> Vec<Group> {
-    let mut first = BTreeMap::new();
-    let mut roots: Vec<usize> = (0..items.len()).collect();
-    for (at, (_, item)) in items.iter().enumerate() {
-        for lock in item.locks() {
-            let other = *first.entry(lock).or_insert(at);
-            join(&mut roots, other, at);
-        }
-    }
-    let edits = |(_, item): &(usize, &Item)| matches!(item, Item::Edits(_));
-    if let Some(one) = items.iter().position(edits) {
-        for at in (one..items.len()).filter(|at| items.get(*at).is_some_and(edits)) {
-            join(&mut roots, one, at);
-        }
-    }
+    let (first, roots) = joined(items);
     let due: Vec<LockRef> = due.into_iter().filter(|l| !first.contains_key(l)).collect();
-    let edited: usize = items
-        .iter()
-        .filter(|item| edits(item))
-        .map(|(_, i)| i.weight())
-        .sum();
+    let edits = items.iter().filter(|(_, item)| is_edit(item));
+    let edited: usize = edits.map(|(_, item)| item.weight()).sum();
     let whole = items.iter().any(|(_, item)| item.expects_usage())
         || first.len() + due.len() + edited > KEYS_COMPARED_MAX;
     if whole {
@@ -70,11 +54,8 @@ pub(crate) fn group(
             whole,
         }];
     }
-    let hot: Vec<usize> = first
-        .iter()
-        .filter(|(lock, _)| is_hot(lock))
-        .map(|(_, at)| root(&roots, *at))
-        .collect();
+    let hot = first.iter().filter(|(lock, _)| is_hot(lock));
+    let hot: Vec<usize> = hot.map(|(_, at)| root(&roots, *at)).collect();
     let mut main = Group::default();
     let mut islands: BTreeMap<usize, Group> = BTreeMap::new();
     for (at, (job, _)) in items.iter().enumerate() {
@@ -84,18 +65,42 @@ pub(crate) fn group(
             false => main.jobs.push(*job),
         }
     }
-    let mut alone = Vec::new();
-    for lock in due {
-        match is_hot(&lock) {
-            true => alone.push(Group {
-                ticks: vec![lock],
-                ..Group::default()
-            }),
-            false => main.ticks.push(lock),
+    let (alone, others) = due.into_iter().partition(|lock| is_hot(lock));
+    main.ticks = others;
+    gathered(main, islands.into_values().collect(), alone)
+}
+
+/// Which items touch the same: the first that touches each lock, and for each item one before it
+/// that it is joined with, or itself.
+fn joined<'a>(items: &[(usize, &'a Item)]) -> (BTreeMap<&'a LockRef, usize>, Vec<usize>) {
+    let mut first = BTreeMap::new();
+    let mut first_edit = None;
+    let mut roots: Vec<usize> = (0..items.len()).collect();
+    for (at, (_, item)) in items.iter().enumerate() {
+        for lock in item.locks() {
+            let other = *first.entry(lock).or_insert(at);
+            join(&mut roots, other, at);
+        }
+        if is_edit(item) {
+            let other = *first_edit.get_or_insert(at);
+            join(&mut roots, other, at);
         }
     }
+    (first, roots)
+}
+
+fn is_edit(item: &Item) -> bool {
+    matches!(item, Item::Edits(_))
+}
+
+/// The main group and the islands; those that are too many are one.
+fn gathered(main: Group, islands: Vec<Group>, alone: Vec<LockRef>) -> Vec<Group> {
     let mut groups = vec![main];
-    for island in islands.into_values().chain(alone) {
+    let alone = alone.into_iter().map(|lock| Group {
+        ticks: vec![lock],
+        ..Group::default()
+    });
+    for island in islands.into_iter().chain(alone) {
         match groups.get_mut(ISLANDS_MAX) {
             None => groups.push(island),
             Some(last) => {

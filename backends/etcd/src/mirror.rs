@@ -107,3 +107,6 @@ impl Mirror {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod alone;
 mod asking;
+mod large;
 mod server;
 mod sharing;
 mod store;

@@ -126,6 +126,12 @@ impl Cluster {
         process.expect("it runs").kill();
     }
 
+    /// Lets a member stand still until it is killed.
+    pub(crate) fn stop(&self, number: usize) {
+        let member = self.members[number].lock();
+        member.as_ref().expect("it runs").stop();
+    }
+
     /// Waits until the cluster has a leader.
     pub(crate) async fn wait(&self) {
         until("the cluster answers", || async {

@@ -143,6 +143,35 @@ fn a_killed_leader_loses_nothing_that_was_answered() {
     });
 }
 
+/// The member that a gateway speaks to stands still, with its connections open: the gateway leaves
+/// it for another when its deadline is over.
+#[test]
+fn a_member_that_stands_still_is_left() {
+    run(async {
+        let cluster = Cluster::start(3).await;
+        let config = EtcdConfig {
+            transaction_deadline: Duration::from_secs(1),
+            ..cluster.config()
+        };
+        let store = open(config).await.expect("it opens");
+        let kept = command("ann", "kept", acquire(600_000));
+        let before = granted(ask(&store, kept.clone()).await);
+        let through = store.health().await.detail;
+        let member = cluster.members.iter();
+        let member = member
+            .map(|m| format!(":{}", m.port))
+            .position(|port| through.ends_with(&port));
+        let member = member.expect("it says through which");
+        cluster.stop(member);
+        let again = granted(Ok(insist(&store, &kept).await));
+        assert_eq!(
+            (again.lease_id, again.token),
+            (before.lease_id, before.token)
+        );
+        assert_ne!(store.health().await.detail, through);
+    });
+}
+
 /// A gateway was away for longer than etcd keeps its history: it reads everything anew, and its
 /// streams of events have no gap.
 #[test]

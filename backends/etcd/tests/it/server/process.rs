@@ -27,6 +27,16 @@ impl Process {
         Self(command.spawn().expect("the process starts"))
     }
 
+    pub(crate) fn stop(&self) {
+        let stopped = Command::new("kill")
+            .args(["-STOP", &self.0.id().to_string()])
+            .status();
+        assert!(
+            stopped.is_ok_and(|status| status.success()),
+            "it is told to stop"
+        );
+    }
+
     pub(crate) fn kill(mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
