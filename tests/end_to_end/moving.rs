@@ -1,6 +1,9 @@
 //! A live namespace moves from one store to another, and back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,6 +14,7 @@ use leasehold_tests::ADMIN_KEY;
 use leasehold_tests::Answer;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
+use leasehold_tests::GatewayOptions;
 use serde_json::Value;
 use serde_json::json;
 use tokio::sync::watch;
@@ -118,15 +122,10 @@ async fn a_live_namespace_moves_and_keeps_leases_queue_and_tokens() -> Result<()
     let wait = json!({ "ttl_ms": 60_000, "wait_ms": 60_000, "request_id": "in-line" });
     let (waiter, asked) = (other.clone(), wait.clone());
     let waiting = tokio::spawn(async move { verb(&waiter, "held", "acquire", &asked).await });
-    let queued = async {
-        loop {
-            let view = admin.get("/v1/namespaces/west/locks/held").await?;
-            if view.body["queue"].as_array().is_some_and(|q| q.len() == 1) {
-                return anyhow::Ok(());
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, queued).await??;
+    one_waits(&admin, "held").await?;
+    let path = "/v1/namespaces/west/locks:watch";
+    let mut watching = admin.watch(path, None).await?;
+    let here = watching.next().await?.context("a watch begins")?;
 
     let (stop, stopped) = watch::channel(false);
     let kept = keep(&admin, "held", held.clone(), stopped.clone());
@@ -136,6 +135,13 @@ async fn a_live_namespace_moves_and_keeps_leases_queue_and_tokens() -> Result<()
     assert!(line.status.success(), "{line:?}");
     let told = tokio::time::timeout(PATIENCE, waiting).await???;
     assert_eq!(told.code(), "held", "{told:?}");
+    // A watch ends with the stay in the store that it reads.
+    while watching.next().await?.is_some() {}
+    let mut watching = admin.watch(path, here.id.as_deref()).await?;
+    watching.next().await?.context("a watch begins")?;
+    let told = watching.next().await?.context("the other store's story")?;
+    assert_eq!(told.event, "resync", "{told:?}");
+
     moved_to(&admin, "home").await?;
     moved_to(&admin, "eu").await?;
     stop.send_replace(true);
@@ -152,7 +158,26 @@ async fn a_live_namespace_moves_and_keeps_leases_queue_and_tokens() -> Result<()
     assert_eq!(next.status, 201, "{next:?}");
     assert!(next.token()? > held.token()?);
 
-    // The whole past is told, by both ledgers.
+    told_by_both_ledgers(&admin).await
+}
+
+/// Waits until somebody stands in a lock's queue.
+async fn one_waits(api: &Api, lock: &str) -> Result<()> {
+    let queued = async {
+        loop {
+            let view = api
+                .get(&format!("/v1/namespaces/west/locks/{lock}"))
+                .await?;
+            if view.body["queue"].as_array().is_some_and(|q| q.len() == 1) {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, queued).await?
+}
+
+/// The whole past is told.
+async fn told_by_both_ledgers(admin: &Api) -> Result<()> {
     let granted = admin
         .get("/v1/audit/events?lock=west/held&operation=acquire")
         .await?;
@@ -169,6 +194,83 @@ async fn a_live_namespace_moves_and_keeps_leases_queue_and_tokens() -> Result<()
     let others: Vec<_> = holders.iter().map(|hold| &hold["subject"]).collect();
     assert_eq!(others, ["other"], "{now:?}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_has_not_heard_of_the_move_grants_nothing_twice() -> Result<()> {
+    let postgres = Postgres::start().await;
+    let (home, eu) = (postgres.database().await, postgres.database().await);
+    let mut gateways = Vec::new();
+    for consumer in ["one", "two"] {
+        let section = |table: &str, database: &str| {
+            let url = postgres.url(database);
+            format!(
+                "[{table}]\nbackend = \"postgres\"\n[{table}.postgres]\nurl = \"{url}\"\n\
+                 consumer = \"{consumer}\"\nallow_unreplicated = true\n"
+            )
+        };
+        let config = section("storage", &home) + &section("stores.eu", &eu);
+        let options = GatewayOptions {
+            config,
+            ..GatewayOptions::default()
+        };
+        let gateway = Gateway::start_with(options).await?;
+        until_ready(&gateway.admin(), "eu", true).await?;
+        gateways.push(gateway);
+    }
+    let (one, two) = (gateways[0].admin(), gateways[1].admin());
+    assert_eq!(create(&one, "west", "home").await?.status, 201);
+    let held = acquire(&one, "west/held").await?;
+    let known = async {
+        while two.get("/v1/namespaces/west/locks/held").await?.status != 200 {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, known).await??;
+
+    // Both keep the same lease, and one lock is taken by both in turn: each grant is greater than
+    // all that were answered before it was asked for.
+    let (stop, stopped) = watch::channel(false);
+    let kept = [&one, &two].map(|api| keep(api, "held", held.clone(), stopped.clone()));
+    let newest = Arc::new(AtomicU64::new(0));
+    let contended = [&one, &two].map(|api| contend(api, newest.clone(), stopped.clone()));
+    for store in ["eu", "home", "eu", "home"] {
+        moved_to(&one, store).await?;
+    }
+    stop.send_replace(true);
+    for renewals in kept {
+        assert!(renewals.await?? > 0);
+    }
+    for grants in contended {
+        assert!(grants.await?? > 0);
+    }
+    Ok(())
+}
+
+/// Takes and gives back one lock, against others that do the same; answers how often.
+fn contend(
+    api: &Api,
+    newest: Arc<AtomicU64>,
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<Result<usize>> {
+    let api = api.clone();
+    tokio::spawn(async move {
+        let mut grants = 0;
+        while !*stop.borrow() {
+            let before = newest.load(SeqCst);
+            let grant = verb(&api, "contended", "acquire", &json!({ "ttl_ms": 60_000 })).await?;
+            if grant.status != 201 {
+                ensure!([409, 503].contains(&grant.status), "{grant:?}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+            ensure!(grant.token()? > before, "{grant:?} after {before}");
+            newest.fetch_max(grant.token()?, SeqCst);
+            grants += 1;
+            let released = with_lease(&api, "contended", "release", &grant).await?;
+            ensure!(released.status == 200, "{released:?}");
+        }
+        Ok(grants)
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

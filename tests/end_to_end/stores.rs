@@ -166,3 +166,30 @@ async fn a_store_that_is_down_stops_its_own_namespaces_only() -> Result<()> {
     assert_eq!((renewed.status, renewed.token()?), (200, west.token()?));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_is_made_again_is_where_its_tokens_are() -> Result<()> {
+    let postgres = Postgres::start().await;
+    let gateway = two_stores(&postgres).await?;
+    let admin = gateway.admin();
+    until_ready(&admin, "eu", true).await?;
+    assert_eq!(create(&admin, "west", "home").await?.status, 201);
+    let before = acquire(&admin, "west/a").await?;
+    let gone = admin.delete("/v1/namespaces/west").await?;
+    assert_eq!(gone.status, 200, "{gone:?}");
+    let elsewhere = create(&admin, "west", "eu").await?;
+    assert_eq!(elsewhere.code(), "invalid_request", "{elsewhere:?}");
+    let body = json!({ "name": "west", "default_decision": "allow" });
+    let again = admin.post("/v1/namespaces", &body).await?;
+    assert_eq!(again.text_of("store")?, "home", "{again:?}");
+    let moved = admin
+        .post("/v1/namespaces/west:move", &json!({ "to": "eu" }))
+        .await?;
+    assert_eq!(moved.text_of("store")?, "eu", "{moved:?}");
+    let lease = json!({ "lease_id": before.text_of("lease_id")? });
+    let renewed = admin
+        .post("/v1/namespaces/west/locks/a:renew", &lease)
+        .await?;
+    assert_eq!(renewed.token()?, before.token()?, "{renewed:?}");
+    Ok(())
+}

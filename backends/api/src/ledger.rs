@@ -31,7 +31,7 @@ pub struct LedgerQuery {
     pub subject: Option<String>,
     /// By this team.
     pub team: Option<String>,
-    /// Of this operation (`acquire`, …; `expire` for what only time did; `governance`).
+    /// Of this operation (`acquire`, …; `expire` for what only time did; `move`; `governance`).
     pub operation: Option<String>,
     /// With this result: `allow`, `deny`, or a denial kind (`policy_error`, `no_policy_bound`, `role`).
     pub verdict: Option<String>,

@@ -3,6 +3,7 @@
 use leasehold_domain::Cause;
 use leasehold_domain::Decision;
 use leasehold_domain::Effect;
+use leasehold_domain::EndCause;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::LockRef;
@@ -22,7 +23,8 @@ pub(crate) enum Dimension {
     Subject = b's',
     /// Value: their teams.
     Team = b't',
-    /// Value: the operation, `expire` for what only time did, `governance`.
+    /// Value: the operation, `expire` for what only time did, `move` for what a namespace's move to
+    /// another store did, `governance`.
     Operation = b'o',
     /// Value: `allow`, `override`, `deny`, and the kind of a denial.
     Verdict = b'v',
@@ -50,7 +52,7 @@ pub(crate) fn values(event: &Event, scratch: &mut String, to: &mut impl Values) 
             lock_values(lock, scratch, to);
             match cause {
                 Some(cause) => cause_values(cause, scratch, to),
-                None => to.value(Dimension::Operation, "expire"),
+                None => to.value(Dimension::Operation, unasked(transitions)),
             }
             let asked = cause.as_ref().map(|cause| &cause.principal);
             for owner in transitions.iter().filter_map(owner) {
@@ -74,6 +76,25 @@ pub(crate) fn values(event: &Event, scratch: &mut String, to: &mut impl Values) 
             }
             principal_values(&change.principal, to);
         }
+    }
+}
+
+/// What changed a lock without anybody asking it of that lock: time, or the move of its namespace to
+/// another store.
+fn unasked(transitions: &[Transition]) -> &'static str {
+    let by_time = |transition: &Transition| match transition {
+        Transition::Granted { waited_ms, .. } => waited_ms.is_some(),
+        Transition::Ended { cause, .. } => *cause != EndCause::Moved,
+        Transition::WaitEnded { expired, .. } => *expired,
+        Transition::CoolingDown { .. } | Transition::Reserved { .. } => true,
+        Transition::Queued { .. }
+        | Transition::Renewed { .. }
+        | Transition::Draining { .. }
+        | Transition::Configured { .. } => false,
+    };
+    match transitions.iter().all(by_time) {
+        true => "expire",
+        false => "move",
     }
 }
 

@@ -16,24 +16,22 @@
 //! Every step can be done again, so a move that was cut off goes on when it is asked for again, on
 //! any gateway. Renewals and releases wait from 3 to 7; acquires are told to ask again.
 
+mod seats;
+
 use std::sync::Arc;
 
-use leasehold_domain::Change;
-use leasehold_domain::Digest;
-use leasehold_domain::Edit;
-use leasehold_domain::EditOutcome;
 use leasehold_domain::ListQuery;
 use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Outcome;
-use leasehold_domain::Precondition;
 use leasehold_domain::Seat;
 use leasehold_domain::SeatState;
 use leasehold_domain::StoreName;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_wire::v1::error::ErrorCode;
 
+use self::seats::seat;
 use crate::governance::Governance;
 use crate::governance::Stored;
 use crate::governance::document::NamespaceDocument;
@@ -45,8 +43,6 @@ use crate::stores::Stores;
 
 /// Records in one write of a move: short writes, so that other namespaces are not kept waiting.
 const RECORDS_PER_WRITE: usize = 64;
-/// How often a seat is written against other movers of the same namespace.
-const WRITES_MAX: usize = 8;
 
 /// Moves namespaces.
 #[derive(Debug)]
@@ -224,75 +220,6 @@ impl Move<'_> {
     fn lock(&self, name: LockName) -> LockRef {
         LockRef::new(self.namespace.clone(), name)
     }
-
-    /// Changes a store's seat; answers what it is then.
-    async fn write_seat(
-        &self,
-        store: &OpenStore,
-        change: impl Fn(Seat) -> Seat,
-    ) -> Result<Seat, Failure> {
-        for _ in 0..WRITES_MAX {
-            let (before, precondition) = seat(store, &self.namespace).await?;
-            let after = change(before);
-            if after == before {
-                return Ok(after);
-            }
-            let edit = self.edit(&store.name, after, precondition);
-            match store.documents.write(vec![edit]).await? {
-                EditOutcome::Done(_) => return Ok(after),
-                // Another mover was faster; its change may be ours.
-                EditOutcome::Conflict { .. } => {}
-            }
-        }
-        Err(Failure::unsettled())
-    }
-
-    /// The edit, with what that store's ledger tells of the move.
-    fn edit(&self, store: &StoreName, seat: Seat, precondition: Precondition) -> Edit {
-        let (name, era) = (&self.namespace, self.era);
-        let summary = match seat.state {
-            SeatState::Arriving => {
-                let from = &self.from.name;
-                format!("namespace {name} comes to store {store} from {from}, move {era}")
-            }
-            SeatState::Open => format!("namespace {name} is in store {store}, move {era}"),
-            SeatState::Moved => {
-                let to = &self.to.name;
-                format!("namespace {name} leaves store {store} for {to}, move {era}")
-            }
-        };
-        let body: Arc<[u8]> = Arc::from(seat.to_string().into_bytes());
-        let change = Change {
-            request_id: self.caller.request_id.clone(),
-            principal: self.caller.principal.clone(),
-            collection: Seat::COLLECTION.into(),
-            id: name.as_str().into(),
-            digest: Some(Digest::of(&body)),
-            summary: summary.into(),
-        };
-        Edit {
-            collection: Seat::COLLECTION.into(),
-            id: name.as_str().into(),
-            body: Some(body),
-            precondition,
-            change,
-        }
-    }
-}
-
-/// A store's seat for a namespace, and the condition that it is still so.
-async fn seat(
-    store: &OpenStore,
-    namespace: &NamespaceName,
-) -> Result<(Seat, Precondition), Failure> {
-    let found = store.documents.get(Seat::COLLECTION, namespace.as_str());
-    Ok(match found.await? {
-        None => (Seat::default(), Precondition::Absent),
-        Some(document) => (
-            Seat::read(&document.body),
-            Precondition::Revision(document.revision),
-        ),
-    })
 }
 
 /// The next locks of a namespace that have a record.

@@ -8,18 +8,17 @@ pub(crate) mod execute;
 mod facts;
 pub mod failure;
 mod many;
+mod run;
 mod view;
 mod wait;
 pub(crate) mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use leasehold_domain::Decision;
 use leasehold_domain::Grant;
 use leasehold_domain::LeaseHandle;
 use leasehold_domain::LeaseId;
-use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
 use leasehold_domain::Request;
@@ -32,18 +31,13 @@ pub use self::watch::Watching;
 use self::ask::Caller;
 use self::decide::Decider;
 use self::decide::Intent;
-use self::decide::Refusal;
 use self::failure::Blocked;
 use self::failure::Failure;
 use crate::governance::Governance;
-use crate::stores::OpenStore;
 use crate::stores::Stores;
 
 /// How often a decision is made again because the state that it saw had changed.
 const DECISIONS_PER_REQUEST_MAX: usize = 8;
-
-/// How long a request waits for a namespace that is being moved.
-const MOVE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The pipeline. Handlers call it once for each request.
 #[derive(Debug)]
@@ -196,109 +190,6 @@ impl Pipeline {
             Outcome::Configured => Ok(()),
             other => Err(refused(other)),
         }
-    }
-}
-
-impl Inner {
-    /// The store of a namespace: where its locks are.
-    pub(crate) fn store_of(&self, namespace: &NamespaceName) -> Result<Arc<OpenStore>, Failure> {
-        let plan = self.governance.plan();
-        let namespace = admit::namespace(&plan, namespace)?;
-        self.stores.get(&namespace.document.store).cloned()
-    }
-
-    /// Runs one request in the store of its namespace.
-    async fn run_where_it_is(
-        &self,
-        caller: &Caller,
-        request: Request,
-        intent: Intent,
-    ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
-        let store = self.store_of(&request.lock.namespace)?;
-        self.run(&store, caller, request, intent).await
-    }
-
-    /// Admits, decides and executes one request; decides again while the state that the decision
-    /// saw has changed by the time of execution. If the namespace is being moved, all but an acquire
-    /// waits until it has arrived.
-    pub(crate) async fn run(
-        &self,
-        store: &Arc<OpenStore>,
-        caller: &Caller,
-        mut request: Request,
-        intent: Intent,
-    ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
-        admit::check(&request)?;
-        let operation = request.operation;
-        let mut store = store.clone();
-        for _ in 0..DECISIONS_PER_REQUEST_MAX {
-            let decided = self.decide(&store, caller, request, intent.clone());
-            let permit = match decided.await {
-                Ok(permit) => permit,
-                Err(Refusal::Failed(failure)) => return Err(*failure),
-                Err(Refusal::Denied(denied)) => return Err(store.door.refuse(*denied).await),
-            };
-            let cause = permit.cause();
-            match (store.door.run(operation, permit).await?, cause) {
-                (Outcome::Stale, Some(cause)) => request = cause.request.clone(),
-                (Outcome::Moved, Some(cause)) if operation != Operation::Acquire => {
-                    store = self.arrived(&cause.request.lock.namespace, &store).await?;
-                    request = cause.request.clone();
-                }
-                (outcome, cause) => {
-                    return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));
-                }
-            }
-        }
-        Err(Failure::unsettled())
-    }
-
-    /// Runs a request that no policy judges, in whichever store has the namespace.
-    pub(crate) async fn pass(
-        &self,
-        mut store: Arc<OpenStore>,
-        caller: &Caller,
-        request: Request,
-        intent: Intent,
-    ) -> Result<Outcome, Failure> {
-        let operation = request.operation;
-        for _ in 0..DECISIONS_PER_REQUEST_MAX {
-            let permit = self.decider.pass(caller, request.clone(), intent.clone());
-            match store.door.run(operation, permit).await? {
-                Outcome::Moved => store = self.arrived(&request.lock.namespace, &store).await?,
-                outcome => return Ok(outcome),
-            }
-        }
-        Err(Failure::moving())
-    }
-
-    /// Where a namespace has arrived that has left `store`. Waits for it, but not for long.
-    pub(crate) async fn arrived(
-        &self,
-        namespace: &NamespaceName,
-        store: &OpenStore,
-    ) -> Result<Arc<OpenStore>, Failure> {
-        let left = self.governance.leaves(namespace, &store.name);
-        let in_time = tokio::time::timeout(MOVE_PATIENCE, left).await;
-        in_time.map_err(|_| Failure::moving())?;
-        self.store_of(namespace)
-    }
-
-    /// Admits to the namespace and to what its store grants, and decides by the plan in force.
-    pub(crate) async fn decide(
-        &self,
-        store: &OpenStore,
-        caller: &Caller,
-        request: Request,
-        intent: Intent,
-    ) -> Result<decide::Permit, Refusal> {
-        let plan = self.governance.plan();
-        let namespace = admit::namespace(&plan, &request.lock.namespace)?;
-        store.door.safe_mode().admit(request.operation)?;
-        let revision = plan.revision;
-        self.decider
-            .judge(&store.door, namespace, revision, caller, request, intent)
-            .await
     }
 }
 

@@ -66,9 +66,7 @@ impl From<&Outcome> for Answer {
             Outcome::Rejected(rejection) => Self::Rejected(*rejection),
             Outcome::Stale => Self::Stale,
             Outcome::NotAttempted => Self::NotAttempted,
-            Outcome::Moved | Outcome::Exported { .. } | Outcome::Imported | Outcome::Evicted => {
-                panic!("the model's namespace is not moved")
-            }
+            other => panic!("the model's namespace is not moved: {other:?}"),
         }
     }
 }
@@ -301,9 +299,6 @@ impl Lock {
             }
             Action::Revoke { target, grace_ms } => self.revoke(target, *grace_ms, now),
             Action::Tick => Answer::Ticked,
-            Action::Export | Action::Import { .. } | Action::Evict { .. } => {
-                panic!("the model's namespace is not moved")
-            }
             Action::CancelWait { lease_id } => self.cancel(lease_id, &who, now),
             Action::Renew { lease_id, .. }
             | Action::Release { lease_id }
@@ -314,6 +309,7 @@ impl Lock {
                     None => self.of_ended(lease_id, &who, &command.action),
                 }
             }
+            _ => panic!("the model's namespace is not moved"),
         }
     }
 

@@ -60,7 +60,8 @@ pub(super) struct QueryArguments {
     /// By or about this team.
     #[arg(long)]
     team: Option<String>,
-    /// Of this operation: acquire, renew, release, revoke, transfer, configure, expire, governance.
+    /// Of this operation: acquire, renew, release, revoke, transfer, configure; expire for what
+    /// only time did; move for what the move to another store did; governance.
     #[arg(long)]
     operation: Option<String>,
     /// `allow`, `override` (break glass), `deny`; or a kind of denial: `denied` (by a policy),

@@ -66,7 +66,7 @@ fn matches(event: &Event, query: &LedgerQuery) -> bool {
     let person = |field| move |asked: &String| people.iter().any(|who| who[field] == **asked);
     let operation = match (&body["kind"], body["cause"].is_null()) {
         (kind, _) if kind == "governance" => "governance".to_owned(),
-        (_, true) => "expire".to_owned(),
+        (_, true) => unasked(&body["transitions"]).to_owned(),
         _ => text(&body["cause"]["request"]["operation"]).unwrap(),
     };
     let decision = &body["cause"]["decision"];
@@ -385,4 +385,19 @@ pub(super) fn holders(holds: &[Held], lock: &LockRef, at: u64) -> Vec<Hold> {
             }
         })
         .collect()
+}
+
+/// Whether time alone did it.
+fn unasked(transitions: &Value) -> &'static str {
+    let by_time = |t: &Value| match t["type"].as_str() {
+        Some("granted") => !t["waited_ms"].is_null(),
+        Some("ended") => t["cause"] != "moved",
+        Some("wait-ended") => t["expired"] == true,
+        Some("cooling-down" | "reserved") => true,
+        _ => false,
+    };
+    match transitions.as_array().into_iter().flatten().all(by_time) {
+        true => "expire",
+        false => "move",
+    }
 }

@@ -42,7 +42,7 @@ pub(in crate::http) struct EventOptions {
 }
 
 /// What the ledger calls operations that nobody asks for by a request to a lock.
-const OTHER_OPERATIONS: [&str; 2] = ["expire", "governance"];
+const OTHER_OPERATIONS: [&str; 3] = ["expire", "move", "governance"];
 /// What the ledger calls decisions: their effect, and the kinds of denials.
 const VERDICTS: [&str; 7] = [
     "allow",

@@ -1,0 +1,127 @@
+//! One request in the store of its namespace: decided, executed, and decided again or taken
+//! elsewhere if what was decided on is no longer so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_domain::Decision;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Operation;
+use leasehold_domain::Outcome;
+use leasehold_domain::Request;
+
+use super::DECISIONS_PER_REQUEST_MAX;
+use super::Inner;
+use super::admit;
+use super::ask::Caller;
+use super::decide::Intent;
+use super::decide::Permit;
+use super::decide::Refusal;
+use super::failure::Failure;
+use crate::stores::OpenStore;
+
+/// How long a request waits for a namespace that is being moved.
+const MOVE_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Inner {
+    /// The store of a namespace: where its locks are.
+    pub(crate) fn store_of(&self, namespace: &NamespaceName) -> Result<Arc<OpenStore>, Failure> {
+        let plan = self.governance.plan();
+        let namespace = admit::namespace(&plan, namespace)?;
+        self.stores.get(&namespace.document.store).cloned()
+    }
+
+    /// Runs one request in the store of its namespace.
+    pub(super) async fn run_where_it_is(
+        &self,
+        caller: &Caller,
+        request: Request,
+        intent: Intent,
+    ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
+        let store = self.store_of(&request.lock.namespace)?;
+        self.run(&store, caller, request, intent).await
+    }
+
+    /// Admits, decides and executes one request; decides again while the state that the decision
+    /// saw has changed by the time of execution. If the namespace is being moved, all but an acquire
+    /// waits until it has arrived.
+    pub(crate) async fn run(
+        &self,
+        store: &Arc<OpenStore>,
+        caller: &Caller,
+        mut request: Request,
+        intent: Intent,
+    ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
+        admit::check(&request)?;
+        let operation = request.operation;
+        let mut store = store.clone();
+        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+            let decided = self.decide(&store, caller, request, intent.clone());
+            let permit = match decided.await {
+                Ok(permit) => permit,
+                Err(Refusal::Failed(failure)) => return Err(*failure),
+                Err(Refusal::Denied(denied)) => return Err(store.door.refuse(*denied).await),
+            };
+            let cause = permit.cause();
+            match (store.door.run(operation, permit).await?, cause) {
+                (Outcome::Stale, Some(cause)) => request = cause.request.clone(),
+                (Outcome::Moved, Some(cause)) if operation != Operation::Acquire => {
+                    store = self.arrived(&cause.request.lock.namespace, &store).await?;
+                    request = cause.request.clone();
+                }
+                (outcome, cause) => {
+                    return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));
+                }
+            }
+        }
+        Err(Failure::unsettled())
+    }
+
+    /// Runs a request that no policy judges, in whichever store has the namespace.
+    pub(crate) async fn pass(
+        &self,
+        mut store: Arc<OpenStore>,
+        caller: &Caller,
+        request: Request,
+        intent: Intent,
+    ) -> Result<Outcome, Failure> {
+        let operation = request.operation;
+        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+            let permit = self.decider.pass(caller, request.clone(), intent.clone());
+            match store.door.run(operation, permit).await? {
+                Outcome::Moved => store = self.arrived(&request.lock.namespace, &store).await?,
+                outcome => return Ok(outcome),
+            }
+        }
+        Err(Failure::moving())
+    }
+
+    /// Where a namespace has arrived that has left `store`. Waits for it, but not for long.
+    pub(crate) async fn arrived(
+        &self,
+        namespace: &NamespaceName,
+        store: &OpenStore,
+    ) -> Result<Arc<OpenStore>, Failure> {
+        let left = self.governance.leaves(namespace, &store.name);
+        let in_time = tokio::time::timeout(MOVE_PATIENCE, left).await;
+        in_time.map_err(|_| Failure::moving())?;
+        self.store_of(namespace)
+    }
+
+    /// Admits to the namespace and to what its store grants, and decides by the plan in force.
+    pub(crate) async fn decide(
+        &self,
+        store: &OpenStore,
+        caller: &Caller,
+        request: Request,
+        intent: Intent,
+    ) -> Result<Permit, Refusal> {
+        let plan = self.governance.plan();
+        let namespace = admit::namespace(&plan, &request.lock.namespace)?;
+        store.door.safe_mode().admit(request.operation)?;
+        let revision = plan.revision;
+        self.decider
+            .judge(&store.door, namespace, revision, caller, request, intent)
+            .await
+    }
+}
