@@ -12,6 +12,7 @@ mod hostile;
 mod hostile_policies;
 mod listeners;
 mod lock;
+mod moving;
 mod postgres;
 mod questions;
 mod quotas;

@@ -16,7 +16,7 @@ use serde_json::json;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A gateway with its home store and the database as store `eu`.
-async fn two_stores(postgres: &Postgres) -> Result<Gateway> {
+pub(super) async fn two_stores(postgres: &Postgres) -> Result<Gateway> {
     let database = postgres.database().await;
     let url = postgres.url(&database);
     let config = format!(
@@ -30,12 +30,12 @@ async fn two_stores(postgres: &Postgres) -> Result<Gateway> {
     Gateway::start_with(options).await
 }
 
-async fn create(api: &Api, name: &str, store: &str) -> Result<Answer> {
+pub(super) async fn create(api: &Api, name: &str, store: &str) -> Result<Answer> {
     let body = json!({ "name": name, "store": store, "default_decision": "allow" });
     api.post("/v1/namespaces", &body).await
 }
 
-async fn acquire(api: &Api, lock: &str) -> Result<Answer> {
+pub(super) async fn acquire(api: &Api, lock: &str) -> Result<Answer> {
     let (namespace, name) = lock.split_once('/').context("NAMESPACE/LOCK")?;
     let path = format!("/v1/namespaces/{namespace}/locks/{name}:acquire");
     api.post(&path, &json!({ "ttl_ms": 60_000 })).await
@@ -51,7 +51,7 @@ async fn store(api: &Api, name: &str) -> Result<(Answer, Value)> {
 }
 
 /// Waits until a store is ready, or is not.
-async fn until_ready(api: &Api, name: &str, ready: bool) -> Result<Answer> {
+pub(super) async fn until_ready(api: &Api, name: &str, ready: bool) -> Result<Answer> {
     let seen = async {
         loop {
             let (answer, store) = store(api, name).await?;

@@ -95,7 +95,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// *Guarantees.* All commands and notes of the batch take effect at one point in time between
     /// call and answer, together with their events, and are durable before the answer. There is
-    /// one outcome for each command, in order.
+    /// one outcome for each command, in order. The namespace's seat
+    /// ([`leasehold_domain::Seat`]), if its documents have one, is obeyed as of the same point.
     ///
     /// *Errors.* [`BackendError::effect`] tells whether the batch may have taken effect. An error
     /// never means that a part of it did.

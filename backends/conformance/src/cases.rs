@@ -87,6 +87,10 @@ macro_rules! conformance {
                 a_watcher_hears_of_the_last_change
                 blobs_are_found_by_their_digest
             }
+            moving {
+                a_namespace_that_has_left_is_refused
+                a_namespace_that_comes_keeps_what_it_had
+            }
         }
     };
 }
@@ -140,6 +144,7 @@ mod tests {
             include_str!("events.rs"),
             include_str!("reading.rs"),
             include_str!("governing.rs"),
+            include_str!("moving.rs"),
             include_str!("restart.rs"),
         ];
         let mut cases = 0;

@@ -7,6 +7,7 @@ pub mod events;
 pub mod exclusion;
 pub mod governing;
 mod harness;
+pub mod moving;
 pub mod queue;
 pub mod reading;
 pub mod restart;

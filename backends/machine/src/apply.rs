@@ -4,6 +4,7 @@ mod acquire;
 mod cancel;
 mod expire;
 mod holder;
+mod relocate;
 mod revoke;
 mod serve;
 
@@ -53,10 +54,22 @@ pub(crate) fn apply_with(
     if expected.is_some_and(|revision| revision != record.revision) {
         return (Outcome::Stale, Vec::new());
     }
+    if command.action == Action::Export {
+        let exported = relocate::export(record, at.now, at.token_floor);
+        return (exported, Vec::new());
+    }
     let mut step = Step::new(record, at);
-    step.expire();
-    let outcome = step.work(command, queueing);
-    step.serve();
+    let outcome = match &command.action {
+        // Between two stores time stands still, and nothing is granted.
+        Action::Import { record, .. } => step.import(record),
+        Action::Evict { .. } => step.evict(),
+        _ => {
+            step.expire();
+            let outcome = step.work(command, queueing);
+            step.serve();
+            outcome
+        }
+    };
     step.finish();
     (outcome, step.transitions)
 }
@@ -147,6 +160,9 @@ impl<'a> Step<'a> {
             } => self.transfer(subject, lease_id, to, *grace_ms),
             Action::CancelWait { lease_id } => self.cancel_wait(subject, lease_id),
             Action::Configure(settings) => self.configure(settings),
+            Action::Export | Action::Import { .. } | Action::Evict { .. } => {
+                Outcome::Rejected(Rejection::Impossible)
+            }
         }
     }
 

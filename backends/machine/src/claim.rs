@@ -53,6 +53,13 @@ impl Claims {
         !std::mem::replace(&mut self.uncounted, true)
     }
 
+    /// Gives each claim another end.
+    pub(crate) fn lengthen(&mut self, until: impl Fn(Millis) -> Millis) {
+        for claim in &mut self.standing {
+            claim.until = until(claim.until);
+        }
+    }
+
     /// Takes a claim away.
     pub(crate) fn cancel(&mut self, drawn: &LeaseId) {
         self.standing.retain(|claim| claim.drawn != *drawn);

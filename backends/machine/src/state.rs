@@ -4,6 +4,7 @@ mod documents;
 mod execute;
 mod list;
 mod parts;
+mod seats;
 mod snapshot;
 mod table;
 mod usage;
@@ -24,6 +25,7 @@ use leasehold_domain::NamespaceName;
 use leasehold_domain::Outcome;
 use leasehold_domain::Page;
 use leasehold_domain::RequestId;
+use leasehold_domain::Seat;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
@@ -43,6 +45,8 @@ pub struct State {
     newest: Cursor,
     pub(crate) locks: LockTable,
     documents: DocumentTable,
+    /// Read from the documents: they are looked up with every command.
+    seats: BTreeMap<NamespaceName, Seat>,
     blobs: BTreeMap<Digest, Arc<[u8]>>,
 }
 

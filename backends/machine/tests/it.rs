@@ -10,6 +10,8 @@ mod golden;
 mod handover;
 #[path = "it/model.rs"]
 mod model;
+#[path = "it/moving.rs"]
+mod moving;
 #[path = "it/properties.rs"]
 mod properties;
 #[path = "it/store.rs"]

@@ -69,7 +69,7 @@ pub(crate) fn values(event: &Event, scratch: &mut String, to: &mut impl Values) 
         }
         EventKind::Governance(change) => {
             to.value(Dimension::Operation, "governance");
-            if &*change.collection == "namespace" {
+            if matches!(&*change.collection, "namespace" | "seat") {
                 to.value(Dimension::Namespace, &change.id);
             }
             principal_values(&change.principal, to);

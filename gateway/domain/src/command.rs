@@ -20,7 +20,8 @@ pub struct Command {
     pub lock: LockRef,
     /// What to do.
     pub action: Action,
-    /// Who asked and why. None only for [`Action::Tick`], which nobody asks for.
+    /// Who asked and why. None only for what nobody asks of one lock: [`Action::Tick`], and the
+    /// steps of a namespace's move.
     pub cause: Option<Arc<Cause>>,
     /// The state that the decision saw; the command is refused with
     /// [`crate::Outcome::Stale`] if it is no longer so.
@@ -98,6 +99,23 @@ pub enum Action {
     Tick,
     /// Change the lock's settings.
     Configure(LockSettings),
+    /// Read the whole record, to take it to another store. Changes nothing. Only while the
+    /// namespace arrives in this store or has left it.
+    Export,
+    /// Put a record in its place that was exported from another store. Only while the namespace
+    /// arrives in this store by the same move.
+    Import {
+        /// The number of the move.
+        era: u64,
+        /// The exported record.
+        record: Arc<[u8]>,
+    },
+    /// Forget a record that was taken to another store. Only when the namespace has left this store
+    /// by the same move.
+    Evict {
+        /// The number of the move.
+        era: u64,
+    },
 }
 
 /// Whose leases a revocation ends.

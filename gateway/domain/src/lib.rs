@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod principal;
 pub mod query;
 pub mod request;
+pub mod seat;
 pub mod transition;
 
 pub use clock::{Clock, ManualClock, Millis, SystemClock, WallMillis};
@@ -33,4 +34,5 @@ pub use outcome::{
 pub use principal::{Principal, Role, RoleSet};
 pub use query::{Counts, ListQuery, LockFilter, Page};
 pub use request::{Cause, Mode, Operation, Request};
+pub use seat::{Seat, SeatState};
 pub use transition::{Renewals, Transition};

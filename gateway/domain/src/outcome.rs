@@ -1,6 +1,7 @@
 //! What came back from a backend: outcomes of commands, and views of locks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -74,6 +75,19 @@ pub enum Outcome {
     Stale,
     /// All-or-nothing: another command of the batch failed, so this one was not carried out.
     NotAttempted,
+    /// The namespace's locks are in another store, or on their way. Nothing was changed.
+    Moved,
+    /// Export: the record, and the floor of this write's tokens.
+    Exported {
+        /// None if the lock has no record.
+        record: Option<Arc<[u8]>>,
+        /// Above every token that the store has given out for a lock without a record.
+        token_floor: u64,
+    },
+    /// Import: the record is in its place.
+    Imported,
+    /// Evict: the record is gone.
+    Evicted,
 }
 
 /// Why a command could never be carried out.
@@ -158,6 +172,8 @@ pub enum EndCause {
     GivenBack,
     /// The record does not know that lease (it ended long ago, or never was).
     Unknown,
+    /// It goes on in another store, to which its namespace was moved.
+    Moved,
 }
 
 impl EndCause {
@@ -172,6 +188,7 @@ impl EndCause {
             Self::Transferred => "transferred",
             Self::GivenBack => "given-back",
             Self::Unknown => "unknown",
+            Self::Moved => "moved",
         }
     }
 }

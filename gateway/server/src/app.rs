@@ -23,6 +23,7 @@ use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
 use crate::config::Config;
 use crate::governance::Governance;
+use crate::moving::Mover;
 use crate::pipeline::Inner;
 use crate::pipeline::Pipeline;
 use crate::pipeline::decide::Decider;
@@ -75,6 +76,8 @@ pub struct App {
     pub stores: Arc<Stores>,
     /// When stores were in safe mode, as this gateway saw it.
     pub incidents: Arc<Incidents>,
+    /// Takes namespaces from one to another.
+    pub mover: Mover,
     /// Who calls.
     pub authenticator: Authenticator,
     /// What Prometheus reads.
@@ -150,6 +153,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
     let app = App {
         pipeline,
+        mover: Mover::new(stores.clone(), governance.clone()),
         governance,
         steerage: Steerage::new(backend, cluster),
         stores,

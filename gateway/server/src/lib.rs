@@ -8,6 +8,7 @@ pub mod governance;
 pub mod greeting;
 pub mod http;
 pub mod listener;
+pub mod moving;
 pub mod pipeline;
 pub mod safety;
 pub mod serve;

@@ -13,6 +13,7 @@ mod wait;
 pub(crate) mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_domain::Decision;
 use leasehold_domain::Grant;
@@ -40,6 +41,9 @@ use crate::stores::Stores;
 
 /// How often a decision is made again because the state that it saw had changed.
 const DECISIONS_PER_REQUEST_MAX: usize = 8;
+
+/// How long a request waits for a namespace that is being moved.
+const MOVE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The pipeline. Handlers call it once for each request.
 #[derive(Debug)]
@@ -132,8 +136,7 @@ impl Pipeline {
         let intent = Intent::Release {
             lease_id: ask.lease_id,
         };
-        let permit = self.inner.decider.pass(caller, request, intent);
-        match store.door.run(Operation::Release, permit).await? {
+        match self.inner.pass(store, caller, request, intent).await? {
             Outcome::Released => Ok(()),
             other => Err(refused(other)),
         }
@@ -216,18 +219,21 @@ impl Inner {
     }
 
     /// Admits, decides and executes one request; decides again while the state that the decision
-    /// saw has changed by the time of execution.
+    /// saw has changed by the time of execution. If the namespace is being moved, all but an acquire
+    /// waits until it has arrived.
     pub(crate) async fn run(
         &self,
-        store: &OpenStore,
+        store: &Arc<OpenStore>,
         caller: &Caller,
         mut request: Request,
         intent: Intent,
     ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
         admit::check(&request)?;
         let operation = request.operation;
+        let mut store = store.clone();
         for _ in 0..DECISIONS_PER_REQUEST_MAX {
-            let permit = match self.decide(store, caller, request, intent.clone()).await {
+            let decided = self.decide(&store, caller, request, intent.clone());
+            let permit = match decided.await {
                 Ok(permit) => permit,
                 Err(Refusal::Failed(failure)) => return Err(*failure),
                 Err(Refusal::Denied(denied)) => return Err(store.door.refuse(*denied).await),
@@ -235,12 +241,47 @@ impl Inner {
             let cause = permit.cause();
             match (store.door.run(operation, permit).await?, cause) {
                 (Outcome::Stale, Some(cause)) => request = cause.request.clone(),
+                (Outcome::Moved, Some(cause)) if operation != Operation::Acquire => {
+                    store = self.arrived(&cause.request.lock.namespace, &store).await?;
+                    request = cause.request.clone();
+                }
                 (outcome, cause) => {
                     return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));
                 }
             }
         }
         Err(Failure::unsettled())
+    }
+
+    /// Runs a request that no policy judges, in whichever store has the namespace.
+    pub(crate) async fn pass(
+        &self,
+        mut store: Arc<OpenStore>,
+        caller: &Caller,
+        request: Request,
+        intent: Intent,
+    ) -> Result<Outcome, Failure> {
+        let operation = request.operation;
+        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+            let permit = self.decider.pass(caller, request.clone(), intent.clone());
+            match store.door.run(operation, permit).await? {
+                Outcome::Moved => store = self.arrived(&request.lock.namespace, &store).await?,
+                outcome => return Ok(outcome),
+            }
+        }
+        Err(Failure::moving())
+    }
+
+    /// Where a namespace has arrived that has left `store`. Waits for it, but not for long.
+    pub(crate) async fn arrived(
+        &self,
+        namespace: &NamespaceName,
+        store: &OpenStore,
+    ) -> Result<Arc<OpenStore>, Failure> {
+        let left = self.governance.leaves(namespace, &store.name);
+        let in_time = tokio::time::timeout(MOVE_PATIENCE, left).await;
+        in_time.map_err(|_| Failure::moving())?;
+        self.store_of(namespace)
     }
 
     /// Admits to the namespace and to what its store grants, and decides by the plan in force.
@@ -303,6 +344,7 @@ pub(crate) fn refused(outcome: Outcome) -> Failure {
         Outcome::LeaseLost(cause) => Failure::lost(cause),
         Outcome::NotHolder => Failure::not_holder(),
         Outcome::Rejected(rejection) => Failure::rejected(rejection),
+        Outcome::Moved => Failure::moving(),
         other @ (Outcome::Granted(_)
         | Outcome::Renewed(_)
         | Outcome::Draining(_)
@@ -313,6 +355,9 @@ pub(crate) fn refused(outcome: Outcome) -> Failure {
         | Outcome::Configured
         | Outcome::Ticked
         | Outcome::Stale
-        | Outcome::NotAttempted) => Failure::internal(format!("unexpected outcome {other:?}")),
+        | Outcome::NotAttempted
+        | Outcome::Exported { .. }
+        | Outcome::Imported
+        | Outcome::Evicted) => Failure::internal(format!("unexpected outcome {other:?}")),
     }
 }

@@ -90,7 +90,7 @@ impl Step<'_> {
             EndCause::Released | EndCause::GivenBack | EndCause::Transferred => {
                 self.reserve_for_successor(&lease);
             }
-            EndCause::Revoked | EndCause::Unknown => {}
+            EndCause::Revoked | EndCause::Unknown | EndCause::Moved => {}
         }
         self.remember(lease, cause);
     }

@@ -8,6 +8,7 @@ use leasehold_domain::EditOutcome;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Precondition;
+use leasehold_domain::Seat;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -49,6 +50,12 @@ impl State {
             let change = Box::new(edit.change.clone());
             events.push(self.event(at, EventKind::Governance(change)));
         }
+        if edits
+            .iter()
+            .any(|edit| &*edit.collection == Seat::COLLECTION)
+        {
+            self.read_seats();
+        }
         (EditOutcome::Done(self.documents.revision), events)
     }
 
@@ -61,8 +68,7 @@ impl State {
     /// All documents of a collection, in the order of their ids.
     #[must_use]
     pub fn documents(&self, collection: &str) -> Vec<Document> {
-        let documents = self.documents.collections.get(collection);
-        documents.map_or_else(Vec::new, |all| all.values().cloned().collect())
+        self.documents.of_collection(collection).cloned().collect()
     }
 
     /// Grows with every write of documents; 0 before the first.
@@ -91,6 +97,11 @@ impl DocumentTable {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
         self.collections.values().flat_map(BTreeMap::values)
+    }
+
+    pub(super) fn of_collection(&self, collection: &str) -> impl Iterator<Item = &Document> {
+        let documents = self.collections.get(collection);
+        documents.into_iter().flat_map(BTreeMap::values)
     }
 
     fn get(&self, collection: &str, id: &str) -> Option<&Document> {

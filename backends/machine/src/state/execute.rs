@@ -70,6 +70,9 @@ impl State {
     }
 
     fn run(&mut self, command: &Command, at: Moment, events: &mut Vec<Event>) -> Outcome {
+        let Some(at) = self.admitted(command, at) else {
+            return Outcome::Moved;
+        };
         if !self.usage_is_as_expected(command) {
             return Outcome::Stale;
         }
@@ -89,6 +92,10 @@ impl State {
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut told = Vec::with_capacity(commands.len());
         for command in commands {
+            let Some(at) = self.admitted(command, at) else {
+                outcomes.push(Outcome::Moved);
+                continue;
+            };
             if !self.usage_is_as_expected(command) {
                 outcomes.push(Outcome::Stale);
                 continue;
@@ -157,7 +164,10 @@ fn is_failure(outcome: &Outcome) -> bool {
         | Outcome::Transferring { .. }
         | Outcome::Cancelled
         | Outcome::Configured
-        | Outcome::Ticked => false,
+        | Outcome::Ticked
+        | Outcome::Exported { .. }
+        | Outcome::Imported
+        | Outcome::Evicted => false,
         Outcome::Queued { .. }
         | Outcome::Held { .. }
         | Outcome::Draining(_)
@@ -165,6 +175,7 @@ fn is_failure(outcome: &Outcome) -> bool {
         | Outcome::NotHolder
         | Outcome::Rejected(_)
         | Outcome::Stale
-        | Outcome::NotAttempted => true,
+        | Outcome::NotAttempted
+        | Outcome::Moved => true,
     }
 }

@@ -37,6 +37,7 @@ impl State {
     /// Replaces all documents.
     pub fn put_documents(&mut self, revision: u64, documents: Vec<Document>) {
         self.documents = DocumentTable::of(revision, documents);
+        self.read_seats();
     }
 
     /// All documents of all collections.

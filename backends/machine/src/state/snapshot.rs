@@ -43,13 +43,16 @@ impl Serialize for State {
 impl<'de> Deserialize<'de> for State {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
-        Ok(Self {
+        let mut state = Self {
             now: stored.now,
             newest: stored.newest,
             locks: LockTable::index(stored.records.into_owned()),
             documents: stored.documents.into_owned(),
+            seats: BTreeMap::new(),
             blobs: stored.blobs.into_owned(),
-        })
+        };
+        state.read_seats();
+        Ok(state)
     }
 }
 

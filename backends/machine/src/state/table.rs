@@ -28,11 +28,13 @@ pub(crate) type Records = BTreeMap<NamespaceName, BTreeMap<LockName, LockRecord>
 /// The records and their indexes.
 ///
 /// *Invariants.* No record is idle at the time of its last write. `deadlines` has each record's
-/// next deadline, and nothing else. `usage` and `counts` are those of the records.
+/// next deadline, except of namespaces in `still`, and nothing else. `usage` and `counts` are those of the records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LockTable {
     pub(crate) records: Records,
     deadlines: BTreeSet<(Millis, LockRef)>,
+    /// Namespaces whose records have no entry in `deadlines`.
+    still: BTreeSet<NamespaceName>,
     usage: BTreeMap<NamespaceName, UsageTable>,
     counts: Counts,
 }
@@ -157,6 +159,31 @@ impl LockTable {
         self.reschedule(lock, None, deadline);
     }
 
+    /// Time stands still in these namespaces, and in no others.
+    pub(crate) fn stand_still(&mut self, still: BTreeSet<NamespaceName>) {
+        if still == self.still {
+            return;
+        }
+        let before = std::mem::replace(&mut self.still, still);
+        let changed: Vec<_> = before.symmetric_difference(&self.still).cloned().collect();
+        for namespace in changed {
+            let stops = self.still.contains(&namespace);
+            let Some((namespace, locks)) = self.records.get_key_value(&namespace) else {
+                continue;
+            };
+            for (lock, record) in locks {
+                let Some(at) = record.next_deadline() else {
+                    continue;
+                };
+                let entry = (at, LockRef::new(namespace.clone(), lock.clone()));
+                match stops {
+                    true => self.deadlines.remove(&entry),
+                    false => self.deadlines.insert(entry),
+                };
+            }
+        }
+    }
+
     /// The locks whose deadlines are due, in the order of those.
     pub(crate) fn all_due(&self, now: Millis, most: usize) -> Vec<LockRef> {
         let due = self.deadlines.iter().take_while(|(at, _)| *at <= now);
@@ -208,6 +235,9 @@ impl LockTable {
         let Some(at) = after else {
             return;
         };
+        if self.still.contains(&lock.namespace) {
+            return;
+        }
         let lock = moved.map(|(_, lock)| lock).or_else(|| {
             let (namespace, locks) = self.records.get_key_value(&lock.namespace)?;
             let (lock, _) = locks.get_key_value(&lock.lock)?;

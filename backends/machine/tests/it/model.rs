@@ -66,6 +66,9 @@ impl From<&Outcome> for Answer {
             Outcome::Rejected(rejection) => Self::Rejected(*rejection),
             Outcome::Stale => Self::Stale,
             Outcome::NotAttempted => Self::NotAttempted,
+            Outcome::Moved | Outcome::Exported { .. } | Outcome::Imported | Outcome::Evicted => {
+                panic!("the model's namespace is not moved")
+            }
         }
     }
 }
@@ -298,6 +301,9 @@ impl Lock {
             }
             Action::Revoke { target, grace_ms } => self.revoke(target, *grace_ms, now),
             Action::Tick => Answer::Ticked,
+            Action::Export | Action::Import { .. } | Action::Evict { .. } => {
+                panic!("the model's namespace is not moved")
+            }
             Action::CancelWait { lease_id } => self.cancel(lease_id, &who, now),
             Action::Renew { lease_id, .. }
             | Action::Release { lease_id }

@@ -254,7 +254,7 @@ impl Seen {
             EndCause::GivenBack => {
                 assert!(held.answered.is_empty(), "taken from somebody: {held:?}");
             }
-            EndCause::Unknown => panic!("nothing ends so"),
+            EndCause::Unknown | EndCause::Moved => panic!("nothing ends so"),
         }
     }
 

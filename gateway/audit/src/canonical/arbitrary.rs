@@ -459,6 +459,7 @@ fn ended() -> impl Strategy<Value = Transition> {
         EndCause::Transferred,
         EndCause::GivenBack,
         EndCause::Unknown,
+        EndCause::Moved,
     ];
     let lease = || (handle(), owner().boxed(), mode().boxed(), number());
     let cause = proptest::sample::select(causes.to_vec());

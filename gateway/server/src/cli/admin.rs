@@ -64,6 +64,15 @@ pub(super) enum NamespaceCommand {
     },
     /// List namespaces.
     List,
+    /// Move a live namespace to another store: leases stay, tokens grow. Acquires are told to ask
+    /// again meanwhile; renewals wait. A move that was cut off goes on when it is asked for again.
+    Move {
+        /// Its name.
+        name: String,
+        /// Which store, as the gateway's configuration names it.
+        #[arg(long)]
+        to: String,
+    },
     /// Delete a namespace. Its locks stay, unreachable, and their tokens stay safe.
     Delete {
         /// Its name.
@@ -182,6 +191,11 @@ async fn namespaces_of(
                 let headings = vec!["NAME", "TEAM", "DEFAULT", "STORE", "DESCRIPTION"];
                 Shown::Table(headings, list.namespaces.iter().map(row).collect())
             })
+        }
+        NamespaceCommand::Move { name, to } => {
+            let path = format!("{}:move", paths::member(paths::NAMESPACES, &name));
+            let moved: ns::Namespace = client.post(&path, &ns::MoveRequest { to }).await?;
+            Shown::of(json, &moved, show_namespace)
         }
         NamespaceCommand::Delete { name } => {
             let path = paths::member(paths::NAMESPACES, &name);

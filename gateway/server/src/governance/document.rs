@@ -1,5 +1,7 @@
 //! Governance documents as they are stored: JSON in collections of the store.
 
+use std::collections::BTreeSet;
+
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::StoreName;
@@ -9,6 +11,8 @@ use serde::Serialize;
 
 /// Collection of [`NamespaceDocument`]s, by name.
 pub(crate) const NAMESPACES: &str = "namespace";
+/// Collection of [`PlaceDocument`]s, by the namespace's name.
+pub(crate) const PLACES: &str = "place";
 /// Collection of [`PolicyDocument`]s, by `name@version`.
 pub(crate) const POLICIES: &str = "policy";
 /// Collection of [`BindingDocument`]s, by name.
@@ -32,13 +36,62 @@ pub struct NamespaceDocument {
     /// Which store has its locks.
     #[serde(default = "StoreName::home")]
     pub store: StoreName,
+    /// Where else it was, or is on its way.
+    #[serde(default, skip_serializing_if = "Travels::is_none")]
+    pub travels: Travels,
+}
+
+/// The moves of a namespace between stores.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Travels {
+    /// How many moves were begun.
+    #[serde(default)]
+    pub era: u64,
+    /// Stores that it has left, whose ledgers tell of its past.
+    #[serde(default)]
+    pub earlier: BTreeSet<StoreName>,
+    /// Where it is being moved, by the move of this era.
+    #[serde(default)]
+    pub to: Option<StoreName>,
+    /// Which store has records to forget, of the move of this era.
+    #[serde(default)]
+    pub leaving: Option<StoreName>,
+}
+
+impl Travels {
+    /// Whether it was never moved.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl NamespaceDocument {
+    /// Where its locks are, and were.
+    #[must_use]
+    pub fn place(&self) -> PlaceDocument {
+        PlaceDocument {
+            store: self.store.clone(),
+            travels: self.travels.clone(),
+        }
+    }
+
     /// Every store whose ledger tells of it.
     pub fn stores(&self) -> impl Iterator<Item = &StoreName> {
-        std::iter::once(&self.store)
+        let others = self.travels.earlier.iter().chain(&self.travels.to);
+        let others = others.filter(|store| **store != self.store);
+        std::iter::once(&self.store).chain(others)
     }
+}
+
+/// Where a deleted namespace was: its locks and the numbers of its tokens are still there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceDocument {
+    /// Which store has them.
+    pub store: StoreName,
+    /// Where it was before.
+    #[serde(default)]
+    pub travels: Travels,
 }
 
 /// What an administrator says of a namespace.

@@ -7,6 +7,7 @@
 mod binding;
 pub(crate) mod document;
 mod key;
+mod moves;
 mod namespace;
 mod pattern;
 pub(crate) mod plan;
@@ -60,6 +61,8 @@ pub struct Governance {
     /// The stores that namespaces may choose.
     stores: BTreeSet<StoreName>,
     plan: RwLock<Arc<Plan>>,
+    /// Tells that there is another plan.
+    changed: tokio::sync::watch::Sender<()>,
     /// Compiled modules by digest: immutable, so never stale.
     modules: Mutex<HashMap<Digest, Arc<Module>>>,
     /// One reload at a time, so that an older plan never replaces a newer one.
@@ -102,6 +105,7 @@ impl Governance {
             clock,
             stores,
             plan: RwLock::default(),
+            changed: tokio::sync::watch::Sender::default(),
             modules: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
         });
@@ -165,6 +169,7 @@ impl Governance {
         let plan = Arc::new(Plan::new(revision, namespaces, steps));
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
         self.keys.replace(keys);
+        self.changed.send_replace(());
         Ok(())
     }
 

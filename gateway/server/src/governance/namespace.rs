@@ -10,6 +10,9 @@ use super::Stored;
 use super::document::NAMESPACES;
 use super::document::NamespaceDocument;
 use super::document::NamespaceDraft;
+use super::document::PLACES;
+use super::document::PlaceDocument;
+use super::document::Travels;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
@@ -40,7 +43,11 @@ impl Governance {
                 (Precondition::Any, None) => Precondition::Absent,
                 (given, _) => given,
             };
-            let document = self.settle(draft, existing.map(|existing| existing.document))?;
+            let before = match existing {
+                Some(existing) => Some(existing.document.place()),
+                None => self.place(&draft.name).await?,
+            };
+            let document = self.settle(draft, before)?;
             match self.write_namespace(caller, &document, exact).await {
                 Ok(revision) => return Ok(Stored { document, revision }),
                 Err(failure)
@@ -55,24 +62,25 @@ impl Governance {
         }
     }
 
-    /// The document that a draft makes of the one before.
+    /// The document that a draft makes, given where the namespace is or was.
     fn settle(
         &self,
         draft: &NamespaceDraft,
-        existing: Option<NamespaceDocument>,
+        before: Option<PlaceDocument>,
     ) -> Result<NamespaceDocument, Failure> {
-        let store = match (&draft.store, existing) {
-            (None, None) => StoreName::home(),
-            (None, Some(existing)) => existing.store,
-            (Some(asked), Some(existing)) if *asked != existing.store => {
+        let (store, travels) = match (&draft.store, before) {
+            (None, None) => (StoreName::home(), Travels::default()),
+            (None, Some(before)) => (before.store, before.travels),
+            (Some(asked), Some(before)) if *asked != before.store => {
                 let name = &draft.name;
                 return Err(Failure::invalid(format!(
                     "store: the locks of {name} are in {}; move them with \
                      `leasehold namespace move {name} --to {asked}`",
-                    existing.store
+                    before.store
                 )));
             }
-            (Some(asked), _) => asked.clone(),
+            (Some(_), Some(before)) => (before.store, before.travels),
+            (Some(asked), None) => (asked.clone(), Travels::default()),
         };
         if !self.stores.contains(&store) {
             let names: Vec<_> = self.stores.iter().map(StoreName::as_str).collect();
@@ -87,10 +95,11 @@ impl Governance {
             description: draft.description.clone(),
             default_decision: draft.default_decision,
             store,
+            travels,
         })
     }
 
-    async fn write_namespace(
+    pub(super) async fn write_namespace(
         &self,
         caller: &Caller,
         document: &NamespaceDocument,
@@ -99,10 +108,23 @@ impl Governance {
         let team = document.team.as_ref();
         let team = team.map_or("no team", |team| team.as_str());
         let NamespaceDocument { name, store, .. } = document;
-        let summary = format!("namespace {name} of {team} in store {store}");
+        let on_its_way = match &document.travels.to {
+            Some(to) => format!(", being moved to {to}"),
+            None => String::new(),
+        };
+        let summary = format!("namespace {name} of {team} in store {store}{on_its_way}");
         let (id, body) = (name.as_str(), Some(document));
         self.write(caller, NAMESPACES, id, body, precondition, summary)
             .await
+    }
+
+    /// Where a deleted namespace was.
+    async fn place(&self, name: &NamespaceName) -> Result<Option<PlaceDocument>, Failure> {
+        match self.read(PLACES, name.as_str()).await {
+            Ok(stored) => Ok(Some(stored.document)),
+            Err(failure) if failure.code == ErrorCode::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn find_namespace(
@@ -127,6 +149,20 @@ impl Governance {
         name: &NamespaceName,
     ) -> Result<(), Failure> {
         let stored = self.namespace(name).await?;
+        if stored.document.travels.to.is_some() {
+            return Err(Failure::new(
+                ErrorCode::Conflict,
+                format!("namespace {name} is being moved; let that be finished first"),
+            ));
+        }
+        // First, so that nobody makes it anew elsewhere, where its tokens would begin again.
+        let place = stored.document.place();
+        let (any, summary) = (
+            Precondition::Any,
+            format!("locks of namespace {name} stay in store {}", place.store),
+        );
+        self.write(caller, PLACES, name.as_str(), Some(&place), any, summary)
+            .await?;
         let precondition = Precondition::Revision(stored.revision);
         let summary = format!("namespace {name} deleted");
         let nothing = None::<&NamespaceDocument>;

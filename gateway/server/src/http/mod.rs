@@ -62,6 +62,7 @@ fn admin_routes() -> Router<Arc<App>> {
             paths::NAMESPACE,
             get(namespaces::get_namespace)
                 .put(namespaces::put_namespace)
+                .post(namespaces::move_namespace)
                 .delete(namespaces::delete_namespace),
         )
         .route(paths::KEYS, get(admin::list_keys).post(admin::create_key))

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_domain::Precondition;
 use leasehold_wire::v1::Problem;
+use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::namespaces as wire;
 
 use super::admin::ADMINISTRATORS;
@@ -37,6 +38,14 @@ fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
         description: stored.document.description,
         default_decision: default_decision.to_owned(),
         store: stored.document.store.to_string(),
+        moving_to: stored.document.travels.to.map(|to| to.to_string()),
+        earlier_stores: stored
+            .document
+            .travels
+            .earlier
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         revision: stored.revision,
     }
 }
@@ -188,6 +197,36 @@ pub(crate) async fn delete_namespace(
             &caller.request_id,
             &show_namespace(stored),
         ))
+    })
+    .await
+}
+
+/// `POST /v1/namespaces/{ns}:move`. Asked again after it was cut off, it goes on.
+#[utoipa::path(
+    post,
+    path = "/v1/namespaces/{ns}:move",
+    tag = "namespaces",
+    params(("ns" = String, Path, description = "Namespace")),
+    request_body = wire::MoveRequest,
+    responses((status = 200, body = wire::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn move_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+    Json(body): Json<wire::MoveRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let verb = || Failure::new(ErrorCode::NotFound, "a namespace has the verb move only");
+        let name = namespace(name.strip_suffix(":move").ok_or_else(verb)?)?;
+        let to = super::extract::store(&app, &body.to)?;
+        // Not cut off by a client that leaves: a namespace on its way serves nobody.
+        let (moving, asker) = (app.clone(), caller.clone());
+        let moved = tokio::spawn(async move { moving.mover.run(&asker, &name, &to).await });
+        let moved = moved.await;
+        let stored = moved.map_err(|error| Failure::internal(error.to_string()))??;
+        let shown = show_namespace(stored);
+        Ok(answer(StatusCode::OK, &caller.request_id, &shown))
     })
     .await
 }

@@ -35,6 +35,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::namespaces::list_namespaces,
         super::namespaces::get_namespace,
         super::namespaces::delete_namespace,
+        super::namespaces::move_namespace,
         super::admin::create_key,
         super::admin::list_keys,
         super::admin::revoke_key,

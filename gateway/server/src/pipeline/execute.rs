@@ -40,6 +40,25 @@ use crate::safety::Safety;
 use crate::telemetry::Metrics;
 use crate::telemetry::StoreMetrics;
 
+/// One step of a record's way from one store to another.
+#[derive(Debug, Clone)]
+pub(crate) enum Relocation {
+    /// Read it.
+    Export,
+    /// Put it in its place.
+    Import {
+        /// The number of the move.
+        era: u64,
+        /// What was read.
+        record: Arc<[u8]>,
+    },
+    /// Forget it.
+    Evict {
+        /// The number of the move.
+        era: u64,
+    },
+}
+
 /// The door to one backend.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -115,6 +134,28 @@ impl Store {
             ));
         }
         Ok(outcomes)
+    }
+
+    /// Carries out steps of a namespace's move. No policy judges them: they grant nobody anything.
+    pub(crate) async fn relocate(
+        &self,
+        steps: impl IntoIterator<Item = (LockRef, Relocation)>,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let command = |(lock, step): (LockRef, Relocation)| Command {
+            lock,
+            action: match step {
+                Relocation::Export => Action::Export,
+                Relocation::Import { era, record } => Action::Import { era, record },
+                Relocation::Evict { era } => Action::Evict { era },
+            },
+            cause: None,
+            expect: None,
+        };
+        let batch = Batch {
+            commands: steps.into_iter().map(command).collect(),
+            ..Batch::default()
+        };
+        Ok(self.backend.execute(batch).await?)
     }
 
     /// Makes a denial durable, and only then turns it into an answer.

@@ -14,6 +14,9 @@ use leasehold_domain::Rejection;
 use leasehold_domain::Subject;
 use leasehold_wire::v1::error::ErrorCode;
 
+/// How soon a namespace that is moved may be there.
+const MOVING_RETRY_AFTER_MS: u64 = 200;
+
 /// A request that failed: the stable code, a message safe to show, and whether it took effect.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -106,6 +109,7 @@ impl Failure {
             EndCause::Revoked => (ErrorCode::LeaseEnded, "the lease was revoked"),
             EndCause::Transferred => (ErrorCode::LeaseEnded, "the lease was transferred"),
             EndCause::GivenBack => (ErrorCode::LeaseEnded, "the lease was given back"),
+            EndCause::Moved => (ErrorCode::LeaseEnded, "the lease is in another store"),
         };
         Self {
             detail: FailureDetail::Ended(cause),
@@ -168,6 +172,18 @@ impl Failure {
             ..Self::new(
                 ErrorCode::Overloaded,
                 "the state that a policy reads changes too fast",
+            )
+        }
+    }
+
+    /// The namespace is on its way to another store.
+    #[must_use]
+    pub fn moving() -> Self {
+        Self {
+            retry_after_ms: Some(MOVING_RETRY_AFTER_MS),
+            ..Self::new(
+                ErrorCode::Unavailable,
+                "the namespace is being moved to another store; ask again with the same request_id",
             )
         }
     }

@@ -41,18 +41,35 @@ impl Pipeline {
             return Err(Failure::invalid("leases: 1 to 1000 of them"));
         }
         // Its path names one namespace for all of them, and so one store.
-        let store = self.inner.store_of(&renewals[0].lock.namespace)?;
+        let namespace = &renewals[0].lock.namespace;
+        let mut store = self.inner.store_of(namespace)?;
+        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+            match self.renew_all(&store, caller, &renewals).await? {
+                Some(answers) => return Ok(answers),
+                None => store = self.inner.arrived(namespace, &store).await?,
+            }
+        }
+        Err(Failure::moving())
+    }
+
+    /// Lengthens leases in one store; none if they are no longer there.
+    async fn renew_all(
+        &self,
+        store: &OpenStore,
+        caller: &Caller,
+        renewals: &[ask::Renew],
+    ) -> Result<Option<Vec<Result<Held, Failure>>>, Failure> {
         let mut answers: Vec<Option<Result<Held, Failure>>> = Vec::new();
         let mut permits: Vec<(usize, Permit, Option<Arc<Decision>>)> = Vec::new();
         let mut denials: Vec<(usize, Box<Denied>)> = Vec::new();
-        for (index, ask) in renewals.into_iter().enumerate() {
+        for (index, ask) in renewals.iter().cloned().enumerate() {
             answers.push(None);
             let intent = Intent::Renew {
                 lease_id: ask.lease_id,
             };
             let request = ask.request();
             let judged = match admit::check(&request) {
-                Ok(()) => self.inner.decide(&store, caller, request, intent).await,
+                Ok(()) => self.inner.decide(store, caller, request, intent).await,
                 Err(failure) => Err(failure.into()),
             };
             match judged {
@@ -81,6 +98,9 @@ impl Pipeline {
         let operation = Operation::Renew;
         let each = Atomicity::Each;
         let outcomes = store.door.run_all(operation, permits, notes, each).await?;
+        if outcomes.contains(&Outcome::Moved) {
+            return Ok(None);
+        }
         for ((index, decision), outcome) in indexes.into_iter().zip(outcomes) {
             answers[index] = Some(match outcome {
                 Outcome::Stale => Err(Failure {
@@ -94,10 +114,9 @@ impl Pipeline {
             });
         }
         let unanswered = || Err(Failure::internal("a renewal got no answer"));
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or_else(unanswered))
-            .collect())
+        let answers = answers.into_iter();
+        let answers = answers.map(|answer| answer.unwrap_or_else(unanswered));
+        Ok(Some(answers.collect()))
     }
 
     /// Takes several locks, all or nothing, without waiting.

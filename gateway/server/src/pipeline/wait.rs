@@ -286,8 +286,7 @@ impl Waiter {
                 ..Request::new(Operation::CancelWait, lock)
             };
             let intent = Intent::CancelWait { lease_id: drawn };
-            let permit = inner.decider.pass(&caller, request, intent);
-            if let Err(failure) = store.door.run(Operation::CancelWait, permit).await {
+            if let Err(failure) = inner.pass(store, &caller, request, intent).await {
                 // The waiter's own lease, or the grant's ttl, ends it.
                 tracing::warn!(lease.handle = %drawn.handle(), detail = ?failure.detail, "wait.cancel failed");
             }

@@ -83,8 +83,15 @@ impl Pipeline {
         scope: WatchScope,
         after: Option<Place>,
     ) -> Result<Watching, Failure> {
-        let store = self.inner.store_of(scope.namespace())?;
-        Ok(store.watches.begin(scope, after).await)
+        let namespace = scope.namespace().clone();
+        let store = self.inner.store_of(&namespace)?;
+        let Watching { begin, told } = store.watches.begin(scope, after).await;
+        // A namespace that has left tells nothing here any more: the watch ends, and is told
+        // `resync` where it is asked for again.
+        let (governance, name) = (self.inner.governance.clone(), store.name.clone());
+        let left = async move { governance.leaves(&namespace, &name).await };
+        let told = told.take_until(Box::pin(left)).boxed();
+        Ok(Watching { begin, told })
     }
 }
 

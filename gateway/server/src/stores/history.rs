@@ -150,11 +150,36 @@ impl Ledgers {
             store.ledger_follows().await;
             let found = store.ledger.holders(lock, at).await?;
             complete_to.push((store.name.clone(), found.complete_to));
-            let of_one = found.holds.into_iter();
-            holds.extend(of_one.map(|hold| (store.name.clone(), hold)));
+            for hold in found.holds {
+                join(&mut holds, &store.name, hold);
+            }
         }
+        holds.sort_by_key(|(_, hold)| hold.from);
         Ok((holds, complete_to))
     }
+}
+
+/// Adds a hold. One lease that was in two stores around the moment is one hold: granted in the
+/// first, and as it is in the last.
+fn join(holds: &mut Vec<(StoreName, Hold)>, store: &StoreName, hold: Hold) {
+    let mut known = holds.iter_mut();
+    let Some((of, known)) = known.find(|(_, known)| known.handle == hold.handle) else {
+        holds.push((store.clone(), hold));
+        return;
+    };
+    let (first, last) = match known.from <= hold.from {
+        true => (known.clone(), hold),
+        false => {
+            store.clone_into(of);
+            (hold, known.clone())
+        }
+    };
+    *known = Hold {
+        until: last.until,
+        end: last.end,
+        under: last.under.or(first.under.clone()),
+        ..first
+    };
 }
 
 /// Puts the rows of several ledgers, each in its own order, in the order of their times. Rows of one

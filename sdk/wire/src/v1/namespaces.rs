@@ -43,8 +43,22 @@ pub struct Namespace {
     pub default_decision: String,
     /// Which store has its locks.
     pub store: String,
+    /// The store that it is being moved to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<String>,
+    /// Stores that had its locks before: their ledgers tell of its past.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_stores: Vec<String>,
     /// The revision of its last write.
     pub revision: u64,
+}
+
+/// Move a namespace to another store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveRequest {
+    /// Which store.
+    pub to: String,
 }
 
 /// All namespaces.

@@ -143,6 +143,7 @@ fn end_cause(name: &str) -> Result<EndCause, ParseError> {
         EndCause::Transferred,
         EndCause::GivenBack,
         EndCause::Unknown,
+        EndCause::Moved,
     ]
     .into_iter()
     .find(|known| known.as_str() == name)
