@@ -12,6 +12,8 @@ pub enum Store {
     Raft,
     /// A primary and its synchronous standby.
     Postgres,
+    /// Three members.
+    Etcd,
 }
 
 impl Store {
@@ -20,6 +22,7 @@ impl Store {
         match self {
             Self::Raft => 0,
             Self::Postgres => 2,
+            Self::Etcd => 3,
         }
     }
 }
@@ -29,6 +32,7 @@ impl fmt::Display for Store {
         f.write_str(match self {
             Self::Raft => "raft",
             Self::Postgres => "postgres",
+            Self::Etcd => "etcd",
         })
     }
 }
