@@ -44,6 +44,8 @@ const CLIENTS: u32 = 9;
 /// # Errors
 /// The run could not be carried out, which is no verdict. Its folder is kept, too.
 pub async fn run(options: &Options) -> Result<Summary> {
+    // A second installation is refused, and harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = folder(options)?;
     let done = carry_out(options, &folder).await;
     let keep = options.keep || !matches!(&done, Ok(summary) if summary.violations.is_empty());
