@@ -6,6 +6,7 @@ mod claim;
 mod explore;
 mod lease;
 mod moment;
+mod planted;
 mod record;
 mod state;
 mod view;
@@ -13,6 +14,7 @@ mod waiter;
 
 pub use apply::apply;
 pub use moment::Moment;
+pub use planted::PlantedBug;
 pub use record::{LockRecord, RESERVATION_MS_MAX};
 pub use state::{Applied, State};
 pub use view::HOLDERS_SHOWN_MAX;

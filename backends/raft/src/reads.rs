@@ -8,6 +8,7 @@ use std::time::Duration;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Millis;
+use leasehold_machine::PlantedBug;
 use openraft::raft::ReadPolicy;
 
 use crate::error;
@@ -49,6 +50,9 @@ impl Reads {
     /// Answers when this node has applied all that was answered before the call; with the leader's
     /// time, which is the one to show.
     pub(crate) async fn linearize(&self) -> Result<Millis, BackendError> {
+        if PlantedBug::LocalAnswer.is_planted() {
+            return Ok(self.seats.shown_time());
+        }
         let mut patience = None;
         loop {
             let failed = match self.seats.find() {

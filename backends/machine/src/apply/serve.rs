@@ -5,6 +5,7 @@ use leasehold_domain::Renewals;
 use leasehold_domain::Transition;
 
 use super::Step;
+use crate::PlantedBug;
 use crate::claim::LeaseClaims;
 use crate::lease::Lease;
 use crate::waiter::Waiter;
@@ -35,6 +36,9 @@ impl Step<'_> {
 
     /// Whether a grant is possible, not looking at the queue.
     pub(super) fn can_grant(&self, waiter: &Waiter) -> bool {
+        if PlantedBug::BlindGrant.is_planted() {
+            return true;
+        }
         let reservations = self.record.reservations();
         let subject = &waiter.party.subject;
         self.record.cooldown_until() <= self.now

@@ -16,6 +16,7 @@ use super::State;
 use super::documents::DocumentTable;
 use super::table::LockTable;
 use super::table::Records;
+use crate::PlantedBug;
 
 /// What of a [`State`] is stored. Its order is part of the stored format.
 #[derive(Serialize, Deserialize)]
@@ -43,10 +44,15 @@ impl Serialize for State {
 impl<'de> Deserialize<'de> for State {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
+        let mut records = stored.records.into_owned();
+        if PlantedBug::TokenReset.is_planted() {
+            let records = records.values_mut().flat_map(BTreeMap::values_mut);
+            records.for_each(|record| record.last_token = 0);
+        }
         Ok(Self {
             now: stored.now,
             newest: stored.newest,
-            locks: LockTable::index(stored.records.into_owned()),
+            locks: LockTable::index(records),
             documents: stored.documents.into_owned(),
             blobs: stored.blobs.into_owned(),
         })
