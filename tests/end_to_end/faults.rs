@@ -26,3 +26,8 @@ async fn the_embedded_store_keeps_its_promises() -> Result<()> {
 async fn postgres_keeps_its_promises() -> Result<()> {
     holds(Store::Postgres).await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_keeps_its_promises() -> Result<()> {
+    holds(Store::Etcd).await
+}

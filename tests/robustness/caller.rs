@@ -49,8 +49,6 @@ pub(crate) struct Question<'a> {
 
 impl Caller {
     pub(crate) fn new(client: u32, urls: Arc<[String]>, recorder: Arc<Recorder>) -> Result<Self> {
-        // A second installation is refused, and harmless.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .no_proxy()
             // A connection for each call: one that broke before is never used, or tried again.

@@ -5,6 +5,7 @@ pub mod check;
 mod client;
 mod command;
 mod disk;
+mod etcd;
 mod history;
 mod ledgers;
 mod nemesis;

@@ -68,9 +68,17 @@ impl Nemesis {
             (about, Target::Leader) => match (&self.world.servers, about) {
                 (Servers::None, _) => raft::leader(&self.world).await.map_or(0, |leader| leader.0),
                 (_, About::Gateway) => 0,
-                (Servers::Postgres(pair), About::Server) => pair.primary(),
-                (Servers::Postgres(pair), About::Host) => gateways + pair.primary(),
+                (_, About::Server) => self.leading_server().await,
+                (_, About::Host) => gateways + self.leading_server().await,
             },
+        }
+    }
+
+    async fn leading_server(&self) -> usize {
+        match &self.world.servers {
+            Servers::None => 0,
+            Servers::Postgres(pair) => pair.primary(),
+            Servers::Etcd(etcd) => etcd.leader().await.map_or(0, |leader| leader.0),
         }
     }
 
@@ -78,6 +86,7 @@ impl Nemesis {
         match &self.world.servers {
             Servers::None => 0,
             Servers::Postgres(pair) => pair.servers.len(),
+            Servers::Etcd(etcd) => etcd.members.len(),
         }
     }
 
@@ -105,27 +114,41 @@ impl Nemesis {
                 world.set_clock("+3h")
             }
             Kind::PowerCut => self.cut_power().await,
-            Kind::StoreKill | Kind::StoreFreeze | Kind::Failover => {
+            Kind::StoreKill | Kind::StoreFreeze | Kind::StoreSyncError | Kind::Failover => {
                 self.hurt_server(step.kind, place).await
             }
         }
     }
 
     async fn hurt_server(&self, kind: Kind, place: usize) -> Result<()> {
-        let Servers::Postgres(pair) = &self.world.servers else {
-            anyhow::bail!("the embedded store has no servers");
-        };
-        match kind {
-            Kind::StoreKill => pair.servers[place].kill().await,
-            Kind::StoreFreeze => pair.servers[place].signal("-STOP"),
-            _ => pair.fail_over().await,
+        match (&self.world.servers, kind) {
+            (Servers::Postgres(pair), Kind::StoreKill) => pair.servers[place].kill().await,
+            (Servers::Postgres(pair), Kind::StoreFreeze) => pair.servers[place].signal("-STOP"),
+            (Servers::Postgres(pair), Kind::Failover) => pair.fail_over().await,
+            (Servers::Etcd(etcd), Kind::StoreKill) => etcd.members[place].process.kill().await,
+            (Servers::Etcd(etcd), Kind::StoreFreeze) => etcd.members[place].process.freeze(),
+            (Servers::Etcd(etcd), Kind::StoreSyncError) => {
+                etcd.members[place].process.hinder(&Syncs::Fail)
+            }
+            _ => anyhow::bail!("{kind} is nothing that this store can be put through"),
         }
     }
 
-    async fn heal_server(&self, place: usize) -> Result<()> {
-        if let Servers::Postgres(pair) = &self.world.servers {
-            pair.servers[place].signal("-CONT")?;
-            pair.servers[place].process.begin()?;
+    async fn heal_server(&self, kind: Kind, place: usize) -> Result<()> {
+        match &self.world.servers {
+            Servers::None => {}
+            Servers::Postgres(pair) => {
+                pair.servers[place].signal("-CONT")?;
+                pair.servers[place].process.begin()?;
+            }
+            Servers::Etcd(etcd) => {
+                let process = &etcd.members[place].process;
+                match kind {
+                    Kind::StoreFreeze => process.thaw()?,
+                    _ => process.kill().await?,
+                }
+                process.begin()?;
+            }
         }
         Ok(())
     }
@@ -151,7 +174,9 @@ impl Nemesis {
         let gateway = &self.world.gateways[place % self.world.gateways.len()];
         match kind {
             Kind::Kill | Kind::PowerCut | Kind::Failover => {}
-            Kind::StoreKill | Kind::StoreFreeze => self.heal_server(place).await?,
+            Kind::StoreKill | Kind::StoreFreeze | Kind::StoreSyncError => {
+                self.heal_server(kind, place).await?;
+            }
             Kind::Freeze => gateway.process.thaw()?,
             Kind::Isolate | Kind::CutOff | Kind::Split | Kind::OneWay | Kind::Loss => {
                 self.world.network.heal()?;

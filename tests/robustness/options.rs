@@ -12,6 +12,8 @@ pub enum Store {
     Raft,
     /// A primary and its synchronous standby.
     Postgres,
+    /// Three members.
+    Etcd,
 }
 
 impl Store {
@@ -20,6 +22,7 @@ impl Store {
         match self {
             Self::Raft => 0,
             Self::Postgres => 2,
+            Self::Etcd => 3,
         }
     }
 }
@@ -29,6 +32,7 @@ impl fmt::Display for Store {
         f.write_str(match self {
             Self::Raft => "raft",
             Self::Postgres => "postgres",
+            Self::Etcd => "etcd",
         })
     }
 }
@@ -57,13 +61,16 @@ pub struct Options {
 /// A run that is shorter than this has no time for long faults.
 const HURRY_BELOW_S: u64 = 300;
 
+/// Gateways of a run, if nothing else is asked for.
+const GATEWAYS: usize = 3;
+
 impl Options {
     /// All faults on a store.
     #[must_use]
     pub fn new(store: Store, seconds: u64, seed: u64) -> Self {
         Self {
             store,
-            gateways: 3,
+            gateways: GATEWAYS,
             seconds,
             seed,
             faults: Kind::all(store).to_vec(),
@@ -84,6 +91,9 @@ impl Options {
             "cargo robustness --store {} --seconds {} --seed {}",
             self.store, self.seconds, self.seed
         );
+        if self.gateways != GATEWAYS {
+            command.push_str(&format!(" --gateways {}", self.gateways));
+        }
         if self.faults != Kind::all(self.store) {
             let faults: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
             command.push_str(&format!(" --faults {}", faults.join(",")));

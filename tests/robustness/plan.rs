@@ -45,6 +45,8 @@ pub enum Kind {
     StoreKill,
     /// A process of the store is frozen, and goes on.
     StoreFreeze,
+    /// Every sync of a server of the store fails.
+    StoreSyncError,
     /// The store's primary is lost for good, and its standby takes over.
     Failover,
 }
@@ -83,6 +85,20 @@ impl Kind {
                 Self::StoreFreeze,
                 Self::Failover,
             ],
+            Store::Etcd => &[
+                Self::Kill,
+                Self::Freeze,
+                Self::Isolate,
+                Self::CutOff,
+                Self::Split,
+                Self::OneWay,
+                Self::Loss,
+                Self::SlowDisk,
+                Self::ClockJump,
+                Self::StoreKill,
+                Self::StoreFreeze,
+                Self::StoreSyncError,
+            ],
         }
     }
 }
@@ -108,7 +124,9 @@ impl Kind {
             | Self::FullDisk
             | Self::ClockJump
             | Self::PowerCut => About::Gateway,
-            Self::StoreKill | Self::StoreFreeze | Self::Failover => About::Server,
+            Self::StoreKill | Self::StoreFreeze | Self::StoreSyncError | Self::Failover => {
+                About::Server
+            }
             Self::Isolate | Self::CutOff | Self::Split | Self::OneWay | Self::Loss => About::Host,
         }
     }

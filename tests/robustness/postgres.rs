@@ -41,7 +41,7 @@ pub(crate) struct Server {
     data: PathBuf,
 }
 
-/// Starts both servers, and then the gateways, all at once: each has a ledger of its own.
+/// Starts both servers, and then the gateways.
 pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -> Result<()> {
     let pair = Pair::start(world, options, folder).await?;
     let hosts: Vec<String> = pair
@@ -49,7 +49,7 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
         .iter()
         .map(|server| format!("{}:{PORT}", server.address))
         .collect();
-    world.servers = Servers::Postgres(pair);
+    world.servers = Servers::Postgres(Box::new(pair));
     for place in 0..options.gateways {
         let config = format!(
             "[storage]\nbackend = \"postgres\"\n[storage.postgres]\n\
@@ -58,8 +58,6 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
             hosts.join(",")
         );
         world.gateway(options, folder, &config)?;
-    }
-    for place in 0..options.gateways {
         world.ready(place).await?;
     }
     Ok(())

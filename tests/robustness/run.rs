@@ -27,6 +27,7 @@ use super::plan;
 use super::plan::Step;
 use super::raft;
 use super::summary::Summary;
+use super::world::Servers;
 use super::world::World;
 
 /// How long clients go on after the last fault: longer than a dead holder's lock may stay taken.
@@ -43,6 +44,8 @@ const CLIENTS: u32 = 9;
 /// # Errors
 /// The run could not be carried out, which is no verdict. Its folder is kept, too.
 pub async fn run(options: &Options) -> Result<Summary> {
+    // A second installation is refused, and harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = folder(options)?;
     let done = carry_out(options, &folder).await;
     let keep = options.keep || !matches!(&done, Ok(summary) if summary.violations.is_empty());
@@ -78,12 +81,7 @@ async fn carry_out(options: &Options, folder: &Path) -> Result<Summary> {
     let world = Arc::new(World::start(options, folder).await?);
     let stop = Arc::new(AtomicBool::new(false));
     let clients = clients(options, &world, &recorder, &stop)?;
-    let leaders = tokio::spawn(count_leaders(
-        options.store,
-        world.clone(),
-        recorder.clone(),
-        stop.clone(),
-    ));
+    let leaders = tokio::spawn(count_leaders(world.clone(), recorder.clone(), stop.clone()));
     let done = go_wrong(options, &world, &recorder, &steps).await;
     if done.is_ok() {
         tokio::time::sleep(QUIET).await;
@@ -159,15 +157,15 @@ async fn go_wrong(
     Ok(done)
 }
 
-async fn count_leaders(
-    store: Store,
-    world: Arc<World>,
-    recorder: Arc<Recorder>,
-    stop: Arc<AtomicBool>,
-) {
+async fn count_leaders(world: Arc<World>, recorder: Arc<Recorder>, stop: Arc<AtomicBool>) {
     let mut known = None;
-    while store == Store::Raft && !stop.load(Ordering::SeqCst) {
-        let now = raft::leader(&world).await;
+    while !stop.load(Ordering::SeqCst) {
+        let now = match &world.servers {
+            Servers::None => raft::leader(&world).await,
+            // The primary has no terms.
+            Servers::Postgres(pair) => Some((pair.primary(), 0)),
+            Servers::Etcd(etcd) => etcd.leader().await,
+        };
         if let (Some(before), Some(now)) = (known, now)
             && before != now
         {

@@ -14,6 +14,7 @@ use super::Store;
 use super::command::demand;
 use super::disk;
 use super::disk::Disk;
+use super::etcd;
 use super::network::Network;
 use super::postgres;
 use super::process::Process;
@@ -43,7 +44,9 @@ pub(crate) enum Servers {
     /// Nothing.
     None,
     /// A primary and its standby.
-    Postgres(postgres::Pair),
+    Postgres(Box<postgres::Pair>),
+    /// Members of a cluster.
+    Etcd(etcd::Members),
 }
 
 /// A gateway on a host of its own.
@@ -69,6 +72,7 @@ impl World {
         world.set_clock("+0")?;
         match options.store {
             Store::Raft => raft::start(&mut world, options, folder).await?,
+            Store::Etcd => etcd::start(&mut world, options, folder).await?,
             Store::Postgres => postgres::start(&mut world, options, folder).await?,
         }
         Ok(world)
