@@ -70,8 +70,8 @@ pub struct RaftBackend {
     pub(crate) raft: Raft<TypeConfig, Machine>,
     pub(crate) applied: Arc<Applied>,
     pub(crate) queue: Queue,
-    pub(crate) seats: Arc<Seats>,
-    pub(crate) reads: Arc<Reads>,
+    pub(crate) seats: Arc<Seats<TypeConfig>>,
+    pub(crate) reads: Arc<Reads<TypeConfig>>,
     pub(crate) peers: Option<Arc<Peers>>,
     pub(crate) steward: Arc<Steward>,
     pub(crate) archive: Archive,
@@ -344,7 +344,7 @@ impl Cluster for RaftBackend {
                 }
                 Seat::Empty => {}
             }
-            if !patience.again(&self.seats).await {
+            if !patience.again().await {
                 return Err(self.seats.nobody_leads());
             }
         }

@@ -8,154 +8,51 @@
 //! to the leader instead, where it waits among the leader's own.
 
 mod gathered;
+mod queue;
 
 use std::sync::Arc;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
-use leasehold_domain::limits;
 use openraft::errors::ClientWriteError;
-use openraft::impls::ProgressResponder;
+use openraft::type_config::TypeConfigExt;
 use tokio::sync::mpsc;
-use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use self::gathered::Gathered;
 use self::gathered::Gathering;
-use crate::entry::Answer;
+pub(crate) use self::queue::Hurry;
+pub(crate) use self::queue::Job;
+pub(crate) use self::queue::Queue;
+use self::queue::Reply;
 use crate::entry::Item;
 use crate::entry::Payload;
 use crate::entry::Proposal;
 use crate::entry::Term;
+use crate::entry::Types;
 use crate::error;
 use crate::log::Poison;
 use crate::peer::Answered;
 use crate::peer::CallError;
-use crate::peer::Peers;
+use crate::peer::Calls;
 use crate::peer::Request;
 use crate::peer::Response;
 use crate::reads::Reads;
 use crate::seat::Seat;
 use crate::seat::Seats;
 
-/// Bytes of one request: a module, with room to spare.
-const REQUEST_BYTES_MAX: usize = 2 * limits::MODULE_BYTES_MAX;
-
-/// Whether a request's write may wait for company.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hurry {
-    /// Somebody waits for its outcome.
-    Now,
-    /// It can only enter a queue: see the module.
-    Patient,
-}
-
-/// One request, and who waits for it.
-#[derive(Debug)]
-pub(crate) struct Job {
-    item: Item,
-    hurry: Hurry,
-    /// What it takes in the log.
-    bytes: usize,
-    reply: Reply,
-}
-
-/// Where requests queue up.
-#[derive(Debug, Clone)]
-pub(crate) struct Queue(mpsc::Sender<Job>);
-
-impl Queue {
-    pub(crate) fn new(queue_max: usize) -> (Self, mpsc::Receiver<Job>) {
-        let (sender, receiver) = mpsc::channel(queue_max);
-        (Self(sender), receiver)
-    }
-
-    /// Proposes one item, and waits until it is applied.
-    pub(crate) async fn propose(&self, item: Item, hurry: Hurry) -> Result<Answer, BackendError> {
-        // Measured here and not by the batcher, of which there is one.
-        let bytes = postcard::experimental::serialized_size(&item).unwrap_or(usize::MAX);
-        if bytes > REQUEST_BYTES_MAX || item.weight() > limits::LEASES_PER_RENEWAL_MAX {
-            return Err(BackendError::without_effect(
-                ErrorKind::Invalid,
-                format!("{} commands in {bytes} bytes are too much", item.weight()),
-            ));
-        }
-        let (reply, answered) = oneshot::channel();
-        let reply = Reply::Here(reply);
-        self.push(Job {
-            item,
-            hurry,
-            bytes,
-            reply,
-        })?;
-        answered.await.unwrap_or_else(|_| Err(error::lost()))
-    }
-
-    /// Proposes what a follower has sent; none of it goes to another leader from here.
-    pub(crate) async fn propose_forwarded(&self, items: Vec<Item>) -> Vec<Answered> {
-        let pushed = items.into_iter().map(|item| {
-            let bytes = postcard::experimental::serialized_size(&item).unwrap_or(usize::MAX);
-            let (reply, answered) = oneshot::channel();
-            let reply = Reply::There(reply);
-            let job = Job {
-                item,
-                hurry: Hurry::Now,
-                bytes,
-                reply,
-            };
-            self.push(job).map(|()| answered)
-        });
-        let pushed: Vec<_> = pushed.collect();
-        let mut answers = Vec::with_capacity(pushed.len());
-        for pushed in pushed {
-            answers.push(match pushed {
-                Ok(answered) => answered
-                    .await
-                    .unwrap_or_else(|_| Answered::Refused(error::lost().into())),
-                Err(error) => Answered::Refused(error.into()),
-            });
-        }
-        answers
-    }
-
-    fn push(&self, job: Job) -> Result<(), BackendError> {
-        self.0.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                let detail = "too many requests wait for the log";
-                BackendError::without_effect(ErrorKind::Overloaded, detail)
-            }
-            mpsc::error::TrySendError::Closed(_) => error::closed(),
-        })
-    }
-
-    /// Answers when everything that was queued before is answered.
-    pub(crate) async fn drain(&self) {
-        let (reply, answered) = oneshot::channel();
-        let last = Job {
-            item: Item::Tick,
-            hurry: Hurry::Now,
-            bytes: 0,
-            reply: Reply::Drained(reply),
-        };
-        if self.0.send(last).await.is_ok() {
-            // An error means that the batcher has ended, and answers nobody any more.
-            let _ = answered.await;
-        }
-    }
-}
-
 /// Makes entries of requests.
 #[derive(Debug)]
-pub(crate) struct Batcher {
-    pub(crate) seats: Arc<Seats>,
-    pub(crate) reads: Arc<Reads>,
-    pub(crate) peers: Option<Arc<Peers>>,
+pub(crate) struct Batcher<C: Types> {
+    pub(crate) seats: Arc<Seats<C>>,
+    pub(crate) reads: Arc<Reads<C>>,
+    pub(crate) peers: Option<Arc<dyn Calls>>,
     pub(crate) poison: Poison,
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) commands_max: usize,
 }
 
-impl Batcher {
+impl<C: Types> Batcher<C> {
     /// Runs until the queue is closed and empty.
     pub(crate) async fn run(self, mut queue: mpsc::Receiver<Job>) {
         let mut left_over = None;
@@ -168,7 +65,7 @@ impl Batcher {
                 },
             };
             let mut gathering = Gathering::new(first, self.commands_max);
-            left_over = gathering.gather(&mut queue).await;
+            left_over = gathering.gather::<C>(&mut queue).await;
             let (entry, drained) = gathering.finish();
             if let Some(entry) = entry.unless_empty() {
                 self.propose(entry).await;
@@ -185,7 +82,7 @@ impl Batcher {
             return;
         };
         let mut patience = self.seats.patience();
-        while patience.again(&self.seats).await && !self.is_ending() {
+        while patience.again().await && !self.is_ending() {
             match self.attempt(left).await {
                 Some(still) => left = still,
                 None => return,
@@ -206,7 +103,7 @@ impl Batcher {
             Seat::Follows { node, address } => {
                 let own = entry.turn_away()?;
                 match &self.peers {
-                    Some(peers) => self.forward(own, peers, node, &address).await,
+                    Some(peers) => self.forward(own, &**peers, node, &address).await,
                     None => Some(own),
                 }
             }
@@ -227,7 +124,7 @@ impl Batcher {
             wall: self.seats.clock.wall(),
             items: entry.items,
         });
-        let (responder, answered) = ProgressResponder::complete_only();
+        let (responder, answered) = C::responder();
         let write = self.seats.raft.write(Payload(proposal.clone()));
         if let Err(fatal) = write.with_leader(term).responder(responder).await {
             Gathered::fail(entry.replies, &error::stopped(&fatal));
@@ -271,7 +168,7 @@ impl Batcher {
     /// Resolves when a group should have agreed. A node alone needs no one's agreement.
     async fn overdue(&self) {
         match self.peers {
-            Some(_) => tokio::time::sleep(self.seats.window).await,
+            Some(_) => C::sleep(self.seats.window).await,
             None => std::future::pending().await,
         }
     }
@@ -280,7 +177,7 @@ impl Batcher {
     async fn forward(
         &self,
         entry: Gathered,
-        peers: &Peers,
+        peers: &dyn Calls,
         node: u64,
         address: &str,
     ) -> Option<Gathered> {
@@ -313,7 +210,7 @@ impl Batcher {
     }
 }
 
-impl Batcher {
+impl<C: Types> Batcher<C> {
     /// Passes the leader's answers on, once this node has applied what they tell: whoever asked it
     /// finds it here. What the leader did not take is left.
     fn settle(
@@ -334,7 +231,7 @@ impl Batcher {
         }
         // Beside: the next batch need not wait for it.
         let reads = self.reads.clone();
-        tokio::spawn(async move {
+        let _detached = C::spawn(async move {
             if let Err(error) = reads.reach(index).await {
                 // It is durable all the same.
                 tracing::warn!(%error, "raft.forward answered before it was applied here");
@@ -344,36 +241,5 @@ impl Batcher {
             }
         });
         left.unless_empty()
-    }
-}
-
-/// Who waits for an answer.
-#[derive(Debug)]
-enum Reply {
-    /// A caller of this node.
-    Here(oneshot::Sender<Result<Answer, BackendError>>),
-    /// A follower, on behalf of a caller of its own.
-    There(oneshot::Sender<Answered>),
-    /// Whoever wants to know that all before it is answered; nothing is proposed for it.
-    Drained(oneshot::Sender<()>),
-}
-
-impl Reply {
-    /// Answers. A caller that has left does not care.
-    fn send(self, answer: Result<Answer, BackendError>) {
-        match self {
-            Self::Here(caller) => {
-                let _ = caller.send(answer);
-            }
-            Self::There(follower) => {
-                let _ = follower.send(match answer {
-                    Ok(answer) => Answered::Done(answer),
-                    Err(error) => Answered::Refused(error.into()),
-                });
-            }
-            Self::Drained(waits) => {
-                let _ = waits.send(());
-            }
-        }
     }
 }

@@ -13,6 +13,14 @@ use leasehold_domain::Note;
 use leasehold_domain::Outcome;
 use leasehold_domain::WallMillis;
 use openraft::BasicNode;
+use openraft::RaftTypeConfig;
+use openraft::alias::LeaderIdOf;
+use openraft::alias::OneshotReceiverOf;
+use openraft::alias::PayloadOf;
+use openraft::alias::VoteOf;
+use openraft::alias::WriteResponderOf;
+use openraft::impls::ProgressResponder;
+use openraft::raft::ClientWriteResult;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -24,6 +32,33 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = BasicNode,
 );
+
+/// The same type parameters on any runtime: the real one, or a simulated one.
+pub(crate) trait Types:
+    RaftTypeConfig<
+        D = Payload,
+        R = Vec<Answer>,
+        NodeId = u64,
+        Node = BasicNode,
+        Term = u64,
+        LeaderId = LeaderIdOf<TypeConfig>,
+        Vote = VoteOf<TypeConfig>,
+        Payload = PayloadOf<TypeConfig>,
+        Entry = Entry,
+    >
+{
+    /// Who is told what a proposal came to, and where that is heard.
+    fn responder() -> (WriteResponderOf<Self>, Answering<Self>);
+}
+
+impl Types for TypeConfig {
+    fn responder() -> (WriteResponderOf<Self>, Answering<Self>) {
+        ProgressResponder::complete_only()
+    }
+}
+
+/// Where it is heard what a proposal came to.
+pub(crate) type Answering<C> = OneshotReceiverOf<C, ClientWriteResult<C>>;
 
 /// A log entry as openraft has it.
 pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;

@@ -11,7 +11,7 @@ use openraft::errors::Fatal;
 use openraft::errors::LinearizableReadError;
 use openraft::errors::RaftError;
 
-use crate::entry::TypeConfig;
+use crate::entry::Types;
 
 /// Why a node's folder cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum OpenError {
 }
 
 /// Why a proposal was not answered with its outcome.
-pub(crate) fn write_error(error: &ClientWriteError<TypeConfig>) -> BackendError {
+pub(crate) fn write_error<C: Types>(error: &ClientWriteError<C>) -> BackendError {
     match error {
         // Refused before anything was appended.
         ClientWriteError::ForwardToLeader(to) => {
@@ -66,7 +66,7 @@ pub(crate) fn write_error(error: &ClientWriteError<TypeConfig>) -> BackendError 
 }
 
 /// The core has stopped: whether the entry was committed before is not known.
-pub(crate) fn stopped(fatal: &Fatal<TypeConfig>) -> BackendError {
+pub(crate) fn stopped<C: Types>(fatal: &Fatal<C>) -> BackendError {
     BackendError::unknown(ErrorKind::Closed, fatal.to_string())
 }
 
@@ -77,9 +77,7 @@ pub(crate) fn undecided(window: Duration) -> BackendError {
 }
 
 /// Why a read could not be linearizable. A read has no effect.
-pub(crate) fn read_error(
-    error: &RaftError<TypeConfig, LinearizableReadError<TypeConfig>>,
-) -> BackendError {
+pub(crate) fn read_error<C: Types>(error: &RaftError<C, LinearizableReadError<C>>) -> BackendError {
     let kind = match error {
         RaftError::Fatal(_) => ErrorKind::Closed,
         RaftError::APIError(_) => ErrorKind::Unavailable,

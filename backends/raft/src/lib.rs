@@ -22,6 +22,8 @@ mod reads;
 mod record;
 mod restore;
 mod seat;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 mod tasks;
 

@@ -19,12 +19,12 @@ use crate::entry::Item;
 use crate::entry::LogId;
 use crate::entry::Membership;
 use crate::entry::Proposal;
-use crate::entry::TypeConfig;
+use crate::entry::Types;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::snapshot::SnapshotBuilder;
 use crate::snapshot::SnapshotBytes;
-use crate::snapshot::SnapshotFile;
+use crate::snapshot::Snapshots;
 
 /// Locks that one tick may end or grant, so that no entry is long.
 const LOCKS_PER_TICK_MAX: usize = 512;
@@ -33,7 +33,7 @@ const LOCKS_PER_TICK_MAX: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) applied: Arc<Applied>,
-    pub(crate) file: Arc<SnapshotFile>,
+    pub(crate) snapshots: Arc<dyn Snapshots>,
 }
 
 impl Inner {
@@ -77,7 +77,7 @@ impl Inner {
     }
 }
 
-impl RaftStateMachine<TypeConfig> for Machine {
+impl<C: Types> RaftStateMachine<C> for Machine {
     type SnapshotData = SnapshotBytes;
     type SnapshotBuilder = SnapshotBuilder;
 
@@ -88,7 +88,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
     async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
     where
-        S: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + Send,
+        S: Stream<Item = Result<EntryResponder<C>, io::Error>> + Unpin + Send,
     {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
@@ -120,30 +120,23 @@ impl RaftStateMachine<TypeConfig> for Machine {
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
         SnapshotBuilder {
             applied: self.applied.clone(),
-            file: self.file.clone(),
+            snapshots: self.snapshots.clone(),
         }
     }
 
     async fn install_snapshot(
         &mut self,
-        _: &SnapshotMetaOf<TypeConfig>,
+        _: &SnapshotMetaOf<C>,
         snapshot: SnapshotBytes,
     ) -> Result<(), io::Error> {
-        let file = self.file.clone();
-        let install = move || file.install(&snapshot);
-        let inner = tokio::task::spawn_blocking(install)
-            .await
-            .map_err(io::Error::other)??;
+        let inner = self.snapshots.install(snapshot).await?;
         self.applied.replace(inner);
         Ok(())
     }
 
     async fn get_current_snapshot(
         &mut self,
-    ) -> Result<Option<SnapshotOf<TypeConfig, SnapshotBytes>>, io::Error> {
-        let file = self.file.clone();
-        tokio::task::spawn_blocking(move || file.current())
-            .await
-            .map_err(io::Error::other)?
+    ) -> Result<Option<SnapshotOf<C, SnapshotBytes>>, io::Error> {
+        self.snapshots.current().await
     }
 }

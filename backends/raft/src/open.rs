@@ -34,6 +34,7 @@ use crate::log::Owner;
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::outbox::Applied;
+use crate::peer::Calls;
 use crate::peer::Host;
 use crate::peer::Listener;
 use crate::peer::Peers;
@@ -81,7 +82,7 @@ impl RaftBackend {
             Peering::open(config.peers.as_ref(), &identity).await?;
         let machine = Machine {
             applied: applied.clone(),
-            file,
+            snapshots: Arc::new(file),
         };
         let (settings, network) = (Arc::new(settings(&config)?), Network(peers.clone()));
         let raft = Raft::new(identity.node(), settings, network, log, machine)
@@ -96,7 +97,7 @@ impl RaftBackend {
         });
         let reads = Arc::new(Reads {
             seats: seats.clone(),
-            peers: peers.clone(),
+            peers: calls(&peers),
             proof: Mutex::default(),
         });
         found(&raft, identity.node(), &address).await?;
@@ -140,7 +141,7 @@ impl RaftBackend {
         let batcher = Batcher {
             seats: self.seats.clone(),
             reads: self.reads.clone(),
-            peers: self.peers.clone(),
+            peers: calls(&self.peers),
             poison: self.poison.clone(),
             closing: self.closing.subscribe(),
             commands_max: config.batch_commands_max.min(BATCH_COMMANDS_MAX),
@@ -184,6 +185,11 @@ impl RaftBackend {
         let closing = self.closing.subscribe();
         tokio::spawn(tasks::refresh(self.reads.clone(), closing));
     }
+}
+
+/// How batches and reads ask the leader.
+fn calls(peers: &Option<Arc<Peers>>) -> Option<Arc<dyn Calls>> {
+    peers.clone().map(|peers| peers as Arc<dyn Calls>)
 }
 
 /// How a node reaches its peers.
@@ -279,7 +285,7 @@ async fn found(
     made.map_err(|error| failed(error.to_string()))
 }
 
-fn settings(config: &RaftConfig) -> Result<openraft::Config, OpenError> {
+pub(crate) fn settings(config: &RaftConfig) -> Result<openraft::Config, OpenError> {
     let tick = u64::try_from(config.tick.as_millis()).unwrap_or(100);
     let settings = openraft::Config {
         cluster_name: config.cluster_id.clone(),

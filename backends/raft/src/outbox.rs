@@ -18,6 +18,7 @@ use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_machine::State;
+use tokio::sync::Notify;
 use tokio::sync::watch;
 
 use crate::entry::LogId;
@@ -29,8 +30,10 @@ pub(crate) struct Applied {
     inner: RwLock<Inner>,
     /// The newest cursor; wakes event streams.
     newest: watch::Sender<Cursor>,
-    /// The last entry that is applied; wakes reads that wait for it.
-    reached: watch::Sender<u64>,
+    /// The last entry that is applied.
+    reached: AtomicU64,
+    /// Wakes reads that wait for an entry, in the order in which they came.
+    advanced: Notify,
     /// The documents' revision; wakes governance.
     documents: watch::Sender<u64>,
     /// The last event that the ledger has, for the log to keep; it needs no write of its own.
@@ -76,12 +79,13 @@ impl Applied {
     pub(crate) fn new(mut inner: Inner, trimmed: Arc<AtomicU64>) -> Self {
         inner.trim(Cursor(trimmed.load(Ordering::Relaxed)));
         let newest = watch::Sender::new(inner.state.newest());
-        let reached = watch::Sender::new(inner.index());
+        let reached = AtomicU64::new(inner.index());
         let documents = watch::Sender::new(inner.state.documents_revision());
         Self {
             inner: RwLock::new(inner),
             newest,
             reached,
+            advanced: Notify::new(),
             documents,
             trimmed,
         }
@@ -105,22 +109,25 @@ impl Applied {
 
     /// The last entry that is applied.
     pub(crate) fn index(&self) -> u64 {
-        *self.reached.borrow()
+        self.reached.load(Ordering::Acquire)
     }
 
     /// An entry is applied. Said before its answer is given: another node may be told of it.
     pub(crate) fn advance(&self, index: u64) {
-        self.reached.send_replace(index);
+        self.reached.store(index, Ordering::Release);
+        self.advanced.notify_waiters();
     }
 
     /// Resolves when that entry is applied.
     pub(crate) async fn reach(&self, index: u64) {
-        // We hold the sender, so the channel is open.
-        let _ = self
-            .reached
-            .subscribe()
-            .wait_for(|last| *last >= index)
-            .await;
+        loop {
+            // Before the look: an entry that is applied in between wakes it.
+            let advanced = self.advanced.notified();
+            if self.index() >= index {
+                return;
+            }
+            advanced.await;
+        }
     }
 
     /// Goes on from a peer's snapshot.

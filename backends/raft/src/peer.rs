@@ -20,6 +20,7 @@ pub(crate) use message::Answered;
 pub(crate) use message::Chunk;
 pub(crate) use message::Request;
 pub(crate) use message::Response;
+pub(crate) use peers::Calls;
 pub(crate) use peers::Peers;
 pub use security::PeerSecurity;
 pub(crate) use security::Security;

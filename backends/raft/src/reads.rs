@@ -10,9 +10,11 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Millis;
 use leasehold_machine::PlantedBug;
 use openraft::raft::ReadPolicy;
+use openraft::type_config::TypeConfigExt;
 
+use crate::entry::Types;
 use crate::error;
-use crate::peer::Peers;
+use crate::peer::Calls;
 use crate::peer::Request;
 use crate::peer::Response;
 use crate::seat::Seat;
@@ -20,9 +22,9 @@ use crate::seat::Seats;
 
 /// Makes sure that what this node shows is new enough.
 #[derive(Debug)]
-pub(crate) struct Reads {
-    pub(crate) seats: Arc<Seats>,
-    pub(crate) peers: Option<Arc<Peers>>,
+pub(crate) struct Reads<C: Types> {
+    pub(crate) seats: Arc<Seats<C>>,
+    pub(crate) peers: Option<Arc<dyn Calls>>,
     pub(crate) proof: Mutex<Option<Proof>>,
 }
 
@@ -34,7 +36,7 @@ pub(crate) struct Proof {
     index: u64,
 }
 
-impl Reads {
+impl<C: Types> Reads<C> {
     /// The leader's answer to a follower: the entry to have applied, and the leader's time. None
     /// if this node cannot say that it leads.
     pub(crate) async fn lead(&self) -> Option<(u64, Millis)> {
@@ -68,7 +70,7 @@ impl Reads {
                 Seat::Empty => self.seats.nobody_leads(),
             };
             let patience = patience.get_or_insert_with(|| self.seats.patience());
-            if !patience.again(&self.seats).await {
+            if !patience.again().await {
                 return Err(failed);
             }
         }
@@ -113,7 +115,7 @@ impl Reads {
         if applied.index() >= index {
             return Ok(());
         }
-        let reached = tokio::time::timeout(self.seats.window, applied.reach(index)).await;
+        let reached = C::timeout(self.seats.window, applied.reach(index)).await;
         reached.map_err(|_| {
             let detail = format!("entry {index} has not come here in time");
             BackendError::without_effect(ErrorKind::Unavailable, detail)

@@ -9,12 +9,15 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Clock;
 use leasehold_domain::Millis;
 use openraft::Raft;
+use openraft::alias::SleepOf;
+use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::WatchReceiver;
-use tokio::time::Sleep;
+use openraft::metrics::RaftServerMetrics;
+use openraft::type_config::TypeConfigExt;
 
 use crate::clock::Stamper;
 use crate::entry::Term;
-use crate::entry::TypeConfig;
+use crate::entry::Types;
 use crate::machine::Machine;
 use crate::outbox::Applied;
 
@@ -39,8 +42,8 @@ pub(crate) enum Seat {
 
 /// Finds the leader.
 #[derive(Debug)]
-pub(crate) struct Seats {
-    pub(crate) raft: Raft<TypeConfig, Machine>,
+pub(crate) struct Seats<C: Types> {
+    pub(crate) raft: Raft<C, Machine>,
     pub(crate) applied: Arc<Applied>,
     pub(crate) stamper: Stamper,
     pub(crate) clock: Arc<dyn Clock>,
@@ -48,7 +51,7 @@ pub(crate) struct Seats {
     pub(crate) window: Duration,
 }
 
-impl Seats {
+impl<C: Types> Seats<C> {
     /// Who leads now.
     pub(crate) fn find(&self) -> Seat {
         match self.raft.as_leader() {
@@ -119,8 +122,11 @@ impl Seats {
     }
 
     /// Patience for one request.
-    pub(crate) fn patience(&self) -> Patience {
-        Patience(Box::pin(tokio::time::sleep(self.window)))
+    pub(crate) fn patience(&self) -> Patience<C> {
+        Patience {
+            over: Box::pin(C::sleep(self.window)),
+            metrics: self.raft.server_metrics(),
+        }
     }
 
     /// Why a request was not taken by any leader.
@@ -131,18 +137,25 @@ impl Seats {
 }
 
 /// How long a request still waits for a leader.
-#[derive(Debug)]
-pub(crate) struct Patience(Pin<Box<Sleep>>);
+pub(crate) struct Patience<C: Types> {
+    over: Pin<Box<SleepOf<C>>>,
+    /// One receiver for all looks: a new one takes what it has not seen for a change, and would
+    /// never wait.
+    metrics: WatchReceiverOf<C, RaftServerMetrics<C>>,
+}
 
-impl Patience {
-    /// Waits until the leader may have changed; false if patience has ended.
-    pub(crate) async fn again(&mut self, seats: &Seats) -> bool {
-        let mut metrics = seats.raft.server_metrics();
-        let changed = tokio::time::timeout(LOOK_AGAIN, metrics.changed());
+impl<C: Types> Patience<C> {
+    /// Waits until the leader may have changed; false if patience has ended, or there is no use.
+    pub(crate) async fn again(&mut self) -> bool {
+        let changed = C::timeout(LOOK_AGAIN, self.metrics.changed());
         tokio::select! {
             biased;
-            () = &mut self.0 => false,
-            _ = changed => true,
+            () = &mut self.over => false,
+            changed = changed => match changed {
+                Ok(Ok(())) | Err(_) => true,
+                // The core has stopped, and tells of no leader any more.
+                Ok(Err(_)) => false,
+            },
         }
     }
 }

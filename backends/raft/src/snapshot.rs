@@ -1,6 +1,7 @@
 //! Snapshots: the state and the events that the ledger does not have, in one checksummed file.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::io::Write;
@@ -11,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use async_trait::async_trait;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -24,6 +26,7 @@ use serde::Serialize;
 use crate::entry::LogId;
 use crate::entry::Membership;
 use crate::entry::TypeConfig;
+use crate::entry::Types;
 use crate::folder::FolderLock;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
@@ -71,7 +74,23 @@ pub(crate) struct SnapshotFile {
 #[derive(Debug)]
 pub(crate) struct SnapshotBuilder {
     pub(crate) applied: Arc<Applied>,
-    pub(crate) file: Arc<SnapshotFile>,
+    pub(crate) snapshots: Arc<dyn Snapshots>,
+}
+
+/// A snapshot as openraft has it.
+pub(crate) type Snapshot = SnapshotOf<TypeConfig, SnapshotBytes>;
+
+/// Where a node keeps its one snapshot. After a crash it is the last that was kept, whole.
+#[async_trait]
+pub(crate) trait Snapshots: Debug + Send + Sync + 'static {
+    /// Takes one of what is applied now, and keeps it.
+    async fn take(&self, applied: Arc<Applied>) -> io::Result<Snapshot>;
+
+    /// Keeps one that came from a peer; answers what it holds.
+    async fn install(&self, bytes: SnapshotBytes) -> io::Result<Inner>;
+
+    /// The one that is kept.
+    async fn current(&self) -> io::Result<Option<Snapshot>>;
 }
 
 impl SnapshotFile {
@@ -94,7 +113,7 @@ impl SnapshotFile {
     }
 
     /// The file, for a peer.
-    pub(crate) fn current(&self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotBytes>>> {
+    fn read(&self) -> io::Result<Option<Snapshot>> {
         let shown = self.shown();
         let Some(meta) = shown.clone() else {
             return Ok(None);
@@ -104,7 +123,7 @@ impl SnapshotFile {
     }
 
     /// Replaces the file with bytes that came from a peer.
-    pub(crate) fn install(&self, bytes: &[u8]) -> io::Result<Inner> {
+    fn replace_by(&self, bytes: &[u8]) -> io::Result<Inner> {
         let inner = decode(bytes)?;
         self.replace(bytes, meta(&inner))?;
         Ok(inner)
@@ -138,7 +157,7 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn decode(bytes: &[u8]) -> io::Result<Inner> {
+pub(crate) fn decode(bytes: &[u8]) -> io::Result<Inner> {
     let stored: Stored = record::decode(bytes).map_err(|error| {
         io::Error::new(io::ErrorKind::InvalidData, format!("snapshot: {error}"))
     })?;
@@ -152,36 +171,61 @@ fn decode(bytes: &[u8]) -> io::Result<Inner> {
     })
 }
 
-fn meta(inner: &Inner) -> SnapshotMetaOf<TypeConfig> {
+pub(crate) fn meta(inner: &Inner) -> SnapshotMetaOf<TypeConfig> {
     openraft::SnapshotMeta {
         last_log_id: inner.last_applied,
         last_membership: inner.membership.clone(),
     }
 }
 
-impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
-    type SnapshotData = SnapshotBytes;
-
-    async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, SnapshotBytes>, io::Error> {
-        let (applied, file) = (self.applied.clone(), self.file.clone());
-        let build = move || {
-            let (meta, bytes) = encode_applied(&applied).map_err(io::Error::other)?;
+#[async_trait]
+impl Snapshots for Arc<SnapshotFile> {
+    async fn take(&self, applied: Arc<Applied>) -> io::Result<Snapshot> {
+        let file = self.clone();
+        aside(move || {
+            let (meta, bytes) = encode(&applied).map_err(io::Error::other)?;
             file.replace(&bytes, meta.clone())?;
             tracing::info!(bytes = bytes.len(), "snapshot.taken");
-            Ok(openraft::Snapshot {
+            Ok(Snapshot {
                 meta,
                 snapshot: bytes,
             })
-        };
-        tokio::task::spawn_blocking(build)
-            .await
-            .map_err(io::Error::other)?
+        })
+        .await
+    }
+
+    async fn install(&self, bytes: SnapshotBytes) -> io::Result<Inner> {
+        let file = self.clone();
+        aside(move || file.replace_by(&bytes)).await
+    }
+
+    async fn current(&self) -> io::Result<Option<Snapshot>> {
+        let file = self.clone();
+        aside(move || file.read()).await
+    }
+}
+
+/// Does what blocks on the disk beside the runtime's own threads.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(io::Error::other)?
+}
+
+impl<C: Types> RaftSnapshotBuilder<C> for SnapshotBuilder {
+    type SnapshotData = SnapshotBytes;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<C, SnapshotBytes>, io::Error> {
+        self.snapshots.take(self.applied.clone()).await
     }
 }
 
 /// Commands wait while the state is encoded (the README says how long that takes); checksum and
 /// events come after that.
-fn encode_applied(applied: &Applied) -> Result<(SnapshotMetaOf<TypeConfig>, Vec<u8>), RecordError> {
+pub(crate) fn encode(
+    applied: &Applied,
+) -> Result<(SnapshotMetaOf<TypeConfig>, Vec<u8>), RecordError> {
     let (record, meta, events) = {
         let inner = applied.read();
         (head(&inner)?, meta(&inner), inner.events.clone())

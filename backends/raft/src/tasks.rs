@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
+use openraft::type_config::TypeConfigExt;
 use tokio::sync::watch;
 
 use crate::batcher::Hurry;
 use crate::batcher::Queue;
 use crate::entry::Item;
 use crate::entry::TypeConfig;
+use crate::entry::Types;
 use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
@@ -33,20 +35,19 @@ const PATIENCE: u64 = 4;
 
 /// Looks at the clock, and proposes a tick when a deadline is due.
 #[derive(Debug)]
-pub(crate) struct Reaper {
-    pub(crate) seats: Arc<Seats>,
+pub(crate) struct Reaper<C: Types> {
+    pub(crate) seats: Arc<Seats<C>>,
     pub(crate) queue: Queue,
 }
 
-impl Reaper {
+impl<C: Types> Reaper<C> {
     /// Runs until the node closes.
     pub(crate) async fn run(self, mut closing: watch::Receiver<bool>) {
-        let mut every = tokio::time::interval(REAP_EVERY);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = every.tick() => {}
+                biased;
                 _ = closing.wait_for(|closing| *closing) => return,
+                () = C::sleep(REAP_EVERY) => {}
             }
             // One tick ends a bounded number of leases; go on at once while there are more.
             while self.is_due().await {
@@ -70,7 +71,7 @@ impl Reaper {
 }
 
 /// Keeps a follower's view new enough for stale reads, until the node closes.
-pub(crate) async fn refresh(reads: Arc<Reads>, mut closing: watch::Receiver<bool>) {
+pub(crate) async fn refresh(reads: Arc<Reads<TypeConfig>>, mut closing: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(REFRESH_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

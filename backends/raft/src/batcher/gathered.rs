@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
+use openraft::type_config::TypeConfigExt;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
-use super::Hurry;
-use super::Job;
-use super::Reply;
+use super::queue::Hurry;
+use super::queue::Job;
+use super::queue::Reply;
 use crate::entry::Item;
+use crate::entry::Types;
 use crate::peer::Answered;
 
 /// Bytes of one entry, unless a single request is larger.
@@ -94,7 +96,10 @@ impl Gathering {
 
     /// Adds all requests that wait, as far as they fit, and waits a little for one in a hurry if
     /// none is. Answers the request that did not fit.
-    pub(super) async fn gather(&mut self, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    pub(super) async fn gather<C: Types>(
+        &mut self,
+        queue: &mut mpsc::Receiver<Job>,
+    ) -> Option<Job> {
         let mut over = None;
         loop {
             while let Ok(job) = queue.try_recv() {
@@ -106,7 +111,7 @@ impl Gathering {
                 return None;
             }
             // Made only for those who linger: most never do.
-            let over = over.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+            let over = over.get_or_insert_with(|| Box::pin(C::sleep(PATIENCE)));
             let job = tokio::select! {
                 biased;
                 job = queue.recv() => job?,
@@ -145,6 +150,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::entry::TypeConfig;
 
     const WEIGHT_MAX: usize = 100;
 
@@ -161,7 +167,12 @@ mod tests {
     async fn a_request_in_a_hurry_does_not_wait_for_company() {
         let (_sender, mut queue) = mpsc::channel(8);
         let mut entry = Gathering::new(job(Hurry::Now), WEIGHT_MAX);
-        assert!(entry.gather(&mut queue).now_or_never().is_some());
+        assert!(
+            entry
+                .gather::<TypeConfig>(&mut queue)
+                .now_or_never()
+                .is_some()
+        );
         assert_eq!(entry.finish().0.items.len(), 1);
     }
 
@@ -171,7 +182,7 @@ mod tests {
         let mut entry = Gathering::new(job(Hurry::Patient), WEIGHT_MAX);
         sender.try_send(job(Hurry::Patient)).unwrap();
         {
-            let mut gathering = std::pin::pin!(entry.gather(&mut queue));
+            let mut gathering = std::pin::pin!(entry.gather::<TypeConfig>(&mut queue));
             assert!(gathering.as_mut().now_or_never().is_none());
             sender.try_send(job(Hurry::Now)).unwrap();
             sender.try_send(job(Hurry::Patient)).unwrap();
@@ -184,7 +195,7 @@ mod tests {
     async fn patience_ends() {
         let (_sender, mut queue) = mpsc::channel(8);
         let mut entry = Gathering::new(job(Hurry::Patient), WEIGHT_MAX);
-        assert!(entry.gather(&mut queue).await.is_none());
+        assert!(entry.gather::<TypeConfig>(&mut queue).await.is_none());
         assert_eq!(entry.finish().0.items.len(), 1);
     }
 
@@ -196,7 +207,10 @@ mod tests {
             large.bytes = ENTRY_BYTES_MAX;
             sender.try_send(large).unwrap();
             let mut entry = Gathering::new(job(hurry), WEIGHT_MAX);
-            let rest = entry.gather(&mut queue).now_or_never().unwrap();
+            let rest = entry
+                .gather::<TypeConfig>(&mut queue)
+                .now_or_never()
+                .unwrap();
             assert_eq!(rest.map(|job| job.bytes), Some(ENTRY_BYTES_MAX));
             assert_eq!(entry.finish().0.items.len(), 1);
         }

@@ -33,7 +33,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
         let stored = stored.await.unwrap().unwrap();
         let machine = Machine {
             applied: stored.applied,
-            file: stored.file,
+            snapshots: std::sync::Arc::new(stored.file),
         };
         Ok((folder, stored.log, machine))
     }

@@ -37,7 +37,7 @@ pub(super) struct Job {
 pub(crate) struct Poison(watch::Sender<Option<String>>);
 
 impl Poison {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(watch::Sender::new(None))
     }
 

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::CallError;
@@ -16,6 +17,19 @@ use super::link::Link;
 use super::link::Route;
 use super::security::Security;
 use crate::identity::Identity;
+
+/// A way to ask other nodes: over links, or over a simulated network.
+#[async_trait]
+pub(crate) trait Calls: fmt::Debug + Send + Sync + 'static {
+    /// Asks `node`, which should be at `address`; or whoever is there.
+    async fn call(
+        &self,
+        node: Option<u64>,
+        address: &str,
+        request: &Request,
+        within: Duration,
+    ) -> Result<Response, CallError>;
+}
 
 /// The links to all peers; made when they are needed.
 pub(crate) struct Peers {
@@ -86,5 +100,18 @@ impl Peers {
             silent: self.silent.subscribe(),
         };
         link.or_insert_with(|| Link::new(route())).clone()
+    }
+}
+
+#[async_trait]
+impl Calls for Peers {
+    async fn call(
+        &self,
+        node: Option<u64>,
+        address: &str,
+        request: &Request,
+        within: Duration,
+    ) -> Result<Response, CallError> {
+        Self::call(self, node, address, request, within).await
     }
 }

@@ -49,7 +49,7 @@ const SNAPSHOT_BYTES_MAX: u64 = 8 * 1_024 * 1_024 * 1_024;
 pub(crate) struct Host {
     pub(crate) raft: Raft<TypeConfig, Machine>,
     pub(crate) queue: Queue,
-    pub(crate) reads: Arc<Reads>,
+    pub(crate) reads: Arc<Reads<TypeConfig>>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) steward: Arc<Steward>,
     pub(crate) archive: Archive,
