@@ -105,8 +105,17 @@ async fn any_gateway_takes_any_request() -> Result<()> {
     assert_eq!(renewed.status, 200, "{renewed:?}");
     assert_eq!(renewed.token()?, grant.token()?);
     release(&two, "a", &grant).await?;
-    // Who is known at one is known at the other, and reads there what was just done here.
-    let again = first.api(other.key()).acquire("a", 60_000).await?;
+    // Who is known at one is soon known at the other, and reads there what was just done here.
+    let there = first.api(other.key());
+    let known = async {
+        loop {
+            let asked = there.acquire("a", 60_000).await?;
+            if asked.status != 401 {
+                return anyhow::Ok(asked);
+            }
+        }
+    };
+    let again = tokio::time::timeout(PATIENCE, known).await??;
     assert_eq!(again.status, 201, "{again:?}");
     assert!(again.token()? > grant.token()?);
     let seen = two.show("a").await?;

@@ -91,7 +91,7 @@ async fn without_a_primary_nothing_is_granted_and_readiness_says_so() -> Result<
     pair.primary.begin().await;
     pair.primary.wait_for_standby(true).await;
     let ask = json!({ "ttl_ms": 60_000 });
-    persist(&[api.clone()], "b", "acquire", &ask).await?;
+    persist(std::slice::from_ref(&api), "b", "acquire", &ask).await?;
     ensure!(api.get("/readyz").await?.status == 200);
     Ok(())
 }
