@@ -166,7 +166,7 @@ impl Carrier {
     async fn batch(&mut self, events: &mut Events) -> Result<Vec<Arc<Event>>, CarryError> {
         let mut batch = Vec::new();
         let mut bytes = 0;
-        let mut next = events.next().await;
+        let mut next = self.first(events).await;
         if let Some(due) = self.due.take() {
             due.await;
         }
@@ -189,6 +189,18 @@ impl Carrier {
             next = events.next().now_or_never().flatten();
         }
         Ok(batch)
+    }
+
+    /// The next event, whenever it comes. Meanwhile what was not trimmed is: the archive may have
+    /// come up to where the ledger is, or a trim have failed.
+    async fn first(&mut self, events: &mut Events) -> Option<Result<Arc<Event>, BackendError>> {
+        loop {
+            tokio::select! {
+                biased;
+                next = events.next() => return next,
+                () = tokio::time::sleep(self.options.trim_every) => self.trim(false).await,
+            }
+        }
     }
 
     async fn append(&mut self, batch: Vec<Arc<Event>>) -> Result<(), CarryError> {

@@ -249,3 +249,42 @@ async fn an_error_that_will_not_pass_ends_it() {
     );
     assert_eq!(status.lag_events(), 1);
 }
+
+#[tokio::test]
+async fn nothing_is_trimmed_that_the_archive_lacks_and_the_rest_without_new_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::new(0, ErrorKind::Unavailable);
+    let status = Arc::new(CarrierStatus::default());
+    let (archive, archived) = watch::channel(Cursor(0));
+    let (_stop, stopped) = watch::channel(false);
+    let backend: Arc<dyn Backend> = Arc::new(Source(journal.clone()));
+    let elsewhere = Elsewhere {
+        archived: Some(archived),
+        ..Elsewhere::default()
+    };
+    let options = CarrierOptions {
+        trim_every: Duration::from_millis(5),
+        ..options()
+    };
+    journal.add(20);
+    tokio::spawn(carry(
+        backend,
+        ledger(&folder),
+        elsewhere,
+        options,
+        status.clone(),
+        stopped,
+    ));
+    assert!(status.reached(Cursor(20), Duration::from_secs(20)).await);
+    for up_to in [7, 20] {
+        archive.send_replace(Cursor(up_to));
+        let trimmed = async {
+            while journal.trimmed.load(Ordering::SeqCst) < up_to {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let trimmed = tokio::time::timeout(Duration::from_secs(20), trimmed).await;
+        trimmed.expect("it trims");
+        assert_eq!(journal.trimmed.load(Ordering::SeqCst), up_to);
+    }
+}
