@@ -70,7 +70,7 @@ pub struct App {
     /// The stores.
     pub stores: Arc<Stores>,
     /// Takes namespaces from one to another.
-    pub mover: Mover,
+    pub mover: Arc<Mover>,
     /// Who calls.
     pub authenticator: Authenticator,
     /// What Prometheus reads.
@@ -142,9 +142,11 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         shutdown: shutdown.clone(),
     });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
+    let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
+    tokio::spawn(mover.clone().take_up());
     let app = App {
         pipeline,
-        mover: Mover::new(stores.clone(), governance.clone()),
+        mover,
         governance,
         steerage: Steerage::new(backend, cluster),
         stores,
