@@ -303,6 +303,19 @@ async fn a_move_goes_on_after_kill_9() -> Result<()> {
             ensure!(renewed.token()? == grant.token()?, "{renewed:?}");
         }
     }
+    // Nobody asks again: the gateway takes it up by itself.
+    cut_off(&mut gateway, "eu", 1).await?;
+    let admin = gateway.admin();
+    let taken_up = async {
+        loop {
+            let shown = admin.get("/v1/namespaces/west").await?;
+            if shown.body["store"] == "eu" && shown.body["moving_to"].is_null() {
+                return anyhow::Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken_up).await??;
     let verified = gateway.admin().get("/v1/audit/verify?store=eu").await?;
     assert_eq!(verified.body["intact"], true, "{verified:?}");
     Ok(())

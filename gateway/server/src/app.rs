@@ -79,7 +79,7 @@ pub struct App {
     /// When stores were in safe mode, as this gateway saw it.
     pub incidents: Arc<Incidents>,
     /// Takes namespaces from one to another.
-    pub mover: Mover,
+    pub mover: Arc<Mover>,
     /// Backups.
     pub backups: Backups,
     /// Who calls.
@@ -164,9 +164,11 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         carrier: home.open.carrier.clone(),
         clock: clock.clone(),
     };
+    let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
+    tokio::spawn(mover.clone().take_up());
     let app = App {
         pipeline,
-        mover: Mover::new(stores.clone(), governance.clone()),
+        mover,
         governance,
         steerage: Steerage::new(backend, cluster),
         stores,

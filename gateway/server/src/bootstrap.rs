@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use leasehold_domain::Precondition;
-use leasehold_domain::Principal;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_policy_host::stock;
@@ -38,7 +37,7 @@ pub async fn first_start(
     if !governance.keys().await?.is_empty() {
         return Ok(None);
     }
-    let caller = caller()?;
+    let caller = Caller::gateway("first-start")?;
     for (_, wasm) in stock::MODULES {
         governance
             .upload_policy(&caller, None, Arc::from(*wasm))
@@ -83,20 +82,6 @@ pub async fn first_start(
     let text = key.reveal();
     governance.put_key(&caller, &key.document).await?;
     Ok(shown.then_some(text))
-}
-
-/// The first start is an actor in the ledger like any other.
-fn caller() -> Result<Caller, Failure> {
-    let bad = |error: leasehold_domain::InvalidName| Failure::internal(error.to_string());
-    Ok(Caller {
-        principal: Arc::new(Principal {
-            subject: "leasehold:first-start".parse().map_err(bad)?,
-            team: None,
-            roles: RoleSet::default().with(Role::Administrator),
-            claims: std::collections::BTreeMap::new(),
-        }),
-        request_id: "first-start".parse().map_err(bad)?,
-    })
 }
 
 fn existing_is_fine<T>(written: Result<T, Failure>) -> Result<(), Failure> {

@@ -14,8 +14,9 @@
 //! 8. the old store forgets its records.
 //!
 //! Every step can be done again, so a move that was cut off goes on when it is asked for again, on
-//! any gateway. Renewals and releases wait from 3 to 7; acquires are told to ask again.
+//! any gateway, or when a gateway has seen for a while that it does not. Renewals and releases wait from 3 to 7; acquires are told to ask again.
 
+mod resume;
 mod seats;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use leasehold_backend_api::Backend;
+use leasehold_backend_api::Batch;
 use leasehold_backend_api::Documents;
 use leasehold_backend_etcd::EtcdBackend;
 use leasehold_backend_etcd::EtcdConfig;

@@ -127,6 +127,11 @@ impl Plan {
         }
     }
 
+    /// All namespaces.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &NamespacePlan> {
+        self.namespaces.values()
+    }
+
     /// The namespace of that name.
     pub(crate) fn namespace(&self, name: &NamespaceName) -> Option<&NamespacePlan> {
         self.namespaces.get(name)

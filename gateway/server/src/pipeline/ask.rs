@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leasehold_domain::FencingToken;
+use leasehold_domain::InvalidName;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockSettings;
@@ -14,7 +15,11 @@ use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::RequestId;
 use leasehold_domain::RevokeTarget;
+use leasehold_domain::Role;
+use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
+
+use super::failure::Failure;
 
 /// Who asks, and under which idempotency key.
 #[derive(Debug, Clone)]
@@ -23,6 +28,25 @@ pub struct Caller {
     pub principal: Arc<Principal>,
     /// The caller's idempotency key, or one that the gateway drew.
     pub request_id: RequestId,
+}
+
+impl Caller {
+    /// The gateway itself: an actor in the ledger like any other.
+    ///
+    /// # Errors
+    /// `work` is no name.
+    pub(crate) fn gateway(work: &str) -> Result<Self, Failure> {
+        let bad = |error: InvalidName| Failure::internal(error.to_string());
+        Ok(Self {
+            principal: Arc::new(Principal {
+                subject: format!("leasehold:{work}").parse().map_err(bad)?,
+                team: None,
+                roles: RoleSet::default().with(Role::Administrator),
+                claims: BTreeMap::new(),
+            }),
+            request_id: work.parse().map_err(bad)?,
+        })
+    }
 }
 
 /// Take a lock.
