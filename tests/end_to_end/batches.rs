@@ -2,6 +2,8 @@
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::ensure;
+use leasehold_policy_guests::Guest;
 use leasehold_tests::Answer;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
@@ -176,5 +178,40 @@ async fn each_renewal_of_a_batch_has_its_own_answer() -> Result<()> {
     let problem = &answer.body["results"][0]["problem"];
     let code = problem["code"].as_str().unwrap_or(answer.code());
     assert_eq!(code, "namespace_not_found", "{answer:?}");
+    Ok(())
+}
+
+/// A policy that is shown the lock must see it as it is: a renewal that comes after another of the
+/// same lock is judged once more, and not refused.
+#[tokio::test]
+async fn shared_leases_of_one_lock_are_renewed_together_where_a_policy_reads_it() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let api = gateway.admin();
+    let guest = Guest {
+        operations: vec!["renew".to_owned()],
+        needs_lock: true,
+        ..Guest::default()
+    };
+    let uploaded = api.upload_policy("by-hand", "1.2.3", guest.wasm()).await?;
+    ensure!(uploaded.status == 201, "{uploaded:?}");
+    let binding = json!({ "namespaces": ["demo"], "locks": ["together/**"],
+        "operations": ["renew"], "policies": [{ "policy": "by-hand", "version": "1.2.3" }] });
+    let bound = api.put("/v1/bindings/by-hand", &binding).await?;
+    ensure!(bound.status < 300, "{bound:?}");
+    let mut leases = Vec::new();
+    for lock in ["together/a", "together/a", "together/b", "together/a"] {
+        let body = json!({ "ttl_ms": 60_000, "mode": "shared" });
+        let grant = api.verb(lock, "acquire", &body).await?;
+        ensure!(grant.status == 201, "{grant:?}");
+        let lease_id = grant.text_of("lease_id")?;
+        leases.push(json!({ "lock": lock, "lease_id": lease_id }));
+    }
+    let renewed = renew_all(&api, json!({ "leases": leases })).await?;
+    ensure!(renewed.status == 200, "{renewed:?}");
+    let results = renewed.body["results"].as_array().context("results")?;
+    ensure!(results.len() == leases.len(), "{renewed:?}");
+    for result in results {
+        ensure!(result["grant"]["lease_id"].is_string(), "{renewed:?}");
+    }
     Ok(())
 }

@@ -27,6 +27,13 @@ use super::held;
 use super::refused;
 use crate::stores::OpenStore;
 
+/// How many writes a batch of renewals may take: as many as it has leases of one lock that a policy
+/// reads. Those beyond are to be asked for again.
+const RENEWAL_ROUNDS_MAX: usize = 64;
+
+/// What each lease's renewal came to, as far as it is known.
+type Answers = Vec<Option<Result<Held, Failure>>>;
+
 impl Pipeline {
     /// Lengthens up to a thousand leases in one durable write, with an answer for each.
     ///
@@ -52,18 +59,48 @@ impl Pipeline {
         Err(Failure::moving())
     }
 
-    /// Lengthens leases in one store; none if they are no longer there.
+    /// Lengthens leases in one store; none if they are no longer there. Where a policy has read a
+    /// lock that another renewal of the same request has changed, it is asked once more.
     async fn renew_all(
         &self,
         store: &OpenStore,
         caller: &Caller,
         renewals: &[ask::Renew],
     ) -> Result<Option<Vec<Result<Held, Failure>>>, Failure> {
-        let mut answers: Vec<Option<Result<Held, Failure>>> = Vec::new();
-        let mut permits: Vec<(usize, Permit, Option<Arc<Decision>>)> = Vec::new();
-        let mut denials: Vec<(usize, Box<Denied>)> = Vec::new();
-        for (index, ask) in renewals.iter().cloned().enumerate() {
-            answers.push(None);
+        let mut answers: Answers = renewals.iter().map(|_| None).collect();
+        let mut due: Vec<usize> = (0..renewals.len()).collect();
+        let mut later = Vec::new();
+        for _ in 0..RENEWAL_ROUNDS_MAX {
+            let round = self.renew_round(store, caller, (renewals, &due), &mut answers);
+            let Some(stale) = round.await? else {
+                return Ok(None);
+            };
+            later.extend(stale);
+            if later.is_empty() {
+                break;
+            }
+            (due, later) = first_of_each_lock(renewals, later);
+        }
+        let unsettled = || Err(Failure::unsettled());
+        let answers = answers.into_iter();
+        let answers = answers.map(|answer| answer.unwrap_or_else(unsettled));
+        Ok(Some(answers.collect()))
+    }
+
+    /// Lengthens those of the leases that are due, in one durable write. Answers those whose lock
+    /// is no longer as a policy saw it; none if all of them are no longer there.
+    async fn renew_round(
+        &self,
+        store: &OpenStore,
+        caller: &Caller,
+        (renewals, due): (&[ask::Renew], &[usize]),
+        answers: &mut Answers,
+    ) -> Result<Option<Vec<usize>>, Failure> {
+        let mut permits: Vec<Permit> = Vec::new();
+        let mut permitted: Vec<(usize, Option<Arc<Decision>>)> = Vec::new();
+        let mut denied: Vec<Denied> = Vec::new();
+        for (count, index) in due.iter().copied().enumerate() {
+            let ask = &renewals[index];
             let intent = Intent::Renew {
                 lease_id: ask.lease_id,
             };
@@ -75,48 +112,34 @@ impl Pipeline {
             match judged {
                 Ok(permit) => {
                     let decision = permit.cause().and_then(|cause| cause.decision.clone());
-                    permits.push((index, permit, decision));
+                    permitted.push((index, decision));
+                    permits.push(permit);
                 }
                 Err(Refusal::Failed(failure)) => answers[index] = Some(Err(*failure)),
-                Err(Refusal::Denied(denied)) => denials.push((index, denied)),
+                Err(Refusal::Denied(no)) => {
+                    let (cause, denial) = no.parts();
+                    answers[index] = Some(Err(Failure::denied(denial, cause.decision.clone())));
+                    denied.push(*no);
+                }
             }
             // Policies run on this thread; let others have it between them.
-            if index % 16 == 15 {
+            if count % 16 == 15 {
                 tokio::task::yield_now().await;
             }
         }
-        let mut notes = Vec::new();
-        for (index, denied) in denials {
-            let (cause, denial) = denied.parts();
-            answers[index] = Some(Err(Failure::denied(denial, cause.decision.clone())));
-            notes.push(*denied);
-        }
-        let (indexes, permits): (Vec<_>, Vec<_>) = permits
-            .into_iter()
-            .map(|(index, permit, decision)| ((index, decision), permit))
-            .unzip();
-        let operation = Operation::Renew;
-        let each = Atomicity::Each;
-        let outcomes = store.door.run_all(operation, permits, notes, each).await?;
+        let (operation, each) = (Operation::Renew, Atomicity::Each);
+        let outcomes = store.door.run_all(operation, permits, denied, each).await?;
         if outcomes.contains(&Outcome::Moved) {
             return Ok(None);
         }
-        for ((index, decision), outcome) in indexes.into_iter().zip(outcomes) {
-            answers[index] = Some(match outcome {
-                Outcome::Stale => Err(Failure {
-                    retry_after_ms: Some(50),
-                    ..Failure::new(
-                        leasehold_wire::v1::error::ErrorCode::Overloaded,
-                        "the state that a policy reads has changed; renew again",
-                    )
-                }),
-                outcome => held(outcome, decision),
-            });
+        let mut stale = Vec::new();
+        for ((index, decision), outcome) in permitted.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Stale => stale.push(index),
+                outcome => answers[index] = Some(held(outcome, decision)),
+            }
         }
-        let unanswered = || Err(Failure::internal("a renewal got no answer"));
-        let answers = answers.into_iter();
-        let answers = answers.map(|answer| answer.unwrap_or_else(unanswered));
-        Ok(Some(answers.collect()))
+        Ok(Some(stale))
     }
 
     /// Takes several locks, all or nothing, without waiting.
@@ -168,6 +191,14 @@ impl Pipeline {
         }
         Err(Failure::unsettled())
     }
+}
+
+/// Those that come first on their locks, and the others: of several leases of one lock a policy can
+/// see it as it is for one at a time.
+fn first_of_each_lock(renewals: &[ask::Renew], of: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+    let mut seen = HashSet::new();
+    of.into_iter()
+        .partition(|index| seen.insert(&renewals[*index].lock))
 }
 
 /// One lock of several, and how many the same request takes before it.
