@@ -81,15 +81,13 @@ impl World {
         Ok(world)
     }
 
-    /// Starts every gateway again with a bug. They form their group without it, which it could
-    /// prevent.
+    /// Starts every gateway again with a bug, one after the other. They form their group without
+    /// it, which it could prevent.
     async fn plant(&self, bug: &str) -> Result<()> {
-        for gateway in &self.gateways {
+        for (place, gateway) in self.gateways.iter().enumerate() {
             gateway.process.set("LEASEHOLD_PLANTED_BUG", bug);
             gateway.process.kill().await?;
             gateway.process.begin()?;
-        }
-        for place in 0..self.gateways.len() {
             self.ready(place).await?;
         }
         Ok(())
