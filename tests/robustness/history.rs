@@ -28,7 +28,7 @@ pub struct History {
     pub recoveries: Vec<Recovery>,
     /// How often another node was seen to lead.
     pub leader_changes: u64,
-    /// Processes that ended although no fault asked for it.
+    /// Processes that ended although no fault asked for it, and ledgers that cannot be read.
     pub exits: Vec<String>,
     /// One for each gateway, read after the last fault.
     pub ledgers: Vec<Ledger>,

@@ -16,29 +16,45 @@ use super::world::PATIENCE;
 use super::world::World;
 use crate::Api;
 
-/// Reads the ledger of each gateway, up to the last event that any of them has.
+/// Reads the ledger of each gateway, up to the last event that any of them has. One that cannot be
+/// read is empty and does not verify.
 pub(crate) async fn read(world: &World, recorder: &Recorder) -> Result<()> {
     let mut last = 0;
     for place in 0..world.gateways.len() {
-        let admin = world.admin(place);
-        admin.settled().await?;
-        let ready = admin.get("/readyz").await?;
-        let cursor = ready.body["ledger"]["cursor"].as_u64();
-        last = last.max(cursor.context("a cursor")?);
+        last = last.max(cursor(&world.admin(place)).await.unwrap_or_default());
     }
     for place in 0..world.gateways.len() {
-        let admin = world.admin(place);
-        let reading = tokio::time::timeout(PATIENCE, events(&admin, last));
-        let rows = reading.await.context("the ledger does not catch up")??;
-        let verified = admin.get("/v1/audit/verify").await?;
-        recorder.ledger(Ledger {
-            gateway: u32::try_from(place)?,
-            grants: rows.iter().flat_map(grants).collect(),
-            rows: rows.iter().map(digest).collect(),
-            intact: verified.status == 200 && verified.body["intact"] != false,
-        });
+        let gateway = u32::try_from(place)?;
+        let unread = |error: anyhow::Error| {
+            recorder.exit(format!("the ledger of gateway {place}: {error:#}"));
+            Ledger {
+                gateway,
+                ..Ledger::default()
+            }
+        };
+        let ledger = whole(&world.admin(place), gateway, last).await;
+        recorder.ledger(ledger.unwrap_or_else(unread));
     }
     Ok(())
+}
+
+/// The last event in a ledger, once it has all that was answered.
+async fn cursor(admin: &Api) -> Result<u64> {
+    admin.settled().await?;
+    let ready = admin.get("/readyz").await?;
+    ready.body["ledger"]["cursor"].as_u64().context("a cursor")
+}
+
+async fn whole(admin: &Api, gateway: u32, last: u64) -> Result<Ledger> {
+    let reading = tokio::time::timeout(PATIENCE, events(admin, last));
+    let rows = reading.await.context("it does not catch up")??;
+    let verified = admin.get("/v1/audit/verify").await?;
+    Ok(Ledger {
+        gateway,
+        grants: rows.iter().flat_map(grants).collect(),
+        rows: rows.iter().map(digest).collect(),
+        intact: verified.status == 200 && verified.body["intact"] != false,
+    })
 }
 
 /// All events up to a cursor, once they are there.

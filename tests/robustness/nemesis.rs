@@ -203,7 +203,7 @@ impl Nemesis {
         for gateway in &self.world.gateways {
             if !gateway.process.runs() {
                 let at = self.recorder.now_us();
-                let who = format!("{}, seen at {at} us", gateway.process.name());
+                let who = format!("{} has ended, seen at {at} us", gateway.process.name());
                 self.recorder.exit(who);
                 gateway.process.begin()?;
             }

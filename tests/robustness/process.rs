@@ -44,6 +44,8 @@ struct Running {
     child: Option<Child>,
     /// The tracer that hinders it.
     tracer: Option<Child>,
+    /// Variables that its next start gets besides its own.
+    more: Vec<(String, String)>,
 }
 
 /// How system calls of a process fare.
@@ -106,12 +108,19 @@ impl Process {
             .arg("--")
             .args(&self.spec.command)
             .envs(self.spec.environment.iter().cloned())
+            .envs(self.running().more.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
         self.running().child = Some(child);
         Ok(())
+    }
+
+    /// Gives its next starts another variable.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        let more = &mut self.running().more;
+        more.push((name.to_owned(), value.to_owned()));
     }
 
     /// Whether it runs, or is frozen.

@@ -75,7 +75,22 @@ impl World {
             Store::Etcd => etcd::start(&mut world, options, folder).await?,
             Store::Postgres => postgres::start(&mut world, options, folder).await?,
         }
+        if let Some(bug) = &options.plant {
+            world.plant(bug).await?;
+        }
         Ok(world)
+    }
+
+    /// Starts every gateway again with a bug, one after the other. They form their group without
+    /// it, which it could prevent.
+    async fn plant(&self, bug: &str) -> Result<()> {
+        for (place, gateway) in self.gateways.iter().enumerate() {
+            gateway.process.set("LEASEHOLD_PLANTED_BUG", bug);
+            gateway.process.kill().await?;
+            gateway.process.begin()?;
+            self.ready(place).await?;
+        }
+        Ok(())
     }
 
     /// Starts a gateway on the next host with this configuration.
@@ -97,9 +112,6 @@ impl World {
             format!("--config={}", path(&config)),
         ];
         let mut environment = vec![("LEASEHOLD_ADMIN_KEY".to_owned(), ADMIN_KEY.to_owned())];
-        if let Some(bug) = &options.plant {
-            environment.push(("LEASEHOLD_PLANTED_BUG".to_owned(), bug.clone()));
-        }
         if place + 1 == options.gateways {
             environment.extend(wall_clock(&self.clock)?);
         }

@@ -8,7 +8,7 @@ pub(super) fn check(history: &History, _: &Expected) -> Vec<String> {
     let mut wrong: Vec<String> = history
         .exits
         .iter()
-        .map(|who| format!("{who} ended, and nobody had asked it to"))
+        .map(|who| format!("nobody had asked for this: {who}"))
         .collect();
     for seen in &history.recoveries {
         let took_us = seen.granted_us.map(|at| at.saturating_sub(seen.healed_us));
