@@ -38,6 +38,7 @@ use crate::config::Config;
 use crate::config::ConfigError;
 use crate::config::StorageBackend;
 use crate::governance::Governance;
+use crate::listener::ListenError;
 use crate::pipeline::Inner;
 use crate::pipeline::Pipeline;
 use crate::pipeline::decide::Decider;
@@ -62,9 +63,18 @@ pub enum AppError {
     /// Governance state.
     #[error("governance: {0}")]
     Governance(String),
+    /// The listener that answers while the gateway waits.
+    #[error("{0}")]
+    Listen(String),
     /// Authentication.
     #[error("authentication: {0}")]
     Authentication(String),
+}
+
+impl From<ListenError> for AppError {
+    fn from(error: ListenError) -> Self {
+        Self::Listen(error.to_string())
+    }
 }
 
 /// What handlers see: no backend among it.
@@ -123,7 +133,7 @@ pub struct Running {
 pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Arc::new(Metrics::new());
-    let (backend, documents, raft) = open_backend(&config, clock.clone()).await?;
+    let (backend, documents, raft) = open_backend(&config, clock.clone(), &metrics).await?;
     let ledger: Arc<dyn Ledger> = Arc::new(open_ledger(&config)?);
     let (drain, shutdown) = watch::channel(false);
     let (stop_carrier, carrier_stopped) = watch::channel(false);
@@ -226,7 +236,11 @@ type Opened = (
     Option<Arc<RaftBackend>>,
 );
 
-async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
+async fn open_backend(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<Opened, AppError> {
     match config.storage.backend {
         StorageBackend::Memory => {
             let memory = MemoryBackend::new(clock);
@@ -246,9 +260,17 @@ async fn open_backend(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, 
             if let Some(address) = raft.peer_address() {
                 tracing::info!(%address, "cluster.listening");
             }
+            // Whoever looks after it sees meanwhile that it lives.
+            let waiting = match raft.peer_address() {
+                Some(_) => Some(crate::http::waiting::listen(config, metrics).await?),
+                None => None,
+            };
             // Everything behind this line reads the store.
             let part = raft.take_part().await;
             part.map_err(|error| failed(error.to_string()))?;
+            if let Some(waiting) = waiting {
+                waiting.drain().await;
+            }
             Ok((raft.clone(), raft.clone(), Some(raft)))
         }
         StorageBackend::Postgres => {

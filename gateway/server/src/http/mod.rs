@@ -14,6 +14,7 @@ mod locks;
 mod openapi;
 mod problem;
 mod view;
+pub(crate) mod waiting;
 mod watch;
 
 use std::sync::Arc;
