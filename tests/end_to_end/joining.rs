@@ -31,7 +31,19 @@ fn forgetful(folder: &TempDir, place: usize, port: u16) -> GatewayOptions {
     }
 }
 
-/// Waits until the store has forgotten what the ledger has.
+/// Takes a lock, and gives it back: an event each.
+async fn cycle(api: &Api) -> Result<()> {
+    let lock = "/v1/namespaces/demo/locks/busy";
+    let ask = json!({ "ttl_ms": 600_000 });
+    let grant = api.post(&format!("{lock}:acquire"), &ask).await?;
+    ensure!(grant.status < 300, "{grant:?}");
+    let lease = json!({ "lease_id": grant.body["lease_id"] });
+    let released = api.post(&format!("{lock}:release"), &lease).await?;
+    ensure!(released.status < 300, "{released:?}");
+    Ok(())
+}
+
+/// Waits until the store has forgotten what the ledger has. It does so when it is written to.
 async fn forgotten(api: &Api) -> Result<()> {
     let waiting = async {
         loop {
@@ -40,9 +52,10 @@ async fn forgotten(api: &Api) -> Result<()> {
                 let kept = line.strip_prefix("leasehold_store_events ")?;
                 kept.parse::<u64>().ok()
             });
-            if kept.context("how many events the store has")? <= KEEP_EVENTS {
+            if kept.context("how many events the store has")? <= 2 * KEEP_EVENTS {
                 return anyhow::Ok(());
             }
+            cycle(api).await?;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -56,15 +69,8 @@ async fn a_late_joiner_has_the_whole_ledger() -> Result<()> {
     let admin = founder.admin();
     let begun = admin.post("/v1/cluster:init", &json!(null)).await?;
     ensure!(begun.status == 200, "{begun:?}");
-    let lock = "/v1/namespaces/demo/locks/busy";
     for _ in 0..CYCLES {
-        let grant = admin
-            .post(&format!("{lock}:acquire"), &json!({ "ttl_ms": 600_000 }))
-            .await?;
-        ensure!(grant.status < 300, "{grant:?}");
-        let lease = json!({ "lease_id": grant.body["lease_id"] });
-        let released = admin.post(&format!("{lock}:release"), &lease).await?;
-        ensure!(released.status < 300, "{released:?}");
+        cycle(&admin).await?;
     }
     forgotten(&admin).await?;
     let port = free_port()?;
@@ -79,4 +85,48 @@ async fn a_late_joiner_has_the_whole_ledger() -> Result<()> {
     tokio::time::timeout(PATIENCE, joined).await??;
     let gateways = [founder, waits.await??];
     same_ledgers(&gateways).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_waits_says_so_and_stops_when_told() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (port, peers_port) = (free_port()?, free_port()?);
+    let options = options(&folder, 1, peers_port);
+    let data_dir = options.data_dir.context("a folder")?;
+    std::fs::create_dir_all(&data_dir)?;
+    let config = folder.path().join("waits.toml");
+    std::fs::write(&config, options.config)?;
+    let mut waits = tokio::process::Command::new(leasehold_tests::binary())
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
+        .arg("--data-dir")
+        .arg(&data_dir)
+        .arg("--config")
+        .arg(&config)
+        .kill_on_drop(true)
+        .spawn()?;
+    let api = Api::new(&format!("http://127.0.0.1:{port}"), None);
+    let lives = async {
+        loop {
+            match api.get("/healthz").await {
+                Ok(answer) => return answer,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    let lives = tokio::time::timeout(PATIENCE, lives).await?;
+    ensure!(lives.status == 200, "{lives:?}");
+    let ready = api.get("/readyz").await?;
+    ensure!(
+        ready.status == 503 && ready.body["ready"] == false,
+        "{ready:?}"
+    );
+    let refused = api.get("/v1/cluster").await?;
+    ensure!(refused.code() == "unavailable", "{refused:?}");
+    let pid = waits.id().context("it runs")?.to_string();
+    std::process::Command::new("kill")
+        .args(["-s", "TERM", &pid])
+        .status()?;
+    let ended = tokio::time::timeout(PATIENCE, waits.wait()).await??;
+    ensure!(ended.code() == Some(0), "{ended:?}");
+    Ok(())
 }

@@ -45,6 +45,7 @@ fn fail(seed: u64, report: &Report) -> ! {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "a long run says what it did")]
 fn the_group_keeps_its_promises_whatever_fails() {
     let (mut calls, mut faults, mut leaders) = (0, 0, 0);
     let seeds = seeds();
@@ -59,9 +60,12 @@ fn the_group_keeps_its_promises_whatever_fails() {
     }
     println!("{seeds:?}: {calls} calls, {faults} faults, {leaders} leaders");
     let runs = usize::try_from(seeds.end - seeds.start).unwrap();
-    assert!(calls >= 20 * runs, "{calls} calls in {runs} runs");
-    assert!(faults >= 5 * runs, "{faults} faults in {runs} runs");
-    assert!(leaders > runs, "no leader ever changed");
+    // One plan may happen to have few faults; several have not.
+    if runs >= 5 {
+        assert!(calls >= 20 * runs, "{calls} calls in {runs} runs");
+        assert!(faults >= 5 * runs, "{faults} faults in {runs} runs");
+        assert!(leaders > runs, "no leader ever changed");
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::authentication::KeyRing;
 use crate::backup::Backups;
 use crate::config::Config;
 use crate::governance::Governance;
+use crate::listener::ListenError;
 use crate::moving::Mover;
 use crate::pipeline::Inner;
 use crate::pipeline::Pipeline;
@@ -60,9 +61,18 @@ pub enum AppError {
     /// Governance state.
     #[error("governance: {0}")]
     Governance(String),
+    /// The listener that answers while the gateway waits.
+    #[error("{0}")]
+    Listen(String),
     /// Authentication.
     #[error("authentication: {0}")]
     Authentication(String),
+}
+
+impl From<ListenError> for AppError {
+    fn from(error: ListenError) -> Self {
+        Self::Listen(error.to_string())
+    }
 }
 
 /// What handlers see: no backend among it.
@@ -117,7 +127,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         documents,
         raft,
         others,
-    } = backends::open_home(&config, clock.clone()).await?;
+    } = backends::open_home(&config, clock.clone(), &metrics).await?;
     let ledger = open_ledger(&config.storage.data_dir).map_err(AppError::Ledger)?;
     let ledger: Arc<dyn Ledger> = Arc::new(ledger);
     if let Some(raft) = &raft {

@@ -75,25 +75,28 @@ impl Stop {
 
 /// Serves until SIGTERM or SIGINT; a second one cuts the drain short.
 pub async fn serve(config: Arc<Config>) -> ExitCode {
-    let (running, listeners) = match start(config).await {
+    let mut stop = match Stop::listen() {
+        Ok(stop) => stop,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be heard");
+            return ExitCode::from(EXIT_UNAVAILABLE);
+        }
+    };
+    let started = tokio::select! {
+        started = start(config) => started,
+        // It may wait for its cluster. Nobody was answered yet, so there is nothing to close.
+        () = stop.asked() => return ExitCode::SUCCESS,
+    };
+    let (running, listeners) = match started {
         Ok(running) => running,
         Err(error) => {
             tracing::error!(%error, "leasehold cannot start");
             return error.exit_code();
         }
     };
-    let code = match Stop::listen() {
-        Ok(mut stop) => {
-            let code = wait_for_stop(&running, &mut stop).await;
-            running.begin_drain();
-            drain(listeners, &mut stop).await;
-            code
-        }
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be heard");
-            ExitCode::from(EXIT_UNAVAILABLE)
-        }
-    };
+    let code = wait_for_stop(&running, &mut stop).await;
+    running.begin_drain();
+    drain(listeners, &mut stop).await;
     running.close().await;
     code
 }

@@ -19,6 +19,10 @@ use super::history::Seen;
 /// What is wrong, in words.
 pub(crate) type Wrongs = Vec<String>;
 
+/// A lease and its token. A request that comes again after its lease has ended may be granted
+/// again, with another token: nobody holds it, and it ends by itself.
+type Grant = (LeaseHandle, u64);
+
 /// A lease as its holder may rely on it.
 #[derive(Debug)]
 struct Hold {
@@ -165,8 +169,8 @@ pub(crate) fn judge_events(events: &[Arc<Event>], calls: &[Call]) -> Wrongs {
     let mut wrongs = Wrongs::new();
     let mut holding: BTreeMap<String, LeaseHandle> = BTreeMap::new();
     let mut tokens: BTreeMap<String, u64> = BTreeMap::new();
-    let mut granted: BTreeMap<LeaseHandle, u64> = BTreeMap::new();
-    let mut ended: BTreeMap<LeaseHandle, (EndCause, Duration)> = BTreeMap::new();
+    let mut granted: BTreeSet<Grant> = BTreeSet::new();
+    let mut ended: BTreeMap<Grant, (EndCause, Duration)> = BTreeMap::new();
     for (event, expected) in events.iter().zip(1..) {
         if event.cursor.0 != expected {
             wrongs.push(format!("event {expected} is {}", event.cursor.0));
@@ -188,16 +192,21 @@ pub(crate) fn judge_events(events: &[Arc<Event>], calls: &[Call]) -> Wrongs {
                     if before.is_some_and(|before| before >= token.0) {
                         wrongs.push(format!("event {expected}: {token:?} after {before:?}"));
                     }
-                    if granted.insert(*handle, token.0).is_some() {
+                    if !granted.insert((*handle, token.0)) {
                         wrongs.push(format!("event {expected}: {handle} is granted twice"));
                     }
                 }
-                Transition::Ended { handle, cause, .. } => {
+                Transition::Ended {
+                    handle,
+                    cause,
+                    token,
+                    ..
+                } => {
                     if holding.remove(&lock) != Some(*handle) {
                         wrongs.push(format!("event {expected}: {handle} did not hold {lock}"));
                     }
                     let at = Duration::from_millis(event.wall.0);
-                    ended.insert(*handle, (*cause, at));
+                    ended.insert((*handle, token.0), (*cause, at));
                 }
                 _ => {}
             }
@@ -209,15 +218,18 @@ pub(crate) fn judge_events(events: &[Arc<Event>], calls: &[Call]) -> Wrongs {
 
 /// One lock between two events.
 struct Stretch {
-    /// When the event that begins it was proposed, and the one that ends it.
+    /// When the event that begins it was proposed: it cannot have taken effect before.
     from: Duration,
+    /// When the event that ends it was answered, or a later one of the lock: it cannot have taken
+    /// effect after that. An event may be proposed by one leader and committed by the next.
     to: Duration,
     last_token: u64,
     holder: Option<u64>,
 }
 
 /// How the locks went, event by event.
-fn stretches(events: &[Arc<Event>]) -> BTreeMap<String, Vec<Stretch>> {
+fn stretches(events: &[Arc<Event>], calls: &[Call]) -> BTreeMap<String, Vec<Stretch>> {
+    let answered = answers(calls);
     let mut locks: BTreeMap<String, Vec<Stretch>> = BTreeMap::new();
     for number in 0..LOCKS {
         let never = Stretch {
@@ -243,8 +255,14 @@ fn stretches(events: &[Arc<Event>]) -> BTreeMap<String, Vec<Stretch>> {
             let Some(before) = stretches.last_mut() else {
                 continue;
             };
-            // Its event's time was cut to whole milliseconds.
-            before.to = at + Duration::from_millis(1);
+            let told = match transition {
+                Transition::Granted { handle, token, .. } => {
+                    answered.get(&(*handle, token.0, true))
+                }
+                Transition::Ended { handle, token, .. } => answered.get(&(*handle, token.0, false)),
+                _ => None,
+            };
+            before.to = told.copied().unwrap_or(Duration::MAX);
             let (last_token, holder) = match transition {
                 Transition::Granted { token, .. } => (token.0, Some(token.0)),
                 Transition::Ended { .. } => (before.last_token, None),
@@ -258,13 +276,40 @@ fn stretches(events: &[Arc<Event>]) -> BTreeMap<String, Vec<Stretch>> {
             });
         }
     }
+    for stretches in locks.values_mut() {
+        let mut latest = Duration::MAX;
+        for stretch in stretches.iter_mut().rev() {
+            latest = latest.min(stretch.to);
+            stretch.to = latest;
+        }
+    }
     locks
+}
+
+/// When grants (true) and releases (false) were answered.
+fn answers(calls: &[Call]) -> BTreeMap<(LeaseHandle, u64, bool), Duration> {
+    let (mut answers, mut tokens) = (BTreeMap::new(), BTreeMap::new());
+    for call in calls {
+        match &call.seen {
+            Seen::Granted { lease, token, .. } => {
+                tokens.insert(*lease, *token);
+                answers.insert((*lease, *token, true), call.span.answered);
+            }
+            Seen::Released { lease } => {
+                if let Some(token) = tokens.get(lease) {
+                    answers.insert((*lease, *token, false), call.span.answered);
+                }
+            }
+            _ => {}
+        }
+    }
+    answers
 }
 
 /// The events are one order in which all calls can have happened: each refusal and each read fits a
 /// stretch that its call overlaps.
 pub(crate) fn judge_order(events: &[Arc<Event>], calls: &[Call]) -> Wrongs {
-    let locks = stretches(events);
+    let locks = stretches(events, calls);
     let mut wrongs = Wrongs::new();
     for call in calls {
         let fits = |stretch: &&Stretch| {
@@ -294,29 +339,39 @@ pub(crate) fn judge_order(events: &[Arc<Event>], calls: &[Call]) -> Wrongs {
 
 /// What was answered and is not in the events, or ended there before its time.
 fn missing(
-    granted: &BTreeMap<LeaseHandle, u64>,
-    ended: &BTreeMap<LeaseHandle, (EndCause, Duration)>,
+    granted: &BTreeSet<Grant>,
+    ended: &BTreeMap<Grant, (EndCause, Duration)>,
     calls: &[Call],
 ) -> Wrongs {
     let mut wrongs = Wrongs::new();
+    let mut told: BTreeMap<LeaseHandle, Grant> = BTreeMap::new();
     for call in calls {
-        match &call.seen {
-            Seen::Granted { lease, token, .. } if granted.get(lease) != Some(token) => {
-                wrongs.push(format!("an answered grant is lost: {call:?}"));
-            }
-            Seen::Released { lease } if !ended.contains_key(lease) => {
-                wrongs.push(format!("an answered release is lost: {call:?}"));
-            }
-            Seen::Granted { lease, ttl, .. } | Seen::Renewed { lease, ttl } => {
-                // The event's time is cut to whole milliseconds.
-                let until = (call.span.asked + *ttl).saturating_sub(Duration::from_millis(1));
-                if let Some((EndCause::Expired, at)) = ended.get(lease)
-                    && *at < until
-                {
-                    wrongs.push(format!("expired early, at {at:?}: {call:?}"));
+        let (lease, ttl) = match &call.seen {
+            Seen::Granted { lease, token, ttl } => {
+                told.insert(*lease, (*lease, *token));
+                if !granted.contains(&(*lease, *token)) {
+                    wrongs.push(format!("an answered grant is lost: {call:?}"));
                 }
+                (lease, ttl)
             }
-            _ => {}
+            Seen::Renewed { lease, ttl } => (lease, ttl),
+            Seen::Released { lease } => {
+                if told
+                    .get(lease)
+                    .is_some_and(|grant| !ended.contains_key(grant))
+                {
+                    wrongs.push(format!("an answered release is lost: {call:?}"));
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        // The event's time is cut to whole milliseconds.
+        let until = (call.span.asked + *ttl).saturating_sub(Duration::from_millis(1));
+        if let Some((EndCause::Expired, at)) = told.get(lease).and_then(|grant| ended.get(grant))
+            && *at < until
+        {
+            wrongs.push(format!("expired early, at {at:?}: {call:?}"));
         }
     }
     wrongs

@@ -27,6 +27,7 @@ use crate::config::Etcd;
 use crate::config::LedgerPlace;
 use crate::config::Postgres;
 use crate::config::StorageBackend;
+use crate::telemetry::Metrics;
 
 /// A backend that is open.
 pub(super) struct Opened {
@@ -41,10 +42,14 @@ pub(super) struct Opened {
 const ARCHIVE: &str = "ledger:archive";
 
 /// Opens the store of `[storage]`.
-pub(super) async fn open_home(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
+pub(super) async fn open_home(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<Opened, AppError> {
     let chosen = config.storage.chosen();
     match chosen.backend {
-        StorageBackend::Raft => open_raft(config, clock).await,
+        StorageBackend::Raft => open_raft(config, clock, metrics).await,
         StorageBackend::Postgres | StorageBackend::Etcd | StorageBackend::Memory => {
             open_shared(chosen, clock).await
         }
@@ -144,7 +149,11 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
     })
 }
 
-async fn open_raft(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, AppError> {
+async fn open_raft(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<Opened, AppError> {
     let failed = |error: String| AppError::Storage(error);
     let raft = RaftConfig {
         agree_within: config.cluster.agree_within(),
@@ -158,9 +167,17 @@ async fn open_raft(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, App
     if let Some(address) = raft.peer_address() {
         tracing::info!(%address, "cluster.listening");
     }
+    // Whoever looks after it sees meanwhile that it lives.
+    let waiting = match raft.peer_address() {
+        Some(_) => Some(crate::http::waiting::listen(config, metrics).await?),
+        None => None,
+    };
     // Everything behind this line reads the store.
     let part = raft.take_part().await;
     part.map_err(|error| failed(error.to_string()))?;
+    if let Some(waiting) = waiting {
+        waiting.drain().await;
+    }
     Ok(Opened {
         backend: raft.clone(),
         documents: raft.clone(),

@@ -16,6 +16,7 @@ mod namespaces;
 mod openapi;
 mod problem;
 mod view;
+pub(crate) mod waiting;
 mod watch;
 
 use std::sync::Arc;
