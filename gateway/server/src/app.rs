@@ -174,13 +174,8 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         shutdown: shutdown.clone(),
     });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
-    let backups = Backups {
-        backend: backend.clone(),
-        store: raft.clone().map(|raft| raft as Arc<dyn Backup>),
-        ledger: ledger.clone(),
-        carrier: status.clone(),
-        clock: clock.clone(),
-    };
+    let store = raft.clone().map(|raft| raft as Arc<dyn Backup>);
+    let backups = Backups::new(&backend, store, &ledger, &status, &clock);
     let app = App {
         pipeline,
         governance,
