@@ -91,7 +91,7 @@ async fn a_late_joiner_has_the_whole_ledger() -> Result<()> {
 async fn a_gateway_that_waits_says_so_and_stops_when_told() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (port, peers_port) = (free_port()?, free_port()?);
-    let options = options(&folder, 1, peers_port);
+    let options = cluster_options(&folder, 1, peers_port, "");
     let data_dir = options.data_dir.context("a folder")?;
     std::fs::create_dir_all(&data_dir)?;
     let config = folder.path().join("waits.toml");

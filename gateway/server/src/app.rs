@@ -167,13 +167,9 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         shutdown: shutdown.clone(),
     });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
-    let backups = Backups {
-        backend: backend.clone(),
-        store: raft.clone().map(|raft| raft as Arc<dyn Backup>),
-        ledger: home.open.ledger.clone(),
-        carrier: home.open.carrier.clone(),
-        clock: clock.clone(),
-    };
+    let store = raft.clone().map(|raft| raft as Arc<dyn Backup>);
+    let (ledger, status) = (&home.open.ledger, &home.open.carrier);
+    let backups = Backups::new(&backend, store, ledger, status, &clock);
     let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
     tokio::spawn(mover.clone().take_up());
     let app = App {

@@ -39,15 +39,31 @@ const LEDGER_WITHIN: Duration = Duration::from_secs(30);
 /// Takes backups of a running gateway.
 #[derive(Debug)]
 pub struct Backups {
-    pub(crate) backend: Arc<dyn Backend>,
+    backend: Arc<dyn Backend>,
     /// The store, if it can be backed up.
-    pub(crate) store: Option<Arc<dyn Backup>>,
-    pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) carrier: Arc<CarrierStatus>,
-    pub(crate) clock: Arc<dyn Clock>,
+    store: Option<Arc<dyn Backup>>,
+    ledger: Arc<dyn Ledger>,
+    carrier: Arc<CarrierStatus>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Backups {
+    pub(crate) fn new(
+        backend: &Arc<dyn Backend>,
+        store: Option<Arc<dyn Backup>>,
+        ledger: &Arc<dyn Ledger>,
+        carrier: &Arc<CarrierStatus>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            backend: backend.clone(),
+            store,
+            ledger: ledger.clone(),
+            carrier: carrier.clone(),
+            clock: clock.clone(),
+        }
+    }
+
     /// Takes one: its bytes, in order. That it was asked for is in the ledger, and in the backup.
     ///
     /// # Errors
