@@ -20,9 +20,9 @@ use crate::gateways::Gateways;
 
 /// Kills of each leader, if the command line does not say.
 const KILLS: usize = 30;
-/// How long a client waits for one member's answer. Longer than an election, so that a member
-/// which answers as soon as there is a leader is not asked twice.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long a client waits for one member's answer before it asks another. A member that has not
+/// heard yet that the leader is gone may be silent for seconds.
+const ANSWER_MAX: Duration = Duration::from_millis(250);
 /// How long a client rests after it was refused.
 const REST: Duration = Duration::from_millis(5);
 /// How long a group may take to grant again, or to be whole again.
