@@ -23,6 +23,8 @@ use crate::error;
 use crate::error::Refusal;
 use crate::proto::AuthenticateRequest;
 use crate::proto::AuthenticateResponse;
+use crate::proto::CompactionRequest;
+use crate::proto::CompactionResponse;
 use crate::proto::RangeRequest;
 use crate::proto::RangeResponse;
 use crate::proto::TxnRequest;
@@ -33,6 +35,7 @@ use crate::proto::WatchResponse;
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const TXN: &str = "/etcdserverpb.KV/Txn";
+const COMPACT: &str = "/etcdserverpb.KV/Compact";
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 const AUTHENTICATE: &str = "/etcdserverpb.Auth/Authenticate";
 /// The largest answer that is read: a page of the largest records.
@@ -85,6 +88,13 @@ impl Client {
     /// Carries out a transaction.
     pub(crate) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Status> {
         self.call(TXN, request).await
+    }
+
+    /// Lets the store forget what was before a revision.
+    pub(crate) async fn compact(&self, revision: i64) -> Result<(), Status> {
+        let request = CompactionRequest { revision };
+        let done: Result<CompactionResponse, Status> = self.call(COMPACT, request).await;
+        done.map(|_| ())
     }
 
     /// Follows a range of keys. The stream ends when this member has no leader any more.

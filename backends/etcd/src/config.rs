@@ -33,6 +33,9 @@ pub struct EtcdConfig {
     pub transaction_deadline: Duration,
     /// How often to ask for the store's revision while there are no writes of this gateway.
     pub poll_every: Duration,
+    /// How often to let etcd forget the history before the last time: it keeps every version of
+    /// every key until it is told to. None if somebody else sees to that.
+    pub compact_every: Option<Duration>,
     /// The most by which one look at the clock moves logical time.
     pub step_max: Duration,
     /// Commands in one transaction at most, unless one request alone has more.
@@ -57,6 +60,7 @@ impl EtcdConfig {
             consumer: "default".to_owned(),
             transaction_deadline: Duration::from_secs(5),
             poll_every: Duration::from_millis(100),
+            compact_every: Some(Duration::from_secs(30)),
             step_max: Duration::from_millis(200),
             batch_commands_max: 96,
             queue_max: 16_384,

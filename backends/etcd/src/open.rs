@@ -30,6 +30,7 @@ use crate::proto::RequestOp;
 use crate::proto::TxnRequest;
 use crate::record;
 use crate::status::Status;
+use crate::tasks;
 use crate::tasks::Watcher;
 use crate::time::Timekeeper;
 use crate::transaction;
@@ -88,11 +89,14 @@ impl EtcdBackend {
             return Err(failure.into());
         }
         let watcher = Watcher {
-            shared,
+            shared: shared.clone(),
             queue,
             every: config.poll_every / 2,
         };
-        tokio::spawn(watcher.run(closed));
+        tokio::spawn(watcher.run(closed.clone()));
+        if let Some(every) = config.compact_every {
+            tokio::spawn(tasks::compact(shared, every, closed));
+        }
         Ok(backend)
     }
 }

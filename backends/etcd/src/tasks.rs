@@ -1,5 +1,5 @@
-//! What a gateway does by itself: watching its clock, ending what is due, and looking whether the
-//! store is there.
+//! What a gateway does by itself: watching its clock, ending what is due, looking whether the store
+//! is there, and letting it forget its history.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,8 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::batcher::Queue;
+use crate::error;
+use crate::error::Refusal;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::writer::Shared;
@@ -53,5 +55,33 @@ impl Watcher {
         // The look also counts idle time: the cap is for freezes.
         let now = self.shared.keeper.look();
         self.shared.status.is_due(now)
+    }
+}
+
+/// Lets etcd forget, now and then, what was before the last time. Any gateway may; one that is
+/// later than another is told so, and has nothing to do.
+pub(crate) async fn compact(
+    shared: Arc<Shared>,
+    every: Duration,
+    mut closing: watch::Receiver<bool>,
+) {
+    let mut every = tokio::time::interval(every);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = 0;
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+        let known = shared.mirror.read().await.fed;
+        if last > 0
+            && let Ok(client) = shared.client()
+            && let Err(status) = client.compact(last).await
+            && error::refusal(&status) != Refusal::Compacted
+        {
+            let problem = error::describe(&status);
+            tracing::warn!(problem, "etcd.compact refused: the history grows");
+        }
+        last = known;
     }
 }

@@ -212,6 +212,28 @@ fn a_compacted_history_is_no_gap() {
     });
 }
 
+/// etcd keeps every version of every key until it is told to forget: a gateway tells it.
+#[test]
+fn a_gateway_lets_the_history_go() {
+    run(async {
+        let cluster = Cluster::start(1).await;
+        let config = EtcdConfig {
+            compact_every: Some(Duration::from_millis(100)),
+            ..cluster.config()
+        };
+        let store = open(config).await.expect("it opens");
+        take(&store, "ann", "one", 600_000).await;
+        until("the first revision is gone", || async {
+            let first = cluster.tool(&["get", "nothing", "--rev=2"]).output();
+            let told = first.expect("etcdctl runs").stderr;
+            String::from_utf8_lossy(&told).contains("compacted")
+        })
+        .await;
+        assert_eq!(view(&store, "one").await.holders.len(), 1);
+        assert!(store.health().await.ready);
+    });
+}
+
 /// etcd has no space: nothing is granted, and the refusal says that nothing has happened.
 #[test]
 fn a_full_member_refuses_and_says_so() {

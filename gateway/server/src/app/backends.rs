@@ -135,6 +135,8 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
         tls_key: etcd.tls_key.clone(),
         insecure_without_tls: etcd.insecure_without_tls,
         consumer: etcd.consumer.clone(),
+        compact_every: (etcd.compact_every_ms > 0)
+            .then(|| Duration::from_millis(etcd.compact_every_ms)),
         transaction_deadline: Duration::from_millis(etcd.transaction_deadline_ms),
         ..EtcdConfig::new(etcd.endpoints.clone())
     };

@@ -41,6 +41,9 @@ pub struct Etcd {
     /// The name of this gateway's ledger among those that read the store's events.
     #[serde(default = "super::default_consumer")]
     pub consumer: String,
+    /// How often to let the cluster forget its history; 0 for never.
+    #[serde(default = "default_compact_every_ms")]
+    pub compact_every_ms: u64,
     /// How long one call may take.
     #[serde(default = "super::default_transaction_deadline_ms")]
     pub transaction_deadline_ms: u64,
@@ -48,6 +51,10 @@ pub struct Etcd {
 
 fn default_prefix() -> String {
     "/leasehold/".to_owned()
+}
+
+fn default_compact_every_ms() -> u64 {
+    30_000
 }
 
 impl Etcd {
@@ -67,6 +74,9 @@ impl Etcd {
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return bad("tls_cert", "needs tls_key, and the other way round");
+        }
+        if (1..1_000).contains(&self.compact_every_ms) {
+            return bad("compact_every_ms", "must be 0 or at least 1000");
         }
         check_consumer(&format!("{key}.etcd.consumer"), &self.consumer)?;
         let key = format!("{key}.etcd.transaction_deadline_ms");
