@@ -39,11 +39,16 @@ const CALLS_PER_SECOND_MIN: usize = 4;
 /// Clients of one run.
 const CLIENTS: u32 = 9;
 
+/// Runs of one process come one after the other: its number names their networks, and they would
+/// take each other's time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Runs, checks, and keeps what was seen if something did not hold.
 ///
 /// # Errors
 /// The run could not be carried out, which is no verdict. Its folder is kept, too.
 pub async fn run(options: &Options) -> Result<Summary> {
+    let _alone = ALONE.lock().await;
     // A second installation is refused, and harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = folder(options)?;
