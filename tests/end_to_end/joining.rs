@@ -49,7 +49,7 @@ async fn forgotten(api: &Api) -> Result<()> {
         loop {
             let metrics = api.get("/metrics").await?;
             let kept = metrics.text.lines().find_map(|line| {
-                let kept = line.strip_prefix("leasehold_store_events ")?;
+                let kept = line.strip_prefix("leasehold_store_events{store=\"home\"} ")?;
                 kept.parse::<u64>().ok()
             });
             if kept.context("how many events the store has")? <= 2 * KEEP_EVENTS {

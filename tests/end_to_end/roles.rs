@@ -162,6 +162,8 @@ async fn every_change_of_what_governs_is_in_the_ledger_with_its_author() -> Resu
             of("key", &id),
             of("namespace", "pay"),
             of("key", &id),
+            // Which store the name belongs to, for when it is used again.
+            of("place", "pay"),
             of("namespace", "pay")
         ]
     );

@@ -80,7 +80,8 @@ pub async fn first_start(
     });
     created.clone_into(&mut key.document.created);
     let text = key.reveal();
-    governance.put_key(&caller, &key.document).await?;
+    // Another gateway that begins the same store may have been given the same key.
+    existing_is_fine(governance.put_key(&caller, &key.document).await)?;
     Ok(shown.then_some(text))
 }
 
