@@ -31,11 +31,11 @@ fn options(url: &str, consumer: &str, more: &str) -> GatewayOptions {
     }
 }
 
-/// Two gateways on one database.
+/// Two gateways on one database, which begin it together.
 async fn two(url: &str) -> Result<(Gateway, Gateway)> {
-    let first = Gateway::start_with(options(url, "one", "")).await?;
-    let second = Gateway::start_with(options(url, "two", "")).await?;
-    Ok((first, second))
+    let first = Gateway::start_with(options(url, "one", ""));
+    let second = Gateway::start_with(options(url, "two", ""));
+    tokio::try_join!(first, second)
 }
 
 /// An acquire that waits, under way.

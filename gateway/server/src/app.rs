@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use leasehold_backend_api::Backup;
 use leasehold_backend_api::Cluster;
+use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_raft::RaftBackend;
 use leasehold_domain::Clock;
@@ -146,18 +147,12 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let with = (&clock, &metrics, &safety);
     let (stores, extra) = open_extra(&config, &home, with).await?;
 
-    let engine = PolicyEngine::new(engine_limits(&config))
-        .map_err(|error| AppError::Policies(error.to_string()))?;
     let keys = Arc::new(KeyRing::default());
-    let names = stores.names();
-    let governance = Governance::load(documents, engine, keys.clone(), clock.clone(), names)
-        .await
-        .map_err(|failure| AppError::Governance(describe(&failure)))?;
-    tokio::spawn(governance.clone().follow());
+    let governance = govern(&config, documents, &keys, &clock, &stores).await?;
 
-    let authenticator = Authenticator::new(&config.authentication, keys, clock.clone())
-        .await
-        .map_err(|error| AppError::Authentication(error.to_string()))?;
+    let authenticator = Authenticator::new(&config.authentication, keys, clock.clone()).await;
+    let authenticator =
+        authenticator.map_err(|error| AppError::Authentication(error.to_string()))?;
     let (drain, shutdown) = watch::channel(false);
     let records_renewals = config.audit.records_renewals();
     let pipeline = Pipeline::new(Inner {
@@ -170,11 +165,9 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let store = raft.clone().map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
     let backups = Backups::new(&backend, store, ledger, status, &clock);
-    let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
-    tokio::spawn(mover.clone().take_up());
     let app = App {
         pipeline,
-        mover,
+        mover: move_on(&stores, &governance),
         governance,
         steerage: Steerage::new(backend, cluster),
         stores,
@@ -193,6 +186,33 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         home,
         extra,
     })
+}
+
+/// Governance, which follows the home store's documents.
+async fn govern(
+    config: &Config,
+    documents: Arc<dyn Documents>,
+    keys: &Arc<KeyRing>,
+    clock: &Arc<dyn Clock>,
+    stores: &Stores,
+) -> Result<Arc<Governance>, AppError> {
+    let engine = PolicyEngine::new(engine_limits(config))
+        .map_err(|error| AppError::Policies(error.to_string()))?;
+    let (keys, clock) = (keys.clone(), clock.clone());
+    let loaded = Governance::load(documents, engine, keys, clock, stores.names()).await;
+    let governance = loaded.map_err(|failure| {
+        let (message, detail) = (failure.message, failure.detail);
+        AppError::Governance(format!("{message} ({detail:?})"))
+    })?;
+    tokio::spawn(governance.clone().follow());
+    Ok(governance)
+}
+
+/// The mover, which takes up what was cut off.
+fn move_on(stores: &Arc<Stores>, governance: &Arc<Governance>) -> Arc<Mover> {
+    let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
+    tokio::spawn(mover.clone().take_up());
+    mover
 }
 
 /// Begins to open the other stores. One that cannot be opened keeps none of the others waiting for
@@ -275,8 +295,4 @@ fn engine_limits(config: &Config) -> EngineLimits {
         instances: config.policy.instances_max,
         ..EngineLimits::default()
     }
-}
-
-fn describe(failure: &crate::pipeline::failure::Failure) -> String {
-    format!("{} ({:?})", failure.message, failure.detail)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use leasehold_domain::Precondition;
 use leasehold_domain::limits;
+use leasehold_wire::v1::error::ErrorCode;
 
 use super::Governance;
 use super::Stored;
@@ -85,6 +86,17 @@ impl Governance {
         self.list(BINDINGS).await
     }
 
+    /// Asks the store: another gateway may have made the namespace a moment ago.
+    async fn check_namespace(&self, name: &str) -> Result<(), Failure> {
+        let missing = || Failure::invalid(format!("namespaces: there is no {name:?}"));
+        let parsed = name.parse().map_err(|_| missing())?;
+        match self.namespace(&parsed).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.code == ErrorCode::NamespaceNotFound => Err(missing()),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn check(&self, binding: &BindingDocument) -> Result<(), Failure> {
         if binding
             .name
@@ -100,17 +112,8 @@ impl Governance {
         if binding.namespaces.is_empty() {
             return Err(Failure::invalid("namespaces: at least one, or \"*\""));
         }
-        let plan = self.plan();
         for name in binding.namespaces.iter().filter(|name| *name != "*") {
-            let known = name
-                .parse()
-                .ok()
-                .is_some_and(|name| plan.namespace(&name).is_some());
-            if !known {
-                return Err(Failure::invalid(format!(
-                    "namespaces: there is no {name:?}"
-                )));
-            }
+            self.check_namespace(name).await?;
         }
         let mut modules = HashMap::new();
         for bound in &binding.policies {

@@ -74,15 +74,18 @@ async fn full(folder: &tempfile::TempDir, journal: &Arc<Journal>) -> Arc<SqliteL
     full
 }
 
-/// Joins late: the backend has forgotten all but the last ten events.
-async fn join(lie: Option<(u64, Tamper)>) -> (Arc<SqliteLedger>, Result<(), CarryError>) {
-    let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+/// Joins late: the backend has forgotten all but the last ten events. The ledger is in `folder`.
+async fn join(
+    folder: &tempfile::TempDir,
+    lie: Option<(u64, Tamper)>,
+) -> (Arc<SqliteLedger>, Result<(), CarryError>) {
+    let theirs = tempfile::tempdir().unwrap();
     let journal = Journal::new(0, ErrorKind::Unavailable);
     journal.add(EVENTS);
     let theirs = full(&theirs, &journal).await;
     journal.trimmed.store(EVENTS - 10, Ordering::SeqCst);
     let (ours, peer) = (
-        ledger(&ours),
+        ledger(folder),
         Peer {
             ledger: theirs.clone(),
             lie,
@@ -114,7 +117,8 @@ async fn join(lie: Option<(u64, Tamper)>) -> (Arc<SqliteLedger>, Result<(), Carr
 
 #[tokio::test]
 async fn what_the_store_has_forgotten_comes_from_a_peer() {
-    let (ours, ended) = join(None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, ended) = join(&folder, None).await;
     ended.unwrap();
     assert_eq!(ours.head().cursor, Cursor(EVENTS));
     assert_eq!(ours.verify().await.unwrap(), None);
@@ -128,7 +132,8 @@ async fn a_tampered_row_is_refused_and_nothing_of_its_part_is_kept() {
     let other_place: Tamper = |row| row.cursor.0 += 1;
     let no_event: Tamper = |row| row.body = "{}".into();
     for lie in [other_bytes, other_chain, other_place, no_event] {
-        let (ours, ended) = join(Some((9, lie))).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, ended) = join(&folder, Some((9, lie))).await;
         let error = ended.unwrap_err();
         let CarryError::Ledger(inner) = &error else {
             panic!("{error:?}");
