@@ -127,10 +127,17 @@ impl Client {
         }
         for _ in 0..TRIES {
             match self.about(&lease, Ask::Release).await {
-                Answer::Ok(_) => return,
+                Answer::Ok(_) => return self.look_back(&lease).await,
                 Answer::Failed { code, .. } if code.starts_with("lease_") => return,
                 _ => self.pause(10..200).await,
             }
+        }
+    }
+
+    /// What was given back is seen to be, everywhere and at once.
+    async fn look_back(&mut self, lease: &Lease) {
+        if self.random.random_bool(0.5) {
+            self.about(lease, Ask::Read).await;
         }
     }
 

@@ -15,12 +15,14 @@ pub mod plan;
 mod postgres;
 mod process;
 mod raft;
+mod recorder;
 mod run;
 mod summary;
 mod world;
 
-pub use history::{Answer, Ask, Call, Done, Fault, History, Ledger, Recorder, Recovery, Seen};
+pub use history::{Answer, Ask, Call, Done, Fault, History, Ledger, Recovery, Seen};
 pub use options::{Options, Store};
+pub use recorder::Recorder;
 pub use run::run;
 pub use summary::Summary;
 

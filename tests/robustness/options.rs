@@ -25,6 +25,11 @@ impl Store {
             Self::Etcd => 3,
         }
     }
+
+    /// Whether all gateways have the same ledger. On etcd each has one of its own.
+    pub(crate) fn has_one_ledger(self) -> bool {
+        matches!(self, Self::Raft | Self::Postgres)
+    }
 }
 
 impl fmt::Display for Store {

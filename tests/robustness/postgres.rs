@@ -50,13 +50,13 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
         .map(|server| format!("{}:{PORT}", server.address))
         .collect();
     world.servers = Servers::Postgres(Box::new(pair));
+    let config = format!(
+        "[storage]\nbackend = \"postgres\"\n[storage.postgres]\n\
+         url = \"postgresql://postgres@{}/postgres\"\n\
+         insecure_without_tls = true\ntransaction_deadline_ms = {TRANSACTION_DEADLINE_MS}\n",
+        hosts.join(",")
+    );
     for place in 0..options.gateways {
-        let config = format!(
-            "[storage]\nbackend = \"postgres\"\n[storage.postgres]\n\
-             url = \"postgresql://postgres@{}/postgres\"\nconsumer = \"gateway-{place}\"\n\
-             insecure_without_tls = true\ntransaction_deadline_ms = {TRANSACTION_DEADLINE_MS}\n",
-            hosts.join(",")
-        );
         world.gateway(options, folder, &config)?;
         world.ready(place).await?;
     }

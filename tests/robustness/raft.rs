@@ -20,6 +20,8 @@ use super::world::World;
 const PEER_PORT: u16 = 7880;
 /// How long a gateway waits for the group to agree, less than a client waits for the gateway.
 const AGREE_WITHIN_MS: u64 = 3_000;
+/// A snapshot for so many commands: many in a run, so that whoever starts again loads one.
+const SNAPSHOT_COMMANDS: u64 = 200;
 
 /// Starts a founder and lets it take in the others.
 pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -> Result<()> {
@@ -29,7 +31,8 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
     certificates(folder, &addresses)?;
     for (place, address) in addresses.iter().enumerate() {
         let config = format!(
-            "[cluster]\nlisten = \"{address}:{PEER_PORT}\"\njoin = {}\n\
+            "[storage]\nsnapshot_commands = {SNAPSHOT_COMMANDS}\n\
+             [cluster]\nlisten = \"{address}:{PEER_PORT}\"\njoin = {}\n\
              agree_within_ms = {AGREE_WITHIN_MS}\n\
              [cluster.tls]\ncert = {:?}\nkey = {:?}\nca = {:?}\n",
             place > 0,

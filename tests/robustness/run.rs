@@ -15,7 +15,6 @@ use rand::rngs::StdRng;
 
 use super::Options;
 use super::Recorder;
-use super::Store;
 use super::caller::Caller;
 use super::check;
 use super::check::Expected;
@@ -106,7 +105,7 @@ async fn carry_out(options: &Options, folder: &Path) -> Result<Summary> {
     let expected = Expected {
         faults: options.faults.iter().map(ToString::to_string).collect(),
         calls_min: usize::try_from(options.seconds)? * CALLS_PER_SECOND_MIN,
-        one_ledger: options.store == Store::Raft,
+        one_ledger: options.store.has_one_ledger(),
     };
     let checked = history.clone();
     // Long histories take a while, and the runtime has other things to do.

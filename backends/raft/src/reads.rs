@@ -52,7 +52,7 @@ impl<C: Types> Reads<C> {
     /// Answers when this node has applied all that was answered before the call; with the leader's
     /// time, which is the one to show.
     pub(crate) async fn linearize(&self) -> Result<Millis, BackendError> {
-        if PlantedBug::LocalAnswer.is_planted() {
+        if PlantedBug::LocalAnswer.is_planted() && self.has_caught_up() {
             return Ok(self.seats.shown_time());
         }
         let mut patience = None;
@@ -107,6 +107,12 @@ impl<C: Types> Reads<C> {
             Ok(_) => Err(unavailable(format!("node {node} does not lead"))),
             Err(error) => Err(unavailable(error.to_string())),
         }
+    }
+
+    /// Whether this node has applied what its newest proof demands.
+    fn has_caught_up(&self) -> bool {
+        let proof = *self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        proof.is_some_and(|proof| self.seats.applied.index() >= proof.index)
     }
 
     /// Waits until this node has applied the entry.
