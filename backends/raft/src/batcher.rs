@@ -42,6 +42,8 @@ use crate::seat::Seat;
 use crate::seat::Seats;
 
 /// Makes entries of requests.
+// Hidden, for rustdoc 1.95 ends in a panic when it asks which auto traits this has for any `C`.
+#[doc(hidden)]
 #[derive(Debug)]
 pub(crate) struct Batcher<C: Types> {
     pub(crate) seats: Arc<Seats<C>>,

@@ -21,6 +21,8 @@ use crate::seat::Seat;
 use crate::seat::Seats;
 
 /// Makes sure that what this node shows is new enough.
+// Hidden, for rustdoc 1.95 ends in a panic when it asks which auto traits this has for any `C`.
+#[doc(hidden)]
 #[derive(Debug)]
 pub(crate) struct Reads<C: Types> {
     pub(crate) seats: Arc<Seats<C>>,

@@ -41,6 +41,8 @@ pub(crate) enum Seat {
 }
 
 /// Finds the leader.
+// Hidden, for rustdoc 1.95 ends in a panic when it asks which auto traits this has for any `C`.
+#[doc(hidden)]
 #[derive(Debug)]
 pub(crate) struct Seats<C: Types> {
     pub(crate) raft: Raft<C, Machine>,
@@ -137,6 +139,8 @@ impl<C: Types> Seats<C> {
 }
 
 /// How long a request still waits for a leader.
+// Hidden, for rustdoc 1.95 ends in a panic when it asks which auto traits this has for any `C`.
+#[doc(hidden)]
 pub(crate) struct Patience<C: Types> {
     over: Pin<Box<SleepOf<C>>>,
     /// One receiver for all looks: a new one takes what it has not seen for a change, and would

@@ -34,6 +34,8 @@ const EVENTS_IN_SNAPSHOT_MAX: usize = 50_000;
 const PATIENCE: u64 = 4;
 
 /// Looks at the clock, and proposes a tick when a deadline is due.
+// Hidden, for rustdoc 1.95 ends in a panic when it asks which auto traits this has for any `C`.
+#[doc(hidden)]
 #[derive(Debug)]
 pub(crate) struct Reaper<C: Types> {
     pub(crate) seats: Arc<Seats<C>>,

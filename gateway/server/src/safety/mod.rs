@@ -1,9 +1,9 @@
 //! Safe mode: a store that has not agreed within its window grants nothing until it does again, and
 //! an incident tells of it.
 //!
-//! [`agreement`] judges, and is pure. [`Evidence`](evidence::Evidence) is what the way of a request
-//! leaves behind for it. [`Watchman`] is the task of one store that looks, probes and records.
-//! [`SafeMode`] is what requests ask. [`Incidents`] are kept in a file of the data folder, because
+//! `agreement` judges, and is pure. `Evidence` is what the way of a request
+//! leaves behind for it. `Watchman` is the task of one store that looks, probes and records.
+//! `SafeMode` is what requests ask. [`Incidents`] are kept in a file of the data folder, because
 //! the store that an incident is about is the one place where it cannot be kept; once that store
 //! works again, its ledger is told.
 
