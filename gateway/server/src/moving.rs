@@ -18,6 +18,7 @@
 
 mod resume;
 mod seats;
+mod writes;
 
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_wire::v1::error::ErrorCode;
 
 use self::seats::seat;
+use self::writes::Moved;
+use self::writes::writes_of;
 use crate::governance::Governance;
 use crate::governance::Stored;
 use crate::governance::document::NamespaceDocument;
@@ -195,26 +198,28 @@ impl Move<'_> {
             let locks: Vec<LockRef> = names.into_iter().map(|name| self.lock(name)).collect();
             let exports = locks.iter().map(|lock| (lock.clone(), Relocation::Export));
             let exported = self.from.door.relocate(exports).await?;
-            let mut imports = Vec::with_capacity(exported.len());
+            let mut records = Vec::with_capacity(exported.len());
             for (lock, outcome) in locks.into_iter().zip(exported) {
                 match outcome {
                     Outcome::Exported { record, .. } => {
-                        let era = self.era;
-                        imports.extend(
-                            record.map(|record| (lock, Relocation::Import { era, record })),
-                        );
+                        records.extend(record.map(|record| (lock, record)));
                     }
                     other => return Err(unexpected(&other)),
                 }
             }
-            if imports.is_empty() {
-                continue;
+            for write in writes_of(records) {
+                self.import(write).await?;
             }
-            for outcome in self.to.door.relocate(imports).await? {
-                if outcome != Outcome::Imported {
-                    return Err(unexpected(&outcome));
-                }
-            }
+        }
+    }
+
+    async fn import(&self, records: Vec<Moved>) -> Result<(), Failure> {
+        let era = self.era;
+        let step = |(lock, record)| (lock, Relocation::Import { era, record });
+        let imported = self.to.door.relocate(records.into_iter().map(step)).await?;
+        match imported.iter().find(|one| **one != Outcome::Imported) {
+            None => Ok(()),
+            Some(other) => Err(unexpected(other)),
         }
     }
 
