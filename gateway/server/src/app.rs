@@ -1,7 +1,8 @@
 //! The composition root: knows the order in which the house is opened and closed. Concrete
-//! backends are named here and in `app/backends.rs` alone.
+//! backends are named here and in the folder `app` alone.
 
 mod backends;
+pub(crate) mod embedded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,6 @@ use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
 
 use self::backends::Opened;
-pub(crate) use self::backends::raft_folder;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
 use crate::backup::Backups;

@@ -54,14 +54,11 @@ impl Bookkeeping {
         let (elsewhere, archivist) = match others {
             OtherLedgers::None => (Elsewhere::default(), None),
             OtherLedgers::Peers(peers) => {
-                let peers = Some(peers);
-                (
-                    Elsewhere {
-                        peers,
-                        archived: None,
-                    },
-                    None,
-                )
+                let elsewhere = Elsewhere {
+                    peers: Some(peers),
+                    archived: None,
+                };
+                (elsewhere, None)
             }
             OtherLedgers::Archive(archive) => {
                 let (task, archived) = archive_into(archive.clone(), ledger.clone(), &status);

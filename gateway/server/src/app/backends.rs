@@ -1,7 +1,5 @@
 //! The one place that names concrete backends, and translates configuration into theirs.
 
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use leasehold_backend_raft::RaftConfig;
 use leasehold_domain::Clock;
 
 use super::AppError;
+use super::embedded::raft_folder;
 use crate::bookkeeping::OtherLedgers;
 use crate::concession;
 use crate::config::Chosen;
@@ -186,11 +185,6 @@ async fn open_raft(
         others: OtherLedgers::Peers(raft.clone()),
         raft: Some(raft),
     })
-}
-
-/// Where in a data folder the embedded store is.
-pub(crate) fn raft_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("raft")
 }
 
 /// How this gateway reaches its peers; none if it is alone.

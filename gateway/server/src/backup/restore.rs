@@ -11,10 +11,6 @@ use leasehold_audit::SqliteLedger;
 use leasehold_audit::canonical;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_api::Picture;
-use leasehold_backend_raft::RaftConfig;
-use leasehold_backend_raft::Restore;
-use leasehold_backend_raft::Restored;
-use leasehold_backend_raft::entries_ahead;
 use leasehold_domain::Change;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -28,7 +24,10 @@ use super::Contents;
 use super::file::BackupReader;
 use super::frame::Frame;
 use super::take::COLLECTION;
-use crate::app::raft_folder;
+use crate::app::embedded::Restore;
+use crate::app::embedded::Restored;
+use crate::app::embedded::entries_ahead;
+use crate::app::embedded::write_restored;
 use crate::stores::ledger_file;
 
 /// Events that go into the ledger at once.
@@ -132,13 +131,12 @@ async fn make(
         change: change(contents)?,
         wall: now,
     };
-    let config = RaftConfig::new(raft_folder(folder));
-    let storage = |error: String| BackupFileError::Storage(error);
     // The store blocks until it is durable.
-    let written = tokio::task::spawn_blocking(move || restore.write(&config)).await;
+    let folder = folder.to_owned();
+    let written = tokio::task::spawn_blocking(move || write_restored(restore, &folder)).await;
     written
-        .map_err(|error| storage(error.to_string()))?
-        .map_err(|error| storage(error.to_string()))
+        .map_err(|error| BackupFileError::Storage(error.to_string()))?
+        .map_err(BackupFileError::Storage)
 }
 
 /// What the ledger tells of the restore.

@@ -11,8 +11,6 @@ use clap::Args;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
 use leasehold_backend_api::Ledger;
-use leasehold_backend_raft::RaftConfig;
-use leasehold_backend_raft::StoppedStore;
 use leasehold_domain::Clock;
 use leasehold_domain::SystemClock;
 use leasehold_domain::WallMillis;
@@ -26,7 +24,7 @@ use super::exit::SYSTEM;
 use super::exit::TAMPERED;
 use super::exit::USAGE;
 use super::output::Shown;
-use crate::app::raft_folder;
+use crate::app::embedded::read_stopped;
 use crate::backup;
 use crate::backup::BackupFileError;
 use crate::backup::Contents;
@@ -108,8 +106,8 @@ async fn from_gateway(connection: &Connection, file: &Path) -> Result<(), Failed
 }
 
 async fn from_folder(data_dir: &Path, file: &Path) -> Result<(), Failed> {
-    let config = RaftConfig::new(raft_folder(data_dir));
-    let store = tokio::task::spawn_blocking(move || StoppedStore::read(&config)).await;
+    let folder = data_dir.to_owned();
+    let store = tokio::task::spawn_blocking(move || read_stopped(&folder)).await;
     let store = store.map_err(|error| failed(data_dir, &error))?;
     let store = store.map_err(|error| failed(data_dir, &error))?;
     let path = ledger_file(data_dir);

@@ -1,0 +1,33 @@
+//! The embedded store of a gateway that does not run: read for a backup, and made from one.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use leasehold_backend_raft::RaftConfig;
+pub(crate) use leasehold_backend_raft::Restore;
+pub(crate) use leasehold_backend_raft::Restored;
+pub(crate) use leasehold_backend_raft::StoppedStore;
+pub(crate) use leasehold_backend_raft::entries_ahead;
+
+/// Where in a data folder the embedded store is.
+pub(super) fn raft_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("raft")
+}
+
+/// Reads the store in a data folder. Blocks.
+///
+/// # Errors
+/// There is none, it is in use, or it cannot be read.
+pub(crate) fn read_stopped(data_dir: &Path) -> Result<StoppedStore, String> {
+    let config = RaftConfig::new(raft_folder(data_dir));
+    StoppedStore::read(&config).map_err(|error| error.to_string())
+}
+
+/// Writes a store into a data folder that has none. Blocks until it is durable.
+///
+/// # Errors
+/// It cannot be written, or the picture is not what it should be.
+pub(crate) fn write_restored(restore: Restore, data_dir: &Path) -> Result<Restored, String> {
+    let config = RaftConfig::new(raft_folder(data_dir));
+    restore.write(&config).map_err(|error| error.to_string())
+}
