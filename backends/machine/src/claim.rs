@@ -53,16 +53,8 @@ impl Claims {
         !std::mem::replace(&mut self.uncounted, true)
     }
 
-    /// Moves the ends of polls; 0 is no time but the absence of one.
-    pub(crate) fn shift(&mut self, moved: impl Fn(&mut Millis)) {
-        let polls = self.standing.iter_mut().map(|claim| &mut claim.until);
-        polls
-            .filter(|until| **until > Millis::default())
-            .for_each(moved);
-    }
-
     /// Gives each claim another end.
-    pub(crate) fn lengthen(&mut self, until: impl Fn(Millis) -> Millis) {
+    pub(crate) fn move_ends(&mut self, until: impl Fn(Millis) -> Millis) {
         for claim in &mut self.standing {
             claim.until = until(claim.until);
         }

@@ -21,6 +21,8 @@ use crate::waiter::Waiter;
 
 mod rebase;
 
+pub(crate) use self::rebase::Shift;
+
 /// Longest time, in milliseconds, that a lock waits for the successor of a transfer.
 pub const RESERVATION_MS_MAX: u64 = 600_000;
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::Step;
 use crate::LockRecord;
 use crate::lease::Lease;
+use crate::record::Shift;
 
 /// The version of exported bytes; others are refused, not misread.
 const VERSION: u8 = 1;
@@ -29,22 +30,7 @@ struct Exported {
     record: LockRecord,
 }
 
-/// How times of one store become those of another.
-#[derive(Clone, Copy)]
-struct Shift {
-    from: Millis,
-    to: Millis,
-}
-
 impl Shift {
-    /// What was so long before or after the export is so long before or after the arrival.
-    fn time(self, time: Millis) -> Millis {
-        match time >= self.from {
-            true => self.to.plus(self.from.until(time)),
-            false => Millis(self.to.0.saturating_sub(time.until(self.from))),
-        }
-    }
-
     fn lease(self, lease: &mut Lease) {
         lease.granted = self.time(lease.granted);
         lease.hold_until = lease.hold_until.map(|until| self.time(until));
@@ -71,7 +57,7 @@ impl Shift {
             waiter.deadline = self.time(waiter.deadline).max(soonest);
             waiter
                 .claims
-                .lengthen(|until| self.time(until).max(soonest));
+                .move_ends(|until| self.time(until).max(soonest));
         }
         rest.cooldown_until = match rest.cooldown_until > self.from {
             true => self.time(rest.cooldown_until),

@@ -4,6 +4,23 @@ use leasehold_domain::Millis;
 
 use super::LockRecord;
 
+/// How times on one clock become times on another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shift {
+    pub(crate) from: Millis,
+    pub(crate) to: Millis,
+}
+
+impl Shift {
+    /// What was so long before or after `from` is so long before or after `to`.
+    pub(crate) fn time(self, time: Millis) -> Millis {
+        match time >= self.from {
+            true => self.to.plus(self.from.until(time)),
+            false => Millis(self.to.0.saturating_sub(time.until(self.from))),
+        }
+    }
+}
+
 impl LockRecord {
     /// The same record with all its times moved by the same amount, so that its clock shows
     /// `clock`: what was to last for a while lasts for that while from there. A store whose
@@ -11,13 +28,11 @@ impl LockRecord {
     /// gateway's own; whoever wrote it may be counting differently.
     #[must_use]
     pub fn rebased(mut self, clock: Millis) -> Self {
-        let from = self.clock;
-        let moved = |at: &mut Millis| {
-            *at = match clock >= from {
-                true => at.plus(from.until(clock)),
-                false => Millis(at.0.saturating_sub(clock.until(from))),
-            };
+        let shift = Shift {
+            from: self.clock,
+            to: clock,
         };
+        let moved = |at: &mut Millis| *at = shift.time(*at);
         moved(&mut self.clock);
         for lease in &mut self.holders {
             moved(&mut lease.granted);
@@ -28,9 +43,14 @@ impl LockRecord {
             for waiter in &mut rest.queue {
                 moved(&mut waiter.queued);
                 moved(&mut waiter.deadline);
-                waiter.claims.shift(moved);
+                // 0 is no time but the absence of one; so below.
+                waiter
+                    .claims
+                    .move_ends(|until| match until > Millis::default() {
+                        true => shift.time(until),
+                        false => until,
+                    });
             }
-            // 0 is no time but the absence of one.
             if rest.cooldown_until > Millis::default() {
                 moved(&mut rest.cooldown_until);
             }
