@@ -28,9 +28,9 @@ use crate::proto::RangeRequest;
 use crate::proto::RequestOp;
 use crate::proto::TxnRequest;
 use crate::proto::TxnResponse;
-use crate::record;
 use crate::transaction::one;
 use crate::writer::Shared;
+use leasehold_machine::stored;
 
 /// Keys of events that one transaction deletes.
 const KEYS_TRIMMED_MAX: usize = 100;
@@ -212,7 +212,7 @@ impl Aside {
             let value = Bytes::copy_from_slice(chunk);
             write_one(&client, keys.blob_chunk(&digest, number), value).await?;
         }
-        let count = record::encode(&count).map_err(|p| error::corrupt("blob", p))?;
+        let count = stored::encode(&count).map_err(|p| error::corrupt("blob", p))?;
         write_one(&client, keys.blob(&digest), count.into()).await
     }
 
@@ -244,7 +244,7 @@ fn contended() -> BackendError {
 }
 
 fn put<T: Serialize>(key: Bytes, value: &T) -> Result<RequestOp, BackendError> {
-    let value = record::encode(value).map_err(|problem| error::corrupt("record", problem))?;
+    let value = stored::encode(value).map_err(|problem| error::corrupt("record", problem))?;
     Ok(put_bytes(key, value.into()))
 }
 

@@ -16,7 +16,6 @@ mod mirror;
 mod open;
 mod outbox;
 mod proto;
-mod record;
 mod status;
 mod tasks;
 mod time;

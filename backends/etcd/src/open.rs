@@ -28,7 +28,6 @@ use crate::proto::Performed;
 use crate::proto::PutRequest;
 use crate::proto::RequestOp;
 use crate::proto::TxnRequest;
-use crate::record;
 use crate::status::Status;
 use crate::tasks;
 use crate::tasks::Watcher;
@@ -36,6 +35,7 @@ use crate::time::Timekeeper;
 use crate::transaction;
 use crate::writer::Shared;
 use crate::writer::Writer;
+use leasehold_machine::stored;
 
 /// Commands in one transaction at most: they and what is due must fit into the operations that etcd
 /// takes.
@@ -114,7 +114,7 @@ fn check(config: &EtcdConfig) -> Result<(), OpenError> {
 
 /// Founds the store, unless it is there.
 async fn found(client: &Client, keys: &Keys) -> Result<(), OpenError> {
-    let base = record::encode(&Base::default());
+    let base = stored::encode(&Base::default());
     let base = base.map_err(|problem| error::corrupt("base", problem))?;
     let put = |key: Bytes, value: Bytes| {
         RequestOp::from(Operation::Put(PutRequest {

@@ -9,6 +9,7 @@ mod moment;
 mod planted;
 mod record;
 mod state;
+pub mod stored;
 mod view;
 mod waiter;
 

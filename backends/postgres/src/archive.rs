@@ -18,10 +18,10 @@ use crate::PostgresBackend;
 use crate::aside::Aside;
 use crate::aside::keep;
 use crate::error;
-use crate::record;
 use crate::transaction::Parameter;
 use crate::transaction::signed;
 use crate::transaction::unsigned;
+use leasehold_machine::stored;
 
 const END: &str = "SELECT cursor, chain FROM leasehold.ledger_end";
 /// Only at the end that the writer knows, and only while the server writes the store's timeline:
@@ -92,7 +92,7 @@ impl Aside {
         keep(&mut held, primary)?;
         let unpack = |row: Row| {
             let failed = |failure: tokio_postgres::Error| error::without_effect(&failure);
-            let rows = record::decode(row.try_get(1).map_err(failed)?);
+            let rows = stored::decode(row.try_get(1).map_err(failed)?);
             let rows = rows.map_err(|problem| error::corrupt("ledger.rows", problem))?;
             Ok((unsigned(row.try_get(0).map_err(failed)?), rows))
         };
@@ -154,7 +154,7 @@ impl LedgerArchive for PostgresBackend {
         }
         let packed: Packed = rows.into_iter().map(|row| (row.body, row.chain)).collect();
         let packed =
-            record::pack(&packed).map_err(|problem| error::corrupt("ledger.rows", problem))?;
+            stored::pack(&packed).map_err(|problem| error::corrupt("ledger.rows", problem))?;
         self.aside.extend_ledger(after, end, &packed).await
     }
 }

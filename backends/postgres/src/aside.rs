@@ -13,11 +13,11 @@ use tokio_postgres::types::Type;
 
 use crate::error;
 use crate::primary::Primary;
-use crate::record;
 use crate::transaction::Parameter;
 use crate::transaction::signed;
 use crate::transaction::unsigned;
 use crate::writer::Shared;
+use leasehold_machine::stored;
 
 const EVENTS: &str = "SELECT events FROM leasehold.log WHERE newest > $1 \
     ORDER BY newest, version LIMIT 256";
@@ -148,7 +148,7 @@ impl Aside {
         for row in rows {
             let bytes = row.try_get(0).map_err(|e| error::without_effect(&e))?;
             let made: Vec<Event> =
-                record::decode(bytes).map_err(|problem| error::corrupt("log.events", problem))?;
+                stored::decode(bytes).map_err(|problem| error::corrupt("log.events", problem))?;
             let new = made.into_iter().filter(|event| event.cursor > after);
             events.extend(new.map(Arc::new));
         }

@@ -16,10 +16,10 @@ use tokio_postgres::types::Type;
 use crate::client::Connection;
 use crate::error;
 use crate::mirror::Mirror;
-use crate::record;
 use crate::transaction::Parameter;
 use crate::transaction::signed;
 use crate::transaction::unsigned;
+use leasehold_machine::stored;
 
 const HEAD: &str = "SELECT version, now_us, clock_us, newest, documents, system, timeline, \
     leasehold.timeline(), leasehold.clock_us(), \
@@ -133,7 +133,7 @@ impl News {
             }
             mirror.version = number(1)?;
             put_records(mirror, write.try_get(4).map_err(read)?)?;
-            let made: Vec<Event> = record::decode(write.try_get(5).map_err(read)?)
+            let made: Vec<Event> = stored::decode(write.try_get(5).map_err(read)?)
                 .map_err(|failure| error::corrupt("log.events", failure))?;
             events.extend(made);
             mirror.now_us = number(2)?;
@@ -149,7 +149,7 @@ impl News {
 
 fn put_records(mirror: &mut Mirror, bytes: &[u8]) -> Result<(), BackendError> {
     let records: Records =
-        record::decode(bytes).map_err(|failure| error::corrupt("log.records", failure))?;
+        stored::decode(bytes).map_err(|failure| error::corrupt("log.records", failure))?;
     for (lock, record) in records {
         mirror.state.put_record(&lock, record);
         mirror.unfolded.insert(lock, mirror.version);
@@ -195,7 +195,7 @@ pub(crate) async fn everything(connection: &Connection) -> Result<(Head, Mirror)
         let bad = |problem: leasehold_domain::InvalidName| error::corrupt("locks", problem);
         let namespace: NamespaceName = namespace.parse().map_err(bad)?;
         let name: LockName = name.parse().map_err(bad)?;
-        let record = record::decode(row.try_get(2).map_err(failed)?)
+        let record = stored::decode(row.try_get(2).map_err(failed)?)
             .map_err(|problem| error::corrupt("locks.record", problem))?;
         let lock = LockRef::new(namespace, name);
         mirror.state.put_record(&lock, Some(record));

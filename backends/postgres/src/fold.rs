@@ -10,11 +10,11 @@ use tokio_postgres::types::Type;
 use crate::client::Connection;
 use crate::error;
 use crate::primary::Primary;
-use crate::record;
 use crate::transaction::Parameter;
 use crate::transaction::signed;
 use crate::transaction::unsigned;
 use crate::writer::Shared;
+use leasehold_machine::stored;
 
 const FOLDED: &str = "SELECT version FROM leasehold.folded FOR UPDATE";
 /// Only while the server writes the store's timeline: an old primary must not fold.
@@ -92,7 +92,7 @@ impl Folder {
                     changed.gone.1.push(name);
                 }
                 Some(record) => {
-                    let bytes = record::encode(record)
+                    let bytes = stored::encode(record)
                         .map_err(|problem| error::corrupt("record", problem))?;
                     changed.put.0.push(namespace);
                     changed.put.1.push(name);

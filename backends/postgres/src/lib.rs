@@ -15,7 +15,6 @@ mod mirror;
 mod open;
 mod outbox;
 mod primary;
-mod record;
 mod schema;
 mod status;
 mod tasks;

@@ -18,8 +18,8 @@ use leasehold_machine::State;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::item::Query;
-use crate::record;
-use crate::record::RecordError;
+use leasehold_machine::stored;
+use leasehold_machine::stored::StoredError;
 
 /// Locks that one tick may end or grant, so that no write is long.
 const LOCKS_PER_TICK_MAX: usize = 256;
@@ -178,12 +178,12 @@ impl Mirror {
     }
 
     /// The changed records as the log keeps them.
-    pub(crate) fn pack_records(&self, prepared: &Prepared) -> Result<Vec<u8>, RecordError> {
+    pub(crate) fn pack_records(&self, prepared: &Prepared) -> Result<Vec<u8>, StoredError> {
         let changed = prepared.changed.iter();
         let records: Vec<_> = changed
             .map(|lock| (lock, self.state.record(lock)))
             .collect();
-        record::pack(&records)
+        stored::pack(&records)
     }
 
     /// The database has the write: so does the mirror for good.

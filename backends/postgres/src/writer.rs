@@ -25,14 +25,14 @@ use crate::mirror::Mirror;
 use crate::mirror::Prepared;
 use crate::outbox::Outbox;
 use crate::primary::Primary;
-use crate::record;
-use crate::record::RecordError;
 use crate::status::Status;
 use crate::time::Sample;
 use crate::time::Timekeeper;
 use crate::transaction::Transactions;
 use crate::transaction::Write;
 use crate::transaction::Written;
+use leasehold_machine::stored;
+use leasehold_machine::stored::StoredError;
 
 /// How often a batch is tried before it counts as contended.
 const TRIES_MAX: usize = 6;
@@ -315,7 +315,7 @@ impl Writer {
 }
 
 /// What a prepared write leaves in the database.
-fn write_of(mirror: &Mirror, prepared: &Prepared) -> Result<Write, RecordError> {
+fn write_of(mirror: &Mirror, prepared: &Prepared) -> Result<Write, StoredError> {
     Ok(Write {
         previous: mirror.version,
         version: prepared.attempt.version,
@@ -324,7 +324,7 @@ fn write_of(mirror: &Mirror, prepared: &Prepared) -> Result<Write, RecordError> 
         documents: mirror.state.documents_revision(),
         timeline: mirror.timeline,
         records: mirror.pack_records(prepared)?,
-        events: record::pack(&prepared.events)?,
+        events: stored::pack(&prepared.events)?,
     })
 }
 

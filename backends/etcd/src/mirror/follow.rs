@@ -16,8 +16,8 @@ use crate::feed::Written;
 use crate::keys::Keys;
 use crate::keys::Kind;
 use crate::proto::KeyValue;
-use crate::record;
 use crate::time::Timekeeper;
+use leasehold_machine::stored;
 
 /// Events of one write, with their key.
 pub(crate) type Entry = (Bytes, Vec<Event>);
@@ -233,7 +233,7 @@ pub(crate) fn decoded<T: serde::de::DeserializeOwned>(
     what: &str,
     kv: &KeyValue,
 ) -> Result<T, BackendError> {
-    record::decode(&kv.value).map_err(|problem| {
+    stored::decode(&kv.value).map_err(|problem| {
         let key = String::from_utf8_lossy(&kv.key);
         error::corrupt(what, format!("{key}: {problem}"))
     })

@@ -22,9 +22,9 @@ use crate::proto::Compare;
 use crate::proto::DeleteRangeRequest;
 use crate::proto::Operation;
 use crate::proto::PutRequest;
-use crate::record;
-use crate::record::RecordError;
 use crate::transaction::Part;
+use leasehold_machine::stored;
+use leasehold_machine::stored::StoredError;
 
 /// What a group came to in memory, before etcd has it.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Mirror {
         prepared: &Prepared,
         keys: &Keys,
         events: Bytes,
-    ) -> Result<Part, RecordError> {
+    ) -> Result<Part, StoredError> {
         let mut part = Part::default();
         let mut makes = false;
         for (lock, before) in &prepared.before {
@@ -131,7 +131,7 @@ impl Mirror {
             match after {
                 Some(after) if revision != Some(after.revision()) => {
                     makes |= revision.is_none();
-                    part.operations.push(put(key, record::encode(after)?));
+                    part.operations.push(put(key, stored::encode(after)?));
                 }
                 None if revision.is_some() => {
                     part.forgets = true;
@@ -160,7 +160,7 @@ impl Mirror {
         }
         if !prepared.events.is_empty() {
             part.operations
-                .push(put(events, record::pack(&prepared.events)?));
+                .push(put(events, stored::pack(&prepared.events)?));
         }
         Ok(part)
     }
@@ -171,14 +171,14 @@ impl Mirror {
         before: &[Document],
         keys: &Keys,
         part: &mut Part,
-    ) -> Result<(), RecordError> {
+    ) -> Result<(), StoredError> {
         if self.state.documents_revision() == revision {
             return Ok(());
         }
         for document in self.state.all_documents() {
             if document.revision > revision {
                 let key = keys.document(&document.collection, &document.id);
-                part.operations.push(put(key, record::encode(&document)?));
+                part.operations.push(put(key, stored::encode(&document)?));
             }
         }
         for document in before {
@@ -189,7 +189,7 @@ impl Mirror {
                     .push(Operation::Delete(DeleteRangeRequest { key }));
             }
         }
-        let revision = record::encode(&self.state.documents_revision())?;
+        let revision = stored::encode(&self.state.documents_revision())?;
         part.operations.push(put(keys.documents(), revision));
         Ok(())
     }

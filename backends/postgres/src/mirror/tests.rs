@@ -143,7 +143,7 @@ fn who_follows_has_the_same_state() {
         let prepared = leader.prepare(&items, at);
         let bytes = leader.pack_records(&prepared).unwrap();
         leader.settle(&prepared);
-        let records: Vec<(LockRef, Option<LockRecord>)> = record::decode(&bytes).unwrap();
+        let records: Vec<(LockRef, Option<LockRecord>)> = stored::decode(&bytes).unwrap();
         for (lock, record) in records {
             follower.state.put_record(&lock, record);
         }

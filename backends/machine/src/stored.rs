@@ -1,5 +1,6 @@
-//! Stored bytes: a version, then the body. The one place that encodes and decodes them. The
-//! database checks its pages; a row that does not decode is corrupt all the same.
+//! Stored bytes: a version, then the body; for stores that keep records, documents and events as
+//! values of their own. Such a store checks its pages; a value that does not decode is corrupt all
+//! the same.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,24 +14,34 @@ const BODY_BYTES_MAX: usize = 512 * 1_024 * 1_024;
 
 /// Why stored bytes are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RecordError {
+pub enum StoredError {
+    /// There are none.
     #[error("empty")]
     Empty,
+    /// A newer build made them.
     #[error("version {0} is not known to this build")]
     Version(u8),
+    /// They are no block of LZ4, or of one that is too large.
     #[error("does not unpack")]
     Packed,
+    /// They are of another form.
     #[error("{0}")]
     Body(#[from] postcard::Error),
 }
 
 /// For small things that are read one by one.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
+///
+/// # Errors
+/// The value has no stored form.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoredError> {
     Ok(postcard::to_extend(value, vec![PLAIN])?)
 }
 
 /// For lists of things that resemble each other.
-pub(crate) fn pack<T: Serialize>(values: &T) -> Result<Vec<u8>, RecordError> {
+///
+/// # Errors
+/// The value has no stored form.
+pub fn pack<T: Serialize>(values: &T) -> Result<Vec<u8>, StoredError> {
     let body = postcard::to_allocvec(values)?;
     let mut bytes = vec![PACKED];
     bytes.extend(lz4_flex::compress_prepend_size(&body));
@@ -38,21 +49,24 @@ pub(crate) fn pack<T: Serialize>(values: &T) -> Result<Vec<u8>, RecordError> {
 }
 
 /// What either of the two made.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    let (version, body) = bytes.split_first().ok_or(RecordError::Empty)?;
+///
+/// # Errors
+/// The bytes are not what was made, or unpack to more than 512 MiB.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoredError> {
+    let (version, body) = bytes.split_first().ok_or(StoredError::Empty)?;
     match *version {
         PLAIN => Ok(postcard::from_bytes(body)?),
         PACKED => {
             let (size, _) =
-                lz4_flex::block::uncompressed_size(body).map_err(|_| RecordError::Packed)?;
+                lz4_flex::block::uncompressed_size(body).map_err(|_| StoredError::Packed)?;
             if size > BODY_BYTES_MAX {
-                return Err(RecordError::Packed);
+                return Err(StoredError::Packed);
             }
             let body =
-                lz4_flex::decompress_size_prepended(body).map_err(|_| RecordError::Packed)?;
+                lz4_flex::decompress_size_prepended(body).map_err(|_| StoredError::Packed)?;
             Ok(postcard::from_bytes(&body)?)
         }
-        other => Err(RecordError::Version(other)),
+        other => Err(StoredError::Version(other)),
     }
 }
 
@@ -67,9 +81,9 @@ mod tests {
         assert!(packed.len() < 100, "{}", packed.len());
         assert_eq!(decode::<Vec<u64>>(&plain).unwrap(), value);
         assert_eq!(decode::<Vec<u64>>(&packed).unwrap(), value);
-        assert_eq!(decode::<u64>(&[]), Err(RecordError::Empty));
-        assert_eq!(decode::<u64>(&[9, 1]), Err(RecordError::Version(9)));
+        assert_eq!(decode::<u64>(&[]), Err(StoredError::Empty));
+        assert_eq!(decode::<u64>(&[9, 1]), Err(StoredError::Version(9)));
         let huge = [PACKED, 255, 255, 255, 255, 0];
-        assert_eq!(decode::<u64>(&huge), Err(RecordError::Packed));
+        assert_eq!(decode::<u64>(&huge), Err(StoredError::Packed));
     }
 }
