@@ -1,10 +1,8 @@
 //! Real etcd members in folders of their own, gone after the test.
 
-// The benchmark takes this file by its path, and these with it.
+// The benchmark takes this file by its path, and this with it.
 #[path = "server/forwarder.rs"]
 mod forwarder;
-#[path = "server/process.rs"]
-mod process;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,20 +10,16 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::Weak;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use leasehold_backend_etcd::EtcdConfig;
+use leasehold_test_servers::process::Process;
+use leasehold_test_servers::process::free_port;
+use leasehold_test_servers::until;
 use tempfile::TempDir;
 
 pub(crate) use self::forwarder::Forwarder;
-use self::process::Process;
-pub(crate) use self::process::until;
-
-/// How long a condition may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Some members of one cluster.
 pub(crate) struct Cluster {
@@ -73,8 +67,8 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let member = |number| Member {
             name: format!("m{number}"),
-            port: process::free_port(),
-            peer_port: process::free_port(),
+            port: free_port(),
+            peer_port: free_port(),
             process: Mutex::new(None),
         };
         let cluster = Self {
@@ -102,8 +96,11 @@ impl Cluster {
             .iter()
             .map(|m| format!("{}={}", m.name, peer(m)))
             .collect();
-        let mut command = Command::new(program("etcd"));
+        // Nothing is left behind when a run of tests is killed.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig=KILL", "--"])
+            .arg(program("etcd"))
             .args(["--name", &member.name, "--data-dir"])
             .arg(self.folder.path().join(&member.name))
             .args([
@@ -127,9 +124,9 @@ impl Cluster {
     }
 
     /// Lets a member stand still until it is killed.
-    pub(crate) fn stop(&self, number: usize) {
+    pub(crate) fn freeze(&self, number: usize) {
         let member = self.members[number].lock();
-        member.as_ref().expect("it runs").stop();
+        member.as_ref().expect("it runs").freeze();
     }
 
     /// Waits until the cluster has a leader.
@@ -233,26 +230,4 @@ fn program(name: &str) -> PathBuf {
         program.display()
     );
     program
-}
-
-/// Something that tests share while any of them needs it.
-pub(crate) struct Shared<T>(tokio::sync::Mutex<Weak<T>>);
-
-impl<T> Shared<T> {
-    pub(crate) const fn new() -> Self {
-        Self(tokio::sync::Mutex::const_new(Weak::new()))
-    }
-
-    pub(crate) async fn get<F: Future<Output = Arc<T>>>(
-        &self,
-        start: impl FnOnce() -> F,
-    ) -> Arc<T> {
-        let mut shared = self.0.lock().await;
-        if let Some(there) = shared.upgrade() {
-            return there;
-        }
-        let started = start().await;
-        *shared = Arc::downgrade(&started);
-        started
-    }
 }

@@ -22,6 +22,8 @@ use leasehold_domain::Precondition;
 use leasehold_domain::Seat;
 use leasehold_domain::SeatState;
 use leasehold_domain::Usage;
+use leasehold_test_servers::Shared;
+use leasehold_test_servers::until;
 
 use crate::asking::acquire;
 use crate::asking::ask;
@@ -29,8 +31,6 @@ use crate::asking::command;
 use crate::asking::take;
 use crate::asking::view;
 use crate::server::Cluster;
-use crate::server::Shared;
-use crate::server::until;
 
 static CLUSTER: Shared<Cluster> = Shared::new();
 

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use leasehold_conformance::Durable;
 use leasehold_conformance::Harness;
 use leasehold_conformance::Running;
+use leasehold_test_servers::Shared;
 
 use crate::server::Cluster;
-use crate::server::Shared;
 use crate::store::Node;
 
 static CLUSTER: Shared<Cluster> = Shared::new();

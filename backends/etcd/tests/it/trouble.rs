@@ -17,6 +17,7 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Grant;
 use leasehold_domain::Outcome;
 use leasehold_domain::SystemClock;
+use leasehold_test_servers::until;
 
 use crate::asking::acquire;
 use crate::asking::ask;
@@ -28,7 +29,6 @@ use crate::asking::take;
 use crate::asking::view;
 use crate::server::Cluster;
 use crate::server::Forwarder;
-use crate::server::until;
 
 fn run(case: impl Future<Output = ()>) {
     leasehold_conformance::run(case);
@@ -162,7 +162,7 @@ fn a_member_that_stands_still_is_left() {
             .map(|m| format!(":{}", m.port))
             .position(|port| through.ends_with(&port));
         let member = member.expect("it says through which");
-        cluster.stop(member);
+        cluster.freeze(member);
         let again = granted(Ok(insist(&store, &kept).await));
         assert_eq!(
             (again.lease_id, again.token),
