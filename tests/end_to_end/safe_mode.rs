@@ -4,6 +4,7 @@
 mod cluster;
 mod postgres;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -124,12 +125,15 @@ async fn it_is_told(gateway: &Gateway, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the ledger tells of an incident, in order: who, and what.
+/// What the ledger tells of an incident, in order: who, and what. A gateway that heard no answer
+/// tells again, under the same request id.
 async fn told(api: &Api, id: &str) -> Result<Vec<(String, String)>> {
     let mut told = Vec::new();
+    let mut requests = HashSet::new();
     for row in api.ledger("operation=governance").await? {
         let change = &row["event"];
-        if change["collection"] == "incident" && change["id"] == *id {
+        let is_first = requests.insert(change["request_id"].to_string());
+        if is_first && change["collection"] == "incident" && change["id"] == *id {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             told.push((
                 text(&change["principal"]["subject"]),

@@ -28,7 +28,7 @@ pub struct Incidents {
     /// Oldest first.
     known: Mutex<Vec<Incident>>,
     /// Held while the file is written, so that the newest state is what stays.
-    writing: Arc<Mutex<()>>,
+    writing: Mutex<()>,
 }
 
 /// Which incidents to show.
@@ -75,7 +75,7 @@ impl Incidents {
             path: None,
             gateway,
             known: Mutex::default(),
-            writing: Arc::default(),
+            writing: Mutex::default(),
         }
     }
 
@@ -129,18 +129,34 @@ impl Incidents {
     /// # Errors
     /// The file cannot be written.
     pub(super) async fn save(self: &Arc<Self>) -> io::Result<()> {
-        let Some(path) = self.path.clone() else {
-            return Ok(());
-        };
+        self.settle(|_| {}).await
+    }
+
+    /// Changes what is known, and shows the change only when it is durable: whoever has seen it
+    /// will see it after a crash.
+    ///
+    /// # Errors
+    /// The file cannot be written; the change is made all the same.
+    pub(super) async fn settle(
+        self: &Arc<Self>,
+        how: impl Fn(&mut Vec<Incident>) + Send + 'static,
+    ) -> io::Result<()> {
         let this = self.clone();
-        let write = move || {
-            let writing = this.writing.clone();
-            let _one_at_a_time = writing.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = this.known().clone();
-            file::write(&path, &known)
+        let settle = move || {
+            let _one_at_a_time = this.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = match &this.path {
+                None => Ok(()),
+                Some(path) => {
+                    let mut known = this.known().clone();
+                    how(&mut known);
+                    file::write(path, &known)
+                }
+            };
+            how(&mut this.known());
+            written
         };
-        let written = tokio::task::spawn_blocking(write).await;
-        written.unwrap_or_else(|error| Err(io::Error::other(error)))
+        let settled = tokio::task::spawn_blocking(settle).await;
+        settled.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// One incident.

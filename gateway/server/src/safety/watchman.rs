@@ -226,7 +226,8 @@ impl Watchman {
     }
 
     /// Has the ledger told what it lacks of an incident, which is then known as it is here. Answers
-    /// whether it is durable. A gateway that ends between the two tells the ledger again.
+    /// whether it is durable. A gateway that ends before it has kept that, or that got no answer,
+    /// tells the ledger again, under the same request id.
     async fn record(&mut self, incident: &Incident) -> bool {
         let missing = match notes::missing(incident) {
             Ok(missing) => missing,
@@ -243,20 +244,29 @@ impl Watchman {
             self.mode.evidence().failed(&error);
             return false;
         }
-        self.mode.incidents.change(&incident.id, |known| {
-            known.ended.clone_from(&incident.ended);
-            // What has come meanwhile follows.
-            known.recorded = notes::recorded(incident);
+        let (id, ended) = (incident.id.clone(), incident.ended.clone());
+        // What has come meanwhile follows.
+        let recorded = notes::recorded(incident);
+        self.saved = self.clock.monotonic();
+        let settled = self.mode.incidents.settle(move |known| {
+            if let Some(known) = known.iter_mut().find(|known| known.id == id) {
+                known.ended.clone_from(&ended);
+                known.recorded = recorded;
+            }
         });
-        self.save().await;
+        kept(settled.await);
         true
     }
 
     async fn save(&mut self) {
         self.saved = self.clock.monotonic();
-        if let Err(error) = self.mode.incidents.save().await {
-            tracing::error!(%error, "incidents cannot be kept over a restart");
-        }
+        kept(self.mode.incidents.save().await);
+    }
+}
+
+fn kept(saved: std::io::Result<()>) {
+    if let Err(error) = saved {
+        tracing::error!(%error, "incidents cannot be kept over a restart");
     }
 }
 

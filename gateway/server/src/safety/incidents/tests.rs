@@ -133,3 +133,20 @@ async fn a_note_is_short_and_printable() {
     }
     assert_eq!(incidents.get("incident-1").unwrap().acknowledged, None);
 }
+
+#[tokio::test]
+async fn what_is_settled_is_durable_before_it_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let incidents = kept(&folder);
+    incidents.add(incident(1));
+    incidents.save().await.unwrap();
+    let path = folder.path().join("incidents.json");
+    // Called for what is written, and then for what is shown.
+    let settled = incidents.settle(move |known| {
+        known[0].failed = file::read(&path).unwrap()[0].refused;
+        known[0].refused = 7;
+    });
+    settled.await.unwrap();
+    let seen = incidents.get("incident-1").unwrap();
+    assert_eq!((seen.refused, seen.failed), (7, 7));
+}
