@@ -99,11 +99,10 @@ impl BoundPolicy {
             }
         };
         let holders = arguments.holders();
-        let called = self.module.call(traced, |policy, store| {
-            let facts = arguments.facts(manifest, &holders);
-            let (request, principal) = (arguments.request(), arguments.principal());
-            policy.call_decide(store, request, principal, facts, &self.config)
-        });
+        let facts = arguments.facts(manifest, &holders);
+        let (request, principal) = (arguments.request(), arguments.principal());
+        let arguments = (request, principal, facts, &*self.config);
+        let called = self.module.decide(traced, arguments);
         let answer = called.result.and_then(answer);
         (
             Evaluation {

@@ -9,9 +9,10 @@ use leasehold_domain::Digest;
 use leasehold_domain::limits::MODULE_BYTES_MAX;
 use wasmtime::Store;
 use wasmtime::component::Component;
+use wasmtime::component::ComponentExportIndex;
 use wasmtime::component::types::ComponentItem;
 
-use crate::bindings::Policy;
+use crate::bindings as wit;
 use crate::bindings::PolicyPre;
 use crate::bound::BoundPolicy;
 use crate::cases;
@@ -38,6 +39,7 @@ pub struct Module {
     engine: PolicyEngine,
     digest: Digest,
     pre: PolicyPre<Guest>,
+    decide: ComponentExportIndex,
     manifest: Manifest,
     schema: Schema,
 }
@@ -58,8 +60,8 @@ impl Module {
         let wrong = |error: wasmtime::Error| HostError::WrongWorld(format!("{error:#}"));
         let pre = engine.linker().instantiate_pre(&component).map_err(wrong)?;
         let pre = PolicyPre::new(pre).map_err(wrong)?;
-        let described = call(engine, &pre, MANIFEST_BYTES_MAX, false, |policy, store| {
-            policy.call_describe(store)
+        let described = call(engine, MANIFEST_BYTES_MAX, false, |store| {
+            pre.instantiate(&mut *store)?.call_describe(store)
         });
         let manifest = Manifest::checked(described.result.map_err(HostError::Describe)?)?;
         let schema =
@@ -68,10 +70,14 @@ impl Module {
                 problem,
             })?;
         let digest = Digest::of(wasm);
+        let decide = component
+            .get_export_index(None, "decide")
+            .ok_or_else(|| HostError::WrongWorld("it does not export decide".to_owned()))?;
         let module = Arc::new(Self {
             engine: engine.clone(),
             digest,
             pre,
+            decide,
             manifest,
             schema,
         });
@@ -99,7 +105,9 @@ impl Module {
     pub fn bind(self: &Arc<Self>, config: &serde_json::Value) -> Result<BoundPolicy, ConfigError> {
         self.schema.check(config)?;
         let text = canonical(config)?;
-        let checked = self.call(false, |policy, store| policy.call_check(store, &text));
+        let checked = call(&self.engine, ANSWER_BYTES_MAX, false, |store| {
+            self.pre.instantiate(&mut *store)?.call_check(store, &text)
+        });
         match checked.result {
             Ok(Ok(())) => Ok(BoundPolicy::new(self.clone(), text)),
             Ok(Err(message)) => Err(ConfigError::whole(shortened(message))),
@@ -109,13 +117,21 @@ impl Module {
         }
     }
 
-    /// Calls the guest in a fresh instance.
-    pub(crate) fn call<T>(
+    /// Asks for a verdict, in a fresh instance.
+    ///
+    /// The generated bindings would look up and check the types of all that a module exports, each
+    /// time; of these, `decide` is all that a decision needs.
+    pub(crate) fn decide(
         &self,
         traced: bool,
-        run: impl FnOnce(&Policy, &mut Store<Guest>) -> wasmtime::Result<T>,
-    ) -> Called<T> {
-        call(&self.engine, &self.pre, ANSWER_BYTES_MAX, traced, run)
+        arguments: (wit::Request<'_>, wit::Principal<'_>, wit::Facts<'_>, &str),
+    ) -> Called<Result<wit::Verdict, String>> {
+        call(&self.engine, ANSWER_BYTES_MAX, traced, |store| {
+            let instance = self.pre.instance_pre().instantiate(&mut *store)?;
+            let decide = instance.get_typed_func(&mut *store, &self.decide)?;
+            let (verdict,) = decide.call(store, arguments)?;
+            Ok(verdict)
+        })
     }
 }
 
@@ -157,12 +173,12 @@ fn check_imports(engine: &PolicyEngine, component: &Component) -> Result<(), Hos
     Ok(())
 }
 
+/// Runs something of a guest in a store of its own, with every guard armed.
 fn call<T>(
     engine: &PolicyEngine,
-    pre: &PolicyPre<Guest>,
     answer_bytes: usize,
     traced: bool,
-    run: impl FnOnce(&Policy, &mut Store<Guest>) -> wasmtime::Result<T>,
+    run: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
 ) -> Called<T> {
     let limits = engine.limits();
     let mut store = match guest::store(engine.engine(), limits, answer_bytes, traced) {
@@ -183,10 +199,7 @@ fn call<T>(
     };
     // Nothing is expected to panic here; if it does, one decision fails and not the gateway. The
     // store is thrown away, so nothing half-changed is seen again.
-    let ran = catch_unwind(AssertUnwindSafe(|| {
-        let policy = pre.instantiate(&mut store)?;
-        run(&policy, &mut store)
-    }));
+    let ran = catch_unwind(AssertUnwindSafe(|| run(&mut store)));
     let result = match ran {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(PolicyFault::of(&error, met)),
