@@ -36,6 +36,7 @@ macro_rules! conformance {
                 nobody_is_overtaken
                 one_release_serves_all_that_fit
                 a_waiter_that_leaves_is_passed_over
+                a_waiter_between_polls_is_passed_over
                 a_late_cancel_takes_nothing_from_who_asked_again
             }
             time {
