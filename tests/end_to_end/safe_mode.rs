@@ -100,6 +100,7 @@ async fn it_is_told(gateway: &Gateway, id: &str) -> Result<()> {
 
     let known = admin.get("/v1/incidents?open=true&store=home").await?;
     ensure!(known.body["incidents"][0]["id"] == *id, "{known:?}");
+    ensure!(known.body["gateway"] == "door-1", "{known:?}");
     let counted = |answer: &Answer| answer.body["refused"].as_u64() > Some(0);
     let incident = until("the count", || incident(&admin, id), counted).await?;
     for (field, is) in [

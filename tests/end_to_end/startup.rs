@@ -69,6 +69,21 @@ async fn listening_beyond_loopback_without_tls_is_refused_unless_asked_for_by_na
 }
 
 #[tokio::test]
+async fn a_bug_that_it_cannot_have_keeps_a_gateway_from_starting() -> Result<()> {
+    let run = || {
+        Command::new(binary())
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("LEASEHOLD_PLANTED_BUG", "no-such-bug")
+            .output()
+    };
+    let output = tokio::task::spawn_blocking(run).await??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(said.contains("LEASEHOLD_PLANTED_BUG"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn two_gateways_never_share_a_data_directory() -> Result<()> {
     let gateway = Gateway::start().await?;
     let data_dir = gateway.data_dir().to_owned();

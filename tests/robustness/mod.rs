@@ -12,6 +12,7 @@ mod nemesis;
 mod network;
 mod options;
 pub mod plan;
+mod planted;
 mod postgres;
 mod process;
 mod raft;

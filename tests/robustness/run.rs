@@ -24,6 +24,7 @@ use super::ledgers;
 use super::nemesis::Nemesis;
 use super::plan;
 use super::plan::Step;
+use super::planted;
 use super::raft;
 use super::summary::Summary;
 use super::world::Servers;
@@ -47,6 +48,9 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// # Errors
 /// The run could not be carried out, which is no verdict. Its folder is kept, too.
 pub async fn run(options: &Options) -> Result<Summary> {
+    if let Some(bug) = &options.plant {
+        planted::demand(bug)?;
+    }
     let _alone = ALONE.lock().await;
     // A second installation is refused, and harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();

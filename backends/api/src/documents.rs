@@ -24,6 +24,10 @@ pub trait Documents: Debug + Send + Sync + 'static {
     /// Applies all edits, or none, together with their audit events; durable before the answer.
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError>;
 
+    /// The store's revision of documents, linearizably: that of the last write that was answered
+    /// before this was asked, or of a later one. It grows with every write, also of a deletion.
+    async fn revision(&self) -> Result<u64, BackendError>;
+
     /// A stream that yields the store's revision whenever any document has changed, beginning
     /// with the current one. Revisions may be skipped; the last one never is.
     fn watch(&self) -> BoxStream<'static, u64>;

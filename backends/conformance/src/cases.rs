@@ -36,6 +36,7 @@ macro_rules! conformance {
                 nobody_is_overtaken
                 one_release_serves_all_that_fit
                 a_waiter_that_leaves_is_passed_over
+                a_waiter_between_polls_is_passed_over
                 a_late_cancel_takes_nothing_from_who_asked_again
             }
             time {
@@ -84,6 +85,7 @@ macro_rules! conformance {
                 one_of_many_writers_wins
                 edits_are_all_or_none_with_their_events
                 a_collection_is_listed_in_order
+                the_revision_is_that_of_the_last_write
                 a_watcher_hears_of_the_last_change
                 blobs_are_found_by_their_digest
             }

@@ -141,6 +141,23 @@ pub async fn a_collection_is_listed_in_order(harness: &impl Harness) {
     assert!(other.is_empty());
 }
 
+/// Whoever asks is told the revision of the last write, also when that was a deletion.
+pub async fn the_revision_is_that_of_the_last_write(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let asked = async || store.running.documents.revision().await.expect("read");
+    let before = asked().await;
+    let written = store.write(vec![edit("a", Some("1"), Precondition::Any)]);
+    let written = revision(&written.await);
+    assert!(written > before);
+    assert_eq!(asked().await, written);
+    let deleted = revision(&store.write(vec![edit("a", None, Precondition::Any)]).await);
+    assert!(deleted > written);
+    assert_eq!(asked().await, deleted);
+    let late = edit("a", Some("2"), Precondition::Revision(written));
+    store.write(vec![late]).await;
+    assert_eq!(asked().await, deleted, "a conflict changes nothing");
+}
+
 /// Whoever watches hears the current revision at once, and the last one in the end.
 pub async fn a_watcher_hears_of_the_last_change(harness: &impl Harness) {
     let store = Store::start(harness).await;

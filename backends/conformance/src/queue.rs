@@ -143,6 +143,23 @@ pub async fn a_waiter_that_leaves_is_passed_over(harness: &impl Harness) {
     assert_eq!(store.holders("one").await, ["dan"]);
 }
 
+/// A waiter whose poll is over keeps its place, and the lock from nobody.
+pub async fn a_waiter_between_polls_is_passed_over(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let first = store.take("ann", "one", LONG).await;
+    let ask = |wait| command("bob", "bob-waits", lock("one"), acquire(LONG, wait));
+    let queued = store.run_one(ask(Some(1))).await;
+    assert!(matches!(queued, Outcome::Queued { position: 0, .. }));
+    harness.pass(&store.running, 50).await;
+    store.give_back("ann", "one", first.lease_id).await;
+    assert!(store.holders("one").await.is_empty());
+    let cat = store.take("cat", "one", LONG).await;
+    let again = store.run_one(ask(WAIT)).await;
+    assert!(matches!(again, Outcome::Queued { position: 0, .. }));
+    store.give_back("cat", "one", cat.lease_id).await;
+    assert_eq!(store.holders("one").await, ["bob"]);
+}
+
 /// A client that asks again elsewhere keeps its place and its grant when the first gateway notices
 /// late that it has gone; when all have noticed, nothing is left behind.
 pub async fn a_late_cancel_takes_nothing_from_who_asked_again(harness: &impl Harness) {

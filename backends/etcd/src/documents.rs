@@ -43,6 +43,13 @@ impl Documents for EtcdBackend {
         }
     }
 
+    async fn revision(&self) -> Result<u64, BackendError> {
+        match self.propose(Item::Read(Query::Revision)).await? {
+            Answer::Revision(revision) => Ok(revision),
+            other => Self::misfit(&other),
+        }
+    }
+
     fn watch(&self) -> BoxStream<'static, u64> {
         WatchStream::new(self.shared.outbox.watch_documents()).boxed()
     }

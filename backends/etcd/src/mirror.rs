@@ -104,6 +104,7 @@ impl Mirror {
                 Answer::Document(self.state.document(collection, id))
             }
             Query::Documents(collection) => Answer::Documents(self.state.documents(collection)),
+            Query::Revision => Answer::Revision(self.state.documents_revision()),
         }
     }
 }

@@ -89,6 +89,8 @@ struct Step<'a> {
     token: Option<FencingToken>,
     /// The acquire that this step is about: if it is granted at once, it did not wait.
     arriving: Option<LeaseId>,
+    /// The waiter whose client asks in this step, and so is there.
+    asking: Option<LeaseId>,
     /// Reservations made in this step: told of if the successor is not granted in it.
     reserved: Vec<Subject>,
     /// Whether the record changed. Forgetting what is past its time is no change.
@@ -106,6 +108,7 @@ impl<'a> Step<'a> {
             token_floor: at.token_floor,
             token: None,
             arriving: None,
+            asking: None,
             reserved: Vec::new(),
             changed: false,
             transitions: Vec::new(),

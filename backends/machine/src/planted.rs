@@ -27,6 +27,9 @@ impl PlantedBug {
         Self::LocalAnswer,
     ];
 
+    /// Whether this build can have one.
+    pub const CAN_BE: bool = cfg!(feature = "planted-bugs");
+
     /// Its name in the variable.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -36,6 +39,12 @@ impl PlantedBug {
             Self::TokenReset => "token-reset",
             Self::LocalAnswer => "local-answer",
         }
+    }
+
+    /// The bug of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bug| bug.name() == name)
     }
 
     /// Whether this process has it.
@@ -64,7 +73,7 @@ impl PlantedBug {
                 reason = "no configuration key: a gateway that is configured has no bugs to choose"
             )]
             let name = std::env::var(Self::VARIABLE).ok()?;
-            Self::ALL.into_iter().find(|bug| bug.name() == name)
+            Self::from_name(&name)
         })
     }
 }

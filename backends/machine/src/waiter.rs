@@ -6,6 +6,7 @@ use leasehold_domain::Mode;
 use leasehold_domain::RequestId;
 use leasehold_domain::RuleDigest;
 use leasehold_domain::WallMillis;
+use leasehold_domain::limits::WAITER_SLACK_MS;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -30,4 +31,12 @@ pub(crate) struct Waiter {
     pub(crate) claims: Claims,
     /// The rule of the decision by which it entered the queue.
     pub(crate) rule: Option<RuleDigest>,
+}
+
+impl Waiter {
+    /// Whether a poll of it lasts at `now`. When the last is over the waiter keeps its place for the
+    /// slack, but nobody is there to take a grant.
+    pub(crate) fn is_polled(&self, now: Millis) -> bool {
+        now.plus(WAITER_SLACK_MS) < self.deadline
+    }
 }

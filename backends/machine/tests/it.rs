@@ -1,5 +1,7 @@
 //! The machine's promises, from outside.
 
+#[path = "it/absence.rs"]
+mod absence;
 #[path = "it/asking.rs"]
 mod asking;
 #[path = "it/cases.rs"]

@@ -29,6 +29,10 @@ impl Documents for MemoryBackend {
         Ok(self.shared.write(|state, at| state.edit(&edits, at)))
     }
 
+    async fn revision(&self) -> Result<u64, BackendError> {
+        Ok(self.shared.lock().state.documents_revision())
+    }
+
     fn watch(&self) -> BoxStream<'static, u64> {
         WatchStream::new(self.shared.documents.subscribe()).boxed()
     }

@@ -46,6 +46,8 @@ pub(crate) enum Query {
     Document(Box<str>, Box<str>),
     /// All of a collection.
     Documents(Box<str>),
+    /// The revision of all of them.
+    Revision,
 }
 
 /// What one item came to.
@@ -69,6 +71,8 @@ pub(crate) enum Answer {
     Document(Option<Document>),
     /// Documents.
     Documents(Vec<Document>),
+    /// Their revision.
+    Revision(u64),
 }
 
 impl Item {

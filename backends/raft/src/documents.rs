@@ -36,6 +36,11 @@ impl Documents for RaftBackend {
         }
     }
 
+    async fn revision(&self) -> Result<u64, BackendError> {
+        self.linearize().await?;
+        Ok(self.applied.read().state.documents_revision())
+    }
+
     fn watch(&self) -> BoxStream<'static, u64> {
         WatchStream::new(self.applied.watch_documents()).boxed()
     }

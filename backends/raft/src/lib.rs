@@ -32,6 +32,7 @@ pub use backup::StoppedStore;
 pub use config::PeersConfig;
 pub use config::RaftConfig;
 pub use error::OpenError;
+pub use leasehold_machine::PlantedBug;
 pub use peer::PeerSecurity;
 pub use restore::Restore;
 pub use restore::Restored;

@@ -87,6 +87,11 @@ pub const POLICY_CONFIG_BYTES_MAX: usize = 64 * 1_024;
 pub const POLICIES_PER_DECISION_MAX: usize = 16;
 /// Longest wait of a question to the ledger for what was answered before it.
 pub const LEDGER_WAIT_MS_MAX: u64 = 1_000;
+/// Least time between two questions of a gateway to its store whether it knows all namespaces,
+/// bindings and keys: whoever names unknown ones, and however often, makes it ask no sooner.
+pub const CATCH_UP_EVERY_MS: u64 = 100;
+/// Longest that a request waits for the answer to that question.
+pub const CATCH_UP_WAIT_MS_MAX: u64 = 2_000;
 /// Most policies × versions with labels of their own in metrics; later ones count as `other`.
 pub const POLICY_LABEL_SETS_MAX: usize = 256;
 /// Most incidents that one gateway keeps; the oldest that have ended make room.

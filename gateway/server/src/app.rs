@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use self::backends::Opened;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
+use crate::authentication::KeySource;
 use crate::backup::Backups;
 use crate::config::Config;
 use crate::governance::Governance;
@@ -150,6 +151,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let keys = Arc::new(KeyRing::default());
     let governance = govern(&config, documents, &keys, &clock, &stores).await?;
 
+    let keys = (keys, governance.clone() as Arc<dyn KeySource>);
     let authenticator = Authenticator::new(&config.authentication, keys, clock.clone()).await;
     let authenticator =
         authenticator.map_err(|error| AppError::Authentication(error.to_string()))?;

@@ -95,7 +95,11 @@ impl Pipeline {
             ttl_ms,
             before: 0,
         };
-        let store = self.inner.store_of(&request.lock.namespace)?;
+        let (lock, operation) = (&request.lock, request.operation);
+        let store = self
+            .inner
+            .store_for(&lock.namespace, operation, [lock].into_iter());
+        let store = store.await?;
         if let Some(wait_ms) = request.wait_ms {
             let polled = (request, intent, lease_id, wait_ms);
             return wait::acquire(&self.inner, &store, caller, polled).await;
@@ -126,7 +130,7 @@ impl Pipeline {
     /// `lease_ended`, `lease_lost` or `not_holder`.
     pub async fn release(&self, caller: &Caller, ask: ask::Release) -> Result<(), Failure> {
         let request = ask.request();
-        let store = self.inner.store_of(&request.lock.namespace)?;
+        let store = self.inner.store_of(&request.lock.namespace).await?;
         let intent = Intent::Release {
             lease_id: ask.lease_id,
         };

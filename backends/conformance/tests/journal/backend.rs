@@ -178,6 +178,10 @@ impl Documents for JournalBackend {
         Ok(self.store.write(What::Edits(edits)).await?.edited)
     }
 
+    async fn revision(&self) -> Result<u64, BackendError> {
+        Ok(self.store.lock().state.documents_revision())
+    }
+
     fn watch(&self) -> BoxStream<'static, u64> {
         let revisions = Some(self.store.documents.subscribe());
         stream::unfold((revisions, true), |(mut revisions, first)| async move {

@@ -61,6 +61,7 @@ impl Step<'_> {
             return Some(Outcome::Rejected(Rejection::RequestIdReused));
         }
         let lease_id = waiter.lease_id;
+        self.asking = Some(lease_id);
         if let Some(wait_ms) = asked.wait_ms {
             let until = waiter_deadline(now, wait_ms);
             waiter.claims.fade(now);
@@ -125,6 +126,7 @@ impl Step<'_> {
             rule: rule(asked.cause),
         };
         self.arriving = Some(waiter.lease_id);
+        self.asking = self.arriving;
         // The common case, and the only one that needs no queue.
         if self.record.queue_len() == 0 {
             if self.can_grant(&waiter) {

@@ -11,8 +11,7 @@ use crate::lease::Lease;
 use crate::waiter::Waiter;
 
 impl Step<'_> {
-    /// Grants to the head of the queue as long as that is possible. A waiter whose mode does not
-    /// fit keeps all behind it waiting, so nobody is overtaken for ever.
+    /// Grants to the first in the queue who is there, as long as that is possible.
     pub(super) fn serve(&mut self) {
         while let Some(index) = self.next_in_turn() {
             let Some(waiter) = self.record.rest_mut().queue.remove(index) else {
@@ -22,16 +21,27 @@ impl Step<'_> {
         }
     }
 
-    /// The waiter that can be granted now: the first, or the first successor of a transfer.
+    /// The waiter to be granted now: the first that is there, or the first such successor of a
+    /// transfer. One that does not fit keeps all behind it waiting, so nobody is overtaken for ever.
+    /// One that would be granted, but is between two polls, is passed over and keeps its place: else
+    /// clients that are gone would be handed the lock one after the other, and each would keep it
+    /// until its slack is over.
     fn next_in_turn(&self) -> Option<usize> {
         let rest = self.record.rest.as_deref()?;
         let successor = |w: &Waiter| rest.reservations.iter().any(|r| r.to == w.party.subject);
-        let index = match rest.reservations.is_empty() {
-            true => 0,
-            false => rest.queue.iter().position(successor)?,
-        };
-        let waiter = rest.queue.get(index)?;
-        self.can_grant(waiter).then_some(index)
+        let is_there = |w: &Waiter| self.asking == Some(w.lease_id) || w.is_polled(self.now);
+        for (index, waiter) in rest.queue.iter().enumerate() {
+            if !rest.reservations.is_empty() && !successor(waiter) {
+                continue;
+            }
+            if !self.can_grant(waiter) {
+                return None;
+            }
+            if is_there(waiter) {
+                return Some(index);
+            }
+        }
+        None
     }
 
     /// Whether a grant is possible, not looking at the queue.

@@ -4,12 +4,14 @@ use leasehold_domain::EventKind;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Mode;
 use leasehold_domain::Transition;
+use leasehold_domain::limits::WAITER_SLACK_MS;
 
 use super::world::Knows;
 use super::world::Step;
 use super::world::World;
 use super::world::lock;
 use crate::LockRecord;
+use crate::waiter::Waiter;
 
 /// Units of time within which everybody who keeps asking must have had the lock.
 const PATIENCE: usize = 40;
@@ -79,8 +81,8 @@ fn one_answer_per_request(world: &World, record: &LockRecord) {
     );
 }
 
-/// Grants have greater tokens than all before, and come in the order of the queue; nobody waits
-/// for what is free.
+/// Grants have greater tokens than all before, and come in the order of the queue among those who
+/// are there; nobody who is there waits for what is free.
 fn tokens_and_turns(world: &World) {
     for event in &world.told {
         let EventKind::Lock {
@@ -91,12 +93,12 @@ fn tokens_and_turns(world: &World) {
         };
         let l: usize = lock.lock.as_str().parse().unwrap();
         let record = world.state.locks.get(lock).unwrap();
-        let waits_still = |id| record.waiters().any(|w| w.lease_id == id);
+        let is_there = |w: &Waiter| w.deadline.0 > world.now + WAITER_SLACK_MS;
+        let waits_still = |id| record.waiters().any(|w| w.lease_id == id && is_there(w));
         let blocked = record.cooldown_until().0 > world.now || !record.reservations().is_empty();
-        if let Some(first) = record.waiters().next() {
-            let free = record.admits(first.mode) && !blocked;
-            assert!(!free, "waits in vain: {:?}", world.story);
-        }
+        let mut could = record.waiters().take_while(|w| record.admits(w.mode));
+        let in_vain = !blocked && could.any(is_there);
+        assert!(!in_vain, "waits in vain: {:?}", world.story);
         let handed_over = world.story.iter().any(|s| matches!(s, Step::Transfer(..)));
         for transition in transitions {
             let Transition::Granted { handle, token, .. } = transition else {

@@ -31,8 +31,8 @@ use crate::State;
 
 const UNIT_MS: u64 = 1_000;
 const TTL_MS: u64 = 2 * UNIT_MS;
-/// A waiter without a long-poll window stands for its slack: two units.
-const WAIT_MS: u64 = 0;
+/// A waiter is there for one unit, and keeps its place for its slack: two more.
+const WAIT_MS: u64 = UNIT_MS;
 /// How often one request is made again in the search.
 const ASKS_MAX: u8 = 2;
 /// How many requests a client makes of a lock, one after the other.

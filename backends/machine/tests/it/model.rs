@@ -104,6 +104,8 @@ pub(crate) struct Lock {
     cooling: u64,
     reserved: Vec<(String, u64)>,
     ended: Vec<(LeaseId, String, u64, EndCause)>,
+    /// The waiter whose client asks just now.
+    asking: Option<LeaseId>,
 }
 
 impl Default for Lock {
@@ -115,6 +117,7 @@ impl Default for Lock {
             cooling: 0,
             reserved: vec![],
             ended: vec![],
+            asking: None,
         }
     }
 }
@@ -153,6 +156,7 @@ impl Model {
         lock.pass(now);
         let answer = lock.work(command, now, queueing);
         lock.promote(now);
+        lock.asking = None;
         // Who holds and waits is told as it is at the end of the step.
         match answer {
             Answer::Held(..) => lock.held(now),
@@ -229,12 +233,15 @@ impl Lock {
         loop {
             let named = |who: &String| self.reserved.iter().any(|(to, _)| to == who);
             let in_turn = |e: &Entry| self.reserved.is_empty() || named(&e.who);
-            let mut waiting = self.entries.iter().enumerate();
-            let next = waiting.find(|(_, e)| e.since.is_none() && in_turn(e));
-            let Some((at, next)) = next else { return };
-            if self.cooling > 0 || !self.fits(next.mode) {
-                return;
-            }
+            let here =
+                |e: &Entry| self.asking == Some(e.id) || e.until > now + limits::WAITER_SLACK_MS;
+            let could = |e: &Entry| self.cooling == 0 && self.fits(e.mode);
+            let waiting = self.entries.iter().enumerate();
+            let waiting = waiting.filter(|(_, e)| e.since.is_none() && in_turn(e));
+            // Up to the first that must wait, whoever is not here is passed over.
+            let mut able = waiting.take_while(|(_, e)| could(e));
+            let next = able.find(|(_, e)| here(e)).map(|(at, _)| at);
+            let Some(at) = next else { return };
             let mut entry = self.entries.remove(at);
             entry.since = Some(now);
             entry.claims.retain(|(_, until)| *until > now);
@@ -344,6 +351,7 @@ impl Lock {
                 (id, true)
             }
         };
+        self.asking = Some(id);
         self.promote(now);
         let found = self.entries.iter_mut().find(|e| e.id == id).unwrap();
         if found.since.is_some() {

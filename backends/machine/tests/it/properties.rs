@@ -270,7 +270,7 @@ proptest! {
                     if slot.together && !matches!(outcome, Outcome::Granted(_)) {
                         continue;
                     }
-                    witness.look(&state.view(&command.lock, Millis(now)));
+                    witness.look(&state.view(&command.lock, Millis(now)), now);
                 }
                 compare(&state, &model, now);
             }

@@ -18,6 +18,7 @@ use leasehold_domain::Mode;
 use leasehold_domain::Outcome;
 use leasehold_domain::RuleDigest;
 use leasehold_domain::Transition;
+use leasehold_domain::limits::WAITER_SLACK_MS;
 
 #[derive(Debug)]
 struct Held {
@@ -37,6 +38,8 @@ struct Seen {
     held: BTreeMap<LeaseHandle, Held>,
     /// In the order in which they were told to have entered.
     queue: Vec<(LeaseHandle, String)>,
+    /// Until when each waiter is polled; none if a cancelled poll leaves that open.
+    polled: BTreeMap<LeaseHandle, Option<u64>>,
     /// Under which rule those who ever waited entered the queue.
     queued: BTreeMap<LeaseHandle, Option<RuleDigest>>,
     limit: Option<u32>,
@@ -92,11 +95,24 @@ impl Witness {
             for held in seen.held.values_mut().filter(|held| held.owner == by) {
                 held.answered.retain(|drawn| drawn != lease_id);
             }
+            for (handle, _) in seen.queue.iter().filter(|(_, owner)| owner == by) {
+                seen.polled.insert(*handle, None);
+            }
         }
     }
 
     /// An answer that promises a lease for some time.
     pub(crate) fn hear(&mut self, command: &Command, outcome: &Outcome, now: u64) {
+        if let Outcome::Queued {
+            lease_id,
+            wait_remaining_ms,
+            ..
+        } = outcome
+        {
+            let seen = self.locks.entry(command.lock.clone()).or_default();
+            let until = (now + wait_remaining_ms).saturating_sub(WAITER_SLACK_MS);
+            seen.polled.insert(lease_id.handle(), Some(until));
+        }
         let (Outcome::Granted(grant) | Outcome::Renewed(grant)) = outcome else {
             return;
         };
@@ -114,8 +130,8 @@ impl Witness {
         }
     }
 
-    /// The view says the same as the events, and nobody waits in vain.
-    pub(crate) fn look(&self, view: &LockView) {
+    /// The view says the same as the events, and nobody who is there waits in vain.
+    pub(crate) fn look(&self, view: &LockView, now: u64) {
         let seen = self.locks.get(&view.lock);
         let handles: Vec<_> = view.holders.iter().map(|h| h.handle).collect();
         let queue: Vec<_> = view.queue.iter().map(|w| w.handle).collect();
@@ -127,12 +143,10 @@ impl Witness {
         assert!(handles.iter().all(|handle| seen.held.contains_key(handle)));
         let told: Vec<_> = seen.queue.iter().map(|(handle, _)| *handle).collect();
         assert_eq!(queue, told, "the queue is in the order of arrival");
-        if let Some(first) = view.queue.first()
-            && view.cooldown_remaining_ms == 0
-            && view.reserved_for.is_none()
-        {
-            let mode = first.mode;
-            assert!(!seen.admits(mode), "{mode:?} waits in vain: {view:#?}");
+        if view.cooldown_remaining_ms == 0 && view.reserved_for.is_none() {
+            let mut could = view.queue.iter().take_while(|w| seen.admits(w.mode));
+            let in_vain = could.find(|w| seen.is_polled(w.handle, now));
+            assert_eq!(in_vain, None, "waits in vain: {view:#?}");
         }
     }
 }
@@ -228,7 +242,7 @@ impl Seen {
         assert!(now >= self.cooling_until, "granted while cooling down");
         self.token = token.0;
         let owner = owner.subject.to_string();
-        self.take_turn(*handle, &owner, waited_ms.is_some());
+        self.take_turn(*handle, &owner, waited_ms.is_some(), now);
         let held = Held {
             mode: *mode,
             promised: now.saturating_add(*ttl_ms),
@@ -258,13 +272,19 @@ impl Seen {
         }
     }
 
-    /// Nobody is served before those who came first, except a successor.
-    fn take_turn(&mut self, handle: LeaseHandle, subject: &str, waited: bool) {
+    fn is_polled(&self, handle: LeaseHandle, now: u64) -> bool {
+        let until = self.polled.get(&handle).copied().flatten();
+        until.is_some_and(|until| until > now)
+    }
+
+    /// Nobody is served before those who came first and are there, except a successor.
+    fn take_turn(&mut self, handle: LeaseHandle, subject: &str, waited: bool, now: u64) {
         let place = self.queue.iter().position(|(waiter, _)| *waiter == handle);
         assert_eq!(waited, place.is_some(), "who waited stood in the queue");
-        let first = place.unwrap_or(self.queue.len()) == 0;
+        let before = &self.queue[..place.unwrap_or(self.queue.len())];
+        let overtakes = before.iter().any(|(other, _)| self.is_polled(*other, now));
         assert!(
-            first || self.successors.contains(subject),
+            !overtakes || self.successors.contains(subject),
             "{subject} overtook"
         );
         if let Some(place) = place {

@@ -10,13 +10,14 @@ use leasehold_domain::Principal;
 use super::AuthFailure;
 use super::AuthenticationError;
 use super::KeyRing;
+use super::KeySource;
 use super::token::TokenVerifier;
 use crate::config::Authentication;
 
 /// Recognises callers.
 #[derive(Debug)]
 pub struct Authenticator {
-    keys: Option<Arc<KeyRing>>,
+    keys: Option<(Arc<KeyRing>, Arc<dyn KeySource>)>,
     tokens: Option<Arc<TokenVerifier>>,
 }
 
@@ -29,7 +30,7 @@ impl Authenticator {
     /// is asked again, and tokens are refused until it answers.
     pub async fn new(
         config: &Authentication,
-        keys: Arc<KeyRing>,
+        keys: (Arc<KeyRing>, Arc<dyn KeySource>),
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthenticationError> {
         let tokens = match &config.jwt {
@@ -45,7 +46,7 @@ impl Authenticator {
     /// Who sent these headers.
     ///
     /// # Errors
-    /// There is no key or token, it has expired, or it is not valid.
+    /// There is no key or token, it has expired, or it is not valid; or that cannot be found out.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthFailure> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let value = values.next().ok_or(AuthFailure::Missing)?;
@@ -61,11 +62,27 @@ impl Authenticator {
         let token = token.trim();
         match (&self.keys, &self.tokens) {
             _ if token.is_empty() => Err(AuthFailure::Missing),
-            (Some(keys), _) if token.starts_with("lh_") => keys.authenticate(token),
+            (Some((keys, source)), _) if token.starts_with("lh_") => {
+                by_key(keys, source.as_ref(), token).await
+            }
             (_, Some(tokens)) => tokens.verify(token).await,
             (_, None) => Err(AuthFailure::Invalid),
         }
     }
+}
+
+/// Whose key this is. Of one that is not known here the store is asked: another gateway may have
+/// made it a moment ago.
+async fn by_key(
+    keys: &KeyRing,
+    source: &dyn KeySource,
+    token: &str,
+) -> Result<Arc<Principal>, AuthFailure> {
+    if let Some(principal) = keys.authenticate(token)? {
+        return Ok(principal);
+    }
+    source.catch_up().await?;
+    keys.authenticate(token)?.ok_or(AuthFailure::Invalid)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Why a caller was not recognised.
 
-/// Why a caller was not recognised: as much as it may know. Always 401.
+/// Why a caller was not recognised: as much as it may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AuthFailure {
     /// There is no key or token.
@@ -12,6 +12,10 @@ pub enum AuthFailure {
     /// Anything else.
     #[error("the key or token is not valid")]
     Invalid,
+    /// The key is not known here, and the store of keys does not say whether it is valid. No 401:
+    /// "unknown" is not "no".
+    #[error("whether the key is valid cannot be found out now")]
+    Unsure,
 }
 
 impl AuthFailure {
@@ -22,6 +26,7 @@ impl AuthFailure {
             Self::Missing => "missing",
             Self::Expired => "expired",
             Self::Invalid => "invalid",
+            Self::Unsure => "unsure",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The keys in force, in memory.
+//! The keys, in memory, and where they come from.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 
+use async_trait::async_trait;
 use leasehold_domain::Digest;
 use leasehold_domain::Principal;
 use leasehold_domain::Role;
@@ -16,7 +17,7 @@ use super::AuthFailure;
 use super::KeyDocument;
 use super::key;
 
-/// The keys in force. Governance replaces them whenever the stored ones change.
+/// The keys that are known. Governance replaces them whenever the stored ones change.
 #[derive(Default)]
 pub struct KeyRing {
     keys: RwLock<HashMap<Box<str>, Entry>>,
@@ -24,7 +25,8 @@ pub struct KeyRing {
 
 struct Entry {
     digest: Digest,
-    principal: Arc<Principal>,
+    /// Whom it stands for; nobody any more if it was revoked.
+    principal: Option<Arc<Principal>>,
 }
 
 impl fmt::Debug for KeyRing {
@@ -36,29 +38,41 @@ impl fmt::Debug for KeyRing {
     }
 }
 
+/// The store of keys, which other gateways write to as well.
+#[async_trait]
+pub trait KeySource: fmt::Debug + Send + Sync + 'static {
+    /// Puts into the ring what any gateway had stored before this was called. Anybody may cause
+    /// this without being known, so the work is bounded however often it is asked for.
+    ///
+    /// # Errors
+    /// [`AuthFailure::Unsure`]: the store does not say.
+    async fn catch_up(&self) -> Result<(), AuthFailure>;
+}
+
 impl KeyRing {
-    /// Puts these keys into force, and all others out of it. Revoked ones are passed over.
+    /// Puts these keys into force, and all others out of it. Revoked ones are known, and refused.
     pub fn replace(&self, documents: Vec<KeyDocument>) {
-        let in_force = documents
-            .into_iter()
-            .filter(|document| document.revoked.is_none());
-        let keys = in_force.filter_map(entry).collect();
+        let keys = documents.into_iter().filter_map(entry).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// Whose key this is. Allocates nothing; compares digests in constant time.
+    /// Whose key this is; none if no key of this id is known, which another gateway may have made
+    /// a moment ago. Allocates nothing; compares digests in constant time.
     ///
     /// # Errors
     /// It is no key, or not in force.
-    pub fn authenticate(&self, text: &str) -> Result<Arc<Principal>, AuthFailure> {
+    pub fn authenticate(&self, text: &str) -> Result<Option<Arc<Principal>>, AuthFailure> {
         let (id, secret) = key::split(text).ok_or(AuthFailure::Invalid)?;
         let shown = Digest::of(secret.as_bytes());
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = keys.get(id).ok_or(AuthFailure::Invalid)?;
-        if bool::from(entry.digest.0.ct_eq(&shown.0)) {
-            Ok(entry.principal.clone())
-        } else {
-            Err(AuthFailure::Invalid)
+        let Some(entry) = keys.get(id) else {
+            return Ok(None);
+        };
+        match &entry.principal {
+            Some(principal) if bool::from(entry.digest.0.ct_eq(&shown.0)) => {
+                Ok(Some(principal.clone()))
+            }
+            _ => Err(AuthFailure::Invalid),
         }
     }
 }
@@ -83,7 +97,7 @@ fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
         document.id.into(),
         Entry {
             digest,
-            principal: Arc::new(principal),
+            principal: document.revoked.is_none().then(|| Arc::new(principal)),
         },
     ))
 }
@@ -107,13 +121,13 @@ mod tests {
         );
         let other = NewKey::draw("svc".parse().unwrap(), None, RoleSet::default(), "", "");
         let ring = KeyRing::default();
-        assert_eq!(ring.authenticate(&key.reveal()), Err(AuthFailure::Invalid));
+        assert_eq!(ring.authenticate(&key.reveal()), Ok(None));
 
         ring.replace(vec![key.document.clone(), other.document]);
-        let principal = ring.authenticate(&key.reveal()).unwrap();
+        let principal = ring.authenticate(&key.reveal()).unwrap().unwrap();
         assert_eq!(principal.subject.as_str(), "svc");
         assert!(principal.roles.has(Role::Auditor) && !principal.roles.has(Role::Administrator));
-        let again = ring.authenticate(&key.reveal()).unwrap();
+        let again = ring.authenticate(&key.reveal()).unwrap().unwrap();
         assert!(Arc::ptr_eq(&principal, &again), "one principal is shared");
 
         let mut flipped = key.reveal();

@@ -17,3 +17,4 @@ pub(crate) use self::failure::AuthenticationError;
 pub(crate) use self::key::KeyDocument;
 pub(crate) use self::key::NewKey;
 pub(crate) use self::keyring::KeyRing;
+pub(crate) use self::keyring::KeySource;

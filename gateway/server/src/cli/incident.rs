@@ -65,7 +65,15 @@ async fn ask(client: &Client, command: IncidentCommand, json: bool) -> Result<Sh
             path.extend([store, after, open].into_iter().flatten());
             let list: wire::IncidentList = client.get(&path).await?;
             Shown::of(json, &list, |list| {
-                let headings = vec!["ID", "STORE", "BEGAN", "ENDED", "REFUSED", "ACKNOWLEDGED"];
+                let headings = vec![
+                    "ID",
+                    "STORE",
+                    "NOTICED BY",
+                    "BEGAN",
+                    "ENDED",
+                    "REFUSED",
+                    "ACKNOWLEDGED",
+                ];
                 Shown::Table(headings, list.incidents.iter().map(row).collect())
             })
         }
@@ -87,6 +95,7 @@ fn row(incident: &wire::IncidentView) -> Vec<String> {
     vec![
         incident.id.clone(),
         incident.store.clone(),
+        incident.noticed_by.clone(),
         incident.began.clone(),
         ended(incident),
         incident.refused.to_string(),

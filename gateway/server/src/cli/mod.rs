@@ -17,12 +17,23 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::Subcommand;
+use leasehold_backend_raft::PlantedBug;
 
 use self::connection::Connection;
 
+/// What `--version` says. A build that can have planted bugs says so, and names them: nobody should
+/// run it unawares, and a test that needs one can ask before it begins.
+const VERSION: &str = match PlantedBug::CAN_BE {
+    false => env!("CARGO_PKG_VERSION"),
+    true => concat!(
+        env!("CARGO_PKG_VERSION"),
+        " planted-bugs: skip-fsync blind-grant token-reset local-answer"
+    ),
+};
+
 /// Locks for many teams: taken over HTTP, governed by policies, kept on record.
 #[derive(Debug, Parser)]
-#[command(name = "leasehold", version, args_conflicts_with_subcommands = true, after_help = exit::HELP)]
+#[command(name = "leasehold", version = VERSION, args_conflicts_with_subcommands = true, after_help = exit::HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -149,6 +160,13 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_the_bugs_that_can_be_planted() {
+        for bug in PlantedBug::ALL {
+            assert_eq!(VERSION.contains(bug.name()), PlantedBug::CAN_BE, "{bug:?}");
+        }
     }
 
     #[test]

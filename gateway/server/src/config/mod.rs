@@ -9,6 +9,7 @@ mod cluster;
 mod error;
 mod limits;
 mod listen;
+mod planted;
 mod policy;
 mod safe_mode;
 mod storage;
@@ -84,8 +85,10 @@ impl Config {
     /// Reads the file, if one is named, lays the command line over it, and checks the whole.
     ///
     /// # Errors
-    /// The file cannot be read or is wrong; the error's text is one line that says where.
+    /// The file cannot be read or is wrong, or the environment asks for a bug that this build cannot
+    /// have; the error's text is one line that says where.
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
+        planted::check()?;
         let mut config = match file {
             Some(file) => {
                 let text = std::fs::read_to_string(file)

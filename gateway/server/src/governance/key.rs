@@ -1,13 +1,24 @@
 //! API keys: stored as digests, shown once.
 
+use async_trait::async_trait;
 use leasehold_domain::Precondition;
 
 use super::Governance;
 use super::Stored;
 use super::document::KEYS;
+use crate::authentication::AuthFailure;
 use crate::authentication::KeyDocument;
+use crate::authentication::KeySource;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
+
+#[async_trait]
+impl KeySource for Governance {
+    async fn catch_up(&self) -> Result<(), AuthFailure> {
+        let caught_up = Self::catch_up(self).await;
+        caught_up.map_err(|_| AuthFailure::Unsure)
+    }
+}
 
 impl Governance {
     /// Stores a new key's document; the key itself is known only to the caller.

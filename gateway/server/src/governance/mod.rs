@@ -1,12 +1,12 @@
 //! Governance: namespaces, policy versions, bindings and keys, kept as replicated documents.
 //!
 //! Reads come from memory (`Governance::plan`); writes go to the store together with their audit
-//! event, and are in force on this gateway when they are answered. New state is loaded in two
-//! phases: everything is compiled and checked beside the old plan, which is then swapped at once.
+//! event, and are in force on this gateway when they are answered.
 
 mod binding;
 pub(crate) mod document;
 mod key;
+mod loading;
 mod moves;
 mod namespace;
 mod pattern;
@@ -20,9 +20,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
-use std::time::Duration;
 
-use futures_util::StreamExt;
 use leasehold_backend_api::Documents;
 use leasehold_domain::Change;
 use leasehold_domain::Clock;
@@ -38,19 +36,13 @@ use leasehold_wire::v1::error::ErrorCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::document::BindingDocument;
 use self::document::BoundPolicyDocument;
-use self::document::NamespaceDocument;
 use self::document::PolicyDocument;
+use self::loading::Doubts;
 use self::plan::Plan;
-use crate::authentication::KeyDocument;
 use crate::authentication::KeyRing;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
-
-/// How soon a state that could not be loaded is loaded again.
-const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(100);
-const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The governance state of one gateway.
 pub struct Governance {
@@ -67,6 +59,8 @@ pub struct Governance {
     modules: Mutex<HashMap<Digest, Arc<Module>>>,
     /// One reload at a time, so that an older plan never replaces a newer one.
     reloading: tokio::sync::Mutex<()>,
+    /// Requests that met something unknown.
+    doubts: Doubts,
 }
 
 impl fmt::Debug for Governance {
@@ -87,7 +81,8 @@ pub struct Stored<T> {
 }
 
 impl Governance {
-    /// Loads the governance state from the store.
+    /// Loads the governance state from the store. Settles doubts in the background for as long as
+    /// this lives.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -108,8 +103,13 @@ impl Governance {
             changed: tokio::sync::watch::Sender::default(),
             modules: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
+            doubts: Doubts::default(),
         });
-        governance.reload().await?;
+        governance.load_all().await?;
+        tokio::spawn(loading::settle(
+            Arc::downgrade(&governance),
+            governance.doubts.asked.subscribe(),
+        ));
         Ok(governance)
     }
 
@@ -119,66 +119,6 @@ impl Governance {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// Follows the store's changes until the stream ends; other gateways write, too.
-    pub async fn follow(self: Arc<Self>) {
-        let mut revisions = self.documents.watch();
-        while let Some(revision) = revisions.next().await {
-            if revision <= self.plan().revision {
-                continue;
-            }
-            let mut pause = RELOAD_PAUSE_MIN;
-            while let Err(failure) = self.reload().await {
-                // The old plan stays in force until the store can be read again.
-                tracing::error!(message = %failure.message, detail = ?failure.detail, "governance.reload failed");
-                if failure.code != ErrorCode::Unavailable {
-                    break;
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RELOAD_PAUSE_MAX);
-            }
-        }
-    }
-
-    /// Reads everything, checks it beside the old plan, and swaps.
-    async fn reload(&self) -> Result<(), Failure> {
-        let _one_at_a_time = self.reloading.lock().await;
-        // Taken before the reads: a write in between makes the watch fire again.
-        let revision = self.revision().await?;
-        let namespaces = documents_of::<NamespaceDocument>(self.all(document::NAMESPACES).await?);
-        let versions = documents_of::<PolicyDocument>(self.all(document::POLICIES).await?);
-        let bindings = documents_of::<BindingDocument>(self.all(document::BINDINGS).await?);
-        let keys = documents_of::<KeyDocument>(self.all(document::KEYS).await?);
-        let mut modules = HashMap::new();
-        for version in &versions {
-            let id = PolicyDocument::id(&version.policy, &version.version);
-            modules.insert(id, self.module(&version.digest).await);
-        }
-        let mut steps = Vec::new();
-        for binding in &bindings {
-            let bind = |document: &BoundPolicyDocument| bind(&modules, document);
-            match plan::steps_of(binding, bind) {
-                Ok(of_binding) => steps.extend(of_binding),
-                Err(problem) => {
-                    // Bindings are checked when they are written, so this is a newer or broken one.
-                    tracing::error!(binding = %binding.name, problem, "governance.binding unreadable");
-                }
-            }
-        }
-        let plan = Arc::new(Plan::new(revision, namespaces, steps));
-        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
-        self.keys.replace(keys);
-        self.changed.send_replace(());
-        Ok(())
-    }
-
-    async fn revision(&self) -> Result<u64, Failure> {
-        self.documents
-            .watch()
-            .next()
-            .await
-            .ok_or_else(|| Failure::new(ErrorCode::Unavailable, "the store is closing"))
     }
 
     async fn all(&self, collection: &str) -> Result<Vec<leasehold_domain::Document>, Failure> {
@@ -259,7 +199,7 @@ impl Governance {
         };
         match self.documents.write(vec![edit]).await? {
             EditOutcome::Done(revision) => {
-                self.reload().await?;
+                self.reload_to(revision).await?;
                 Ok(revision)
             }
             EditOutcome::Conflict { current: None, .. } => Err(Failure::new(

@@ -14,6 +14,7 @@ use leasehold_domain::RuleDigest;
 use leasehold_policy_host::BoundPolicy;
 
 use super::document::BindingDocument;
+use super::document::DefaultDecision;
 use super::document::EnforcementName;
 use super::document::NamespaceDocument;
 use super::document::OnError;
@@ -86,6 +87,17 @@ impl NamespacePlan {
         let steps = self.steps(Operation::Renew).iter();
         let judging = steps.filter(|step| step.covers(lock));
         RuleDigest::of(judging.map(|step| &step.digest), limits, overridden)
+    }
+
+    /// Whether an operation is denied if no policy judges it. Settings are governed by roles alone.
+    pub(crate) fn denies_unbound(&self, operation: Operation) -> bool {
+        operation != Operation::Configure && self.document.default_decision == DefaultDecision::Deny
+    }
+
+    /// Whether an operation on this lock is denied because no policy judges it.
+    pub(crate) fn lacks_policies(&self, operation: Operation, lock: &LockName) -> bool {
+        self.denies_unbound(operation)
+            && !self.steps(operation).iter().any(|step| step.covers(lock))
     }
 
     /// The steps for an operation, in order. Patterns are still to be matched.

@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem;
 use crate::app::App;
+use crate::authentication::AuthFailure;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
@@ -122,7 +123,13 @@ impl FromRequestParts<Arc<App>> for Authenticated {
             }),
             Err(refused) => {
                 app.metrics.unauthenticated(refused.reason());
-                let failure = Failure::new(ErrorCode::Unauthenticated, refused.to_string());
+                let code = match refused {
+                    AuthFailure::Unsure => ErrorCode::Unavailable,
+                    AuthFailure::Missing | AuthFailure::Expired | AuthFailure::Invalid => {
+                        ErrorCode::Unauthenticated
+                    }
+                };
+                let failure = Failure::new(code, refused.to_string());
                 Err(Refused::new(failure, &parts.headers))
             }
         }

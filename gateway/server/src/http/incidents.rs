@@ -92,6 +92,7 @@ pub(crate) async fn list(
             limit: options.limit.unwrap_or(100),
         })?;
         let body = wire::IncidentList {
+            gateway: app.incidents.gateway().to_owned(),
             incidents: page.incidents.into_iter().map(show).collect(),
             next: page.next,
         };

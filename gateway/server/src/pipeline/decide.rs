@@ -31,7 +31,6 @@ use super::ask::Caller;
 use super::execute::Store;
 use super::facts;
 use super::failure::Failure;
-use crate::governance::document::DefaultDecision;
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::PlanStep;
 use crate::telemetry::Metrics;
@@ -397,11 +396,9 @@ fn missing_role(
     })
 }
 
-/// What happens where no policy is bound. Settings are governed by roles alone.
+/// What happens where no policy is bound.
 fn unbound(namespace: &NamespacePlan, operation: Operation) -> Effect {
-    if operation == Operation::Configure
-        || namespace.document.default_decision == DefaultDecision::Allow
-    {
+    if !namespace.denies_unbound(operation) {
         return Effect::Allow;
     }
     Effect::Deny(Denial {

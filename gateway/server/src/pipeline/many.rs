@@ -49,7 +49,9 @@ impl Pipeline {
         }
         // Its path names one namespace for all of them, and so one store.
         let namespace = &renewals[0].lock.namespace;
-        let mut store = self.inner.store_of(namespace)?;
+        let locks = renewals.iter().map(|renewal| &renewal.lock);
+        let store = self.inner.store_for(namespace, Operation::Renew, locks);
+        let mut store = store.await?;
         for _ in 0..DECISIONS_PER_REQUEST_MAX {
             match self.renew_all(&store, caller, &renewals).await? {
                 Some(answers) => return Ok(answers),
@@ -164,7 +166,11 @@ impl Pipeline {
                 )));
             }
         }
-        let store = self.inner.store_of(&ask.namespace)?;
+        let locks = ask.acquires.iter().map(|acquire| &acquire.lock);
+        let store = self
+            .inner
+            .store_for(&ask.namespace, Operation::Acquire, locks);
+        let store = store.await?;
         let requests: Vec<(Request, Intent)> = ask.acquires.into_iter().zip(0..).map(one).collect();
         for _ in 0..DECISIONS_PER_REQUEST_MAX {
             let (permits, decisions) = self.inner.decide_all(&store, caller, &requests).await?;

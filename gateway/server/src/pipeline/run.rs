@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_domain::Decision;
+use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
@@ -18,16 +19,46 @@ use super::decide::Intent;
 use super::decide::Permit;
 use super::decide::Refusal;
 use super::failure::Failure;
+use crate::governance::plan::NamespacePlan;
 use crate::stores::OpenStore;
 
 /// How long a request waits for a namespace that is being moved.
 const MOVE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Inner {
-    /// The store of a namespace: where its locks are.
-    pub(crate) fn store_of(&self, namespace: &NamespaceName) -> Result<Arc<OpenStore>, Failure> {
-        let plan = self.governance.plan();
-        let namespace = admit::namespace(&plan, namespace)?;
+    /// The store of a namespace: where its locks are. Before it says that there is no such
+    /// namespace it makes sure that no other gateway has just made it.
+    pub(crate) async fn store_of(
+        &self,
+        namespace: &NamespaceName,
+    ) -> Result<Arc<OpenStore>, Failure> {
+        self.find(namespace, |_| false).await
+    }
+
+    /// The store of the namespace of a request for these locks. What would be denied because no
+    /// policy judges it is in doubt as well: another gateway may have just bound one.
+    pub(crate) async fn store_for<'a>(
+        &self,
+        namespace: &NamespaceName,
+        operation: Operation,
+        mut locks: impl Iterator<Item = &'a LockRef>,
+    ) -> Result<Arc<OpenStore>, Failure> {
+        let lacks =
+            |plan: &NamespacePlan| locks.any(|lock| plan.lacks_policies(operation, &lock.lock));
+        self.find(namespace, lacks).await
+    }
+
+    async fn find(
+        &self,
+        name: &NamespaceName,
+        in_doubt: impl FnOnce(&NamespacePlan) -> bool,
+    ) -> Result<Arc<OpenStore>, Failure> {
+        let mut plan = self.governance.plan();
+        if plan.namespace(name).is_none_or(in_doubt) {
+            self.governance.catch_up().await?;
+            plan = self.governance.plan();
+        }
+        let namespace = admit::namespace(&plan, name)?;
         self.stores.get(&namespace.document.store).cloned()
     }
 
@@ -38,7 +69,9 @@ impl Inner {
         request: Request,
         intent: Intent,
     ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
-        let store = self.store_of(&request.lock.namespace)?;
+        let (lock, operation) = (&request.lock, request.operation);
+        let store = self.store_for(&lock.namespace, operation, [lock].into_iter());
+        let store = store.await?;
         self.run(&store, caller, request, intent).await
     }
 
@@ -105,7 +138,7 @@ impl Inner {
         let left = self.governance.leaves(namespace, &store.name);
         let in_time = tokio::time::timeout(MOVE_PATIENCE, left).await;
         in_time.map_err(|_| Failure::moving())?;
-        self.store_of(namespace)
+        self.store_of(namespace).await
     }
 
     /// Admits to the namespace and to what its store grants, and decides by the plan in force.

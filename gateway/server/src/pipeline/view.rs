@@ -59,7 +59,7 @@ impl Pipeline {
     /// # Errors
     /// There is no such namespace, or the store cannot answer.
     pub async fn get(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, Failure> {
-        let store = self.inner.store_of(&lock.namespace)?;
+        let store = self.inner.store_of(&lock.namespace).await?;
         store.door.read(lock, freshness).await
     }
 
@@ -68,7 +68,7 @@ impl Pipeline {
     /// # Errors
     /// There is no such namespace, the limit is out of range, or the store cannot answer.
     pub async fn list(&self, query: ListQuery) -> Result<Page<LockView>, Failure> {
-        let store = self.inner.store_of(&query.namespace)?;
+        let store = self.inner.store_of(&query.namespace).await?;
         if query.limit == 0 || query.limit > limits::PAGE_ROWS_MAX {
             return Err(Failure::invalid("limit: must be 1 to 1000"));
         }

@@ -84,7 +84,7 @@ impl Pipeline {
         after: Option<Place>,
     ) -> Result<Watching, Failure> {
         let namespace = scope.namespace().clone();
-        let store = self.inner.store_of(&namespace)?;
+        let store = self.inner.store_of(&namespace).await?;
         let Watching { begin, told } = store.watches.begin(scope, after).await;
         // A namespace that has left tells nothing here any more: the watch ends, and is told
         // `resync` where it is asked for again.

@@ -84,7 +84,8 @@ impl Incidents {
     }
 
     /// What this gateway is called.
-    pub(super) fn gateway(&self) -> &str {
+    #[must_use]
+    pub fn gateway(&self) -> &str {
         &self.gateway
     }
 

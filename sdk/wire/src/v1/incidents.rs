@@ -7,7 +7,10 @@ use utoipa::ToSchema;
 /// A page of incidents, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IncidentList {
-    /// The incidents that the gateway which was asked has noticed.
+    /// The gateway that was asked, by the name that it has as `noticed_by`. It knows the incidents
+    /// that it has noticed itself, and no others: ask each gateway, or the ledger.
+    pub gateway: String,
+    /// The incidents that this gateway has noticed.
     pub incidents: Vec<IncidentView>,
     /// Give this as `after` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
