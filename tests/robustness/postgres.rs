@@ -25,6 +25,9 @@ const PORT: u16 = 5432;
 /// How long one transaction may take, less than a client waits for the gateway.
 const TRANSACTION_DEADLINE_MS: u64 = 3_000;
 
+/// More files of the log than a server makes in advance.
+const NEW_FILES: usize = 4;
+
 /// A primary and a standby.
 #[derive(Debug)]
 pub(crate) struct Pair {
@@ -184,6 +187,16 @@ impl Pair {
         self.until(primary, question, "1").await
     }
 
+    /// Lets the primary need new files for its log at once, and its standby, too.
+    pub(crate) fn need_space(&self) {
+        let question = "SELECT pg_create_restore_point('new file'), pg_switch_wal()";
+        // Some files may be there already. A server without space for one ends all its processes,
+        // this answer with them.
+        for _ in 0..NEW_FILES {
+            let _ = self.ask(self.primary(), question);
+        }
+    }
+
     /// Day and hour on a server's wall clock.
     pub(crate) fn hour(&self, server: usize) -> Option<String> {
         let question = "SELECT to_char(clock_timestamp(), 'YYYY-MM-DD HH24')";
@@ -227,6 +240,10 @@ fn command(programs: &Path, data: &Path) -> Vec<String> {
         "max_connections=100",
         // A standby that was away finds what it has missed.
         "wal_keep_size=64MB",
+        // Runs are short: it looks for its primary more often than every 5 s, and a start after a
+        // crash syncs the file system instead of file by file.
+        "wal_retrieve_retry_interval=500ms",
+        "recovery_init_sync_method=syncfs",
     ] {
         command.extend(["-c".to_owned(), setting.to_owned()]);
     }

@@ -168,3 +168,54 @@ fn number(image: &[u8], at: usize, bytes: usize) -> Option<usize> {
     let whole = bytes.iter().rev();
     Some(whole.fold(0, |number, byte| number << 8 | usize::from(*byte)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::io::BufReader;
+    use std::io::Write;
+    use std::process::Command;
+    use std::process::Stdio;
+
+    use super::*;
+
+    /// Asks for its time, and for that of a process which it makes.
+    const ASK: &str = "while read -r; do printf '%(%s)T ' -1; (printf '%(%s)T\n' -1); done";
+
+    #[tokio::test]
+    async fn a_process_and_those_that_it_makes_see_the_moved_clock() {
+        let mut shell = Command::new("bash")
+            .args(["-c", ASK])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("bash runs");
+        let pid = Pid::from_raw(i32::try_from(shell.id()).expect("an id"));
+        let mut to = shell.stdin.take().expect("it is piped");
+        let mut from = BufReader::new(shell.stdout.take().expect("it is piped"));
+        let mut ask = move || {
+            writeln!(to).expect("it reads");
+            let mut line = String::new();
+            from.read_line(&mut line).expect("it answers");
+            let seen: Vec<i64> = line
+                .split(' ')
+                .map(|s| s.trim().parse().expect("seconds"))
+                .collect();
+            (seen[0], seen[1])
+        };
+        let before = ask();
+        for ahead_s in [-7_200, 10_800, 0] {
+            kill(pid, Signal::SIGSTOP).expect("it runs");
+            set(&[pid], ahead_s).await.expect("its clock can be moved");
+            kill(pid, Signal::SIGCONT).expect("it runs");
+            let (own, child) = ask();
+            let near = |seen: i64| (0..3_600).contains(&(seen - before.0 - ahead_s));
+            assert!(
+                near(own) && near(child),
+                "{ahead_s}: {own} and {child}, at first {before:?}"
+            );
+        }
+        shell.kill().expect("it runs");
+        shell.wait().expect("it ended");
+    }
+}

@@ -37,7 +37,15 @@ impl Nemesis {
             (Kind::StoreFreeze, _) => server.freeze(),
             (Kind::StoreSlowDisk, _) => server.hinder(&Syncs::Slow(SLOW_SYNC)),
             (Kind::StoreSyncError, _) => server.hinder(&Syncs::Fail),
-            (Kind::StoreFullDisk, _) => server.disk.fill(),
+            (Kind::StoreFullDisk, servers) => {
+                server.disk.fill()?;
+                // At first its tables cannot grow, then its log cannot either.
+                if let Servers::Postgres(pair) = servers {
+                    tokio::time::sleep(step.lasts / 2).await;
+                    pair.need_space();
+                }
+                Ok(())
+            }
             (Kind::StoreClockJump, _) => {
                 server.set_clock(CLOCK_BACK_S).await?;
                 tokio::time::sleep(step.lasts / 2).await;
