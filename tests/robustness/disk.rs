@@ -1,12 +1,14 @@
 //! A disk of a run's own: a file system in an image, which can be filled, and whose power can go.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::ensure;
 
 use super::command::run;
 
@@ -56,12 +58,17 @@ impl Disk {
         self.image.with_extension("crash")
     }
 
+    fn unsynced(&self) -> PathBuf {
+        self.mount.join("unsynced")
+    }
+
     /// Keeps what the device has at this moment; what was written and not synced is not there. The
     /// processes that use the disk must be frozen.
     ///
     /// # Errors
     /// The copy fails.
     pub(crate) fn cut_power(&self) -> Result<()> {
+        std::fs::write(self.unsynced(), "soon gone")?;
         let crash = self.crash();
         let (image, crash) = (text(&self.image)?, text(&crash)?);
         run("cp", &["--sparse=always", image, crash]).map(drop)
@@ -70,11 +77,15 @@ impl Disk {
     /// Goes on with what was kept when the power was cut. Nobody may use the disk.
     ///
     /// # Errors
-    /// It is in use.
+    /// It is in use, or has what was not synced.
     pub(crate) fn restore_power(&self) -> Result<()> {
         run("umount", &[text(&self.mount)?])?;
         std::fs::rename(self.crash(), &self.image)?;
-        self.mount()
+        self.mount()?;
+        // Its name may have come with the commit of a journal, its content has not.
+        let unsynced = std::fs::read(self.unsynced()).unwrap_or_default();
+        ensure!(unsynced.is_empty(), "a disk kept what was not synced");
+        Ok(())
     }
 
     fn filler(&self) -> PathBuf {
@@ -97,9 +108,14 @@ impl Disk {
         let most = free.saturating_sub(2 * 1_024 * 1_024).to_string();
         run("fallocate", &["-l", &most, text(&filler)?])?;
         let mut file = File::options().append(true).open(&filler)?;
-        // The end of free space is an error here.
-        while file.write_all(&[1; 4_096]).is_ok() && file.sync_data().is_ok() {}
-        Ok(())
+        loop {
+            let written = file.write_all(&[1; 4_096]).and_then(|()| file.sync_data());
+            match written {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Takes away what filled it.
@@ -108,7 +124,7 @@ impl Disk {
     /// The file cannot be removed.
     pub(crate) fn empty(&self) -> Result<()> {
         match std::fs::remove_file(self.filler()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
     }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::Options;
+use super::disk::Disk;
+use super::host::Host;
 use super::process::Process;
 use super::process::Spec;
 use super::world::PATIENCE;
@@ -25,13 +27,13 @@ const TRANSACTION_DEADLINE_MS: u64 = 3_000;
 #[derive(Debug)]
 pub(crate) struct Members {
     pub(crate) members: Vec<Member>,
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
 }
 
 /// One of them.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) process: Process,
+    pub(crate) host: Host,
     url: String,
 }
 
@@ -69,7 +71,8 @@ impl Members {
         let member = |host: usize| {
             let client = format!("http://{}:{CLIENT_PORT}", address(host));
             let peer = format!("http://{}:{PEER_PORT}", address(host));
-            let data = folder.join(format!("etcd-{host}"));
+            let disk = Disk::new(folder, &format!("etcd-{host}"))?;
+            let data = disk.path().join("data");
             let command = [
                 "etcd",
                 &format!("--name=m{host}"),
@@ -81,15 +84,17 @@ impl Members {
                 &format!("--initial-cluster={}", cluster.join(",")),
                 "--initial-cluster-state=new",
             ];
+            let namespace = world.network.namespace(host);
             let process = Process::start(Spec {
                 name: format!("etcd {host}"),
-                namespace: world.network.namespace(host),
+                namespace: namespace.clone(),
                 command: command.map(str::to_owned).to_vec(),
                 environment: Vec::new(),
                 log: folder.join(format!("etcd-{host}.log")),
             })?;
+            let trace = folder.join(format!("etcd-{host}.trace"));
             Ok(Member {
-                process,
+                host: Host::new(process, disk, namespace, trace),
                 url: client,
             })
         };
@@ -119,5 +124,19 @@ impl Members {
             }
         }
         None
+    }
+}
+
+impl Member {
+    /// Day and hour on its wall clock, as its answers say.
+    pub(crate) async fn hour(&self, http: &reqwest::Client) -> Option<String> {
+        let answer = http
+            .get(format!("{}/version", self.url))
+            .send()
+            .await
+            .ok()?;
+        let date = answer.headers().get("date")?.to_str().ok()?;
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        date.get(..date.find(':')?).map(str::to_owned)
     }
 }

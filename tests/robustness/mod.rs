@@ -7,6 +7,7 @@ mod command;
 mod disk;
 mod etcd;
 mod history;
+mod host;
 mod ledgers;
 mod nemesis;
 mod network;
@@ -19,6 +20,8 @@ mod raft;
 mod recorder;
 mod run;
 mod summary;
+mod tracer;
+mod wall_clock;
 mod world;
 
 pub use history::{Answer, Ask, Call, Done, Fault, History, Ledger, Recovery, Seen};

@@ -1,5 +1,7 @@
 //! Carries out a plan: injects each fault, heals it, and looks whether all gateways grant again.
 
+mod servers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +15,15 @@ use super::Recorder;
 use super::Recovery;
 use super::caller::Caller;
 use super::caller::Question;
+use super::host;
+use super::host::Host;
 use super::network::Cut;
 use super::plan::About;
 use super::plan::Kind;
 use super::plan::Step;
 use super::plan::Target;
-use super::process::Syncs;
 use super::raft;
+use super::tracer::Syncs;
 use super::world::Servers;
 use super::world::World;
 
@@ -44,6 +48,9 @@ impl Nemesis {
         let start_us = self.recorder.now_us();
         self.inject(step, place).await?;
         tokio::time::sleep(step.lasts).await;
+        if step.kind.is_about() == About::Server {
+            self.until_felt(step.kind, place).await?;
+        }
         self.heal(step.kind, place).await?;
         let end_us = self.recorder.now_us();
         self.recorder.fault(Fault {
@@ -52,7 +59,10 @@ impl Nemesis {
             start_us,
             end_us,
         });
-        self.recovered(number, end_us).await;
+        tokio::select! {
+            () = self.recovered(number, end_us) => {}
+            ended = self.run_servers() => match ended? {},
+        }
         tokio::time::sleep(step.calm).await;
         Ok(())
     }
@@ -75,28 +85,20 @@ impl Nemesis {
     }
 
     async fn leading_server(&self) -> usize {
-        match &self.world.servers {
-            Servers::None => 0,
-            Servers::Postgres(pair) => pair.primary(),
-            Servers::Etcd(etcd) => etcd.leader().await.map_or(0, |leader| leader.0),
-        }
+        self.world.servers.leader().await.unwrap_or(0)
     }
 
     fn servers(&self) -> usize {
-        match &self.world.servers {
-            Servers::None => 0,
-            Servers::Postgres(pair) => pair.servers.len(),
-            Servers::Etcd(etcd) => etcd.members.len(),
-        }
+        self.world.servers.hosts().len()
     }
 
     async fn inject(&self, step: &Step, place: usize) -> Result<()> {
         let world = &self.world;
-        let gateway = &world.gateways[place % world.gateways.len()];
+        let gateway = &world.gateways[place % world.gateways.len()].host;
         let network = &world.network;
         match step.kind {
-            Kind::Kill => gateway.process.kill().await,
-            Kind::Freeze => gateway.process.freeze(),
+            Kind::Kill => gateway.kill().await,
+            Kind::Freeze => gateway.freeze(),
             Kind::Isolate => network.cut(&Cut::Host(place)),
             Kind::CutOff => network.cut(&Cut::Peers(place)),
             Kind::Split => network.cut(&Cut::Everybody),
@@ -105,91 +107,40 @@ impl Nemesis {
                 network.cut(&Cut::OneWay(place, other))
             }
             Kind::Loss => network.cut(&Cut::Loss(LOSS_PERCENT)),
-            Kind::SlowDisk => gateway.process.hinder(&Syncs::Slow(SLOW_SYNC)),
-            Kind::SyncError => gateway.process.hinder(&Syncs::Fail),
+            Kind::SlowDisk => gateway.hinder(&Syncs::Slow(SLOW_SYNC)),
+            Kind::SyncError => gateway.hinder(&Syncs::Fail),
             Kind::FullDisk => gateway.disk.fill(),
             Kind::ClockJump => {
                 world.set_clock("-2h")?;
                 tokio::time::sleep(step.lasts / 2).await;
                 world.set_clock("+3h")
             }
-            Kind::PowerCut => self.cut_power().await,
-            Kind::StoreKill | Kind::StoreFreeze | Kind::StoreSyncError | Kind::Failover => {
-                self.hurt_server(step.kind, place).await
+            Kind::PowerCut => {
+                let hosts: Vec<&Host> = world.gateways.iter().map(|g| &g.host).collect();
+                host::cut_power(&hosts).await
             }
+            _ => self.hurt_server(step, place).await,
         }
-    }
-
-    async fn hurt_server(&self, kind: Kind, place: usize) -> Result<()> {
-        match (&self.world.servers, kind) {
-            (Servers::Postgres(pair), Kind::StoreKill) => pair.servers[place].kill().await,
-            (Servers::Postgres(pair), Kind::StoreFreeze) => pair.servers[place].signal("-STOP"),
-            (Servers::Postgres(pair), Kind::Failover) => pair.fail_over().await,
-            (Servers::Etcd(etcd), Kind::StoreKill) => etcd.members[place].process.kill().await,
-            (Servers::Etcd(etcd), Kind::StoreFreeze) => etcd.members[place].process.freeze(),
-            (Servers::Etcd(etcd), Kind::StoreSyncError) => {
-                etcd.members[place].process.hinder(&Syncs::Fail)
-            }
-            _ => anyhow::bail!("{kind} is nothing that this store can be put through"),
-        }
-    }
-
-    async fn heal_server(&self, kind: Kind, place: usize) -> Result<()> {
-        match &self.world.servers {
-            Servers::None => {}
-            Servers::Postgres(pair) => {
-                pair.servers[place].signal("-CONT")?;
-                pair.servers[place].process.begin()?;
-            }
-            Servers::Etcd(etcd) => {
-                let process = &etcd.members[place].process;
-                match kind {
-                    Kind::StoreFreeze => process.thaw()?,
-                    _ => process.kill().await?,
-                }
-                process.begin()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// All hosts lose their power in one moment, and what was not synced.
-    async fn cut_power(&self) -> Result<()> {
-        let gateways = &self.world.gateways;
-        for gateway in gateways {
-            gateway.process.freeze()?;
-        }
-        for gateway in gateways {
-            gateway.disk.cut_power()?;
-        }
-        for gateway in gateways {
-            gateway.process.kill().await?;
-            gateway.disk.restore_power()?;
-            gateway.process.begin()?;
-        }
-        Ok(())
     }
 
     async fn heal(&self, kind: Kind, place: usize) -> Result<()> {
-        let gateway = &self.world.gateways[place % self.world.gateways.len()];
+        let gateway = &self.world.gateways[place % self.world.gateways.len()].host;
         match kind {
-            Kind::Kill | Kind::PowerCut | Kind::Failover => {}
-            Kind::StoreKill | Kind::StoreFreeze | Kind::StoreSyncError => {
-                self.heal_server(kind, place).await?;
-            }
-            Kind::Freeze => gateway.process.thaw()?,
+            Kind::Kill | Kind::PowerCut => {}
+            Kind::Freeze => gateway.thaw()?,
             Kind::Isolate | Kind::CutOff | Kind::Split | Kind::OneWay | Kind::Loss => {
                 self.world.network.heal()?;
             }
-            Kind::SlowDisk => gateway.process.unhinder(),
+            Kind::SlowDisk => gateway.unhinder(),
             // Whoever could not write what it had promised must not go on as if it had: it has
             // ended by itself, or says no until it is started again.
-            Kind::SyncError => gateway.process.kill().await?,
+            Kind::SyncError => gateway.kill().await?,
             Kind::FullDisk => {
                 gateway.disk.empty()?;
-                gateway.process.kill().await?;
+                gateway.kill().await?;
             }
             Kind::ClockJump => self.world.set_clock("+0")?,
+            _ => self.heal_server(kind, place).await?,
         }
         let killed = [Kind::Kill, Kind::SyncError, Kind::FullDisk, Kind::PowerCut];
         if killed.contains(&kind) {
@@ -201,11 +152,12 @@ impl Nemesis {
     /// Records who has ended and was not asked to, and starts it again.
     fn look_for_exits(&self) -> Result<()> {
         for gateway in &self.world.gateways {
-            if !gateway.process.runs() {
+            let process = &gateway.host.process;
+            if !process.runs() {
                 let at = self.recorder.now_us();
-                let who = format!("{} has ended, seen at {at} us", gateway.process.name());
+                let who = format!("{} has ended, seen at {at} us", process.name());
                 self.recorder.exit(who);
-                gateway.process.begin()?;
+                process.begin()?;
             }
         }
         Ok(())

@@ -45,8 +45,16 @@ pub enum Kind {
     StoreKill,
     /// A process of the store is frozen, and goes on.
     StoreFreeze,
+    /// Every sync of a server of the store is slow.
+    StoreSlowDisk,
     /// Every sync of a server of the store fails.
     StoreSyncError,
+    /// The disk of a server of the store is full.
+    StoreFullDisk,
+    /// The wall clock of a server of the store jumps back and forth.
+    StoreClockJump,
+    /// All servers of the store lose their power at once: what was not synced is gone.
+    StorePowerCut,
     /// The store's primary is lost for good, and its standby takes over.
     Failover,
 }
@@ -83,6 +91,11 @@ impl Kind {
                 Self::ClockJump,
                 Self::StoreKill,
                 Self::StoreFreeze,
+                Self::StoreSlowDisk,
+                Self::StoreSyncError,
+                Self::StoreFullDisk,
+                Self::StoreClockJump,
+                Self::StorePowerCut,
                 Self::Failover,
             ],
             Store::Etcd => &[
@@ -97,7 +110,11 @@ impl Kind {
                 Self::ClockJump,
                 Self::StoreKill,
                 Self::StoreFreeze,
+                Self::StoreSlowDisk,
                 Self::StoreSyncError,
+                Self::StoreFullDisk,
+                Self::StoreClockJump,
+                Self::StorePowerCut,
             ],
         }
     }
@@ -124,11 +141,26 @@ impl Kind {
             | Self::FullDisk
             | Self::ClockJump
             | Self::PowerCut => About::Gateway,
-            Self::StoreKill | Self::StoreFreeze | Self::StoreSyncError | Self::Failover => {
-                About::Server
-            }
+            Self::StoreKill
+            | Self::StoreFreeze
+            | Self::StoreSlowDisk
+            | Self::StoreSyncError
+            | Self::StoreFullDisk
+            | Self::StoreClockJump
+            | Self::StorePowerCut
+            | Self::Failover => About::Server,
             Self::Isolate | Self::CutOff | Self::Split | Self::OneWay | Self::Loss => About::Host,
         }
+    }
+}
+
+impl Kind {
+    /// Whether a run, however short, has it at the leader.
+    fn begins_with_leader(self) -> bool {
+        matches!(
+            self,
+            Self::StoreSyncError | Self::StoreFullDisk | Self::StoreClockJump
+        )
     }
 }
 
@@ -172,11 +204,12 @@ pub fn plan(seed: u64, kinds: &[Kind], rounds: usize, hurry: bool) -> Result<Vec
     let mut random = StdRng::seed_from_u64(seed);
     let mut steps = Vec::new();
     let most = if hurry { (2_000, 500) } else { (8_000, 6_000) };
-    for _ in 0..rounds {
+    for round in 0..rounds {
         let mut order = kinds.to_vec();
         order.shuffle(&mut random);
         for kind in order {
-            let target = match random.random_bool(0.5) {
+            let leader = random.random_bool(0.5);
+            let target = match leader || kind.begins_with_leader() && round == 0 {
                 true => Target::Leader,
                 false => Target::Place(random.random_range(0..60)),
             };

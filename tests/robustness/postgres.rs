@@ -13,6 +13,8 @@ use anyhow::Result;
 
 use super::Options;
 use super::command::run;
+use super::disk::Disk;
+use super::host::Host;
 use super::process::Process;
 use super::process::Spec;
 use super::world::PATIENCE;
@@ -22,6 +24,9 @@ use super::world::World;
 const PORT: u16 = 5432;
 /// How long one transaction may take, less than a client waits for the gateway.
 const TRANSACTION_DEADLINE_MS: u64 = 3_000;
+
+/// More files of the log than a server makes in advance.
+const NEW_FILES: usize = 4;
 
 /// A primary and a standby.
 #[derive(Debug)]
@@ -35,7 +40,7 @@ pub(crate) struct Pair {
 /// One of them.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) process: Process,
+    pub(crate) host: Host,
     namespace: String,
     address: String,
     data: PathBuf,
@@ -70,20 +75,21 @@ impl Pair {
         let programs = programs()?;
         let server = |number: usize| {
             let host = options.gateways + number;
-            let home = folder.join(format!("postgres-{number}"));
-            std::fs::create_dir(&home)?;
-            run("chown", &["postgres:postgres", text(&home)?])?;
-            let data = home.join("data");
+            let disk = Disk::new(folder, &format!("postgres-{number}"))?;
+            run("chown", &["postgres:postgres", text(disk.path())?])?;
+            let data = disk.path().join("data");
+            let namespace = world.network.namespace(host);
             let process = Process::new(Spec {
                 name: format!("postgres {number}"),
-                namespace: world.network.namespace(host),
+                namespace: namespace.clone(),
                 command: command(&programs, &data),
                 environment: Vec::new(),
                 log: folder.join(format!("postgres-{number}.log")),
             });
+            let trace = folder.join(format!("postgres-{number}.trace"));
             anyhow::Ok(Server {
-                process,
-                namespace: world.network.namespace(host),
+                host: Host::new(process, disk, namespace.clone(), trace),
+                namespace,
                 address: world.network.address(host).to_string(),
                 data,
             })
@@ -94,7 +100,7 @@ impl Pair {
             programs,
         };
         pair.initialise()?;
-        pair.servers[0].process.begin()?;
+        pair.servers[0].host.process.begin()?;
         pair.answers(0).await?;
         pair.attach(1).await?;
         Ok(pair)
@@ -112,6 +118,8 @@ impl Pair {
                 "--auth=trust",
                 "--encoding=UTF8",
                 "--locale=C",
+                // A full disk is met at the end of one.
+                "--wal-segsize=1",
             ],
         )?;
         // Only hosts of this run can reach it.
@@ -146,7 +154,7 @@ impl Pair {
     async fn until(&self, server: usize, question: &str, answer: &str) -> Result<()> {
         let asking = async {
             while self.ask(server, question).ok().as_deref() != Some(answer) {
-                self.servers[server].process.begin().ok();
+                self.servers[server].host.process.begin().ok();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -174,9 +182,25 @@ impl Pair {
                 "--checkpoint=fast",
             ],
         )?;
-        self.servers[standby].process.begin()?;
+        self.servers[standby].host.process.begin()?;
         let question = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
         self.until(primary, question, "1").await
+    }
+
+    /// Lets the primary need new files for its log at once, and its standby, too.
+    pub(crate) fn need_space(&self) {
+        let question = "SELECT pg_create_restore_point('new file'), pg_switch_wal()";
+        // Some files may be there already. A server without space for one ends all its processes,
+        // this answer with them.
+        for _ in 0..NEW_FILES {
+            let _ = self.ask(self.primary(), question);
+        }
+    }
+
+    /// Day and hour on a server's wall clock.
+    pub(crate) fn hour(&self, server: usize) -> Option<String> {
+        let question = "SELECT to_char(clock_timestamp(), 'YYYY-MM-DD HH24')";
+        self.ask(server, question).ok()
     }
 
     /// Which server is the primary.
@@ -187,29 +211,11 @@ impl Pair {
     /// The primary is lost with all that it had; its standby takes over and gets a new one.
     pub(crate) async fn fail_over(&self) -> Result<()> {
         let (old, new) = (self.primary(), 1 - self.primary());
-        self.servers[old].kill().await?;
+        self.servers[old].host.kill().await?;
         self.ask(new, "SELECT pg_promote()")?;
         self.until(new, "SELECT pg_is_in_recovery()", "f").await?;
         self.primary.store(new, Ordering::SeqCst);
         self.attach(old).await
-    }
-}
-
-impl Server {
-    /// Ends the server and all its processes at once.
-    pub(crate) async fn kill(&self) -> Result<()> {
-        self.signal("-KILL")?;
-        self.process.gone().await
-    }
-
-    /// Sends a signal to all its processes.
-    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
-        let processes = run("ip", &["netns", "pids", &self.namespace])?;
-        for process in processes.lines() {
-            // It may have ended meanwhile.
-            let _ = run("kill", &[signal, process]);
-        }
-        Ok(())
     }
 }
 
@@ -232,6 +238,12 @@ fn command(programs: &Path, data: &Path) -> Vec<String> {
         "synchronous_standby_names=*",
         "wal_log_hints=on",
         "max_connections=100",
+        // A standby that was away finds what it has missed.
+        "wal_keep_size=64MB",
+        // Runs are short: it looks for its primary more often than every 5 s, and a start after a
+        // crash syncs the file system instead of file by file.
+        "wal_retrieve_retry_interval=500ms",
+        "recovery_init_sync_method=syncfs",
     ] {
         command.extend(["-c".to_owned(), setting.to_owned()]);
     }

@@ -15,6 +15,7 @@ use super::command::demand;
 use super::disk;
 use super::disk::Disk;
 use super::etcd;
+use super::host::Host;
 use super::network::Network;
 use super::postgres;
 use super::process::Process;
@@ -49,11 +50,39 @@ pub(crate) enum Servers {
     Etcd(etcd::Members),
 }
 
+impl Servers {
+    /// The hosts of all of them.
+    pub(crate) fn hosts(&self) -> Vec<&Host> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Postgres(pair) => pair.servers.iter().map(|server| &server.host).collect(),
+            Self::Etcd(etcd) => etcd.members.iter().map(|member| &member.host).collect(),
+        }
+    }
+
+    /// Which of them leads now, if one is known to.
+    pub(crate) async fn leader(&self) -> Option<usize> {
+        match self {
+            Self::None => None,
+            Self::Postgres(pair) => Some(pair.primary()),
+            Self::Etcd(etcd) => etcd.leader().await.map(|leader| leader.0),
+        }
+    }
+
+    /// Day and hour that one of them sees on its wall clock.
+    pub(crate) async fn hour(&self, place: usize) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Postgres(pair) => pair.hour(place),
+            Self::Etcd(etcd) => etcd.members[place].hour(&etcd.http).await,
+        }
+    }
+}
+
 /// A gateway on a host of its own.
 #[derive(Debug)]
 pub(crate) struct Gateway {
-    pub(crate) process: Process,
-    pub(crate) disk: Disk,
+    pub(crate) host: Host,
     pub(crate) url: String,
 }
 
@@ -85,9 +114,9 @@ impl World {
     /// it, which it could prevent.
     async fn plant(&self, bug: &str) -> Result<()> {
         for (place, gateway) in self.gateways.iter().enumerate() {
-            gateway.process.set("LEASEHOLD_PLANTED_BUG", bug);
-            gateway.process.kill().await?;
-            gateway.process.begin()?;
+            gateway.host.process.set("LEASEHOLD_PLANTED_BUG", bug);
+            gateway.host.kill().await?;
+            gateway.host.process.begin()?;
             self.ready(place).await?;
         }
         Ok(())
@@ -115,16 +144,17 @@ impl World {
         if place + 1 == options.gateways {
             environment.extend(wall_clock(&self.clock)?);
         }
+        let namespace = self.network.namespace(place);
         let process = Process::start(Spec {
             name: format!("gateway {place}"),
-            namespace: self.network.namespace(place),
+            namespace: namespace.clone(),
             command,
             environment,
             log: folder.join(format!("gateway-{place}.log")),
         })?;
+        let trace = folder.join(format!("gateway-{place}.trace"));
         self.gateways.push(Gateway {
-            process,
-            disk,
+            host: Host::new(process, disk, namespace, trace),
             url: format!("http://{address}:{API_PORT}"),
         });
         Ok(())
@@ -153,7 +183,7 @@ impl World {
         let admin = self.admin(place);
         let becoming = async {
             while !matches!(admin.get("/readyz").await, Ok(answer) if answer.status == 200) {
-                let runs = self.gateways[place].process.runs();
+                let runs = self.gateways[place].host.process.runs();
                 ensure!(runs, "gateway {place} ended; see its log");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
