@@ -1,5 +1,10 @@
 //! A live namespace moves from one store to another, and back.
 
+mod failover;
+mod large;
+mod leases;
+mod scale;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -85,6 +85,15 @@ pub struct Health {
     pub writes: Writes,
 }
 
+/// How large a record may be that comes from another store.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportLimit {
+    /// The most that an import may take.
+    pub bytes_max: usize,
+    /// What the import of this exported record, alone in its batch, takes.
+    pub bytes_of: fn(&LockRef, &[u8]) -> usize,
+}
+
 /// A strongly consistent store of locks.
 ///
 /// An implementation makes `leasehold_machine` linearizable and durable, and nothing else. It has
@@ -145,6 +154,13 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// *Guarantees.* Events that were not trimmed are kept, whatever it costs.
     async fn trim(&self, up_to: Cursor) -> Result<(), BackendError>;
+
+    /// How large a record may be that comes from another store; none if only memory limits it.
+    ///
+    /// *Guarantees.* A record within the limit is not refused for its size.
+    fn import_limit(&self) -> Option<ImportLimit> {
+        None
+    }
 
     /// How the backend is. Answers at once, from what is known.
     async fn health(&self) -> Health;

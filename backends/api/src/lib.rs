@@ -8,7 +8,7 @@ mod error;
 mod ledger;
 mod writes;
 
-pub use backend::{Backend, Batch, Freshness, Health};
+pub use backend::{Backend, Batch, Freshness, Health, ImportLimit};
 pub use backup::{Backup, Picture};
 pub use cluster::{Cluster, ClusterView, MemberView, Steering};
 pub use documents::Documents;

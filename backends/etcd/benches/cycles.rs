@@ -40,15 +40,15 @@ fn main() {
     runtime.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         for members in [1, 3] {
-            let cluster = server::Cluster::start(members).await;
+            let cluster = server::Etcd::start(members).await;
             for clients in [1, 16, 64, 256] {
-                let store = EtcdBackend::open(cluster.config(), clock.clone()).await;
+                let store = EtcdBackend::open(server::config(&cluster), clock.clone()).await;
                 let store = store.expect("it opens");
                 let each = (0..clients).map(|client| cycles(&store, &clock, client));
                 let what = format!("{members} members, {clients:>3} clients, cycles");
                 measure(&what, &store, &clock, each).await;
             }
-            let store = EtcdBackend::open(cluster.config(), clock.clone()).await;
+            let store = EtcdBackend::open(server::config(&cluster), clock.clone()).await;
             let store = store.expect("it opens");
             let grants = Grants::listen(&store);
             let each = (0..64).map(|client| hand_overs(&store, &clock, &grants, client));

@@ -14,6 +14,7 @@ use leasehold_backend_api::Batch;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::ImportLimit;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::ListQuery;
@@ -33,6 +34,7 @@ use tokio::task::JoinHandle;
 use crate::aside::Aside;
 use crate::batcher::Queue;
 use crate::error;
+use crate::import;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::item::Query;
@@ -193,6 +195,10 @@ impl Backend for EtcdBackend {
         let trimmed = self.aside.trim(&self.consumer, up_to).await?;
         self.shared.status.trimmed(trimmed);
         Ok(())
+    }
+
+    fn import_limit(&self) -> Option<ImportLimit> {
+        Some(import::LIMIT)
     }
 
     async fn health(&self) -> Health {

@@ -28,7 +28,7 @@ const OPERATIONS_MAX: usize = 120;
 /// Operations of an inner list, where one part alone has more than fit.
 const CHUNK: usize = 64;
 /// The largest request that is sent. etcd takes 1.5 MiB by default.
-const REQUEST_BYTES_MAX: usize = 1_400_000;
+pub(crate) const REQUEST_BYTES_MAX: usize = 1_400_000;
 
 /// What a group asks for.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ use leasehold_backend_api::Batch;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::ImportLimit;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -40,15 +41,30 @@ const NAP_MAX: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct MemoryBackend {
     pub(crate) shared: Arc<Shared>,
+    import_limit: Option<ImportLimit>,
 }
 
 impl MemoryBackend {
     /// An empty store, and its reaper. Must be called inside a tokio runtime.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::begin(clock, None)
+    }
+
+    /// The same, with a limit that memory has not: it stands for a store that has one. Nothing
+    /// enforces it here.
+    #[must_use]
+    pub fn limited(clock: Arc<dyn Clock>, limit: ImportLimit) -> Arc<Self> {
+        Self::begin(clock, Some(limit))
+    }
+
+    fn begin(clock: Arc<dyn Clock>, import_limit: Option<ImportLimit>) -> Arc<Self> {
         let shared = Arc::new(Shared::new(clock));
         tokio::spawn(reap(Arc::downgrade(&shared)));
-        Arc::new(Self { shared })
+        Arc::new(Self {
+            shared,
+            import_limit,
+        })
     }
 }
 
@@ -150,6 +166,10 @@ impl Backend for MemoryBackend {
         }
         inner.trimmed = inner.trimmed.max(up_to.min(inner.state.newest()));
         Ok(())
+    }
+
+    fn import_limit(&self) -> Option<ImportLimit> {
+        self.import_limit
     }
 
     async fn health(&self) -> Health {

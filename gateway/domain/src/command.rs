@@ -99,11 +99,12 @@ pub enum Action {
     Tick,
     /// Change the lock's settings.
     Configure(LockSettings),
-    /// Read the whole record, to take it to another store. Changes nothing. Only while the
-    /// namespace arrives in this store or has left it.
+    /// Read the whole record, to take it to another store or to see whether that takes it. Changes
+    /// nothing.
     Export,
-    /// Put a record in its place that was exported from another store. Only while the namespace
-    /// arrives in this store by the same move.
+    /// Put a record in its place that was exported from another store; again, if the move was cut
+    /// off: time stood still for it, and begins to run now. Only while the namespace arrives in
+    /// this store by the same move.
     Import {
         /// The number of the move.
         era: u64,

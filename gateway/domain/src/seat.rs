@@ -67,11 +67,9 @@ impl Seat {
     #[must_use]
     pub fn admits(&self, action: &Action) -> bool {
         match (self.state, action) {
-            (SeatState::Open, Action::Export | Action::Import { .. } | Action::Evict { .. }) => {
-                false
-            }
+            (_, Action::Export) => true,
+            (SeatState::Open, Action::Import { .. } | Action::Evict { .. }) => false,
             (SeatState::Open, _) => true,
-            (SeatState::Arriving | SeatState::Moved, Action::Export) => true,
             (SeatState::Arriving, Action::Import { era, .. })
             | (SeatState::Moved, Action::Evict { era }) => *era == self.era,
             (SeatState::Arriving | SeatState::Moved, _) => false,

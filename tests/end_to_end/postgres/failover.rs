@@ -1,15 +1,12 @@
 //! The primary's machine is gone, and its standby takes over: what was granted is there, tokens
 //! grow, and no lease ends early.
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use leasehold_domain::Clock;
 use leasehold_domain::SystemClock;
 use leasehold_test_servers::Pair;
-use leasehold_test_servers::Postgres;
 use leasehold_tests::Api;
 use leasehold_tests::persist;
 use serde_json::Value;
@@ -20,15 +17,6 @@ use super::two;
 
 fn token(grant: &Value) -> Result<u64> {
     grant["fencing_token"].as_u64().context("a token")
-}
-
-/// Kills the primary and makes its standby one, with a standby of its own; answers that.
-async fn fail_over(pair: &Pair) -> Arc<Postgres> {
-    pair.primary.kill();
-    pair.standby.promote().await;
-    let third = pair.standby.standby().await;
-    pair.standby.wait_for_standby(true).await;
-    third
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +31,7 @@ async fn a_failover_loses_no_grant_and_shortens_no_lease() -> Result<()> {
     let short_ask = json!({ "ttl_ms": 8_000, "request_id": "short" });
     let short = persist(&apis, "short", "acquire", &short_ask).await?;
 
-    let _third = fail_over(&pair).await;
+    let _third = pair.fail_over().await;
     // The same request, at either gateway, finds the same lease.
     for api in &apis {
         let again = persist(std::slice::from_ref(api), "kept", "acquire", &kept_ask).await?;

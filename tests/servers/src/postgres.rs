@@ -246,6 +246,21 @@ impl Pair {
         Arc::new(Self { primary, standby })
     }
 
+    /// The primary's machine is gone, and the standby takes over, with a standby of its own; answers
+    /// that.
+    pub async fn fail_over(&self) -> Arc<Postgres> {
+        self.primary.kill();
+        self.take_over().await
+    }
+
+    /// The primary was killed: the standby takes over, with a standby of its own; answers that.
+    pub async fn take_over(&self) -> Arc<Postgres> {
+        self.standby.promote().await;
+        let third = self.standby.standby().await;
+        self.standby.wait_for_standby(true).await;
+        third
+    }
+
     /// A database of whichever of the two is the primary.
     #[must_use]
     pub fn url(&self, database: &str) -> String {

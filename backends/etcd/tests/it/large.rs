@@ -5,14 +5,27 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::Batch;
+use leasehold_backend_api::Documents;
 use leasehold_backend_api::Effect;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Freshness;
+use leasehold_backend_etcd::EtcdBackend;
+use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
+use leasehold_domain::Change;
+use leasehold_domain::Command;
 use leasehold_domain::Cursor;
+use leasehold_domain::Edit;
+use leasehold_domain::EditOutcome;
 use leasehold_domain::Outcome;
+use leasehold_domain::Precondition;
+use leasehold_domain::Seat;
+use leasehold_domain::SeatState;
 
 use crate::asking::acquire;
+use crate::asking::ask;
 use crate::asking::command;
+use crate::asking::waiting;
 use crate::sharing::Gateways;
 
 /// A batch of a thousand locks is one point in time, also for the other gateway; one that no
@@ -25,8 +38,7 @@ fn a_large_batch_is_whole_and_a_huge_one_is_refused() {
             let each = (0..1_000).map(|n| {
                 let mut command = command(who, &format!("l-{n}"), acquire(60_000));
                 if let Some(cause) = command.cause.as_mut().map(Arc::make_mut) {
-                    let value = (0..bytes / 16).map(|_| format!("{:016x}", rand_like(n)));
-                    cause.request.value = Some(value.collect::<String>().into());
+                    cause.request.value = Some(noise(bytes).into());
                 }
                 command
             });
@@ -62,6 +74,102 @@ fn a_large_batch_is_whole_and_a_huge_one_is_refused() {
         assert_eq!(counts, [0, 1_000]);
         assert_eq!(gateways.each[0].health().await.newest, Cursor(1_000));
     });
+}
+
+/// What the store says that it takes of a record it takes, to the last of those who wait.
+#[test]
+fn a_record_within_the_limit_comes_from_another_store() {
+    leasehold_conformance::run(async {
+        let (old, new) = (Gateways::start(1).await, Gateways::start(1).await);
+        let (old, new) = (&old.each[0], &new.each[0]);
+        let name = command("op", "big", Action::Tick).lock;
+        let limit = new.import_limit().expect("etcd has one");
+        let (mut fits, mut waiters) = (None, 0);
+        loop {
+            let exported = step(old, Action::Export).await;
+            let Outcome::Exported { record, .. } = exported else {
+                panic!("{exported:?}");
+            };
+            let bytes = record
+                .as_ref()
+                .map_or(0, |record| (limit.bytes_of)(&name, record));
+            if bytes > limit.bytes_max {
+                break;
+            }
+            fits = record.map(|record| (record, bytes));
+            ask(old, crowd(waiters)).await.expect("a place");
+            waiters += 1;
+        }
+        let (record, bytes) = fits.expect("the first ones fit");
+        assert!(
+            bytes > limit.bytes_max - 32 * 1_024,
+            "{bytes} of {}",
+            limit.bytes_max
+        );
+        seat(new, SeatState::Arriving).await;
+        let import = Action::Import { era: ERA, record };
+        assert_eq!(step(new, import).await, Outcome::Imported);
+        seat(new, SeatState::Open).await;
+        let view = new
+            .read(&name, Freshness::Linearizable)
+            .await
+            .expect("a view");
+        assert_eq!(view.queue.len() + 2, waiters);
+    });
+}
+
+const ERA: u64 = 1;
+
+/// One more who wants the lock, with all that an acquire may bring.
+fn crowd(number: usize) -> Command {
+    let action = waiting(60_000, 60_000);
+    let mut command = command(&format!("s-{number}"), "big", action);
+    if let Some(cause) = command.cause.as_mut().map(Arc::make_mut) {
+        cause.request.value = Some(noise(4_096).into());
+        let label = |n| (format!("label-{n}").into(), noise(256).into());
+        cause.request.labels = (0..16).map(label).collect();
+    }
+    command
+}
+
+async fn step(store: &EtcdBackend, action: Action) -> Outcome {
+    let step = Command {
+        cause: None,
+        ..command("op", "big", action)
+    };
+    ask(store, step).await.expect("an answer")
+}
+
+async fn seat(store: &EtcdBackend, state: SeatState) {
+    let seat = Seat {
+        era: ERA,
+        state,
+        token_offset: 0,
+    };
+    let op = command("op", "big", Action::Tick);
+    let (cause, namespace) = (op.cause.expect("a cause"), op.lock.namespace);
+    let edit = Edit {
+        collection: Seat::COLLECTION.into(),
+        id: namespace.as_str().into(),
+        precondition: Precondition::Any,
+        body: Some(Arc::from(seat.to_string().into_bytes())),
+        change: Change {
+            request_id: cause.request_id.clone(),
+            principal: cause.principal.clone(),
+            collection: Seat::COLLECTION.into(),
+            id: namespace.as_str().into(),
+            digest: None,
+            summary: "moved".into(),
+        },
+    };
+    let written = store.write(vec![edit]).await.expect("an answer");
+    assert!(matches!(written, EditOutcome::Done(_)), "{written:?}");
+}
+
+fn noise(bytes: usize) -> String {
+    (0..bytes / 16)
+        .map(|n| format!("{:016x}", rand_like(n as u64)))
+        .collect()
 }
 
 /// Bytes that do not pack.

@@ -2,6 +2,7 @@
 
 mod alone;
 mod asking;
+mod forwarder;
 mod large;
 mod server;
 mod sharing;

@@ -30,21 +30,22 @@ use crate::asking::ask;
 use crate::asking::command;
 use crate::asking::take;
 use crate::asking::view;
-use crate::server::Cluster;
+use crate::server::Etcd;
+use crate::server::config;
 
-static CLUSTER: Shared<Cluster> = Shared::new();
+static CLUSTER: Shared<Etcd> = Shared::new();
 
 /// A store, and gateways with ledgers of their own, on one clock.
 pub(crate) struct Gateways {
-    _cluster: Arc<Cluster>,
+    _cluster: Arc<Etcd>,
     clock: Arc<ManualClock>,
     pub(crate) each: Vec<Arc<EtcdBackend>>,
 }
 
 impl Gateways {
     pub(crate) async fn start(count: usize) -> Self {
-        let cluster = CLUSTER.get(|| Cluster::start(1)).await;
-        let config = cluster.config();
+        let cluster = CLUSTER.get(|| Etcd::start(1)).await;
+        let config = config(&cluster);
         let clock = Arc::new(ManualClock::default());
         let mut each = Vec::new();
         for number in 0..count {
@@ -275,8 +276,8 @@ fn turns_of_gateways_do_not_lengthen_a_lease() {
 #[test]
 fn clocks_that_differ_end_no_lease_early() {
     run(async {
-        let cluster = CLUSTER.get(|| Cluster::start(1)).await;
-        let config = cluster.config();
+        let cluster = CLUSTER.get(|| Etcd::start(1)).await;
+        let config = config(&cluster);
         let (slow, fast) = (
             Arc::new(ManualClock::default()),
             Arc::new(ManualClock::default()),

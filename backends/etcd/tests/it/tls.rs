@@ -22,7 +22,8 @@ use crate::asking::ask;
 use crate::asking::command;
 use crate::asking::granted;
 use crate::asking::take;
-use crate::server::Cluster;
+use crate::server::Etcd;
+use crate::server::config;
 
 async fn open(config: EtcdConfig) -> Result<Arc<EtcdBackend>, OpenError> {
     EtcdBackend::open(config, Arc::new(SystemClock::new())).await
@@ -55,7 +56,7 @@ fn write(folder: &Path, name: &str, text: &str) {
 
 /// A member that shows a certificate and asks for one, a user with a role for its prefix, and the
 /// files of both.
-async fn secure() -> (TempDir, Arc<Cluster>, EtcdConfig) {
+async fn secure() -> (TempDir, Arc<Etcd>, EtcdConfig) {
     let files = tempfile::tempdir().expect("a folder");
     certificates(files.path());
     let file = |name: &str| files.path().join(name);
@@ -71,14 +72,14 @@ async fn secure() -> (TempDir, Arc<Cluster>, EtcdConfig) {
         flag("cert", "client.crt"),
         flag("key", "client.key"),
     ];
-    let cluster = Cluster::start_secure(flags, show).await;
+    let cluster = Etcd::start_secure(flags, show).await;
     let config = EtcdConfig {
         user: Some("gate".to_owned()),
         password: Some(SecretString::from("secret".to_owned())),
         tls_ca: Some(file("ca.crt")),
         tls_cert: Some(file("client.crt")),
         tls_key: Some(file("client.key")),
-        ..cluster.config()
+        ..config(&cluster)
     };
     cluster.control(&["user", "add", "root:boss"]);
     cluster.control(&["user", "grant-role", "root", "root"]);

@@ -6,18 +6,19 @@ use leasehold_conformance::Harness;
 use leasehold_conformance::Running;
 use leasehold_test_servers::Shared;
 
-use crate::server::Cluster;
+use crate::server::Etcd;
+use crate::server::config;
 use crate::store::Node;
 
-static CLUSTER: Shared<Cluster> = Shared::new();
+static CLUSTER: Shared<Etcd> = Shared::new();
 
 struct Trio;
 
 #[async_trait]
 impl Harness for Trio {
     async fn start(&self) -> Running {
-        let cluster = CLUSTER.get(|| Cluster::start(3)).await;
-        Node::new(cluster.config(), cluster).run().await
+        let cluster = CLUSTER.get(|| Etcd::start(3)).await;
+        Node::new(config(&cluster), cluster).run().await
     }
 
     async fn pass(&self, store: &Running, ms: u64) {

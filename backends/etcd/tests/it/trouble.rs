@@ -27,8 +27,9 @@ use crate::asking::insist;
 use crate::asking::lock;
 use crate::asking::take;
 use crate::asking::view;
-use crate::server::Cluster;
-use crate::server::Forwarder;
+use crate::forwarder::Forwarder;
+use crate::server::Etcd;
+use crate::server::config;
 
 fn run(case: impl Future<Output = ()>) {
     leasehold_conformance::run(case);
@@ -94,8 +95,8 @@ async fn nothing_is_lost(store: &EtcdBackend, clients: Vec<tokio::task::JoinHand
 #[test]
 fn a_killed_member_loses_nothing_that_was_answered() {
     run(async {
-        let cluster = Cluster::start(1).await;
-        let store = open(cluster.config()).await.expect("it opens");
+        let cluster = Etcd::start(1).await;
+        let store = open(config(&cluster)).await.expect("it opens");
         let clients = clients(&store);
         until("there is work to lose", || async {
             store.health().await.counts.leases >= 200
@@ -124,8 +125,8 @@ fn a_killed_member_loses_nothing_that_was_answered() {
 #[test]
 fn a_killed_leader_loses_nothing_that_was_answered() {
     run(async {
-        let cluster = Cluster::start(3).await;
-        let mut config = cluster.config();
+        let cluster = Etcd::start(3).await;
+        let mut config = config(&cluster);
         // The gateway's own member goes, too.
         let leader = cluster.leader().await;
         config.endpoints.rotate_left(leader);
@@ -148,19 +149,17 @@ fn a_killed_leader_loses_nothing_that_was_answered() {
 #[test]
 fn a_member_that_stands_still_is_left() {
     run(async {
-        let cluster = Cluster::start(3).await;
+        let cluster = Etcd::start(3).await;
         let config = EtcdConfig {
             transaction_deadline: Duration::from_secs(1),
-            ..cluster.config()
+            ..config(&cluster)
         };
         let store = open(config).await.expect("it opens");
         let kept = command("ann", "kept", acquire(600_000));
         let before = granted(ask(&store, kept.clone()).await);
         let through = store.health().await.detail;
-        let member = cluster.members.iter();
-        let member = member
-            .map(|m| format!(":{}", m.port))
-            .position(|port| through.ends_with(&port));
+        let port = |number| format!(":{}", cluster.port(number));
+        let member = (0..3).find(|number| through.ends_with(&port(*number)));
         let member = member.expect("it says through which");
         cluster.freeze(member);
         let again = granted(Ok(insist(&store, &kept).await));
@@ -177,11 +176,11 @@ fn a_member_that_stands_still_is_left() {
 #[test]
 fn a_compacted_history_is_no_gap() {
     run(async {
-        let cluster = Cluster::start(1).await;
-        let address = Forwarder::start(cluster.members[0].port).await;
+        let cluster = Etcd::start(1).await;
+        let address = Forwarder::start(cluster.port(0)).await;
         let config = EtcdConfig {
             consumer: "there".to_owned(),
-            ..cluster.config()
+            ..config(&cluster)
         };
         let there = open(config.clone()).await.expect("it opens");
         let away = EtcdConfig {
@@ -216,10 +215,10 @@ fn a_compacted_history_is_no_gap() {
 #[test]
 fn a_gateway_lets_the_history_go() {
     run(async {
-        let cluster = Cluster::start(1).await;
+        let cluster = Etcd::start(1).await;
         let config = EtcdConfig {
             compact_every: Some(Duration::from_millis(100)),
-            ..cluster.config()
+            ..config(&cluster)
         };
         let store = open(config).await.expect("it opens");
         take(&store, "ann", "one", 600_000).await;
@@ -239,8 +238,8 @@ fn a_gateway_lets_the_history_go() {
 fn a_full_member_refuses_and_says_so() {
     run(async {
         let quota = "--quota-backend-bytes=16777216".to_owned();
-        let cluster = Cluster::start_with(1, vec![quota]).await;
-        let store = open(cluster.config()).await.expect("it opens");
+        let cluster = Etcd::start_with(1, vec![quota]).await;
+        let store = open(config(&cluster)).await.expect("it opens");
         let mut failure = None;
         for n in 0_u8..64 {
             let blob: Arc<[u8]> = vec![n; 1_000_000].into();
@@ -270,8 +269,8 @@ fn a_full_member_refuses_and_says_so() {
 #[expect(clippy::print_stderr, reason = "what was measured")]
 fn turns_of_gateways_lengthen_a_lease_by_their_sight_at_most() {
     run(async {
-        let cluster = Cluster::start(1).await;
-        let config = cluster.config();
+        let cluster = Etcd::start(1).await;
+        let config = config(&cluster);
         let clock = Arc::new(SystemClock::new());
         let mut gateways = Vec::new();
         for _ in 0..2 {

@@ -92,11 +92,9 @@ pub(super) fn export(record: &LockRecord, now: Millis, token_floor: u64) -> Outc
 }
 
 impl Step<'_> {
-    /// Puts an exported record in its place. One that is there has come by the same move.
+    /// Puts an exported record in its place. One that is there has come by the same move, which was
+    /// cut off: it is the same but for its times, which count from now.
     pub(super) fn import(&mut self, bytes: &[u8]) -> Outcome {
-        if *self.record != LockRecord::default() {
-            return Outcome::Imported;
-        }
         let Ok(Exported {
             version: VERSION,
             at,
@@ -110,9 +108,15 @@ impl Step<'_> {
             to: self.now,
         };
         shift.record(&mut record);
+        let again = *self.record != LockRecord::default();
+        if again {
+            record.revision = self.record.revision;
+        }
         *self.record = record;
         self.changed = true;
-        self.tell_arrival();
+        if !again {
+            self.tell_arrival();
+        }
         Outcome::Imported
     }
 

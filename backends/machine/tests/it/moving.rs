@@ -268,17 +268,50 @@ fn time_stands_still_on_the_way() {
     assert_eq!(to.state.tick(moment(to.now, 90), 10).len(), 1);
 }
 
+/// A move that was cut off for longer than a lease lasts: when it goes on, the lease is whole again.
+#[test]
+fn what_is_imported_again_counts_from_then() {
+    let mut from = Store::new(0, 1);
+    let take = command("ann", "r", lock("a"), acquire(1, EXCLUSIVE, 1_000, None));
+    let token = granted(from.run(&take)).token;
+    from.seat(SeatState::Moved, 0);
+    let mut to = Store::new(7, 1);
+    to.seat(SeatState::Arriving, 1 << 20);
+    let mut revisions = Vec::new();
+    for _ in 0..2 {
+        let (record, _) = from.export(lock("a"));
+        let record = record.unwrap();
+        let import = Action::Import { era: ERA, record };
+        assert_eq!(to.step(lock("a"), import), Outcome::Imported);
+        assert_eq!(
+            held(&to, "a"),
+            [(held(&to, "a")[0].0.clone(), token.0, 1_000)]
+        );
+        revisions.push(to.state.view(&lock("a"), Millis(to.now)).revision);
+        assert_eq!(to.state.counts().leases, 1);
+        (from.now, to.now) = (from.now + 20_000, to.now + 20_000);
+    }
+    assert!(revisions[1] > revisions[0], "{revisions:?}");
+    to.now -= 20_000;
+    to.seat(SeatState::Open, 1 << 20);
+    let renewal = command("ann", "n", lock("a"), renew(1, None));
+    assert!(matches!(to.run(&renewal), Outcome::Renewed(_)));
+}
+
 #[test]
 fn steps_of_another_move_do_nothing() {
     let mut store = Store::new(0, 1);
     let take = command("ann", "r", lock("a"), acquire(1, EXCLUSIVE, 1_000, None));
     granted(store.run(&take));
     let evict = |era| Action::Evict { era };
-    for action in [Action::Export, evict(0), evict(ERA)] {
+    for action in [evict(0), evict(ERA)] {
         assert_eq!(store.step(lock("a"), action), Outcome::Moved);
     }
+    // It may be looked at before it moves.
+    let (weighed, _) = store.export(lock("a"));
     store.seat(SeatState::Moved, 0);
     let (record, _) = store.export(lock("a"));
+    assert_eq!(record, weighed);
     let import = |era| Action::Import {
         era,
         record: record.clone().unwrap(),

@@ -70,6 +70,16 @@ impl Governance {
         self.replace(caller, stored).await
     }
 
+    /// It stays in the store that it was to leave.
+    pub(crate) async fn turn_back(
+        &self,
+        caller: &Caller,
+        mut stored: Stored<NamespaceDocument>,
+    ) -> Result<Stored<NamespaceDocument>, Failure> {
+        stored.document.travels.to = None;
+        self.replace(caller, stored).await
+    }
+
     /// The store that it left has forgotten its records.
     pub(crate) async fn forgotten(
         &self,
@@ -87,9 +97,12 @@ impl Governance {
     ) -> Result<Stored<NamespaceDocument>, Failure> {
         let Stored { document, revision } = stored;
         let precondition = Precondition::Revision(revision);
-        let revision = self
-            .write_namespace(caller, &document, precondition)
-            .await?;
+        let written = self.write_namespace(caller, &document, precondition);
+        let revision = written.await.map_err(|failure| match failure.code {
+            // Another mover, or an administrator, was faster. Asked again, this one finds that.
+            ErrorCode::PreconditionFailed => Failure::moving(),
+            _ => failure,
+        })?;
         Ok(Stored { document, revision })
     }
 }

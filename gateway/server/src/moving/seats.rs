@@ -20,7 +20,15 @@ use crate::stores::OpenStore;
 const WRITES_MAX: usize = 8;
 
 impl Move<'_> {
-    /// Changes a store's seat; answers what it is then.
+    /// A move that is not the newest has nothing to say any more.
+    pub(super) fn is_not_over(&self, seat: Seat) -> Result<(), Failure> {
+        match seat.era > self.era {
+            true => Err(Failure::moving()),
+            false => Ok(()),
+        }
+    }
+
+    /// Changes a store's seat, unless a later move has; answers what it is then.
     pub(super) async fn write_seat(
         &self,
         store: &OpenStore,
@@ -28,6 +36,7 @@ impl Move<'_> {
     ) -> Result<Seat, Failure> {
         for _ in 0..WRITES_MAX {
             let (before, precondition) = seat(store, &self.namespace).await?;
+            self.is_not_over(before)?;
             let after = change(before);
             if after == before {
                 return Ok(after);
@@ -51,6 +60,12 @@ impl Move<'_> {
                 format!("namespace {name} comes to store {store} from {from}, move {era}")
             }
             SeatState::Open => format!("namespace {name} is in store {store}, move {era}"),
+            SeatState::Moved if *store == self.to.name => {
+                let from = &self.from.name;
+                format!(
+                    "namespace {name} does not come to store {store}, and stays in {from}, move {era}"
+                )
+            }
             SeatState::Moved => {
                 let to = &self.to.name;
                 format!("namespace {name} leaves store {store} for {to}, move {era}")

@@ -10,6 +10,7 @@ use leasehold_backend_api::Batch;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::ImportLimit;
 use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Change;
@@ -134,6 +135,11 @@ impl Store {
             ));
         }
         Ok(outcomes)
+    }
+
+    /// How large a record may be that comes from another store; none if only memory limits it.
+    pub(crate) fn import_limit(&self) -> Option<ImportLimit> {
+        self.backend.import_limit()
     }
 
     /// Carries out steps of a namespace's move. No policy judges them: they grant nobody anything.

@@ -87,7 +87,7 @@ impl Default for Slot {
 }
 
 impl Slot {
-    fn opened(&self, store: Arc<OpenStore>) {
+    pub(crate) fn opened(&self, store: Arc<OpenStore>) {
         // A store is opened once.
         let _ = self.open.set(store);
     }

@@ -1,0 +1,60 @@
+//! How large a record may be that comes from another store: the record and the event of its arrival
+//! must fit into one transaction.
+
+use leasehold_backend_api::ImportLimit;
+use leasehold_domain::Action;
+use leasehold_domain::Command;
+use leasehold_domain::Cursor;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::LockRef;
+use leasehold_domain::Millis;
+use leasehold_domain::WallMillis;
+use leasehold_machine::LockRecord;
+use leasehold_machine::Moment;
+use leasehold_machine::apply;
+use leasehold_machine::stored;
+
+use crate::transaction::REQUEST_BYTES_MAX;
+
+/// Room in the transaction for keys, conditions, and messages around the values.
+const AROUND_BYTES: usize = 16 * 1_024;
+/// A time and a revision that take as many bytes as any that will be seen.
+const LATE: u64 = 1 << 48;
+
+pub(crate) const LIMIT: ImportLimit = ImportLimit {
+    bytes_max: REQUEST_BYTES_MAX - AROUND_BYTES,
+    bytes_of,
+};
+
+/// What the values of the import take; 0 if it is none, which the import itself will find.
+fn bytes_of(lock: &LockRef, exported: &[u8]) -> usize {
+    let command = Command {
+        lock: lock.clone(),
+        action: Action::Import {
+            era: LATE,
+            record: exported.into(),
+        },
+        cause: None,
+        expect: None,
+    };
+    let at = Moment {
+        now: Millis(LATE),
+        wall: WallMillis(LATE),
+        token_floor: 0,
+    };
+    let mut record = LockRecord::default();
+    let (_, transitions) = apply(&mut record, &command, at);
+    let event = Event {
+        cursor: Cursor(LATE),
+        now: at.now,
+        wall: at.wall,
+        kind: EventKind::Lock {
+            lock: command.lock,
+            cause: None,
+            transitions,
+        },
+    };
+    let (record, events) = (stored::encode(&record), stored::pack(&[event]));
+    record.map_or(0, |bytes| bytes.len()) + events.map_or(0, |bytes| bytes.len())
+}
