@@ -72,7 +72,7 @@ fn two_clients_and_one_lock() {
         cooldown_ms: 0,
         depth: 7,
     });
-    assert_eq!((visited.states, visited.steps), (146_317, 427_404));
+    assert_eq!((visited.states, visited.steps), (149_405, 435_588));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn two_clients_and_one_lock_that_cools_down() {
         cooldown_ms: 1_000,
         depth: 6,
     });
-    assert_eq!((visited.states, visited.steps), (42_731, 115_153));
+    assert_eq!((visited.states, visited.steps), (43_607, 117_185));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn three_clients_and_one_lock() {
         cooldown_ms: 0,
         depth: 5,
     });
-    assert_eq!((visited.states, visited.steps), (66_217, 163_352));
+    assert_eq!((visited.states, visited.steps), (67_497, 165_500));
 }
 
 #[test]
@@ -105,5 +105,5 @@ fn two_clients_and_two_locks() {
         cooldown_ms: 0,
         depth: 4,
     });
-    assert_eq!((visited.states, visited.steps), (32_973, 76_880));
+    assert_eq!((visited.states, visited.steps), (33_341, 77_184));
 }

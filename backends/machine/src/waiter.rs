@@ -24,7 +24,7 @@ pub(crate) struct Waiter {
     pub(crate) max_hold_ms: Option<u64>,
     pub(crate) since: WallMillis,
     pub(crate) queued: Millis,
-    /// The waiter's own lease: it leaves the queue at the first write not before this.
+    /// The waiter's own lease: it leaves the queue at the first write after this.
     pub(crate) deadline: Millis,
     /// The acquires that wait for it. When all are cancelled, it leaves.
     pub(crate) claims: Claims,

@@ -292,5 +292,5 @@ fn steps_of_another_move_do_nothing() {
     }
     // Opened again it goes on as if nothing had been.
     store.seat(SeatState::Open, 0);
-    assert_eq!(store.state.next_deadline(), Some(Millis(1_000)));
+    assert_eq!(store.state.next_deadline(), Some(Millis(1_001)));
 }
