@@ -19,6 +19,9 @@ pub struct History {
     pub exits: Vec<String>,
     /// One for each gateway, read after the last fault.
     pub ledgers: Vec<Ledger>,
+    /// What watchers were shown, in the order in which they saw it.
+    #[serde(default)]
+    pub sights: Vec<Sight>,
 }
 
 /// One request of one client.
@@ -164,6 +167,68 @@ pub struct Ledger {
     pub grants: Vec<(String, u64)>,
     /// Whether it verifies.
     pub intact: bool,
+    /// What happened to contended locks, in order.
+    #[serde(default)]
+    pub turns: Vec<Turn>,
+}
+
+/// One transition of a lock, as ledgers and watchers are told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The place of its event.
+    pub cursor: u64,
+    /// Which lock.
+    pub lock: String,
+    /// `granted`, `queued`, `released`…
+    pub change: String,
+    /// Of the lease or waiter that it is about.
+    pub handle: Option<String>,
+    /// The lease's token.
+    pub token: Option<u64>,
+}
+
+/// A transition in a ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The key of the acquire by which somebody holds or waits; empty if nobody is named.
+    pub key: String,
+    /// What happened.
+    pub told: Told,
+}
+
+/// Something that a watcher was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sight {
+    /// Who watches.
+    pub watcher: u32,
+    /// At which gateway.
+    pub gateway: u32,
+    /// When.
+    pub at_us: u64,
+    /// What.
+    pub shown: Shown,
+}
+
+/// What a watch shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shown {
+    /// It begins after this event.
+    Begun {
+        /// The event's place.
+        cursor: u64,
+    },
+    /// All transitions of one event. What a watch that broke off showed of an event without its id
+    /// is not seen: it is shown again.
+    Event(Vec<Told>),
+    /// Events were missed, and the watcher is told so.
+    Resync {
+        /// Why.
+        reason: String,
+        /// After which event it goes on; none if the watch ends.
+        cursor: Option<u64>,
+    },
+    /// The watch broke off, or was silent for long.
+    Cut,
 }
 
 impl Call {

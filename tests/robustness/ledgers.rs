@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use super::Ledger;
 use super::Recorder;
+use super::Told;
+use super::Turn;
+use super::is_contended;
 use super::world::PATIENCE;
 use super::world::World;
 use crate::Api;
@@ -52,6 +55,7 @@ async fn whole(admin: &Api, gateway: u32, last: u64) -> Result<Ledger> {
     Ok(Ledger {
         gateway,
         grants: rows.iter().flat_map(grants).collect(),
+        turns: rows.iter().flat_map(turns).collect(),
         rows: rows.iter().map(digest).collect(),
         intact: verified.status == 200 && verified.body["intact"] != false,
     })
@@ -97,4 +101,33 @@ fn grants(row: &Value) -> Vec<(String, u64)> {
         .filter(|transition| transition["type"] == "granted")
         .filter_map(granted)
         .collect()
+}
+
+/// What an event tells of a contended lock.
+fn turns(row: &Value) -> Vec<Turn> {
+    let event = &row["event"];
+    let lock = event["lock"].as_str().and_then(|lock| lock.split_once('/'));
+    let (Some((_, lock)), Some(cursor)) = (lock, row["cursor"].as_u64()) else {
+        return Vec::new();
+    };
+    let transitions = event["transitions"].as_array().into_iter().flatten();
+    let turn = |transition: &Value| {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        // The end of a lease is named by its cause.
+        let change = text(&transition["cause"]).filter(|_| transition["type"] == "ended");
+        Some(Turn {
+            key: text(&transition["owner"]["instance"]).unwrap_or_default(),
+            told: Told {
+                cursor,
+                lock: lock.to_owned(),
+                change: change.or_else(|| text(&transition["type"]))?,
+                handle: text(&transition["handle"]),
+                token: transition["token"].as_u64(),
+            },
+        })
+    };
+    match is_contended(lock) {
+        true => transitions.filter_map(turn).collect(),
+        false => Vec::new(),
+    }
 }

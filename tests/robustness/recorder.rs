@@ -21,6 +21,7 @@ use super::Fault;
 use super::History;
 use super::Ledger;
 use super::Recovery;
+use super::Sight;
 
 /// One line of a history's file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +32,7 @@ enum Line {
     LeaderChange,
     Exit(String),
     Ledger(Ledger),
+    Sight(Sight),
 }
 
 /// Takes down a history while it happens, in memory and in a file.
@@ -89,6 +91,11 @@ impl Recorder {
         self.line(Line::Ledger(ledger));
     }
 
+    /// A watcher was shown something.
+    pub fn sight(&self, sight: Sight) {
+        self.line(Line::Sight(sight));
+    }
+
     fn line(&self, line: Line) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (history, file) = &mut *kept;
@@ -119,6 +126,7 @@ impl History {
             Line::LeaderChange => self.leader_changes += 1,
             Line::Exit(who) => self.exits.push(who),
             Line::Ledger(ledger) => self.ledgers.push(ledger),
+            Line::Sight(sight) => self.sights.push(sight),
         }
     }
 

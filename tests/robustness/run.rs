@@ -12,6 +12,8 @@ use anyhow::Result;
 use anyhow::ensure;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::Options;
 use super::Recorder;
@@ -27,6 +29,7 @@ use super::plan::Step;
 use super::planted;
 use super::raft;
 use super::summary::Summary;
+use super::watcher::Watcher;
 use super::world::Servers;
 use super::world::World;
 
@@ -38,6 +41,10 @@ const ROUNDS: usize = 1_000;
 const CALLS_PER_SECOND_MIN: usize = 4;
 /// Clients of one run.
 const CLIENTS: u32 = 9;
+/// Clients of one run that only watch.
+const WATCHERS: u32 = 3;
+/// How long watchers may take to see the last event, once all is quiet.
+const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// Runs of one process come one after the other: its number names their networks, and they would
 /// take each other's time.
@@ -89,6 +96,7 @@ async fn carry_out(options: &Options, folder: &Path) -> Result<Summary> {
     let world = Arc::new(World::start(options, folder).await?);
     let stop = Arc::new(AtomicBool::new(false));
     let clients = clients(options, &world, &recorder, &stop)?;
+    let (last, watchers) = watchers(&world, &recorder);
     let leaders = tokio::spawn(count_leaders(world.clone(), recorder.clone(), stop.clone()));
     let done = go_wrong(options, &world, &recorder, &steps).await;
     if done.is_ok() {
@@ -105,6 +113,14 @@ async fn carry_out(options: &Options, folder: &Path) -> Result<Summary> {
         serde_json::to_string_pretty(&steps)?,
     )?;
     ledgers::read(&world, &recorder).await?;
+    let turns = recorder
+        .history()?
+        .ledgers
+        .into_iter()
+        .flat_map(|l| l.turns);
+    last.send_replace(Some(turns.map(|turn| turn.told.cursor).max().unwrap_or(0)));
+    // Whoever has not seen the last event by then has missed it, which is for the checks to say.
+    let _ = tokio::time::timeout(CATCH_UP, watchers.join_all()).await;
     let history = recorder.history()?;
     let expected = Expected {
         faults: options.faults.iter().map(ToString::to_string).collect(),
@@ -133,6 +149,17 @@ fn clients(
         Ok(tokio::spawn(client.work()))
     };
     (0..CLIENTS).map(client).collect()
+}
+
+/// Starts who watches, until told which event is the last.
+fn watchers(world: &World, recorder: &Arc<Recorder>) -> (watch::Sender<Option<u64>>, JoinSet<()>) {
+    let (last, told) = watch::channel(None);
+    let mut watchers = JoinSet::new();
+    for number in 0..WATCHERS {
+        let watcher = Watcher::new(number, &world.urls(), recorder.clone(), told.clone());
+        watchers.spawn(watcher.work());
+    }
+    (last, watchers)
 }
 
 /// Carries out the plan until the time is over, but each kind of fault once; answers what was done.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::Answer;
 use super::History;
 use super::Options;
+use super::Shown;
 use super::check::CHECKS;
 use super::check::Violation;
 
@@ -23,6 +24,8 @@ pub struct Summary {
     pub leader_changes: u64,
     /// The longest recovery, in milliseconds.
     pub recovery_ms_max: u64,
+    /// Watches that were opened, and how often one was told that it missed events.
+    pub watches: [usize; 2],
     /// Events in the longest ledger.
     pub events: usize,
     /// What did not hold.
@@ -45,6 +48,10 @@ impl Summary {
         for fault in &history.faults {
             *faults.entry(fault.kind.clone()).or_default() += 1;
         }
+        let count = |is: &dyn Fn(&Shown) -> bool| {
+            let shown = history.sights.iter().map(|sight| &sight.shown);
+            shown.filter(|shown| is(shown)).count()
+        };
         let took = |r: &super::Recovery| r.granted_us.map(|at| at.saturating_sub(r.healed_us));
         let recoveries = history.recoveries.iter().filter_map(took);
         Self {
@@ -59,6 +66,10 @@ impl Summary {
                 .map(|l| l.rows.len())
                 .max()
                 .unwrap_or_default(),
+            watches: [
+                count(&|shown| matches!(shown, Shown::Begun { .. })),
+                count(&|shown| matches!(shown, Shown::Resync { .. })),
+            ],
             violations,
             folder: None,
         }
@@ -77,6 +88,8 @@ impl fmt::Display for Summary {
         writeln!(f, "faults: {}", faults.join(", "))?;
         writeln!(f, "leader changes: {}", self.leader_changes)?;
         writeln!(f, "longest recovery: {} ms", self.recovery_ms_max)?;
+        let [begun, resyncs] = self.watches;
+        writeln!(f, "watches: {begun} begun, {resyncs} told to read again")?;
         writeln!(f, "events in the ledger: {}", self.events)?;
         for (name, _) in CHECKS {
             let broken = self.violations.iter().filter(|v| v.check == *name).count();

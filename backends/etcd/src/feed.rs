@@ -122,7 +122,7 @@ async fn read(
         if answer.fragment {
             continue;
         }
-        for written in split(std::mem::take(&mut gathered), keeper.look()) {
+        for written in split(std::mem::take(&mut gathered), keeper.arrival()) {
             if tell.send(News::Written(written)).await.is_err() {
                 break;
             }

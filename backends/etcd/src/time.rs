@@ -63,6 +63,12 @@ impl Timekeeper {
         Millis(u64::try_from(inner.now.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Looks at the clock for what has just arrived from another gateway: rounded up, because the
+    /// other's milliseconds do not begin where this one's do.
+    pub(crate) fn arrival(&self) -> Millis {
+        self.look().over_from()
+    }
+
     /// Goes on from `now`, if that is later. Only before any record is on this clock: what is would
     /// grow older by a leap.
     pub(crate) fn begin_at(&self, now: Millis) {

@@ -67,7 +67,7 @@ impl Claims {
 
     /// Forgets polls that are over.
     pub(crate) fn fade(&mut self, now: Millis) {
-        self.standing.retain(|claim| claim.until > now);
+        self.standing.retain(|claim| !claim.until.is_over(now));
     }
 
     /// The claims that a lease takes over from its waiter; none if that is only its own.

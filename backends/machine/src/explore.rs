@@ -72,7 +72,7 @@ fn two_clients_and_one_lock() {
         cooldown_ms: 0,
         depth: 7,
     });
-    assert_eq!((visited.states, visited.steps), (156_855, 446_616));
+    assert_eq!((visited.states, visited.steps), (160_083, 454_932));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn two_clients_and_one_lock_that_cools_down() {
         cooldown_ms: 1_000,
         depth: 6,
     });
-    assert_eq!((visited.states, visited.steps), (44_172, 117_542));
+    assert_eq!((visited.states, visited.steps), (45_060, 119_574));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn three_clients_and_one_lock() {
         cooldown_ms: 0,
         depth: 5,
     });
-    assert_eq!((visited.states, visited.steps), (66_932, 163_868));
+    assert_eq!((visited.states, visited.steps), (68_212, 166_016));
 }
 
 #[test]
@@ -105,5 +105,5 @@ fn two_clients_and_two_locks() {
         cooldown_ms: 0,
         depth: 4,
     });
-    assert_eq!((visited.states, visited.steps), (33_025, 76_880));
+    assert_eq!((visited.states, visited.steps), (33_393, 77_184));
 }

@@ -30,7 +30,7 @@ pub(crate) struct Lease {
     pub(crate) token: FencingToken,
     pub(crate) since: WallMillis,
     pub(crate) granted: Millis,
-    /// It ends by time at the first write whose `now` is not before this.
+    /// It ends by time at the first write whose `now` is after this.
     pub(crate) deadline: Millis,
     /// What a renewal without a ttl of its own lengthens it to.
     pub(crate) ttl_ms: u64,

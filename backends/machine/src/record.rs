@@ -92,14 +92,16 @@ impl LockRecord {
     /// record can be forgotten. None if never.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
-        let held = self.holders.iter().map(|lease| lease.deadline).min();
+        let ends = self.holders.iter().map(|lease| lease.deadline);
+        let held = ends.min().map(Millis::over_from);
         let Some(rest) = self.rest.as_deref() else {
             return held;
         };
         if self.holders.is_empty() && rest.queue.is_empty() {
             return rest.forgettable_from();
         }
-        let waits = rest.queue.iter().map(|waiter| waiter.deadline).min();
+        let waits = rest.queue.iter().map(|waiter| waiter.deadline);
+        let waits = waits.min().map(Millis::over_from);
         let served = (!rest.queue.is_empty())
             .then(|| rest.blocked_until())
             .flatten();

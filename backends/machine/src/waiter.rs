@@ -25,7 +25,7 @@ pub(crate) struct Waiter {
     pub(crate) max_hold_ms: Option<u64>,
     pub(crate) since: WallMillis,
     pub(crate) queued: Millis,
-    /// The waiter's own lease: it leaves the queue at the first write not before this.
+    /// The waiter's own lease: it leaves the queue at the first write after this.
     pub(crate) deadline: Millis,
     /// The acquires that wait for it. When all are cancelled, it leaves.
     pub(crate) claims: Claims,
@@ -37,6 +37,6 @@ impl Waiter {
     /// Whether a poll of it lasts at `now`. When the last is over the waiter keeps its place for the
     /// slack, but nobody is there to take a grant.
     pub(crate) fn is_polled(&self, now: Millis) -> bool {
-        now.plus(WAITER_SLACK_MS) < self.deadline
+        !self.deadline.is_over(now.plus(WAITER_SLACK_MS))
     }
 }

@@ -10,6 +10,8 @@ mod cases;
 mod golden;
 #[path = "it/handover.rs"]
 mod handover;
+#[path = "it/instants.rs"]
+mod instants;
 #[path = "it/model.rs"]
 mod model;
 #[path = "it/moving.rs"]

@@ -22,6 +22,21 @@ impl Millis {
         Self(self.0.saturating_add(ms))
     }
 
+    /// The first point at which what was to last up to `self` is certainly over.
+    ///
+    /// A clock is read in whole milliseconds and cut off, so what is counted from a reading may
+    /// begin up to one millisecond late: the millisecond of a deadline still belongs to it.
+    #[must_use]
+    pub fn over_from(self) -> Self {
+        self.plus(1)
+    }
+
+    /// Whether what was to last up to `self` is certainly over when a clock shows `now`.
+    #[must_use]
+    pub fn is_over(self, now: Self) -> bool {
+        now > self
+    }
+
     /// Milliseconds from `self` until `later`; 0 if that has passed.
     #[must_use]
     pub fn until(self, later: Self) -> u64 {

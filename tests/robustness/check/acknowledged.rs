@@ -92,6 +92,7 @@ mod tests {
             rows: vec![7, 8],
             grants: vec![("a".to_owned(), 1), ("b".to_owned(), 2)],
             intact: true,
+            turns: Vec::new(),
         };
         history.ledgers = vec![ledger(0), ledger(1)];
         change(&mut history);

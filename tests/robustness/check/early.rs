@@ -2,7 +2,6 @@
 //! it has ended, and no other is granted, unless it was given back.
 
 use super::Expected;
-use super::GRAIN_US;
 use super::exclusion::is_grant;
 use super::locks;
 use crate::robustness::Answer;
@@ -31,9 +30,7 @@ fn broken(promise: &Call, calls: &[&Call]) -> Option<String> {
         .filter(|c| c.key == promise.key && matches!(c.ask, Ask::Release))
         .map(|c| c.start_us)
         .min();
-    let until_us = until_us
-        .saturating_sub(GRAIN_US)
-        .min(given_back.unwrap_or(u64::MAX));
+    let until_us = until_us.min(given_back.unwrap_or(u64::MAX));
     let from = calls.partition_point(|call| call.end_us < promise.start_us);
     let to = calls.partition_point(|call| call.end_us < until_us);
     let breach = calls.get(from..to)?.iter().find(|call| {
@@ -76,6 +73,7 @@ mod tests {
         assert_eq!(wrong(validated(1, false, 500, 900)), 1);
         assert_eq!(wrong(viewed(None, 500, 900)), 1);
         assert_eq!(wrong(granted("b", 2, 500, 900)), 1);
+        assert_eq!(wrong(too_late("a", 500, 999)), 1);
     }
 
     #[test]

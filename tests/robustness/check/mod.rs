@@ -7,10 +7,12 @@ mod exclusion;
 mod freed;
 mod linear;
 mod model;
+mod places;
 mod recovery;
 #[cfg(test)]
 mod scene;
 mod tokens;
+mod watches;
 
 use crate::robustness::History;
 
@@ -44,6 +46,8 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("no lease ends early", early::check),
     ("grants are in the ledger once", acknowledged::check),
     ("a dead holder's lock is granted again", freed::check),
+    ("who comes back in time keeps its place", places::check),
+    ("watchers are told each transition once", watches::check),
     ("recovers in time", recovery::check),
     ("has faults and load", coverage::check),
 ];
@@ -58,10 +62,6 @@ pub fn run(history: &History, expected: &Expected) -> Vec<Violation> {
     }
     violations
 }
-
-/// How much earlier than promised something may seem to happen: the store counts in whole
-/// milliseconds, and cuts them off.
-const GRAIN_US: u64 = 1_000;
 
 /// The names of all locks in a history.
 fn locks(history: &History) -> std::collections::BTreeSet<&str> {

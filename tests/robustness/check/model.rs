@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 
-use super::GRAIN_US;
 use crate::robustness::Answer;
 use crate::robustness::Ask;
 use crate::robustness::Call;
@@ -79,7 +78,7 @@ impl Open {
         let Some(holder) = &state.holder else {
             return state.now_us;
         };
-        let mut at = holder.until_us.saturating_sub(GRAIN_US);
+        let mut at = holder.until_us;
         if let Some(release) = self.releases.get(&holder.key) {
             at = at.min(*release);
         }

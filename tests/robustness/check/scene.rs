@@ -62,6 +62,11 @@ pub(super) fn lost_acquire(key: &str, start: u64, end: u64) -> Call {
     call(key, start, end, acquire(0), unknown())
 }
 
+/// A wait whose answer never came.
+pub(super) fn lost_wait(key: &str, start: u64, end: u64) -> Call {
+    call(key, start, end, acquire(500), unknown())
+}
+
 fn unknown() -> Answer {
     Answer::Unknown {
         why: "timeout".to_owned(),

@@ -158,7 +158,7 @@ impl Mirror {
             let made = entries.iter().flat_map(|(_, events)| events);
             keeper.begin_at(made.map(|event| event.now).fold(base.now, Millis::max));
         }
-        let now = keeper.look();
+        let arrived = keeper.arrival();
         for kv in kvs {
             match keys.kind(&kv.key) {
                 Some(Kind::Head) => mirror.head = kv.mod_revision,
@@ -176,7 +176,7 @@ impl Mirror {
                         (Some(known), Some(record)) => (*known, record.clone()),
                         _ => {
                             let (revision, mine) = (kv.mod_revision, false);
-                            (Known { revision, mine }, seen(&kv, now)?)
+                            (Known { revision, mine }, seen(&kv, arrived)?)
                         }
                     };
                     mirror.known.insert(lock.clone(), known);
@@ -187,7 +187,8 @@ impl Mirror {
             }
         }
         mirror.state.put_documents(documents_revision, documents);
-        mirror.state.resume(now, Cursor(0));
+        // Not the arrival, which is rounded up: records of this gateway's own may be kept.
+        mirror.state.resume(keeper.look(), Cursor(0));
         Ok(Snapshot {
             mirror,
             base,

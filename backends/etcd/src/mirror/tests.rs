@@ -123,7 +123,7 @@ fn an_own_write_comes_back_and_changes_nothing() {
         (9, 9, 9)
     );
     assert_eq!(
-        mirror.due(Millis(6_000)),
+        mirror.due(Millis(6_001)),
         [lock()],
         "it is this gateway's to end"
     );
@@ -139,10 +139,10 @@ fn another_s_write_counts_from_its_sight() {
     assert_eq!(followed.made.len(), 1);
     assert_eq!((here.fed, here.head, here.revision(&lock())), (9, 9, 9));
     let deadline = here.state.record(&lock()).and_then(|r| r.next_deadline());
-    assert_eq!(deadline, Some(Millis(6_000)));
+    assert_eq!(deadline, Some(Millis(6_001)));
     // Whoever wrote it goes first.
     assert!(here.due(Millis(6_050)).is_empty());
-    assert_eq!(here.due(Millis(6_100)), [lock()]);
+    assert_eq!(here.due(Millis(6_101)), [lock()]);
 
     let lost = prepare(&mut here, &take("bob"), 5_500);
     here.take_back(&lost);

@@ -19,13 +19,9 @@ impl Step<'_> {
     pub(super) fn expire(&mut self) {
         let now = self.now;
         self.lift_blocks();
-        if self
-            .record
-            .holders
-            .iter()
-            .any(|lease| lease.deadline <= now)
-        {
-            let due = self.record.holders.extract_if(.., |l| l.deadline <= now);
+        let over = |lease: &Lease| lease.deadline.is_over(now);
+        if self.record.holders.iter().any(over) {
+            let due = self.record.holders.extract_if(.., |l| over(l));
             let mut due: Vec<Lease> = due.collect();
             due.sort_by_key(|lease| lease.deadline);
             for lease in due {
@@ -33,10 +29,10 @@ impl Step<'_> {
                 self.end(lease, cause);
             }
         }
-        if self.record.waiters().any(|waiter| waiter.deadline <= now) {
+        let over = |waiter: &Waiter| waiter.deadline.is_over(now);
+        if self.record.waiters().any(over) {
             let queue = std::mem::take(&mut self.record.rest_mut().queue);
-            let (mut due, rest): (Vec<Waiter>, Vec<_>) =
-                queue.into_iter().partition(|w| w.deadline <= now);
+            let (mut due, rest): (Vec<Waiter>, Vec<_>) = queue.into_iter().partition(over);
             self.record.rest_mut().queue = rest.into();
             due.sort_by_key(|waiter| waiter.deadline);
             for waiter in due {
@@ -69,7 +65,6 @@ impl Step<'_> {
         if let Some(rest) = self.record.rest.as_deref_mut() {
             rest.claims.retain(|c| c.lease_id != lease.lease_id);
         }
-        let by_time = lease.deadline <= now;
         self.tell(Transition::Ended {
             handle: lease.lease_id.handle(),
             owner: lease.party.owner(),
@@ -78,11 +73,7 @@ impl Step<'_> {
             cause,
             since: lease.since,
             held_ms: lease.granted.until(now),
-            late_ms: if by_time {
-                lease.deadline.until(now)
-            } else {
-                0
-            },
+            late_ms: lease.deadline.over_from().until(now),
             renewals: lease.renewals,
         });
         match cause {
@@ -103,13 +94,13 @@ impl Step<'_> {
         });
     }
 
-    /// The cooldown counts from the lease's own deadline, not from the tick that saw it late.
+    /// The cooldown counts from when the lease was over, not from the tick that saw it late.
     fn cool_down(&mut self, lease: &Lease) {
         let cooldown_ms = self.record.settings().cooldown_ms;
         if cooldown_ms == 0 {
             return;
         }
-        let until = lease.deadline.plus(cooldown_ms);
+        let until = lease.deadline.over_from().plus(cooldown_ms);
         if until > self.now && until > self.record.cooldown_until() {
             self.record.rest_mut().cooldown_until = until;
             self.tell(Transition::CoolingDown {

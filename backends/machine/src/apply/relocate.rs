@@ -31,27 +31,24 @@ struct Exported {
 }
 
 impl Shift {
-    fn lease(self, lease: &mut Lease) {
+    fn lease(self, lease: &mut Lease, now: Millis) {
         lease.granted = self.time(lease.granted);
         lease.hold_until = lease.hold_until.map(|until| self.time(until));
         lease.deadline = self.time(lease.deadline);
         if lease.drain.is_none() {
-            let lasting = Lease::lasting(self.to, lease.ttl_ms, lease.hold_until);
+            let lasting = Lease::lasting(now, lease.ttl_ms, lease.hold_until);
             lease.deadline = lease.deadline.max(lasting);
         }
     }
 
-    fn record(self, record: &mut LockRecord) {
-        record.clock = self.to;
-        record
-            .holders
-            .iter_mut()
-            .for_each(|lease| self.lease(lease));
+    fn record(self, record: &mut LockRecord, now: Millis) {
+        let holders = record.holders.iter_mut();
+        holders.for_each(|lease| self.lease(lease, now));
         let Some(rest) = record.rest.as_deref_mut() else {
             return;
         };
         // Time for a client that was told to ask again.
-        let soonest = self.to.plus(WAITER_SLACK_MS);
+        let soonest = now.plus(WAITER_SLACK_MS);
         for waiter in &mut rest.queue {
             waiter.queued = self.time(waiter.queued);
             waiter.deadline = self.time(waiter.deadline).max(soonest);
@@ -103,11 +100,12 @@ impl Step<'_> {
         else {
             return Outcome::Rejected(Rejection::Impossible);
         };
+        // The two stores cut milliseconds off at different instants.
         let shift = Shift {
             from: at,
-            to: self.now,
+            to: self.now.over_from(),
         };
-        shift.record(&mut record);
+        shift.record(&mut record, self.now);
         let again = *self.record != LockRecord::default();
         if again {
             record.revision = self.record.revision;

@@ -30,6 +30,8 @@ use crate::Moment;
 use crate::State;
 
 const UNIT_MS: u64 = 1_000;
+/// One step of time: what lasts for some units is over after as many steps.
+const STEP_MS: u64 = UNIT_MS + 1;
 const TTL_MS: u64 = 2 * UNIT_MS;
 /// A waiter is there for one unit, and keeps its place for its slack: two more.
 const WAIT_MS: u64 = UNIT_MS;
@@ -45,7 +47,7 @@ pub(super) enum Knows {
     Idle,
     /// It asked and has no lease yet, as far as it knows.
     Asked,
-    /// It was promised the lease until then.
+    /// It was promised the lease up to then; 0 if it does not rely on it any more.
     Holds(LeaseId, u64),
 }
 
@@ -183,7 +185,7 @@ impl World {
         self.story.push(step);
         self.remember_before();
         match step {
-            Step::Time => self.now += UNIT_MS,
+            Step::Time => self.now += STEP_MS,
             Step::Tick => self.told = self.state.tick(self.moment(), usize::MAX),
             Step::Try(c, l, lost) => self.acquire(c, l, None, lost),
             Step::Wait(c, l, lost) => self.acquire(c, l, Some(WAIT_MS), lost),

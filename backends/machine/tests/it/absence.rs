@@ -39,7 +39,7 @@ fn who_comes_back_in_time_is_first_again() {
     l.ask(2, "dan", acquire(4, EXCLUSIVE, 1_000, WAIT));
     l.ask(400, "ann", release(1));
     assert_eq!(l.holders(), ["cyd"]);
-    l.tick(1_400);
+    l.tick(1_401);
     assert_eq!(l.holders(), ["dan"], "who is there waits for nobody");
     let again = l.ask(2_299, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
     assert!(matches!(again, Outcome::Queued { position: 0, .. }));
@@ -65,9 +65,9 @@ fn a_place_is_lost_when_its_slack_is_over() {
     let mut l = OneLock::default();
     granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 90_000, None)));
     l.ask(0, "bob", acquire(2, EXCLUSIVE, 1_000, Some(300)));
-    l.tick(2_299);
-    assert!(l.told.is_empty());
     l.tick(2_300);
+    assert!(l.told.is_empty());
+    l.tick(2_301);
     assert_eq!(l.names(), ["wait-ended"]);
 }
 
@@ -79,6 +79,6 @@ fn an_absent_waiter_that_does_not_fit_keeps_those_behind_it_waiting() {
     l.ask(1, "cyd", acquire(3, shared(1), 1_000, WAIT));
     l.tick(400);
     assert_eq!(l.holders(), ["ann"], "an exclusive waiter may pause");
-    l.tick(2_300);
+    l.tick(2_301);
     assert_eq!(l.holders(), ["ann", "cyd"]);
 }

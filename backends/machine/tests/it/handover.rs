@@ -43,12 +43,12 @@ fn a_graceful_revoke_lets_the_holder_drain() {
     l.ask(2_001, "op", revoke(60_000));
     assert!(l.told.is_empty());
     l.ask(2_002, "op", revoke(1_000));
-    l.tick(3_001);
-    assert!(l.told.is_empty());
     l.tick(3_002);
+    assert!(l.told.is_empty());
+    l.tick(3_003);
     assert_eq!(l.names(), ["revoked", "granted"]);
     let lost = Outcome::LeaseLost(EndCause::Revoked);
-    assert_eq!(l.ask(3_003, "ann", renew(1, None)), lost);
+    assert_eq!(l.ask(3_004, "ann", renew(1, None)), lost);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_transfer_reserves_the_lock_for_a_successor_who_is_not_there_yet() {
     granted(l.ask(0, "ann", acquire(1, EXCLUSIVE, 1_000, None)));
     l.ask(1, "bob", acquire(2, EXCLUSIVE, 1_000, WAIT));
     l.ask(2, "ann", transfer(1, "cyd", 400));
-    l.tick(402);
+    l.tick(403);
     assert_eq!(l.names(), ["transferred", "reserved"]);
     let held = l.ask(403, "dan", acquire(4, EXCLUSIVE, 1_000, None));
     let Outcome::Held { reserved_for, .. } = held else {
@@ -138,7 +138,7 @@ fn a_revocation_beats_a_transfer() {
     l.ask(2, "op", revoke(5_000));
     let refused = l.ask(3, "ann", transfer(1, "cyd", 900));
     assert!(matches!(refused, Outcome::Draining(_)));
-    l.tick(901);
+    l.tick(902);
     assert_eq!(l.names(), ["revoked"]);
     granted(l.ask(902, "bob", acquire(2, EXCLUSIVE, 1_000, None)));
 }
@@ -193,9 +193,9 @@ fn whoever_is_left_waits_no_longer_than_it_asked_for() {
     let short = acquire(3, EXCLUSIVE, 9_000, Some(1_000));
     l.repeat(0, "bob", "same", short);
     l.ask(1, "bob", cancel(2));
-    l.tick(2_999);
-    assert!(l.told.is_empty());
     l.tick(3_000);
+    assert!(l.told.is_empty());
+    l.tick(3_001);
     assert_eq!(l.names(), ["wait-ended"]);
 }
 
@@ -207,7 +207,7 @@ fn a_poll_that_is_over_keeps_no_place() {
     l.repeat(0, "bob", "same", short(2));
     l.repeat(2_500, "bob", "same", short(3));
     // The first was answered at its end, and will never be cancelled.
-    l.ask(3_000, "bob", cancel(3));
+    l.ask(3_001, "bob", cancel(3));
     assert_eq!(l.names(), ["wait-ended"]);
 }
 

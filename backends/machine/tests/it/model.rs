@@ -1,6 +1,9 @@
 //! The rules of locking once more, in the simplest way: one list of entries for each lock,
 //! searched from the front, without fast paths, indexes, tokens or events. The witness checks
 //! those.
+//!
+//! A lease or a wait is over when the clock shows more than its end: it shows whole milliseconds,
+//! cut off.
 
 use std::collections::BTreeMap;
 
@@ -188,7 +191,7 @@ impl Lock {
         if self.cooling <= now {
             self.cooling = 0;
         }
-        let over = |e: &Entry| e.until <= now && e.since.is_some();
+        let over = |e: &Entry| e.until < now && e.since.is_some();
         while let Some(at) = {
             let due = self.entries.iter().enumerate().filter(|(_, e)| over(e));
             due.min_by_key(|(_, e)| e.until).map(|(at, _)| at)
@@ -203,13 +206,13 @@ impl Lock {
             };
             self.end(at, cause, now);
         }
-        self.entries.retain(|e| e.until > now);
+        self.entries.retain(|e| e.until >= now);
     }
 
     fn end(&mut self, at: usize, cause: EndCause, now: u64) {
         let entry = self.entries.remove(at);
         if matches!(cause, EndCause::Expired | EndCause::HeldTooLong) && self.cooldown > 0 {
-            let until = entry.until + self.cooldown;
+            let until = entry.until + 1 + self.cooldown;
             if until > now {
                 self.cooling = self.cooling.max(until);
             }
@@ -234,7 +237,7 @@ impl Lock {
             let named = |who: &String| self.reserved.iter().any(|(to, _)| to == who);
             let in_turn = |e: &Entry| self.reserved.is_empty() || named(&e.who);
             let here =
-                |e: &Entry| self.asking == Some(e.id) || e.until > now + limits::WAITER_SLACK_MS;
+                |e: &Entry| self.asking == Some(e.id) || e.until >= now + limits::WAITER_SLACK_MS;
             let could = |e: &Entry| self.cooling == 0 && self.fits(e.mode);
             let waiting = self.entries.iter().enumerate();
             let waiting = waiting.filter(|(_, e)| e.since.is_none() && in_turn(e));
@@ -244,7 +247,7 @@ impl Lock {
             let Some(at) = next else { return };
             let mut entry = self.entries.remove(at);
             entry.since = Some(now);
-            entry.claims.retain(|(_, until)| *until > now);
+            entry.claims.retain(|(_, until)| *until >= now);
             entry.until = now + entry.ttl.min(entry.cap.unwrap_or(u64::MAX));
             if let Some(at) = self.reserved.iter().position(|(to, _)| *to == entry.who) {
                 self.reserved.remove(at);
@@ -334,7 +337,7 @@ impl Lock {
                 if repeated {
                     old.claim(new.id, 0);
                 } else if wait.is_some() {
-                    old.claims.retain(|(_, until)| *until > now);
+                    old.claims.retain(|(_, until)| *until >= now);
                     old.claim(new.id, wait_until);
                     old.until = old.until.max(wait_until);
                 }
@@ -454,7 +457,7 @@ impl Lock {
             return Answer::NotHolder;
         }
         let waits = entry.since.is_none();
-        let stands = |(id, until): &(LeaseId, u64)| id != drawn && (!waits || *until > now);
+        let stands = |(id, until): &(LeaseId, u64)| id != drawn && (!waits || *until >= now);
         entry.claims.retain(stands);
         if !entry.claims.is_empty() || entry.crowded {
             if waits && !entry.crowded {

@@ -121,8 +121,8 @@ fn a_tick_goes_by_deadline_and_name_and_is_bounded() {
     for (id, (name, ttl_ms)) in (1..).zip(locks) {
         run_each(&mut state, 0, id, &[take("ann", name, id, ttl_ms)]);
     }
-    assert_eq!(state.next_deadline(), Some(Millis(100)));
-    assert!(state.tick(moment(99, 5), 10).is_empty());
+    assert_eq!(state.next_deadline(), Some(Millis(101)));
+    assert!(state.tick(moment(100, 5), 10).is_empty());
     let ticked = |state: &mut State, most| -> Vec<String> {
         let events = state.tick(moment(250, 6), most);
         let names = events.iter().map(|event| match &event.kind {
@@ -135,7 +135,7 @@ fn a_tick_goes_by_deadline_and_name_and_is_bounded() {
     };
     assert_eq!(ticked(&mut state, 2), ["b", "c"]);
     assert_eq!(ticked(&mut state, 2), ["a"]);
-    assert_eq!(state.next_deadline(), Some(Millis(300)));
+    assert_eq!(state.next_deadline(), Some(Millis(301)));
     assert_eq!(usage(&state, "ann"), (1, 1));
 }
 

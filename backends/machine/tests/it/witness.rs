@@ -23,7 +23,8 @@ use leasehold_domain::limits::WAITER_SLACK_MS;
 #[derive(Debug)]
 struct Held {
     mode: Mode,
-    /// No end by time before this: the latest that any answer promised.
+    /// No end by time up to this: the latest that any answer promised. What happens when a clock
+    /// shows this may have been stamped in a later part of its millisecond.
     promised: u64,
     draining: bool,
     owner: String,
@@ -261,7 +262,7 @@ impl Seen {
         let held = self.held.remove(&handle).expect("only holders end");
         match cause {
             EndCause::Expired | EndCause::HeldTooLong => {
-                assert!(now >= held.promised, "ended early: {held:?} at {now}");
+                assert!(now > held.promised, "ended early: {held:?} at {now}");
             }
             // The holder itself, or somebody who may cut even a drain short.
             EndCause::Released | EndCause::Revoked | EndCause::Transferred => {}
@@ -274,7 +275,7 @@ impl Seen {
 
     fn is_polled(&self, handle: LeaseHandle, now: u64) -> bool {
         let until = self.polled.get(&handle).copied().flatten();
-        until.is_some_and(|until| until > now)
+        until.is_some_and(|until| until >= now)
     }
 
     /// Nobody is served before those who came first and are there, except a successor.
