@@ -57,7 +57,7 @@ pub(crate) fn demand(programs: &[&str]) -> Result<()> {
             .any(|folder| std::path::Path::new(folder).join(program).is_file());
         ensure!(
             found,
-            "{program} is not installed (apt-get install iproute2 nftables strace faketime e2fsprogs)"
+            "{program} is not installed (apt-get install iproute2 nftables strace e2fsprogs)"
         );
     }
     Ok(())

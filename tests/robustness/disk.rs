@@ -22,8 +22,9 @@ pub(crate) struct Disk {
 /// What the name of a run's folder begins with; it ends with the process's number and a random text.
 pub(crate) const RUN_PREFIX: &str = "robustness-";
 
-/// The image's size in MiB. The store's journal takes 64 of them at once.
-const SIZE_MIB: u64 = 384;
+/// The image's size in MiB. The embedded store's journal takes 64 of them at once, and a member of
+/// etcd 64 for each file of its log, which it keeps for as long as a run lasts.
+const SIZE_MIB: u64 = 768;
 
 impl Disk {
     /// Makes and mounts one, named `name`, in `folder`.

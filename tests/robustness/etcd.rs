@@ -23,6 +23,11 @@ const PEER_PORT: u16 = 2380;
 /// How long one call may take, less than a client waits for the gateway.
 const TRANSACTION_DEADLINE_MS: u64 = 3_000;
 
+/// `full` in base64: a key of nobody's.
+const FILLER_KEY: &str = "ZnVsbA==";
+/// The length of its value in base64, 1 MB: more pages in a row than a member has free.
+const FILLER_BASE64: usize = 1_398_104;
+
 /// The members of one etcd.
 #[derive(Debug)]
 pub(crate) struct Members {
@@ -54,7 +59,7 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
     world.servers = Servers::Etcd(members);
     for place in 0..options.gateways {
         let config = format!("{config}consumer = \"gateway-{place}\"\n");
-        world.gateway(options, folder, &config)?;
+        world.gateway(folder, &config)?;
         world.ready(place).await?;
     }
     Ok(())
@@ -124,6 +129,24 @@ impl Members {
             }
         }
         None
+    }
+}
+
+impl Members {
+    /// Lets all members need space; whether one of them has ended for want of it.
+    pub(crate) async fn lacks_space(&self, place: usize) -> bool {
+        if !self.members[place].host.process.runs() {
+            return true;
+        }
+        let other = &self.members[(place + 1) % self.members.len()];
+        let put = json!({ "key": FILLER_KEY, "value": "A".repeat(FILLER_BASE64) });
+        let put = self
+            .http
+            .post(format!("{}/v3/kv/put", other.url))
+            .json(&put);
+        // Whether it is answered is no matter.
+        let _ = put.send().await;
+        false
     }
 }
 

@@ -29,6 +29,9 @@ use super::world::World;
 
 /// How much longer a slow disk takes for each sync.
 const SLOW_SYNC: Duration = Duration::from_millis(150);
+/// How far a wall clock goes back, and is ahead then, in seconds.
+const CLOCK_BACK_S: i64 = -2 * 3_600;
+const CLOCK_AHEAD_S: i64 = 3 * 3_600;
 /// Of a hundred packets so many are lost.
 const LOSS_PERCENT: u8 = 15;
 
@@ -110,11 +113,7 @@ impl Nemesis {
             Kind::SlowDisk => gateway.hinder(&Syncs::Slow(SLOW_SYNC)),
             Kind::SyncError => gateway.hinder(&Syncs::Fail),
             Kind::FullDisk => gateway.disk.fill(),
-            Kind::ClockJump => {
-                world.set_clock("-2h")?;
-                tokio::time::sleep(step.lasts / 2).await;
-                world.set_clock("+3h")
-            }
+            Kind::ClockJump => jump(gateway, step).await,
             Kind::PowerCut => {
                 let hosts: Vec<&Host> = world.gateways.iter().map(|g| &g.host).collect();
                 host::cut_power(&hosts).await
@@ -139,7 +138,7 @@ impl Nemesis {
                 gateway.disk.empty()?;
                 gateway.kill().await?;
             }
-            Kind::ClockJump => self.world.set_clock("+0")?,
+            Kind::ClockJump => gateway.set_clock(0).await?,
             _ => self.heal_server(kind, place).await?,
         }
         let killed = [Kind::Kill, Kind::SyncError, Kind::FullDisk, Kind::PowerCut];
@@ -178,6 +177,13 @@ impl Nemesis {
             });
         }
     }
+}
+
+/// A wall clock goes back, and then is ahead.
+async fn jump(host: &Host, step: &Step) -> Result<()> {
+    host.set_clock(CLOCK_BACK_S).await?;
+    tokio::time::sleep(step.lasts / 2).await;
+    host.set_clock(CLOCK_AHEAD_S).await
 }
 
 /// When a gateway first grants; none if that takes too long.

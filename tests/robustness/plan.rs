@@ -243,4 +243,14 @@ mod tests {
         }
         assert!(plan(7, &[], 1, true).is_err());
     }
+
+    #[test]
+    fn a_short_run_has_the_leader_lose_its_disk_and_clock() {
+        for seed in 0..20 {
+            let steps = plan(seed, Kind::all(Store::Etcd), 1, true).expect("a plan");
+            let begins = steps.iter().filter(|step| step.kind.begins_with_leader());
+            let targets: Vec<Target> = begins.map(|step| step.target).collect();
+            assert_eq!(targets, [Target::Leader; 3]);
+        }
+    }
 }

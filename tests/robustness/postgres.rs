@@ -25,8 +25,8 @@ const PORT: u16 = 5432;
 /// How long one transaction may take, less than a client waits for the gateway.
 const TRANSACTION_DEADLINE_MS: u64 = 3_000;
 
-/// More files of the log than a server makes in advance.
-const NEW_FILES: usize = 4;
+/// How many standbys the primary waits for.
+const IN_STEP: &str = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
 
 /// A primary and a standby.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
         hosts.join(",")
     );
     for place in 0..options.gateways {
-        world.gateway(options, folder, &config)?;
+        world.gateway(folder, &config)?;
         world.ready(place).await?;
     }
     Ok(())
@@ -183,17 +183,18 @@ impl Pair {
             ],
         )?;
         self.servers[standby].host.process.begin()?;
-        let question = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-        self.until(primary, question, "1").await
+        self.until(primary, IN_STEP, "1").await
     }
 
-    /// Lets the primary need new files for its log at once, and its standby, too.
-    pub(crate) fn need_space(&self) {
-        let question = "SELECT pg_create_restore_point('new file'), pg_switch_wal()";
-        // Some files may be there already. A server without space for one ends all its processes,
-        // this answer with them.
-        for _ in 0..NEW_FILES {
-            let _ = self.ask(self.primary(), question);
+    /// Lets the primary need a new file for its log, and its standby, too; whether that was too much
+    /// for a server.
+    pub(crate) fn lacks_space(&self, server: usize) -> bool {
+        let new_file = "SELECT pg_create_restore_point('new file'), pg_switch_wal()";
+        let asked = self.ask(self.primary(), new_file);
+        match server == self.primary() {
+            // It ends all its processes, the one that answers with them.
+            true => asked.is_err(),
+            false => self.ask(self.primary(), IN_STEP).ok().as_deref() == Some("0"),
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
             folder.join("peer.key"),
             folder.join("peers.crt"),
         );
-        world.gateway(options, folder, &config)?;
+        world.gateway(folder, &config)?;
     }
     world.ready(0).await?;
     let founder = world.admin(0);

@@ -2,8 +2,8 @@
 //!
 //! Programs ask the kernel's code in their own memory (the vDSO) for the time. It is replaced there
 //! by code that makes the system call and adds an offset to what is the wall clock's. Processes that
-//! are made by these inherit it. Monotonic clocks stay true. `libfaketime` does the same for
-//! programs that ask through the C library; those in Go do not.
+//! are made by these inherit it. Monotonic clocks stay true. `libfaketime` is no help: programs in Go
+//! do not ask through the C library, and it must be there when a process starts.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

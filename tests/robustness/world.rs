@@ -1,7 +1,6 @@
 //! All that runs in a run: the network, the gateways, and what the nemesis may do to them.
 
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +34,6 @@ pub(crate) struct World {
     pub(crate) gateways: Vec<Gateway>,
     pub(crate) servers: Servers,
     pub(crate) network: Network,
-    /// Where the last gateway reads how far its wall clock is off.
-    clock: PathBuf,
 }
 
 /// What the store runs besides the gateways.
@@ -96,9 +93,7 @@ impl World {
             gateways: Vec::new(),
             servers: Servers::None,
             network,
-            clock: folder.join("clock"),
         };
-        world.set_clock("+0")?;
         match options.store {
             Store::Raft => raft::start(&mut world, options, folder).await?,
             Store::Etcd => etcd::start(&mut world, options, folder).await?,
@@ -123,7 +118,7 @@ impl World {
     }
 
     /// Starts a gateway on the next host with this configuration.
-    pub(crate) fn gateway(&mut self, options: &Options, folder: &Path, more: &str) -> Result<()> {
+    pub(crate) fn gateway(&mut self, folder: &Path, more: &str) -> Result<()> {
         let place = self.gateways.len();
         let address = self.network.address(place);
         let disk = Disk::new(folder, &format!("disk-{place}"))?;
@@ -140,10 +135,7 @@ impl World {
             format!("--data-dir={}", path(&disk.path().join("data"))),
             format!("--config={}", path(&config)),
         ];
-        let mut environment = vec![("LEASEHOLD_ADMIN_KEY".to_owned(), ADMIN_KEY.to_owned())];
-        if place + 1 == options.gateways {
-            environment.extend(wall_clock(&self.clock)?);
-        }
+        let environment = vec![("LEASEHOLD_ADMIN_KEY".to_owned(), ADMIN_KEY.to_owned())];
         let namespace = self.network.namespace(place);
         let process = Process::start(Spec {
             name: format!("gateway {place}"),
@@ -158,14 +150,6 @@ impl World {
             url: format!("http://{address}:{API_PORT}"),
         });
         Ok(())
-    }
-
-    /// Moves the wall clock of the last gateway, by an offset such as `-2h`.
-    pub(crate) fn set_clock(&self, offset: &str) -> Result<()> {
-        // Whole or not at all: it is read at every moment.
-        let new = self.clock.with_extension("new");
-        std::fs::write(&new, format!("{offset}\n"))?;
-        Ok(std::fs::rename(new, &self.clock)?)
     }
 
     /// The addresses of all gateways.
@@ -193,21 +177,4 @@ impl World {
             .await
             .with_context(|| format!("gateway {place} is not ready"))?
     }
-}
-
-/// Lets a process see the wall clock that a file says, and the true monotonic one.
-fn wall_clock(file: &Path) -> Result<Vec<(String, String)>> {
-    let library = Path::new("/usr/lib");
-    let folders = std::fs::read_dir(library)?.filter_map(Result::ok);
-    let library = folders
-        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
-        .find(|library| library.is_file())
-        .context("libfaketime is not installed (apt-get install libfaketime)")?;
-    let variable = |name: &str, value: String| (name.to_owned(), value);
-    Ok(vec![
-        variable("LD_PRELOAD", library.display().to_string()),
-        variable("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
-        variable("FAKETIME_NO_CACHE", "1".to_owned()),
-        variable("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-    ])
 }

@@ -9,6 +9,7 @@ use anyhow::bail;
 
 use super::Nemesis;
 use super::SLOW_SYNC;
+use super::jump;
 use crate::robustness::host;
 use crate::robustness::host::Host;
 use crate::robustness::plan::Kind;
@@ -16,9 +17,6 @@ use crate::robustness::plan::Step;
 use crate::robustness::tracer::Syncs;
 use crate::robustness::world::Servers;
 
-/// How far the wall clock of a server goes back, and is ahead then, in seconds.
-const CLOCK_BACK_S: i64 = -2 * 3_600;
-const CLOCK_AHEAD_S: i64 = 3 * 3_600;
 /// How long a fault may take to be felt on a busy machine.
 const FELT_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -37,20 +35,8 @@ impl Nemesis {
             (Kind::StoreFreeze, _) => server.freeze(),
             (Kind::StoreSlowDisk, _) => server.hinder(&Syncs::Slow(SLOW_SYNC)),
             (Kind::StoreSyncError, _) => server.hinder(&Syncs::Fail),
-            (Kind::StoreFullDisk, servers) => {
-                server.disk.fill()?;
-                // At first its tables cannot grow, then its log cannot either.
-                if let Servers::Postgres(pair) = servers {
-                    tokio::time::sleep(step.lasts / 2).await;
-                    pair.need_space();
-                }
-                Ok(())
-            }
-            (Kind::StoreClockJump, _) => {
-                server.set_clock(CLOCK_BACK_S).await?;
-                tokio::time::sleep(step.lasts / 2).await;
-                server.set_clock(CLOCK_AHEAD_S).await
-            }
+            (Kind::StoreFullDisk, _) => server.disk.fill(),
+            (Kind::StoreClockJump, _) => jump(server, step).await,
             (Kind::StorePowerCut, servers) => host::cut_power(&servers.hosts()).await,
             (Kind::Failover, Servers::Postgres(pair)) => pair.fail_over().await,
             (kind, _) => bail!("{kind} is nothing that this store can be put through"),
@@ -71,10 +57,15 @@ impl Nemesis {
     }
 
     async fn is_felt(&self, kind: Kind, place: usize) -> Result<bool> {
+        let servers = &self.world.servers;
         Ok(match kind {
             Kind::StoreSlowDisk | Kind::StoreSyncError => self.server(place)?.was_hindered(),
+            Kind::StoreFullDisk => match servers {
+                Servers::None => false,
+                Servers::Postgres(pair) => pair.lacks_space(place),
+                Servers::Etcd(etcd) => etcd.lacks_space(place).await,
+            },
             Kind::StoreClockJump => {
-                let servers = &self.world.servers;
                 let other = (place + 1) % servers.hosts().len();
                 match (servers.hour(place).await, servers.hour(other).await) {
                     (Some(hour), Some(true_hour)) => hour != true_hour,
