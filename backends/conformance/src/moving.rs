@@ -109,6 +109,7 @@ pub async fn a_namespace_that_comes_keeps_what_it_had(harness: &impl Harness) {
     let waiter = old.queue("bob", "a", LONG).await;
     let gone = old.take("ann", "b", LONG).await;
     old.give_back("ann", "b", gone.lease_id).await;
+    assert!(old.export("a").await.0.is_some(), "it is weighed before");
     old.seat(SeatState::Moved, 0).await;
     let (record, given) = old.export("a").await;
     let record = record.expect("it is held");

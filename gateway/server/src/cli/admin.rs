@@ -65,7 +65,8 @@ pub(super) enum NamespaceCommand {
     /// List namespaces.
     List,
     /// Move a live namespace to another store: leases stay, tokens grow. Acquires are told to ask
-    /// again meanwhile; renewals wait. A move that was cut off goes on when it is asked for again.
+    /// again meanwhile; renewals wait. A move that was cut off goes on when it is asked for again,
+    /// and turns back when it is asked for the store that the namespace is about to leave.
     Move {
         /// Its name.
         name: String,

@@ -202,6 +202,8 @@ pub(crate) async fn delete_namespace(
 }
 
 /// `POST /v1/namespaces/{ns}:move`. Asked again after it was cut off, it goes on.
+///
+/// Asked for the store that the namespace is about to leave, it turns back.
 #[utoipa::path(
     post,
     path = "/v1/namespaces/{ns}:move",

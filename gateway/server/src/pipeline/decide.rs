@@ -1,125 +1,43 @@
 //! Decision: runs the policies, and is the only maker of a [`Permit`].
 
+mod denial;
+mod intent;
+mod permit;
+
 use std::sync::Arc;
 
-use leasehold_domain::Action;
 use leasehold_domain::Cause;
 use leasehold_domain::Clock;
 use leasehold_domain::Command;
 use leasehold_domain::Decision;
-use leasehold_domain::Denial;
-use leasehold_domain::DenialKind;
 use leasehold_domain::Effect;
 use leasehold_domain::Enforcement;
 use leasehold_domain::Expectation;
 use leasehold_domain::Facts;
-use leasehold_domain::LeaseId;
-use leasehold_domain::LockSettings;
-use leasehold_domain::Mode;
 use leasehold_domain::Operation;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
-use leasehold_domain::RevokeTarget;
-use leasehold_domain::Role;
-use leasehold_domain::Subject;
 use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
 
+pub(crate) use self::intent::Intent;
+pub(crate) use self::permit::Denied;
+pub(crate) use self::permit::Permit;
+pub(crate) use self::permit::Refusal;
+
+use self::denial::break_glass;
+use self::denial::denial_of;
+use self::denial::missing_role;
+use self::denial::too_many;
+use self::denial::unbound;
 use super::ask::Caller;
 use super::execute::Store;
 use super::facts;
-use super::failure::Failure;
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::PlanStep;
 use crate::telemetry::Metrics;
-
-/// Proof that a command may be executed. Only this module can make one, and the store's door
-/// ([`Store::run`]) asks for it.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    command: Command,
-}
-
-impl Permit {
-    /// The command that may be executed.
-    pub(crate) fn into_command(self) -> Command {
-        self.command
-    }
-
-    /// Why.
-    pub(crate) fn cause(&self) -> Option<Arc<Cause>> {
-        self.command.cause.clone()
-    }
-}
-
-/// A denial that must be made durable before it may be answered; see [`Store::refuse`].
-#[derive(Debug)]
-pub(crate) struct Denied {
-    cause: Arc<Cause>,
-    denial: Denial,
-}
-
-impl Denied {
-    /// What the ledger keeps, and what the caller is told.
-    pub(crate) fn into_parts(self) -> (Arc<Cause>, Denial) {
-        (self.cause, self.denial)
-    }
-
-    /// The same, to be read.
-    pub(crate) fn parts(&self) -> (&Arc<Cause>, Denial) {
-        (&self.cause, self.denial.clone())
-    }
-}
-
-/// Why there is no permit.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// The policies, or a missing role, said no.
-    Denied(Box<Denied>),
-    /// There was no decision at all.
-    Failed(Box<Failure>),
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(Box::new(failure))
-    }
-}
-
-/// What is to be done once it is allowed. Durations come from the request and the limits.
-#[derive(Debug, Clone)]
-pub(crate) enum Intent {
-    Acquire {
-        lease_id: LeaseId,
-        mode: Mode,
-        ttl_ms: u64,
-        /// How many leases the same request takes before this one.
-        before: u32,
-    },
-    /// Keep a lease that was granted after a wait, by a decision that is newer than the wait.
-    Confirm {
-        lease_id: LeaseId,
-    },
-    Renew {
-        lease_id: LeaseId,
-    },
-    Release {
-        lease_id: LeaseId,
-    },
-    Revoke {
-        target: RevokeTarget,
-    },
-    Transfer {
-        lease_id: LeaseId,
-        to: Subject,
-    },
-    CancelWait {
-        lease_id: LeaseId,
-    },
-    Configure(LockSettings),
-}
 
 /// Runs the policies.
 #[derive(Debug)]
@@ -184,7 +102,7 @@ impl Decider {
         match denial {
             Some(denial) => {
                 self.metrics.denied(denial.kind);
-                Err(Refusal::Denied(Box::new(Denied { cause, denial })))
+                Err(Refusal::Denied(Box::new(Denied::new(cause, denial))))
             }
             None => Ok(self.permit(cause, intent, limits, expect)),
         }
@@ -218,15 +136,12 @@ impl Decider {
         limits: PolicyLimits,
         expect: Option<Expectation>,
     ) -> Permit {
-        let action = action(intent, &cause.request, limits, self.record_renewals);
-        Permit {
-            command: Command {
-                lock: cause.request.lock.clone(),
-                action,
-                cause: Some(cause),
-                expect,
-            },
-        }
+        Permit::new(Command {
+            lock: cause.request.lock.clone(),
+            action: intent.into_action(&cause.request, limits, self.record_renewals),
+            cause: Some(cause),
+            expect,
+        })
     }
 
     /// Asks each policy in turn. All are asked even after a denial, so that the ledger shows the
@@ -239,13 +154,7 @@ impl Decider {
         decision: &mut Decision,
     ) -> Effect {
         if steps.len() > POLICIES_PER_DECISION_MAX {
-            return Effect::Deny(Denial {
-                kind: DenialKind::PolicyError,
-                policy: None,
-                code: "too-many-policies".into(),
-                message: format!("more than {POLICIES_PER_DECISION_MAX} policies are bound").into(),
-                retry_after_ms: None,
-            });
+            return Effect::Deny(too_many());
         }
         let mut denial = None;
         let mut overridden = None;
@@ -324,136 +233,5 @@ impl Decider {
             answer,
             fuel,
         }
-    }
-}
-
-/// The denial in an answer, if it is one.
-fn denial_of(step: &PlanStep, answer: &PolicyAnswer) -> Option<Denial> {
-    match answer {
-        PolicyAnswer::Allow(_) | PolicyAnswer::Error { passed: true, .. } => None,
-        PolicyAnswer::Deny {
-            code,
-            message,
-            retry_after_ms,
-        } => Some(Denial {
-            kind: DenialKind::Policy,
-            policy: Some(step.policy.clone()),
-            code: code.clone(),
-            message: message.clone(),
-            retry_after_ms: *retry_after_ms,
-        }),
-        PolicyAnswer::Error {
-            message: _,
-            passed: false,
-        } => Some(Denial {
-            kind: DenialKind::PolicyError,
-            policy: Some(step.policy.clone()),
-            code: "policy-error".into(),
-            message: format!("policy {} failed, and its binding denies then", step.policy).into(),
-            retry_after_ms: None,
-        }),
-    }
-}
-
-/// The written reason of a principal that may pass an overridable denial.
-fn break_glass(principal: &Principal, request: &Request) -> Option<Box<str>> {
-    let reason = request
-        .reason
-        .as_ref()
-        .filter(|reason| !reason.trim().is_empty())?;
-    principal
-        .roles
-        .has(Role::BreakGlass)
-        .then(|| reason.clone())
-}
-
-/// Operations on other people's leases and on settings need a role, whatever the policies say.
-fn missing_role(
-    namespace: &NamespacePlan,
-    principal: &Principal,
-    operation: Operation,
-) -> Option<Denial> {
-    let operates = principal.roles.has(Role::Operator) || principal.roles.has(Role::Administrator);
-    let own_team = principal.team.is_some() && principal.team == namespace.document.team;
-    let (may, needs) = match operation {
-        Operation::Revoke => (operates, "role operator or administrator"),
-        Operation::Configure => (
-            operates || own_team,
-            "role operator or administrator, or the namespace's team",
-        ),
-        Operation::Acquire
-        | Operation::Renew
-        | Operation::Release
-        | Operation::Transfer
-        | Operation::CancelWait => (true, ""),
-    };
-    (!may).then(|| Denial {
-        kind: DenialKind::Role,
-        policy: None,
-        code: "role".into(),
-        message: format!("{} needs {needs}", operation.as_str()).into(),
-        retry_after_ms: None,
-    })
-}
-
-/// What happens where no policy is bound.
-fn unbound(namespace: &NamespacePlan, operation: Operation) -> Effect {
-    if !namespace.denies_unbound(operation) {
-        return Effect::Allow;
-    }
-    Effect::Deny(Denial {
-        kind: DenialKind::NoPolicyBound,
-        policy: None,
-        code: "no-policy-bound".into(),
-        message: format!(
-            "no policy of namespace {} judges {}, and its default is to deny",
-            namespace.document.name,
-            operation.as_str()
-        )
-        .into(),
-        retry_after_ms: None,
-    })
-}
-
-/// The action that a permit carries: the request's durations, cut to the limits.
-fn action(intent: Intent, request: &Request, limits: PolicyLimits, record: bool) -> Action {
-    let cut = |ttl_ms: u64| limits.max_ttl_ms.map_or(ttl_ms, |max| ttl_ms.min(max));
-    match intent {
-        Intent::Acquire {
-            lease_id,
-            mode,
-            ttl_ms,
-            before: _,
-        } => Action::Acquire {
-            lease_id,
-            mode,
-            ttl_ms: cut(ttl_ms),
-            wait_ms: request.wait_ms,
-            max_hold_ms: limits.max_hold_ms,
-        },
-        Intent::Confirm { lease_id } => Action::Renew {
-            lease_id,
-            ttl_ms: request.ttl_ms.map(cut),
-            max_hold_ms: limits.max_hold_ms,
-            record: true,
-        },
-        Intent::Renew { lease_id } => Action::Renew {
-            lease_id,
-            ttl_ms: request.ttl_ms.map(cut),
-            max_hold_ms: limits.max_hold_ms,
-            record,
-        },
-        Intent::Release { lease_id } => Action::Release { lease_id },
-        Intent::Revoke { target } => Action::Revoke {
-            target,
-            grace_ms: request.grace_ms.unwrap_or(0),
-        },
-        Intent::Transfer { lease_id, to } => Action::Transfer {
-            lease_id,
-            to,
-            grace_ms: request.grace_ms.unwrap_or(0),
-        },
-        Intent::CancelWait { lease_id } => Action::CancelWait { lease_id },
-        Intent::Configure(settings) => Action::Configure(settings),
     }
 }

@@ -7,6 +7,7 @@ use leasehold_backend_api::Hold;
 use leasehold_backend_api::LedgerQuery;
 use leasehold_backend_api::LedgerRow;
 use leasehold_domain::Cursor;
+use leasehold_domain::EndCause;
 use leasehold_domain::LockRef;
 use leasehold_domain::StoreName;
 use leasehold_domain::WallMillis;
@@ -160,7 +161,7 @@ impl Ledgers {
 }
 
 /// Adds a hold. One lease that was in two stores around the moment is one hold: granted in the
-/// first, and as it is in the last.
+/// first, and as it is in the last, or in the first again if its namespace has turned back.
 fn join(holds: &mut Vec<(StoreName, Hold)>, store: &StoreName, hold: Hold) {
     let mut known = holds.iter_mut();
     let Some((of, known)) = known.find(|(_, known)| known.handle == hold.handle) else {
@@ -173,6 +174,11 @@ fn join(holds: &mut Vec<(StoreName, Hold)>, store: &StoreName, hold: Hold) {
             store.clone_into(of);
             (hold, known.clone())
         }
+    };
+    let moved = |hold: &Hold| hold.end.as_deref() == Some(EndCause::Moved.as_str());
+    let last = match moved(&last) && !moved(&first) {
+        true => first.clone(),
+        false => last,
     };
     *known = Hold {
         until: last.until,
@@ -213,6 +219,57 @@ fn read(store: &StoreName, row: LedgerRow) -> Result<(u64, HistoryRow), Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hold(from: u64, end: Option<(u64, EndCause)>) -> Hold {
+        Hold {
+            handle: leasehold_domain::LeaseId::from_bytes([1; 16]).handle(),
+            owner: leasehold_domain::Owner {
+                subject: "ann".parse().unwrap(),
+                team: None,
+                instance: None,
+                labels: BTreeMap::new(),
+                value: None,
+                reason: None,
+            },
+            mode: leasehold_domain::Mode::Exclusive,
+            token: 7,
+            from: WallMillis(from),
+            until: end.map(|(until, _)| WallMillis(until)),
+            end: end.map(|(_, cause)| cause.as_str().to_owned()),
+            granted_by: Cursor(1),
+            request_id: "r".to_owned(),
+            under: None,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_was_in_two_stores_is_one_hold() {
+        let (home, sea): (StoreName, StoreName) = ("home".parse().unwrap(), "sea".parse().unwrap());
+        let left = |until| Some((until, EndCause::Moved));
+        let over = Some((90, EndCause::Released));
+        for (of_home, of_sea, until) in [
+            // It has moved, and goes on there, or has ended there, perhaps before it was forgotten here.
+            (hold(1, left(30)), hold(20, None), None),
+            (hold(1, left(95)), hold(20, over), Some(WallMillis(90))),
+            // It is on its way, or has turned back.
+            (hold(1, None), hold(20, None), None),
+            (hold(1, None), hold(20, left(30)), None),
+            (hold(1, over), hold(20, left(30)), Some(WallMillis(90))),
+        ] {
+            let both = [(&home, of_home), (&sea, of_sea)];
+            for order in [[0, 1], [1, 0]] {
+                let mut holds = Vec::new();
+                for index in order {
+                    join(&mut holds, both[index].0, both[index].1.clone());
+                }
+                let [(store, joined)] = holds.as_slice() else {
+                    panic!("{holds:?}");
+                };
+                let seen = (store, joined.from, joined.until);
+                assert_eq!(seen, (&home, WallMillis(1), until));
+            }
+        }
+    }
 
     #[test]
     fn places_are_read_as_they_are_written() {
