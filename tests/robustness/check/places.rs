@@ -1,11 +1,15 @@
 //! Who comes back in time keeps its place: nobody is granted a lock before a waiter that came
-//! earlier and is still in the queue, and no waiter leaves the queue, or loses a grant that came
-//! meanwhile, as long as it asked again within the slack after its poll's end.
+//! earlier and is there, and no waiter leaves the queue, or loses a grant that came meanwhile, as
+//! long as it asked again within the slack after its poll's end.
 //!
 //! The ledger says in which order waiters came, left and were granted, the calls say when. A wait
 //! stands, counted on any clock, from its request's sending for its poll and the slack. A call that
 //! asked again lengthens that if it was certainly carried out before: it was answered, and in time.
 //! A waiter left too early if a grant that the ledger has later was answered before that end.
+//!
+//! A waiter is there as long as its poll lasts; between two polls it may be passed over. A grant was
+//! out of turn if it was answered before the end of the first poll of a waiter that came earlier:
+//! when a later poll began is not known so well.
 
 use std::collections::HashMap;
 
@@ -37,7 +41,8 @@ pub(super) fn check(history: &History, _: &Expected) -> Vec<String> {
         }
         let at = |ledger: &Ledger, how| format!("gateway {}: {how}", ledger.gateway);
         for turns in locks.values() {
-            wrong.extend(overtaken(turns).into_iter().map(|how| at(ledger, how)));
+            let overtaken = overtaken(turns, &calls, history);
+            wrong.extend(overtaken.into_iter().map(|how| at(ledger, how)));
             let left = left_early(turns, &calls, history);
             wrong.extend(left.into_iter().map(|how| at(ledger, how)));
         }
@@ -46,25 +51,56 @@ pub(super) fn check(history: &History, _: &Expected) -> Vec<String> {
 }
 
 /// Grants of one lock out of turn.
-fn overtaken(turns: &[&Turn]) -> Vec<String> {
+fn overtaken(turns: &[&Turn], calls: &HashMap<&str, Vec<&Call>>, history: &History) -> Vec<String> {
+    let asked = |turn: &Turn| calls.get(turn.key.as_str()).map_or(&[][..], Vec::as_slice);
+    let same = |a: &Turn, b: &Turn| a.told.handle == b.told.handle;
     let (mut queue, mut wrong): (Vec<&Turn>, _) = (Vec::new(), Vec::new());
     for turn in turns {
-        let same = |waiter: &&Turn| waiter.told.handle == turn.told.handle;
         match turn.told.change.as_str() {
             "queued" => queue.push(turn),
-            "wait-ended" => queue.retain(|waiter| !same(waiter)),
+            "wait-ended" => queue.retain(|waiter| !same(waiter, turn)),
             "granted" => {
-                if let Some(first) = queue.first().filter(|first| !same(first)) {
-                    let (who, before) = (&turn.key, &first.key);
-                    let cursor = turn.told.cursor;
-                    wrong.push(format!("{who} was granted before {before}, event {cursor}"));
+                let answered = asked(turn).iter().filter(|call| is_answer(call, turn));
+                let answered_us = answered.map(|call| call.end_us).min();
+                let was_there = |waiter: &Turn, at_us| {
+                    there_until(asked(waiter), history).is_some_and(|until_us| at_us < until_us)
+                };
+                let place = queue.iter().position(|waiter| same(waiter, turn));
+                let before = &queue[..place.unwrap_or(queue.len())];
+                if let Some(at_us) = answered_us
+                    && let Some(first) = before.iter().position(|w| was_there(w, at_us))
+                {
+                    // Told once, by the first who went before.
+                    let (who, before, cursor) = (&turn.key, queue.remove(first), turn.told.cursor);
+                    wrong.push(format!(
+                        "{who} was granted before {}, which was there, in event {cursor}, answered \
+                         at {at_us} us",
+                        before.key
+                    ));
                 }
-                queue.retain(|waiter| !same(waiter));
+                queue.retain(|waiter| !same(waiter, turn));
             }
             _ => {}
         }
     }
     wrong
+}
+
+/// The end of a waiter's first poll, if that was certainly not given up before.
+fn there_until(calls: &[&Call], history: &History) -> Option<u64> {
+    let refused =
+        |call: &&&Call| matches!(&call.answer, Answer::Failed { code, .. } if code == "connect");
+    let call = calls.iter().find(|call| !refused(call))?;
+    let Ask::Acquire { wait_ms, .. } = call.ask else {
+        return None;
+    };
+    let end_us = call.start_us + wait_ms * 1_000;
+    let lasted = match &call.answer {
+        Answer::Ok(_) => true,
+        Answer::Failed { code, .. } => code == "held" && call.end_us >= end_us,
+        Answer::Unknown { .. } => was_killed(call, history),
+    };
+    lasted.then_some(end_us)
 }
 
 /// Waiters of one lock that left although they had asked again in time.
@@ -198,13 +234,35 @@ mod tests {
 
     #[test]
     fn a_grant_out_of_turn_is_found() {
-        let turns = [("a", "queued"), ("b", "queued"), ("b", "granted")];
-        assert_eq!(wrong(Vec::new(), &turns, Vec::new()), 1);
-        let turns = [("a", "queued"), ("b", "granted"), ("a", "granted")];
-        assert_eq!(wrong(Vec::new(), &turns, Vec::new()), 1);
+        let late = [("a", "queued"), ("b", "queued"), ("b", "granted")];
+        let new = [("a", "queued"), ("b", "granted"), ("a", "granted")];
+        let granted_at = |polled, token, at| vec![polled, granted("b", token, 100, at)];
+        let whole = || waited_in_vain("a", 0, 500);
+        assert_eq!(wrong(granted_at(whole(), 3, 499), &late, Vec::new()), 1);
+        assert_eq!(wrong(granted_at(whole(), 2, 499), &new, Vec::new()), 1);
+        assert_eq!(wrong(granted_at(whole(), 3, 500), &late, Vec::new()), 0);
+        // Its gateway had lost sight of the place, or of the client.
+        for given_up in [waited_in_vain("a", 0, 400), lost_wait("a", 0, 499)] {
+            assert_eq!(wrong(granted_at(given_up, 3, 499), &late, Vec::new()), 0);
+        }
         let turns = [("a", "queued"), ("b", "queued"), ("a", "granted")];
-        assert_eq!(wrong(Vec::new(), &turns, Vec::new()), 0);
-        assert_eq!(wrong(Vec::new(), &LOST, Vec::new()), 0, "a has left");
+        let calls = vec![whole(), granted("a", 3, 100, 499)];
+        assert_eq!(wrong(calls, &turns, Vec::new()), 0);
+        assert_eq!(wrong(vec![whole()], &LOST, Vec::new()), 0, "a has left");
+    }
+
+    #[test]
+    fn a_waiter_of_a_killed_gateway_is_there_until_its_polls_end() {
+        let turns = [("a", "queued"), ("b", "queued"), ("b", "granted")];
+        let calls = |at| vec![lost_wait("a", 0, 310), granted("b", 3, 100, at)];
+        let kill = || Fault {
+            kind: "kill".to_owned(),
+            target: "Leader = 0".to_owned(),
+            start_us: 300_000,
+            end_us: 5_000_000,
+        };
+        assert_eq!(wrong(calls(499), &turns, vec![kill()]), 1);
+        assert_eq!(wrong(calls(501), &turns, vec![kill()]), 0);
     }
 
     #[test]
