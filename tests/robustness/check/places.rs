@@ -54,11 +54,13 @@ fn overtaken(turns: &[&Turn]) -> Vec<String> {
             "queued" => queue.push(turn),
             "wait-ended" => queue.retain(|waiter| !same(waiter)),
             "granted" => {
-                if let Some(first) = queue.first().filter(|first| !same(first)) {
-                    let (who, before) = (&turn.key, &first.key);
-                    let cursor = turn.told.cursor;
-                    wrong.push(format!("{who} was granted before {before}, event {cursor}"));
-                }
+                let place = queue.iter().position(same).unwrap_or(queue.len());
+                let (who, cursor) = (&turn.key, turn.told.cursor);
+                // Told once, by the first who went before.
+                wrong.extend(queue.drain(..place).map(|before| {
+                    let before = &before.key;
+                    format!("{who} was granted before {before}, event {cursor}")
+                }));
                 queue.retain(|waiter| !same(waiter));
             }
             _ => {}

@@ -42,7 +42,11 @@ fn promises(world: &World, l: usize, record: &LockRecord) {
             continue;
         };
         let holds = record.holders.iter().any(|h| h.lease_id == lease_id);
-        assert!(holds || until == 0 || until < world.now, "ended early: {:?}", world.story);
+        assert!(
+            holds || until == 0 || until < world.now,
+            "ended early: {:?}",
+            world.story
+        );
     }
 }
 
