@@ -2,6 +2,8 @@
 
 #[path = "it/absence.rs"]
 mod absence;
+#[path = "it/answer.rs"]
+mod answer;
 #[path = "it/asking.rs"]
 mod asking;
 #[path = "it/cases.rs"]

@@ -13,6 +13,7 @@ use leasehold_domain::RevokeTarget;
 use leasehold_machine::State;
 use proptest::prelude::*;
 
+use crate::answer::Answer;
 use crate::asking::command;
 use crate::asking::lease;
 use crate::asking::lock;
@@ -20,7 +21,6 @@ use crate::asking::moment;
 use crate::asking::ruled;
 use crate::asking::subject;
 use crate::asking::tick;
-use crate::model::Answer;
 use crate::model::Model;
 use crate::witness::Witness;
 
