@@ -102,6 +102,9 @@ async fn stand(
     let revision = inner.governance.plan().revision;
     let (store, mut shutdown) = (waiter.store.clone(), inner.shutdown.clone());
     let wait = Duration::from_millis(wait_ms).min(waiter.remaining());
+    let left = inner
+        .governance
+        .leaves(&place.request.lock.namespace, &store.name);
     let signal = tokio::select! {
         biased;
         failure = store.door.safe_mode().refuses() => {
@@ -111,6 +114,8 @@ async fn stand(
         }
         signal = waiter.ear.hear() => Some(signal),
         () = tokio::time::sleep(wait) => None,
+        // The place has gone along with its namespace.
+        () = left => Some(Signal::Ended),
         _ = shutdown.wait_for(|down| *down) => {
             // Dropping the waiter leaves the queue; the client asks again.
             return Err(Failure {
@@ -139,7 +144,9 @@ async fn stand(
         }
         Some(Signal::Ended) => {
             waiter.settled();
-            Err(still_held(&waiter.store, &place.request.lock, place.lease_id).await)
+            let there = inner.store_of(&place.request.lock.namespace);
+            let store = there.unwrap_or_else(|_| waiter.store.clone());
+            Err(still_held(&store, &place.request.lock, place.lease_id).await)
         }
         Some(Signal::Granted { .. } | Signal::Missed) | None => {
             let failure = still_held(&waiter.store, &place.request.lock, place.lease_id).await;
