@@ -1,9 +1,6 @@
 //! The rules of locking once more, in the simplest way: one list of entries for each lock,
 //! searched from the front, without fast paths, indexes, tokens or events. The witness checks
-//! those.
-//!
-//! A lease or a wait is over when the clock shows more than its end: it shows whole milliseconds,
-//! cut off.
+//! those. A lease or a wait is over when the clock shows more than its end.
 
 use std::collections::BTreeMap;
 
