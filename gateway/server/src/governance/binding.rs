@@ -127,7 +127,7 @@ impl Governance {
             let Some(version) = version else {
                 return Err(Failure::invalid(format!("policies: there is no {id}")));
             };
-            modules.insert(id, self.module(&version.document.digest).await);
+            modules.insert(id, self.module(&version.document.digest).await?);
         }
         let checked = |document: &BoundPolicyDocument| bind(&modules, document);
         let steps = plan::steps_of(binding, checked).map_err(Failure::invalid)?;

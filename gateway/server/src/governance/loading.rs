@@ -112,7 +112,7 @@ impl Governance {
             while let Err(failure) = self.reload_to(revision).await {
                 // The old plan stays in force until the store can be read again.
                 tracing::error!(message = %failure.message, detail = ?failure.detail, "governance.reload failed");
-                if failure.code != ErrorCode::Unavailable {
+                if !failure.code.is_retryable() {
                     break;
                 }
                 tokio::time::sleep(pause).await;
@@ -141,7 +141,7 @@ impl Governance {
         let mut modules = HashMap::new();
         for version in &versions {
             let id = PolicyDocument::id(&version.policy, &version.version);
-            modules.insert(id, self.module(&version.digest).await);
+            modules.insert(id, self.module(&version.digest).await?);
         }
         let mut steps = Vec::new();
         for binding in &bindings {

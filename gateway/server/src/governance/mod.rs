@@ -125,11 +125,14 @@ impl Governance {
         Ok(self.documents.list(collection).await?)
     }
 
-    /// The compiled module of that digest, from memory or from the store.
-    async fn module(&self, digest: &str) -> Result<Arc<Module>, String> {
-        let digest: Digest = digest
-            .parse()
-            .map_err(|_| format!("{digest}: not a digest"))?;
+    /// The compiled module of that digest, from memory or from the store; or why it is none.
+    ///
+    /// # Errors
+    /// The store cannot be read. That says nothing of the module, and is not remembered as if.
+    async fn module(&self, digest: &str) -> Result<Result<Arc<Module>, String>, Failure> {
+        let Ok(digest) = digest.parse::<Digest>() else {
+            return Ok(Err(format!("{digest}: not a digest")));
+        };
         let known = self
             .modules
             .lock()
@@ -137,15 +140,13 @@ impl Governance {
             .get(&digest)
             .cloned();
         if let Some(module) = known {
-            return Ok(module);
+            return Ok(Ok(module));
         }
-        let bytes = self
-            .documents
-            .get_blob(&digest)
-            .await
-            .map_err(|error| error.to_string())?;
-        let bytes = bytes.ok_or_else(|| format!("module {digest} is not in the store"))?;
-        self.compile(bytes).await.map_err(|error| error.to_string())
+        let Some(bytes) = self.documents.get_blob(&digest).await? else {
+            return Ok(Err(format!("module {digest} is not in the store")));
+        };
+        let compiled = self.compile(bytes).await;
+        Ok(compiled.map_err(|error| error.to_string()))
     }
 
     /// Compiles away from the request threads, and remembers.

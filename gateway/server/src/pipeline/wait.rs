@@ -144,7 +144,7 @@ async fn stand(
         }
         Some(Signal::Ended) => {
             waiter.settled();
-            let there = inner.store_of(&place.request.lock.namespace);
+            let there = inner.store_of(&place.request.lock.namespace).await;
             let store = there.unwrap_or_else(|_| waiter.store.clone());
             Err(still_held(&store, &place.request.lock, place.lease_id).await)
         }

@@ -33,12 +33,14 @@ use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
 use crate::pipeline::ask::Caller;
 
-/// A store that counts how often it is asked for its revision, and can be ill.
+/// A store that counts how often it is asked for its revision, and can be ill, also in its blobs
+/// alone.
 #[derive(Debug)]
 struct Counting {
     store: Arc<MemoryBackend>,
     questions: AtomicUsize,
     ill: AtomicBool,
+    has_ill_blobs: AtomicBool,
 }
 
 #[async_trait]
@@ -72,6 +74,9 @@ impl Documents for Counting {
     }
 
     async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError> {
+        if self.has_ill_blobs.load(Ordering::SeqCst) {
+            return Err(BackendError::without_effect(ErrorKind::Unavailable, "ill"));
+        }
         self.store.get_blob(digest).await
     }
 }
@@ -116,6 +121,7 @@ fn store() -> Arc<Counting> {
         store: MemoryBackend::new(Arc::new(SystemClock::new())),
         questions: AtomicUsize::new(0),
         ill: AtomicBool::new(false),
+        has_ill_blobs: AtomicBool::new(false),
     })
 }
 
@@ -225,4 +231,30 @@ async fn a_store_that_does_not_say_leaves_a_key_unsure() {
     store.ill.store(false, Ordering::SeqCst);
     let refused = gateway.recognises(&key().reveal()).await;
     assert_eq!(refused, Err(AuthFailure::Invalid));
+}
+
+#[tokio::test]
+async fn a_module_that_cannot_be_read_now_is_not_a_broken_policy() {
+    let store = store();
+    let (here, there) = (Gateway::open(&store).await, Gateway::open(&store).await);
+    let ops = operator();
+    let (name, wasm) = leasehold_policy_host::stock::MODULES[0];
+    let uploaded = here.governance.upload_policy(&ops, None, wasm.into());
+    let version = uploaded.await.unwrap().document.version;
+    let draft = serde_json::json!({
+        "name": "all", "namespaces": ["*"], "policies": [{ "policy": name, "version": version }],
+    });
+    let binding: BindingDocument = serde_json::from_value(draft).unwrap();
+    let bound = here
+        .governance
+        .put_binding(&ops, &binding, Precondition::Absent);
+    let revision = bound.await.unwrap();
+
+    store.has_ill_blobs.store(true, Ordering::SeqCst);
+    let failure = there.governance.catch_up().await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::Unavailable);
+    assert!(there.governance.plan().revision < revision);
+    store.has_ill_blobs.store(false, Ordering::SeqCst);
+    there.governance.catch_up().await.unwrap();
+    assert!(there.governance.plan().revision >= revision);
 }
