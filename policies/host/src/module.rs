@@ -128,7 +128,7 @@ impl Module {
     ) -> Called<Result<wit::Verdict, String>> {
         call(&self.engine, ANSWER_BYTES_MAX, traced, |store| {
             let instance = self.pre.instance_pre().instantiate(&mut *store)?;
-            let decide = instance.get_typed_func(&mut *store, &self.decide)?;
+            let decide = instance.get_typed_func(&mut *store, self.decide)?;
             let (verdict,) = decide.call(store, arguments)?;
             Ok(verdict)
         })
