@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::cluster::PATIENCE;
 use super::cluster::same_ledgers;
+use super::early::Waits;
 
 /// More than a member keeps of its log beside a snapshot.
 const CYCLES: usize = 700;
@@ -90,43 +91,10 @@ async fn a_late_joiner_has_the_whole_ledger() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_waits_says_so_and_stops_when_told() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (port, peers_port) = (free_port()?, free_port()?);
-    let options = cluster_options(&folder, 1, peers_port, "");
+    let options = cluster_options(&folder, 1, free_port()?, "");
     let data_dir = options.data_dir.context("a folder")?;
-    std::fs::create_dir_all(&data_dir)?;
-    let config = folder.path().join("waits.toml");
-    std::fs::write(&config, options.config)?;
-    let mut waits = tokio::process::Command::new(leasehold_tests::binary())
-        .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
-        .arg("--data-dir")
-        .arg(&data_dir)
-        .arg("--config")
-        .arg(&config)
-        .kill_on_drop(true)
-        .spawn()?;
-    let api = Api::new(&format!("http://127.0.0.1:{port}"), None);
-    let lives = async {
-        loop {
-            match api.get("/healthz").await {
-                Ok(answer) => return answer,
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-    };
-    let lives = tokio::time::timeout(PATIENCE, lives).await?;
-    ensure!(lives.status == 200, "{lives:?}");
-    let ready = api.get("/readyz").await?;
-    ensure!(
-        ready.status == 503 && ready.body["ready"] == false,
-        "{ready:?}"
-    );
-    let refused = api.get("/v1/cluster").await?;
-    ensure!(refused.code() == "unavailable", "{refused:?}");
-    let pid = waits.id().context("it runs")?.to_string();
-    std::process::Command::new("kill")
-        .args(["-s", "TERM", &pid])
-        .status()?;
-    let ended = tokio::time::timeout(PATIENCE, waits.wait()).await??;
-    ensure!(ended.code() == Some(0), "{ended:?}");
+    let mut waits = Waits::start(&data_dir, &options.config)?;
+    waits.says_so().await?;
+    ensure!(waits.terminate().await? == Some(0));
     Ok(())
 }

@@ -6,6 +6,7 @@ mod batches;
 mod bytes;
 mod cluster;
 mod crash;
+mod early;
 mod elsewhere;
 mod enforcement;
 mod faults;

@@ -1,6 +1,7 @@
 //! The composition root: knows the order in which the house is opened and closed. Concrete
 //! backends are named here and in the folder `app` alone.
 
+mod away;
 mod backends;
 pub(crate) mod embedded;
 
@@ -51,6 +52,9 @@ pub enum AppError {
     /// The store of locks.
     #[error("storage: {0}")]
     Storage(String),
+    /// The store of locks does not answer now.
+    #[error("storage: {0}")]
+    StoreAway(String),
     /// The ledger.
     #[error("ledger: {0}")]
     Ledger(String),

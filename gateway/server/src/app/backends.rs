@@ -17,6 +17,7 @@ use leasehold_backend_raft::RaftConfig;
 use leasehold_domain::Clock;
 
 use super::AppError;
+use super::away;
 use super::embedded::raft_folder;
 use crate::bookkeeping::OtherLedgers;
 use crate::concession;
@@ -37,6 +38,9 @@ pub(super) struct Opened {
     pub(super) others: OtherLedgers,
 }
 
+/// What a gateway does that is not a member of its cluster yet.
+const WAITS: &str = "waits to take part in its cluster";
+
 /// The database's own ledger, among those who read its events.
 const ARCHIVE: &str = "ledger:archive";
 
@@ -50,12 +54,15 @@ pub(super) async fn open_home(
     match chosen.backend {
         StorageBackend::Raft => open_raft(config, clock, metrics).await,
         StorageBackend::Postgres | StorageBackend::Etcd | StorageBackend::Memory => {
-            open_shared(chosen, clock).await
+            away::open_when_there(config, clock, metrics).await
         }
     }
 }
 
 /// Opens a store that is not embedded.
+///
+/// # Errors
+/// [`AppError::StoreAway`] if that may pass.
 pub(super) async fn open_shared(
     chosen: Chosen<'_>,
     clock: Arc<dyn Clock>,
@@ -103,9 +110,13 @@ async fn open_postgres(
         transaction_deadline: Duration::from_millis(postgres.transaction_deadline_ms),
         ..PostgresConfig::new(postgres.url.clone())
     };
-    let postgres = PostgresBackend::open(config, clock)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let opened = PostgresBackend::open(config, clock).await;
+    let postgres = opened.map_err(|error| match error {
+        leasehold_backend_postgres::OpenError::Unavailable(problem) => {
+            AppError::StoreAway(format!("postgres: {problem}"))
+        }
+        lasting => failed(lasting.to_string()),
+    })?;
     let concessions = postgres.concessions();
     concession::record_from_now_on(postgres.clone(), "postgres", concessions)
         .await
@@ -139,9 +150,13 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
         transaction_deadline: Duration::from_millis(etcd.transaction_deadline_ms),
         ..EtcdConfig::new(etcd.endpoints.clone())
     };
-    let etcd = EtcdBackend::open(config, clock)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let opened = EtcdBackend::open(config, clock).await;
+    let etcd = opened.map_err(|error| match error {
+        leasehold_backend_etcd::OpenError::Unavailable(problem) => {
+            AppError::StoreAway(format!("etcd: {problem}"))
+        }
+        lasting => failed(lasting.to_string()),
+    })?;
     Ok(Opened {
         backend: etcd.clone(),
         documents: etcd,
@@ -170,7 +185,7 @@ async fn open_raft(
     }
     // Whoever looks after it sees meanwhile that it lives.
     let waiting = match raft.peer_address() {
-        Some(_) => Some(crate::http::waiting::listen(config, metrics).await?),
+        Some(_) => Some(crate::http::waiting::listen(config, metrics, WAITS).await?),
         None => None,
     };
     // Everything behind this line reads the store.

@@ -1,4 +1,5 @@
-//! What a gateway says while it waits for its cluster: that it lives, and that it is not ready.
+//! What a gateway says while it waits for its cluster or its store: that it lives, and that it is
+//! not ready.
 
 use axum::Router;
 use axum::http::HeaderMap;
@@ -18,28 +19,31 @@ use crate::listener::Listener;
 use crate::pipeline::failure::Failure;
 use crate::telemetry::Metrics;
 
-const DETAIL: &str = "waits to take part in its cluster";
-
-/// Listens where the API will be. It must be drained before that listens itself.
+/// Listens where the API will be, and says what the gateway does. It must be drained before that
+/// listens itself.
 ///
 /// # Errors
 /// The address cannot be bound, or certificate and key cannot be used.
-pub(crate) async fn listen(config: &Config, metrics: &Metrics) -> Result<Listener, ListenError> {
+pub(crate) async fn listen(
+    config: &Config,
+    metrics: &Metrics,
+    does: &'static str,
+) -> Result<Listener, ListenError> {
     let router = Router::new()
         .route(paths::HEALTHZ, get(health::healthz))
-        .route(paths::READYZ, get(readyz))
-        .fallback(unavailable);
+        .route(paths::READYZ, get(move || readyz(does)))
+        .fallback(move |headers| unavailable(headers, does));
     let (address, tls) = (config.listen.address, config.listen.tls.as_ref());
     let open = metrics.connections().clone();
     Listener::bind(address, tls, &config.limits, router, open).await
 }
 
-async fn readyz() -> Response {
+async fn readyz(does: &str) -> Response {
     let body = wire::Readiness {
         ready: false,
         backend: wire::BackendHealth {
             ready: false,
-            detail: DETAIL.to_owned(),
+            detail: does.to_owned(),
             incident: None,
         },
         ledger: wire::LedgerHealth {
@@ -52,7 +56,7 @@ async fn readyz() -> Response {
     extract::answer(status, &extract::draw_request_id(), &body)
 }
 
-async fn unavailable(headers: HeaderMap) -> Response {
-    let failure = Failure::new(ErrorCode::Unavailable, format!("this gateway {DETAIL}"));
+async fn unavailable(headers: HeaderMap, does: &str) -> Response {
+    let failure = Failure::new(ErrorCode::Unavailable, format!("this gateway {does}"));
     problem::respond(failure, &extract::request_id(&headers))
 }

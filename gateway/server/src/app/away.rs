@@ -1,0 +1,48 @@
+//! A home store on other machines that does not answer yet: asked until it does. A gateway that is
+//! started before its store, or while that elects a leader, waits for it as one without a quorum
+//! waits for its cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_domain::Clock;
+
+use super::AppError;
+use super::backends;
+use super::backends::Opened;
+use crate::config::Config;
+use crate::http::waiting;
+use crate::telemetry::Metrics;
+
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// What the gateway says that it does.
+const WAITS: &str = "waits for its store";
+
+/// Opens the home store as soon as it answers. Says meanwhile that the gateway lives.
+///
+/// # Errors
+/// What no waiting mends: the configuration, what is stored, or a taken address.
+pub(super) async fn open_when_there(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<Opened, AppError> {
+    let (mut pause, mut listening) = (PAUSE_MIN, None);
+    let opened = loop {
+        let problem = match backends::open_shared(config.storage.chosen(), clock.clone()).await {
+            Err(AppError::StoreAway(problem)) => problem,
+            settled => break settled?,
+        };
+        tracing::warn!(problem, "storage.open failed; again in {pause:?}");
+        if listening.is_none() {
+            listening = Some(waiting::listen(config, metrics, WAITS).await?);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    };
+    if let Some(listening) = listening {
+        listening.drain().await;
+    }
+    Ok(opened)
+}
