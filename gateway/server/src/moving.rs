@@ -1,8 +1,8 @@
 //! Moves a live namespace from one store to another.
 //!
-//! Each store has a seat for a namespace that is moved ([`Seat`]), and checks every command against
-//! it in the same write that carries it out, so that also a gateway which has heard of nothing
-//! cannot grant a lock in two stores. The order of a move:
+//! Each store has a [seat](leasehold_domain::Seat) for a namespace that is moved, and checks every
+//! command against it in the same write that carries it out, so that also a gateway which has heard
+//! of nothing cannot grant a lock in two stores. The order of a move:
 //!
 //! 0. every record is weighed: one that is larger than the new store takes refuses the move;
 //! 1. governance says where the namespace goes, and by the how manieth move (its *era*);
