@@ -132,7 +132,8 @@ impl<'h, H: Harness + ?Sized> Store<'h, H> {
     }
 
     /// Lets time pass in steps, at most about `most_ms`, until `is_so` of the lock. Then the store
-    /// still has real time to notice.
+    /// still has real time to notice, and the clock goes on as a real one: a store that has just
+    /// been started may have missed the steps, which took no time.
     pub(crate) async fn until(&self, name: &str, most_ms: u64, is_so: impl Fn(&LockView) -> bool) {
         let begin = self.clock();
         let mut patience = 3_000;
@@ -148,6 +149,7 @@ impl<'h, H: Harness + ?Sized> Store<'h, H> {
             assert!(patience > 0, "{name} after {most_ms} ms: {view:?}");
             patience -= 1;
             tokio::time::sleep(Duration::from_millis(10)).await;
+            self.pass(10).await;
         }
     }
 }
