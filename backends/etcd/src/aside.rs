@@ -8,6 +8,7 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_machine::stored;
 use prost::bytes::Bytes;
 use serde::Serialize;
 
@@ -30,7 +31,6 @@ use crate::proto::TxnRequest;
 use crate::proto::TxnResponse;
 use crate::transaction::one;
 use crate::writer::Shared;
-use leasehold_machine::stored;
 
 /// Keys of events that one transaction deletes.
 const KEYS_TRIMMED_MAX: usize = 100;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_domain::Clock;
+use leasehold_machine::stored;
 use prost::bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::sync::RwLock;
@@ -35,7 +36,6 @@ use crate::time::Timekeeper;
 use crate::transaction;
 use crate::writer::Shared;
 use crate::writer::Writer;
-use leasehold_machine::stored;
 
 /// Commands in one transaction at most: they and what is due must fit into the operations that etcd
 /// takes.

@@ -11,6 +11,7 @@ use leasehold_backend_api::LedgerPeers;
 use leasehold_backend_api::LedgerRow;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
+use leasehold_machine::stored;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -21,7 +22,6 @@ use crate::error;
 use crate::transaction::Parameter;
 use crate::transaction::signed;
 use crate::transaction::unsigned;
-use leasehold_machine::stored;
 
 const END: &str = "SELECT cursor, chain FROM leasehold.ledger_end";
 /// Only at the end that the writer knows, and only while the server writes the store's timeline:

@@ -7,6 +7,7 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_machine::stored;
 use tokio::sync::Mutex;
 use tokio::sync::MutexGuard;
 use tokio_postgres::types::Type;
@@ -17,7 +18,6 @@ use crate::transaction::Parameter;
 use crate::transaction::signed;
 use crate::transaction::unsigned;
 use crate::writer::Shared;
-use leasehold_machine::stored;
 
 const EVENTS: &str = "SELECT events FROM leasehold.log WHERE newest > $1 \
     ORDER BY newest, version LIMIT 256";

@@ -10,6 +10,7 @@ use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
 use leasehold_machine::LockRecord;
 use leasehold_machine::State;
+use leasehold_machine::stored;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -19,7 +20,6 @@ use crate::mirror::Mirror;
 use crate::transaction::Parameter;
 use crate::transaction::signed;
 use crate::transaction::unsigned;
-use leasehold_machine::stored;
 
 const HEAD: &str = "SELECT version, now_us, clock_us, newest, documents, system, timeline, \
     leasehold.timeline(), leasehold.clock_us(), \

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use leasehold_backend_api::BackendError;
 use leasehold_domain::LockRef;
+use leasehold_machine::stored;
 use tokio_postgres::types::Type;
 
 use crate::client::Connection;
@@ -14,7 +15,6 @@ use crate::transaction::Parameter;
 use crate::transaction::signed;
 use crate::transaction::unsigned;
 use crate::writer::Shared;
-use leasehold_machine::stored;
 
 const FOLDED: &str = "SELECT version FROM leasehold.folded FOR UPDATE";
 /// Only while the server writes the store's timeline: an old primary must not fold.

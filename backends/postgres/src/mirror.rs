@@ -14,12 +14,12 @@ use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
 use leasehold_machine::State;
+use leasehold_machine::stored;
+use leasehold_machine::stored::StoredError;
 
 use crate::item::Answer;
 use crate::item::Item;
 use crate::item::Query;
-use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 
 /// Locks that one tick may end or grant, so that no write is long.
 const LOCKS_PER_TICK_MAX: usize = 256;

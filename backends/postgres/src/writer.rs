@@ -11,6 +11,8 @@ use futures_util::FutureExt;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Clock;
+use leasehold_machine::stored;
+use leasehold_machine::stored::StoredError;
 use tokio::sync::RwLock;
 use tokio::time::Sleep;
 
@@ -31,8 +33,6 @@ use crate::time::Timekeeper;
 use crate::transaction::Transactions;
 use crate::transaction::Write;
 use crate::transaction::Written;
-use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 
 /// How often a batch is tried before it counts as contended.
 const TRIES_MAX: usize = 6;

@@ -95,10 +95,8 @@ impl Pipeline {
             ttl_ms,
             before: 0,
         };
-        let (lock, operation) = (&request.lock, request.operation);
-        let store = self
-            .inner
-            .store_for(&lock.namespace, operation, [lock].into_iter());
+        let (inner, lock) = (&self.inner, &request.lock);
+        let store = inner.store_for(&lock.namespace, request.operation, [lock]);
         let store = store.await?;
         if let Some(wait_ms) = request.wait_ms {
             let polled = (request, intent, lease_id, wait_ms);

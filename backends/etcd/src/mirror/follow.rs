@@ -6,6 +6,7 @@ use leasehold_domain::Document;
 use leasehold_domain::Event;
 use leasehold_domain::Millis;
 use leasehold_machine::LockRecord;
+use leasehold_machine::stored;
 use prost::bytes::Bytes;
 
 use super::Base;
@@ -17,7 +18,6 @@ use crate::keys::Keys;
 use crate::keys::Kind;
 use crate::proto::KeyValue;
 use crate::time::Timekeeper;
-use leasehold_machine::stored;
 
 /// Events of one write, with their key.
 pub(crate) type Entry = (Bytes, Vec<Event>);

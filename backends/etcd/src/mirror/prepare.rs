@@ -10,6 +10,8 @@ use leasehold_domain::Event;
 use leasehold_domain::LockRef;
 use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
+use leasehold_machine::stored;
+use leasehold_machine::stored::StoredError;
 use prost::bytes::Bytes;
 
 use super::Known;
@@ -23,8 +25,6 @@ use crate::proto::DeleteRangeRequest;
 use crate::proto::Operation;
 use crate::proto::PutRequest;
 use crate::transaction::Part;
-use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 
 /// What a group came to in memory, before etcd has it.
 #[derive(Debug)]

@@ -41,10 +41,12 @@ impl Inner {
         &self,
         namespace: &NamespaceName,
         operation: Operation,
-        mut locks: impl Iterator<Item = &'a LockRef>,
+        locks: impl IntoIterator<Item = &'a LockRef>,
     ) -> Result<Arc<OpenStore>, Failure> {
-        let lacks =
-            |plan: &NamespacePlan| locks.any(|lock| plan.lacks_policies(operation, &lock.lock));
+        let lacks = |plan: &NamespacePlan| {
+            let mut locks = locks.into_iter();
+            locks.any(|lock| plan.lacks_policies(operation, &lock.lock))
+        };
         self.find(namespace, lacks).await
     }
 
@@ -69,8 +71,8 @@ impl Inner {
         request: Request,
         intent: Intent,
     ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
-        let (lock, operation) = (&request.lock, request.operation);
-        let store = self.store_for(&lock.namespace, operation, [lock].into_iter());
+        let lock = &request.lock;
+        let store = self.store_for(&lock.namespace, request.operation, [lock]);
         let store = store.await?;
         self.run(&store, caller, request, intent).await
     }
