@@ -92,6 +92,9 @@ pub const LEDGER_WAIT_MS_MAX: u64 = 1_000;
 pub const CATCH_UP_EVERY_MS: u64 = 100;
 /// Longest that a request waits for the answer to that question.
 pub const CATCH_UP_WAIT_MS_MAX: u64 = 2_000;
+/// Most requests with a key that this gateway does not know that wait for it at once; further ones
+/// are told to ask again, so that strangers cannot fill the gateway with requests that wait.
+pub const STRANGERS_WAITING_MAX: usize = 1_024;
 /// Most policies × versions with labels of their own in metrics; later ones count as `other`.
 pub const POLICY_LABEL_SETS_MAX: usize = 256;
 /// Most incidents that one gateway keeps; the oldest that have ended make room.

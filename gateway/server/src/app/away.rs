@@ -1,6 +1,6 @@
-//! A home store on other machines that does not answer yet: asked until it does. A gateway that is
-//! started before its store, or while that elects a leader, waits for it as one without a quorum
-//! waits for its cluster.
+//! A home store on other machines that does not answer yet, or refuses us: asked until it does. A
+//! gateway that is started before its store, or while that elects a leader, waits for it as one
+//! without a quorum waits for its cluster.
 
 use std::sync::Arc;
 use std::time::Duration;

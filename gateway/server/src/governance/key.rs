@@ -15,6 +15,8 @@ use crate::pipeline::failure::Failure;
 #[async_trait]
 impl KeySource for Governance {
     async fn catch_up(&self) -> Result<(), AuthFailure> {
+        let place = self.doubts.strangers.try_acquire();
+        let _place = place.map_err(|_| AuthFailure::Unsure)?;
         let caught_up = Self::catch_up(self).await;
         caught_up.map_err(|_| AuthFailure::Unsure)
     }

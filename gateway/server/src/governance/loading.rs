@@ -16,7 +16,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use leasehold_domain::limits::CATCH_UP_EVERY_MS;
 use leasehold_domain::limits::CATCH_UP_WAIT_MS_MAX;
+use leasehold_domain::limits::STRANGERS_WAITING_MAX;
 use leasehold_wire::v1::error::ErrorCode;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -38,11 +40,23 @@ const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Requests that met something unknown, by number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Doubts {
     /// How many there were.
     pub(super) asked: watch::Sender<u64>,
     settled: watch::Sender<Settled>,
+    /// Places for those whom nobody knows: they must not keep others from being served.
+    pub(super) strangers: Semaphore,
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self {
+            asked: watch::Sender::default(),
+            settled: watch::Sender::default(),
+            strangers: Semaphore::new(STRANGERS_WAITING_MAX),
+        }
+    }
 }
 
 /// What the newest question came to.

@@ -208,6 +208,36 @@ async fn a_crowd_of_strangers_costs_one_question() {
 }
 
 #[tokio::test]
+async fn strangers_wait_in_bounded_number_and_in_nobodys_way() {
+    let store = store();
+    let gateway = Gateway::open(&store).await;
+    let known = key();
+    let ops = operator();
+    let made = gateway.governance.put_key(&ops, &known.document);
+    made.await.unwrap();
+    let keys: Vec<String> = (0..STRANGERS_WAITING_MAX).map(|_| key().reveal()).collect();
+    let mut waiting: Vec<_> = keys
+        .iter()
+        .map(|key| Box::pin(gateway.recognises(key)))
+        .collect();
+    for stranger in &mut waiting {
+        assert!(futures_util::poll!(stranger).is_pending());
+    }
+    let one_more = key().reveal();
+    let mut one_more = Box::pin(gateway.recognises(&one_more));
+    let told = futures_util::poll!(&mut one_more);
+    assert!(matches!(
+        told,
+        std::task::Poll::Ready(Err(AuthFailure::Unsure))
+    ));
+    assert!(gateway.recognises(&known.reveal()).await.is_ok());
+    // Those who leave make room.
+    drop(waiting);
+    let refused = gateway.recognises(&key().reveal()).await;
+    assert_eq!(refused, Err(AuthFailure::Invalid));
+}
+
+#[tokio::test]
 async fn a_stranger_who_leaves_keeps_nobody_waiting() {
     let store = store();
     let gateway = Gateway::open(&store).await;
