@@ -11,6 +11,7 @@ use crate::transaction::Transactions;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/1.sql"),
     include_str!("../migrations/2.sql"),
+    include_str!("../migrations/3.sql"),
 ];
 /// One gateway migrates at a time. The lock ends with the transaction.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245893047213465)";

@@ -9,6 +9,8 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Document;
 use tokio_postgres::Row;
+use tokio_postgres::error::DbError;
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::types::Type;
 
@@ -16,17 +18,9 @@ use crate::client::Connection;
 use crate::error;
 
 /// Moves the store on by one version and keeps what was written, if the store is still where the
-/// writer believes it to be: same version, same timeline, and a standby to wait for.
-const WRITE: &str = "WITH moved AS ( \
-    UPDATE leasehold.store SET version = $2, now_us = $3, newest = $4, documents = $5, \
-        clock_us = leasehold.clock_us() \
-    WHERE version = $1 AND timeline = $6 AND leasehold.timeline() = $6 \
-        AND ($7 OR current_setting('synchronous_standby_names') <> '') \
-    RETURNING clock_us), \
-logged AS ( \
-    INSERT INTO leasehold.log (version, previous, now_us, newest, documents, records, events) \
-    SELECT $2, $1, $3, $4, $5, $8, $9 FROM moved) \
-SELECT clock_us FROM moved";
+/// writer believes it to be: same version, same timeline, and a standby to wait for. The function
+/// is in the migrations: its plans are kept where a statement without a name is planned each time.
+const WRITE: &str = "SELECT leasehold.write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 /// The same condition without a change. Written all the same: its commit waits for the standby,
 /// which an old primary no longer has.
@@ -79,6 +73,7 @@ pub(crate) struct Transactions {
     begin: String,
     begin_snapshot: String,
     begin_load: String,
+    lock_timeout_ms: String,
     deadline: Duration,
     allow_unreplicated: bool,
 }
@@ -102,6 +97,7 @@ impl Transactions {
             ),
             begin_snapshot: snapshot(statement),
             begin_load: snapshot(LOAD_MAX.as_millis()),
+            lock_timeout_ms: lock.to_string(),
             deadline,
             allow_unreplicated,
         }
@@ -133,18 +129,20 @@ impl Transactions {
         done.unwrap_or_else(|_| Err(late()))
     }
 
-    /// A whole write in one flight: begin, write, commit.
+    /// A whole write in one flight, and one statement: the server commits it before it is ready for
+    /// the next. Nothing in it waits but for the store's row, and that is limited.
     pub(crate) async fn write(
         &self,
         connection: &Connection,
         write: &Write,
     ) -> Result<Written, BackendError> {
-        let (begun, written, committed) = tokio::join!(
-            self.begin(connection),
-            self.write_statement(connection, write),
-            connection.client.batch_execute("COMMIT"),
-        );
-        settle(connection, begun, written, committed)
+        match self.write_statement(connection, write).await {
+            // Refused, or undone by what went wrong while it was committed: without effect. What
+            // ends the connection may have come after the commit.
+            Err(failure) if is_refusal(&failure) => Err(error::without_effect(&failure)),
+            Err(failure) => Err(error::unknown(&failure)),
+            written => settle(connection, Ok(()), written, Ok(())),
+        }
     }
 
     /// The second flight of a transaction that holds the store's row: write and commit.
@@ -200,7 +198,7 @@ impl Transactions {
         let (previous, version) = (signed(write.previous), signed(write.version));
         let (now_us, newest) = (signed(write.now_us), signed(write.newest));
         let documents = signed(write.documents);
-        let parameters: [Parameter<'_>; 9] = [
+        let parameters: [Parameter<'_>; 10] = [
             (&previous, Type::INT8),
             (&version, Type::INT8),
             (&now_us, Type::INT8),
@@ -210,12 +208,10 @@ impl Transactions {
             (&self.allow_unreplicated, Type::BOOL),
             (&write.records, Type::BYTEA),
             (&write.events, Type::BYTEA),
+            (&self.lock_timeout_ms, Type::TEXT),
         ];
-        let row = connection
-            .client
-            .query_typed_opt(WRITE, &parameters)
-            .await?;
-        row.map(|row| row.try_get(0)).transpose()
+        let row = connection.client.query_typed_one(WRITE, &parameters);
+        row.await?.try_get(0)
     }
 
     /// Makes sure that the store is still at that version, as far as a write would be.
@@ -280,6 +276,15 @@ fn settle(
         return Err(BackendError::unknown(ErrorKind::Unavailable, detail));
     }
     Ok(Written::Done(clock_us))
+}
+
+/// Whether the server has refused a statement and goes on, as opposed to a connection's end, of
+/// which a pooler tells in class 08.
+fn is_refusal(failure: &tokio_postgres::Error) -> bool {
+    let refuses = |error: &DbError| {
+        error.parsed_severity() == Some(Severity::Error) && !error.code().code().starts_with("08")
+    };
+    failure.as_db_error().is_some_and(refuses)
 }
 
 /// The database's integers have a sign; ours never come near it.
