@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
-use leasehold_domain::Action;
 use leasehold_domain::LockRef;
 use tokio::sync::RwLock;
 use tokio::time::Sleep;
@@ -123,26 +122,16 @@ impl Writer {
         }
     }
 
-    /// Whether an item can only enter a queue, as far as is known: an acquire that would wait for a
-    /// lock which somebody has. That may have changed by then, which costs it some time and nothing
-    /// else.
+    /// Whether an item's write may wait for company: see [`State::is_patient`].
+    ///
+    /// [`State::is_patient`]: leasehold_machine::State::is_patient
     pub(crate) fn is_patient(&self, item: &Item) -> bool {
         let Item::Batch(batch) = item else {
             return false;
         };
-        let [command] = batch.commands.as_slice() else {
-            return false;
-        };
-        let waits = matches!(
-            command.action,
-            Action::Acquire {
-                wait_ms: Some(_),
-                ..
-            }
-        );
         // Nobody else holds the mirror for long, and the writer itself does not now.
-        let mirror = waits.then(|| self.shared.mirror.try_read().ok()).flatten();
-        mirror.is_some_and(|mirror| mirror.state.makes_wait(&command.lock))
+        let mirror = self.shared.mirror.try_read();
+        mirror.is_ok_and(|mirror| mirror.state.is_patient(&batch.commands))
     }
 
     /// The next news of the watch; waits for them.

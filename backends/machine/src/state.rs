@@ -13,6 +13,7 @@ mod usage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use leasehold_domain::Command;
 use leasehold_domain::Counts;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
@@ -89,10 +90,16 @@ impl State {
         }
     }
 
-    /// Whether a new acquire of the lock has to wait: others do, or one has it for itself.
+    /// Whether these are one acquire that can only enter a queue, as far as is known: somebody has
+    /// the lock, or waits for it. A backend may let its write wait for company, for nobody waits
+    /// for it. That may have changed by then, which costs it some time and nothing else.
     #[must_use]
-    pub fn makes_wait(&self, lock: &LockRef) -> bool {
-        self.locks.get(lock).is_some_and(LockRecord::makes_wait)
+    pub fn is_patient(&self, commands: &[Command]) -> bool {
+        let [command] = commands else {
+            return false;
+        };
+        let record = || self.locks.get(&command.lock);
+        command.action.may_wait() && record().is_some_and(LockRecord::makes_wait)
     }
 
     /// Locks that have a record, in the order of their names. A page may have fewer rows than

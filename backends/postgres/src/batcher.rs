@@ -1,7 +1,12 @@
 //! The front batcher: all requests that wait go into one transaction, one transaction at a time.
 //!
 //! While one is being committed the next requests gather, so the batch grows with the load and a
-//! lone request never waits for company.
+//! lone request never waits for company. The exception is an acquire that can only enter a queue:
+//! nobody waits for that write, and a release that came meanwhile would have to wait for it. So it
+//! is patient, and goes along with the next request that is not: a hand-over of a contended lock
+//! costs one transaction, and not two.
+
+use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Effect;
@@ -15,6 +20,9 @@ use crate::error;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::writer::Writer;
+
+/// How long patient requests alone wait for one that is not.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// One request, and who waits for it.
 #[derive(Debug)]
@@ -58,6 +66,69 @@ impl Queue {
     }
 }
 
+/// Requests that are becoming one transaction.
+struct Batch {
+    weight: usize,
+    items: Vec<Item>,
+    replies: Vec<Reply>,
+}
+
+impl Batch {
+    fn new(first: Job) -> Self {
+        Self {
+            weight: first.item.weight(),
+            items: vec![first.item],
+            replies: vec![first.reply],
+        }
+    }
+
+    /// Adds all jobs that wait, as far as they fit, and waits a little for one in a hurry if none
+    /// is. Answers the one that did not fit.
+    async fn gather(
+        &mut self,
+        queue: &mut mpsc::Receiver<Job>,
+        weight_max: usize,
+        is_patient: impl Fn(&Item) -> bool,
+    ) -> Option<Job> {
+        let mut over = None;
+        let mut seen = 0;
+        loop {
+            while let Ok(job) = queue.try_recv() {
+                if let Some(job) = self.add(job, weight_max) {
+                    return Some(job);
+                }
+            }
+            let fresh = self.items.get(seen..).unwrap_or_default();
+            if !fresh.iter().all(&is_patient) {
+                return None;
+            }
+            seen = self.items.len();
+            // Made only for those who linger: most never do.
+            let over = over.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+            let job = tokio::select! {
+                biased;
+                job = queue.recv() => job?,
+                () = over => return None,
+            };
+            if let Some(job) = self.add(job, weight_max) {
+                return Some(job);
+            }
+        }
+    }
+
+    /// Adds a job, or gives it back if it does not fit.
+    fn add(&mut self, job: Job, weight_max: usize) -> Option<Job> {
+        let weight = self.weight + job.item.weight();
+        if weight > weight_max {
+            return Some(job);
+        }
+        self.weight = weight;
+        self.items.push(job.item);
+        self.replies.push(job.reply);
+        None
+    }
+}
+
 /// Makes transactions of requests.
 #[derive(Debug)]
 pub(crate) struct Batcher {
@@ -91,30 +162,13 @@ impl Batcher {
             let Some(first) = first else {
                 return;
             };
-            let (items, replies, rest) = self.gather(first, &mut queue);
-            left_over = rest;
-            self.carry_out(items, replies).await;
+            let mut batch = Batch::new(first);
+            let is_patient = |item: &Item| self.writer.is_patient(item);
+            left_over = batch
+                .gather(&mut queue, self.commands_max, is_patient)
+                .await;
+            self.carry_out(batch.items, batch.replies).await;
         }
-    }
-
-    /// All jobs that wait, as far as they fit; and the one that did not.
-    fn gather(
-        &self,
-        first: Job,
-        queue: &mut mpsc::Receiver<Job>,
-    ) -> (Vec<Item>, Vec<Reply>, Option<Job>) {
-        let mut weight = first.item.weight();
-        let mut items = vec![first.item];
-        let mut replies = vec![first.reply];
-        while let Ok(job) = queue.try_recv() {
-            weight += job.item.weight();
-            if weight > self.commands_max {
-                return (items, replies, Some(job));
-            }
-            items.push(job.item);
-            replies.push(job.reply);
-        }
-        (items, replies, None)
     }
 
     async fn carry_out(&mut self, items: Vec<Item>, replies: Vec<Reply>) {
@@ -135,5 +189,70 @@ impl Batcher {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const WEIGHT_MAX: usize = 3;
+
+    /// A tick stands for a request in a hurry, a look for a patient one.
+    fn job(item: Item) -> Job {
+        let reply = oneshot::channel().0;
+        Job { item, reply }
+    }
+
+    fn is_patient(item: &Item) -> bool {
+        matches!(item, Item::Look)
+    }
+
+    #[tokio::test]
+    async fn a_request_in_a_hurry_does_not_wait_for_company() {
+        let (sender, mut queue) = mpsc::channel(8);
+        sender.try_send(job(Item::Look)).unwrap();
+        let mut batch = Batch::new(job(Item::Tick));
+        let gathering = batch.gather(&mut queue, WEIGHT_MAX, is_patient);
+        assert!(gathering.now_or_never().is_some_and(|rest| rest.is_none()));
+        assert_eq!(batch.items.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_patient_one_goes_along_with_the_next_in_a_hurry() {
+        let (sender, mut queue) = mpsc::channel(8);
+        let mut batch = Batch::new(job(Item::Look));
+        {
+            let mut gathering = std::pin::pin!(batch.gather(&mut queue, WEIGHT_MAX, is_patient));
+            assert!(gathering.as_mut().now_or_never().is_none());
+            sender.try_send(job(Item::Look)).unwrap();
+            assert!(gathering.as_mut().now_or_never().is_none());
+            sender.try_send(job(Item::Tick)).unwrap();
+            assert!(gathering.now_or_never().is_some_and(|rest| rest.is_none()));
+        }
+        assert_eq!(batch.items.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn patience_ends() {
+        let (_sender, mut queue) = mpsc::channel(8);
+        let mut batch = Batch::new(job(Item::Look));
+        let rest = batch.gather(&mut queue, WEIGHT_MAX, is_patient).await;
+        assert!(rest.is_none());
+        assert_eq!(batch.items.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_given_back() {
+        let (sender, mut queue) = mpsc::channel(8);
+        for _ in 0..WEIGHT_MAX {
+            sender.try_send(job(Item::Tick)).unwrap();
+        }
+        let mut batch = Batch::new(job(Item::Look));
+        let gathering = batch.gather(&mut queue, WEIGHT_MAX, is_patient);
+        assert!(gathering.now_or_never().is_some_and(|rest| rest.is_some()));
+        assert_eq!(batch.items.len(), WEIGHT_MAX);
     }
 }

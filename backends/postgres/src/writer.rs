@@ -99,6 +99,18 @@ impl Writer {
         }
     }
 
+    /// Whether an item's write may wait for company: see [`State::is_patient`].
+    ///
+    /// [`State::is_patient`]: leasehold_machine::State::is_patient
+    pub(crate) fn is_patient(&self, item: &Item) -> bool {
+        let Item::Batch(batch) = item else {
+            return false;
+        };
+        // Nobody else holds the mirror for long, and the writer itself does not now.
+        let mirror = self.shared.mirror.try_read();
+        mirror.is_ok_and(|mirror| mirror.state.is_patient(&batch.commands))
+    }
+
     /// Carries out items, durably. After an error nothing has happened, or nobody knows.
     pub(crate) async fn carry_out(&mut self, items: &[Item]) -> Result<Vec<Answer>, BackendError> {
         let shared = self.shared.clone();

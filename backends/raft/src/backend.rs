@@ -16,7 +16,6 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
 use leasehold_backend_api::Steering;
-use leasehold_domain::Action;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::ListQuery;
@@ -159,25 +158,8 @@ impl RaftBackend {
         if *self.closing.borrow() || self.poison.is_set() {
             return Err(error::closed());
         }
-        let hurry = self.hurry(&item);
+        let hurry = Hurry::of(&item, &self.applied);
         self.queue.propose(item, hurry).await
-    }
-
-    /// An acquire that would wait for a lock which somebody has is in no hurry to be written. That
-    /// may have changed by then, which costs it some time and nothing else.
-    fn hurry(&self, item: &Item) -> Hurry {
-        let Item::Batch { commands, .. } = item else {
-            return Hurry::Now;
-        };
-        let [command] = commands.as_slice() else {
-            return Hurry::Now;
-        };
-        match command.action {
-            Action::Acquire {
-                wait_ms: Some(_), ..
-            } if self.applied.read().state.makes_wait(&command.lock) => Hurry::Patient,
-            _ => Hurry::Now,
-        }
     }
 
     /// Makes sure that this node has applied all that was answered before, and answers the

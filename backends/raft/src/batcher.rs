@@ -5,7 +5,8 @@
 //! nobody waits for that write, and a release that came while it was being synced would have to
 //! wait for it. So it is patient, and goes along with the next request that is not: a hand-off of a
 //! contended lock costs one write, and not two. On a node that does not lead, the same batch goes
-//! to the leader instead, where it waits among the leader's own.
+//! to the leader instead, where it waits among the leader's own. Patient requests go there beside
+//! the others, for it is there that they find company.
 
 mod gathered;
 mod queue;
@@ -17,6 +18,7 @@ use leasehold_backend_api::ErrorKind;
 use openraft::errors::ClientWriteError;
 use openraft::type_config::TypeConfigExt;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use self::gathered::Gathered;
@@ -57,7 +59,10 @@ pub(crate) struct Batcher<C: Types> {
 impl<C: Types> Batcher<C> {
     /// Runs until the queue is closed and empty.
     pub(crate) async fn run(self, mut queue: mpsc::Receiver<Job>) {
+        let this = Arc::new(self);
         let mut left_over = None;
+        // Ends with the one patient batch that is on its way to the leader.
+        let mut beside: Option<oneshot::Receiver<()>> = None;
         loop {
             let first = match left_over.take() {
                 Some(job) => job,
@@ -66,16 +71,35 @@ impl<C: Types> Batcher<C> {
                     None => return,
                 },
             };
-            let mut gathering = Gathering::new(first, self.commands_max);
-            left_over = gathering.gather::<C>(&mut queue).await;
+            beside = beside.and_then(still_pending);
+            let may_go_beside =
+                beside.is_none() && matches!(this.seats.find(), Seat::Follows { .. });
+            let mut gathering = Gathering::new(first, this.commands_max);
+            left_over = gathering.gather::<C>(&mut queue, !may_go_beside).await;
+            let goes_beside = may_go_beside && gathering.is_patient();
             let (entry, drained) = gathering.finish();
-            if let Some(entry) = entry.unless_empty() {
-                self.propose(entry).await;
+            match entry.unless_empty() {
+                Some(entry) if goes_beside => beside = Some(this.clone().propose_beside(entry)),
+                Some(entry) => this.propose(entry).await,
+                None => {}
             }
             if let Some(drained) = drained {
+                if let Some(beside) = beside.take() {
+                    let _ = beside.await;
+                }
                 let _ = drained.send(());
             }
         }
+    }
+
+    /// Has the leader write the entry while others go on; answers what ends with it.
+    fn propose_beside(self: Arc<Self>, entry: Gathered) -> oneshot::Receiver<()> {
+        let (done, ends) = oneshot::channel();
+        let _detached = C::spawn(async move {
+            self.propose(entry).await;
+            let _ = done.send(());
+        });
+        ends
     }
 
     /// Writes the entry, or has the leader do so.
@@ -210,6 +234,12 @@ impl<C: Types> Batcher<C> {
         Gathered::fail(entry.replies, &error);
         None
     }
+}
+
+/// What has not ended yet.
+fn still_pending(mut ends: oneshot::Receiver<()>) -> Option<oneshot::Receiver<()>> {
+    let pending = matches!(ends.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    pending.then_some(ends)
 }
 
 impl<C: Types> Batcher<C> {

@@ -119,6 +119,17 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it is an acquire that stands in the queue if it must.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        match self {
+            Self::Acquire { wait_ms, .. } => wait_ms.is_some(),
+            _ => false,
+        }
+    }
+}
+
 /// Whose leases a revocation ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RevokeTarget {

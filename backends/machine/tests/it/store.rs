@@ -327,3 +327,20 @@ fn a_snapshot_is_the_state() {
         restored.view(&lock("a"), Millis(0)).holders[0].handle
     );
 }
+
+#[test]
+fn only_an_acquire_that_will_stand_in_a_queue_is_patient() {
+    let mut state = State::default();
+    let wait = |name: &str| {
+        let wait = acquire(2, EXCLUSIVE, 1_000, Some(5_000));
+        command("bob", "r", lock(name), wait)
+    };
+    assert!(!state.is_patient(&[wait("a")]), "it gets the lock");
+    run_each(&mut state, 0, 1, &[take("ann", "a", 1, 1_000)]);
+    assert!(state.is_patient(&[wait("a")]));
+    assert!(!state.is_patient(&[wait("b")]), "nobody has that");
+    assert!(!state.is_patient(&[take("bob", "a", 2, 1_000)]), "refused");
+    assert!(!state.is_patient(&[give("ann", "a", 1)]));
+    let together = [wait("a"), give("ann", "a", 1)];
+    assert!(!state.is_patient(&together), "somebody waits for the other");
+}

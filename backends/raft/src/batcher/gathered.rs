@@ -94,11 +94,17 @@ impl Gathering {
         (self.entry, self.drained)
     }
 
-    /// Adds all requests that wait, as far as they fit, and waits a little for one in a hurry if
-    /// none is. Answers the request that did not fit.
+    /// Whether nobody waits for any of its requests.
+    pub(super) fn is_patient(&self) -> bool {
+        self.hurry == Hurry::Patient
+    }
+
+    /// Adds all requests that wait, as far as they fit, and if it may linger waits a little for one
+    /// in a hurry if none is. Answers the request that did not fit.
     pub(super) async fn gather<C: Types>(
         &mut self,
         queue: &mut mpsc::Receiver<Job>,
+        may_linger: bool,
     ) -> Option<Job> {
         let mut over = None;
         loop {
@@ -107,7 +113,7 @@ impl Gathering {
                     return Some(job);
                 }
             }
-            if self.hurry == Hurry::Now {
+            if !may_linger || self.hurry == Hurry::Now {
                 return None;
             }
             // Made only for those who linger: most never do.
@@ -169,7 +175,7 @@ mod tests {
         let mut entry = Gathering::new(job(Hurry::Now), WEIGHT_MAX);
         assert!(
             entry
-                .gather::<TypeConfig>(&mut queue)
+                .gather::<TypeConfig>(&mut queue, true)
                 .now_or_never()
                 .is_some()
         );
@@ -182,7 +188,7 @@ mod tests {
         let mut entry = Gathering::new(job(Hurry::Patient), WEIGHT_MAX);
         sender.try_send(job(Hurry::Patient)).unwrap();
         {
-            let mut gathering = std::pin::pin!(entry.gather::<TypeConfig>(&mut queue));
+            let mut gathering = std::pin::pin!(entry.gather::<TypeConfig>(&mut queue, true));
             assert!(gathering.as_mut().now_or_never().is_none());
             sender.try_send(job(Hurry::Now)).unwrap();
             sender.try_send(job(Hurry::Patient)).unwrap();
@@ -192,10 +198,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_patient_one_goes_at_once_where_it_may_not_linger() {
+        let (_sender, mut queue) = mpsc::channel(8);
+        let mut entry = Gathering::new(job(Hurry::Patient), WEIGHT_MAX);
+        {
+            let gathering = entry.gather::<TypeConfig>(&mut queue, false);
+            assert!(gathering.now_or_never().is_some_and(|rest| rest.is_none()));
+        }
+        assert!(entry.is_patient());
+    }
+
+    #[tokio::test]
     async fn patience_ends() {
         let (_sender, mut queue) = mpsc::channel(8);
         let mut entry = Gathering::new(job(Hurry::Patient), WEIGHT_MAX);
-        assert!(entry.gather::<TypeConfig>(&mut queue).await.is_none());
+        assert!(entry.gather::<TypeConfig>(&mut queue, true).await.is_none());
         assert_eq!(entry.finish().0.items.len(), 1);
     }
 
@@ -208,7 +225,7 @@ mod tests {
             sender.try_send(large).unwrap();
             let mut entry = Gathering::new(job(hurry), WEIGHT_MAX);
             let rest = entry
-                .gather::<TypeConfig>(&mut queue)
+                .gather::<TypeConfig>(&mut queue, true)
                 .now_or_never()
                 .unwrap();
             assert_eq!(rest.map(|job| job.bytes), Some(ENTRY_BYTES_MAX));

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::entry::Answer;
 use crate::entry::Item;
 use crate::error;
+use crate::outbox::Applied;
 use crate::peer::Answered;
 
 /// Bytes of one request: a module, with room to spare.
@@ -21,6 +22,20 @@ pub(crate) enum Hurry {
     Now,
     /// It can only enter a queue: see the module.
     Patient,
+}
+
+impl Hurry {
+    /// As far as this node knows.
+    pub(crate) fn of(item: &Item, applied: &Applied) -> Self {
+        let Item::Batch { commands, .. } = item else {
+            return Self::Now;
+        };
+        let may_wait = commands.iter().any(|command| command.action.may_wait());
+        match may_wait && applied.read().state.is_patient(commands) {
+            true => Self::Patient,
+            false => Self::Now,
+        }
+    }
 }
 
 /// One request, and who waits for it.
@@ -65,14 +80,18 @@ impl Queue {
     }
 
     /// Proposes what a follower has sent; none of it goes to another leader from here.
-    pub(crate) async fn propose_forwarded(&self, items: Vec<Item>) -> Vec<Answered> {
+    pub(crate) async fn propose_forwarded(
+        &self,
+        items: Vec<Item>,
+        applied: &Applied,
+    ) -> Vec<Answered> {
         let pushed = items.into_iter().map(|item| {
             let bytes = postcard::experimental::serialized_size(&item).unwrap_or(usize::MAX);
             let (reply, answered) = oneshot::channel();
             let reply = Reply::There(reply);
             let job = Job {
+                hurry: Hurry::of(&item, applied),
                 item,
-                hurry: Hurry::Now,
                 bytes,
                 reply,
             };

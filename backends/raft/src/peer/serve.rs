@@ -220,8 +220,9 @@ impl Host {
         if *self.closing.borrow() {
             return Response::NotLeader;
         }
-        let answers = self.queue.propose_forwarded(items).await;
-        let index = self.reads.seats.applied.index();
+        let applied = &self.reads.seats.applied;
+        let answers = self.queue.propose_forwarded(items, applied).await;
+        let index = applied.index();
         Response::Forwarded { answers, index }
     }
 

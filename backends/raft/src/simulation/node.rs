@@ -188,7 +188,8 @@ impl Running {
 
     /// What a gateway asks of its own node.
     pub(crate) async fn execute(&self, item: Item) -> Result<Answer, BackendError> {
-        self.queue.propose(item, Hurry::Now).await
+        let hurry = Hurry::of(&item, &self.applied);
+        self.queue.propose(item, hurry).await
     }
 
     /// A linearizable read.
@@ -201,7 +202,7 @@ impl Running {
     pub(crate) async fn answer(&self, _from: u64, request: Request) -> Response {
         match request {
             Request::Forward(items) => {
-                let answers = self.queue.propose_forwarded(items).await;
+                let answers = self.queue.propose_forwarded(items, &self.applied).await;
                 let index = self.applied.index();
                 Response::Forwarded { answers, index }
             }
