@@ -107,32 +107,44 @@ pub(crate) struct Chunk {
     first: u64,
     chains: Vec<u8>,
     lines: String,
+    /// Where each line ends, without its end of line.
+    ends: Vec<usize>,
 }
 
 impl Chunk {
     /// A stored chunk; none if its bytes are damaged. The chain has to be checked all the same.
     pub(crate) fn read(first: u64, chains: &[u8], packed: &[u8]) -> Option<Self> {
         let lines = unpack(packed)?;
-        let events = lines.bytes().filter(|byte| *byte == b'\n').count();
-        let fits = events > 0 && chains.len() == events * CHAIN_BYTES && lines.ends_with('\n');
+        let ends: Vec<usize> = lines.match_indices('\n').map(|(at, _)| at).collect();
+        let ends_there = ends.last().is_some_and(|end| end + 1 == lines.len());
+        let fits = ends_there && chains.len() == ends.len() * CHAIN_BYTES;
         fits.then(|| Self {
             first,
             chains: chains.to_vec(),
             lines,
+            ends,
         })
     }
 
     /// The event at this cursor, and the chain after it; none if it is not in this chunk.
     pub(crate) fn get(&self, cursor: u64) -> Option<(Arc<str>, Digest)> {
         let at = usize::try_from(cursor.checked_sub(self.first)?).ok()?;
-        let (_, body, chain) = self.events().nth(at)?;
-        Some((body.into(), chain))
+        let chain = self.chains.as_chunks().0.get(at).copied().map(Digest)?;
+        Some((self.line(at)?.into(), chain))
+    }
+
+    fn line(&self, at: usize) -> Option<&str> {
+        let start = match at.checked_sub(1) {
+            Some(before) => self.ends.get(before)? + 1,
+            None => 0,
+        };
+        self.lines.get(start..*self.ends.get(at)?)
     }
 
     /// Each event's cursor and canonical bytes, and the chain after it as it is stored.
     pub(crate) fn events(&self) -> impl Iterator<Item = (u64, &str, Digest)> {
         (self.first..)
-            .zip(self.lines.split_terminator('\n'))
+            .zip((0..self.ends.len()).filter_map(|at| self.line(at)))
             .zip(chains(&self.chains))
             .map(|((cursor, body), chain)| (cursor, body, chain))
     }
