@@ -97,6 +97,25 @@ async fn holder(api: &Api, lock: &str) -> Result<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_leave_at_once_leave_nobody_in_the_queue() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let gateways = cluster(&folder, "").await?;
+    let leads = leader(&gateways).await?;
+    let follower = gateways[(leads + 1) % MEMBERS].admin();
+    let ask = json!({ "ttl_ms": 600_000, "request_id": "held" });
+    persist(&[gateways[leads].admin()], "wanted", "acquire", &ask).await?;
+    for round in 0..100 {
+        let ask = json!({ "ttl_ms": 600_000, "wait_ms": 60_000 });
+        let asking = follower.verb("wanted", "acquire", &ask);
+        // At whatever point of its way to the leader its client leaves.
+        let leaves = Duration::from_micros(500 + 100 * round);
+        let _ = tokio::time::timeout(leaves, asking).await;
+    }
+    // Long before their waits would end.
+    follower.queue_of("wanted", 0).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_is_killed_and_nothing_is_lost() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut gateways = cluster(&folder, "").await?;

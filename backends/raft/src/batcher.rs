@@ -77,6 +77,10 @@ impl<C: Types> Batcher<C> {
             let mut gathering = Gathering::new(first, this.commands_max);
             left_over = gathering.gather::<C>(&mut queue, !may_go_beside).await;
             let goes_beside = may_go_beside && gathering.is_patient();
+            let waits_for_it = gathering.cancels() || gathering.drains();
+            if let Some(beside) = beside.take_if(|_| waits_for_it) {
+                let _ = beside.await;
+            }
             let (entry, drained) = gathering.finish();
             match entry.unless_empty() {
                 Some(entry) if goes_beside => beside = Some(this.clone().propose_beside(entry)),
@@ -84,9 +88,6 @@ impl<C: Types> Batcher<C> {
                 None => {}
             }
             if let Some(drained) = drained {
-                if let Some(beside) = beside.take() {
-                    let _ = beside.await;
-                }
                 let _ = drained.send(());
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
+use leasehold_domain::Action;
 use openraft::type_config::TypeConfigExt;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -97,6 +98,22 @@ impl Gathering {
     /// Whether nobody waits for any of its requests.
     pub(super) fn is_patient(&self) -> bool {
         self.hurry == Hurry::Patient
+    }
+
+    /// Whether somebody wants to know that all before it is answered.
+    pub(super) fn drains(&self) -> bool {
+        self.drained.is_some()
+    }
+
+    /// Whether somebody leaves a queue, which must not be heard of before that somebody has come.
+    pub(super) fn cancels(&self) -> bool {
+        let cancels = |item: &Item| match item {
+            Item::Batch { commands, .. } => commands
+                .iter()
+                .any(|command| matches!(command.action, Action::CancelWait { .. })),
+            _ => false,
+        };
+        self.entry.items.iter().any(cancels)
     }
 
     /// Adds all requests that wait, as far as they fit, and if it may linger waits a little for one
