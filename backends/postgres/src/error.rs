@@ -2,6 +2,8 @@
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use tokio_postgres::error::DbError;
+use tokio_postgres::error::Severity;
 use tokio_postgres::error::SqlState;
 
 /// Why the store cannot be opened.
@@ -71,6 +73,19 @@ pub(crate) fn kind(error: &tokio_postgres::Error) -> ErrorKind {
 /// A failure that certainly had no effect.
 pub(crate) fn without_effect(error: &tokio_postgres::Error) -> BackendError {
     BackendError::without_effect(kind(error), describe(error))
+}
+
+/// A failure of a statement in a flight that ends with a commit. The server has refused it and goes
+/// on, which undoes the flight; or the connection has ended, of which a pooler tells in class 08,
+/// and then the commit may have been carried out.
+pub(crate) fn of_statement(error: &tokio_postgres::Error) -> BackendError {
+    let refuses = |error: &DbError| {
+        error.parsed_severity() == Some(Severity::Error) && !error.code().code().starts_with("08")
+    };
+    match error.as_db_error().is_some_and(refuses) {
+        true => without_effect(error),
+        false => unknown(error),
+    }
 }
 
 /// A failure after which nobody knows.

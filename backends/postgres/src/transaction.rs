@@ -9,8 +9,6 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::Document;
 use tokio_postgres::Row;
-use tokio_postgres::error::DbError;
-use tokio_postgres::error::Severity;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::types::Type;
 
@@ -136,13 +134,8 @@ impl Transactions {
         connection: &Connection,
         write: &Write,
     ) -> Result<Written, BackendError> {
-        match self.write_statement(connection, write).await {
-            // Refused, or undone by what went wrong while it was committed: without effect. What
-            // ends the connection may have come after the commit.
-            Err(failure) if is_refusal(&failure) => Err(error::without_effect(&failure)),
-            Err(failure) => Err(error::unknown(&failure)),
-            written => settle(connection, Ok(()), written, Ok(())),
-        }
+        let written = self.write_statement(connection, write).await;
+        settle(connection, Ok(()), written, Ok(()))
     }
 
     /// The second flight of a transaction that holds the store's row: write and commit.
@@ -250,8 +243,8 @@ fn snapshot(statement_timeout_ms: u128) -> String {
     )
 }
 
-/// What a flight came to. Only a lost or doubtful commit leaves the effect open: a statement that
-/// the server has refused has made a rollback of the commit behind it.
+/// What a flight came to. Only what ends the connection, or the commit, leaves the effect open: a
+/// statement that the server has refused has made a rollback of the commit behind it.
 fn settle(
     connection: &Connection,
     begun: Answer<()>,
@@ -261,10 +254,7 @@ fn settle(
     let clock_us = match (begun, written) {
         (Ok(()), Ok(clock_us)) => clock_us,
         (Err(failure), _) | (_, Err(failure)) => {
-            return Err(match failure.as_db_error() {
-                Some(_) => error::without_effect(&failure),
-                None => error::unknown(&failure),
-            });
+            return Err(error::of_statement(&failure));
         }
     };
     let Some(clock_us) = clock_us else {
@@ -276,15 +266,6 @@ fn settle(
         return Err(BackendError::unknown(ErrorKind::Unavailable, detail));
     }
     Ok(Written::Done(clock_us))
-}
-
-/// Whether the server has refused a statement and goes on, as opposed to a connection's end, of
-/// which a pooler tells in class 08.
-fn is_refusal(failure: &tokio_postgres::Error) -> bool {
-    let refuses = |error: &DbError| {
-        error.parsed_severity() == Some(Severity::Error) && !error.code().code().starts_with("08")
-    };
-    failure.as_db_error().is_some_and(refuses)
 }
 
 /// The database's integers have a sign; ours never come near it.
