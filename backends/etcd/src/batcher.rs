@@ -6,12 +6,11 @@
 //! patient, and goes along with the next request that is not: a hand-over of a contended lock costs
 //! one transaction, and not two. What lost against another gateway goes into the next one, too.
 
-use std::time::Duration;
-
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Effect;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::limits;
+use leasehold_machine::PATIENCE;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
@@ -23,9 +22,6 @@ use crate::writer::Writer;
 
 /// Requests in one batch at most, however light.
 const JOBS_MAX: usize = 1_024;
-
-/// How long patient requests alone wait for one that is not.
-const PATIENCE: Duration = Duration::from_millis(2);
 
 /// One request, and who waits for it.
 #[derive(Debug)]

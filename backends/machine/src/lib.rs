@@ -17,5 +17,5 @@ pub use apply::apply;
 pub use moment::Moment;
 pub use planted::PlantedBug;
 pub use record::{LockRecord, RESERVATION_MS_MAX};
-pub use state::{Applied, State};
+pub use state::{Applied, PATIENCE, State};
 pub use view::HOLDERS_SHOWN_MAX;

@@ -12,6 +12,7 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_domain::Command;
 use leasehold_domain::Counts;
@@ -36,6 +37,9 @@ use self::documents::DocumentTable;
 use self::table::LockTable;
 use crate::LockRecord;
 use crate::Moment;
+
+/// How long a backend lets patient commands alone wait for company: see [`State::is_patient`].
+pub const PATIENCE: Duration = Duration::from_millis(2);
 
 /// All locks, documents and blobs of one store, in memory: what a backend keeps and snapshots.
 ///

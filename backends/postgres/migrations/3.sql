@@ -1,7 +1,7 @@
 -- A write in one call: its statements keep their plans in the server process, so that a
 -- transaction costs no parsing and planning, with or without a pooler between.
 --
--- Moves the store on from `previous` to the next version and keeps what was written, if the store
+-- Moves the store on from the previous to the next version and keeps what was written, if the store
 -- is still where the writer believes it to be: same version, same timeline, and a standby to wait
 -- for unless `unreplicated` allows to do without. Answers the clock of the server, or null if
 -- nothing was written. The settings last to the end of the transaction, which may be this call.

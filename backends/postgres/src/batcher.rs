@@ -6,12 +6,11 @@
 //! is patient, and goes along with the next request that is not: a hand-over of a contended lock
 //! costs one transaction, and not two.
 
-use std::time::Duration;
-
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Effect;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::limits;
+use leasehold_machine::PATIENCE;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
@@ -20,9 +19,6 @@ use crate::error;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::writer::Writer;
-
-/// How long patient requests alone wait for one that is not.
-const PATIENCE: Duration = Duration::from_millis(2);
 
 /// One request, and who waits for it.
 #[derive(Debug)]

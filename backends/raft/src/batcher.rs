@@ -6,7 +6,7 @@
 //! wait for it. So it is patient, and goes along with the next request that is not: a hand-off of a
 //! contended lock costs one write, and not two. On a node that does not lead, the same batch goes
 //! to the leader instead, where it waits among the leader's own. Patient requests go there beside
-//! the others, for it is there that they find company.
+//! the others, for it is there that they find company; who leaves a queue waits for them.
 
 mod gathered;
 mod queue;

@@ -129,7 +129,7 @@ impl Chunk {
     /// The event at this cursor, and the chain after it; none if it is not in this chunk.
     pub(crate) fn get(&self, cursor: u64) -> Option<(Arc<str>, Digest)> {
         let at = usize::try_from(cursor.checked_sub(self.first)?).ok()?;
-        let chain = self.chains.as_chunks().0.get(at).copied().map(Digest)?;
+        let chain = chain_at(self.first, &self.chains, cursor)?;
         Some((self.line(at)?.into(), chain))
     }
 

@@ -1,9 +1,8 @@
 //! One entry on its way: what to do, and who waits for it.
 
-use std::time::Duration;
-
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Action;
+use leasehold_machine::PATIENCE;
 use openraft::type_config::TypeConfigExt;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -17,9 +16,6 @@ use crate::peer::Answered;
 
 /// Bytes of one entry, unless a single request is larger.
 const ENTRY_BYTES_MAX: usize = 1_024 * 1_024;
-/// How long patient requests alone wait for one that is not.
-const PATIENCE: Duration = Duration::from_millis(2);
-
 /// What to do, and who waits for it.
 #[derive(Default)]
 pub(super) struct Gathered {

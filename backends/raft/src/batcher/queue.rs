@@ -30,6 +30,7 @@ impl Hurry {
         let Item::Batch { commands, .. } = item else {
             return Self::Now;
         };
+        // Looked at first, so that nobody else takes the lock.
         let may_wait = commands.iter().any(|command| command.action.may_wait());
         match may_wait && applied.read().state.is_patient(commands) {
             true => Self::Patient,
