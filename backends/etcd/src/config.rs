@@ -36,6 +36,9 @@ pub struct EtcdConfig {
     /// How often to let etcd forget the history before the last time: it keeps every version of
     /// every key until it is told to. None if somebody else sees to that.
     pub compact_every: Option<Duration>,
+    /// And as soon as this gateway has written so many bytes since: with a thousand writes a second
+    /// etcd's default quota of 2 GB can be full before the time is over.
+    pub compact_after_bytes: u64,
     /// The most by which one look at the clock moves logical time.
     pub step_max: Duration,
     /// Commands in one transaction at most, unless one request alone has more.
@@ -61,6 +64,7 @@ impl EtcdConfig {
             transaction_deadline: Duration::from_secs(5),
             poll_every: Duration::from_millis(100),
             compact_every: Some(Duration::from_secs(30)),
+            compact_after_bytes: 64 * 1_024 * 1_024,
             step_max: Duration::from_millis(200),
             batch_commands_max: 96,
             queue_max: 16_384,

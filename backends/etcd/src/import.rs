@@ -19,6 +19,8 @@ use crate::transaction::REQUEST_BYTES_MAX;
 
 /// Room in the transaction for keys, conditions, and messages around the values.
 const AROUND_BYTES: usize = 16 * 1_024;
+/// The same for a waiter, besides its lock's name.
+const WAITER_AROUND_BYTES: usize = 96;
 /// A time and a revision that take as many bytes as any that will be seen.
 const LATE: u64 = 1 << 48;
 
@@ -50,11 +52,16 @@ fn bytes_of(lock: &LockRef, exported: &[u8]) -> usize {
         now: at.now,
         wall: at.wall,
         kind: EventKind::Lock {
-            lock: command.lock,
+            lock: command.lock.clone(),
             cause: None,
             transitions,
         },
     };
-    let (record, events) = (stored::encode(&record), stored::pack(&[event]));
-    record.map_or(0, |bytes| bytes.len()) + events.map_or(0, |bytes| bytes.len())
+    let waiters = record.waiters().map(stored::encode);
+    let each = WAITER_AROUND_BYTES + lock.to_string().len();
+    let waiters = waiters.map(|bytes| bytes.map_or(0, |bytes| bytes.len() + each));
+    let waiters: usize = waiters.sum();
+    let record = stored::encode_head(&record.with_waiters(Vec::new()));
+    let events = stored::pack(&[event]);
+    waiters + record.map_or(0, |bytes| bytes.len()) + events.map_or(0, |bytes| bytes.len())
 }

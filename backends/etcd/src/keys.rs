@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Documents,
     /// A record.
     Lock(LockRef),
+    /// One of those who wait for a lock, by its number.
+    Waiter(LockRef, u64),
     /// The events of a write.
     Events,
     /// Up to where a consumer has events.
@@ -75,6 +77,11 @@ impl Keys {
         self.key(&format!("live/lock/{lock}"))
     }
 
+    /// In the order of their numbers, which is that of the queue.
+    pub(crate) fn waiter(&self, lock: &LockRef, number: u64) -> Bytes {
+        self.key(&format!("live/waiter/{lock}/{number:016x}"))
+    }
+
     /// A key for the events of one write; no other write has it.
     pub(crate) fn events(&self, writer: u64, number: u64) -> Bytes {
         self.key(&format!("live/events/{writer:016x}/{number:016x}"))
@@ -112,6 +119,10 @@ impl Keys {
             None if rest == "base" => Kind::Base,
             None if rest == "documents" => Kind::Documents,
             Some(("lock", lock)) => Kind::Lock(lock.parse().ok()?),
+            Some(("waiter", waiter)) => {
+                let (lock, number) = waiter.rsplit_once('/')?;
+                Kind::Waiter(lock.parse().ok()?, u64::from_str_radix(number, 16).ok()?)
+            }
             Some(("events", _)) => Kind::Events,
             Some(("consumer", name)) => Kind::Consumer(name.to_owned()),
             Some(("document", name)) => {
@@ -136,7 +147,8 @@ mod tests {
             (keys.forgotten(), Kind::Forgotten),
             (keys.base(), Kind::Base),
             (keys.documents(), Kind::Documents),
-            (keys.lock(&lock), Kind::Lock(lock)),
+            (keys.lock(&lock), Kind::Lock(lock.clone())),
+            (keys.waiter(&lock, 30), Kind::Waiter(lock, 30)),
             (keys.events(1, 2), Kind::Events),
             (keys.consumer("me/1"), Kind::Consumer("me/1".to_owned())),
             (

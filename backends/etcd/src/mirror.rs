@@ -3,6 +3,7 @@
 
 mod follow;
 mod prepare;
+mod queue;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::item::Query;
 
 pub(crate) use self::follow::decoded;
 pub(crate) use self::prepare::Prepared;
+use self::queue::Kept;
 
 /// Locks that one tick may end or grant, so that no write is long.
 const LOCKS_PER_TICK_MAX: usize = 64;
@@ -41,13 +43,15 @@ pub(crate) struct Mirror {
     pub(crate) consumers: BTreeMap<String, Cursor>,
 }
 
-/// What is known of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of a lock's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     /// Of its last change.
     pub(crate) revision: i64,
     /// Whether this gateway made it.
     pub(crate) mine: bool,
+    /// Where the lock's waiters are, and in which time.
+    kept: Kept,
 }
 
 /// Where events begin that are still there.

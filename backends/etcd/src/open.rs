@@ -31,6 +31,7 @@ use crate::proto::RequestOp;
 use crate::proto::TxnRequest;
 use crate::status::Status;
 use crate::tasks;
+use crate::tasks::History;
 use crate::tasks::Watcher;
 use crate::time::Timekeeper;
 use crate::transaction;
@@ -41,7 +42,10 @@ use crate::writer::Writer;
 /// takes.
 const BATCH_COMMANDS_MAX: usize = 96;
 /// What the bytes of this build's keys mean.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
+/// The format before: waiters were in their lock's key. This build reads them there, and puts them
+/// anew.
+const FORMAT_BEFORE: &str = "1";
 
 impl EtcdBackend {
     /// Opens the store, and founds it if there is none. Answers when everything is read.
@@ -58,6 +62,7 @@ impl EtcdBackend {
             keeper: Arc::new(Timekeeper::new(clock, config.step_max)),
             keys: Keys::new(config.prefix.clone()),
             members: Members::of(&config)?,
+            history: History::new(config.compact_after_bytes),
             deadline: config.transaction_deadline,
             poll_every: config.poll_every,
             client: std::sync::Mutex::new(None),
@@ -112,43 +117,58 @@ fn check(config: &EtcdConfig) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Founds the store, unless it is there.
+/// Founds the store, unless it is there, and lifts one of the format before to this.
 async fn found(client: &Client, keys: &Keys) -> Result<(), OpenError> {
     let base = stored::encode(&Base::default());
     let base = base.map_err(|problem| error::corrupt("base", problem))?;
-    let put = |key: Bytes, value: Bytes| {
-        RequestOp::from(Operation::Put(PutRequest {
-            key,
-            value,
-            prev_kv: false,
-        }))
-    };
-    let founding = TxnRequest {
-        compare: vec![Compare::unchanged(keys.format(), 0)],
-        success: vec![
-            put(keys.format(), Bytes::from_static(FORMAT.as_bytes())),
-            put(keys.head(), Bytes::new()),
-            put(keys.base(), base.into()),
-        ],
-        failure: vec![Operation::Range(transaction::one(keys.format())).into()],
-    };
-    let answer = client.txn(founding).await;
-    let answer = answer.map_err(|status| error::written(&status))?;
-    if answer.succeeded {
-        return Ok(());
+    let all = vec![
+        put(keys.format(), Bytes::from_static(FORMAT.as_bytes())),
+        put(keys.head(), Bytes::new()),
+        put(keys.base(), base.into()),
+    ];
+    let mut put_all = (0, all);
+    // Once for each format that may be there.
+    for _ in 0..3 {
+        let (revision, success) = put_all;
+        let founding = TxnRequest {
+            compare: vec![Compare::unchanged(keys.format(), revision)],
+            success,
+            failure: vec![Operation::Range(transaction::one(keys.format())).into()],
+        };
+        let answer = client.txn(founding).await;
+        let answer = answer.map_err(|status| error::written(&status))?;
+        if answer.succeeded {
+            return Ok(());
+        }
+        let format = answer
+            .responses
+            .into_iter()
+            .find_map(|op| match op.response {
+                Some(Performed::Range(range)) => range.kvs.into_iter().next(),
+                _ => None,
+            });
+        let (found, revision) =
+            format.map_or_else(Default::default, |kv| (kv.value, kv.mod_revision));
+        if found == FORMAT.as_bytes() {
+            return Ok(());
+        } else if found != FORMAT_BEFORE.as_bytes() {
+            return Err(OpenError::Newer {
+                found: String::from_utf8_lossy(&found).into_owned(),
+                known: FORMAT,
+            });
+        }
+        tracing::info!(from = FORMAT_BEFORE, to = FORMAT, "etcd.format lifted");
+        let lifted = put(keys.format(), Bytes::from_static(FORMAT.as_bytes()));
+        put_all = (revision, vec![lifted]);
     }
-    let format = answer
-        .responses
-        .into_iter()
-        .find_map(|op| match op.response {
-            Some(Performed::Range(range)) => range.kvs.into_iter().next().map(|kv| kv.value),
-            _ => None,
-        });
-    match format.unwrap_or_default() {
-        known if known == FORMAT.as_bytes() => Ok(()),
-        other => Err(OpenError::Newer {
-            found: String::from_utf8_lossy(&other).into_owned(),
-            known: FORMAT,
-        }),
-    }
+    Err(error::unavailable("other gateways change its format").into())
+}
+
+fn put(key: Bytes, value: Bytes) -> RequestOp {
+    Operation::Put(PutRequest {
+        key,
+        value,
+        prev_kv: false,
+    })
+    .into()
 }

@@ -2,8 +2,11 @@
 //! is there, and letting it forget its history.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -58,8 +61,41 @@ impl Watcher {
     }
 }
 
-/// Lets etcd forget, now and then, what was before the last time. Any gateway may; one that is
-/// later than another is told so, and has nothing to do.
+/// Counts what this gateway adds to etcd's history.
+#[derive(Debug)]
+pub(crate) struct History {
+    bytes: AtomicU64,
+    bytes_max: u64,
+    full: Notify,
+}
+
+impl History {
+    /// It counts as full after so many bytes.
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            bytes_max,
+            full: Notify::new(),
+        }
+    }
+
+    /// So many bytes more were sent.
+    pub(crate) fn grow(&self, bytes: usize) {
+        let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before.saturating_add(bytes as u64) >= self.bytes_max {
+            self.full.notify_one();
+        }
+    }
+
+    /// Waits until it is full, and begins anew.
+    async fn filled(&self) {
+        self.full.notified().await;
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Lets etcd forget, now and then and whenever the history is full, what was before the last time.
+/// Any gateway may; one that is later than another is told so, and has nothing to do.
 pub(crate) async fn compact(
     shared: Arc<Shared>,
     every: Duration,
@@ -71,6 +107,7 @@ pub(crate) async fn compact(
     loop {
         tokio::select! {
             _ = every.tick() => {}
+            () = shared.history.filled() => {}
             _ = closing.wait_for(|closing| *closing) => return,
         }
         let known = shared.mirror.read().await.fed;

@@ -22,16 +22,16 @@ use crate::proto::ResponseOp;
 use crate::proto::TxnRequest;
 use crate::proto::TxnResponse;
 
-/// Operations in one list of a transaction at most. etcd takes 128 by default, of which an inner
-/// list may have only what the outer one leaves.
-const OPERATIONS_MAX: usize = 120;
-/// Operations of an inner list, where one part alone has more than fit.
-const CHUNK: usize = 64;
+/// Operations, or conditions, in one list of a transaction at most, by etcd's default. Inner lists
+/// may have only what the lists around them leave: the longest on each level count together.
+const OPERATIONS_MAX: usize = 128;
+/// A list that lists lists may be so long, unless it has as many conditions anyway.
+const LISTS_MAX: usize = OPERATIONS_MAX / 2;
 /// The largest request that is sent. etcd takes 1.5 MiB by default.
 pub(crate) const REQUEST_BYTES_MAX: usize = 1_400_000;
 
 /// What a group asks for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Part {
     pub(crate) compares: Vec<Compare>,
     pub(crate) operations: Vec<Operation>,
@@ -52,7 +52,7 @@ pub(crate) struct Done {
     pub(crate) moved_head: bool,
 }
 
-/// The transaction of some parts; none if it is larger than etcd takes.
+/// The transaction of some parts; none if it is larger, or has more operations, than etcd takes.
 pub(crate) fn of(parts: Vec<Part>, keys: &Keys, writer: u64) -> Option<TxnRequest> {
     let forgets = parts.iter().any(|part| part.forgets);
     let mut common = Vec::new();
@@ -64,20 +64,29 @@ pub(crate) fn of(parts: Vec<Part>, keys: &Keys, writer: u64) -> Option<TxnReques
     let only = <[Part; 1]>::try_from(parts);
     let request = match only {
         Ok([part]) => TxnRequest {
+            success: {
+                let conditions = part.compares.len();
+                let most = OPERATIONS_MAX;
+                let listed = listed(part.operations, conditions, most, common.len())?;
+                listed.into_iter().chain(common).collect()
+            },
             compare: part.compares,
-            success: listed(part.operations).into_iter().chain(common).collect(),
             failure: vec![Operation::Range(one(keys.head())).into()],
         },
         Err(parts) => {
+            let most = OPERATIONS_MAX.saturating_sub(parts.len() + common.len());
             let parts = parts.into_iter().map(|part| {
-                RequestOp::from(Operation::Txn(TxnRequest {
+                let conditions = part.compares.len();
+                let inner = TxnRequest {
+                    success: listed(part.operations, conditions, most, 0)?,
                     compare: part.compares,
-                    success: part.operations.into_iter().map(RequestOp::from).collect(),
                     failure: Vec::new(),
-                }))
+                };
+                Some(RequestOp::from(Operation::Txn(inner)))
             });
+            let parts: Vec<RequestOp> = parts.collect::<Option<_>>()?;
             TxnRequest {
-                success: parts.chain(common).collect(),
+                success: parts.into_iter().chain(common).collect(),
                 ..TxnRequest::default()
             }
         }
@@ -103,22 +112,40 @@ fn put(key: Bytes, writer: u64, prev_kv: bool) -> RequestOp {
     .into()
 }
 
-/// The operations of one part; in lists of their own if there are too many for one.
-fn listed(operations: Vec<Operation>) -> Vec<RequestOp> {
+/// The operations of one part, in lists of lists if they are too many for one; none if they are too
+/// many for that, too. The first list has so many `conditions` and `others` beside it, and `most`
+/// may be used on all levels together.
+fn listed(
+    operations: Vec<Operation>,
+    conditions: usize,
+    most: usize,
+    others: usize,
+) -> Option<Vec<RequestOp>> {
     let mut listed: Vec<RequestOp> = operations.into_iter().map(RequestOp::from).collect();
-    if listed.len() <= OPERATIONS_MAX {
-        return listed;
+    if listed.len() + others <= most {
+        return Some(listed);
     }
-    let mut lists = Vec::new();
-    while !listed.is_empty() {
-        let rest = listed.split_off(listed.len().min(CHUNK));
-        let list = TxnRequest {
-            success: std::mem::replace(&mut listed, rest),
-            ..TxnRequest::default()
-        };
-        lists.push(Operation::Txn(list).into());
+    let first = conditions.max(LISTS_MAX.min(most / 2));
+    let (first, inner) = (first.checked_sub(others)?, most.checked_sub(first)?);
+    // As few levels below the first as will do, all with lists of the same length.
+    let length = |levels: usize| inner / levels;
+    let holds = |levels: &usize| {
+        let levels_max = u32::try_from(*levels).unwrap_or(u32::MAX);
+        first.saturating_mul(length(*levels).saturating_pow(levels_max)) >= listed.len()
+    };
+    let levels = (1..=2).find(holds)?;
+    for _ in 0..levels {
+        let mut rest = listed.into_iter().peekable();
+        listed = Vec::new();
+        while rest.peek().is_some() {
+            let list = TxnRequest {
+                success: rest.by_ref().take(length(levels)).collect(),
+                ..TxnRequest::default()
+            };
+            listed.push(Operation::Txn(list).into());
+        }
     }
-    lists
+    Some(listed)
 }
 
 /// Reads the answer to a transaction of so many parts.
@@ -182,14 +209,43 @@ mod tests {
         longest <= most && txn.success.iter().all(inner)
     }
 
+    fn puts(txn: &TxnRequest) -> usize {
+        let inner = |op: &RequestOp| match &op.request {
+            Some(Operation::Txn(inner)) => puts(inner),
+            _ => 1,
+        };
+        txn.success.iter().map(inner).sum()
+    }
+
     #[test]
     fn transactions_are_no_larger_than_etcd_takes() {
         let keys = Keys::new("/".to_owned());
-        for sizes in [vec![1], vec![101], vec![1_002], vec![101; 16], vec![1; 17]] {
-            let parts = sizes.iter().map(|size| part(*size)).collect();
-            let txn = of(parts, &keys, 1).unwrap();
-            assert!(fits(&txn, 128), "{sizes:?}");
+        let (mut contended, mut crowd) = (part(200), vec![1; 17]);
+        contended.compares = vec![contended.compares[0].clone(); 102];
+        crowd[0] = 5_000;
+        for sizes in [
+            vec![1],
+            vec![101],
+            vec![1_002],
+            vec![9_000],
+            vec![101; 16],
+            crowd,
+        ] {
+            let parts: Vec<Part> = sizes.iter().map(|size| part(*size)).collect();
+            let operations = of(parts, &keys, 1).map(|txn| (fits(&txn, 128), puts(&txn)));
+            assert_eq!(
+                operations,
+                Some((true, sizes.iter().sum::<usize>() + 1)),
+                "{sizes:?}"
+            );
         }
+        for others in [0, 16] {
+            let mut parts = vec![contended.clone()];
+            parts.extend((0..others).map(|_| part(3)));
+            let txn = of(parts, &keys, 1).unwrap();
+            assert_eq!((fits(&txn, 128), puts(&txn)), (true, 201 + 3 * others));
+        }
+        assert!(of(vec![part(100_000)], &keys, 1).is_none());
         let mut huge = part(1);
         huge.operations.push(Operation::Put(PutRequest {
             value: vec![0; 1_500_000].into(),

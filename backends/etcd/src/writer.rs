@@ -29,6 +29,7 @@ use crate::members::Members;
 use crate::mirror::Mirror;
 use crate::outbox::Outbox;
 use crate::status::Status;
+use crate::tasks::History;
 use crate::time::Timekeeper;
 
 /// What all parts of the gateway's side share.
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) keeper: Arc<Timekeeper>,
     pub(crate) keys: Keys,
     pub(crate) members: Members,
+    pub(crate) history: History,
     pub(crate) deadline: Duration,
     pub(crate) poll_every: Duration,
     /// The connection that the writer uses now.

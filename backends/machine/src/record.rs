@@ -19,8 +19,10 @@ use crate::lease::EndedLease;
 use crate::lease::Lease;
 use crate::waiter::Waiter;
 
+mod change;
 mod rebase;
 
+pub use self::change::{ChangeParts, Misfit, RecordChange};
 pub(crate) use self::rebase::Shift;
 
 /// Longest time, in milliseconds, that a lock waits for the successor of a transfer.
@@ -138,11 +140,14 @@ impl LockRecord {
         }
     }
 
-    pub(crate) fn queue_len(&self) -> usize {
+    /// How many wait.
+    #[must_use]
+    pub fn queue_len(&self) -> usize {
         self.rest.as_deref().map_or(0, |rest| rest.queue.len())
     }
 
-    pub(crate) fn waiters(&self) -> impl Iterator<Item = &Waiter> {
+    /// Who waits, the first first.
+    pub fn waiters(&self) -> impl Iterator<Item = &Waiter> {
         self.rest.iter().flat_map(|rest| rest.queue.iter())
     }
 

@@ -5,10 +5,15 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::LockRecord;
+
 /// Plain postcard.
 const PLAIN: u8 = 1;
 /// Postcard in an LZ4 block with its size in front.
 const PACKED: u8 = 2;
+/// Plain postcard of a record whose waiters are stored elsewhere. A build that does not know of that
+/// must not take it for a record without a queue.
+const HEAD: u8 = 3;
 /// The largest body that a packed record may unfold to.
 const BODY_BYTES_MAX: usize = 512 * 1_024 * 1_024;
 
@@ -37,6 +42,14 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoredError> {
     Ok(postcard::to_extend(value, vec![PLAIN])?)
 }
 
+/// For a record whose waiters are values of their own.
+///
+/// # Errors
+/// The value has no stored form.
+pub fn encode_head(head: &LockRecord) -> Result<Vec<u8>, StoredError> {
+    Ok(postcard::to_extend(head, vec![HEAD])?)
+}
+
 /// For lists of things that resemble each other.
 ///
 /// # Errors
@@ -48,14 +61,14 @@ pub fn pack<T: Serialize>(values: &T) -> Result<Vec<u8>, StoredError> {
     Ok(bytes)
 }
 
-/// What either of the two made.
+/// What any of these made.
 ///
 /// # Errors
 /// The bytes are not what was made, or unpack to more than 512 MiB.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoredError> {
     let (version, body) = bytes.split_first().ok_or(StoredError::Empty)?;
     match *version {
-        PLAIN => Ok(postcard::from_bytes(body)?),
+        PLAIN | HEAD => Ok(postcard::from_bytes(body)?),
         PACKED => {
             let (size, _) =
                 lz4_flex::block::uncompressed_size(body).map_err(|_| StoredError::Packed)?;

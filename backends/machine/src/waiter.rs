@@ -12,10 +12,11 @@ use serde::Serialize;
 
 use crate::claim::Claims;
 use crate::lease::Party;
+use crate::record::Shift;
 
 /// An acquire that stands in the queue, with all that its grant will need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Waiter {
+pub struct Waiter {
     /// The id that its lease will have.
     pub(crate) lease_id: LeaseId,
     pub(crate) request_id: RequestId,
@@ -34,6 +35,20 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
+    /// The same waiter with all its times moved: see [`LockRecord::rebased`].
+    ///
+    /// [`LockRecord::rebased`]: crate::LockRecord::rebased
+    pub(crate) fn shift(&mut self, shift: Shift) {
+        self.queued = shift.time(self.queued);
+        self.deadline = shift.time(self.deadline);
+        // 0 is no time but the absence of one.
+        self.claims
+            .move_ends(|until| match until > Millis::default() {
+                true => shift.time(until),
+                false => until,
+            });
+    }
+
     /// Whether a poll of it lasts at `now`. When the last is over the waiter keeps its place for the
     /// slack, but nobody is there to take a grant.
     pub(crate) fn is_polled(&self, now: Millis) -> bool {

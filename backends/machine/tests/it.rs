@@ -8,6 +8,8 @@ mod answer;
 mod asking;
 #[path = "it/cases.rs"]
 mod cases;
+#[path = "it/change.rs"]
+mod change;
 #[path = "it/golden.rs"]
 mod golden;
 #[path = "it/handover.rs"]

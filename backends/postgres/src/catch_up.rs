@@ -8,7 +8,6 @@ use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
-use leasehold_machine::LockRecord;
 use leasehold_machine::State;
 use leasehold_machine::stored;
 use tokio_postgres::Row;
@@ -29,15 +28,12 @@ const HEAD: &str = "SELECT version, now_us, clock_us, newest, documents, system,
 const FOR_UPDATE: &str = " FOR UPDATE";
 /// More writes than this are not followed one by one.
 const FOLLOWED_MAX: usize = 2_000;
-const FOLLOW: &str = "SELECT previous, version, now_us, newest, records, events \
+const FOLLOW: &str = "SELECT previous, version, now_us, newest, events, changes, records \
     FROM leasehold.log WHERE version > $1 ORDER BY version LIMIT 2001";
 const DOCUMENTS: &str = "SELECT collection, id, revision, body FROM leasehold.documents";
 const LOCKS: &str = "SELECT namespace, name, record FROM leasehold.locks";
-const UNFOLDED: &str = "SELECT records FROM leasehold.log \
+const UNFOLDED: &str = "SELECT changes, records FROM leasehold.log \
     WHERE version > (SELECT version FROM leasehold.folded) ORDER BY version";
-
-/// Records as the log keeps them.
-type Records = Vec<(LockRef, Option<LockRecord>)>;
 
 /// Where the store stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +128,8 @@ impl News {
                 return Ok(Followed::Gap);
             }
             mirror.version = number(1)?;
-            put_records(mirror, write.try_get(4).map_err(read)?)?;
-            let made: Vec<Event> = stored::decode(write.try_get(5).map_err(read)?)
+            put_write(mirror, write, 5)?;
+            let made: Vec<Event> = stored::decode(write.try_get(4).map_err(read)?)
                 .map_err(|failure| error::corrupt("log.events", failure))?;
             events.extend(made);
             mirror.now_us = number(2)?;
@@ -147,14 +143,13 @@ impl News {
     }
 }
 
-fn put_records(mirror: &mut Mirror, bytes: &[u8]) -> Result<(), BackendError> {
-    let records: Records =
-        stored::decode(bytes).map_err(|failure| error::corrupt("log.records", failure))?;
-    for (lock, record) in records {
-        mirror.state.put_record(&lock, record);
-        mirror.unfolded.insert(lock, mirror.version);
-    }
-    Ok(())
+/// Lets the mirror follow the write of a row that has its changes and its records at `at`.
+fn put_write(mirror: &mut Mirror, row: &Row, at: usize) -> Result<(), BackendError> {
+    let read = |at| {
+        let bytes = row.try_get::<_, Option<&[u8]>>(at);
+        bytes.map_err(|failure| error::corrupt("log", error::describe(&failure)))
+    };
+    mirror.follow(read(at)?, read(at + 1)?)
 }
 
 /// All documents.
@@ -206,7 +201,7 @@ pub(crate) async fn everything(connection: &Connection) -> Result<(Head, Mirror)
         .await
         .map_err(failed)?
     {
-        put_records(&mut mirror, row.try_get(0).map_err(failed)?)?;
+        put_write(&mut mirror, &row, 0)?;
     }
     let documents = documents(connection).await?;
     mirror.state.put_documents(head.documents, documents);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_backend_api::BackendError;
 use leasehold_domain::Action;
 use leasehold_domain::Command;
 use leasehold_domain::Cursor;
@@ -13,10 +14,12 @@ use leasehold_domain::WallMillis;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
+use leasehold_machine::RecordChange;
 use leasehold_machine::State;
 use leasehold_machine::stored;
 use leasehold_machine::stored::StoredError;
 
+use crate::error;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::item::Query;
@@ -178,13 +181,43 @@ impl Mirror {
         }
     }
 
-    /// The changed records as the log keeps them.
-    pub(crate) fn pack_records(&self, prepared: &Prepared) -> Result<Vec<u8>, StoredError> {
+    /// What has changed of the records, as the log keeps it.
+    pub(crate) fn pack_changes(&self, prepared: &Prepared) -> Result<Vec<u8>, StoredError> {
+        let change = |lock: &LockRef| {
+            let before = prepared.before.records.get(lock).and_then(Option::as_ref);
+            let after = self.state.record(lock);
+            after.map(|after| RecordChange::between(before, after))
+        };
         let changed = prepared.changed.iter();
-        let records: Vec<_> = changed
-            .map(|lock| (lock, self.state.record(lock)))
-            .collect();
-        stored::pack(&records)
+        let changes: Vec<_> = changed.map(|lock| (lock, change(lock))).collect();
+        stored::pack(&changes)
+    }
+
+    /// Follows what another write left in the log: `changes`, or whole `records` if it was made
+    /// before there were changes.
+    pub(crate) fn follow(
+        &mut self,
+        changes: Option<&[u8]>,
+        records: Option<&[u8]>,
+    ) -> Result<(), BackendError> {
+        let unread = |failure| error::corrupt("log", failure);
+        if let Some(changes) = changes {
+            let changes: Vec<(LockRef, Option<RecordChange>)> =
+                stored::decode(changes).map_err(unread)?;
+            for (lock, change) in changes {
+                let changed = self.state.change_record(&lock, change);
+                changed.map_err(|misfit| error::corrupt("log", format!("{lock}: {misfit}")))?;
+                self.unfolded.insert(lock, self.version);
+            }
+        } else {
+            let records: Vec<(LockRef, Option<LockRecord>)> =
+                stored::decode(records.unwrap_or_default()).map_err(unread)?;
+            for (lock, record) in records {
+                self.state.put_record(&lock, record);
+                self.unfolded.insert(lock, self.version);
+            }
+        }
+        Ok(())
     }
 
     /// The database has the write: so does the mirror for good.

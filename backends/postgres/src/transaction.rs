@@ -18,7 +18,7 @@ use crate::error;
 /// Moves the store on by one version and keeps what was written, if the store is still where the
 /// writer believes it to be: same version, same timeline, and a standby to wait for. The function
 /// is in the migrations: its plans are kept where a statement without a name is planned each time.
-const WRITE: &str = "SELECT leasehold.write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const WRITE: &str = "SELECT leasehold.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 /// The same condition without a change. Written all the same: its commit waits for the standby,
 /// which an old primary no longer has.
@@ -49,7 +49,7 @@ pub(crate) struct Write {
     pub(crate) newest: u64,
     pub(crate) documents: u64,
     pub(crate) timeline: i32,
-    pub(crate) records: Vec<u8>,
+    pub(crate) changes: Vec<u8>,
     pub(crate) events: Vec<u8>,
 }
 
@@ -199,7 +199,7 @@ impl Transactions {
             (&documents, Type::INT8),
             (&write.timeline, Type::INT4),
             (&self.allow_unreplicated, Type::BOOL),
-            (&write.records, Type::BYTEA),
+            (&write.changes, Type::BYTEA),
             (&write.events, Type::BYTEA),
             (&self.lock_timeout_ms, Type::TEXT),
         ];

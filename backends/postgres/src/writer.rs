@@ -335,7 +335,7 @@ fn write_of(mirror: &Mirror, prepared: &Prepared) -> Result<Write, StoredError> 
         newest: mirror.state.newest().0,
         documents: mirror.state.documents_revision(),
         timeline: mirror.timeline,
-        records: mirror.pack_records(prepared)?,
+        changes: mirror.pack_changes(prepared)?,
         events: stored::pack(&prepared.events)?,
     })
 }

@@ -1,17 +1,22 @@
 //! What others wrote, as the watch tells it; and the whole store, as it was read.
 
+use std::collections::BTreeMap;
+
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Cursor;
 use leasehold_domain::Document;
 use leasehold_domain::Event;
+use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_machine::LockRecord;
+use leasehold_machine::Waiter;
 use leasehold_machine::stored;
 use prost::bytes::Bytes;
 
 use super::Base;
 use super::Known;
 use super::Mirror;
+use super::queue::Kept;
 use crate::error;
 use crate::feed::Written;
 use crate::keys::Keys;
@@ -21,6 +26,13 @@ use crate::time::Timekeeper;
 
 /// Events of one write, with their key.
 pub(crate) type Entry = (Bytes, Vec<Event>);
+
+/// What a write did to one of a lock's keys; none if it deleted it.
+#[derive(Debug)]
+enum LockChange {
+    Head(Option<LockRecord>),
+    Waiter(u64, Option<Waiter>),
+}
 
 /// What a write left that is not in the mirror.
 #[derive(Debug, Default)]
@@ -52,6 +64,7 @@ impl Mirror {
         let known = written.revision <= self.head;
         let mut moves_head = false;
         let mut documents = Vec::new();
+        let mut locks: BTreeMap<LockRef, Vec<LockChange>> = BTreeMap::new();
         for change in written.changes {
             let key = &change.kv.key;
             let Some(kind) = keys.kind(key) else {
@@ -64,10 +77,14 @@ impl Mirror {
                 _ if known => {}
                 Kind::Events => followed.made.push((key.clone(), events(&change.kv)?)),
                 Kind::Lock(lock) => {
-                    if self.revision(&lock) < change.kv.mod_revision {
-                        let record = change.put.then(|| seen(&change.kv, written.seen));
-                        self.put(lock, record.transpose()?, change.kv.mod_revision);
-                    }
+                    let head = change.put.then(|| decoded("lock", &change.kv));
+                    let head = LockChange::Head(head.transpose()?);
+                    locks.entry(lock).or_default().push(head);
+                }
+                Kind::Waiter(lock, number) => {
+                    let waiter = change.put.then(|| decoded("waiter", &change.kv));
+                    let waiter = LockChange::Waiter(number, waiter.transpose()?);
+                    locks.entry(lock).or_default().push(waiter);
                 }
                 Kind::Documents if self.documents < change.kv.mod_revision => {
                     documents.push((kind, change));
@@ -76,6 +93,11 @@ impl Mirror {
                     documents.push((kind, change));
                 }
                 Kind::Documents | Kind::Document(..) | Kind::Forgotten | Kind::Base => {}
+            }
+        }
+        for (lock, changes) in locks {
+            if self.revision(&lock) < written.revision {
+                self.follow_lock(lock, changes, written.revision, written.seen);
             }
         }
         if !documents.is_empty() {
@@ -89,20 +111,42 @@ impl Mirror {
         Ok(followed)
     }
 
-    fn put(&mut self, lock: leasehold_domain::LockRef, record: Option<LockRecord>, revision: i64) {
-        match record {
-            Some(_) => {
-                let known = Known {
-                    revision,
-                    mine: false,
-                };
-                self.known.insert(lock.clone(), known);
-            }
-            None => {
-                self.known.remove(&lock);
+    /// Follows what one revision did to a lock.
+    fn follow_lock(
+        &mut self,
+        lock: LockRef,
+        changes: Vec<LockChange>,
+        revision: i64,
+        seen: Millis,
+    ) {
+        let known = self.known.remove(&lock).zip(self.state.record(&lock));
+        let mut waiters =
+            known.map_or_else(BTreeMap::new, |(known, record)| known.kept.waiters(record));
+        let mut head = None;
+        for change in changes {
+            match change {
+                LockChange::Head(put) => head = put,
+                LockChange::Waiter(number, Some(waiter)) => {
+                    waiters.insert(number, waiter);
+                }
+                LockChange::Waiter(number, None) => {
+                    waiters.remove(&number);
+                }
             }
         }
+        // Every write of a waiter puts the lock's own key: without it, the lock is gone.
+        let there = head.map(|head: LockRecord| Kept::join(head, waiters, seen));
+        let (record, kept) = there.unzip();
         self.state.put_record(&lock, record);
+        if let Some(kept) = kept {
+            let mine = false;
+            let known = Known {
+                revision,
+                mine,
+                kept,
+            };
+            self.known.insert(lock, known);
+        }
     }
 
     fn put_consumer(&mut self, name: String, put: bool, kv: &KeyValue) -> Result<(), BackendError> {
@@ -159,6 +203,7 @@ impl Mirror {
             keeper.begin_at(made.map(|event| event.now).fold(base.now, Millis::max));
         }
         let arrived = keeper.arrival();
+        let (mut heads, mut waiters) = (Vec::new(), BTreeMap::new());
         for kv in kvs {
             match keys.kind(&kv.key) {
                 Some(Kind::Head) => mirror.head = kv.mod_revision,
@@ -167,24 +212,20 @@ impl Mirror {
                     mirror.documents = kv.mod_revision;
                 }
                 Some(Kind::Document(..)) => documents.push(decoded("document", &kv)?),
-                Some(Kind::Lock(lock)) => {
-                    let known = self
-                        .known
-                        .get(&lock)
-                        .filter(|k| k.revision == kv.mod_revision);
-                    let (known, record) = match (known, self.state.record(&lock)) {
-                        (Some(known), Some(record)) => (*known, record.clone()),
-                        _ => {
-                            let (revision, mine) = (kv.mod_revision, false);
-                            (Known { revision, mine }, seen(&kv, arrived)?)
-                        }
-                    };
-                    mirror.known.insert(lock.clone(), known);
-                    mirror.state.put_record(&lock, Some(record));
+                Some(Kind::Lock(lock)) => heads.push((lock, kv)),
+                Some(Kind::Waiter(lock, number)) => {
+                    let queue: &mut BTreeMap<u64, Waiter> = waiters.entry(lock).or_default();
+                    queue.insert(number, decoded("waiter", &kv)?);
                 }
                 Some(Kind::Consumer(name)) => mirror.put_consumer(name, true, &kv)?,
                 Some(Kind::Base | Kind::Events | Kind::Forgotten) | None => {}
             }
+        }
+        for (lock, kv) in heads {
+            let waiters = waiters.remove(&lock).unwrap_or_default();
+            let (known, record) = self.known_or_read(&lock, &kv, waiters, arrived)?;
+            mirror.known.insert(lock.clone(), known);
+            mirror.state.put_record(&lock, Some(record));
         }
         mirror.state.put_documents(documents_revision, documents);
         // Not the arrival, which is rounded up: records of this gateway's own may be kept.
@@ -194,6 +235,30 @@ impl Mirror {
             base,
             entries,
         })
+    }
+}
+
+impl Mirror {
+    /// A lock of which these values were read; as it was, if it has not changed since.
+    fn known_or_read(
+        &self,
+        lock: &LockRef,
+        kv: &KeyValue,
+        waiters: BTreeMap<u64, Waiter>,
+        arrived: Millis,
+    ) -> Result<(Known, LockRecord), BackendError> {
+        let known = self.known.get(lock);
+        let known = known.filter(|known| known.revision == kv.mod_revision);
+        if let Some((known, record)) = known.zip(self.state.record(lock)) {
+            return Ok((known.clone(), record.clone()));
+        }
+        let (record, kept) = Kept::join(decoded("lock", kv)?, waiters, arrived);
+        let known = Known {
+            revision: kv.mod_revision,
+            mine: false,
+            kept,
+        };
+        Ok((known, record))
     }
 }
 
@@ -218,11 +283,6 @@ fn stored_events(keys: &Keys, kvs: &[KeyValue]) -> Result<(Base, Vec<Entry>), Ba
         .into_iter()
         .map(|kv| Ok((kv.key.clone(), events(kv)?)));
     Ok((base, entries.collect::<Result<_, BackendError>>()?))
-}
-
-/// A record as it is on this gateway's clock, having arrived at `seen`.
-fn seen(kv: &KeyValue, seen: Millis) -> Result<LockRecord, BackendError> {
-    Ok(decoded::<LockRecord>("lock", kv)?.rebased(seen))
 }
 
 fn events(kv: &KeyValue) -> Result<Vec<Event>, BackendError> {

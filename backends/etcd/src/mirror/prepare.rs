@@ -16,6 +16,8 @@ use prost::bytes::Bytes;
 
 use super::Known;
 use super::Mirror;
+use super::queue::Kept;
+use super::queue::Step;
 use crate::group::Group;
 use crate::item::Answer;
 use crate::item::Item;
@@ -37,6 +39,8 @@ pub(crate) struct Prepared {
     pub(crate) commands: usize,
     /// The locks that it touches, as they were.
     before: BTreeMap<LockRef, Before>,
+    /// Those of them that it changes, as they are to be kept; none if they are gone.
+    changed: BTreeMap<LockRef, Option<Step>>,
     /// The documents as they were, if it touches them.
     documents: Option<(u64, Vec<Document>)>,
 }
@@ -61,6 +65,7 @@ impl Mirror {
             events: Vec::new(),
             commands: 0,
             before: BTreeMap::new(),
+            changed: BTreeMap::new(),
             documents: None,
         };
         let members = items.iter().filter(|(job, _)| group.jobs.contains(job));
@@ -96,7 +101,22 @@ impl Mirror {
         let ticked = self.state.execute(&ticks, Atomicity::Each, &[], at);
         prepared.events.extend(ticked.events);
         prepared.group = group;
+        self.compare(&mut prepared);
         prepared
+    }
+
+    /// What has changed of the locks that were touched.
+    fn compare(&self, prepared: &mut Prepared) {
+        for (lock, before) in &prepared.before {
+            let (before, after) = (before.record.as_ref(), self.state.record(lock));
+            if before.map(LockRecord::revision) == after.map(LockRecord::revision) {
+                continue;
+            }
+            let fresh = Kept::default();
+            let kept = self.known.get(lock).map_or(&fresh, |known| &known.kept);
+            let step = after.map(|after| kept.step(before, after));
+            prepared.changed.insert(lock.clone(), step);
+        }
     }
 
     fn remember<'a>(&self, locks: impl Iterator<Item = &'a LockRef>, prepared: &mut Prepared) {
@@ -121,25 +141,15 @@ impl Mirror {
         let mut part = Part::default();
         let mut makes = false;
         for (lock, before) in &prepared.before {
-            let key = keys.lock(lock);
             if !prepared.group.whole {
-                part.compares
-                    .push(Compare::unchanged(key.clone(), before.revision));
+                let unchanged = Compare::unchanged(keys.lock(lock), before.revision);
+                part.compares.push(unchanged);
             }
-            let after = self.state.record(lock);
-            let revision = before.record.as_ref().map(LockRecord::revision);
-            match after {
-                Some(after) if revision != Some(after.revision()) => {
-                    makes |= revision.is_none();
-                    part.operations.push(put(key, stored::encode(after)?));
-                }
-                None if revision.is_some() => {
-                    part.forgets = true;
-                    part.operations
-                        .push(Operation::Delete(DeleteRangeRequest { key }));
-                }
-                _ => {}
-            }
+        }
+        for (lock, step) in &prepared.changed {
+            makes |= step.is_some() && !self.known.contains_key(lock);
+            part.forgets |= step.is_none();
+            self.put_lock(lock, step.as_ref(), keys, &mut part)?;
         }
         if let Some((revision, before)) = &prepared.documents {
             self.put_documents(*revision, before, keys, &mut part)?;
@@ -165,6 +175,34 @@ impl Mirror {
         Ok(part)
     }
 
+    fn put_lock(
+        &self,
+        lock: &LockRef,
+        step: Option<&Step>,
+        keys: &Keys,
+        part: &mut Part,
+    ) -> Result<(), StoredError> {
+        let known = self.known.get(lock);
+        let key = keys.lock(lock);
+        let Some(step) = step else {
+            let waiters = known.into_iter().flat_map(|known| known.kept.numbers());
+            let gone = waiters.map(|number| delete(keys.waiter(lock, number)));
+            part.operations.extend(gone);
+            part.operations.push(delete(key));
+            return Ok(());
+        };
+        part.operations
+            .push(put(key, stored::encode_head(&step.head)?));
+        for (number, waiter) in &step.put {
+            let key = keys.waiter(lock, *number);
+            part.operations.push(put(key, stored::encode(waiter)?));
+        }
+        let gone = step.gone.iter();
+        let gone = gone.map(|number| delete(keys.waiter(lock, *number)));
+        part.operations.extend(gone);
+        Ok(())
+    }
+
     fn put_documents(
         &self,
         revision: u64,
@@ -184,9 +222,7 @@ impl Mirror {
         for document in before {
             let (collection, id) = (&document.collection, &document.id);
             if self.state.document(collection, id).is_none() {
-                let key = keys.document(collection, id);
-                part.operations
-                    .push(Operation::Delete(DeleteRangeRequest { key }));
+                part.operations.push(delete(keys.document(collection, id)));
             }
         }
         let revision = stored::encode(&self.state.documents_revision())?;
@@ -196,20 +232,19 @@ impl Mirror {
 
     /// etcd has what a group came to, at this revision.
     pub(crate) fn settle(&mut self, prepared: &Prepared, revision: i64) {
-        for (lock, before) in &prepared.before {
-            let changed = before.record.as_ref().map(LockRecord::revision);
-            match self.state.record(lock) {
-                Some(after) if changed != Some(after.revision()) => {
+        for (lock, step) in &prepared.changed {
+            match step {
+                Some(step) => {
                     let mine = Known {
                         revision,
                         mine: true,
+                        kept: step.kept.clone(),
                     };
                     self.known.insert(lock.clone(), mine);
                 }
                 None => {
                     self.known.remove(lock);
                 }
-                Some(_) => {}
             }
         }
         if let Some((before, _)) = &prepared.documents
@@ -242,6 +277,10 @@ impl Mirror {
         let lost = touched.filter(|(lock, before)| self.revision(lock) != before.revision);
         lost.map(|(lock, _)| lock.clone()).collect()
     }
+}
+
+fn delete(key: Bytes) -> Operation {
+    Operation::Delete(DeleteRangeRequest { key })
 }
 
 fn put(key: Bytes, value: Vec<u8>) -> Operation {

@@ -3,19 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_backend_api::Batch;
 use leasehold_domain::Action;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::LeaseId;
+use leasehold_domain::ManualClock;
 use leasehold_domain::Mode;
 use leasehold_domain::Operation as Asked;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
+use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
+use leasehold_machine::stored;
+use prost::bytes::Bytes;
 
 use super::*;
 use crate::feed::Change;
@@ -23,15 +28,31 @@ use crate::feed::Written;
 use crate::group::Group;
 use crate::item::Item;
 use crate::keys::Keys;
+use crate::keys::Kind;
 use crate::proto::KeyValue;
 use crate::proto::Operation;
 use crate::proto::PutRequest;
+use crate::time::ORIGIN;
+use crate::time::Timekeeper;
 
 fn lock() -> LockRef {
     "demo/l".parse().unwrap()
 }
 
 fn take(who: &str) -> Item {
+    ask(
+        who,
+        Action::Acquire {
+            lease_id: LeaseId::from_bytes([7; 16]),
+            mode: Mode::Exclusive,
+            ttl_ms: 1_000,
+            wait_ms: None,
+            max_hold_ms: None,
+        },
+    )
+}
+
+fn ask(who: &str, action: Action) -> Item {
     let cause = Cause {
         request_id: who.parse().unwrap(),
         received: WallMillis(0),
@@ -46,13 +67,7 @@ fn take(who: &str) -> Item {
     };
     Item::Batch(Batch::one(Command {
         lock: lock(),
-        action: Action::Acquire {
-            lease_id: LeaseId::from_bytes([7; 16]),
-            mode: Mode::Exclusive,
-            ttl_ms: 1_000,
-            wait_ms: None,
-            max_hold_ms: None,
-        },
+        action,
         cause: Some(Arc::new(cause)),
         expect: None,
     }))
@@ -163,4 +178,170 @@ fn another_s_write_counts_from_its_sight() {
     assert_eq!((here.revision(&lock()), here.fed), (0, 12));
     assert_eq!(here.lost(&lost), [lock()]);
     assert_eq!(here.state.counts().leases, 0);
+}
+
+/// etcd's keys as the writes of several gateways leave them, and the gateways.
+struct World {
+    keys: Keys,
+    stored: BTreeMap<Bytes, KeyValue>,
+    gateways: Vec<(Mirror, u64)>,
+    revision: i64,
+}
+
+impl World {
+    /// Gateways whose clocks show these.
+    fn of(clocks: &[u64]) -> Self {
+        let gateways = clocks.iter().map(|now| (Mirror::default(), *now));
+        Self {
+            keys: Keys::new("/".to_owned()),
+            stored: BTreeMap::new(),
+            gateways: gateways.collect(),
+            revision: 1,
+        }
+    }
+
+    /// One gateway writes, and all see it a little later. Answers how many keys of the lock it wrote.
+    fn write(&mut self, writer: usize, later_ms: u64, item: &Item) -> usize {
+        self.revision += 1;
+        self.gateways
+            .iter_mut()
+            .for_each(|(_, now)| *now += later_ms);
+        let (mirror, now) = &mut self.gateways[writer];
+        let made = prepare(mirror, item, *now);
+        let (keys, revision) = (&self.keys, self.revision);
+        let of_lock = |change: &&Change| {
+            let kind = keys.kind(&change.kv.key);
+            matches!(kind, Some(Kind::Lock(_) | Kind::Waiter(..)))
+        };
+        let part = told(mirror, &made, keys, revision, 0);
+        mirror.settle(&made, revision);
+        mirror.head = revision;
+        for change in &part.changes {
+            match change.put {
+                true => self.stored.insert(change.kv.key.clone(), change.kv.clone()),
+                false => self.stored.remove(&change.kv.key),
+            };
+        }
+        for (mirror, now) in &mut self.gateways {
+            *now += 3;
+            let changes = part.changes.iter().map(|change| Change {
+                put: change.put,
+                kv: change.kv.clone(),
+            });
+            let seen = Written {
+                revision,
+                seen: Millis(*now),
+                changes: changes.collect(),
+            };
+            mirror.follow(keys, seen).unwrap();
+        }
+        part.changes.iter().filter(of_lock).count()
+    }
+
+    /// The lock as each gateway has it, and as one has it that reads all now, on one clock.
+    fn seen(&self) -> Vec<Option<LockRecord>> {
+        let keeper = Timekeeper::new(Arc::new(ManualClock::default()), Duration::ZERO);
+        let all = self.stored.values().cloned().collect();
+        let fresh = Mirror::default().read_anew(&self.keys, all, self.revision, &keeper);
+        let fresh = fresh.unwrap().mirror;
+        let mirrors = self
+            .gateways
+            .iter()
+            .map(|(mirror, _)| mirror)
+            .chain([&fresh]);
+        let seen = mirrors.map(|mirror| mirror.state.record(&lock()).cloned());
+        seen.map(|record| record.map(|record| record.rebased(ORIGIN)))
+            .collect()
+    }
+}
+
+fn wait(id: u8, wait_ms: u64) -> Action {
+    Action::Acquire {
+        lease_id: LeaseId::from_bytes([id; 16]),
+        mode: Mode::Exclusive,
+        ttl_ms: 20_000,
+        wait_ms: Some(wait_ms),
+        max_hold_ms: None,
+    }
+}
+
+#[test]
+fn a_queue_is_the_same_for_all_whoever_writes() {
+    let mut world = World::of(&[ORIGIN.0 + 900_000, ORIGIN.0 + 5_000]);
+    let release = |id| Action::Release {
+        lease_id: LeaseId::from_bytes([id; 16]),
+    };
+    let cancel = |id| Action::CancelWait {
+        lease_id: LeaseId::from_bytes([id; 16]),
+    };
+    // Who writes, how much later, who asks what; how many keys that is.
+    let story = [
+        (0, 10, "w1", wait(1, 9_000), 1),
+        (0, 10, "w2", wait(2, 9_000), 2),
+        (1, 10, "w3", wait(3, 9_000), 2),
+        (0, 10, "w4", wait(4, 9_000), 2),
+        // The first leaves the queue, and one comes.
+        (1, 500, "w1", release(1), 2),
+        (0, 10, "w5", wait(5, 9_000), 2),
+        // One in the middle gives up, one lengthens its wait.
+        (0, 700, "w4", cancel(4), 2),
+        (1, 10, "w3", wait(3, 60_000), 2),
+        (1, 10, "w2", release(2), 2),
+        (0, 900, "w6", wait(6, 60_000), 2),
+        // Time takes one of them, and the next is granted.
+        (1, 15_000, "nobody", Action::Tick, 2),
+        (0, 10, "w3", release(3), 2),
+        (0, 10, "w6", release(6), 1),
+        // It is forgotten.
+        (1, 90_000, "nobody", Action::Tick, 1),
+    ];
+    for (writer, later_ms, who, action, written) in story {
+        let told = format!("{who}: {action:?}");
+        assert_eq!(
+            world.write(writer, later_ms, &ask(who, action)),
+            written,
+            "{told}"
+        );
+        let seen = world.seen();
+        assert!(
+            seen.iter().all(|record| *record == seen[0]),
+            "{told}: {seen:#?}"
+        );
+    }
+    assert_eq!(world.seen(), [None, None, None]);
+    let left = world.stored.keys().filter_map(|key| world.keys.kind(key));
+    let left = left.filter(|kind| *kind != Kind::Events);
+    assert_eq!(left.collect::<Vec<_>>(), [Kind::Head]);
+}
+
+#[test]
+fn a_queue_in_the_lock_s_own_key_is_read_and_put_anew() {
+    let mut world = World::of(&[ORIGIN.0 + 900_000, ORIGIN.0 + 5_000]);
+    for id in 1..=4 {
+        world.write(0, 10, &ask(&format!("w{id}"), wait(id, 60_000)));
+    }
+    let whole = world.gateways[0].0.state.record(&lock()).unwrap();
+    let value = stored::encode(whole).unwrap();
+    let key = world.keys.lock(&lock());
+    world.stored.retain(|other, _| *other == key);
+    world.stored.get_mut(&key).unwrap().value = value.into();
+    let keeper = Timekeeper::new(Arc::new(ManualClock::default()), Duration::ZERO);
+    let before = world.seen();
+    for (mirror, now) in &mut world.gateways {
+        let all = world.stored.values().cloned().collect();
+        *mirror = Mirror::default()
+            .read_anew(&world.keys, all, world.revision, &keeper)
+            .unwrap()
+            .mirror;
+        *now = ORIGIN.0;
+    }
+    assert_eq!(world.seen(), before);
+    assert_eq!(
+        world.write(1, 10, &ask("w5", wait(5, 60_000))),
+        5,
+        "all four, and the lock"
+    );
+    let seen = world.seen();
+    assert!(seen.iter().all(|record| *record == seen[0]), "{seen:#?}");
+    assert_eq!(seen[0].as_ref().map(LockRecord::queue_len), Some(4));
 }

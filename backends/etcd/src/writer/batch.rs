@@ -5,6 +5,7 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_domain::LockRef;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
+use prost::Message;
 use prost::bytes::Bytes;
 
 use super::Jobs;
@@ -121,6 +122,7 @@ impl Writer {
             mirror.take_back_all(&prepared);
             return Ok(false);
         };
+        self.shared.history.grow(request.encoded_len());
         let sent = self.send(request, prepared.len()).await;
         let done = sent.inspect_err(|_| mirror.take_back_all(&prepared))?;
         for (one, held) in prepared.iter().zip(&done.held) {

@@ -25,6 +25,8 @@ use leasehold_domain::SeatState;
 use crate::asking::acquire;
 use crate::asking::ask;
 use crate::asking::command;
+use crate::asking::take;
+use crate::asking::view;
 use crate::asking::waiting;
 use crate::sharing::Gateways;
 
@@ -73,6 +75,33 @@ fn a_large_batch_is_whole_and_a_huge_one_is_refused() {
         counts.sort_unstable();
         assert_eq!(counts, [0, 1_000]);
         assert_eq!(gateways.each[0].health().await.newest, Cursor(1_000));
+    });
+}
+
+/// Who waits is kept beside the lock: a queue may be larger than a transaction, and a hand-over
+/// moves one of them, whichever gateway carries it out.
+#[test]
+fn a_queue_may_be_larger_than_a_transaction() {
+    leasehold_conformance::run(async {
+        let gateways = Gateways::start(2).await;
+        let (one, other) = (&gateways.each[0], &gateways.each[1]);
+        let held = take(one, "ann", "big", 60_000).await;
+        for number in 0..300 {
+            let gateway = if number % 3 == 0 { other } else { one };
+            ask(gateway, crowd(number)).await.expect("a place");
+        }
+        let lease_id = held.lease_id;
+        let release = command("ann", "big", Action::Release { lease_id });
+        let released = ask(other, release).await.expect("an answer");
+        assert_eq!(released, Outcome::Released);
+        for gateway in [one, other] {
+            let view = view(gateway, "big").await;
+            let holders = view.holders.iter().map(|h| h.owner.subject.to_string());
+            assert_eq!(holders.collect::<Vec<_>>(), ["s-0"]);
+            let queue = view.queue.iter().map(|w| w.owner.subject.to_string());
+            let expected = (1..300).map(|number| format!("s-{number}"));
+            assert_eq!(queue.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        }
     });
 }
 

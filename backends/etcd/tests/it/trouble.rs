@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use leasehold_backend_api::Backend;
+use leasehold_backend_api::Batch;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Effect;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_etcd::EtcdBackend;
 use leasehold_backend_etcd::EtcdConfig;
 use leasehold_backend_etcd::OpenError;
+use leasehold_domain::Action;
 use leasehold_domain::Clock;
 use leasehold_domain::Command;
 use leasehold_domain::Cursor;
@@ -211,6 +213,28 @@ fn a_compacted_history_is_no_gap() {
     });
 }
 
+/// A store of the format before is lifted to this one, and one that a newer build has made is left
+/// alone.
+#[test]
+fn formats_go_forward() {
+    run(async {
+        let cluster = Etcd::start(1).await;
+        let config = config(&cluster);
+        let format = format!("{}format", config.prefix);
+        let store = open(config.clone()).await.expect("it opens");
+        take(&store, "ann", "one", 600_000).await;
+        store.close().await;
+        cluster.control(&["put", &format, "1"]);
+        let store = open(config.clone()).await.expect("it opens");
+        assert_eq!(view(&store, "one").await.holders.len(), 1);
+        let told = cluster.control(&["get", &format, "--print-value-only"]);
+        assert_eq!(told.trim(), "2");
+        cluster.control(&["put", &format, "3"]);
+        let refused = open(config).await.expect_err("it is newer");
+        assert!(refused.to_string().contains("format 3"), "{refused}");
+    });
+}
+
 /// etcd keeps every version of every key until it is told to forget: a gateway tells it.
 #[test]
 fn a_gateway_lets_the_history_go() {
@@ -231,6 +255,55 @@ fn a_gateway_lets_the_history_go() {
         assert_eq!(view(&store, "one").await.holders.len(), 1);
         assert!(store.health().await.ready);
     });
+}
+
+/// Also before its time, if much is written: else etcd would be full by then.
+#[test]
+fn a_history_that_grows_quickly_does_not_fill_the_store() {
+    run(async {
+        let quota = "--quota-backend-bytes=33554432".to_owned();
+        let cluster = Etcd::start_with(1, vec![quota]).await;
+        let config = EtcdConfig {
+            compact_every: Some(Duration::from_secs(3_600)),
+            compact_after_bytes: 2 * 1_024 * 1_024,
+            ..config(&cluster)
+        };
+        let store = open(config).await.expect("it opens");
+        let mut written = 0;
+        while written < 3 * 33_554_432 {
+            let held = take_valued(&store, 50, 4_096).await;
+            written += 50 * 4_096;
+            let release = |(n, grant): (usize, Grant)| {
+                let lease_id = grant.lease_id;
+                command("ann", &format!("l-{n}"), Action::Release { lease_id })
+            };
+            let release = held.into_iter().enumerate().map(release);
+            store.execute(batch(release)).await.expect("an answer");
+            let newest = store.health().await.newest;
+            store.trim(newest).await.expect("events are not kept");
+        }
+    });
+}
+
+/// Takes locks, each with a value of so many bytes.
+async fn take_valued(store: &EtcdBackend, locks: usize, bytes: usize) -> Vec<Grant> {
+    let take = |n| {
+        let mut take = command("ann", &format!("l-{n}"), acquire(60_000));
+        if let Some(cause) = take.cause.as_mut().map(Arc::make_mut) {
+            cause.request.value = Some("v".repeat(bytes).into());
+        }
+        take
+    };
+    let taken = store.execute(batch((0..locks).map(take))).await;
+    let taken = taken.expect("an answer").into_iter();
+    taken.map(|outcome| granted(Ok(outcome))).collect()
+}
+
+fn batch(commands: impl Iterator<Item = Command>) -> Batch {
+    Batch {
+        commands: commands.collect(),
+        ..Batch::default()
+    }
 }
 
 /// etcd has no space: nothing is granted, and the refusal says that nothing has happened.

@@ -40,17 +40,8 @@ impl LockRecord {
             lease.hold_until.iter_mut().for_each(moved);
         }
         if let Some(rest) = self.rest.as_deref_mut() {
-            for waiter in &mut rest.queue {
-                moved(&mut waiter.queued);
-                moved(&mut waiter.deadline);
-                // 0 is no time but the absence of one; so below.
-                waiter
-                    .claims
-                    .move_ends(|until| match until > Millis::default() {
-                        true => shift.time(until),
-                        false => until,
-                    });
-            }
+            rest.queue.iter_mut().for_each(|waiter| waiter.shift(shift));
+            // 0 is no time but the absence of one.
             if rest.cooldown_until > Millis::default() {
                 moved(&mut rest.cooldown_until);
             }

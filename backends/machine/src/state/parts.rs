@@ -8,6 +8,8 @@ use leasehold_domain::Millis;
 use super::State;
 use super::documents::DocumentTable;
 use crate::LockRecord;
+use crate::Misfit;
+use crate::RecordChange;
 
 impl State {
     /// One lock's record; none if it has none.
@@ -20,6 +22,22 @@ impl State {
     /// gateway, or an earlier write, left there.
     pub fn put_record(&mut self, lock: &LockRef, record: Option<LockRecord>) {
         self.locks.put(lock, record);
+    }
+
+    /// Puts what a change makes of a record in its place, or takes the record away. No event is
+    /// made, as by [`State::put_record`].
+    ///
+    /// # Errors
+    /// The change does not go on from the record that is there, which is left as it is.
+    pub fn change_record(
+        &mut self,
+        lock: &LockRef,
+        change: Option<RecordChange>,
+    ) -> Result<(), Misfit> {
+        let before = || self.record(lock).cloned();
+        let after = change.map(|change| change.carry_out(before()));
+        self.put_record(lock, after.transpose()?);
+        Ok(())
     }
 
     /// Where time and events stand after a write that was not made here.

@@ -44,6 +44,7 @@ use leasehold_domain::RuleDigest;
 use leasehold_domain::Transition;
 use leasehold_domain::Usage;
 use leasehold_domain::WallMillis;
+use leasehold_machine::RecordChange;
 use leasehold_machine::State;
 
 use crate::asking::EXCLUSIVE;
@@ -353,6 +354,8 @@ fn causes() {
 fn records() {
     let record = waiting_record().record;
     assert_eq!(pinned(&record), (266, "cd355966155ecdcf".to_owned()));
+    let change = RecordChange::between(None, &record);
+    assert_eq!(pinned(&change), (270, "cf0fb992e408c964".to_owned()));
 }
 
 #[test]

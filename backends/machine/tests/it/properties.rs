@@ -10,6 +10,7 @@ use leasehold_domain::Millis;
 use leasehold_domain::Mode;
 use leasehold_domain::Outcome;
 use leasehold_domain::RevokeTarget;
+use leasehold_machine::RecordChange;
 use leasehold_machine::State;
 use proptest::prelude::*;
 
@@ -295,6 +296,24 @@ proptest! {
         }
         prop_assert_eq!(whole.digest(), single.digest());
         prop_assert_eq!(whole.digest(), restored.digest());
+    }
+
+    #[test]
+    fn what_follows_by_changes_is_the_same(log in logs()) {
+        let (mut state, mut follower) = (State::default(), State::default());
+        for (write, slot) in (1..).zip(&log) {
+            let before = state.clone();
+            run(&mut state, slot, write, usize::MAX);
+            for lock in locks() {
+                let (old, new) = (before.record(&lock), state.record(&lock));
+                let change = new.map(|new| RecordChange::between(old, new));
+                let bytes = postcard::to_allocvec(&change).unwrap();
+                let change: Option<RecordChange> = postcard::from_bytes(&bytes).unwrap();
+                follower.change_record(&lock, change).unwrap();
+            }
+            follower.resume(state.now(), state.newest());
+            prop_assert_eq!(&follower, &state);
+        }
     }
 }
 

@@ -141,12 +141,9 @@ fn who_follows_has_the_same_state() {
     for (now_ms, items) in story() {
         let at = attempt(&leader, now_ms);
         let prepared = leader.prepare(&items, at);
-        let bytes = leader.pack_records(&prepared).unwrap();
+        let bytes = leader.pack_changes(&prepared).unwrap();
         leader.settle(&prepared);
-        let records: Vec<(LockRef, Option<LockRecord>)> = stored::decode(&bytes).unwrap();
-        for (lock, record) in records {
-            follower.state.put_record(&lock, record);
-        }
+        follower.follow(Some(&bytes), None).unwrap();
         let documents = leader.state.all_documents();
         let revision = leader.state.documents_revision();
         follower.state.put_documents(revision, documents);
