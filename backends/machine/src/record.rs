@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use leasehold_domain::FencingToken;
 use leasehold_domain::LockSettings;
@@ -50,8 +51,9 @@ pub struct LockRecord {
 /// What a plainly held lock does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Rest {
-    /// First come, first served.
-    pub(crate) queue: VecDeque<Waiter>,
+    /// First come, first served. Shared with copies of the record: a store takes one before each
+    /// write, and most waiters stay as they are.
+    pub(crate) queue: VecDeque<Arc<Waiter>>,
     /// Nothing is granted before this.
     pub(crate) cooldown_until: Millis,
     /// Until these have run out or been taken, only these successors are granted.
@@ -147,7 +149,7 @@ impl LockRecord {
     }
 
     /// Who waits, the first first.
-    pub fn waiters(&self) -> impl Iterator<Item = &Waiter> {
+    pub fn waiters(&self) -> impl Iterator<Item = &Arc<Waiter>> {
         self.rest.iter().flat_map(|rest| rest.queue.iter())
     }
 

@@ -28,7 +28,7 @@ impl LockRecord {
             revision: self.revision,
             settings: self.settings().into_owned(),
             holders: self.holders.iter().map(|lease| lease.view(now)).collect(),
-            queue: self.waiters().map(Waiter::view).collect(),
+            queue: self.waiters().map(|waiter| waiter.view()).collect(),
             cooldown_remaining_ms: now.until(self.cooldown_until()),
             reserved_for: reserved.map(|r| (r.to.clone(), now.until(r.until))),
             last_token: FencingToken(self.last_token),

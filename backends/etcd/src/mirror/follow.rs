@@ -1,6 +1,7 @@
 //! What others wrote, as the watch tells it; and the whole store, as it was read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Cursor;
@@ -31,7 +32,7 @@ pub(crate) type Entry = (Bytes, Vec<Event>);
 #[derive(Debug)]
 enum LockChange {
     Head(Option<LockRecord>),
-    Waiter(u64, Option<Waiter>),
+    Waiter(u64, Option<Arc<Waiter>>),
 }
 
 /// What a write left that is not in the mirror.
@@ -214,7 +215,7 @@ impl Mirror {
                 Some(Kind::Document(..)) => documents.push(decoded("document", &kv)?),
                 Some(Kind::Lock(lock)) => heads.push((lock, kv)),
                 Some(Kind::Waiter(lock, number)) => {
-                    let queue: &mut BTreeMap<u64, Waiter> = waiters.entry(lock).or_default();
+                    let queue: &mut BTreeMap<u64, Arc<Waiter>> = waiters.entry(lock).or_default();
                     queue.insert(number, decoded("waiter", &kv)?);
                 }
                 Some(Kind::Consumer(name)) => mirror.put_consumer(name, true, &kv)?,
@@ -244,7 +245,7 @@ impl Mirror {
         &self,
         lock: &LockRef,
         kv: &KeyValue,
-        waiters: BTreeMap<u64, Waiter>,
+        waiters: BTreeMap<u64, Arc<Waiter>>,
         arrived: Millis,
     ) -> Result<(Known, LockRecord), BackendError> {
         let known = self.known.get(lock);

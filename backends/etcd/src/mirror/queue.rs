@@ -7,6 +7,7 @@
 //! which each gateway translates ([`LockRecord::rebased`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use leasehold_domain::Millis;
 use leasehold_machine::ChangeParts;
@@ -30,7 +31,7 @@ pub(crate) struct Step {
     /// For the lock's key.
     pub(crate) head: LockRecord,
     /// Waiters that came or have changed.
-    pub(crate) put: Vec<(u64, Waiter)>,
+    pub(crate) put: Vec<(u64, Arc<Waiter>)>,
     /// Waiters that are not there any more.
     pub(crate) gone: Vec<u64>,
     /// How the lock is kept then.
@@ -94,7 +95,7 @@ impl Kept {
     }
 
     /// The waiters of a record that is kept so, in the record's own time.
-    pub(crate) fn waiters(&self, record: &LockRecord) -> BTreeMap<u64, Waiter> {
+    pub(crate) fn waiters(&self, record: &LockRecord) -> BTreeMap<u64, Arc<Waiter>> {
         if record.queue_len() != self.numbers.len() {
             return BTreeMap::new();
         }
@@ -106,7 +107,7 @@ impl Kept {
     /// The lock of these values, which were seen at `seen`.
     pub(crate) fn join(
         head: LockRecord,
-        waiters: BTreeMap<u64, Waiter>,
+        waiters: BTreeMap<u64, Arc<Waiter>>,
         seen: Millis,
     ) -> (LockRecord, Self) {
         let clock = head.clock();

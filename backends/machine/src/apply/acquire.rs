@@ -1,5 +1,7 @@
 //! Acquire: try, wait, or find what the same request got before.
 
+use std::sync::Arc;
+
 use leasehold_domain::Cause;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Mode;
@@ -64,6 +66,7 @@ impl Step<'_> {
         self.asking = Some(lease_id);
         if let Some(wait_ms) = asked.wait_ms {
             let until = waiter_deadline(now, wait_ms);
+            let waiter = Arc::make_mut(waiter);
             waiter.claims.fade(now);
             self.changed |= waiter.claims.add(asked.lease_id, until);
             if until > waiter.deadline {
@@ -137,7 +140,7 @@ impl Step<'_> {
                 return self.held();
             }
         }
-        self.record.rest_mut().queue.push_back(waiter);
+        self.record.rest_mut().queue.push_back(Arc::new(waiter));
         self.await_turn(asked.lease_id, asked.wait_ms.is_some())
     }
 
@@ -156,7 +159,7 @@ impl Step<'_> {
             }
             return self.held();
         }
-        let standing = |w: &Waiter| w.lease_id == lease_id;
+        let standing = |w: &Arc<Waiter>| w.lease_id == lease_id;
         let Some(index) = self.record.waiters().position(standing) else {
             return self.held();
         };

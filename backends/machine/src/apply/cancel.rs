@@ -1,5 +1,7 @@
 //! Claims: which acquires hang on a waiter or lease, and what ends when one is cancelled.
 
+use std::sync::Arc;
+
 use leasehold_domain::EndCause;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Millis;
@@ -43,6 +45,7 @@ impl Step<'_> {
         if waiter.party.subject != *subject {
             return Outcome::NotHolder;
         }
+        let waiter = Arc::make_mut(waiter);
         waiter.claims.cancel(drawn);
         waiter.claims.fade(now);
         if waiter.claims.is_empty() {

@@ -30,9 +30,9 @@ impl Step<'_> {
             }
         }
         let over = |waiter: &Waiter| waiter.deadline.is_over(now);
-        if self.record.waiters().any(over) {
+        if self.record.waiters().any(|w| over(w)) {
             let queue = std::mem::take(&mut self.record.rest_mut().queue);
-            let (mut due, rest): (Vec<Waiter>, Vec<_>) = queue.into_iter().partition(over);
+            let (mut due, rest): (Vec<_>, Vec<_>) = queue.into_iter().partition(|w| over(w));
             self.record.rest_mut().queue = rest.into();
             due.sort_by_key(|waiter| waiter.deadline);
             for waiter in due {

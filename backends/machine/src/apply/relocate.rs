@@ -49,7 +49,7 @@ impl Shift {
         };
         // Time for a client that was told to ask again.
         let soonest = now.plus(WAITER_SLACK_MS);
-        for waiter in &mut rest.queue {
+        for waiter in rest.queue.iter_mut().map(Arc::make_mut) {
             waiter.queued = self.time(waiter.queued);
             waiter.deadline = self.time(waiter.deadline).max(soonest);
             waiter

@@ -1,5 +1,7 @@
 //! Granting: whose turn it is, and what a grant writes.
 
+use std::sync::Arc;
+
 use leasehold_domain::Mode;
 use leasehold_domain::Renewals;
 use leasehold_domain::Transition;
@@ -17,7 +19,7 @@ impl Step<'_> {
             let Some(waiter) = self.record.rest_mut().queue.remove(index) else {
                 return;
             };
-            self.grant(waiter);
+            self.grant(Arc::unwrap_or_clone(waiter));
         }
     }
 
@@ -114,11 +116,11 @@ impl Step<'_> {
     /// block all behind them.
     pub(super) fn dismiss_oversized(&mut self, limit: u32) {
         let oversized = |w: &Waiter| matches!(w.mode, Mode::Shared { permits } if permits > limit);
-        if !self.record.waiters().any(oversized) {
+        if !self.record.waiters().any(|w| oversized(w)) {
             return;
         }
         let queue = std::mem::take(&mut self.record.rest_mut().queue);
-        let (dismissed, kept): (Vec<_>, Vec<_>) = queue.into_iter().partition(oversized);
+        let (dismissed, kept): (Vec<_>, Vec<_>) = queue.into_iter().partition(|w| oversized(w));
         self.record.rest_mut().queue = kept.into();
         for waiter in dismissed {
             self.end_wait(&waiter, false);

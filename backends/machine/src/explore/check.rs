@@ -97,7 +97,7 @@ fn tokens_and_turns(world: &World) {
         let waits_still = |id| record.waiters().any(|w| w.lease_id == id && is_there(w));
         let blocked = record.cooldown_until().0 > world.now || !record.reservations().is_empty();
         let mut could = record.waiters().take_while(|w| record.admits(w.mode));
-        let in_vain = !blocked && could.any(is_there);
+        let in_vain = !blocked && could.any(|w| is_there(w));
         assert!(!in_vain, "waits in vain: {:?}", world.story);
         let handed_over = world.story.iter().any(|s| matches!(s, Step::Transfer(..)));
         for transition in transitions {

@@ -405,6 +405,7 @@ impl World {
                 .iter_mut()
                 .for_each(|r| from_now(&mut r.until));
             for waiter in &mut rest.queue {
+                let waiter = Arc::make_mut(waiter);
                 (waiter.since, waiter.queued) = Default::default();
                 from_now(&mut waiter.deadline);
                 for claim in waiter.claims.standing_mut() {

@@ -2,6 +2,7 @@
 //! what has changed. A hand-over of a lock for which thousands wait moves one waiter.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use leasehold_domain::Millis;
 use serde::Deserialize;
@@ -23,7 +24,7 @@ pub struct RecordChange {
     /// Places in the queue before, ascending, whose waiters are not there any more.
     gone: Vec<u32>,
     /// Waiters that came or have changed, by their places in the queue after, ascending.
-    put: Vec<(u32, Waiter)>,
+    put: Vec<(u32, Arc<Waiter>)>,
 }
 
 /// A [`RecordChange`] in pieces.
@@ -36,7 +37,7 @@ pub struct ChangeParts {
     /// Places in the queue before, ascending, whose waiters are not there any more.
     pub gone: Vec<u32>,
     /// Waiters that came or have changed, by their places in the queue after, ascending.
-    pub put: Vec<(u32, Waiter)>,
+    pub put: Vec<(u32, Arc<Waiter>)>,
 }
 
 /// A change was to be carried out on a record that it does not go on from.
@@ -126,7 +127,7 @@ impl RecordChange {
             to: clock,
         };
         let waiters = self.put.iter_mut();
-        waiters.for_each(|(_, waiter)| waiter.shift(shift));
+        waiters.for_each(|(_, waiter)| Arc::make_mut(waiter).shift(shift));
         self.head = self.head.rebased(clock);
         self
     }
@@ -146,7 +147,7 @@ impl RecordChange {
 impl LockRecord {
     /// The record with this queue.
     #[must_use]
-    pub fn with_waiters(mut self, waiters: Vec<Waiter>) -> Self {
+    pub fn with_waiters(mut self, waiters: Vec<Arc<Waiter>>) -> Self {
         if !waiters.is_empty() || self.queue_len() > 0 {
             self.rest_mut().queue = waiters.into();
             self.tidy();

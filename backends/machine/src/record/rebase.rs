@@ -1,5 +1,7 @@
 //! A record on another clock: for stores in which every record keeps a time of its own.
 
+use std::sync::Arc;
+
 use leasehold_domain::Millis;
 
 use super::LockRecord;
@@ -40,7 +42,8 @@ impl LockRecord {
             lease.hold_until.iter_mut().for_each(moved);
         }
         if let Some(rest) = self.rest.as_deref_mut() {
-            rest.queue.iter_mut().for_each(|waiter| waiter.shift(shift));
+            let queue = rest.queue.iter_mut().map(Arc::make_mut);
+            queue.for_each(|waiter| waiter.shift(shift));
             // 0 is no time but the absence of one.
             if rest.cooldown_until > Millis::default() {
                 moved(&mut rest.cooldown_until);

@@ -138,20 +138,45 @@ fn what_is_taken_back_leaves_no_trace() {
 #[test]
 fn who_follows_has_the_same_state() {
     let (mut leader, mut follower) = (Mirror::default(), Mirror::default());
+    // Of rows that were written before there were changes.
+    let mut late = Mirror::default();
     for (now_ms, items) in story() {
         let at = attempt(&leader, now_ms);
         let prepared = leader.prepare(&items, at);
         let bytes = leader.pack_changes(&prepared).unwrap();
         leader.settle(&prepared);
         follower.follow(Some(&bytes), None).unwrap();
-        let documents = leader.state.all_documents();
-        let revision = leader.state.documents_revision();
-        follower.state.put_documents(revision, documents);
-        follower
-            .state
-            .resume(leader.state.now(), leader.state.newest());
-        assert_eq!(follower.state, leader.state, "at {now_ms}");
+        let touched = prepared.changed.iter();
+        let records: Vec<_> = touched
+            .map(|lock| (lock, leader.state.record(lock)))
+            .collect();
+        late.follow(None, Some(&stored::pack(&records).unwrap()))
+            .unwrap();
+        for mirror in [&mut follower, &mut late] {
+            let documents = leader.state.all_documents();
+            let revision = leader.state.documents_revision();
+            mirror.state.put_documents(revision, documents);
+            mirror
+                .state
+                .resume(leader.state.now(), leader.state.newest());
+            assert_eq!(mirror.state, leader.state, "at {now_ms}");
+        }
     }
+}
+
+#[test]
+fn a_change_of_another_record_is_an_error() {
+    let (mut leader, mut follower) = (Mirror::default(), Mirror::default());
+    let ask = |who, id, name| batch(vec![command(who, name, acquire(id, 5_000, Some(9_000)))]);
+    let mut bytes = Vec::new();
+    for (who, id) in [("ann", 1), ("bob", 2), ("cat", 3)] {
+        let at = attempt(&leader, 1);
+        let prepared = leader.prepare(&[ask(who, id, "a")], at);
+        bytes = leader.pack_changes(&prepared).unwrap();
+        leader.settle(&prepared);
+    }
+    let failure = follower.follow(Some(&bytes), None).unwrap_err();
+    assert!(failure.to_string().contains("demo/a"), "{failure}");
 }
 
 #[test]
