@@ -64,29 +64,18 @@ pub(crate) fn of(parts: Vec<Part>, keys: &Keys, writer: u64) -> Option<TxnReques
     let only = <[Part; 1]>::try_from(parts);
     let request = match only {
         Ok([part]) => TxnRequest {
-            success: {
-                let conditions = part.compares.len();
-                let most = OPERATIONS_MAX;
-                let listed = listed(part.operations, conditions, most, common.len())?;
-                listed.into_iter().chain(common).collect()
-            },
-            compare: part.compares,
             failure: vec![Operation::Range(one(keys.head())).into()],
+            ..of_part(part, OPERATIONS_MAX, common)?
         },
         Err(parts) => {
             let most = OPERATIONS_MAX.saturating_sub(parts.len() + common.len());
-            let parts = parts.into_iter().map(|part| {
-                let conditions = part.compares.len();
-                let inner = TxnRequest {
-                    success: listed(part.operations, conditions, most, 0)?,
-                    compare: part.compares,
-                    failure: Vec::new(),
-                };
+            let each = parts.into_iter().map(|part| {
+                let inner = of_part(part, most, Vec::new())?;
                 Some(RequestOp::from(Operation::Txn(inner)))
             });
-            let parts: Vec<RequestOp> = parts.collect::<Option<_>>()?;
+            let each: Vec<RequestOp> = each.collect::<Option<_>>()?;
             TxnRequest {
-                success: parts.into_iter().chain(common).collect(),
+                success: each.into_iter().chain(common).collect(),
                 ..TxnRequest::default()
             }
         }
@@ -112,22 +101,33 @@ fn put(key: Bytes, writer: u64, prev_kv: bool) -> RequestOp {
     .into()
 }
 
-/// The operations of one part, in lists of lists if they are too many for one; none if they are too
-/// many for that, too. The first list has so many `conditions` and `others` beside it, and `most`
-/// may be used on all levels together.
+/// The transaction of one part, which ends with `common`. Operations are in lists of lists if they
+/// are too many for one, and there is none if they are too many for that, too: `most` may be used on
+/// all levels together.
+fn of_part(part: Part, most: usize, common: Vec<RequestOp>) -> Option<TxnRequest> {
+    let conditions = part.compares.len();
+    let operations = part.operations.into_iter().map(RequestOp::from).collect();
+    let listed = listed(operations, conditions, most, common.len())?;
+    Some(TxnRequest {
+        compare: part.compares,
+        success: listed.into_iter().chain(common).collect(),
+        failure: Vec::new(),
+    })
+}
+
 fn listed(
-    operations: Vec<Operation>,
+    mut listed: Vec<RequestOp>,
     conditions: usize,
     most: usize,
     others: usize,
 ) -> Option<Vec<RequestOp>> {
-    let mut listed: Vec<RequestOp> = operations.into_iter().map(RequestOp::from).collect();
     if listed.len() + others <= most {
         return Some(listed);
     }
+    // The first level has the conditions beside it, and the others behind it.
     let first = conditions.max(LISTS_MAX.min(most / 2));
     let (first, inner) = (first.checked_sub(others)?, most.checked_sub(first)?);
-    // As few levels below the first as will do, all with lists of the same length.
+    // As few levels below it as will do, all with lists of the same length.
     let length = |levels: usize| inner / levels;
     let holds = |levels: &usize| {
         let levels_max = u32::try_from(*levels).unwrap_or(u32::MAX);

@@ -75,6 +75,15 @@ pub(crate) fn without_effect(error: &tokio_postgres::Error) -> BackendError {
     BackendError::without_effect(kind(error), describe(error))
 }
 
+/// Whether a server that goes on has refused a statement because a disk is full, or the memory: it
+/// will say the same on any other connection.
+pub(crate) fn lacks_room(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| {
+        let full = [SqlState::DISK_FULL, SqlState::OUT_OF_MEMORY].contains(error.code());
+        full && error.parsed_severity() == Some(Severity::Error)
+    })
+}
+
 /// A failure of a statement in a flight that ends with a commit. The server has refused it and goes
 /// on, which undoes the flight; or the connection has ended, of which a pooler tells in class 08,
 /// and then the commit may have been carried out.

@@ -54,12 +54,15 @@ pub(crate) struct Write {
 }
 
 /// What became of a write or a confirmation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Written {
     /// Done; the database's clock showed this.
     Done(i64),
     /// The store is not where the writer believed it to be. Nothing was written.
     Stale,
+    /// The server has no room for it, and says so. Nothing was written, and the connection is as
+    /// it was before.
+    Full(BackendError),
 }
 
 /// How long reading the whole store may take.
@@ -253,6 +256,9 @@ fn settle(
 ) -> Result<Written, BackendError> {
     let clock_us = match (begun, written) {
         (Ok(()), Ok(clock_us)) => clock_us,
+        (Ok(()), Err(failure)) if committed.is_ok() && error::lacks_room(&failure) => {
+            return Ok(Written::Full(error::without_effect(&failure)));
+        }
         (Err(failure), _) | (_, Err(failure)) => {
             return Err(error::of_statement(&failure));
         }

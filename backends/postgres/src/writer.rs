@@ -61,6 +61,8 @@ pub(crate) struct Shared {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     primary: Option<Primary>,
+    /// Whether the connection can be used on after a failure.
+    intact: bool,
     /// How many more batches expect company.
     crowded: u32,
     /// After a failed attempt to connect, and why it failed.
@@ -93,6 +95,7 @@ impl Writer {
         Self {
             shared,
             primary: None,
+            intact: false,
             crowded: 0,
             rest: None,
             pause: PAUSE_MIN,
@@ -115,12 +118,15 @@ impl Writer {
     pub(crate) async fn carry_out(&mut self, items: &[Item]) -> Result<Vec<Answer>, BackendError> {
         let shared = self.shared.clone();
         let mut mirror = shared.mirror.write().await;
+        self.intact = false;
         let done = self.try_out(&mut mirror, items).await;
         if let Err(failure) = &done
             && failure.kind != ErrorKind::Contended
         {
-            // A transaction may be half-way on it; and another server may be the primary now.
-            self.primary = None;
+            if !self.intact {
+                // A transaction may be half-way on it; and another server may be the primary now.
+                self.primary = None;
+            }
             self.shared.status.trouble(&failure.detail);
         }
         done
@@ -247,6 +253,7 @@ impl Writer {
             .await
             .map_err(|failure| BackendError::without_effect(failure.kind, failure.detail))?;
         Ok(match confirmed {
+            Written::Full(failure) => return Err(failure),
             Written::Stale => None,
             Written::Done(clock_us) => {
                 let received = self.shared.sample(clock_us);
@@ -257,7 +264,7 @@ impl Writer {
     }
 
     fn settle(
-        &self,
+        &mut self,
         mirror: &mut Mirror,
         prepared: Prepared,
         items: &[Item],
@@ -278,6 +285,11 @@ impl Writer {
             Ok(Written::Stale) => {
                 mirror.take_back(prepared);
                 Ok(None)
+            }
+            Ok(Written::Full(failure)) => {
+                mirror.take_back(prepared);
+                self.intact = true;
+                Err(failure)
             }
             Err(failure) => {
                 mirror.take_back(prepared);

@@ -92,6 +92,48 @@ fn a_newer_schema_is_refused() {
     });
 }
 
+/// A server whose disk is full is asked on over the same connections, and the store is as it was:
+/// reads are answered, and writes as soon as there is room.
+#[test]
+fn a_full_server_is_not_connected_to_again_and_again() {
+    run(async {
+        let server = Postgres::start().await;
+        let mut config = PostgresConfig::new(server.url("postgres"));
+        config.allow_unreplicated = true;
+        let store = open(config).await.expect("it opens");
+        take(&store, "ann", "one", 60_000).await;
+        let connections = async || {
+            let pids = "SELECT pid FROM pg_stat_activity \
+                WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+            server.ask("postgres", pids).await
+        };
+        let before = connections().await;
+        let full = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS \
+            $$ BEGIN RAISE disk_full; END $$; \
+            CREATE TRIGGER full_disk BEFORE INSERT ON leasehold.log \
+                FOR EACH ROW EXECUTE FUNCTION full_disk()";
+        server.sql("postgres", full).await;
+        for n in 0..50 {
+            let refused = ask(&store, command("bob", &format!("l-{n}"), acquire(60_000))).await;
+            let failure = refused.unwrap_err();
+            assert!(failure.is_retryable(), "{failure}");
+            assert_eq!(failure.effect, Effect::None, "{failure}");
+            assert!(!store.health().await.ready);
+            let held = ask(&store, command("bob", "one", acquire(60_000))).await;
+            assert!(matches!(held, Ok(Outcome::Held { .. })), "{held:?}");
+        }
+        let after = connections().await;
+        assert!(
+            before.iter().all(|pid| after.contains(pid)),
+            "{before:?}, {after:?}"
+        );
+        let room = "DROP TRIGGER full_disk ON leasehold.log";
+        server.sql("postgres", room).await;
+        granted(ask(&store, command("bob", "two", acquire(60_000))).await);
+        assert!(store.health().await.ready);
+    });
+}
+
 /// The server is killed while clients work, and comes back: every grant that was answered is
 /// there, and a request whose answer was lost gets one when it is asked again.
 #[test]
