@@ -127,3 +127,6 @@ pub(crate) fn unavailable(detail: impl Into<String>) -> BackendError {
 pub(crate) fn closed() -> BackendError {
     BackendError::without_effect(ErrorKind::Closed, "the store is closing")
 }
+
+#[cfg(test)]
+mod tests;
