@@ -110,6 +110,7 @@ macro_rules! conformance_durable {
                 a_lease_does_not_end_early_by_a_restart
                 a_holder_does_not_notice_a_restart
                 much_work_survives_restarts
+                a_stream_that_is_left_alone_holds_nobody_up
             }
         }
     };

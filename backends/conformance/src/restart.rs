@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use leasehold_domain::Action;
 use leasehold_domain::Cursor;
@@ -204,5 +206,39 @@ pub async fn much_work_survives_restarts(harness: &impl Durable) {
         assert_eq!(after.counts.leases, 160 * (round + 1));
         let all = usize::try_from(told).expect("few");
         store.tail().take(all).await;
+    }
+}
+
+/// Whoever reads a stream may look at it once and then do something else for long, as a watcher does
+/// whose client takes nothing: what is stored is there for all others meanwhile.
+pub async fn a_stream_that_is_left_alone_holds_nobody_up(harness: &impl Durable) {
+    let store = Store::start(harness).await;
+    for n in 0..4 {
+        store.take("ann", &format!("l-{n}"), LONG).await;
+    }
+    // What is to be read is not at hand then.
+    let store = store.restart().await;
+    let (backend, documents) = (&store.running.backend, &store.running.documents);
+    let mut left_alone = Vec::new();
+    for _ in 0..8 {
+        let mut stream = backend.events(Cursor(0));
+        let seen = stream.next().now_or_never().is_some();
+        left_alone.push((stream, if seen { 2 } else { 1 }));
+    }
+    let others = async {
+        let digest = documents.put_blob(Arc::from(*b"module")).await;
+        let there = documents.get_blob(&digest.expect("stored")).await;
+        assert!(there.expect("an answer").is_some());
+        store.take("ann", "another", LONG).await;
+        let last = backend.events(Cursor(4)).next().await;
+        assert_eq!(last.expect("a stream").expect("an event").cursor, Cursor(5));
+        backend.trim(Cursor(0)).await.expect("an answer");
+    };
+    let patience = Duration::from_secs(20);
+    let done = tokio::time::timeout(patience, others).await;
+    done.expect("nobody waits for those who were left alone");
+    for (mut stream, next) in left_alone {
+        let event = stream.next().await.expect("a stream").expect("an event");
+        assert_eq!(event.cursor, Cursor(next));
     }
 }

@@ -136,8 +136,19 @@ impl Aside {
         Ok(trimmed)
     }
 
-    /// The next events after a cursor.
-    pub(crate) async fn events(&self, after: Cursor) -> Result<Vec<Arc<Event>>, BackendError> {
+    /// The next events after a cursor, read by a task of their own: whoever reads a stream may leave
+    /// it alone half-way, and must not keep the connection from all others then.
+    pub(crate) async fn events(
+        self: &Arc<Self>,
+        after: Cursor,
+    ) -> Result<Vec<Arc<Event>>, BackendError> {
+        let aside = self.clone();
+        let reading = tokio::spawn(async move { aside.read_events(after).await });
+        let stopped = |_| Err(error::unavailable("the reader of events has stopped"));
+        reading.await.unwrap_or_else(stopped)
+    }
+
+    async fn read_events(&self, after: Cursor) -> Result<Vec<Arc<Event>>, BackendError> {
         let (mut held, primary) = self.take().await?;
         let from = signed(after.0);
         let parameters: [Parameter<'_>; 1] = [(&from, Type::INT8)];

@@ -99,6 +99,7 @@ impl Servers {
                 .application_name("leasehold")
                 .connect_timeout(config.transaction_deadline)
                 .keepalives_idle(Duration::from_secs(30))
+                .tcp_user_timeout(config.transaction_deadline)
                 .ssl_mode(match tls {
                     Some(_) => SslMode::Require,
                     None => SslMode::Disable,
@@ -124,23 +125,31 @@ impl Servers {
         })
     }
 
+    /// Limits how long one of them may take to answer.
+    pub(crate) async fn within<T>(
+        &self,
+        server: &Server,
+        work: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        let late = |_| error::unavailable(format!("{} does not answer", server.name));
+        let done = tokio::time::timeout(self.deadline, work).await;
+        done.map_err(late)?
+    }
+
     /// Connects to one of them.
     pub(crate) async fn connect(&self, server: &Server) -> Result<Connection, BackendError> {
-        let late = |_| error::unavailable(format!("{} does not answer", server.name));
         let refused = |failure: tokio_postgres::Error| {
             error::unavailable(format!("{}: {}", server.name, error::describe(&failure)))
         };
         match &self.tls {
             Some(tls) => {
-                let connecting = server.config.connect(tls.clone());
-                let connected = tokio::time::timeout(self.deadline, connecting).await;
-                let (client, connection) = connected.map_err(late)?.map_err(refused)?;
+                let connected = server.config.connect(tls.clone()).await;
+                let (client, connection) = connected.map_err(refused)?;
                 Ok(drive(client, connection))
             }
             None => {
-                let connecting = server.config.connect(NoTls);
-                let connected = tokio::time::timeout(self.deadline, connecting).await;
-                let (client, connection) = connected.map_err(late)?.map_err(refused)?;
+                let connected = server.config.connect(NoTls).await;
+                let (client, connection) = connected.map_err(refused)?;
                 Ok(drive(client, connection))
             }
         }

@@ -67,7 +67,8 @@ impl Folder {
                 connected.map_err(|failure| error::unavailable(failure.to_string()))?
             }
         };
-        self.write(&primary.connection, &changed).await?;
+        let writing = self.write(&primary.connection, &changed);
+        self.shared.transactions.within_load(writing).await?;
         // After a failure the connection is not used again.
         self.primary = Some(primary);
         Ok(())

@@ -46,8 +46,11 @@ impl Primary {
     /// came back after a failover loses against the new one.
     pub(crate) async fn find(servers: &Servers) -> Result<Self, OpenError> {
         let meetings = servers.each.iter().map(|server| async move {
-            let connection = servers.connect(server).await?;
-            Self::meet(connection, &server.name).await
+            let meeting = async {
+                let connection = servers.connect(server).await?;
+                Self::meet(connection, &server.name).await
+            };
+            servers.within(server, meeting).await
         });
         let mut best: Option<Self> = None;
         let mut refused = Vec::new();

@@ -65,7 +65,7 @@ pub(crate) enum Written {
     Full(BackendError),
 }
 
-/// How long reading the whole store may take.
+/// How long it may take to read the whole store, or to fold all that has changed.
 const LOAD_MAX: Duration = Duration::from_secs(120);
 
 /// The settings of every transaction.
@@ -125,9 +125,15 @@ impl Transactions {
         &self,
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
-        let late = || BackendError::unknown(ErrorKind::Deadline, "the database does not answer");
-        let done = tokio::time::timeout(self.deadline, work).await;
-        done.unwrap_or_else(|_| Err(late()))
+        limited(self.deadline, work).await
+    }
+
+    /// The same, for what concerns all locks.
+    pub(crate) async fn within_load<T>(
+        &self,
+        work: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        limited(LOAD_MAX, work).await
     }
 
     /// A whole write in one flight, and one statement: the server commits it before it is ready for
@@ -237,6 +243,15 @@ impl Transactions {
         );
         settle(connection, begun, row.and_then(clock), committed)
     }
+}
+
+async fn limited<T>(
+    most: Duration,
+    work: impl Future<Output = Result<T, BackendError>>,
+) -> Result<T, BackendError> {
+    let late = || BackendError::unknown(ErrorKind::Deadline, "the database does not answer");
+    let done = tokio::time::timeout(most, work).await;
+    done.unwrap_or_else(|_| Err(late()))
 }
 
 fn snapshot(statement_timeout_ms: u128) -> String {

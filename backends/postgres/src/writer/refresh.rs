@@ -138,6 +138,16 @@ impl Writer {
         let head = &news.head;
         let received = self.shared.sample(head.server_clock_us);
         self.shared.status.trimmed(head.trimmed);
+        // Before anything is followed: what fails half-way would leave events out.
+        let documents = match mirror.state.documents_revision() == head.documents {
+            true => None,
+            false => {
+                let connection = &primary(&self.primary)?.connection;
+                let transactions = &self.shared.transactions;
+                let reading = transactions.within(catch_up::documents(connection));
+                Some(reading.await.map_err(unwritten)?)
+            }
+        };
         let before = mirror.version;
         let followed = news.follow(mirror).inspect_err(|_| {
             // It stopped half-way.
@@ -149,9 +159,7 @@ impl Writer {
         if mirror.version != before {
             self.shared.follow_time(head, received);
         }
-        if mirror.state.documents_revision() != head.documents {
-            let connection = &primary(&self.primary)?.connection;
-            let documents = catch_up::documents(connection).await?;
+        if let Some(documents) = documents {
             mirror.state.put_documents(head.documents, documents);
         }
         self.shared.status.reached(mirror, received);
@@ -163,11 +171,17 @@ impl Writer {
     /// Reads the whole store.
     async fn load(&self, mirror: &mut Mirror) -> Result<(), BackendError> {
         let connection = &primary(&self.primary)?.connection;
-        let begun = self.shared.transactions.begin_load(connection).await;
-        begun.map_err(harmless)?;
-        let (head, loaded) = catch_up::everything(connection).await?;
-        let committed = connection.client.batch_execute("COMMIT").await;
-        committed.map_err(harmless)?;
+        let transactions = &self.shared.transactions;
+        let loading = async {
+            let begun = transactions.begin_load(connection).await;
+            begun.map_err(harmless)?;
+            let loaded = catch_up::everything(connection).await?;
+            let committed = connection.client.batch_execute("COMMIT").await;
+            committed.map_err(harmless)?;
+            Ok(loaded)
+        };
+        let loaded = transactions.within_load(loading).await;
+        let (head, loaded) = loaded.map_err(unwritten)?;
         // The clock was read before everything else was: too little time is counted, not too much.
         let received = self.shared.sample(head.server_clock_us);
         self.shared.follow_time(&head, received);
