@@ -106,3 +106,22 @@ async fn a_stopped_gateway_leaves_nothing_behind_that_others_lack() -> Result<()
     ensure!(verified.body["intact"] == true, "{verified:?}");
     Ok(())
 }
+
+/// More writes than are read at once: each a row of its own.
+const MISSED: usize = 600;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_was_away_reads_what_it_has_missed() -> Result<()> {
+    let server = Postgres::start().await;
+    let (first, mut second) = (start(&server, "one").await?, start(&server, "two").await?);
+    second.kill().await?;
+    let api = first.admin();
+    for n in 0..MISSED {
+        let taken = api.acquire(&format!("missed/{n}"), 600_000).await?;
+        ensure!(taken.status == 201, "{taken:?}");
+    }
+    second.restart().await?;
+    let rows = same_ledger(&api, &second.admin()).await?;
+    ensure!(rows.len() >= MISSED, "only {} rows", rows.len());
+    Ok(())
+}
