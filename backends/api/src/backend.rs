@@ -143,7 +143,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// The events after `after`, in order, without gaps, without end.
     ///
     /// *Guarantees.* An event appears once it is durable, and not before. A stream that begins at
-    /// the cursor of the last event seen continues exactly there, also after a crash.
+    /// the cursor of the last event seen continues exactly there, also after a crash. Whoever reads
+    /// it may leave it alone for any time after any poll: it holds nothing that others need.
     ///
     /// *Errors.* `Trimmed` if events after `after` were trimmed: begin again at
     /// [`Health::trimmed`], or read the ledger. `Lagged` never: a slow reader is served from the
