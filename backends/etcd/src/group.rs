@@ -54,6 +54,8 @@ pub(crate) fn group(
             whole,
         }];
     }
+    // What is worked out beside an edit stands on it: a seat may have opened or closed a namespace.
+    let is_hot = |lock: &LockRef| edited == 0 && is_hot(lock);
     let hot = first.iter().filter(|(lock, _)| is_hot(lock));
     let hot: Vec<usize> = hot.map(|(_, at)| root(&roots, *at)).collect();
     let mut main = Group::default();
@@ -132,8 +134,15 @@ fn join(roots: &mut [usize], one: usize, other: usize) {
 #[cfg(test)]
 mod tests {
     use leasehold_backend_api::Batch;
+    use std::sync::Arc;
+
     use leasehold_domain::Action;
+    use leasehold_domain::Change;
     use leasehold_domain::Command;
+    use leasehold_domain::Edit;
+    use leasehold_domain::Precondition;
+    use leasehold_domain::Principal;
+    use leasehold_domain::RoleSet;
 
     use super::*;
 
@@ -152,6 +161,29 @@ mod tests {
             commands: names.iter().map(command).collect(),
             ..Batch::default()
         })
+    }
+
+    fn edit() -> Edit {
+        let principal = Principal {
+            subject: "ops".parse().unwrap(),
+            team: None,
+            roles: RoleSet::default(),
+            claims: BTreeMap::new(),
+        };
+        Edit {
+            collection: "seats".into(),
+            id: "demo".into(),
+            body: None,
+            precondition: Precondition::Any,
+            change: Change {
+                request_id: "edit".parse().unwrap(),
+                principal: Arc::new(principal),
+                collection: "seats".into(),
+                id: "demo".into(),
+                digest: None,
+                summary: "".into(),
+            },
+        }
     }
 
     fn grouped(items: &[Item], due: &[&str], hot: &[&str]) -> Vec<(Vec<usize>, usize, bool)> {
@@ -185,6 +217,13 @@ mod tests {
                 (vec![1, 3, 6], 0, false),
                 (vec![], 1, false)
             ]
+        );
+        let mut edited = Vec::from(items);
+        edited.push(Item::Edits(vec![edit()]));
+        assert_eq!(
+            grouped(&edited, &["x"], &["b", "x"]),
+            [((0..9).collect(), 1, false)],
+            "nothing is apart from a change of documents"
         );
         let names: Vec<String> = (0..101).map(|n| format!("l-{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

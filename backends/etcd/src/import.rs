@@ -14,11 +14,12 @@ use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
 use leasehold_machine::apply;
 use leasehold_machine::stored;
+use leasehold_machine::stored::StoredError;
 
 use crate::transaction::REQUEST_BYTES_MAX;
 
 /// Room in the transaction for keys, conditions, and messages around the values.
-const AROUND_BYTES: usize = 16 * 1_024;
+const AROUND_BYTES: usize = 80 * 1_024;
 /// The same for a waiter, besides its lock's name.
 const WAITER_AROUND_BYTES: usize = 96;
 /// A time and a revision that take as many bytes as any that will be seen.
@@ -57,11 +58,10 @@ fn bytes_of(lock: &LockRef, exported: &[u8]) -> usize {
             transitions,
         },
     };
-    let waiters = record.waiters().map(stored::encode);
-    let each = WAITER_AROUND_BYTES + lock.to_string().len();
-    let waiters = waiters.map(|bytes| bytes.map_or(0, |bytes| bytes.len() + each));
-    let waiters: usize = waiters.sum();
-    let record = stored::encode_head(&record.with_waiters(Vec::new()));
-    let events = stored::pack(&[event]);
-    waiters + record.map_or(0, |bytes| bytes.len()) + events.map_or(0, |bytes| bytes.len())
+    let length = |bytes: Result<Vec<u8>, StoredError>| bytes.map_or(0, |bytes| bytes.len());
+    let waiters: usize = record.waiters().map(|w| length(stored::encode(w))).sum();
+    let around = record.queue_len() * (WAITER_AROUND_BYTES + lock.to_string().len());
+    let head = length(stored::encode_head(&record.with_waiters(Vec::new())));
+    // Its arrival, or its end if all who wait leave at once.
+    head + around + waiters + waiters.max(length(stored::pack(&[event])))
 }

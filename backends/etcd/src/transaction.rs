@@ -37,6 +37,8 @@ pub(crate) struct Part {
     pub(crate) operations: Vec<Operation>,
     /// Whether it deletes a record.
     pub(crate) forgets: bool,
+    /// Whether it would make a lock larger than one write can undo.
+    pub(crate) is_too_large: bool,
 }
 
 /// What became of a transaction.
@@ -54,6 +56,9 @@ pub(crate) struct Done {
 
 /// The transaction of some parts; none if it is larger, or has more operations, than etcd takes.
 pub(crate) fn of(parts: Vec<Part>, keys: &Keys, writer: u64) -> Option<TxnRequest> {
+    if parts.iter().any(|part| part.is_too_large) {
+        return None;
+    }
     let forgets = parts.iter().any(|part| part.forgets);
     let mut common = Vec::new();
     if forgets {
@@ -192,6 +197,7 @@ mod tests {
             compares: vec![Compare::unchanged(Bytes::from_static(b"k"), 0)],
             operations: (0..operations).map(put).collect(),
             forgets: false,
+            is_too_large: false,
         }
     }
 

@@ -1,7 +1,6 @@
 //! What others wrote, as the watch tells it; and the whole store, as it was read.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Cursor;
@@ -10,7 +9,6 @@ use leasehold_domain::Event;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_machine::LockRecord;
-use leasehold_machine::Waiter;
 use leasehold_machine::stored;
 use prost::bytes::Bytes;
 
@@ -18,6 +16,7 @@ use super::Base;
 use super::Known;
 use super::Mirror;
 use super::queue::Kept;
+use super::queue::Valued;
 use crate::error;
 use crate::feed::Written;
 use crate::keys::Keys;
@@ -32,7 +31,7 @@ pub(crate) type Entry = (Bytes, Vec<Event>);
 #[derive(Debug)]
 enum LockChange {
     Head(Option<LockRecord>),
-    Waiter(u64, Option<Arc<Waiter>>),
+    Waiter(u64, Option<Valued>),
 }
 
 /// What a write left that is not in the mirror.
@@ -83,7 +82,7 @@ impl Mirror {
                     locks.entry(lock).or_default().push(head);
                 }
                 Kind::Waiter(lock, number) => {
-                    let waiter = change.put.then(|| decoded("waiter", &change.kv));
+                    let waiter = change.put.then(|| valued(&change.kv));
                     let waiter = LockChange::Waiter(number, waiter.transpose()?);
                     locks.entry(lock).or_default().push(waiter);
                 }
@@ -215,8 +214,8 @@ impl Mirror {
                 Some(Kind::Document(..)) => documents.push(decoded("document", &kv)?),
                 Some(Kind::Lock(lock)) => heads.push((lock, kv)),
                 Some(Kind::Waiter(lock, number)) => {
-                    let queue: &mut BTreeMap<u64, Arc<Waiter>> = waiters.entry(lock).or_default();
-                    queue.insert(number, decoded("waiter", &kv)?);
+                    let queue: &mut BTreeMap<u64, Valued> = waiters.entry(lock).or_default();
+                    queue.insert(number, valued(&kv)?);
                 }
                 Some(Kind::Consumer(name)) => mirror.put_consumer(name, true, &kv)?,
                 Some(Kind::Base | Kind::Events | Kind::Forgotten) | None => {}
@@ -245,7 +244,7 @@ impl Mirror {
         &self,
         lock: &LockRef,
         kv: &KeyValue,
-        waiters: BTreeMap<u64, Arc<Waiter>>,
+        waiters: BTreeMap<u64, Valued>,
         arrived: Millis,
     ) -> Result<(Known, LockRecord), BackendError> {
         let known = self.known.get(lock);
@@ -284,6 +283,10 @@ fn stored_events(keys: &Keys, kvs: &[KeyValue]) -> Result<(Base, Vec<Entry>), Ba
         .into_iter()
         .map(|kv| Ok((kv.key.clone(), events(kv)?)));
     Ok((base, entries.collect::<Result<_, BackendError>>()?))
+}
+
+fn valued(kv: &KeyValue) -> Result<Valued, BackendError> {
+    Ok((decoded("waiter", kv)?, kv.value.len()))
 }
 
 fn events(kv: &KeyValue) -> Result<Vec<Event>, BackendError> {

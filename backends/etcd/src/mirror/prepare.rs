@@ -27,6 +27,11 @@ use crate::proto::DeleteRangeRequest;
 use crate::proto::Operation;
 use crate::proto::PutRequest;
 use crate::transaction::Part;
+use crate::transaction::REQUEST_BYTES_MAX;
+
+/// A lock may take so much in the write that ends or serves its whole queue, which leaves some for
+/// conditions and the cause of its end.
+const LOCK_BYTES_MAX: usize = REQUEST_BYTES_MAX - 64 * 1_024;
 
 /// What a group came to in memory, before etcd has it.
 #[derive(Debug)]
@@ -191,11 +196,14 @@ impl Mirror {
             part.operations.push(delete(key));
             return Ok(());
         };
-        part.operations
-            .push(put(key, stored::encode_head(&step.head)?));
-        for (number, waiter) in &step.put {
+        let head = stored::encode_head(&step.head)?;
+        // Whoever comes must be able to go again.
+        let end_bytes = head.len() + step.kept.end_bytes(keys.waiter(lock, 0).len());
+        part.is_too_large |= step.grows && end_bytes > LOCK_BYTES_MAX;
+        part.operations.push(put(key, head));
+        for (number, value) in &step.put {
             let key = keys.waiter(lock, *number);
-            part.operations.push(put(key, stored::encode(waiter)?));
+            part.operations.push(put(key, value.clone()?));
         }
         let gone = step.gone.iter();
         let gone = gone.map(|number| delete(keys.waiter(lock, *number)));

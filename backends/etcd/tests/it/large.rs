@@ -17,10 +17,13 @@ use leasehold_domain::Command;
 use leasehold_domain::Cursor;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
+use leasehold_domain::LockSettings;
+use leasehold_domain::Mode;
 use leasehold_domain::Outcome;
 use leasehold_domain::Precondition;
 use leasehold_domain::Seat;
 use leasehold_domain::SeatState;
+use leasehold_test_servers::until;
 
 use crate::asking::acquire;
 use crate::asking::ask;
@@ -78,18 +81,34 @@ fn a_large_batch_is_whole_and_a_huge_one_is_refused() {
     });
 }
 
-/// Who waits is kept beside the lock: a queue may be larger than a transaction, and a hand-over
-/// moves one of them, whichever gateway carries it out.
+/// Who waits is kept beside the lock, so that a hand-over moves one of them. All may have to go in one
+/// write, though: a queue that is too large for that takes nobody more, and is served as a whole.
 #[test]
-fn a_queue_may_be_larger_than_a_transaction() {
+fn a_queue_takes_no_more_than_can_go_in_one_write() {
     leasehold_conformance::run(async {
         let gateways = Gateways::start(2).await;
         let (one, other) = (&gateways.each[0], &gateways.each[1]);
+        let settings = LockSettings {
+            limit: 1_000,
+            ..LockSettings::default()
+        };
+        let configure = command("op", "big", Action::Configure(settings));
+        ask(one, configure).await.expect("an answer");
         let held = take(one, "ann", "big", 60_000).await;
-        for number in 0..300 {
-            let gateway = if number % 3 == 0 { other } else { one };
-            ask(gateway, crowd(number)).await.expect("a place");
-        }
+        let mut waiters = 0;
+        let refused = loop {
+            let gateway = if waiters % 3 == 0 { other } else { one };
+            match ask(gateway, shared_crowd(waiters)).await {
+                Ok(Outcome::Queued { .. }) => waiters += 1,
+                Ok(outcome) => panic!("{outcome:?}"),
+                Err(refused) => break refused,
+            }
+        };
+        assert!(waiters > 60, "only {waiters} may wait");
+        assert_eq!(
+            (refused.kind, refused.effect),
+            (ErrorKind::Invalid, Effect::None)
+        );
         let lease_id = held.lease_id;
         let release = command("ann", "big", Action::Release { lease_id });
         let released = ask(other, release).await.expect("an answer");
@@ -97,11 +116,33 @@ fn a_queue_may_be_larger_than_a_transaction() {
         for gateway in [one, other] {
             let view = view(gateway, "big").await;
             let holders = view.holders.iter().map(|h| h.owner.subject.to_string());
-            assert_eq!(holders.collect::<Vec<_>>(), ["s-0"]);
-            let queue = view.queue.iter().map(|w| w.owner.subject.to_string());
-            let expected = (1..300).map(|number| format!("s-{number}"));
-            assert_eq!(queue.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+            let expected = (0..waiters).map(|number| format!("s-{number}"));
+            assert_eq!(holders.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+            assert!(view.queue.is_empty());
         }
+    });
+}
+
+/// All who wait leave at once, when their time is over; other locks do not notice.
+#[test]
+fn the_largest_queue_ends_by_time() {
+    leasehold_conformance::run(async {
+        let gateways = Gateways::start(1).await;
+        let store = &gateways.each[0];
+        take(store, "ann", "big", 600_000).await;
+        let mut waiters = 0;
+        while ask(store, crowd(waiters)).await.is_ok() {
+            waiters += 1;
+        }
+        let other = command("bob", "other", acquire(62_000));
+        ask(store, other).await.expect("an answer");
+        gateways.pass(90_000).await;
+        until("their time is over", || async {
+            view(store, "big").await.queue.is_empty()
+                && view(store, "other").await.holders.is_empty()
+        })
+        .await;
+        assert!(waiters > 60, "only {waiters} may wait");
     });
 }
 
@@ -126,6 +167,7 @@ fn a_record_within_the_limit_comes_from_another_store() {
                 break;
             }
             fits = record.map(|record| (record, bytes));
+            // The old store has a limit of its own, which is a little higher.
             ask(old, crowd(waiters)).await.expect("a place");
             waiters += 1;
         }
@@ -157,6 +199,15 @@ fn crowd(number: usize) -> Command {
         cause.request.value = Some(noise(4_096).into());
         let label = |n| (format!("label-{n}").into(), noise(256).into());
         cause.request.labels = (0..16).map(label).collect();
+    }
+    command
+}
+
+/// The same, for a share of it.
+fn shared_crowd(number: usize) -> Command {
+    let mut command = crowd(number);
+    if let Action::Acquire { mode, .. } = &mut command.action {
+        *mode = Mode::Shared { permits: 1 };
     }
     command
 }

@@ -64,6 +64,18 @@ impl Gateways {
     }
 }
 
+impl Gateways {
+    /// Lets time pass, in steps that count as time and not as a freeze.
+    pub(crate) async fn pass(&self, ms: u64) {
+        for _ in 0..ms / 200 {
+            self.clock.advance(200);
+            for gateway in &self.each {
+                view(gateway, "nothing").await;
+            }
+        }
+    }
+}
+
 fn run(case: impl Future<Output = ()>) {
     leasehold_conformance::run(case);
 }
