@@ -56,13 +56,7 @@ impl Aside {
         &self,
     ) -> Result<(MutexGuard<'_, Option<Primary>>, Primary), BackendError> {
         let mut held = self.primary.lock().await;
-        let primary = match held.take() {
-            Some(primary) if !primary.connection.client.is_closed() => primary,
-            _ => {
-                let connected = self.shared.connect().await;
-                connected.map_err(|failure| error::unavailable(failure.to_string()))?
-            }
-        };
+        let primary = self.shared.connect_beside(held.take()).await?;
         Ok((held, primary))
     }
 

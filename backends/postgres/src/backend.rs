@@ -168,6 +168,12 @@ impl Backend for PostgresBackend {
                 let events = match shared.outbox.after(after) {
                     Found::Here(events) => events,
                     Found::Stored => match aside.events(after).await {
+                        Ok(events) if !follows(&events, after) => {
+                            // They were trimmed a moment ago, which nobody has told here yet.
+                            let detail = format!("events after {} are in the ledger only", after.0);
+                            let gone = BackendError::without_effect(ErrorKind::Trimmed, detail);
+                            return Some((vec![Err(gone)], None));
+                        }
                         Ok(events) => events,
                         Err(failure) if failure.is_retryable() => {
                             tracing::debug!(%failure, "events cannot be read; tried again");
@@ -209,4 +215,10 @@ impl Backend for PostgresBackend {
         }
         self.shared.status.close();
     }
+}
+
+/// Whether these are the events after a cursor: cursors have no gaps.
+fn follows(events: &[Arc<Event>], after: Cursor) -> bool {
+    let first = events.first();
+    first.is_none_or(|first| first.cursor.0 == after.0 + 1)
 }

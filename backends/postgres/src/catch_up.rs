@@ -117,7 +117,8 @@ impl Head {
 impl News {
     /// Lets the mirror follow, write by write. After an error, or a gap, it must be read anew.
     pub(crate) fn follow(&self, mirror: &mut Mirror) -> Result<Followed, BackendError> {
-        if self.writes.len() > FOLLOWED_MAX || mirror.timeline != self.head.timeline {
+        let here = (mirror.timeline, mirror.system) == (self.head.timeline, self.head.system);
+        if self.writes.len() > FOLLOWED_MAX || !here {
             return Ok(Followed::Gap);
         }
         let mut events = Vec::new();
@@ -178,6 +179,7 @@ pub(crate) async fn everything(connection: &Connection) -> Result<(Head, Mirror)
         version: head.version,
         now_us: head.now_us,
         timeline: head.timeline,
+        system: head.system,
         ..Mirror::default()
     };
     for row in connection

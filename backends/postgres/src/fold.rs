@@ -17,9 +17,11 @@ use crate::transaction::unsigned;
 use crate::writer::Shared;
 
 const FOLDED: &str = "SELECT version FROM leasehold.folded FOR UPDATE";
-/// Only while the server writes the store's timeline: an old primary must not fold.
+/// Only while the server writes the store's timeline, on its cluster: neither an old primary nor a
+/// restored copy may be folded by what was read elsewhere.
 const MOVE: &str = "UPDATE leasehold.folded SET version = $1 WHERE EXISTS ( \
-    SELECT FROM leasehold.store WHERE timeline = $2 AND leasehold.timeline() = $2)";
+    SELECT FROM leasehold.store WHERE timeline = $2 AND leasehold.timeline() = $2 \
+        AND system = $3 AND system = (SELECT system_identifier FROM pg_control_system()))";
 const PUT: &str = "INSERT INTO leasehold.locks (namespace, name, record) \
     SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]) \
     ON CONFLICT (namespace, name) DO UPDATE SET record = excluded.record";
@@ -42,6 +44,7 @@ pub(crate) struct Folder {
 struct Changed {
     version: u64,
     timeline: i32,
+    system: i64,
     put: (Vec<String>, Vec<String>, Vec<Vec<u8>>),
     gone: (Vec<String>, Vec<String>),
 }
@@ -60,13 +63,7 @@ impl Folder {
         if changed.timeline == 0 {
             return Ok(());
         }
-        let primary = match self.primary.take() {
-            Some(primary) if !primary.connection.client.is_closed() => primary,
-            _ => {
-                let connected = self.shared.connect().await;
-                connected.map_err(|failure| error::unavailable(failure.to_string()))?
-            }
-        };
+        let primary = self.shared.connect_beside(self.primary.take()).await?;
         let writing = self.write(&primary.connection, &changed);
         self.shared.transactions.within_load(writing).await?;
         // After a failure the connection is not used again.
@@ -79,6 +76,7 @@ impl Folder {
         let mut changed = Changed {
             version: mirror.version,
             timeline: mirror.timeline,
+            system: mirror.system,
             ..Changed::default()
         };
         for lock in mirror.unfolded.keys() {
@@ -107,7 +105,7 @@ impl Folder {
     async fn write(&self, connection: &Connection, changed: &Changed) -> Result<(), BackendError> {
         let failed = |failure| error::without_effect(&failure);
         let client = &connection.client;
-        let begun = self.shared.transactions.begin(connection).await;
+        let begun = self.shared.transactions.begin_fold(connection).await;
         begun.map_err(failed)?;
         let folded = client.query_typed_one(FOLDED, &[]).await.map_err(failed)?;
         let folded = unsigned(folded.try_get(0).map_err(failed)?);
@@ -117,12 +115,14 @@ impl Folder {
             return Ok(());
         }
         let version = signed(changed.version);
-        let parameters: [Parameter<'_>; 2] =
-            [(&version, Type::INT8), (&changed.timeline, Type::INT4)];
+        let parameters: [Parameter<'_>; 3] = [
+            (&version, Type::INT8),
+            (&changed.timeline, Type::INT4),
+            (&changed.system, Type::INT8),
+        ];
         let moved = client.execute_typed(MOVE, &parameters).await;
         if moved.map_err(failed)? != 1 {
-            client.batch_execute("ROLLBACK").await.map_err(failed)?;
-            return Ok(());
+            return Err(error::unavailable("it is not the store's primary any more"));
         }
         let (put, gone, before) = (&changed.put, &changed.gone, signed(folded));
         let put: [Parameter<'_>; 3] = [

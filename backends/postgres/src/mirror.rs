@@ -36,6 +36,8 @@ pub(crate) struct Mirror {
     pub(crate) now_us: u64,
     /// The timeline that the last write was made on; 0 before anything was read.
     pub(crate) timeline: i32,
+    /// The cluster that it was made in.
+    pub(crate) system: i64,
     /// Locks that may have been written after the version to which the log was folded, and with
     /// which version they were written last.
     pub(crate) unfolded: BTreeMap<LockRef, u64>,

@@ -1,6 +1,7 @@
 //! Opens a store: servers, schema, mirror, tasks.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
 
 use leasehold_domain::Clock;
 use tokio::sync::Mutex;
@@ -51,9 +52,11 @@ impl PostgresBackend {
             transactions,
             servers: Servers::of(&config)?,
             allow_unreplicated: config.allow_unreplicated,
+            accepted: AtomicI32::new(0),
         });
         let primary = shared.connect().await?;
-        schema::migrate(&primary.connection, &shared.transactions).await?;
+        let migrating = schema::migrate(&primary.connection, &shared.transactions);
+        shared.transactions.within_load(migrating).await?;
         drop(primary);
         let aside = Arc::new(Aside::new(shared.clone()));
         let former = config.former_consumer.as_deref();

@@ -74,6 +74,7 @@ pub(crate) struct Transactions {
     begin: String,
     begin_snapshot: String,
     begin_load: String,
+    begin_fold: String,
     lock_timeout_ms: String,
     deadline: Duration,
     allow_unreplicated: bool,
@@ -90,12 +91,16 @@ impl Transactions {
         // The server gives up before the gateway does: then the gateway knows what happened.
         let statement = (deadline.as_millis() * 4 / 5).max(1);
         let lock = (deadline.as_millis() / 2).max(1);
-        Self {
-            begin: format!(
+        let begin = |statement: u128| {
+            format!(
                 "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = {lock}; \
                  SET LOCAL statement_timeout = {statement}; \
                  SET LOCAL idle_in_transaction_session_timeout = {statement}"
-            ),
+            )
+        };
+        Self {
+            begin: begin(statement),
+            begin_fold: begin(LOAD_MAX.as_millis()),
             begin_snapshot: snapshot(statement),
             begin_load: snapshot(LOAD_MAX.as_millis()),
             lock_timeout_ms: lock.to_string(),
@@ -107,6 +112,11 @@ impl Transactions {
     /// Begins a transaction that writes.
     pub(crate) async fn begin(&self, connection: &Connection) -> Answer<()> {
         connection.client.batch_execute(&self.begin).await
+    }
+
+    /// The same, with time to write all that has changed.
+    pub(crate) async fn begin_fold(&self, connection: &Connection) -> Answer<()> {
+        connection.client.batch_execute(&self.begin_fold).await
     }
 
     /// Begins one that reads, and sees one point in time.
@@ -129,10 +139,10 @@ impl Transactions {
     }
 
     /// The same, for what concerns all locks.
-    pub(crate) async fn within_load<T>(
+    pub(crate) async fn within_load<T, E: From<BackendError>>(
         &self,
-        work: impl Future<Output = Result<T, BackendError>>,
-    ) -> Result<T, BackendError> {
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         limited(LOAD_MAX, work).await
     }
 
@@ -169,7 +179,8 @@ impl Transactions {
     ) -> Result<Written, BackendError> {
         let before = |failure| error::without_effect(&failure);
         let written = self.write_statement(connection, write).await;
-        if written.map_err(before)?.is_none() {
+        let clock_us = written.map_err(before)?;
+        if clock_us.is_none() {
             connection
                 .client
                 .batch_execute("ROLLBACK")
@@ -193,7 +204,7 @@ impl Transactions {
             .await
             .map_err(before)?;
         let committed = connection.client.batch_execute("COMMIT").await;
-        settle(connection, Ok(()), Ok(Some(0)), committed)
+        settle(connection, Ok(()), Ok(clock_us), committed)
     }
 
     async fn write_statement(&self, connection: &Connection, write: &Write) -> Answer<Option<i64>> {
@@ -245,13 +256,13 @@ impl Transactions {
     }
 }
 
-async fn limited<T>(
+async fn limited<T, E: From<BackendError>>(
     most: Duration,
-    work: impl Future<Output = Result<T, BackendError>>,
-) -> Result<T, BackendError> {
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let late = || BackendError::unknown(ErrorKind::Deadline, "the database does not answer");
     let done = tokio::time::timeout(most, work).await;
-    done.unwrap_or_else(|_| Err(late()))
+    done.unwrap_or_else(|_| Err(late().into()))
 }
 
 fn snapshot(statement_timeout_ms: u128) -> String {

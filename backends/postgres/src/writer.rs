@@ -5,6 +5,8 @@ mod refresh;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -40,6 +42,8 @@ const TRIES_MAX: usize = 6;
 const CROWDED: u32 = 16;
 /// Pauses between attempts to connect begin with this and double.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// A server that is full is used on for so long before all of them are looked at again.
+const MET_EVERY: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// What all parts of the gateway's side share.
@@ -54,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) transactions: Transactions,
     pub(crate) servers: Servers,
     pub(crate) allow_unreplicated: bool,
+    /// The timeline of the server that the writer has read the store from last; 0 before.
+    pub(crate) accepted: AtomicI32,
 }
 
 /// The one writer of this gateway.
@@ -63,6 +69,8 @@ pub(crate) struct Writer {
     primary: Option<Primary>,
     /// Whether the connection can be used on after a failure.
     intact: bool,
+    /// When all servers were looked at last, on the gateway's clock.
+    met: Duration,
     /// How many more batches expect company.
     crowded: u32,
     /// After a failed attempt to connect, and why it failed.
@@ -76,6 +84,27 @@ impl Shared {
         let primary = Primary::find(&self.servers).await?;
         primary.check_replication(self.allow_unreplicated)?;
         Ok(primary)
+    }
+
+    /// The connection that is held, if it can be used on, or another; for what is done beside the
+    /// writer. Never one to a primary that the writer has left for another.
+    pub(crate) async fn connect_beside(
+        &self,
+        held: Option<Primary>,
+    ) -> Result<Primary, BackendError> {
+        let accepted = self.accepted.load(Ordering::SeqCst);
+        if let Some(primary) = held
+            && !primary.connection.client.is_closed()
+            && primary.timeline >= accepted
+        {
+            return Ok(primary);
+        }
+        let connected = self.connect().await;
+        let primary = connected.map_err(|failure| error::unavailable(failure.to_string()))?;
+        match primary.timeline >= accepted {
+            true => Ok(primary),
+            false => Err(error::unavailable("only an old primary answers")),
+        }
     }
 
     /// Lets time go on from a write that was made elsewhere.
@@ -96,6 +125,7 @@ impl Writer {
             shared,
             primary: None,
             intact: false,
+            met: Duration::ZERO,
             crowded: 0,
             rest: None,
             pause: PAUSE_MIN,
@@ -288,7 +318,9 @@ impl Writer {
             }
             Ok(Written::Full(failure)) => {
                 mirror.take_back(prepared);
-                self.intact = true;
+                // Now and then: another may be the primary by now.
+                let since = self.shared.clock.monotonic().saturating_sub(self.met);
+                self.intact = since < MET_EVERY;
                 Err(failure)
             }
             Err(failure) => {
@@ -318,6 +350,7 @@ impl Writer {
         let connected = match self.shared.connect().await {
             Ok(primary) => {
                 self.shared.keeper.forget();
+                self.met = self.shared.clock.monotonic();
                 self.shared.status.moved(&primary);
                 tracing::info!(primary = primary.describe(), "postgres connected");
                 self.primary = Some(primary);

@@ -1,5 +1,7 @@
 //! The writer's way to where the store is: what other gateways wrote, and who is the primary.
 
+use std::sync::atomic::Ordering;
+
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Cursor;
 use tokio_postgres::types::Type;
@@ -162,10 +164,17 @@ impl Writer {
         if let Some(documents) = documents {
             mirror.state.put_documents(head.documents, documents);
         }
+        self.accept(mirror);
         self.shared.status.reached(mirror, received);
         self.shared.outbox.push(events);
         self.shared.outbox.tell_documents(head.documents);
         Ok(true)
+    }
+
+    /// Whatever is done beside the writer is not to be done on an older server.
+    fn accept(&self, mirror: &Mirror) {
+        let accepted = &self.shared.accepted;
+        accepted.store(mirror.timeline, Ordering::SeqCst);
     }
 
     /// Reads the whole store.
@@ -186,6 +195,7 @@ impl Writer {
         let received = self.shared.sample(head.server_clock_us);
         self.shared.follow_time(&head, received);
         *mirror = loaded;
+        self.accept(mirror);
         self.shared.status.trimmed(head.trimmed);
         self.shared.status.reached(mirror, received);
         self.shared.outbox.restart(Cursor(head.newest));
