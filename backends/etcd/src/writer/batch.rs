@@ -41,6 +41,8 @@ impl Writer {
             .iter()
             .any(|job| is(job, |item| matches!(item, Item::Tick)));
         let mut ticks_max = if ticks { usize::MAX } else { 0 };
+        // Whether the mirror has all up to a head that was asked for after these jobs had come.
+        let mut caught_up = false;
         for _ in 0..LOOKS_MAX {
             let mut due = match ticks_max {
                 0 => Vec::new(),
@@ -54,8 +56,10 @@ impl Writer {
             let parts = parts.inspect_err(|_| mirror.take_back_all(&prepared))?;
             if parts.iter().all(|(_, part)| part.operations.is_empty()) {
                 mirror.take_back_all(&prepared);
-                if !self.confirm(mirror).await? {
-                    // Others wrote meanwhile: what was worked out is of yesterday.
+                if !caught_up && !self.confirm(mirror).await? {
+                    // Others wrote before: what was worked out is of yesterday. What they write from
+                    // here on need not be in the answers.
+                    caught_up = true;
                     continue;
                 }
                 let answers = prepared.into_iter().flat_map(|one| one.answers);

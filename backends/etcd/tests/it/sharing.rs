@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -216,6 +218,39 @@ fn a_quota_holds_over_gateways() {
             assert_eq!(granted.count(), 1, "{outcomes:?}");
             assert!(outcomes.contains(&Outcome::Stale), "{outcomes:?}");
         }
+    });
+}
+
+/// Others write all the time: whoever only reads, or is told that a lock is held, is answered all the
+/// same.
+#[test]
+fn a_reader_is_answered_while_others_write() {
+    run(async {
+        let gateways = Gateways::start(3).await;
+        let reader = &gateways.each[0];
+        take(reader, "ann", "held", 600_000).await;
+        let done = AtomicBool::new(false);
+        let writers = (0..16).map(|client: usize| {
+            let (gateway, done) = (&gateways.each[1 + client % 2], &done);
+            async move {
+                let (who, name) = (format!("client-{client}"), format!("own-{client}"));
+                while !done.load(Ordering::Relaxed) {
+                    let lease_id = take(gateway, &who, &name, 60_000).await.lease_id;
+                    let give = command(&who, &name, Action::Release { lease_id });
+                    ask(gateway, give).await.expect("an answer");
+                }
+            }
+        });
+        let reading = async {
+            for _ in 0..300 {
+                assert_eq!(view(reader, "held").await.holders.len(), 1);
+                let refused = ask(reader, command("bob", "held", acquire(60_000))).await;
+                let refused = refused.expect("an answer");
+                assert!(matches!(refused, Outcome::Held { .. }), "{refused:?}");
+            }
+            done.store(true, Ordering::Relaxed);
+        };
+        futures_util::future::join(join_all(writers), reading).await;
     });
 }
 

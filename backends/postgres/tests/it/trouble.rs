@@ -1,5 +1,6 @@
 //! A database that is not as demanded, or goes away.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use leasehold_backend_api::Backend;
@@ -103,29 +104,27 @@ fn a_full_server_is_not_connected_to_again_and_again() {
         let store = open(config).await.expect("it opens");
         take(&store, "ann", "one", 60_000).await;
         let connections = async || {
-            let pids = "SELECT pid FROM pg_stat_activity \
-                WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+            let pids = "SELECT pid FROM pg_stat_activity WHERE application_name = 'leasehold'";
             server.ask("postgres", pids).await
         };
-        let before = connections().await;
+        let before = connections().await.len();
         let full = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS \
             $$ BEGIN RAISE disk_full; END $$; \
             CREATE TRIGGER full_disk BEFORE INSERT ON leasehold.log \
                 FOR EACH ROW EXECUTE FUNCTION full_disk()";
         server.sql("postgres", full).await;
-        for n in 0..50 {
+        let mut seen = BTreeSet::new();
+        for n in 0..30 {
             let refused = ask(&store, command("bob", &format!("l-{n}"), acquire(60_000))).await;
             let failure = refused.unwrap_err();
             assert!(failure.is_retryable(), "{failure}");
             assert_eq!(failure.effect, Effect::None, "{failure}");
             let held = ask(&store, command("bob", "one", acquire(60_000))).await;
             assert!(matches!(held, Ok(Outcome::Held { .. })), "{held:?}");
+            seen.extend(connections().await);
         }
-        let after = connections().await;
-        assert!(
-            before.iter().all(|pid| after.contains(pid)),
-            "{before:?}, {after:?}"
-        );
+        // Now and then all servers are looked at again, and not each time.
+        assert!(seen.len() <= before + 10, "{} connections", seen.len());
         let room = "DROP TRIGGER full_disk ON leasehold.log";
         server.sql("postgres", room).await;
         granted(ask(&store, command("bob", "two", acquire(60_000))).await);
