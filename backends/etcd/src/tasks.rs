@@ -79,18 +79,13 @@ impl History {
         }
     }
 
-    /// So many bytes more were sent.
+    /// So many bytes more were sent. When it is full, that is told once, and it begins anew.
     pub(crate) fn grow(&self, bytes: usize) {
         let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if before.saturating_add(bytes as u64) >= self.bytes_max {
+            self.bytes.store(0, Ordering::Relaxed);
             self.full.notify_one();
         }
-    }
-
-    /// Waits until it is full, and begins anew.
-    async fn filled(&self) {
-        self.full.notified().await;
-        self.bytes.store(0, Ordering::Relaxed);
     }
 }
 
@@ -107,7 +102,7 @@ pub(crate) async fn compact(
     loop {
         tokio::select! {
             _ = every.tick() => {}
-            () = shared.history.filled() => {}
+            () = shared.history.full.notified() => {}
             _ = closing.wait_for(|closing| *closing) => return,
         }
         let known = shared.mirror.read().await.fed;

@@ -28,6 +28,13 @@ async fn open(config: PostgresConfig) -> Result<Arc<PostgresBackend>, OpenError>
     PostgresBackend::open(config, Arc::new(SystemClock::new())).await
 }
 
+/// A server without a standby, taken as it is.
+fn alone(server: &Postgres) -> PostgresConfig {
+    let mut config = PostgresConfig::new(server.url("postgres"));
+    config.allow_unreplicated = true;
+    config
+}
+
 /// A primary without a synchronous standby is taken only if that is allowed by name, and then the
 /// store's health says so.
 #[test]
@@ -80,8 +87,7 @@ fn a_primary_that_stops_waiting_is_refused() {
 fn a_newer_schema_is_refused() {
     run(async {
         let server = Postgres::start().await;
-        let mut config = PostgresConfig::new(server.url("postgres"));
-        config.allow_unreplicated = true;
+        let config = alone(&server);
         open(config.clone()).await.expect("it opens").close().await;
         let newer = "INSERT INTO leasehold.migrations (number) VALUES (1000)";
         server.sql("postgres", newer).await;
@@ -99,9 +105,7 @@ fn a_newer_schema_is_refused() {
 fn a_full_server_is_not_connected_to_again_and_again() {
     run(async {
         let server = Postgres::start().await;
-        let mut config = PostgresConfig::new(server.url("postgres"));
-        config.allow_unreplicated = true;
-        let store = open(config).await.expect("it opens");
+        let store = open(alone(&server)).await.expect("it opens");
         take(&store, "ann", "one", 60_000).await;
         let connections = async || {
             let pids = "SELECT pid FROM pg_stat_activity WHERE application_name = 'leasehold'";
@@ -138,9 +142,7 @@ fn a_full_server_is_not_connected_to_again_and_again() {
 fn a_killed_server_loses_nothing_that_was_answered() {
     run(async {
         let server = Postgres::start().await;
-        let mut config = PostgresConfig::new(server.url("postgres"));
-        config.allow_unreplicated = true;
-        let store = open(config).await.expect("it opens");
+        let store = open(alone(&server)).await.expect("it opens");
         let clients = (0..8).map(|client| {
             let store = store.clone();
             tokio::spawn(async move {
