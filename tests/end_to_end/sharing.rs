@@ -91,6 +91,21 @@ async fn a_cooldown_follows_an_expiry_and_not_a_release() -> Result<()> {
     assert!(refused.body["cooldown_remaining_ms"].as_u64() > Some(0));
     assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
 
+    // A release may ask for a cooldown of its own.
+    let grant = admin.acquire("d", 60_000).await?;
+    let lease_id = grant.text_of("lease_id")?;
+    for bad in [json!(600_001), json!(-1), json!("1s")] {
+        let body = json!({ "lease_id": lease_id, "cooldown_ms": bad });
+        let refused = admin.verb("d", "release", &body).await?;
+        assert_eq!(refused.status, 422, "{refused:?}");
+    }
+    let body = json!({ "lease_id": lease_id, "cooldown_ms": 600_000 });
+    let released = admin.verb("d", "release", &body).await?;
+    assert_eq!(released.status, 200, "{released:?}");
+    let refused = admin.acquire("d", 10_000).await?;
+    assert_eq!(refused.code(), "held", "{refused:?}");
+    assert!(refused.body["cooldown_remaining_ms"].as_u64() > Some(500_000));
+
     let outsider = gateway.service("outsider", "team-a").await?;
     let forbidden = declare(&outsider, "c", json!({})).await?;
     assert_eq!((forbidden.status, forbidden.code()), (403, "forbidden"));

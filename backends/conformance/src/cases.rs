@@ -44,6 +44,7 @@ macro_rules! conformance {
                 a_waiter_is_served_by_time_alone
                 a_renewal_lengthens
                 a_lock_cools_down_after_an_expiry_only
+                a_release_with_a_cooldown_delays_the_next_grant
                 a_wait_ends_by_time
                 many_leases_end_each_in_its_time
             }

@@ -100,6 +100,35 @@ pub async fn a_lock_cools_down_after_an_expiry_only(harness: &impl Harness) {
     assert!(view.holders[0].token > second.token);
 }
 
+/// A release with a cooldown keeps the lock free for as long as it says; who waits stays queued and
+/// is served when it ends, although nobody asks anything.
+pub async fn a_release_with_a_cooldown_delays_the_next_grant(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let first = store.take("ann", "one", LONG).await;
+    store.queue("bob", "one", LONG).await;
+    let since = store.clock();
+    let release = || Action::ReleaseWithCooldown {
+        lease_id: first.lease_id,
+        cooldown_ms: 1_000,
+    };
+    let released = store.ask("ann", "one", release()).await;
+    assert_eq!(released, Outcome::Released);
+    let view = store.view("one").await;
+    assert_eq!((view.holders.len(), view.queue.len()), (0, 1));
+    assert!(view.cooldown_remaining_ms > 0, "{view:?}");
+    let refused = store.ask("cyd", "one", acquire(LONG, None)).await;
+    assert!(matches!(refused, Outcome::Held { .. }), "{refused:?}");
+    assert_eq!(store.ask("ann", "one", release()).await, Outcome::Released);
+    store
+        .until("one", 1_000 + LATE, |view| !view.holders.is_empty())
+        .await;
+    let rested = store.clock() - since;
+    assert!(rested >= Duration::from_secs(1), "granted after {rested:?}");
+    let view = store.view("one").await;
+    assert_eq!(store.holders("one").await, ["bob"]);
+    assert!(view.holders[0].token > first.token);
+}
+
 /// A waiter leaves when its own time is over, and not before.
 pub async fn a_wait_ends_by_time(harness: &impl Harness) {
     let store = Store::start(harness).await;

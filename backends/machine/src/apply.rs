@@ -154,7 +154,11 @@ impl<'a> Step<'a> {
                     rule: rule(cause),
                 },
             ),
-            Action::Release { lease_id } => self.release(subject, lease_id),
+            Action::Release { lease_id } => self.release(subject, lease_id, 0),
+            Action::ReleaseWithCooldown {
+                lease_id,
+                cooldown_ms,
+            } => self.release(subject, lease_id, *cooldown_ms),
             Action::Revoke { target, grace_ms } => self.revoke(subject, target, *grace_ms),
             Action::Transfer {
                 lease_id,

@@ -72,7 +72,7 @@ fn two_clients_and_one_lock() {
         cooldown_ms: 0,
         depth: 7,
     });
-    assert_eq!((visited.states, visited.steps), (160_083, 454_932));
+    assert_eq!((visited.states, visited.steps), (173_423, 495_908));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn two_clients_and_one_lock_that_cools_down() {
         cooldown_ms: 1_000,
         depth: 6,
     });
-    assert_eq!((visited.states, visited.steps), (45_060, 119_574));
+    assert_eq!((visited.states, visited.steps), (48_182, 128_974));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn three_clients_and_one_lock() {
         cooldown_ms: 0,
         depth: 5,
     });
-    assert_eq!((visited.states, visited.steps), (68_212, 166_016));
+    assert_eq!((visited.states, visited.steps), (71_932, 178_134));
 }
 
 #[test]
@@ -105,5 +105,5 @@ fn two_clients_and_two_locks() {
         cooldown_ms: 0,
         depth: 4,
     });
-    assert_eq!((visited.states, visited.steps), (33_393, 77_184));
+    assert_eq!((visited.states, visited.steps), (35_293, 82_668));
 }

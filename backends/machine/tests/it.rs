@@ -10,6 +10,8 @@ mod asking;
 mod cases;
 #[path = "it/change.rs"]
 mod change;
+#[path = "it/cooldown.rs"]
+mod cooldown;
 #[path = "it/golden.rs"]
 mod golden;
 #[path = "it/handover.rs"]

@@ -117,6 +117,15 @@ pub enum Action {
         /// The number of the move.
         era: u64,
     },
+    /// Release a lease and start a cooldown: the lock is not granted again for `cooldown_ms`,
+    /// as after an expiry. The cooldown never lasts beyond the lease's longest hold, and a lease
+    /// that drains leaves none. [`Action::Release`] is stored for a release without a cooldown.
+    ReleaseWithCooldown {
+        /// The lease to release.
+        lease_id: LeaseId,
+        /// The length of the cooldown, at most [`crate::limits::COOLDOWN_MS_MAX`].
+        cooldown_ms: u64,
+    },
 }
 
 impl Action {

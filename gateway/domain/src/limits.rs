@@ -46,7 +46,7 @@ pub const WAIT_MS_MAX: u64 = 60_000;
 pub const WAITER_SLACK_MS: u64 = 2_000;
 /// Longest drain of a graceful revoke or a transfer.
 pub const GRACE_MS_MAX: u64 = 3_600_000;
-/// Longest cooldown after an expiry.
+/// Longest cooldown after an expiry, or after a release that asks for one.
 pub const COOLDOWN_MS_MAX: u64 = 600_000;
 /// Most permits of a shared lock.
 pub const PERMITS_MAX: u32 = 10_000;

@@ -38,7 +38,7 @@ pub enum Outcome {
         holders: Vec<HolderView>,
         /// How many wait for it.
         waiters: u32,
-        /// How long it will not be granted because a lease expired.
+        /// How long it will not be granted because a lease expired, or was released with a cooldown.
         cooldown_remaining_ms: u64,
         /// For whom a transfer reserved it.
         reserved_for: Option<Subject>,
@@ -255,7 +255,7 @@ pub struct LockView {
     pub holders: Vec<HolderView>,
     /// Who waits, first first.
     pub queue: Vec<WaiterView>,
-    /// How long it will not be granted because a lease expired.
+    /// How long it will not be granted because a lease expired, or was released with a cooldown.
     pub cooldown_remaining_ms: u64,
     /// For whom a transfer reserved it, and for how long.
     pub reserved_for: Option<(Subject, u64)>,

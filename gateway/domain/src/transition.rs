@@ -96,7 +96,7 @@ pub enum Transition {
         /// Whether its own lease ran out; else it was cancelled.
         expired: bool,
     },
-    /// After an expiry the lock is not granted for a while.
+    /// After an expiry, or a release with a cooldown, the lock is not granted for a while.
     CoolingDown {
         /// How long.
         remaining_ms: u64,

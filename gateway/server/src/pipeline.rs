@@ -125,12 +125,14 @@ impl Pipeline {
     /// Gives a lease back. No policy judges it: giving back must always be possible.
     ///
     /// # Errors
-    /// `lease_ended`, `lease_lost` or `not_holder`.
+    /// `invalid` if the cooldown is too long; `lease_ended`, `lease_lost` or `not_holder`.
     pub async fn release(&self, caller: &Caller, ask: ask::Release) -> Result<(), Failure> {
+        admit::check_cooldown(ask.cooldown_ms)?;
         let request = ask.request();
         let store = self.inner.store_of(&request.lock.namespace).await?;
         let intent = Intent::Release {
             lease_id: ask.lease_id,
+            cooldown_ms: ask.cooldown_ms,
         };
         match self.inner.pass(store, caller, request, intent).await? {
             Outcome::Released => Ok(()),

@@ -134,6 +134,18 @@ impl LockGuard {
     pub async fn release(self) -> Result<(), Error> {
         let lease = self.lease.clone();
         drop(self);
-        lease.release().await
+        lease.release(None).await
+    }
+
+    /// Gives the lock back, and keeps the gateway from granting it again for `cooldown` (at most
+    /// 600 s), counted from the release. Waiters stay queued and are served when it ends.
+    ///
+    /// # Errors
+    /// As for [`release`](Self::release); also if the cooldown is too long, and then the lease is
+    /// not given back.
+    pub async fn release_with_cooldown(self, cooldown: Duration) -> Result<(), Error> {
+        let lease = self.lease.clone();
+        drop(self);
+        lease.release(Some(cooldown)).await
     }
 }

@@ -133,7 +133,7 @@ impl Client {
             }
             if !is_over(&error) {
                 // Nobody works under it. If it cannot be given back either, it ends by time.
-                let _ = lease.release().await;
+                let _ = lease.release(None).await;
             }
             return Err(error);
         }

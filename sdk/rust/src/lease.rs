@@ -70,9 +70,10 @@ impl Lease {
         self.client.events(&path, after).await
     }
 
-    /// Gives it back; asks again if that may help. A repeated release is harmless.
-    pub(crate) async fn release(&self) -> Result<(), Error> {
-        let released = tokio::time::timeout(RELEASING_LONGEST, self.release_repeatedly());
+    /// Gives it back; asks again if that may help. A repeated release is harmless. With a cooldown
+    /// the lock is not granted again for that long.
+    pub(crate) async fn release(&self, cooldown: Option<Duration>) -> Result<(), Error> {
+        let released = tokio::time::timeout(RELEASING_LONGEST, self.release_repeatedly(cooldown));
         released.await.unwrap_or_else(|_| {
             Err(Error::Transport {
                 message: "no answer to the release".to_owned(),
@@ -81,11 +82,17 @@ impl Lease {
         })
     }
 
-    async fn release_repeatedly(&self) -> Result<(), Error> {
+    async fn release_repeatedly(&self, cooldown: Option<Duration>) -> Result<(), Error> {
+        let rounded = |cooldown: Duration| {
+            let ms = cooldown.as_nanos().div_ceil(1_000_000);
+            u64::try_from(ms).unwrap_or(u64::MAX)
+        };
+        let cooldown_ms = cooldown.map(rounded);
         let mut backoff = Backoff::default();
         loop {
             let request = wire::ReleaseRequest {
                 lease_id: self.id.clone(),
+                cooldown_ms,
                 request_id: None,
             };
             let answer = self

@@ -4,6 +4,7 @@ use leasehold_domain::DrainCause;
 use leasehold_domain::EndCause;
 use leasehold_domain::Millis;
 use leasehold_domain::Transition;
+use leasehold_domain::limits::COOLDOWN_MS_MAX;
 use leasehold_domain::limits::ENDED_LEASE_MEMORY_MS;
 use leasehold_domain::limits::ENDED_LEASES_PER_LOCK_MAX;
 
@@ -100,7 +101,23 @@ impl Step<'_> {
         if cooldown_ms == 0 {
             return;
         }
-        let until = lease.deadline.over_from().plus(cooldown_ms);
+        self.cool_down_until(lease.deadline.over_from().plus(cooldown_ms));
+    }
+
+    /// Returns until when a released lease keeps the lock from being granted. A policy's longest
+    /// hold bounds the cooldown, too: otherwise a holder could keep others out beyond it. A lease
+    /// that drains leaves no cooldown, because whoever revoked or transferred it has decided that
+    /// the lock becomes free.
+    pub(super) fn cooldown_of_release(&self, lease: &Lease, cooldown_ms: u64) -> Millis {
+        if lease.drain.is_some() {
+            return self.now;
+        }
+        let cooldown_ms = cooldown_ms.min(COOLDOWN_MS_MAX);
+        Lease::lasting(self.now, cooldown_ms, lease.hold_until)
+    }
+
+    /// Starts a cooldown, or extends the one that lasts; never shortens it.
+    pub(super) fn cool_down_until(&mut self, until: Millis) {
         if until > self.now && until > self.record.cooldown_until() {
             self.record.rest_mut().cooldown_until = until;
             self.tell(Transition::CoolingDown {

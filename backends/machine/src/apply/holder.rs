@@ -100,11 +100,19 @@ impl Step<'_> {
         Outcome::Renewed(grant)
     }
 
-    pub(super) fn release(&mut self, subject: &Subject, lease_id: &LeaseId) -> Outcome {
+    /// Releases a lease. With `cooldown_ms` above 0 the lock is not granted again for that long.
+    pub(super) fn release(
+        &mut self,
+        subject: &Subject,
+        lease_id: &LeaseId,
+        cooldown_ms: u64,
+    ) -> Outcome {
         match self.find(subject, lease_id) {
             Found::Held(index) => {
                 let lease = self.record.holders.remove(index);
+                let cooldown_until = self.cooldown_of_release(&lease, cooldown_ms);
                 self.end(lease, EndCause::Released);
+                self.cool_down_until(cooldown_until);
                 Outcome::Released
             }
             // Whoever releases what it waits for does not want it any more.

@@ -65,7 +65,7 @@ pub(super) struct World {
     pub(super) now: u64,
     pub(super) state: State,
     pub(super) clients: Vec<Client>,
-    /// How often somebody may still interfere: revoke or transfer.
+    /// How often somebody may still interfere: revoke, transfer or release with a cooldown.
     interferences: u8,
     /// Those that were not cancelled.
     pub(super) polls: Vec<Poll>,
@@ -87,6 +87,8 @@ pub(super) enum Step {
     Both(usize, bool),
     Renew(usize, usize, bool),
     Release(usize, usize, bool),
+    /// A release whose cooldown lasts for one unit.
+    ReleaseWithCooldown(usize, usize),
     /// The client stops wanting the lock, without a word.
     Leave(usize, usize),
     /// The gateway cancels this poll.
@@ -167,6 +169,7 @@ impl World {
                 if self.interferences > 0 && matches!(knows, Knows::Holds(..)) {
                     steps.extend([Step::Transfer(c, l, 0), Step::Transfer(c, l, UNIT_MS)]);
                     steps.extend([Step::Revoke(l, 0), Step::Revoke(l, UNIT_MS)]);
+                    steps.push(Step::ReleaseWithCooldown(c, l));
                 }
             }
         }
@@ -215,6 +218,18 @@ impl World {
                 if !lost {
                     self.learn(c, l, &outcome);
                 }
+            }
+            Step::ReleaseWithCooldown(c, l) => {
+                let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
+                    return;
+                };
+                self.interferences -= 1;
+                let release = Action::ReleaseWithCooldown {
+                    lease_id,
+                    cooldown_ms: UNIT_MS,
+                };
+                let outcome = self.ask(c, &name(c), l, release);
+                self.learn(c, l, &outcome);
             }
             Step::Leave(c, l) => {
                 let client = &mut self.clients[c];

@@ -140,6 +140,13 @@ pub(crate) fn release(id: u64) -> Action {
     }
 }
 
+pub(crate) fn release_with_cooldown(id: u64, cooldown_ms: u64) -> Action {
+    Action::ReleaseWithCooldown {
+        lease_id: lease(id),
+        cooldown_ms,
+    }
+}
+
 pub(crate) fn transfer(id: u64, to: &str, grace_ms: u64) -> Action {
     Action::Transfer {
         lease_id: lease(id),

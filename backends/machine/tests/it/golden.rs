@@ -54,6 +54,7 @@ use crate::asking::command;
 use crate::asking::lease;
 use crate::asking::lock;
 use crate::asking::moment;
+use crate::asking::release_with_cooldown;
 use crate::asking::renew;
 use crate::asking::shared;
 use crate::asking::subject;
@@ -325,6 +326,16 @@ fn commands() {
     };
     let commands: Vec<_> = actions().into_iter().map(with).collect();
     assert_eq!(pinned(&commands), (316, "f79a65d35af7d114".to_owned()));
+}
+
+/// It came after the others, so it is the last variant.
+#[test]
+fn a_release_with_a_cooldown_byte_for_byte() {
+    let action = release_with_cooldown(1, 3_000);
+    let bytes = postcard::to_allocvec(&action).unwrap();
+    let expected = "0b00000000000000010000000000000000b817";
+    assert_eq!(hex::encode(&bytes), expected);
+    assert_eq!(postcard::from_bytes::<Action>(&bytes).unwrap(), action);
 }
 
 #[test]

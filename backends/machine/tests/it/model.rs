@@ -255,6 +255,7 @@ impl Lock {
             Action::CancelWait { lease_id } => self.cancel(lease_id, &who, now),
             Action::Renew { lease_id, .. }
             | Action::Release { lease_id }
+            | Action::ReleaseWithCooldown { lease_id, .. }
             | Action::Transfer { lease_id, .. } => {
                 match self.entries.iter().position(|e| e.id == *lease_id) {
                     Some(at) if self.entries[at].who != who => Answer::NotHolder,
@@ -346,7 +347,7 @@ impl Lock {
         let entry = &mut self.entries[at];
         let Some(since) = entry.since else {
             return match action {
-                Action::Release { .. } => {
+                Action::Release { .. } | Action::ReleaseWithCooldown { .. } => {
                     self.entries.remove(at);
                     Answer::Released
                 }
@@ -377,8 +378,16 @@ impl Lock {
                 }
                 Answer::Transferring(left)
             }
-            _ => {
+            other => {
+                let drains = entry.drain.is_some();
+                let end = entry.cap.map_or(u64::MAX, |cap| since + cap);
                 self.end(at, EndCause::Released, now);
+                if let (false, Action::ReleaseWithCooldown { cooldown_ms, .. }) = (drains, other) {
+                    let until = (now + cooldown_ms).min(end);
+                    if until > now {
+                        self.cooling = self.cooling.max(until);
+                    }
+                }
                 Answer::Released
             }
         }
@@ -422,7 +431,10 @@ impl Lock {
             None => EndCause::Unknown,
         };
         match (action, cause) {
-            (Action::Release { .. }, EndCause::Released | EndCause::GivenBack) => Answer::Released,
+            (
+                Action::Release { .. } | Action::ReleaseWithCooldown { .. },
+                EndCause::Released | EndCause::GivenBack,
+            ) => Answer::Released,
             (Action::Transfer { .. }, EndCause::Transferred) => Answer::Transferring(0),
             _ => Answer::Lost(cause),
         }

@@ -34,6 +34,7 @@ enum Ask {
     Acquire(Mode, u64, Option<u64>, Option<u64>),
     Renew(Option<u64>, Option<u64>, bool),
     Release,
+    ReleaseWithCooldown(u64),
     Cancel,
     Transfer(usize, u64),
     RevokeLease(u64),
@@ -80,7 +81,8 @@ fn asks() -> impl Strategy<Value = Ask> {
     prop_oneof![
         12 => (mode, ttl.clone(), wait, cap.clone()).prop_map(|(m, t, w, c)| Ask::Acquire(m, t, w, c)),
         5 => (proptest::option::of(ttl), cap, any::<bool>()).prop_map(|(t, c, r)| Ask::Renew(t, c, r)),
-        6 => Just(Ask::Release),
+        5 => Just(Ask::Release),
+        2 => prop_oneof![Just(0_u64), Just(600), Just(3_000)].prop_map(Ask::ReleaseWithCooldown),
         3 => Just(Ask::Cancel),
         3 => (0..PEOPLE.len(), grace.clone()).prop_map(|(to, g)| Ask::Transfer(to, g)),
         1 => grace.clone().prop_map(Ask::RevokeLease),
@@ -181,6 +183,10 @@ impl Asked {
                 record,
             },
             Ask::Release => Action::Release { lease_id },
+            Ask::ReleaseWithCooldown(cooldown_ms) => Action::ReleaseWithCooldown {
+                lease_id,
+                cooldown_ms,
+            },
             Ask::Cancel => Action::CancelWait { lease_id },
             Ask::Transfer(to, grace_ms) => Action::Transfer {
                 lease_id,

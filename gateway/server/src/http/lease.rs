@@ -129,9 +129,12 @@ pub(crate) async fn release(
     let (caller, body) = begin!(who, body: wire::ReleaseRequest, |b| b.request_id.as_deref());
     let released = async {
         let lease_id = lease_id(&body.lease_id)?;
-        app.pipeline
-            .release(&caller, ask::Release { lock, lease_id })
-            .await?;
+        let ask = ask::Release {
+            lock,
+            lease_id,
+            cooldown_ms: body.cooldown_ms.unwrap_or(0),
+        };
+        app.pipeline.release(&caller, ask).await?;
         let request_id = caller.request_id.to_string();
         let body = wire::ReleaseResponse {
             released: true,

@@ -61,6 +61,11 @@ pub(crate) fn check(request: &Request) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks the length of a cooldown against the limit.
+pub(crate) fn check_cooldown(cooldown_ms: u64) -> Result<(), Failure> {
+    within("cooldown_ms", cooldown_ms, 0, limits::COOLDOWN_MS_MAX)
+}
+
 /// Checks a lock's settings against the limits.
 pub(crate) fn check_settings(settings: &LockSettings) -> Result<(), Failure> {
     within(
@@ -69,12 +74,7 @@ pub(crate) fn check_settings(settings: &LockSettings) -> Result<(), Failure> {
         1,
         u64::from(limits::PERMITS_MAX),
     )?;
-    within(
-        "cooldown_ms",
-        settings.cooldown_ms,
-        0,
-        limits::COOLDOWN_MS_MAX,
-    )?;
+    check_cooldown(settings.cooldown_ms)?;
     text(
         "description",
         Some(&settings.description),

@@ -97,6 +97,8 @@ pub struct Release {
     pub lock: LockRef,
     /// Which lease.
     pub lease_id: LeaseId,
+    /// How long the lock is not granted again after the release; 0 for no cooldown.
+    pub cooldown_ms: u64,
 }
 
 /// End somebody else's lease.

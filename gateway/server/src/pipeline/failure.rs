@@ -144,7 +144,7 @@ impl Failure {
                 Some(successor) => format!("reserved for {successor} by a transfer"),
                 None => "others wait for the lock".to_owned(),
             },
-            (None, ms) => format!("cooling down after an expiry, free in {ms} ms"),
+            (None, ms) => format!("cooling down, free in {ms} ms"),
         };
         Self {
             retry_after_ms,

@@ -131,6 +131,10 @@ pub struct RenewRequest {
 pub struct ReleaseRequest {
     /// Which.
     pub lease_id: String,
+    /// How long the lock is not granted again after the release: 0 (not at all, the default) to
+    /// 600,000. Waiters stay queued and are served when the cooldown ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_ms: Option<u64>,
     /// Found again in log and ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,

@@ -123,6 +123,9 @@ pub(in crate::cli) struct Release {
     lock: String,
     /// The lease's id.
     lease_id: String,
+    /// How long the lock is not granted again after the release, up to ten minutes.
+    #[arg(long, value_parser = duration_ms)]
+    cooldown: Option<u64>,
     #[command(flatten)]
     identity: Identity,
 }
@@ -133,6 +136,7 @@ impl Release {
         let request_id = self.identity.draw();
         let request = wire::ReleaseRequest {
             lease_id: self.lease_id,
+            cooldown_ms: self.cooldown,
             request_id: Some(request_id.clone()),
         };
         let released = client.release(namespace, lock, &request).await;

@@ -28,6 +28,8 @@ pub(crate) enum Intent {
     },
     Release {
         lease_id: LeaseId,
+        /// 0 for none.
+        cooldown_ms: u64,
     },
     Revoke {
         target: RevokeTarget,
@@ -77,7 +79,17 @@ impl Intent {
                 max_hold_ms: limits.max_hold_ms,
                 record,
             },
-            Self::Release { lease_id } => Action::Release { lease_id },
+            Self::Release {
+                lease_id,
+                cooldown_ms: 0,
+            } => Action::Release { lease_id },
+            Self::Release {
+                lease_id,
+                cooldown_ms,
+            } => Action::ReleaseWithCooldown {
+                lease_id,
+                cooldown_ms,
+            },
             Self::Revoke { target } => Action::Revoke {
                 target,
                 grace_ms: request.grace_ms.unwrap_or(0),

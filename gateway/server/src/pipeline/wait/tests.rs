@@ -163,7 +163,11 @@ impl Pair {
 
     async fn release(&self, lease_id: LeaseId) {
         let lock = lock();
-        let release = ask::Release { lock, lease_id };
+        let release = ask::Release {
+            lock,
+            lease_id,
+            cooldown_ms: 0,
+        };
         let released = self.here.release(&caller("ann", "last"), release).await;
         released.unwrap();
     }
