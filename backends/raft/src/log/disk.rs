@@ -1,6 +1,7 @@
 //! What the writer writes, and onto what.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -22,9 +23,16 @@ pub(crate) enum Change {
     Put { index: u64, bytes: Vec<u8> },
     /// A key of the meta keyspace.
     Meta { key: &'static str, bytes: Vec<u8> },
-    /// Entries that are no more: from, to before.
+    /// Entries that are no more: from, to before. They are gone after the commit.
     Remove { from: u64, to: u64 },
+    /// Entries that are not needed any more: from, to before. The reader hides them at once; the
+    /// disk removes them with this commit and later ones, [`PURGED_PER_COMMIT_MAX`] at a time.
+    Purge { from: u64, to: u64 },
 }
+
+/// Purged entries that one commit removes at most. Removing all that a snapshot has made
+/// superfluous in one commit stalls the only writer: 94,000 entries took 55 to 60 ms.
+const PURGED_PER_COMMIT_MAX: u64 = 256;
 
 impl Change {
     /// What it takes in a commit, about.
@@ -32,6 +40,7 @@ impl Change {
         match self {
             Self::Put { bytes, .. } | Self::Meta { bytes, .. } => bytes.len(),
             Self::Remove { from, to } => usize::try_from(to - from).unwrap_or(usize::MAX),
+            Self::Purge { .. } => 0,
         }
     }
 }
@@ -51,6 +60,8 @@ pub(super) struct FjallDisk {
     pub(super) trimmed: Arc<AtomicU64>,
     /// What of it was written.
     pub(super) trimmed_written: u64,
+    /// Purged entries that are not removed yet.
+    pub(super) purging: Range<u64>,
     /// Told what it need not keep any longer.
     pub(super) recent: Arc<Recent>,
     /// Let go of last.
@@ -75,7 +86,14 @@ impl Disk for FjallDisk {
                         batch.remove(&self.entries, index.to_be_bytes());
                     }
                 }
+                Change::Purge { from, to } if self.purging.is_empty() => self.purging = from..to,
+                Change::Purge { to, .. } => self.purging.end = self.purging.end.max(to),
             }
+        }
+        let purging = &self.purging;
+        let purged_to = purging.end.min(purging.start + PURGED_PER_COMMIT_MAX);
+        for index in self.purging.start..purged_to {
+            batch.remove(&self.entries, index.to_be_bytes());
         }
         let trimmed = self.trimmed.load(Ordering::Relaxed);
         if trimmed != self.trimmed_written {
@@ -84,6 +102,7 @@ impl Disk for FjallDisk {
             self.trimmed_written = trimmed;
         }
         batch.commit().map_err(crate::error::io)?;
+        self.purging.start = purged_to;
         self.recent.set_written(written_to);
         Ok(())
     }

@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Bound;
 use std::ops::RangeBounds;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use fjall::Keyspace;
 use openraft::RaftLogReader;
@@ -23,6 +25,8 @@ pub(crate) struct LogReader {
     pub(super) entries: Keyspace,
     pub(super) meta: Keyspace,
     pub(super) recent: Arc<Recent>,
+    /// Entries before this are purged. They may still be stored, but are never read again.
+    pub(super) first: Arc<AtomicU64>,
     /// Let go of last: the reader keeps fjall open.
     pub(super) _lock: FolderLock,
 }
@@ -34,6 +38,27 @@ impl Debug for LogReader {
 }
 
 impl LogReader {
+    /// The index of the first stored entry, purged or not; `None` if no entry is stored.
+    pub(super) fn first_stored(&self) -> io::Result<Option<u64>> {
+        let Some(guard) = self.entries.first_key_value() else {
+            return Ok(None);
+        };
+        let key = guard.key().map_err(crate::error::io)?;
+        let bytes = <[u8; 8]>::try_from(&*key).map_err(|_| {
+            let detail = format!("log: {key:?} is not an entry's key");
+            io::Error::new(io::ErrorKind::InvalidData, detail)
+        })?;
+        Ok(Some(u64::from_be_bytes(bytes)))
+    }
+
+    /// Hides entries before `first`: they are purged.
+    pub(super) fn hide_before(&self, first: u64) {
+        self.first.fetch_max(first, Ordering::AcqRel);
+        if let Some(last) = first.checked_sub(1) {
+            self.recent.purge(last);
+        }
+    }
+
     fn stored(&self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
         let mut found = Vec::new();
         for guard in self.entries.range(from.to_be_bytes()..to.to_be_bytes()) {
@@ -74,6 +99,7 @@ impl RaftLogReader<TypeConfig> for LogReader {
             Bound::Excluded(to) => *to,
             Bound::Unbounded => u64::MAX,
         };
+        let from = from.max(self.first.load(Ordering::Acquire));
         if from >= to {
             return Ok(Vec::new());
         }

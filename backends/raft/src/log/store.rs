@@ -86,17 +86,24 @@ impl LogStore {
             entries: entries.clone(),
             meta: meta.clone(),
             recent: Arc::default(),
+            first: Arc::default(),
             _lock: lock.clone(),
         };
         let found = owner.find(&reader)?;
         let trimmed_written = corrupt(reader.meta(TRIMMED))?.unwrap_or(0);
         let trimmed = Arc::new(AtomicU64::new(trimmed_written));
+        let purged: Option<LogId> = corrupt(reader.meta(PURGED))?;
+        let first = purged.map_or(0, |id| id.index + 1);
+        let first_stored = corrupt(reader.first_stored())?.unwrap_or(first);
+        reader.hide_before(first);
         let disk = FjallDisk {
             database,
             entries,
             meta,
             trimmed: trimmed.clone(),
             trimmed_written,
+            // What the process before had purged, and not removed yet.
+            purging: first_stored.min(first)..first,
             recent: reader.recent.clone(),
             _lock: lock,
         };
@@ -104,7 +111,7 @@ impl LogStore {
             reader,
             writer: Arc::new(Writer::spawn(wrap(Box::new(disk)))?),
             last: None,
-            purged: None,
+            purged,
             appended: Arc::default(),
             trimmed,
             identity: Arc::new(found.identity),
@@ -149,7 +156,6 @@ impl LogStore {
     /// Finds the last entry. A hole, or an entry that is not whole, is no torn tail: that has been
     /// cut off already.
     fn scan(&mut self) -> Result<(), OpenError> {
-        self.purged = corrupt(self.reader.meta(PURGED))?;
         self.last = self.purged;
         let first = self.purged.map_or(0, |id| id.index + 1);
         let stored = self.reader.entries.range(first.to_be_bytes()..);
@@ -193,6 +199,12 @@ impl LogStore {
             told: Told::Caller(told),
         });
         done.blocking_recv().unwrap().unwrap();
+    }
+
+    /// How many entries the disk has, purged ones included.
+    #[cfg(test)]
+    pub(crate) fn stored(&self) -> usize {
+        self.reader.entries.iter().count()
     }
 
     async fn change(&self, changes: Vec<Change>) -> Result<(), io::Error> {
@@ -271,17 +283,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn purge(&mut self, up_to: LogId) -> Result<(), io::Error> {
         let from = self.purged.map_or(0, |id| id.index + 1);
+        let stored_to = self.last.map_or(0, |id| id.index + 1);
+        let to = up_to.index + 1;
         self.purged = Some(up_to);
-        self.reader.recent.purge(up_to.index);
+        self.reader.hide_before(to);
         self.last = self.last.max(Some(up_to));
         let bytes = record::encode(&up_to).map_err(io::Error::other)?;
-        let to = up_to.index + 1;
-        let marked = Change::Meta { key: PURGED, bytes };
         self.change(vec![
-            marked,
-            Change::Remove {
+            Change::Meta { key: PURGED, bytes },
+            Change::Purge {
                 from,
-                to: to.max(from),
+                to: to.min(stored_to).max(from),
             },
         ])
         .await
