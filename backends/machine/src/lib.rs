@@ -17,6 +17,6 @@ pub use apply::apply;
 pub use moment::Moment;
 pub use planted::PlantedBug;
 pub use record::{ChangeParts, LockRecord, Misfit, RESERVATION_MS_MAX, RecordChange};
-pub use state::{Applied, PATIENCE, State};
+pub use state::{Applied, FrozenState, PATIENCE, State};
 pub use view::HOLDERS_SHOWN_MAX;
 pub use waiter::Waiter;

@@ -34,7 +34,10 @@ use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
 
 use self::documents::DocumentTable;
+pub use self::snapshot::FrozenState;
 use self::table::LockTable;
+#[cfg(test)]
+pub(crate) use self::table::map_records;
 use crate::LockRecord;
 use crate::Moment;
 

@@ -50,14 +50,13 @@ struct Stored {
     events: VecDeque<Arc<Event>>,
 }
 
-/// The same, on its way into the file. The events follow by themselves: they are shared, so they
-/// need not hold up commands while they are encoded.
+/// What precedes the events in the file; `S` is the state, or a frozen one.
 #[derive(Serialize)]
-struct Head<'a> {
+struct Head<'a, S> {
     last_applied: Option<LogId>,
     membership: &'a Membership,
     trimmed: Cursor,
-    state: &'a State,
+    state: &'a S,
 }
 
 /// The one snapshot of a node.
@@ -131,7 +130,13 @@ impl SnapshotFile {
 
     /// Replaces the file with one of `inner`.
     pub(crate) fn write(&self, inner: &Inner) -> io::Result<()> {
-        let record = head(inner).and_then(|record| finish(record, &inner.events));
+        let record = head(&Head {
+            last_applied: inner.last_applied,
+            membership: &inner.membership,
+            trimmed: inner.trimmed,
+            state: &inner.state,
+        });
+        let record = record.and_then(|record| finish(record, &inner.events));
         self.replace(&record.map_err(io::Error::other)?, meta(inner))
     }
 
@@ -221,26 +226,28 @@ impl<C: Types> RaftSnapshotBuilder<C> for SnapshotBuilder {
     }
 }
 
-/// Commands wait while the state is encoded (the README says how long that takes); checksum and
-/// events come after that.
+/// Commands wait only while the state is frozen, for as long as it takes to copy the documents and
+/// to share the events; encoding comes after that.
 pub(crate) fn encode(
     applied: &Applied,
 ) -> Result<(SnapshotMetaOf<TypeConfig>, Vec<u8>), RecordError> {
-    let (record, meta, events) = {
+    let (meta, trimmed, state, events) = {
         let inner = applied.read();
-        (head(&inner)?, meta(&inner), inner.events.clone())
+        let (state, events) = (inner.state.frozen(), inner.events.clone());
+        (meta(&inner), inner.trimmed, state, events)
     };
+    let record = head(&Head {
+        last_applied: meta.last_log_id,
+        membership: &meta.last_membership,
+        trimmed,
+        state: &state,
+    })?;
     Ok((meta, finish(record, &events)?))
 }
 
-fn head(inner: &Inner) -> Result<RecordWriter, RecordError> {
+fn head<S: Serialize>(head: &Head<'_, S>) -> Result<RecordWriter, RecordError> {
     let mut record = RecordWriter::default();
-    record.push(&Head {
-        last_applied: inner.last_applied,
-        membership: &inner.membership,
-        trimmed: inner.trimmed,
-        state: &inner.state,
-    })?;
+    record.push(head)?;
     Ok(record)
 }
 

@@ -28,6 +28,7 @@ use super::poll::Poll;
 use crate::LockRecord;
 use crate::Moment;
 use crate::State;
+use crate::state::map_records;
 
 const UNIT_MS: u64 = 1_000;
 /// One step of time: what lasts for some units is over after as many steps.
@@ -402,9 +403,9 @@ impl World {
     /// A digest of all that can influence what comes.
     pub(super) fn key(&self) -> Digest {
         let now = self.now;
-        let mut records = self.state.locks.records.clone();
+        let records = self.state.locks.records.clone();
         let from_now = |at: &mut Millis| *at = Millis(Millis(now).until(*at));
-        for record in records.values_mut().flat_map(|locks| locks.values_mut()) {
+        let records = map_records(records, |record| {
             (record.clock, record.revision, record.last_token) = Default::default();
             for lease in &mut record.holders {
                 (lease.since, lease.granted, lease.renewals) = Default::default();
@@ -413,7 +414,7 @@ impl World {
                 from_now(&mut lease.deadline);
             }
             let Some(rest) = record.rest.as_deref_mut() else {
-                continue;
+                return;
             };
             from_now(&mut rest.cooldown_until);
             rest.reservations
@@ -429,7 +430,7 @@ impl World {
             }
             // The search ends long before the memory of ended leases does.
             rest.ended.iter_mut().for_each(|ended| ended.at = Millis(0));
-        }
+        });
         let mut clients = self.clients.clone();
         for knows in clients.iter_mut().flat_map(|client| &mut client.knows) {
             if let Knows::Holds(_, until) = knows {

@@ -34,7 +34,7 @@ impl LockTable {
             _ => Bound::Included(prefix),
         };
         let limit = query.limit.clamp(1, PAGE_ROWS_MAX);
-        let named = locks.range::<str, _>((from, Bound::Unbounded));
+        let named = locks.range::<_, str>((from, Bound::Unbounded));
         let mut named = named
             .take_while(|(name, _)| name.as_str().starts_with(prefix))
             .peekable();

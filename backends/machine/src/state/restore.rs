@@ -1,9 +1,8 @@
 //! What a restore from a backup does to leases.
 
-use std::collections::BTreeMap;
-
 use super::State;
 use super::table::LockTable;
+use super::table::map_records;
 use crate::lease::Lease;
 
 impl State {
@@ -12,14 +11,15 @@ impl State {
     /// than what it was told. A lease that drains keeps what it has left: nothing renews it.
     pub fn lengthen_leases(&mut self) {
         let now = self.now;
-        let mut records = std::mem::take(&mut self.locks.records);
-        let locks = records.values_mut().flat_map(BTreeMap::values_mut);
-        for lease in locks.flat_map(|record| record.holders.iter_mut()) {
-            if lease.drain.is_none() {
-                let whole = Lease::lasting(now, lease.ttl_ms, lease.hold_until);
-                lease.deadline = lease.deadline.max(whole);
+        let records = std::mem::take(&mut self.locks.records);
+        let records = map_records(records, |record| {
+            for lease in &mut record.holders {
+                if lease.drain.is_none() {
+                    let whole = Lease::lasting(now, lease.ttl_ms, lease.hold_until);
+                    lease.deadline = lease.deadline.max(whole);
+                }
             }
-        }
+        });
         self.locks = LockTable::index(records);
     }
 }

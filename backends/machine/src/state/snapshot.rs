@@ -16,16 +16,27 @@ use super::State;
 use super::documents::DocumentTable;
 use super::table::LockTable;
 use super::table::Records;
+use super::table::map_records;
 use crate::PlantedBug;
 
 /// What of a [`State`] is stored. Its order is part of the stored format.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Stored<'a> {
     now: Millis,
     newest: Cursor,
     records: Cow<'a, Records>,
     documents: Cow<'a, DocumentTable>,
     blobs: Cow<'a, BTreeMap<Digest, Arc<[u8]>>>,
+}
+
+/// A [`State`] as it was when [`State::frozen`] was called. Has the same bytes as the state had.
+#[derive(Debug)]
+pub struct FrozenState(Stored<'static>);
+
+impl Serialize for FrozenState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
 }
 
 impl Serialize for State {
@@ -46,8 +57,7 @@ impl<'de> Deserialize<'de> for State {
         let stored = Stored::deserialize(deserializer)?;
         let mut records = stored.records.into_owned();
         if PlantedBug::TokenReset.is_planted() {
-            let records = records.values_mut().flat_map(BTreeMap::values_mut);
-            records.for_each(|record| record.last_token = 0);
+            records = map_records(records, |record| record.last_token = 0);
         }
         let mut state = Self {
             now: stored.now,
@@ -63,6 +73,20 @@ impl<'de> Deserialize<'de> for State {
 }
 
 impl State {
+    /// The state as it is now, to be stored while commands go on changing it. Copies documents;
+    /// records are shared until they change, so the call takes microseconds for any number of
+    /// locks.
+    #[must_use]
+    pub fn frozen(&self) -> FrozenState {
+        FrozenState(Stored {
+            now: self.now,
+            newest: self.newest,
+            records: Cow::Owned(self.locks.records.clone()),
+            documents: Cow::Owned(self.documents.clone()),
+            blobs: Cow::Owned(self.blobs.clone()),
+        })
+    }
+
     /// The digest of the serialized state. Equal on replicas that applied the same writes. Reads
     /// all of the state, so it is for tests and for checks between replicas.
     #[must_use]

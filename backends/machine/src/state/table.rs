@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use imbl::OrdMap;
 use leasehold_domain::Command;
 use leasehold_domain::Counts;
 use leasehold_domain::LockName;
@@ -22,8 +23,21 @@ use crate::Moment;
 use crate::apply::Queueing;
 use crate::apply::apply_with;
 
-/// The records by namespace and name: the part that is stored.
-pub(crate) type Records = BTreeMap<NamespaceName, BTreeMap<LockName, LockRecord>>;
+/// The records by namespace and name: the part that is stored. A clone shares all records with
+/// its original until either changes them.
+pub(crate) type Records = BTreeMap<NamespaceName, OrdMap<LockName, LockRecord>>;
+
+/// Changes every record. Each is taken out and put back, since the map has no mutable iterator.
+pub(crate) fn map_records(records: Records, mut change: impl FnMut(&mut LockRecord)) -> Records {
+    let changed = records.into_iter().map(|(namespace, locks)| {
+        let locks = locks.into_iter().map(|(lock, mut record)| {
+            change(&mut record);
+            (lock, record)
+        });
+        (namespace, locks.collect())
+    });
+    changed.collect()
+}
 
 /// The records and their indexes.
 ///
@@ -46,9 +60,8 @@ impl LockTable {
         let mut deadlines = Vec::new();
         for (namespace, locks) in records {
             let usage = table.usage.entry(namespace.clone()).or_default();
-            // Collecting anew packs the tree's nodes full, which inserting in order does not.
-            let mut locks: BTreeMap<_, _> = locks.into_iter().collect();
-            for (lock, record) in &mut locks {
+            let mut indexed = OrdMap::new();
+            for (lock, mut record) in locks {
                 table.counts.locks += 1;
                 table.counts.leases += record.holders.len() as u64;
                 table.counts.waiters += record.queue_len() as u64;
@@ -56,10 +69,11 @@ impl LockTable {
                     usage.add(&lease.party.subject, lease.party.team.as_ref());
                     usage.share_names(&mut lease.party);
                 }
-                let lock = LockRef::new(namespace.clone(), lock.clone());
-                deadlines.extend(record.next_deadline().map(|at| (at, lock)));
+                let reference = LockRef::new(namespace.clone(), lock.clone());
+                deadlines.extend(record.next_deadline().map(|at| (at, reference)));
+                indexed.insert(lock, record);
             }
-            table.records.insert(namespace, locks);
+            table.records.insert(namespace, indexed);
         }
         table.deadlines = deadlines.into_iter().collect();
         table

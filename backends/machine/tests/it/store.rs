@@ -344,3 +344,24 @@ fn only_an_acquire_that_will_stand_in_a_queue_is_patient() {
     let together = [wait("a"), give("ann", "a", 1)];
     assert!(!state.is_patient(&together), "somebody waits for the other");
 }
+
+/// A snapshot is encoded while commands go on: what they change is not in it.
+#[test]
+fn a_frozen_state_is_stored_as_it_was() {
+    let mut state = State::default();
+    for id in 0..1_000 {
+        run_each(
+            &mut state,
+            0,
+            id + 1,
+            &[take("ann", &format!("lock-{id}"), id, 1_000)],
+        );
+    }
+    let before = postcard::to_allocvec(&state).unwrap();
+    let frozen = state.frozen();
+    run_each(&mut state, 1, 2_000, &[give("ann", "lock-7", 7)]);
+    run_each(&mut state, 1, 2_001, &[take("bob", "other", 5_000, 1_000)]);
+    assert!(!state.tick(moment(5_000, 2_002), 500).is_empty());
+    assert_eq!(postcard::to_allocvec(&frozen).unwrap(), before);
+    assert_ne!(postcard::to_allocvec(&state).unwrap(), before);
+}
