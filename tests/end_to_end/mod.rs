@@ -9,6 +9,7 @@ mod crash;
 mod early;
 mod elsewhere;
 mod enforcement;
+mod failed_disk;
 mod faults;
 mod governance;
 mod handover;

@@ -31,6 +31,7 @@ pub use options::{Options, Store};
 pub use recorder::Recorder;
 pub use run::run;
 pub use summary::Summary;
+pub use tracer::{Syncs, Tracer};
 
 /// Within which a dead holder's lock is granted again, after its ttl and the last fault, in
 /// microseconds: an election, the waits of clients who died in the queue, and a busy machine.

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 /// How syncs fare.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Syncs {
+pub enum Syncs {
     /// Each takes so much longer.
     Slow(Duration),
     /// Each fails.
@@ -24,7 +24,7 @@ pub(crate) enum Syncs {
 
 /// Hinders processes, and those that they make. Lets go of them when dropped.
 #[derive(Debug)]
-pub(crate) struct Tracer {
+pub struct Tracer {
     child: Child,
     log: PathBuf,
 }
@@ -34,7 +34,7 @@ impl Tracer {
     ///
     /// # Errors
     /// It cannot be run.
-    pub(crate) fn attach(processes: &[Pid], syncs: &Syncs, log: &Path) -> Result<Self> {
+    pub fn attach(processes: &[Pid], syncs: &Syncs, log: &Path) -> Result<Self> {
         let how = match syncs {
             Syncs::Slow(by) => format!("delay_enter={}", by.as_micros()),
             Syncs::Fail => "error=EIO".to_owned(),
@@ -59,7 +59,8 @@ impl Tracer {
     }
 
     /// Whether it has hindered a sync yet.
-    pub(crate) fn has_hindered(&self) -> bool {
+    #[must_use]
+    pub fn has_hindered(&self) -> bool {
         let done = std::fs::read_to_string(&self.log).unwrap_or_default();
         done.contains("(INJECTED)") || done.contains("(DELAYED)")
     }

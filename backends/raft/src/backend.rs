@@ -274,10 +274,16 @@ impl Backend for RaftBackend {
 
     async fn close(&self) {
         self.closing.send_replace(true);
-        if tokio::time::timeout(DRAIN_MAX, self.drain()).await.is_err() {
-            tracing::warn!("raft.close: the group does not agree; requests under way are given up");
+        // A poisoned log takes no entry, so there is nothing to drain, and this node can neither
+        // lead nor name a successor: stopping at once lets the others elect a leader.
+        if !self.poison.is_set() {
+            if tokio::time::timeout(DRAIN_MAX, self.drain()).await.is_err() {
+                tracing::warn!(
+                    "raft.close: the group does not agree; requests under way are given up"
+                );
+            }
+            self.hand_over().await;
         }
-        self.hand_over().await;
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(%error, "raft.shutdown failed");
         }

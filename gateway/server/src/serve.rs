@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -21,6 +22,9 @@ use crate::listener::Listener;
 const EXIT_UNAVAILABLE: u8 = 69;
 /// `EX_SOFTWARE`: the store was poisoned by an I/O error; what it holds must be read again.
 const EXIT_POISONED: u8 = 70;
+/// Longest time from an I/O error that poisons the store to the end of the process. The other
+/// members of its group elect a leader meanwhile.
+const POISONED_STOP_MAX: Duration = Duration::from_secs(2);
 
 /// `EX_USAGE`: the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
@@ -94,21 +98,29 @@ pub async fn serve(config: Arc<Config>) -> ExitCode {
             return error.exit_code();
         }
     };
-    let code = wait_for_stop(&running, &mut stop).await;
+    let poisoned = tokio::select! {
+        () = stop.asked() => false,
+        () = running.poisoned() => true,
+    };
     running.begin_drain();
-    drain(listeners, &mut stop).await;
-    running.close().await;
-    code
-}
-
-async fn wait_for_stop(running: &Running, stop: &mut Stop) -> ExitCode {
-    tokio::select! {
-        () = stop.asked() => ExitCode::SUCCESS,
-        () = running.poisoned() => {
-            tracing::error!("the store is poisoned by an I/O error; start again after a look at the disk");
-            ExitCode::from(EXIT_POISONED)
-        }
+    let closing = async {
+        drain(listeners, &mut stop).await;
+        running.close().await;
+    };
+    if !poisoned {
+        closing.await;
+        return ExitCode::SUCCESS;
     }
+    tracing::error!("the store is poisoned by an I/O error; check the disk before you restart");
+    let mut closing = std::pin::pin!(closing);
+    let closed = tokio::time::timeout(POISONED_STOP_MAX, &mut closing).await;
+    if closed.is_err() {
+        tracing::warn!("requests in flight were cut off");
+        // Nothing can become durable any more, so a clean end gains nothing over a crash, and
+        // dropping the store would wait for a thread that may hang in a system call.
+        std::process::exit(EXIT_POISONED.into());
+    }
+    ExitCode::from(EXIT_POISONED)
 }
 
 /// Lets requests under way finish, until their deadline or the next signal. Listeners that are
