@@ -1,5 +1,11 @@
 //! `leasehold run`: a command under a lock.
 
+mod gateways;
+mod nightly;
+mod signals;
+mod terminal;
+mod tree;
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;

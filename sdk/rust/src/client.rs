@@ -1,21 +1,30 @@
-//! One gateway, and who calls it.
+//! The gateways, and who calls them.
+
+mod calls;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_wire::v1::locks as wire;
 use leasehold_wire::v1::paths;
 use reqwest::Method;
-use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::calls::Repeat;
+use self::calls::address;
+use self::calls::until_heard;
 use crate::Download;
 use crate::Error;
 use crate::EventStream;
-use crate::answer;
-use crate::backoff::Backoff;
+use crate::deadline::Moment;
+use crate::gateways::Gateways;
 
+/// How long connecting to the only gateway may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long connecting may take where another gateway can be asked instead.
+const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(2);
 /// How long a call may take, waits not counted.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a request whose answer was lost is sent in all, if its repetition is harmless.
@@ -43,38 +52,48 @@ impl fmt::Debug for Key {
     }
 }
 
-/// One gateway, and who calls it. Cheap to clone.
+/// The gateways, and who calls them. Cheap to clone.
+///
+/// If several gateways are given, each call goes to the one that served last. One that cannot be
+/// reached, or answers that it cannot serve, is followed by the next. A request whose answer was
+/// lost goes on to the next only if doing it twice is harmless.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
-    url: String,
+    gateways: Arc<Gateways>,
     key: Key,
 }
 
 impl Client {
-    /// A client of the gateway at `url`. Nothing is sent yet.
+    /// A client of the gateway at `urls`, or of several, separated by commas or white space.
+    /// Nothing is sent yet.
     ///
     /// # Errors
-    /// The URL is none, or TLS cannot be set up.
-    pub fn new(url: &str, key: Key) -> Result<Self, Error> {
+    /// An URL is invalid, or TLS cannot be set up.
+    pub fn new(urls: &str, key: Key) -> Result<Self, Error> {
         // Refused if the program has chosen a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let usage = |error: reqwest::Error| Error::Usage(error.to_string());
-        Url::parse(url).map_err(|error| Error::Usage(format!("{url}: {error}")))?;
+        let gateways = Gateways::parse(urls)?;
+        let connect_timeout = match gateways.count() {
+            1 => CONNECT_TIMEOUT,
+            _ => CONNECT_TIMEOUT_OF_SEVERAL,
+        };
         let http = reqwest::Client::builder()
             .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
+            .connect_timeout(connect_timeout)
             .build()
             .map_err(usage)?;
         Ok(Self {
             http,
-            url: url.trim_end_matches('/').to_owned(),
+            gateways: Arc::new(gateways),
             key,
         })
     }
 
     /// Takes a lock, or waits for it if `wait_ms` is given. If the answer is lost and the request
-    /// has a `request_id`, the same is asked again a few times: it gets the same lease.
+    /// has a `request_id`, the same is asked again a few times, and at least for the rest of the
+    /// wait: it gets the same lease.
     ///
     /// # Errors
     /// It was not granted, or nobody knows. Ask again with the same `request_id` then.
@@ -84,10 +103,22 @@ impl Client {
         lock: &str,
         request: &wire::AcquireRequest,
     ) -> Result<wire::Grant, Error> {
-        let timeout = CALL_TIMEOUT + Duration::from_millis(request.wait_ms.unwrap_or(0));
         let path = paths::lock(namespace, lock, Some("acquire"));
-        let sends = sends(request.request_id.is_some());
-        self.call_until_heard(&path, request, timeout, sends).await
+        let Some(_) = &request.request_id else {
+            let timeout = timeout_of(request);
+            return self.post_once(&path, request, timeout).await;
+        };
+        let wait = Duration::from_millis(request.wait_ms.unwrap_or(0));
+        let begun = Moment::now();
+        let left = || wait.saturating_sub(begun.elapsed());
+        let ask = || async {
+            let mut request = request.clone();
+            request.wait_ms = request.wait_ms.map(|_| wire_ms(left()));
+            let timeout = timeout_of(&request);
+            self.post_repeatable(&path, &request, timeout).await
+        };
+        let again = |failures| failures < SENDS_MAX || !left().is_zero();
+        until_heard(ask, again).await
     }
 
     /// Lengthens a lease. If the answer is lost and the request has a `request_id`, the same is
@@ -102,9 +133,8 @@ impl Client {
         request: &wire::RenewRequest,
     ) -> Result<wire::Grant, Error> {
         let path = paths::lock(namespace, lock, Some("renew"));
-        let sends = sends(request.request_id.is_some());
-        self.call_until_heard(&path, request, CALL_TIMEOUT, sends)
-            .await
+        let has_id = request.request_id.is_some();
+        self.post_identified(&path, request, has_id).await
     }
 
     /// Gives a lease back. If the answer is lost and the request has a `request_id`, the same is
@@ -119,9 +149,8 @@ impl Client {
         request: &wire::ReleaseRequest,
     ) -> Result<wire::ReleaseResponse, Error> {
         let path = paths::lock(namespace, lock, Some("release"));
-        let sends = sends(request.request_id.is_some());
-        self.call_until_heard(&path, request, CALL_TIMEOUT, sends)
-            .await
+        let has_id = request.request_id.is_some();
+        self.post_identified(&path, request, has_id).await
     }
 
     /// GET of any path.
@@ -129,8 +158,8 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.call(Method::GET, path, None::<&()>, CALL_TIMEOUT)
-            .await
+        let send = |base: &str| self.request(Method::GET, base, path, CALL_TIMEOUT);
+        self.call(Repeat::Harmless, send).await
     }
 
     /// POST to any path.
@@ -142,8 +171,7 @@ impl Client {
         path: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, Error> {
-        self.call(Method::POST, path, Some(body), CALL_TIMEOUT)
-            .await
+        self.post_once(path, body, CALL_TIMEOUT).await
     }
 
     /// PUT to any path.
@@ -155,7 +183,11 @@ impl Client {
         path: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, Error> {
-        self.call(Method::PUT, path, Some(body), CALL_TIMEOUT).await
+        let send = |base: &str| {
+            let request = self.request(Method::PUT, base, path, CALL_TIMEOUT)?;
+            Ok(request.json(body))
+        };
+        self.call(Repeat::Never, send).await
     }
 
     /// DELETE of any path.
@@ -163,8 +195,8 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.call(Method::DELETE, path, None::<&()>, CALL_TIMEOUT)
-            .await
+        let send = |base: &str| self.request(Method::DELETE, base, path, CALL_TIMEOUT);
+        self.call(Repeat::Never, send).await
     }
 
     /// PUT of a policy module.
@@ -172,9 +204,13 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn upload<T: DeserializeOwned>(&self, path: &str, wasm: Vec<u8>) -> Result<T, Error> {
-        let request = self.request(Method::PUT, path, UPLOAD_TIMEOUT)?;
-        let request = request.header("content-type", "application/wasm");
-        answer::of(request.body(wasm)).await
+        let wasm = bytes::Bytes::from(wasm);
+        let send = |base: &str| {
+            let request = self.request(Method::PUT, base, path, UPLOAD_TIMEOUT)?;
+            let request = request.header("content-type", "application/wasm");
+            Ok(request.body(wasm.clone()))
+        };
+        self.call(Repeat::Never, send).await
     }
 
     /// Follows a watch, from now on or after the event with this id. It ends with its connection;
@@ -183,23 +219,18 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn events(&self, path: &str, after: Option<&str>) -> Result<EventStream, Error> {
-        let request = self.http.get(self.address(path)?).bearer_auth(&self.key.0);
-        let request = match after {
-            Some(id) => request.header("last-event-id", id),
-            None => request,
+        let begin = |base: &str| {
+            let request = self.http.get(address(base, path)?);
+            let request = request.bearer_auth(&self.key.0);
+            Ok(match after {
+                Some(id) => request.header("last-event-id", id),
+                None => request,
+            })
         };
-        let answered = tokio::time::timeout(CALL_TIMEOUT, request.send()).await;
-        let response = answered
-            .map_err(|_| Error::Transport {
-                message: "no answer to a watch".to_owned(),
-                may_have_taken_effect: false,
-            })?
-            .map_err(|error| answer::lost(&error))?;
-        if response.status().is_success() {
-            Ok(EventStream::new(response))
-        } else {
-            Err(answer::refused(response).await)
-        }
+        let begun = self
+            .begin(begin, CALL_TIMEOUT, "no answer to a watch")
+            .await;
+        begun.map(EventStream::new)
     }
 
     /// GET of a body that is too long to be held.
@@ -207,110 +238,30 @@ impl Client {
     /// # Errors
     /// The gateway refuses, or does not answer.
     pub async fn download(&self, path: &str) -> Result<Download, Error> {
-        let request = self.http.get(self.address(path)?).bearer_auth(&self.key.0);
-        let answered = tokio::time::timeout(DOWNLOAD_BEGINS_WITHIN, request.send()).await;
-        let response = answered
-            .map_err(|_| Error::Transport {
-                message: "no answer to a download".to_owned(),
-                may_have_taken_effect: false,
-            })?
-            .map_err(|error| answer::lost(&error))?;
-        match response.status().is_success() {
-            true => Ok(Download::new(response)),
-            false => Err(answer::refused(response).await),
-        }
+        let begin = |base: &str| {
+            let request = self.http.get(address(base, path)?);
+            Ok(request.bearer_auth(&self.key.0))
+        };
+        let silence = "no answer to a download";
+        let begun = self.begin(begin, DOWNLOAD_BEGINS_WITHIN, silence).await;
+        begun.map(Download::new)
     }
 
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        timeout: Duration,
-    ) -> Result<reqwest::RequestBuilder, Error> {
-        let request = self.http.request(method, self.address(path)?);
-        Ok(request.timeout(timeout).bearer_auth(&self.key.0))
-    }
-
-    /// The URL of a path. URLs resolve `.` and `..`, however they are encoded, so a name that
-    /// holds them would become another name.
-    fn address(&self, path: &str) -> Result<Url, Error> {
-        let text = format!("{}{path}", self.url);
-        let url = Url::parse(&text).map_err(|error| Error::Usage(format!("{text}: {error}")))?;
-        let (wanted, _) = path.split_once('?').unwrap_or((path, ""));
-        if url.path().ends_with(wanted) {
-            Ok(url)
-        } else {
-            let message = format!("{path}: a name cannot have . or .. between slashes");
-            Err(Error::Usage(message))
-        }
-    }
-
-    /// POSTs the same up to `sends` times, as long as the answer is lost.
-    async fn call_until_heard<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &(impl Serialize + Sync),
-        timeout: Duration,
-        sends: u32,
-    ) -> Result<T, Error> {
-        let mut backoff = Backoff::default();
-        loop {
-            let answer = self.call(Method::POST, path, Some(body), timeout).await;
-            let lost = matches!(&answer, Err(error) if error.is_lost_answer());
-            let pause = backoff.pause(None);
-            if !lost || backoff.failures() >= sends {
-                return answer;
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    async fn call<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&(impl Serialize + Sync)>,
-        timeout: Duration,
-    ) -> Result<T, Error> {
-        let request = self.request(method, path, timeout)?;
-        answer::of(match body {
-            Some(body) => request.json(body),
-            None => request,
-        })
-        .await
+    /// The gateways of this client.
+    pub(crate) fn gateways(&self) -> &Gateways {
+        &self.gateways
     }
 }
 
-/// Only what has an id is the same request when it comes again.
-fn sends(has_id: bool) -> u32 {
-    if has_id { SENDS_MAX } else { 1 }
+/// How long an acquire may take.
+fn timeout_of(request: &wire::AcquireRequest) -> Duration {
+    CALL_TIMEOUT + Duration::from_millis(request.wait_ms.unwrap_or(0))
+}
+
+/// Whole milliseconds, rounded up.
+fn wire_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_never_becomes_another() {
-        let client = Client::new("http://gateway/base/", Key::default()).unwrap();
-        let address = |path: &str| client.address(path);
-        let plain = paths::lock("demo", "a b/c:d?e", Some("acquire"));
-        assert_eq!(
-            address(&plain).unwrap().as_str(),
-            "http://gateway/base/v1/namespaces/demo/locks/a%20b/c%3Ad%3Fe:acquire"
-        );
-        assert!(address("/v1/audit/holders?lock=demo/../x").is_ok());
-        for name in ["..", "a/../b", "a/./b", "../../x"] {
-            let path = paths::lock("demo", name, None);
-            assert!(matches!(address(&path), Err(Error::Usage(_))), "{name}");
-        }
-        let key = paths::member(paths::KEYS, "../namespaces/demo");
-        assert!(!address(&key).is_ok_and(|url| url.path().contains("namespaces/")));
-    }
-
-    #[test]
-    fn keys_do_not_print() {
-        let client = Client::new("http://gateway", Key::from("lh_secret".to_owned())).unwrap();
-        assert!(!format!("{client:?}").contains("lh_secret"));
-    }
-}
+mod tests;

@@ -93,6 +93,38 @@ impl Error {
         )
     }
 
+    /// The gateway cannot be reached or cannot serve; another one in front of the same stores may.
+    pub(crate) fn is_of_this_gateway(&self) -> bool {
+        match self {
+            Self::Transport { .. } => true,
+            Self::Problem(problem) => {
+                matches!(problem.code, ErrorCode::Unavailable | ErrorCode::SafeMode)
+                    && problem.effect == EffectName::None
+            }
+            Self::Unknown { .. } | Self::Usage(_) => false,
+        }
+    }
+
+    /// The same error for a request that was sent before, too, and whose answer was lost then.
+    /// That it had no effect this time does not say that it had none before. Only that somebody
+    /// else holds the lock does: the same request would have got its lease again.
+    pub(crate) fn after_a_lost_answer(mut self) -> Self {
+        match &mut self {
+            Self::Problem(problem) if problem.code == ErrorCode::Held => {}
+            Self::Problem(problem) => problem.effect = EffectName::Unknown,
+            Self::Unknown {
+                may_have_taken_effect,
+                ..
+            }
+            | Self::Transport {
+                may_have_taken_effect,
+                ..
+            } => *may_have_taken_effect = true,
+            Self::Usage(_) => {}
+        }
+        self
+    }
+
     /// The gateway's problem, if it answered.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use leasehold_wire::v1::watch::WatchEvent;
 use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::Error;
 use crate::backoff::Backoff;
 use crate::events::ServerEvent;
 use crate::lease::Lease;
+use crate::renewer::LeaseStatus;
 
 /// The task that follows.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Follower {
     pub(crate) lease: Lease,
     /// The lease's public handle.
     pub(crate) handle: String,
+    /// Where it is written down who took the lease away, and why.
+    pub(crate) known: watch::Sender<LeaseStatus>,
     /// Told when there is a reason to ask after the lease.
     pub(crate) ask: Arc<Notify>,
 }
@@ -39,7 +43,10 @@ impl Follower {
         // Between the grant, or a break, and this watch something may have happened.
         self.ask.notify_one();
         while let Some(event) = events.next().await? {
-            if self.is_reason(&event) {
+            if let Some(end) = self.end_of_ours(&event) {
+                if end.by.is_some() {
+                    self.known.send_modify(|known| known.taken = Some(end));
+                }
                 self.ask.notify_one();
             }
             let resync = event.name == "resync";
@@ -58,9 +65,12 @@ impl Follower {
         Ok(())
     }
 
-    fn is_reason(&self, event: &ServerEvent) -> bool {
-        let ours = |event: WatchEvent| event.lease.as_ref() == Some(&self.handle);
-        !matches!(event.name.as_str(), "granted" | "renewed")
-            && serde_json::from_str(&event.data).is_ok_and(ours)
+    /// What happened to the lease, unless it was only granted or renewed.
+    fn end_of_ours(&self, event: &ServerEvent) -> Option<WatchEvent> {
+        if matches!(event.name.as_str(), "granted" | "renewed") {
+            return None;
+        }
+        let event: WatchEvent = serde_json::from_str(&event.data).ok()?;
+        (event.lease.as_ref() == Some(&self.handle)).then_some(event)
     }
 }

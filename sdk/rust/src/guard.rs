@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use leasehold_wire::v1::locks as wire;
 use tokio::sync::Notify;
@@ -11,9 +10,10 @@ use tokio::task::JoinSet;
 
 use crate::Deadline;
 use crate::Error;
+use crate::Moment;
 use crate::follower::Follower;
 use crate::lease::Lease;
-use crate::renewer::Known;
+use crate::renewer::LeaseStatus;
 use crate::renewer::Renewer;
 
 /// Why a lock is lost.
@@ -35,7 +35,7 @@ pub enum Loss {
 pub struct LockGuard {
     lease: Lease,
     grant: wire::Grant,
-    known: watch::Receiver<Known>,
+    known: watch::Receiver<LeaseStatus>,
     /// Renews, and follows the lock's watch. Dropping it ends both.
     _tasks: JoinSet<()>,
 }
@@ -43,9 +43,10 @@ pub struct LockGuard {
 impl LockGuard {
     /// Begins to renew a lease that was confirmed by the answer to a request sent then; follows
     /// its lock's watch, too, if told to.
-    pub(crate) fn new(lease: Lease, grant: wire::Grant, sent: Instant, watch: bool) -> Self {
-        let (sender, known) = watch::channel(Known::confirmed(sent, &grant));
+    pub(crate) fn new(lease: Lease, grant: wire::Grant, sent: Moment, watch: bool) -> Self {
+        let (sender, known) = watch::channel(LeaseStatus::confirmed(sent, &grant));
         let ask = Arc::new(Notify::new());
+        let told = sender.clone();
         let renewer = Renewer {
             lease: lease.clone(),
             known: sender,
@@ -57,6 +58,7 @@ impl LockGuard {
             let follower = Follower {
                 lease: lease.clone(),
                 handle: grant.lease.clone(),
+                known: told,
                 ask,
             };
             tasks.spawn(follower.run());
@@ -81,19 +83,40 @@ impl LockGuard {
         self.known.borrow().deadline
     }
 
+    /// What is known of the lease now.
+    #[must_use]
+    pub fn status(&self) -> LeaseStatus {
+        let mut status = self.known.borrow().clone();
+        status.loss = status.explained();
+        status
+    }
+
+    /// Resolves when more is known of the lease: a renewal was confirmed or failed, or it is lost.
+    pub async fn changed(&mut self) {
+        if self.known.changed().await.is_err() {
+            // Renewing has ended: nothing changes any more.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits this long at most until it is known who took the lease away, and returns the loss as
+    /// it is known then. The lock's watch tells it, maybe a little later than the loss is known.
+    pub async fn explained(&mut self, within: Duration) -> Option<Loss> {
+        let known = self.known.wait_for(LeaseStatus::says_who);
+        // If it is not told in time, the loss itself is known.
+        let _ = tokio::time::timeout(within, known).await;
+        self.known.borrow().explained()
+    }
+
     /// Resolves when the lock is lost, or when only `grace` is left before it can be granted to
-    /// another: time to stop.
+    /// another: time to stop. Time in which the machine is suspended counts.
     pub async fn lost(&mut self, grace: Duration) -> Loss {
         loop {
-            let Known {
-                deadline,
-                loss,
-                trouble,
-            } = self.known.borrow_and_update().clone();
-            if let Some(loss) = loss {
+            let status = self.known.borrow_and_update().clone();
+            if let Some(loss) = status.explained() {
                 return loss;
             }
-            let late = || trouble.unwrap_or_else(|| "no renewal was confirmed in time".to_owned());
+            let late = "no renewal was confirmed in time";
             tokio::select! {
                 biased;
                 changed = self.known.changed() => {
@@ -101,8 +124,8 @@ impl LockGuard {
                         return Loss::NotRenewed("renewing has ended".to_owned());
                     }
                 }
-                () = tokio::time::sleep_until(deadline.minus(grace).into()) => {
-                    return Loss::NotRenewed(late());
+                () = status.deadline.only_left(grace) => {
+                    return Loss::NotRenewed(status.trouble.unwrap_or_else(|| late.to_owned()));
                 }
             }
         }
@@ -112,16 +135,15 @@ impl LockGuard {
     /// before its deadline: for those who drain, and may work until then.
     pub async fn over(&mut self, margin: Duration) {
         loop {
-            let Known { deadline, loss, .. } = self.known.borrow_and_update().clone();
-            if matches!(loss, Some(Loss::Ended(_))) {
+            let status = self.known.borrow_and_update().clone();
+            if matches!(status.loss, Some(Loss::Ended(_))) {
                 return;
             }
-            let late = tokio::time::sleep_until(deadline.minus(margin).into());
             tokio::select! {
-                () = late => return,
+                () = status.deadline.only_left(margin) => return,
                 changed = self.known.changed() => if changed.is_err() {
                     // Renewing has ended: the deadline stands.
-                    return tokio::time::sleep_until(deadline.minus(margin).into()).await;
+                    return status.deadline.only_left(margin).await;
                 }
             }
         }

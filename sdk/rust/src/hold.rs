@@ -11,6 +11,7 @@ use crate::Client;
 use crate::Error;
 use crate::LockGuard;
 use crate::backoff::Backoff;
+use crate::deadline::Moment;
 use crate::deadline::now;
 use crate::lease::Lease;
 use crate::lease::is_over;
@@ -84,7 +85,7 @@ impl Client {
         let mut patience = Patience::new(wait);
         let mut shown = None;
         loop {
-            let sent = now();
+            let sent = Moment::now();
             let error = match self.acquire(&namespace, &lock, &request).await {
                 Ok(grant) => {
                     let lease = Lease::of(self, namespace, lock, &grant);
@@ -99,7 +100,7 @@ impl Client {
                     shown.iter().for_each(&mut show);
                 }
             }
-            let polled = request.wait_ms.is_some() && now() - sent >= POLL_SHORTEST;
+            let polled = request.wait_ms.is_some() && sent.elapsed() >= POLL_SHORTEST;
             match patience.after(&error, polled || request.wait_ms.is_none()) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(error),
@@ -113,7 +114,7 @@ impl Client {
     async fn keep(
         lease: Lease,
         grant: wire::Grant,
-        sent: Instant,
+        sent: Moment,
         watch: bool,
     ) -> Result<LockGuard, Error> {
         if !grant.waited && !grant.repeated {
@@ -121,7 +122,7 @@ impl Client {
         }
         let mut backoff = Backoff::default();
         loop {
-            let sent = now();
+            let sent = Moment::now();
             let error = match lease.renew().await {
                 Ok(grant) => return Ok(LockGuard::new(lease, grant, sent, watch)),
                 Err(error) => error,
@@ -178,8 +179,10 @@ impl Patience {
             }
             pause
         };
+        // Who does not wait for the lock still gets over a failure that lasts a moment.
+        let few = error.held().is_none() && self.backoff.failures() < FAILURES_MAX;
         let in_time = |at: Instant| now() + pause < at;
-        self.give_up.is_none_or(in_time).then_some(pause)
+        (few || self.give_up.is_none_or(in_time)).then_some(pause)
     }
 
     /// How long the next poll waits.

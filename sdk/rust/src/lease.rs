@@ -52,11 +52,16 @@ impl Lease {
             ttl_ms: None,
             request_id: None,
         };
+        let gateways = self.client.gateways();
+        let (asked, _) = gateways.current();
         let answer = self.client.renew(&self.namespace, &self.lock, &request);
-        let limit = (self.ttl / 3).min(RENEWAL_LONGEST);
+        // Where there are several gateways, one that hangs must leave time for the others.
+        let share = if gateways.count() == 1 { 3 } else { 6 };
+        let limit = (self.ttl / share).min(RENEWAL_LONGEST);
         tokio::time::timeout(limit, answer)
             .await
             .unwrap_or_else(|_| {
+                gateways.pass_over(asked);
                 Err(Error::Transport {
                     message: format!("no answer to a renewal within {} ms", limit.as_millis()),
                     may_have_taken_effect: true,

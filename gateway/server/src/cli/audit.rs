@@ -13,6 +13,7 @@ use super::exit::Failed;
 use super::exit::TAMPERED;
 use super::output::Shown;
 use super::output::finish;
+use super::output::tell;
 
 /// What to ask the ledger.
 #[derive(Debug, Subcommand)]
@@ -186,14 +187,12 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<u
 }
 
 /// An answer that lacks a part says so, also to whoever reads only the table.
-#[expect(
-    clippy::print_stderr,
-    reason = "a warning beside the answer, which goes to standard output"
-)]
 fn warn(missing: &[String]) {
     if !missing.is_empty() {
         let names = missing.join(", ");
-        eprintln!("warning: not open, so their part is lacking: {names}");
+        tell(&format!(
+            "warning: not open, so their part is lacking: {names}"
+        ));
     }
 }
 

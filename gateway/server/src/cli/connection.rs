@@ -13,7 +13,8 @@ use super::exit::USAGE;
 /// Which gateway, as whom, and how answers look.
 #[derive(Args)]
 pub(super) struct Connection {
-    /// The gateway.
+    /// The gateway; or several in front of the same stores, separated by commas, which are tried
+    /// in turn.
     #[arg(
         long,
         env = "LEASEHOLD_URL",

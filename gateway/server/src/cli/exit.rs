@@ -104,12 +104,11 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// Shows a failure, and answers its code.
-#[expect(clippy::print_stderr, reason = "the command line talks to people")]
 pub(super) fn of(result: Result<u8, Failed>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failed) => {
-            eprintln!("leasehold: {}", failed.message);
+            super::output::tell(&failed.message);
             ExitCode::from(failed.code)
         }
     }

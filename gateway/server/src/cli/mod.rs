@@ -47,9 +47,9 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Run a command under a lock; it is gone before the lock can be another's.
     Run(run::RunArguments),
-    /// Kills its process group when its standard input ends; for `run`.
-    #[command(hide = true, name = run::group::KEEPER)]
-    Keeper,
+    /// Ends a command in time; for `run`.
+    #[command(hide = true, name = run::enforcer::ENFORCER)]
+    Enforcer(run::enforcer::EnforcerArguments),
     /// Take, renew, release, show, declare, watch locks.
     Lock {
         #[command(subcommand)]
@@ -117,7 +117,7 @@ pub fn run() -> ExitCode {
         None => serve::run(arguments.serve),
         Some(Command::Serve(serve)) => serve::run(serve),
         Some(Command::Run(run)) => exit::of(run::run(run)),
-        Some(Command::Keeper) => exit::of(run::group::keep()),
+        Some(Command::Enforcer(enforcer)) => exit::of(run::enforcer::enforce(&enforcer)),
         Some(Command::Lock {
             command,
             connection,

@@ -1,5 +1,6 @@
 //! Answers: tables for people, JSON for programs.
 
+use std::io::ErrorKind;
 use std::io::Write;
 
 use serde::Serialize;
@@ -49,10 +50,27 @@ pub(super) fn finish(result: Result<Shown, Failed>) -> Result<u8, Failed> {
                 .collect()
         }
     };
-    let written = std::io::stdout().lock().write_all(text.as_bytes());
-    written
-        .map(|()| 0)
-        .map_err(|error| Failed::new(SYSTEM, error.to_string()))
+    print(&text)?;
+    Ok(0)
+}
+
+/// Writes to standard output. A reader that has read enough (`| head`) is no error: false is
+/// returned then, and nobody reads what else could be written.
+pub(super) fn print(text: &str) -> Result<bool, Failed> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
+            let message = format!("cannot write to standard output: {error}");
+            Err(Failed::new(SYSTEM, message))
+        }
+    }
+}
+
+/// Tells people something on standard error. Nobody may be there to read it, which is no error.
+pub(super) fn tell(message: &str) {
+    let line = format!("leasehold: {message}\n");
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 fn table(headings: &[&str], rows: &[Vec<String>]) -> String {

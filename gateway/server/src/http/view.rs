@@ -1,11 +1,16 @@
 //! Domain values as the wire shows them.
 
+use std::sync::Arc;
+
+use leasehold_domain::Cause;
 use leasehold_domain::Decision;
 use leasehold_domain::DrainCause;
 use leasehold_domain::Event;
+use leasehold_domain::EventKind;
 use leasehold_domain::LeaseState;
 use leasehold_domain::LockRef;
 use leasehold_domain::Mode;
+use leasehold_domain::Operation;
 use leasehold_domain::Transition;
 use leasehold_wire::v1::locks::Grant;
 use leasehold_wire::v1::locks::LimitsView;
@@ -198,6 +203,7 @@ pub(crate) fn transition(event: &Event, lock: &LockRef, transition: &Transition)
         | Transition::Reserved { remaining_ms, .. } => Some(*remaining_ms),
         _ => None,
     };
+    let ender = taken_by(event, transition);
     WatchEvent {
         cursor: event.cursor.0,
         time: rfc3339(event.wall),
@@ -211,5 +217,29 @@ pub(crate) fn transition(event: &Event, lock: &LockRef, transition: &Transition)
             .map(ToString::to_string),
         fencing_token,
         remaining_ms,
+        by: ender.map(|cause| cause.principal.subject.to_string()),
+        reason: ender.and_then(|cause| cause.request.reason.as_deref().map(str::to_owned)),
     }
+}
+
+/// The request by which somebody took the lease from its holder, now or after a drain.
+fn taken_by<'a>(event: &'a Event, transition: &Transition) -> Option<&'a Cause> {
+    let EventKind::Lock { cause, .. } = &event.kind else {
+        return None;
+    };
+    let ends = matches!(
+        transition,
+        Transition::Draining { .. } | Transition::Ended { .. }
+    );
+    let takes = |cause: &&Arc<Cause>| {
+        matches!(
+            cause.request.operation,
+            Operation::Revoke | Operation::Transfer
+        )
+    };
+    cause
+        .as_ref()
+        .filter(takes)
+        .filter(|_| ends)
+        .map(Arc::as_ref)
 }

@@ -35,6 +35,12 @@ pub struct WatchEvent {
     /// How long a drain, a cooldown or a reservation lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining_ms: Option<u64>,
+    /// Who revoked or transferred the lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The reason that they gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The body of an event named `resync`.

@@ -1,8 +1,5 @@
 //! `leasehold lock watch`: one line per event, without end.
 
-use std::io::ErrorKind;
-use std::io::Write;
-
 use leasehold_client::Client;
 use leasehold_client::News;
 use leasehold_client::ServerEvent;
@@ -12,7 +9,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::exit::Failed;
-use crate::cli::exit::SYSTEM;
+use crate::cli::output::print;
+use crate::cli::output::tell;
 
 /// Prints events until the reader leaves, the person stops it, or the gateway refuses to go on.
 /// Events go to standard output; what happens to the watch itself, to standard error.
@@ -34,16 +32,16 @@ pub(super) async fn follow(client: &Client, lock: &str, json: bool) -> Result<u8
                 // An outage is told once, not at each attempt.
                 let why = error.to_string();
                 if interrupted.as_ref() != Some(&why) {
-                    tell(&why);
+                    tell(&format!(
+                        "the watch is interrupted, and goes on by itself: {why}"
+                    ));
                     interrupted = Some(why);
                 }
                 continue;
             }
         };
-        match writeln!(std::io::stdout().lock(), "{line}") {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(0),
-            Err(error) => return Err(Failed::new(SYSTEM, error.to_string())),
+        if !print(&format!("{line}\n"))? {
+            return Ok(0);
         }
     }
 }
@@ -91,11 +89,6 @@ fn missed(reason: &str, json: bool) -> String {
     } else {
         format!("events were missed ({reason}): look at the locks again")
     }
-}
-
-#[expect(clippy::print_stderr, reason = "standard output belongs to the events")]
-fn tell(why: &str) {
-    eprintln!("leasehold: the watch is interrupted, and goes on by itself: {why}");
 }
 
 #[cfg(test)]

@@ -1,45 +1,180 @@
-//! Signals to `run` itself, which are passed on to the command.
+//! Signals to `run` itself. They are blocked and read, so none ends `run` before its command.
 
+use nix::sys::resource::Resource;
+use nix::sys::resource::setrlimit;
+use nix::sys::signal::SigSet;
+use nix::sys::signal::SigmaskHow;
 use nix::sys::signal::Signal;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
+use nix::sys::signal::raise;
+use nix::sys::signalfd::SfdFlags;
+use nix::sys::signalfd::SignalFd;
+use tokio::io::unix::AsyncFd;
 
 use super::super::exit::Failed;
 use super::super::exit::SYSTEM;
+use super::tree;
 
-/// What is listened to.
-#[derive(Debug)]
-pub(super) struct Signals {
-    hangup: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    quit: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    user1: tokio::signal::unix::Signal,
-    user2: tokio::signal::unix::Signal,
+/// What is read; SIGCHLD besides.
+const READ: &[Signal] = &[
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+];
+
+/// The kernel's own signals, such as those of a terminal's keys.
+const SI_KERNEL: i32 = 0x80;
+
+/// A signal that has arrived.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caught {
+    pub(super) signal: Signal,
+    /// From a key of the terminal, or because the terminal is gone; else from a process.
+    pub(super) is_of_terminal: bool,
 }
 
-impl Signals {
-    pub(super) fn listen() -> Result<Self, Failed> {
-        let listen = |kind| signal(kind).map_err(|error| Failed::new(SYSTEM, error.to_string()));
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            quit: listen(SignalKind::quit())?,
-            terminate: listen(SignalKind::terminate())?,
-            user1: listen(SignalKind::user_defined1())?,
-            user2: listen(SignalKind::user_defined2())?,
-        })
+impl Caught {
+    /// Whether it asks to end.
+    pub(super) fn ends(self) -> bool {
+        let ends = [
+            Signal::SIGHUP,
+            Signal::SIGINT,
+            Signal::SIGQUIT,
+            Signal::SIGTERM,
+        ];
+        ends.contains(&self.signal)
+    }
+}
+
+/// The signals of this process, blocked before it has a second thread.
+#[derive(Debug)]
+pub(super) struct Blocked {
+    read: SigSet,
+    before: SigSet,
+}
+
+impl Blocked {
+    /// Blocks what is read. What the caller has told this process to ignore stays ignored, by the
+    /// command, too: that is how `nohup` works.
+    pub(super) fn block() -> Result<Self, Failed> {
+        let ignored = ignored();
+        let mut read: SigSet = READ
+            .iter()
+            .copied()
+            .filter(|signal| ignored & (1 << (*signal as u64 - 1)) == 0)
+            .collect();
+        read.add(Signal::SIGCHLD);
+        let before = read
+            .thread_swap_mask(SigmaskHow::SIG_BLOCK)
+            .map_err(|error| Failed::new(SYSTEM, format!("cannot block signals: {error}")))?;
+        Ok(Self { read, before })
     }
 
-    /// The next one.
-    pub(super) async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.hangup.recv() => Signal::SIGHUP,
-            _ = self.interrupt.recv() => Signal::SIGINT,
-            _ = self.quit.recv() => Signal::SIGQUIT,
-            _ = self.terminate.recv() => Signal::SIGTERM,
-            _ = self.user1.recv() => Signal::SIGUSR1,
-            _ = self.user2.recv() => Signal::SIGUSR2,
+    /// The signals that were blocked before.
+    pub(super) fn before(&self) -> Vec<i32> {
+        self.before.iter().map(|signal| signal as i32).collect()
+    }
+
+    /// Begins to read. Needs the runtime.
+    pub(super) fn listen(&self) -> Result<Signals, Failed> {
+        let failed = |error: String| Failed::new(SYSTEM, format!("cannot read signals: {error}"));
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let signals = SignalFd::with_flags(&self.read, flags);
+        let signals = signals.map_err(|error| failed(error.to_string()))?;
+        #[expect(
+            deprecated,
+            reason = "what replaces it is unsafe; a SignalFd keeps its descriptor open"
+        )]
+        let signals = AsyncFd::new(signals).map_err(|error| failed(error.to_string()))?;
+        Ok(Signals(signals))
+    }
+}
+
+/// The signals that this process ignores, as bits.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// What is read.
+#[derive(Debug)]
+pub(super) struct Signals(AsyncFd<SignalFd>);
+
+impl Signals {
+    /// The next one. Children that have ended are collected meanwhile: as the first process of a
+    /// container `run` inherits all orphans.
+    pub(super) async fn next(&mut self) -> Caught {
+        loop {
+            if let Some(caught) = self.pending() {
+                return caught;
+            }
+            match self.0.readable().await {
+                Ok(mut ready) => ready.clear_ready(),
+                // The runtime is shutting down.
+                Err(_) => std::future::pending().await,
+            }
         }
     }
+
+    /// The next one, if it has arrived already.
+    pub(super) fn pending(&mut self) -> Option<Caught> {
+        loop {
+            let info = self.0.get_ref().read_signal().ok()??;
+            let number = i32::try_from(info.ssi_signo).unwrap_or(0);
+            match Signal::try_from(number) {
+                Ok(Signal::SIGCHLD) => while tree::reap().is_some() {},
+                Ok(signal) => {
+                    return Some(Caught {
+                        signal,
+                        is_of_terminal: info.ssi_code == SI_KERNEL,
+                    });
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The next one that asks to end.
+    pub(super) async fn next_end(&mut self) -> Signal {
+        loop {
+            let caught = self.next().await;
+            if caught.ends() {
+                return caught.signal;
+            }
+        }
+    }
+}
+
+/// Stops this process, as the terminal's Ctrl-Z does, until it is continued.
+pub(super) fn stop_here(signals: &mut Signals) {
+    let _ = raise(Signal::SIGSTOP);
+    // What else asked to stop, has been obeyed.
+    let mut others = Vec::new();
+    while let Some(caught) = signals.pending() {
+        if caught.ends() {
+            others.push(caught.signal);
+        }
+    }
+    for signal in others {
+        let _ = raise(signal);
+    }
+}
+
+/// Ends this process by a signal, as its command ended: a shell stops its loop only then. Returns
+/// if the signal is ignored, as by the first process of a container.
+pub(super) fn die_by(signal: Signal) {
+    // The core of this process is of no use to anybody.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let mut only = SigSet::empty();
+    only.add(signal);
+    let _ = only.thread_unblock();
+    let _ = raise(signal);
 }
