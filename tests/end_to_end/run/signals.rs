@@ -149,7 +149,7 @@ async fn what_the_caller_ignores_the_command_ignores() -> Result<()> {
     command
         .args([
             "-c",
-            &format!("trap '' HUP; exec {binary} run --lock demo/nohup -- sh -c '{script}'"),
+            &format!("trap '' HUP CHLD; exec {binary} run --lock demo/nohup -- sh -c '{script}'"),
         ])
         .env("LEASEHOLD_URL", gateway.url())
         .env("LEASEHOLD_KEY", ADMIN_KEY)

@@ -23,7 +23,13 @@ struct Shell {
 
 impl Shell {
     fn start(gateway: &Gateway) -> Result<Self> {
-        let terminal = nix::pty::openpty(None, None)?;
+        let size = nix::pty::Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let terminal = nix::pty::openpty(&size, None)?;
         let slave = || -> Result<OwnedFd> { Ok(terminal.slave.try_clone()?) };
         let mut command = Command::new("setsid");
         command
@@ -32,7 +38,7 @@ impl Shell {
             .env("LEASEHOLD_KEY", ADMIN_KEY)
             .env("PATH", path_with_binary()?)
             .env("PS1", "ready> ")
-            .env("TERM", "dumb")
+            .env("TERM", "xterm")
             .env("LESS", "")
             .stdin(slave()?)
             .stdout(slave()?)
@@ -72,10 +78,7 @@ impl Shell {
             }
         };
         let shown = tokio::time::timeout(PATIENCE, shown).await;
-        shown.map_or_else(
-            |_| anyhow::bail!("{text:?} is not shown: {:?}", self.seen),
-            |shown| shown,
-        )
+        shown.unwrap_or_else(|_| anyhow::bail!("{text:?} is not shown: {:?}", self.seen))
     }
 
     /// The shell itself runs a command: it is alive, and has the terminal.
@@ -198,11 +201,14 @@ async fn a_pager_has_the_terminal_and_the_lease_is_renewed() -> Result<()> {
     tokio::time::timeout(PATIENCE, renewed).await??;
     shell.press(" ")?;
     shell.shows("46").await?;
-    // Interrupts the command, and then leaves the pager.
+    // Interrupts the command, which gives the lock back while the pager goes on.
     shell.press(CTRL_C)?;
+    let other = gateway.service("other", "team-a").await?;
+    let body = serde_json::json!({ "ttl_ms": 60_000, "wait_ms": 30_000 });
+    let path = "/v1/namespaces/demo/locks/a:acquire";
+    assert_eq!(other.post(path, &body).await?.status, 201);
     shell.press("q")?;
-    shell.is_ready().await?;
-    free(&gateway, "a").await
+    shell.is_ready().await
 }
 
 #[tokio::test]

@@ -149,18 +149,26 @@ async fn under_lock(
     };
     let mut guard = match (held, skips) {
         (Ok(guard), _) => guard,
-        (Err(error), Some(code)) if is_held(&error) => {
-            tell(&format!("skipped, the command was not run: {error}"));
+        (Err(error), skips) => {
+            let (Some(code), Some(why)) = (skips, who_holds(&error)) else {
+                return Err(error.into());
+            };
+            tell(&format!(
+                "the command was skipped: {}: {why}",
+                arguments.lock
+            ));
             return Ok(End::Code(code));
         }
-        (Err(error), _) => return Err(error.into()),
     };
     let granted = Moment::now();
     let outcome = supervise(&arguments, &mut guard, &mut signals, blocked).await;
     match &outcome {
         Ok(outcome) if outcome.is_over => {}
-        // Whoever asks for the lock back gets it, and a command that did not run held nothing.
-        Ok(outcome) if outcome.is_lost => give_back(guard, &mut signals, None).await,
+        // Whoever asks for the lock back gets it. If the lease is over by now, that has been told.
+        Ok(outcome) if outcome.is_lost => {
+            let _ = release(guard, &mut signals, Duration::ZERO).await;
+        }
+        // A command that did not run needs no time after it.
         Err(_) => give_back(guard, &mut signals, None).await,
         Ok(_) => {
             let least = arguments.hold_at_least.map(Duration::from_millis);
@@ -234,20 +242,27 @@ async fn give_back(mut guard: LockGuard, signals: &mut Signals, until: Option<Un
         hold_on(&mut guard, signals, until).await;
     }
     let left = until.map_or(Duration::ZERO, Until::left).min(COOLDOWN_MAX);
-    let released = async {
-        match left.is_zero() {
-            true => guard.release().await,
-            false => guard.release_with_cooldown(left).await,
-        }
-    };
-    let failure = tokio::select! {
-        released = released => released.err().map(|error| error.to_string()),
-        signal = signals.next_end() => Some(format!("interrupted by {signal}")),
-    };
-    if let Some(failure) = failure {
+    if let Err(failure) = release(guard, signals, left).await {
         tell(&format!(
             "the lock was not given back, and stays taken until its ttl is over: {failure}"
         ));
+    }
+}
+
+async fn release(
+    guard: LockGuard,
+    signals: &mut Signals,
+    cooldown: Duration,
+) -> Result<(), String> {
+    let released = async {
+        match cooldown.is_zero() {
+            true => guard.release().await,
+            false => guard.release_with_cooldown(cooldown).await,
+        }
+    };
+    tokio::select! {
+        released = released => released.map_err(|error| error.to_string()),
+        signal = signals.next_end() => Err(format!("interrupted by {signal}")),
     }
 }
 
@@ -288,10 +303,10 @@ async fn ended_while_waiting(signals: &mut Signals) -> Signal {
     }
 }
 
-fn is_held(error: &Error) -> bool {
-    error
-        .problem()
-        .is_some_and(|problem| problem.code == ErrorCode::Held)
+/// Who holds the lock, if that is why it was not granted.
+fn who_holds(error: &Error) -> Option<&str> {
+    let problem = error.problem()?;
+    (problem.code == ErrorCode::Held).then_some(&problem.detail)
 }
 
 fn whole_ms(duration: Duration) -> u64 {

@@ -9,6 +9,7 @@ use nix::sys::signal::raise;
 use nix::sys::signalfd::SfdFlags;
 use nix::sys::signalfd::SignalFd;
 use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::SignalKind;
 
 use super::super::exit::Failed;
 use super::super::exit::SYSTEM;
@@ -84,6 +85,10 @@ impl Blocked {
     /// Begins to read. Needs the runtime.
     pub(super) fn listen(&self) -> Result<Signals, Failed> {
         let failed = |error: String| Failed::new(SYSTEM, format!("cannot read signals: {error}"));
+        // Where the caller ignores its children's ends, the kernel would not keep them for this
+        // process and its enforcer either. A handler, even one that is never called, changes that.
+        let handler = tokio::signal::unix::signal(SignalKind::child());
+        drop(handler.map_err(|error| failed(error.to_string()))?);
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let signals = SignalFd::with_flags(&self.read, flags);
         let signals = signals.map_err(|error| failed(error.to_string()))?;
