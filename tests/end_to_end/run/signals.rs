@@ -42,6 +42,13 @@ async fn a_stopped_command_hears_a_signal_and_gives_the_lock_back() -> Result<()
     exists(&file).await?;
     let number = std::fs::read_to_string(&file)?.trim().parse()?;
     kill(Pid::from_raw(number), Signal::SIGSTOP)?;
+    let stopped = async {
+        while !std::fs::read_to_string(format!("/proc/{number}/stat"))?.contains(") T ") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, stopped).await??;
     send(&child, Signal::SIGTERM)?;
     let output = ended(child).await?;
     assert_eq!(output.status.code(), Some(128 + 15), "{output:?}");

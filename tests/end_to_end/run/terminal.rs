@@ -100,10 +100,23 @@ fn path_with_binary() -> Result<String> {
 #[tokio::test]
 async fn a_run_in_the_background_leaves_the_terminal_to_the_shell() -> Result<()> {
     let gateway = Gateway::start().await?;
+    let folder = tempfile::tempdir()?;
+    let (started, go) = (folder.path().join("started"), folder.path().join("go"));
     let mut shell = Shell::start(&gateway)?;
-    shell.enter("leasehold run --lock demo/a -- sh -c 'echo ran-$((1 + 1))' & wait")?;
-    shell.shows("ran-2").await?;
+    let script = format!(
+        "touch {}; while [ ! -e {} ]; do sleep 0.05; done",
+        started.display(),
+        go.display()
+    );
+    shell.enter(&format!(
+        "leasehold run --lock demo/a -- sh -c '{script}' &"
+    ))?;
+    exists(&started).await?;
+    // The shell reads while the command runs.
     shell.is_ready().await?;
+    std::fs::write(&go, "")?;
+    shell.enter("wait; echo waited-$?")?;
+    shell.shows("waited-0").await?;
     // It may come to the foreground later, and read.
     shell.enter("leasehold run --lock demo/a -- sh -c 'read x; echo got-$x' &")?;
     shell.is_ready().await?;

@@ -30,11 +30,17 @@ impl Cgroup {
     }
 
     fn enter(own: &Path) -> Option<Self> {
-        let path = own.join(format!("leasehold-run-{}", Pid::this()));
+        let path = path(own, std::process::id());
         std::fs::create_dir(&path).ok()?;
         let group = Self { path };
         std::fs::write(group.path.join("cgroup.procs"), "0").ok()?;
         Some(group)
+    }
+
+    /// The one that this enforcer has made, if it is still there.
+    pub(super) fn of(enforcer: u32) -> Option<Self> {
+        let path = path(&own()?, enforcer);
+        path.is_dir().then_some(Self { path })
     }
 
     /// Kills all of it.
@@ -69,6 +75,10 @@ impl Drop for Cgroup {
         // One that is not empty stays: whoever is in it is reported.
         let _ = std::fs::remove_dir(&self.path);
     }
+}
+
+fn path(own: &Path, enforcer: u32) -> PathBuf {
+    own.join(format!("leasehold-run-{enforcer}"))
 }
 
 /// The directory of this process's own control group.

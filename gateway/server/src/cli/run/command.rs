@@ -18,6 +18,9 @@ use super::protocol::Start;
 use super::protocol::Status;
 use super::tree;
 
+/// What the command leaves behind may end by itself first, as a `tee` does at the end of its input.
+const LEFTOVERS_UNASKED: Duration = Duration::from_millis(500);
+
 /// What the enforcer does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -59,6 +62,8 @@ pub(super) struct Command {
     ends: Duration,
     /// When the grace is over that does not depend on the lease.
     grace_over: Option<Duration>,
+    /// When what the command has left behind is asked to end.
+    ask_leftovers_at: Option<Duration>,
     has_reported_remaining: bool,
     is_left_alone: bool,
     reports: Vec<Report>,
@@ -99,6 +104,7 @@ impl Command {
             lives: true,
             ends: Duration::from_micros(start.ends_us),
             grace_over: None,
+            ask_leftovers_at: None,
             has_reported_remaining: false,
             is_left_alone: false,
             reports: Vec::new(),
@@ -151,6 +157,9 @@ impl Command {
             self.reports.push(Report::Late);
             self.ask();
         }
+        if self.ask_leftovers_at.take_if(|at| now >= *at).is_some() {
+            tree::signal_all(&[Signal::SIGTERM, Signal::SIGCONT]);
+        }
         if now >= kill_at {
             self.phase = Phase::Killing;
         }
@@ -162,7 +171,10 @@ impl Command {
         match self.phase {
             _ if self.is_gone() => Progress::Gone,
             Phase::Killing => Progress::Killing,
-            Phase::Ending => Progress::Until(kill_at),
+            Phase::Ending => {
+                let ask_at = self.ask_leftovers_at.unwrap_or(kill_at);
+                Progress::Until(ask_at.min(kill_at))
+            }
             Phase::Running => Progress::Until(self.ask_at()),
         }
     }
@@ -237,12 +249,13 @@ impl Command {
 
     /// What the command has left behind goes with it. While `run` renews, the lease is no limit.
     fn end_leftovers(&mut self, now: Duration) {
-        let over = now + self.margins.leftover;
-        self.grace_over = Some(self.grace_over.map_or(over, |earlier| earlier.min(over)));
+        let mut over = now + self.margins.leftover;
         if self.phase == Phase::Running {
             self.phase = Phase::Ending;
-            tree::signal_all(&[Signal::SIGTERM, Signal::SIGCONT]);
+            self.ask_leftovers_at = Some(now + LEFTOVERS_UNASKED);
+            over += LEFTOVERS_UNASKED;
         }
+        self.grace_over = Some(self.grace_over.map_or(over, |earlier| earlier.min(over)));
     }
 
     fn is_gone(&self) -> bool {

@@ -17,6 +17,7 @@ use tokio::net::unix::pipe::Sender;
 
 use super::super::exit::Failed;
 use super::super::exit::SYSTEM;
+use super::cgroup::Cgroup;
 use super::enforcer::ENFORCER;
 use super::protocol::Lines;
 use super::protocol::Order;
@@ -30,6 +31,7 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// A running enforcer.
 #[derive(Debug)]
 pub(super) struct Handle {
+    enforcer: u32,
     orders: Sender,
     reports: Receiver,
     lines: Lines,
@@ -61,9 +63,10 @@ impl Handle {
             };
         }
         // Collected with all other children.
-        drop(command.spawn().map_err(failed)?);
+        let enforcer = command.spawn().map_err(failed)?.id();
         drop((its_orders, its_reports));
         let mut handle = Self {
+            enforcer,
             orders: Sender::from_owned_fd(OwnedFd::from(orders)).map_err(failed)?,
             reports: Receiver::from_owned_fd(OwnedFd::from(reports)).map_err(failed)?,
             lines: Lines::default(),
@@ -71,6 +74,11 @@ impl Handle {
         let start = line(&Order::Start(start));
         handle.orders.write_all(&start).await.map_err(failed)?;
         Ok(handle)
+    }
+
+    /// The command's control group, which an enforcer that was killed leaves behind.
+    pub(super) fn cgroup(&self) -> Option<Cgroup> {
+        Cgroup::of(self.enforcer)
     }
 
     /// Orders. If the enforcer is gone, or does not read, the reports show it.

@@ -267,8 +267,8 @@ impl<'a> Supervisor<'a> {
             return;
         };
         let needs_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
-        if needs_terminal && terminal.is_ours() {
-            terminal.give(group);
+        // It may have got the terminal since it was stopped.
+        if needs_terminal && (terminal.give(group) || terminal.is_of(group)) {
             return self.handle.order(&Order::Continue);
         }
         if !tree::has_job_control() {
@@ -315,7 +315,11 @@ impl<'a> Supervisor<'a> {
     /// Kills all descendants. This process is a subreaper, too: it has inherited them, or will.
     async fn kill_here(&mut self) {
         let begun = Moment::now();
+        let cgroup = self.handle.cgroup();
         loop {
+            if let Some(cgroup) = &cgroup {
+                cgroup.kill();
+            }
             tree::kill_all();
             while tree::reap().is_some() {}
             let members = tree::members();

@@ -38,21 +38,20 @@ impl Terminal {
         })
     }
 
-    /// Whether it talks to this process's group.
-    pub(super) fn is_ours(&self) -> bool {
-        tcgetpgrp(&self.file) == Ok(getpgrp())
+    /// Whether it talks to this group.
+    pub(super) fn is_of(&self, group: Pid) -> bool {
+        tcgetpgrp(&self.file) == Ok(group)
     }
 
     pub(super) fn is_given(&self) -> bool {
         self.is_given
     }
 
-    /// Gives it to the command's group, if it is ours to give; whether it did.
+    /// Gives it to the command's group, if this process's group has it; whether it did.
     pub(super) fn give(&mut self, group: Pid) -> bool {
-        if self.is_ours() && tcsetpgrp(&self.file, group).is_ok() {
-            self.is_given = true;
-        }
-        self.is_given
+        let gives = self.is_of(getpgrp()) && tcsetpgrp(&self.file, group).is_ok();
+        self.is_given |= gives;
+        gives
     }
 
     /// Takes it back from the command, unless somebody else has it by now; whether it did.
