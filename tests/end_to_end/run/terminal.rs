@@ -237,3 +237,23 @@ async fn a_command_gets_the_terminal_that_is_not_its_input() -> Result<()> {
     }
     free(&gateway, "a").await
 }
+
+/// The command asks for the terminal before `run` has given it: it goes on, and is not stopped.
+#[tokio::test]
+async fn a_script_without_job_control_runs_and_stops_as_a_whole() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let mut shell = Shell::start(&gateway)?;
+    let run = "leasehold run --lock demo/a -- sh -c \"while read x; do echo got-\\$x; done\"";
+    shell.enter(&format!("sh -c '{run}; echo after-$((1 + 1))'"))?;
+    shell.enter("one")?;
+    shell.shows("got-one").await?;
+    shell.press(CTRL_Z)?;
+    shell.shows("Stopped").await?;
+    shell.is_ready().await?;
+    shell.enter("fg")?;
+    shell.enter("two")?;
+    shell.shows("got-two").await?;
+    shell.press(CTRL_D)?;
+    shell.shows("after-2").await?;
+    shell.is_ready().await
+}

@@ -238,3 +238,19 @@ async fn a_command_that_forks_without_end_is_ended() -> Result<()> {
     kill(run, Signal::SIGKILL)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn the_reader_of_a_pipe_that_the_command_leaves_behind_may_finish() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("log");
+    let script = format!(
+        "exec bash -c 'seq 3 > >(sleep 0.1; cat > {})'",
+        file.display()
+    );
+    let child = run(&gateway, "demo/pipe", &[], &script)?;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(std::fs::read_to_string(&file)?, "1\n2\n3\n");
+    Ok(())
+}
