@@ -9,6 +9,7 @@ mod crash;
 mod early;
 mod elsewhere;
 mod enforcement;
+mod explanations;
 mod failed_disk;
 mod faults;
 mod governance;

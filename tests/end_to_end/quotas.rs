@@ -71,8 +71,6 @@ async fn requests_that_race_for_a_quota_are_judged_again_and_never_pass_it() -> 
         let answer = racer.await??;
         match answer.status {
             201 => granted += 1,
-            // Told honestly that the state changes too fast is as good; an internal error is not.
-            503 => assert_eq!(answer.code(), "overloaded", "{answer:?}"),
             _ => assert_eq!(answer.code(), "denied", "{answer:?}"),
         }
     }

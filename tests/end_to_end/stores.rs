@@ -175,7 +175,7 @@ async fn a_namespace_that_is_made_again_is_where_its_tokens_are() -> Result<()> 
     until_ready(&admin, "eu", true).await?;
     assert_eq!(create(&admin, "west", "home").await?.status, 201);
     let before = acquire(&admin, "west/a").await?;
-    let gone = admin.delete("/v1/namespaces/west").await?;
+    let gone = admin.delete("/v1/namespaces/west?force=true").await?;
     assert_eq!(gone.status, 200, "{gone:?}");
     let elsewhere = create(&admin, "west", "eu").await?;
     assert_eq!(elsewhere.code(), "invalid_request", "{elsewhere:?}");

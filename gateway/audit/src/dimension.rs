@@ -4,10 +4,12 @@ use leasehold_domain::Cause;
 use leasehold_domain::Decision;
 use leasehold_domain::Effect;
 use leasehold_domain::EndCause;
+use leasehold_domain::Enforcement;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::LockRef;
 use leasehold_domain::Owner;
+use leasehold_domain::PolicyAnswer;
 use leasehold_domain::Principal;
 use leasehold_domain::Transition;
 
@@ -26,7 +28,8 @@ pub(crate) enum Dimension {
     /// Value: the operation, `expire` for what only time did, `move` for what a namespace's move to
     /// another store did, `governance`.
     Operation = b'o',
-    /// Value: `allow`, `override`, `deny`, and the kind of a denial.
+    /// Value: `allow`, `override`, `deny`, and the kind of a denial; `advisory_denied` and
+    /// `advisory_error` if an advisory policy, which decides nothing, denied or failed.
     Verdict = b'v',
     /// Value: `name` and `name@version` of each policy that judged.
     Policy = b'p',
@@ -146,6 +149,13 @@ fn decision_values(decision: &Decision, scratch: &mut String, to: &mut impl Valu
     }
     scratch.clear();
     for verdict in &decision.verdicts {
+        if verdict.enforcement == Enforcement::Advisory {
+            match verdict.answer {
+                PolicyAnswer::Allow(_) => {}
+                PolicyAnswer::Deny { .. } => to.value(Dimension::Verdict, "advisory_denied"),
+                PolicyAnswer::Error { .. } => to.value(Dimension::Verdict, "advisory_error"),
+            }
+        }
         for (part, end) in [(&verdict.policy, '\t'), (&verdict.version, '\n')] {
             scratch.push_str(part);
             scratch.push(end);

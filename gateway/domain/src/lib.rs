@@ -9,6 +9,7 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod outcome;
+pub mod pattern;
 pub mod principal;
 pub mod query;
 pub mod request;
@@ -31,6 +32,7 @@ pub use outcome::{
     DrainCause, EndCause, Grant, HolderView, LeaseState, LockView, Outcome, Owner, Rejection,
     Usage, WaiterView,
 };
+pub use pattern::{DeadPattern, check_lock_pattern};
 pub use principal::{Principal, Role, RoleSet};
 pub use query::{Counts, ListQuery, LockFilter, Page};
 pub use request::{Cause, Mode, Operation, Request};

@@ -101,5 +101,17 @@ pub const POLICY_LABEL_SETS_MAX: usize = 256;
 pub const INCIDENTS_MAX: usize = 256;
 /// Longest note with which an incident is acknowledged.
 pub const INCIDENT_NOTE_BYTES_MAX: usize = 1_024;
+/// Longest that a request whose decision is tied to the caller's usage, or to the lock, waits for
+/// others of this gateway that change the same; then it goes on beside them.
+pub const TURN_WAIT_MS_MAX: u64 = 2_000;
+/// How long after its grant a lease may be renewed and transferred where no policy judges that, in a
+/// namespace that denies by default.
+pub const UNJUDGED_LEASE_MS_MAX: u64 = 86_400_000;
+/// Most locks that are looked at to say how much a namespace is in use that is to be deleted.
+pub const NAMESPACE_COUNT_ROWS_MAX: usize = 100_000;
+/// Most failures of one policy version that a gateway remembers for its author.
+pub const FAILURES_PER_POLICY_VERSION_MAX: usize = 16;
+/// Most policy versions whose failures a gateway remembers.
+pub const POLICY_VERSIONS_WITH_FAILURES_MAX: usize = 64;
 /// Longest policy message or code that is kept.
 pub const VERDICT_MESSAGE_BYTES_MAX: usize = 1_024;

@@ -59,6 +59,16 @@ impl Operation {
         }
     }
 
+    /// Whether policies are asked about it. Giving a lease back and leaving the queue must always
+    /// be possible, so no policy judges them.
+    #[must_use]
+    pub fn is_judged(self) -> bool {
+        match self {
+            Self::Acquire | Self::Renew | Self::Revoke | Self::Transfer | Self::Configure => true,
+            Self::Release | Self::CancelWait => false,
+        }
+    }
+
     /// The operation of that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

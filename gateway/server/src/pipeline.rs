@@ -7,8 +7,12 @@ pub(crate) mod decide;
 pub(crate) mod execute;
 mod facts;
 pub mod failure;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod in_use;
 mod many;
 mod run;
+mod turns;
 mod view;
 mod wait;
 pub(crate) mod watch;
@@ -23,6 +27,7 @@ use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
 use leasehold_domain::Request;
 
+pub use self::decide::PolicyFailure;
 pub use self::view::WatchScope;
 pub use self::watch::Place;
 pub use self::watch::Told;
@@ -36,8 +41,12 @@ use self::failure::Failure;
 use crate::governance::Governance;
 use crate::stores::Stores;
 
-/// How often a decision is made again because the state that it saw had changed.
-const DECISIONS_PER_REQUEST_MAX: usize = 8;
+/// How often a request is decided because the state that the decision saw had changed. Requests of one
+/// gateway that change the same state take turns, so that only releases, expiries and other gateways
+/// come between; each of those takes a durable write.
+const DECISIONS_PER_REQUEST_MAX: usize = 64;
+/// How often a request follows its namespace to another store.
+const MOVES_PER_REQUEST_MAX: usize = 8;
 
 /// The pipeline. Handlers call it once for each request.
 #[derive(Debug)]
@@ -179,6 +188,12 @@ impl Pipeline {
             Outcome::Transferring { drain_remaining_ms } => Ok(Transferring { drain_remaining_ms }),
             other => Err(refused(other)),
         }
+    }
+
+    /// The newest failures of a policy version in this gateway, oldest first.
+    #[must_use]
+    pub fn policy_failures(&self, policy: &str, version: &str) -> Vec<PolicyFailure> {
+        self.inner.decider.failures(policy, version)
     }
 
     /// Sets a lock's settings.

@@ -10,8 +10,11 @@ use leasehold_domain::Request;
 
 use crate::convert::Arguments;
 use crate::convert::answer;
+use crate::error::ConfigProblem;
 use crate::fault::PolicyFault;
 use crate::module::Module;
+use crate::names;
+use crate::stock;
 
 /// A module with a configuration that it accepted. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -58,6 +61,24 @@ impl BoundPolicy {
     #[must_use]
     pub fn config(&self) -> &str {
         &self.config
+    }
+
+    /// Finds what can never match in a stock policy's configuration: patterns that no lock name
+    /// matches, teams, subjects, roles and labels that cannot be, and rules behind others that cover
+    /// them. Other modules check their own configuration, so nothing is found in theirs.
+    #[must_use]
+    pub fn unmatchable(&self) -> Vec<ConfigProblem> {
+        let manifest = self.module.manifest();
+        let ours = |(name, wasm): &&(&str, &[u8])| {
+            *name == manifest.name && Digest::of(wasm) == self.module.digest()
+        };
+        match (
+            stock::MODULES.iter().find(ours),
+            serde_json::from_str(&self.config),
+        ) {
+            (Some(_), Ok(config)) => names::unmatchable(&manifest.name, &config),
+            _ => Vec::new(),
+        }
     }
 
     /// Judges one request in a fresh instance. Synchronous: some microseconds, and at most the

@@ -66,6 +66,24 @@ impl PolicyFault {
         }
     }
 
+    /// The fault without any text that the guest or its configuration may have written: what callers
+    /// may be told who may not read those.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        match self {
+            Self::Refused(_) => "it could not decide".to_owned(),
+            Self::InvalidAnswer(_) => "its answer is invalid".to_owned(),
+            Self::Host(_) => "the policy host failed".to_owned(),
+            Self::Trap(_)
+            | Self::FuelSpent(_)
+            | Self::Deadline(_)
+            | Self::Memory(_)
+            | Self::OversizedAnswer
+            | Self::Busy
+            | Self::MissingFact(_) => self.to_string(),
+        }
+    }
+
     /// Whether running the same decision again must give the same fault.
     #[must_use]
     pub fn is_deterministic(&self) -> bool {

@@ -11,6 +11,7 @@ mod guest;
 mod limits;
 mod manifest;
 mod module;
+mod names;
 mod schema;
 mod section;
 pub mod stock;

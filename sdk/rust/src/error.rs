@@ -9,7 +9,7 @@ use leasehold_wire::v1::error::Problem;
 #[non_exhaustive]
 pub enum Error {
     /// The gateway said no, and why.
-    #[error("{}: {}", .0.code.as_str(), .0.detail)]
+    #[error("{}", told(.0))]
     Problem(Box<Problem>),
     /// The gateway said no for a reason that this client does not know: the gateway is newer.
     #[error("{code}: {detail}")]
@@ -132,5 +132,70 @@ impl Error {
             Self::Problem(problem) => Some(problem),
             Self::Unknown { .. } | Self::Transport { .. } | Self::Usage(_) => None,
         }
+    }
+}
+
+/// A problem in one line: its code, what happened, and of a denial what leads to it in the ledger.
+fn told(problem: &Problem) -> String {
+    let mut line = format!("{}: {}", problem.code.as_str(), problem.detail);
+    let Some(denial) = &problem.denial else {
+        return line;
+    };
+    let mut facts = Vec::new();
+    if let Some(policy) = &denial.policy {
+        let version = denial.version.iter().map(|version| format!("@{version}"));
+        facts.push(format!("policy {policy}{}", version.collect::<String>()));
+    }
+    if let Some(binding) = &denial.binding {
+        facts.push(format!("binding {binding}"));
+    }
+    facts.push(format!("code {}", denial.code));
+    if let Some(failure) = &denial.failure {
+        let detail = failure.detail.iter().map(|detail| format!(": {detail}"));
+        facts.push(format!(
+            "failure {}{}",
+            failure.kind,
+            detail.collect::<String>()
+        ));
+    }
+    if let Some(decision) = &denial.decision_id {
+        facts.push(format!("decision {decision}"));
+    }
+    line += &format!(" [{}]", facts.join(", "));
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_wire::v1::error::DenialView;
+    use leasehold_wire::v1::error::FailureView;
+
+    use super::*;
+
+    #[test]
+    fn a_denial_names_its_policy_its_code_and_its_decision() {
+        let document = serde_json::json!({ "type": "t", "title": "t", "status": 403,
+            "detail": "frozen until Monday", "code": "denied", "retryable": false,
+            "effect": "none", "request_id": "r" });
+        let mut problem: Problem = serde_json::from_value(document).unwrap();
+        assert_eq!(told(&problem), "denied: frozen until Monday");
+        problem.denial = Some(DenialView {
+            kind: "denied".to_owned(),
+            policy: Some("freeze-window".to_owned()),
+            version: Some("1.0.0".to_owned()),
+            binding: Some("year-end".to_owned()),
+            code: "frozen".to_owned(),
+            message: String::new(),
+            decision_id: Some("d1".to_owned()),
+            failure: Some(FailureView {
+                kind: "trap".to_owned(),
+                detail: Some("unreachable".to_owned()),
+            }),
+        });
+        assert_eq!(
+            Error::Problem(Box::new(problem)).to_string(),
+            "denied: frozen until Monday [policy freeze-window@1.0.0, binding year-end, code \
+             frozen, failure trap: unreachable, decision d1]"
+        );
     }
 }

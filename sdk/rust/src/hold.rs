@@ -88,6 +88,7 @@ impl Client {
             let sent = Moment::now();
             let error = match self.acquire(&namespace, &lock, &request).await {
                 Ok(grant) => {
+                    let lock = (lock, request.reason.take());
                     let lease = Lease::of(self, namespace, lock, &grant);
                     return Self::keep(lease, grant, sent, watch).await;
                 }

@@ -1,5 +1,8 @@
 //! A lease as its holder uses it: renewed in time, given back for sure.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use leasehold_wire::v1::error::ErrorCode;
@@ -26,6 +29,10 @@ pub(crate) struct Lease {
     pub(crate) id: String,
     /// Its time to live, as granted.
     pub(crate) ttl: Duration,
+    /// Why it was taken.
+    reason: Option<String>,
+    /// Whether renewals give the reason: a denial was answered without it.
+    gives_reason: Arc<AtomicBool>,
 }
 
 impl Lease {
@@ -33,7 +40,7 @@ impl Lease {
     pub(crate) fn of(
         client: &Client,
         namespace: String,
-        lock: String,
+        (lock, reason): (String, Option<String>),
         grant: &wire::Grant,
     ) -> Self {
         Self {
@@ -42,14 +49,33 @@ impl Lease {
             lock,
             id: grant.lease_id.clone(),
             ttl: Duration::from_millis(grant.ttl_ms),
+            reason,
+            gives_reason: Arc::default(),
         }
     }
 
-    /// Asks once to lengthen it, for a third of its ttl at most.
+    /// Asks to lengthen it, each time for a third of its ttl at most. A denial is asked again with
+    /// the reason of the acquire, and so are the renewals after it: a break-glass principal passes
+    /// an overridable denial with it. Others do not carry it, because a gateway of an earlier
+    /// version does not know it.
     pub(crate) async fn renew(&self) -> Result<wire::Grant, Error> {
+        let given = self.gives_reason.load(Ordering::Relaxed);
+        let answer = self.renew_once(given).await;
+        let denied = |error: &Error| error.problem().is_some_and(|p| p.denial.is_some());
+        match answer {
+            Err(error) if denied(&error) && !given && self.reason.is_some() => {
+                self.gives_reason.store(true, Ordering::Relaxed);
+                self.renew_once(true).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn renew_once(&self, with_reason: bool) -> Result<wire::Grant, Error> {
         let request = wire::RenewRequest {
             lease_id: self.id.clone(),
             ttl_ms: None,
+            reason: self.reason.clone().filter(|_| with_reason),
             request_id: None,
         };
         let gateways = self.client.gateways();

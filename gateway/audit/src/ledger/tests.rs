@@ -77,7 +77,9 @@ fn number(kinds: Vec<(u64, EventKind)>, first: u64) -> Vec<Arc<Event>> {
 
 fn queries() -> impl Strategy<Value = LedgerQuery> {
     let text = |pattern: &'static str| proptest::option::weighted(0.25, pattern);
-    let verdict = text("allow|deny|override|denied|policy_error|no_policy_bound|role|other");
+    let verdict = text(
+        "allow|deny|override|denied|policy_error|no_policy_bound|role|advisory_(denied|error)|other",
+    );
     let operation = text("acquire|renew|release|revoke|expire|move|governance");
     let names = (
         text("a|b|c"),

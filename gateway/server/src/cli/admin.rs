@@ -78,6 +78,9 @@ pub(super) enum NamespaceCommand {
     Delete {
         /// Its name.
         name: String,
+        /// Also if locks are held, if requests wait, or if bindings name it.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -198,8 +201,11 @@ async fn namespaces_of(
             let moved: ns::Namespace = client.post(&path, &ns::MoveRequest { to }).await?;
             Shown::of(json, &moved, show_namespace)
         }
-        NamespaceCommand::Delete { name } => {
-            let path = paths::member(paths::NAMESPACES, &name);
+        NamespaceCommand::Delete { name, force } => {
+            let mut path = paths::member(paths::NAMESPACES, &name);
+            if force {
+                path += "?force=true";
+            }
             let gone: ns::Namespace = client.delete(&path).await?;
             Shown::of(json, &gone, show_namespace)
         }

@@ -66,7 +66,8 @@ pub(super) struct QueryArguments {
     #[arg(long)]
     operation: Option<String>,
     /// `allow`, `override` (break glass), `deny`; or a kind of denial: `denied` (by a policy),
-    /// `policy_error`, `no_policy_bound`, `role`.
+    /// `policy_error`, `no_policy_bound`, `role`. `advisory_denied` and `advisory_error`: an advisory
+    /// policy denied or failed, which decided nothing.
     #[arg(long)]
     verdict: Option<String>,
     /// Judged by this policy: NAME or NAME@VERSION.
@@ -198,11 +199,11 @@ fn warn(missing: &[String]) {
 
 /// Which policies allowed it, within which limits, and where the decision is.
 fn rule(rule: &wire::RuleView) -> String {
-    let policies = rule.policies.iter();
-    let names: Vec<_> = policies
-        .map(|p| format!("{}@{}", p.policy, p.version))
-        .collect();
-    let mut shown = names.join(" ");
+    let name = |p: &wire::RulePolicy| match p.answer.as_str() {
+        "allow" => format!("{}@{}", p.policy, p.version),
+        answer => format!("{}@{}:{answer}", p.policy, p.version),
+    };
+    let mut shown = rule.policies.iter().map(name).collect::<Vec<_>>().join(" ");
     if let Some(ms) = rule.max_ttl_ms {
         shown += &format!(" ttl<={ms}ms");
     }
@@ -211,6 +212,10 @@ fn rule(rule: &wire::RuleView) -> String {
     }
     if rule.overridden {
         shown += " overridden";
+    }
+    if !rule.advice.is_empty() {
+        let advice = rule.advice.iter().map(name).collect::<Vec<_>>();
+        shown += &format!(" (advisory, decided nothing: {})", advice.join(" "));
     }
     format!("{} (event {})", shown.trim_start(), rule.decided_by)
 }

@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use leasehold_client::Error;
 use leasehold_wire::v1::error::ErrorCode;
+use leasehold_wire::v1::error::Problem;
+
+use super::output::Shown;
+use super::output::finish;
 
 /// What `--help` says of them. The README has the same.
 pub(super) const HELP: &str = "\
@@ -26,6 +30,8 @@ Exit codes:
 pub(super) struct Failed {
     code: u8,
     message: String,
+    /// What the gateway answered, for programs.
+    problem: Option<Box<Problem>>,
 }
 
 pub(super) const USAGE: u8 = 64;
@@ -42,6 +48,7 @@ impl Failed {
         Self {
             code,
             message: message.into(),
+            problem: None,
         }
     }
 
@@ -63,7 +70,10 @@ impl From<Error> for Failed {
             Error::Unknown { .. } => REFUSED,
             _ => UNAVAILABLE,
         };
-        Self::new(code, error.to_string())
+        Self {
+            problem: error.problem().cloned().map(Box::new),
+            ..Self::new(code, error.to_string())
+        }
     }
 }
 
@@ -103,11 +113,16 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
 }
 
-/// Shows a failure, and answers its code.
-pub(super) fn of(result: Result<u8, Failed>) -> ExitCode {
+/// Shows a failure, and answers its code. With `json` a problem that the gateway answered goes to
+/// standard output whole, where programs look for answers.
+pub(super) fn of(json: bool, result: Result<u8, Failed>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failed) => {
+            if let (true, Some(problem)) = (json, &failed.problem) {
+                // Nothing is left to be done if nobody reads it.
+                let _ = finish(Shown::of(true, problem, |_| Shown::Fields(Vec::new())));
+            }
             super::output::tell(&failed.message);
             ExitCode::from(failed.code)
         }

@@ -116,39 +116,52 @@ pub fn run() -> ExitCode {
     match arguments.command {
         None => serve::run(arguments.serve),
         Some(Command::Serve(serve)) => serve::run(serve),
-        Some(Command::Run(run)) => exit::of(run::run(run)),
-        Some(Command::Enforcer(enforcer)) => exit::of(run::enforcer::enforce(&enforcer)),
+        Some(Command::Run(run)) => exit::of(false, run::run(run)),
+        Some(Command::Enforcer(enforcer)) => exit::of(false, run::enforcer::enforce(&enforcer)),
         Some(Command::Lock {
             command,
             connection,
-        }) => exit::of(lock::run(command, connection)),
+        }) => answer(connection, |to| lock::run(command, to)),
         Some(Command::Key {
             command,
             connection,
-        }) => exit::of(output::finish(admin::key(command, connection))),
+        }) => answer(connection, |to| output::finish(admin::key(command, to))),
         Some(Command::Namespace {
             command,
             connection,
-        }) => exit::of(output::finish(admin::namespace(command, connection))),
+        }) => answer(connection, |to| {
+            output::finish(admin::namespace(command, to))
+        }),
         Some(Command::Policy {
             command,
             connection,
-        }) => exit::of(output::finish(policy::run(command, connection))),
+        }) => answer(connection, |to| output::finish(policy::run(command, to))),
         Some(Command::Cluster {
             command,
             connection,
-        }) => exit::of(output::finish(cluster::run(command, connection))),
+        }) => answer(connection, |to| output::finish(cluster::run(command, to))),
         Some(Command::Incident {
             command,
             connection,
-        }) => exit::of(output::finish(incident::run(command, connection))),
-        Some(Command::Backup(backup)) => exit::of(output::finish(backup::backup(backup))),
-        Some(Command::Restore(restore)) => exit::of(output::finish(backup::restore(restore))),
+        }) => answer(connection, |to| output::finish(incident::run(command, to))),
+        Some(Command::Backup(backup)) => exit::of(false, output::finish(backup::backup(backup))),
+        Some(Command::Restore(restore)) => {
+            exit::of(false, output::finish(backup::restore(restore)))
+        }
         Some(Command::Audit {
             command,
             connection,
-        }) => exit::of(audit::run(command, connection)),
+        }) => answer(connection, |to| audit::run(command, to)),
     }
+}
+
+/// Asks a gateway, and shows a failure the way that was asked for.
+fn answer(
+    connection: Connection,
+    run: impl FnOnce(Connection) -> Result<u8, exit::Failed>,
+) -> ExitCode {
+    let json = connection.json;
+    exit::of(json, run(connection))
 }
 
 #[cfg(test)]

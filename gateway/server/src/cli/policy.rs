@@ -39,6 +39,11 @@ pub(super) enum PolicyCommand {
     },
     /// List versions of policies.
     List,
+    /// Show one version, and its newest failures in the gateway that is asked.
+    Show {
+        /// POLICY@VERSION
+        policy: String,
+    },
     /// List bindings.
     Bindings,
 }
@@ -52,9 +57,7 @@ pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<Show
 async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<Shown, Failed> {
     match command {
         PolicyCommand::Upload { policy, file } => {
-            let (name, version) = policy
-                .split_once('@')
-                .ok_or_else(|| Failed::new(USAGE, "must be POLICY@VERSION"))?;
+            let (name, version) = split_version(&policy)?;
             let wasm = std::fs::read(&file).map_err(|error| unreadable(&file, &error))?;
             let path = paths::policy_version(name, version);
             let stored: PolicyVersion = client.upload(&path, wasm).await?;
@@ -77,9 +80,7 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
                 .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display())))?;
             let path = paths::member(paths::BINDINGS, &name);
             let bound: wire::Binding = client.put(&path, &request).await?;
-            Shown::of(json, &bound, |bound| {
-                Shown::Table(HEADINGS.to_vec(), vec![row(bound)])
-            })
+            Shown::of(json, &bound, show_bound)
         }
         PolicyCommand::Unbind { name } => {
             let path = paths::member(paths::BINDINGS, &name);
@@ -103,6 +104,12 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
                 Shown::Table(headings, list.policies.iter().map(row).collect())
             })
         }
+        PolicyCommand::Show { policy } => {
+            let (name, version) = split_version(&policy)?;
+            let path = paths::policy_version(name, version);
+            let shown: PolicyVersion = client.get(&path).await?;
+            Shown::of(json, &shown, show_version)
+        }
         PolicyCommand::Bindings => {
             let list: wire::BindingList = client.get(paths::BINDINGS).await?;
             Shown::of(json, &list, |list| {
@@ -110,6 +117,39 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
             })
         }
     }
+}
+
+fn split_version(policy: &str) -> Result<(&str, &str), Failed> {
+    let split = policy.split_once('@');
+    split.ok_or_else(|| Failed::new(USAGE, format!("{policy}: must be POLICY@VERSION")))
+}
+
+/// A version, and how it failed.
+fn show_version(version: &PolicyVersion) -> Shown {
+    let mut fields = vec![
+        ("policy", format!("{}@{}", version.policy, version.version)),
+        ("digest", version.digest.clone()),
+        ("judges", version.operations.join(", ")),
+        (
+            "uploaded",
+            format!("{} by {}", version.uploaded_at, version.uploaded_by),
+        ),
+    ];
+    for failure in &version.failures {
+        let told = format!(
+            "{} {}: {} [{} {}, binding {}, {}, decision {}]",
+            failure.at,
+            failure.kind,
+            failure.detail,
+            failure.operation,
+            failure.lock,
+            failure.binding,
+            failure.enforcement,
+            failure.decision_id
+        );
+        fields.push(("failed", told));
+    }
+    Shown::Fields(fields)
 }
 
 const HEADINGS: [&str; 6] = [
@@ -135,6 +175,44 @@ fn row(binding: &wire::Binding) -> Vec<String> {
         policies.collect::<Vec<_>>().join(","),
     ]
 }
+
+/// A binding that was written: what it judges, and what judges otherwise than before.
+fn show_bound(bound: &wire::Binding) -> Shown {
+    let cells = HEADINGS_OF_BOUND.into_iter().zip(row(bound));
+    let mut fields: Vec<_> = cells.collect();
+    fields.push(("judges", bound.judges.join(",")));
+    for change in &bound.changes {
+        let versions = |versions: &[String]| match versions {
+            [] => "not bound".to_owned(),
+            some => some.join(" and "),
+        };
+        let mut told = format!(
+            "{}, {} before, {} now",
+            change.policy,
+            versions(&change.from),
+            versions(&change.to)
+        );
+        for (what, names) in [
+            ("newly judges", &change.newly_judged),
+            ("no longer judges", &change.no_longer_judged),
+        ] {
+            if !names.is_empty() {
+                told += &format!("; {what} {}", names.join(", "));
+            }
+        }
+        fields.push(("changed", told));
+    }
+    Shown::Fields(fields)
+}
+
+const HEADINGS_OF_BOUND: [&str; 6] = [
+    "binding",
+    "order",
+    "namespaces",
+    "locks",
+    "operations",
+    "policies",
+];
 
 fn unreadable(file: &std::path::Path, error: &std::io::Error) -> Failed {
     Failed::new(USAGE, format!("{}: {error}", file.display()))

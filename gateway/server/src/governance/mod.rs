@@ -12,6 +12,7 @@ mod namespace;
 mod pattern;
 pub(crate) mod plan;
 mod policy;
+mod reach;
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -35,6 +36,9 @@ use leasehold_policy_host::PolicyEngine;
 use leasehold_wire::v1::error::ErrorCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use self::binding::JudgedChange;
+pub use self::binding::WrittenBinding;
 
 use self::document::BoundPolicyDocument;
 use self::document::PolicyDocument;

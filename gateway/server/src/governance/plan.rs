@@ -49,6 +49,11 @@ impl PlanStep {
         self.patterns.iter().any(|pattern| pattern.matches(lock))
     }
 
+    /// The operations that it judges: those of its module that the binding names.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = Operation> {
+        self.operations.iter().copied()
+    }
+
     fn applies(&self, namespace: &NamespaceName, operation: Operation) -> bool {
         self.operations.contains(&operation)
             && self
@@ -77,15 +82,16 @@ pub(crate) struct NamespacePlan {
 impl NamespacePlan {
     /// The rule under which a lease of this lock is held that is granted or renewed now: what
     /// judges its renewals, and the limits that it is given. What judges only acquires does not
-    /// touch a lease that is held, so a change of it is no change of the lease's rule.
+    /// touch a lease that is held, and advice touches none, so a change of them is no change of the
+    /// lease's rule.
     pub(crate) fn rule(
         &self,
         lock: &LockName,
         limits: PolicyLimits,
         overridden: bool,
     ) -> RuleDigest {
-        let steps = self.steps(Operation::Renew).iter();
-        let judging = steps.filter(|step| step.covers(lock));
+        let decides = |step: &&PlanStep| step.enforcement != Enforcement::Advisory;
+        let judging = self.judges(Operation::Renew, lock).filter(decides);
         RuleDigest::of(judging.map(|step| &step.digest), limits, overridden)
     }
 
@@ -96,13 +102,21 @@ impl NamespacePlan {
 
     /// Whether an operation on this lock is denied because no policy judges it.
     pub(crate) fn lacks_policies(&self, operation: Operation, lock: &LockName) -> bool {
-        self.denies_unbound(operation)
-            && !self.steps(operation).iter().any(|step| step.covers(lock))
+        // A lease that is held is not denied for want of a policy until it is old.
+        let of_a_lease = matches!(operation, Operation::Renew | Operation::Transfer);
+        !of_a_lease
+            && self.denies_unbound(operation)
+            && self.judges(operation, lock).next().is_none()
     }
 
-    /// The steps for an operation, in order. Patterns are still to be matched.
-    pub(crate) fn steps(&self, operation: Operation) -> &[Arc<PlanStep>] {
-        &self.steps[operation as usize]
+    /// The steps that judge an operation on a lock, in order.
+    pub(crate) fn judges(
+        &self,
+        operation: Operation,
+        lock: &LockName,
+    ) -> impl Iterator<Item = &PlanStep> {
+        let steps = self.steps[operation as usize].iter().map(|step| &**step);
+        steps.filter(move |step| step.covers(lock))
     }
 }
 
@@ -156,7 +170,8 @@ pub(crate) fn parse_operations(binding: &BindingDocument) -> Result<Vec<Operatio
         Operation::from_name(name).ok_or_else(|| format!("operations: there is no {name:?}"))
     };
     if binding.operations.is_empty() {
-        return Ok(Operation::ALL.to_vec());
+        let judged = Operation::ALL.into_iter().filter(|o| o.is_judged());
+        return Ok(judged.collect());
     }
     binding.operations.iter().map(parse).collect()
 }

@@ -28,8 +28,11 @@ use crate::authentication::KeyDocument;
 use crate::authentication::NewKey;
 use crate::governance::Stored;
 use crate::governance::document::PolicyDocument;
+use crate::pipeline::PolicyFailure;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
+use crate::pipeline::failure::Fault;
+use crate::telemetry::rfc3339;
 
 /// Who may change governance state.
 pub(crate) const ADMINISTRATORS: &[Role] = &[Role::Administrator];
@@ -173,6 +176,20 @@ fn show_policy(stored: Stored<PolicyDocument>) -> wire_policies::PolicyVersion {
         config_schema: document.config_schema,
         uploaded_by: document.uploaded_by,
         uploaded_at: document.uploaded_at,
+        failures: Vec::new(),
+    }
+}
+
+fn show_failure(failure: PolicyFailure) -> wire_policies::PolicyFailure {
+    wire_policies::PolicyFailure {
+        at: rfc3339(failure.at),
+        binding: failure.binding.to_string(),
+        enforcement: failure.enforcement.as_str().to_owned(),
+        operation: failure.operation.as_str().to_owned(),
+        lock: failure.lock.to_string(),
+        kind: failure.kind.to_owned(),
+        detail: failure.detail.into(),
+        decision_id: format!("{:032x}", failure.decision),
     }
 }
 
@@ -252,7 +269,14 @@ pub(crate) async fn get_policy(
 ) -> Response {
     let request_id = who.request_id();
     match app.governance.version(&policy, &version).await {
-        Ok(Some(stored)) => answer(StatusCode::OK, request_id, &show_policy(stored)),
+        Ok(Some(stored)) => {
+            let mut shown = show_policy(stored);
+            if Fault::is_told_to(who.principal()) {
+                let failures = app.pipeline.policy_failures(&policy, &version);
+                shown.failures = failures.into_iter().map(show_failure).collect();
+            }
+            answer(StatusCode::OK, request_id, &shown)
+        }
         Ok(None) => {
             let message = format!("there is no policy {policy}@{version}");
             respond(Failure::new(ErrorCode::NotFound, message), request_id)

@@ -11,6 +11,7 @@ use leasehold_backend_api::HeldUnder;
 use leasehold_backend_api::Hold;
 use leasehold_domain::Cursor;
 use leasehold_domain::Effect;
+use leasehold_domain::Enforcement;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::PolicyVerdict;
@@ -192,15 +193,19 @@ fn rule(under: &HeldUnder) -> wire::RuleView {
         version: verdict.version.to_string(),
         module: verdict.module.to_string(),
         config: verdict.config.to_string(),
+        enforcement: verdict.enforcement.as_str().to_owned(),
         answer: verdict.answer.as_str().to_owned(),
     };
+    let is_advice = |verdict: &&PolicyVerdict| verdict.enforcement == Enforcement::Advisory;
+    let (advice, policies): (Vec<_>, Vec<_>) = decision.verdicts.iter().partition(is_advice);
     wire::RuleView {
         digest: decision.rule.map(|rule| rule.to_string()),
         since: rfc3339(under.since),
         decided_by: under.decided_by.0,
         decision_id: decision_id(decision),
         overridden: matches!(decision.effect, Effect::Override { .. }),
-        policies: decision.verdicts.iter().map(policy).collect(),
+        policies: policies.into_iter().map(policy).collect(),
+        advice: advice.into_iter().map(policy).collect(),
         max_ttl_ms: decision.limits.max_ttl_ms,
         max_hold_ms: decision.limits.max_hold_ms,
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use leasehold_domain::Operation;
 use leasehold_domain::Precondition;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::bindings as wire;
@@ -18,7 +19,9 @@ use super::extract::Json;
 use super::extract::Path;
 use super::extract::answer;
 use crate::app::App;
+use crate::governance::JudgedChange;
 use crate::governance::Stored;
+use crate::governance::WrittenBinding;
 use crate::governance::document::BindingDocument;
 use crate::governance::document::BoundPolicyDocument;
 use crate::governance::document::EnforcementName;
@@ -93,6 +96,29 @@ fn show(stored: Stored<BindingDocument>) -> wire::Binding {
             .map(show_bound)
             .collect(),
         revision: stored.revision,
+        judges: Vec::new(),
+        changes: Vec::new(),
+    }
+}
+
+/// A binding as the answer to its write, with what it judges now.
+fn show_written(document: BindingDocument, written: WrittenBinding) -> wire::Binding {
+    let names = |operations: Vec<Operation>| {
+        let names = operations.into_iter().map(|o| o.as_str().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let change = |change: JudgedChange| wire::JudgedChange {
+        policy: change.policy,
+        from: change.from,
+        to: change.to,
+        newly_judged: names(change.added),
+        no_longer_judged: names(change.removed),
+    };
+    let revision = written.revision;
+    wire::Binding {
+        judges: names(written.judges),
+        changes: written.changes.into_iter().map(change).collect(),
+        ..show(Stored { document, revision })
     }
 }
 
@@ -115,14 +141,14 @@ pub(crate) async fn create(
             .clone()
             .ok_or_else(|| Failure::invalid("name: missing"))?;
         let document = document(&name, body)?;
-        let revision = app
+        let written = app
             .governance
             .put_binding(&caller, &document, Precondition::Absent)
             .await?;
         Ok(answer(
             StatusCode::CREATED,
             &caller.request_id,
-            &show(Stored { document, revision }),
+            &show_written(document, written),
         ))
     })
     .await
@@ -146,14 +172,14 @@ pub(crate) async fn put(
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
         let condition = precondition(body.revision);
         let document = document(&name, body)?;
-        let revision = app
+        let written = app
             .governance
             .put_binding(&caller, &document, condition)
             .await?;
         Ok(answer(
             StatusCode::OK,
             &caller.request_id,
-            &show(Stored { document, revision }),
+            &show_written(document, written),
         ))
     })
     .await

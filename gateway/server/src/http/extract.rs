@@ -106,6 +106,11 @@ impl Authenticated {
         Err((Failure::new(ErrorCode::Forbidden, message), self.fallback))
     }
 
+    /// The caller's principal.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     /// The request's id.
     pub(crate) fn request_id(&self) -> &RequestId {
         &self.fallback

@@ -101,6 +101,7 @@ pub(crate) async fn renew(
             lock,
             lease_id,
             ttl_ms: body.ttl_ms,
+            reason: body.reason.map(Into::into),
         };
         let held = app.pipeline.renew(&caller, ask).await?;
         let grant = view::grant(held, caller.request_id.as_str());

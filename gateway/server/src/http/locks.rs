@@ -265,6 +265,7 @@ pub(crate) async fn renew_many(
                 lock: super::lease::lock_of(&namespace, &renewal.lock)?,
                 lease_id: super::lease::lease_id(&renewal.lease_id)?,
                 ttl_ms: renewal.ttl_ms,
+                reason: renewal.reason.map(Into::into),
             })
         };
         let asks = body

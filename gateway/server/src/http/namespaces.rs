@@ -9,6 +9,7 @@ use leasehold_domain::Precondition;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::namespaces as wire;
+use serde::Deserialize;
 
 use super::admin::ADMINISTRATORS;
 use super::admin::as_role;
@@ -16,6 +17,7 @@ use super::admin::precondition;
 use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::Path;
+use super::extract::Query;
 use super::extract::answer;
 use super::extract::namespace;
 use super::problem::respond;
@@ -174,21 +176,35 @@ pub(crate) async fn get_namespace(
     }
 }
 
+/// Options of `DELETE /v1/namespaces/{ns}`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteOptions {
+    /// Delete it also if locks are held, if requests wait, or if bindings name it.
+    #[serde(default)]
+    force: bool,
+}
+
 /// `DELETE /v1/namespaces/{ns}`.
 #[utoipa::path(
     delete,
     path = "/v1/namespaces/{ns}",
     tag = "namespaces",
-    params(("ns" = String, Path, description = "Namespace")),
+    params(("ns" = String, Path, description = "Namespace"), DeleteOptions),
     responses((status = 200, body = wire::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn delete_namespace(
     State(app): State<Arc<App>>,
     who: Authenticated,
     Path(name): Path<String>,
+    Query(options): Query<DeleteOptions>,
 ) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
         let stored = app.governance.namespace(&namespace(&name)?).await?;
+        if !options.force {
+            app.pipeline.check_unused(&stored.document.name).await?;
+        }
         app.governance
             .delete_namespace(&caller, &stored.document.name)
             .await?;

@@ -7,15 +7,23 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use leasehold_backend_api::Effect;
+use leasehold_domain::Decision;
+use leasehold_domain::Denial;
+use leasehold_domain::Enforcement;
+use leasehold_domain::PolicyAnswer;
+use leasehold_domain::PolicyVerdict;
 use leasehold_domain::RequestId;
 use leasehold_wire::v1::error::DenialView;
 use leasehold_wire::v1::error::EffectName;
 use leasehold_wire::v1::error::ErrorCode;
+use leasehold_wire::v1::error::FailureView;
+use leasehold_wire::v1::error::InUseView;
 use leasehold_wire::v1::error::Problem;
 
 use super::view;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::failure::FailureDetail;
+use crate::pipeline::failure::Fault;
 
 /// Echoes the request's id on every answer.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -50,14 +58,14 @@ pub(crate) fn respond(failure: Failure, request_id: &RequestId) -> Response {
 
 /// The problem document of a failure.
 pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
-    let code = failure.code;
+    let (code, retryable) = (failure.code, failure.is_retryable());
     let mut problem = Problem {
         kind: format!("urn:leasehold:error:{}", code.as_str()),
         title: code.as_str().replace('_', " "),
         status: code.status(),
         detail: failure.message,
         code,
-        retryable: code.is_retryable(),
+        retryable,
         effect: match failure.effect {
             Effect::None => EffectName::None,
             Effect::Unknown => EffectName::Unknown,
@@ -72,18 +80,15 @@ pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
         reserved_for: None,
         end_cause: None,
         incident: None,
+        in_use: None,
     };
     match failure.detail {
         FailureDetail::None | FailureDetail::Internal(_) => {}
-        FailureDetail::Denied { denial, decision } => {
-            problem.denial = Some(DenialView {
-                kind: denial.kind.as_str().to_owned(),
-                policy: denial.policy.map(|policy| policy.to_string()),
-                code: denial.code.into(),
-                message: denial.message.into(),
-                decision_id: decision.map(|decision| view::decision_id(&decision)),
-            });
-        }
+        FailureDetail::Denied {
+            denial,
+            decision,
+            fault,
+        } => problem.denial = Some(denial_view(denial, decision.as_deref(), fault)),
         FailureDetail::Held(blocked) => {
             problem.holders = Some(blocked.holders.iter().map(view::holder).collect());
             problem.waiters = blocked.waiters;
@@ -94,8 +99,42 @@ pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
         }
         FailureDetail::Ended(cause) => problem.end_cause = Some(cause.as_str().to_owned()),
         FailureDetail::Incident(id) => problem.incident = Some(id.to_string()),
+        FailureDetail::InUse(used) => {
+            problem.in_use = Some(InUseView {
+                leases: used.leases,
+                waiters: used.waiters,
+                bindings: used.bindings,
+                more: used.more,
+            });
+        }
     }
     problem
+}
+
+fn denial_view(denial: Denial, decision: Option<&Decision>, fault: Option<Fault>) -> DenialView {
+    // The first policy that denied, and whose answer counts.
+    let denied = |verdict: &&PolicyVerdict| {
+        Some(&verdict.policy) == denial.policy.as_ref()
+            && verdict.enforcement != Enforcement::Advisory
+            && !matches!(
+                verdict.answer,
+                PolicyAnswer::Allow(_) | PolicyAnswer::Error { passed: true, .. }
+            )
+    };
+    let verdict = decision.and_then(|decision| decision.verdicts.iter().find(denied));
+    DenialView {
+        kind: denial.kind.as_str().to_owned(),
+        version: verdict.map(|verdict| verdict.version.to_string()),
+        binding: verdict.map(|verdict| verdict.binding.to_string()),
+        policy: denial.policy.as_ref().map(ToString::to_string),
+        code: denial.code.into(),
+        message: denial.message.into(),
+        decision_id: decision.map(view::decision_id),
+        failure: fault.map(|fault| FailureView {
+            kind: fault.kind.to_owned(),
+            detail: fault.detail.map(Into::into),
+        }),
+    }
 }
 
 /// What callers did wrong is theirs to log; what we did wrong is ours.

@@ -88,6 +88,8 @@ pub struct Renew {
     pub lease_id: LeaseId,
     /// Its new time to live; none keeps the lease's own.
     pub ttl_ms: Option<u64>,
+    /// Why.
+    pub reason: Option<Box<str>>,
 }
 
 /// Give a lease back.
@@ -174,6 +176,7 @@ impl Renew {
     pub fn request(&self) -> Request {
         Request {
             ttl_ms: self.ttl_ms,
+            reason: self.reason.clone(),
             lease: Some(self.lease_id.handle()),
             ..Request::new(Operation::Renew, self.lock.clone())
         }

@@ -1,10 +1,14 @@
 //! Decision: runs the policies, and is the only maker of a [`Permit`].
 
+mod asked;
 mod denial;
 mod intent;
 mod permit;
+mod recent;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_domain::Cause;
 use leasehold_domain::Clock;
@@ -13,28 +17,37 @@ use leasehold_domain::Decision;
 use leasehold_domain::Effect;
 use leasehold_domain::Enforcement;
 use leasehold_domain::Expectation;
-use leasehold_domain::Facts;
 use leasehold_domain::Operation;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyLimits;
-use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
+use leasehold_domain::WallMillis;
 use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
+use leasehold_domain::limits::TURN_WAIT_MS_MAX;
+use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
 
 pub(crate) use self::intent::Intent;
 pub(crate) use self::permit::Denied;
 pub(crate) use self::permit::Permit;
 pub(crate) use self::permit::Refusal;
+pub use self::recent::PolicyFailure;
 
-use self::denial::break_glass;
-use self::denial::denial_of;
+use self::asked::Sum;
 use self::denial::missing_role;
 use self::denial::too_many;
+use self::denial::too_old;
 use self::denial::unbound;
+use self::recent::Recent;
 use super::ask::Caller;
 use super::execute::Store;
 use super::facts;
+use super::facts::Needs;
+use super::failure::Failure;
+use super::failure::Fault;
+use super::turns::Taken;
+use super::turns::TurnKey;
+use super::turns::Turns;
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::PlanStep;
 use crate::telemetry::Metrics;
@@ -46,6 +59,8 @@ pub(crate) struct Decider {
     metrics: Arc<Metrics>,
     /// `audit.renewals = "every"`.
     record_renewals: bool,
+    turns: Arc<Turns>,
+    failures: Recent,
 }
 
 impl Decider {
@@ -54,6 +69,37 @@ impl Decider {
             clock,
             metrics,
             record_renewals,
+            turns: Arc::new(Turns::new(Duration::from_millis(TURN_WAIT_MS_MAX))),
+            failures: Recent::default(),
+        }
+    }
+
+    /// The newest failures of a policy version in this gateway, oldest first.
+    pub(crate) fn failures(&self, policy: &str, version: &str) -> Vec<PolicyFailure> {
+        self.failures.of(policy, version)
+    }
+
+    /// Waits until no other request of this gateway is being decided and executed that these
+    /// requests could invalidate, or be invalidated by.
+    pub(crate) async fn turn<'r>(
+        &self,
+        namespace: &NamespacePlan,
+        principal: &Principal,
+        requests: impl IntoIterator<Item = &'r Request>,
+    ) -> Taken {
+        let mut keys = BTreeSet::new();
+        for request in requests {
+            let needs = Needs::of(namespace.judges(request.operation, &request.lock.lock));
+            if needs.tied_to_usage {
+                keys.insert(TurnKey::usage(&namespace.document.name, principal));
+            }
+            if needs.tied_to_lock {
+                keys.insert(TurnKey::Lock(request.lock.clone()));
+            }
+        }
+        match keys.is_empty() {
+            true => Taken::default(),
+            false => self.turns.take(keys).await,
         }
     }
 
@@ -67,12 +113,8 @@ impl Decider {
         request: Request,
         intent: Intent,
     ) -> Result<Permit, Refusal> {
-        let steps: Vec<&PlanStep> = namespace
-            .steps(request.operation)
-            .iter()
-            .map(|step| &**step)
-            .filter(|step| step.covers(&request.lock.lock))
-            .collect();
+        let judges = namespace.judges(request.operation, &request.lock.lock);
+        let steps: Vec<&PlanStep> = judges.collect();
         let now = self.clock.wall();
         let (facts, expect) = facts::gather(now, store, &steps, caller, &request, &intent).await?;
         let mut decision = Decision {
@@ -84,10 +126,15 @@ impl Decider {
             bindings_revision: revision,
             rule: None,
         };
+        let mut fault = None;
         decision.effect = match missing_role(namespace, &caller.principal, request.operation) {
             Some(denial) => Effect::Deny(denial),
-            None if steps.is_empty() => unbound(namespace, request.operation),
-            None => self.ask_all(&steps, &caller.principal, &request, &mut decision),
+            None if steps.is_empty() => self.unjudged(store, namespace, &request, now).await?,
+            None => {
+                let judged = self.ask_all(&steps, &caller.principal, &request, &mut decision);
+                fault = judged.1;
+                judged.0
+            }
         };
         let denial = match &decision.effect {
             Effect::Deny(denial) => Some(denial.clone()),
@@ -102,7 +149,7 @@ impl Decider {
         match denial {
             Some(denial) => {
                 self.metrics.denied(denial.kind);
-                Err(Refusal::Denied(Box::new(Denied::new(cause, denial))))
+                Err(Refusal::Denied(Box::new(Denied::new(cause, denial, fault))))
             }
             None => Ok(self.permit(cause, intent, limits, expect)),
         }
@@ -152,24 +199,19 @@ impl Decider {
         principal: &Principal,
         request: &Request,
         decision: &mut Decision,
-    ) -> Effect {
+    ) -> (Effect, Option<Fault>) {
         if steps.len() > POLICIES_PER_DECISION_MAX {
-            return Effect::Deny(too_many());
+            let fault = Fault {
+                kind: "too-many-policies",
+                lasts: true,
+                detail: None,
+            };
+            return (Effect::Deny(too_many()), Some(fault));
         }
-        let mut denial = None;
-        let mut overridden = None;
+        let mut sum = Sum::default();
         for step in steps {
-            let verdict = self.ask(step, principal, request, &decision.facts);
-            match (denial_of(step, &verdict.answer), step.enforcement) {
-                (None, _) | (Some(_), Enforcement::Advisory) => {}
-                (Some(refused), Enforcement::Overridable) => {
-                    match break_glass(principal, request) {
-                        Some(reason) => overridden = Some(reason),
-                        None => denial = denial.or(Some(refused)),
-                    }
-                }
-                (Some(refused), Enforcement::Mandatory) => denial = denial.or(Some(refused)),
-            }
+            let (verdict, fault) = self.ask(step, principal, request, decision);
+            sum.add(step, (&verdict, fault), principal, request);
             if let (PolicyAnswer::Allow(limits), true) =
                 (&verdict.answer, step.enforcement != Enforcement::Advisory)
             {
@@ -177,61 +219,41 @@ impl Decider {
             }
             decision.verdicts.push(verdict);
         }
-        match (denial, overridden) {
-            (Some(denial), _) => Effect::Deny(denial),
+        match (sum.denial, sum.overridden) {
+            (Some((denial, fault)), _) => (Effect::Deny(denial), fault),
             (None, Some(reason)) => {
                 self.metrics.overridden();
-                Effect::Override { reason }
+                (Effect::Override { reason }, None)
             }
-            (None, None) => Effect::Allow,
+            (None, None) => (Effect::Allow, None),
         }
     }
 
-    fn ask(
+    /// What follows where no policy judges the request. A lease that is held may be renewed and
+    /// transferred for a day after its grant all the same: the policies that let it be granted may
+    /// judge nothing else, and those that judged its renewals may have been unbound since.
+    async fn unjudged(
         &self,
-        step: &PlanStep,
-        principal: &Principal,
+        store: &Store,
+        namespace: &NamespacePlan,
         request: &Request,
-        facts: &Facts,
-    ) -> PolicyVerdict {
-        let began = self.clock.monotonic();
-        let failed = |message: String| PolicyAnswer::Error {
-            message: message.into(),
-            passed: step.on_error.passes(request.operation),
+        now: WallMillis,
+    ) -> Result<Effect, Failure> {
+        let effect = unbound(namespace, request.operation);
+        let of_a_lease = matches!(request.operation, Operation::Renew | Operation::Transfer);
+        let lease = request.lease.filter(|_| of_a_lease);
+        let (Effect::Deny(denial), Some(lease)) = (&effect, lease) else {
+            return Ok(effect);
         };
-        let (module, config, answer, fuel) = match &step.bound {
-            Ok(bound) => {
-                let evaluation = bound.decide(request, principal, facts);
-                let answer = evaluation
-                    .answer
-                    .unwrap_or_else(|fault| failed(fault.to_string()));
-                (
-                    bound.module().digest(),
-                    bound.config_digest(),
-                    answer,
-                    evaluation.fuel,
-                )
-            }
-            Err(problem) => {
-                let none = leasehold_domain::Digest([0; 32]);
-                (none, none, failed(problem.clone()), 0)
-            }
-        };
-        self.metrics.decided(
-            &step.policy,
-            &step.version,
-            answer.as_str(),
-            self.clock.monotonic() - began,
-        );
-        PolicyVerdict {
-            binding: step.binding.clone(),
-            policy: step.policy.clone(),
-            version: step.version.clone(),
-            module,
-            config,
-            enforcement: step.enforcement,
-            answer,
-            fuel,
-        }
+        let since = store.granted_at(&request.lock, lease).await?;
+        let young = |since: WallMillis| now.0.saturating_sub(since.0) < UNJUDGED_LEASE_MS_MAX;
+        // Of a lease that is not there, the store says what became of it.
+        Ok(match since.is_none_or(young) {
+            true => Effect::Allow,
+            false => Effect::Deny(too_old(denial)),
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use leasehold_domain::Command;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::InvalidName;
+use leasehold_domain::LeaseHandle;
 use leasehold_domain::ListQuery;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
@@ -32,6 +33,7 @@ use leasehold_domain::RequestId;
 use leasehold_domain::StoreName;
 use leasehold_domain::Subject;
 use leasehold_domain::Usage;
+use leasehold_domain::WallMillis;
 
 use super::decide::Denied;
 use super::decide::Permit;
@@ -117,7 +119,7 @@ impl Store {
         let commands = permits.into_iter().map(Permit::into_command).collect();
         let notes = denied
             .into_iter()
-            .map(|denied| Note::Denied(denied.into_parts().0))
+            .map(|denied| Note::Denied(denied.cause().clone()))
             .collect();
         let outcomes = self
             .execute(
@@ -166,14 +168,13 @@ impl Store {
 
     /// Makes a denial durable, and only then turns it into an answer.
     pub(crate) async fn refuse(&self, denied: Denied) -> Failure {
-        let (cause, denial) = denied.into_parts();
-        let decision = cause.decision.clone();
+        let cause = denied.cause().clone();
         let operation = cause.request.operation;
         match self
             .execute(operation, Batch::note(Note::Denied(cause)))
             .await
         {
-            Ok(_) => Failure::denied(denial, decision),
+            Ok(_) => denied.failure(),
             // A denial that could not be recorded is not answered: nothing unaudited.
             Err(failure) => failure,
         }
@@ -238,6 +239,25 @@ impl Store {
         freshness: Freshness,
     ) -> Result<LockView, Failure> {
         Ok(self.backend.read(lock, freshness).await?)
+    }
+
+    /// When a lease of a lock was granted, by the clock of the gateway that was asked then; `None` if
+    /// it is not held. The moment never changes, so an old view is good enough if it has the lease.
+    pub(crate) async fn granted_at(
+        &self,
+        lock: &LockRef,
+        lease: LeaseHandle,
+    ) -> Result<Option<WallMillis>, Failure> {
+        let old = Freshness::Stale {
+            max_age_ms: u64::MAX,
+        };
+        for freshness in [old, Freshness::Linearizable] {
+            let holders = self.read(lock, freshness).await?.holders;
+            if let Some(holder) = holders.iter().find(|holder| holder.handle == lease) {
+                return Ok(Some(holder.since));
+            }
+        }
+        Ok(None)
     }
 
     /// Locks of a namespace.

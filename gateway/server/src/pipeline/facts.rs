@@ -1,5 +1,6 @@
 //! What policies are shown besides request and principal, if their manifests ask for it.
 
+use leasehold_domain::Enforcement;
 use leasehold_domain::Expectation;
 use leasehold_domain::Facts;
 use leasehold_domain::Request;
@@ -12,7 +13,40 @@ use super::execute::Store;
 use super::failure::Failure;
 use crate::governance::plan::PlanStep;
 
-/// Reads what the policies' manifests ask for. A policy that asks for nothing costs no read.
+/// Which state the policies' manifests ask for, and which of it a decision is tied to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// A policy wants to see the lock.
+    lock: bool,
+    /// A policy wants to see the caller's usage.
+    usage: bool,
+    /// A policy whose verdict counts sees the lock.
+    pub(super) tied_to_lock: bool,
+    /// A policy whose verdict counts sees the usage.
+    pub(super) tied_to_usage: bool,
+}
+
+impl Needs {
+    /// What these steps ask for. An advisory verdict changes nothing, so it ties a request to
+    /// nothing.
+    pub(super) fn of<'s>(steps: impl IntoIterator<Item = &'s PlanStep>) -> Self {
+        let mut needs = Self::default();
+        for step in steps {
+            let Ok(bound) = &step.bound else { continue };
+            let manifest = bound.module().manifest();
+            let counts = step.enforcement != Enforcement::Advisory;
+            needs.lock |= manifest.needs_lock;
+            needs.usage |= manifest.needs_usage;
+            needs.tied_to_lock |= manifest.needs_lock && counts;
+            needs.tied_to_usage |= manifest.needs_usage && counts;
+        }
+        needs
+    }
+}
+
+/// Reads what the policies' manifests ask for. A policy that asks for nothing costs no read. State
+/// that only advisory policies ask for and that cannot be read is left out: their verdicts are
+/// errors then, and the request goes on.
 pub(super) async fn gather(
     now: WallMillis,
     store: &Store,
@@ -21,32 +55,53 @@ pub(super) async fn gather(
     request: &Request,
     intent: &Intent,
 ) -> Result<(Facts, Option<Expectation>), Failure> {
-    let manifests = || {
-        steps
-            .iter()
-            .filter_map(|s| s.bound.as_ref().ok())
-            .map(|b| b.module().manifest())
-    };
+    let needs = Needs::of(steps.iter().copied());
     let mut facts = Facts {
         now,
         lock: None,
         usage: None,
     };
-    if manifests().any(|manifest| manifest.needs_lock) {
-        facts.lock = Some(Box::new(store.view(&request.lock).await?));
+    if needs.lock {
+        let view = store.view(&request.lock).await;
+        facts.lock = unless_advisory(view, needs.tied_to_lock)?.map(Box::new);
     }
-    let mut usage = None;
-    if manifests().any(|manifest| manifest.needs_usage) {
-        let namespace = &request.lock.namespace;
-        let held = store.usage(namespace, &caller.principal).await?;
-        facts.usage = Some(found(store, caller, request, intent, held).await?);
-        usage = Some(held);
+    let mut held = None;
+    if needs.usage {
+        let read = usage(store, caller, request, intent).await;
+        if let Some((found, now)) = unless_advisory(read, needs.tied_to_usage)? {
+            facts.usage = Some(found);
+            held = Some(now);
+        }
     }
-    let expect = (facts.lock.is_some() || usage.is_some()).then(|| Expectation {
-        revision: facts.lock.as_ref().map(|view| view.revision),
-        usage,
-    });
-    Ok((facts, expect))
+    let revision = facts.lock.as_ref().map(|view| view.revision);
+    let expect = Expectation {
+        revision: revision.filter(|_| needs.tied_to_lock),
+        usage: held.filter(|_| needs.tied_to_usage),
+    };
+    let tied = expect.revision.is_some() || expect.usage.is_some();
+    Ok((facts, tied.then_some(expect)))
+}
+
+/// What was read, or nothing if it failed and only advisory policies asked for it.
+fn unless_advisory<T>(read: Result<T, Failure>, tied: bool) -> Result<Option<T>, Failure> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if tied => Err(failure),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The usage as the request's lease finds it, and as it is.
+async fn usage(
+    store: &Store,
+    caller: &Caller,
+    request: &Request,
+    intent: &Intent,
+) -> Result<(Usage, Usage), Failure> {
+    let namespace = &request.lock.namespace;
+    let held = store.usage(namespace, &caller.principal).await?;
+    let found = found(store, caller, request, intent, held).await?;
+    Ok((found, held))
 }
 
 /// The usage as a lease finds it. One that the caller holds already, because the request is asked

@@ -10,7 +10,10 @@ use leasehold_domain::Denial;
 use leasehold_domain::DenialKind;
 use leasehold_domain::EndCause;
 use leasehold_domain::HolderView;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Principal;
 use leasehold_domain::Rejection;
+use leasehold_domain::Role;
 use leasehold_domain::Subject;
 use leasehold_wire::v1::error::ErrorCode;
 
@@ -44,6 +47,8 @@ pub enum FailureDetail {
         denial: Denial,
         /// The decision that holds it, to be found in the ledger by its id.
         decision: Option<Arc<Decision>>,
+        /// Why the policy has no verdict, if it failed.
+        fault: Option<Fault>,
     },
     /// Who stands in the way.
     Held(Blocked),
@@ -51,8 +56,31 @@ pub enum FailureDetail {
     Ended(EndCause),
     /// The incident because of which nothing is granted.
     Incident(Arc<str>),
+    /// What hangs on a namespace that was to be deleted.
+    InUse(InUse),
     /// For the log only.
     Internal(String),
+}
+
+/// Why a policy has no verdict, as far as the caller may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The kind of the failure, stable, for programs.
+    pub kind: &'static str,
+    /// Whether the same request would fail in the same way.
+    pub lasts: bool,
+    /// What exactly happened; only for those who may read bindings or the ledger.
+    pub detail: Option<Box<str>>,
+}
+
+impl Fault {
+    /// Whether a principal may know what exactly happened: what a module or its configuration says
+    /// may quote another tenant, so it is for those who may read bindings or the ledger.
+    #[must_use]
+    pub fn is_told_to(principal: &Principal) -> bool {
+        let readers = [Role::PolicyAuthor, Role::Auditor, Role::Administrator];
+        readers.iter().any(|role| principal.roles.has(*role))
+    }
 }
 
 /// Who stands in the way of an acquire.
@@ -68,6 +96,19 @@ pub struct Blocked {
     pub cooldown_remaining_ms: u64,
     /// For whom a transfer reserved it.
     pub reserved_for: Option<Subject>,
+}
+
+/// What hangs on a namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// How many leases are held.
+    pub leases: u64,
+    /// How many acquires wait.
+    pub waiters: u64,
+    /// The bindings that name it.
+    pub bindings: Vec<String>,
+    /// Whether there are more locks than were looked at.
+    pub more: bool,
 }
 
 impl Failure {
@@ -153,6 +194,27 @@ impl Failure {
         }
     }
 
+    /// The namespace is in use, and was to be deleted.
+    #[must_use]
+    pub fn in_use(namespace: &NamespaceName, used: InUse) -> Self {
+        let least = if used.more { "at least " } else { "" };
+        let names = match used.bindings.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", used.bindings.join(", ")),
+        };
+        let message = format!(
+            "namespace {namespace} is in use: {least}{} leases, {least}{} waiters, {} bindings that \
+             name it{names}; force deletes it all the same, and its locks cannot be reached then",
+            used.leases,
+            used.waiters,
+            used.bindings.len()
+        );
+        Self {
+            detail: FailureDetail::InUse(used),
+            ..Self::new(ErrorCode::Conflict, message)
+        }
+    }
+
     /// The store has not agreed for its window, and grants nothing until it does.
     #[must_use]
     pub fn safe_mode(store: &str, incident: Arc<str>, retry_after_ms: u64) -> Self {
@@ -190,7 +252,7 @@ impl Failure {
 
     /// A policy, or a missing role, said no.
     #[must_use]
-    pub fn denied(denial: Denial, decision: Option<Arc<Decision>>) -> Self {
+    pub fn denied(denial: Denial, decision: Option<Arc<Decision>>, fault: Option<Fault>) -> Self {
         let code = match denial.kind {
             DenialKind::Policy => ErrorCode::Denied,
             DenialKind::PolicyError => ErrorCode::PolicyError,
@@ -200,9 +262,21 @@ impl Failure {
         Self {
             retry_after_ms: denial.retry_after_ms,
             message: denial.message.to_string(),
-            detail: FailureDetail::Denied { denial, decision },
+            detail: FailureDetail::Denied {
+                denial,
+                decision,
+                fault,
+            },
             ..Self::new(code, "")
         }
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        let lasts =
+            matches!(&self.detail, FailureDetail::Denied { fault: Some(fault), .. } if fault.lasts);
+        self.code.is_retryable() && !lasts
     }
 
     /// The machine could never carry it out.

@@ -14,6 +14,7 @@ use leasehold_domain::limits;
 use super::DECISIONS_PER_REQUEST_MAX;
 use super::Held;
 use super::Inner;
+use super::MOVES_PER_REQUEST_MAX;
 use super::Pipeline;
 use super::admit;
 use super::ask;
@@ -52,7 +53,7 @@ impl Pipeline {
         let locks = renewals.iter().map(|renewal| &renewal.lock);
         let store = self.inner.store_for(namespace, Operation::Renew, locks);
         let mut store = store.await?;
-        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+        for _ in 0..MOVES_PER_REQUEST_MAX {
             match self.renew_all(&store, caller, &renewals).await? {
                 Some(answers) => return Ok(answers),
                 None => store = self.inner.arrived(namespace, &store).await?,
@@ -119,8 +120,7 @@ impl Pipeline {
                 }
                 Err(Refusal::Failed(failure)) => answers[index] = Some(Err(*failure)),
                 Err(Refusal::Denied(no)) => {
-                    let (cause, denial) = no.parts();
-                    answers[index] = Some(Err(Failure::denied(denial, cause.decision.clone())));
+                    answers[index] = Some(Err(no.failure()));
                     denied.push(*no);
                 }
             }
@@ -172,6 +172,8 @@ impl Pipeline {
             .store_for(&ask.namespace, Operation::Acquire, locks);
         let store = store.await?;
         let requests: Vec<(Request, Intent)> = ask.acquires.into_iter().zip(0..).map(one).collect();
+        let asked = requests.iter().map(|(request, _)| request);
+        let _turn = self.inner.turn(caller, asked).await;
         for _ in 0..DECISIONS_PER_REQUEST_MAX {
             let (permits, decisions) = self.inner.decide_all(&store, caller, &requests).await?;
             let (operation, together) = (Operation::Acquire, Atomicity::AllOrNothing);

@@ -13,12 +13,14 @@ use leasehold_domain::Request;
 
 use super::DECISIONS_PER_REQUEST_MAX;
 use super::Inner;
+use super::MOVES_PER_REQUEST_MAX;
 use super::admit;
 use super::ask::Caller;
 use super::decide::Intent;
 use super::decide::Permit;
 use super::decide::Refusal;
 use super::failure::Failure;
+use super::turns::Taken;
 use crate::governance::plan::NamespacePlan;
 use crate::stores::OpenStore;
 
@@ -90,7 +92,9 @@ impl Inner {
         admit::check(&request)?;
         let operation = request.operation;
         let mut store = store.clone();
-        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+        let (mut decisions, mut moves) = (0, 0);
+        let _turn = self.turn(caller, [&request]).await;
+        while decisions < DECISIONS_PER_REQUEST_MAX && moves < MOVES_PER_REQUEST_MAX {
             let decided = self.decide(&store, caller, request, intent.clone());
             let permit = match decided.await {
                 Ok(permit) => permit,
@@ -99,10 +103,14 @@ impl Inner {
             };
             let cause = permit.cause();
             match (store.door.run(operation, permit).await?, cause) {
-                (Outcome::Stale, Some(cause)) => request = cause.request.clone(),
+                (Outcome::Stale, Some(cause)) => {
+                    request = cause.request.clone();
+                    decisions += 1;
+                }
                 (Outcome::Moved, Some(cause)) if operation != Operation::Acquire => {
                     store = self.arrived(&cause.request.lock.namespace, &store).await?;
                     request = cause.request.clone();
+                    moves += 1;
                 }
                 (outcome, cause) => {
                     return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));
@@ -110,6 +118,24 @@ impl Inner {
             }
         }
         Err(Failure::unsettled())
+    }
+
+    /// Waits for the turn of requests of one namespace, if their decisions are tied to state.
+    pub(super) async fn turn<'r>(
+        &self,
+        caller: &Caller,
+        requests: impl IntoIterator<Item = &'r Request> + Clone,
+    ) -> Taken {
+        let plan = self.governance.plan();
+        let first = requests.clone().into_iter().next();
+        let namespace = first.and_then(|request| plan.namespace(&request.lock.namespace));
+        match namespace {
+            Some(namespace) => {
+                let turn = self.decider.turn(namespace, &caller.principal, requests);
+                turn.await
+            }
+            None => Taken::default(),
+        }
     }
 
     /// Runs a request that no policy judges, in whichever store has the namespace.
@@ -121,7 +147,7 @@ impl Inner {
         intent: Intent,
     ) -> Result<Outcome, Failure> {
         let operation = request.operation;
-        for _ in 0..DECISIONS_PER_REQUEST_MAX {
+        for _ in 0..MOVES_PER_REQUEST_MAX {
             let permit = self.decider.pass(caller, request.clone(), intent.clone());
             match store.door.run(operation, permit).await? {
                 Outcome::Moved => store = self.arrived(&request.lock.namespace, &store).await?,

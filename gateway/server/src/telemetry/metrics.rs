@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use leasehold_domain::DenialKind;
 use leasehold_domain::EndCause;
+use leasehold_domain::Enforcement;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Operation;
@@ -133,8 +134,8 @@ impl Metrics {
             ),
             decisions: make.counters(
                 "leasehold_policy_decisions_total",
-                "Decisions by policy, version and verdict; `other` beyond a limit of versions.",
-                &["policy", "version", "verdict"],
+                "Decisions by policy, version, enforcement and verdict; `other` beyond a limit of versions.",
+                &["policy", "version", "enforcement", "verdict"],
             ),
             decision_seconds: make.put(Histogram::with_opts(decision_options)),
             denials: make.counters("leasehold_denials_total", "Denied requests.", &["kind"]),
@@ -184,10 +185,16 @@ impl Metrics {
     }
 
     /// A policy answered.
-    pub fn decided(&self, policy: &str, version: &str, verdict: &str, took: Duration) {
+    pub fn decided(
+        &self,
+        (policy, version): (&str, &str),
+        enforcement: Enforcement,
+        verdict: &str,
+        took: Duration,
+    ) {
         let (policy, version) = self.policy_labels.of(policy, version);
         self.decisions
-            .with_label_values(&[policy, version, verdict])
+            .with_label_values(&[policy, version, enforcement.as_str(), verdict])
             .inc();
         self.decision_seconds.observe(took.as_secs_f64());
     }
@@ -290,10 +297,11 @@ mod tests {
         let most = leasehold_domain::limits::POLICY_LABEL_SETS_MAX;
         for patch in 0..most + 3 {
             let version = format!("1.0.{patch}");
-            metrics.decided("quota", &version, "allow", Duration::ZERO);
+            let policy = ("quota", version.as_str());
+            metrics.decided(policy, Enforcement::Advisory, "allow", Duration::ZERO);
         }
         let counted = |labels: &[&str]| metrics.decisions.with_label_values(labels).get();
-        assert_eq!(counted(&["quota", "1.0.0", "allow"]), 1);
-        assert_eq!(counted(&["other", "other", "allow"]), 3);
+        assert_eq!(counted(&["quota", "1.0.0", "advisory", "allow"]), 1);
+        assert_eq!(counted(&["other", "other", "advisory", "allow"]), 3);
     }
 }

@@ -116,8 +116,11 @@ pub struct RuleView {
     pub decision_id: String,
     /// Whether a break-glass principal passed a denial.
     pub overridden: bool,
-    /// The policies that judged, in order.
+    /// The policies whose verdicts decided, in order.
     pub policies: Vec<RulePolicy>,
+    /// Advisory policies that were asked, too, in order. Their verdicts decided nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<RulePolicy>,
     /// The longest time to live that they allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_ttl_ms: Option<u64>,
@@ -126,7 +129,7 @@ pub struct RuleView {
     pub max_hold_ms: Option<u64>,
 }
 
-/// A policy that judged.
+/// A policy that was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RulePolicy {
     /// The binding by which it ran.
@@ -139,6 +142,9 @@ pub struct RulePolicy {
     pub module: String,
     /// SHA-256 of its configuration.
     pub config: String,
+    /// `mandatory` or `overridable`; `advisory` if it decided nothing.
+    #[serde(default)]
+    pub enforcement: String,
     /// `allow`, `deny` or `error`.
     pub answer: String,
 }

@@ -270,6 +270,22 @@ pub struct Problem {
     /// The incident because of which nothing is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<String>,
+    /// What hangs on the namespace that was to be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<InUseView>,
+}
+
+/// What hangs on a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InUseView {
+    /// How many leases are held.
+    pub leases: u64,
+    /// How many acquires wait.
+    pub waiters: u64,
+    /// The bindings that name it.
+    pub bindings: Vec<String>,
+    /// Whether the namespace has more locks than were counted.
+    pub more: bool,
 }
 
 /// A policy's no.
@@ -280,6 +296,12 @@ pub struct DenialView {
     /// The policy, if one denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// The version of that policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The binding by which it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<String>,
     /// The policy's own code.
     pub code: String,
     /// The policy's own message.
@@ -287,6 +309,21 @@ pub struct DenialView {
     /// The decision, to be found in the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,
+    /// Why the policy has no verdict, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureView>,
+}
+
+/// A policy's failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailureView {
+    /// `trap`, `fuel`, `deadline`, `memory`, `oversized-answer`, `invalid-answer`, `refused`, `busy`,
+    /// `missing-fact`, `host`, `not-loaded` or `too-many-policies`.
+    pub kind: String,
+    /// What exactly happened: what the module says may quote others, so this is only for callers
+    /// with the role `policy-author`, `auditor` or `administrator`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 #[cfg(test)]

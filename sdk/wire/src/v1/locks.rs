@@ -120,6 +120,9 @@ pub struct RenewRequest {
     /// The new time to live; absent keeps the lease's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
+    /// Why; a break-glass principal passes an overridable denial with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Found again in log and ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -289,6 +292,9 @@ pub struct LeaseRenewal {
     /// The new time to live; absent keeps the lease's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
+    /// Why; a break-glass principal passes an overridable denial with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// An answer for each lease, in order.

@@ -26,6 +26,31 @@ pub struct PolicyVersion {
     pub uploaded_by: String,
     /// When, RFC 3339.
     pub uploaded_at: String,
+    /// One version alone: its newest failures in the gateway that was asked, oldest first. Only for
+    /// callers with the role `policy-author`, `auditor` or `administrator`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<PolicyFailure>,
+}
+
+/// A policy that failed to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyFailure {
+    /// When, RFC 3339.
+    pub at: String,
+    /// The binding by which it ran.
+    pub binding: String,
+    /// `advisory`, `mandatory` or `overridable`.
+    pub enforcement: String,
+    /// What was asked.
+    pub operation: String,
+    /// Of which lock, with its namespace.
+    pub lock: String,
+    /// The kind of the failure, as in the `failure` of a denial.
+    pub kind: String,
+    /// What exactly happened.
+    pub detail: String,
+    /// The decision, to be found in the ledger.
+    pub decision_id: String,
 }
 
 /// All versions of all policies.

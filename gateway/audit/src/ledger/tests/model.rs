@@ -83,6 +83,16 @@ fn matches(event: &Event, query: &LedgerQuery) -> bool {
             [name.clone(), format!("{name}@{version}")]
         })
         .collect();
+    let advised: Vec<String> = decision["verdicts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["enforcement"] == "advisory")
+        .map(|one| match one["answer"].as_str() {
+            Some("deny") => "advisory_denied".to_owned(),
+            answer => format!("advisory_{}", answer.unwrap()),
+        })
+        .collect();
     let after = |after: Cursor| match query.descending {
         true => event.cursor < after,
         false => event.cursor > after,
@@ -109,7 +119,10 @@ fn matches(event: &Event, query: &LedgerQuery) -> bool {
             .as_ref()
             .is_none_or(|asked| policies.contains(asked))
         && query.verdict.as_ref().is_none_or(|asked| {
-            effect == &**asked || kind == &**asked || (asked == "allow" && effect == "override")
+            effect == &**asked
+                || kind == &**asked
+                || (asked == "allow" && effect == "override")
+                || advised.iter().any(|advice| advice == asked)
         })
 }
 

@@ -97,6 +97,9 @@ pub(in crate::cli) struct Renew {
     /// The new time to live; the lease's own if absent.
     #[arg(long, value_parser = duration_ms)]
     ttl: Option<u64>,
+    /// Why; a break-glass principal passes an overridable denial with it.
+    #[arg(long)]
+    reason: Option<String>,
     #[command(flatten)]
     identity: Identity,
 }
@@ -108,6 +111,7 @@ impl Renew {
         let request = wire::RenewRequest {
             lease_id: self.lease_id,
             ttl_ms: self.ttl,
+            reason: self.reason,
             request_id: Some(request_id.clone()),
         };
         let grant = client.renew(namespace, lock, &request).await;

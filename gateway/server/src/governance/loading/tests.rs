@@ -278,7 +278,7 @@ async fn a_module_that_cannot_be_read_now_is_not_a_broken_policy() {
     let bound = here
         .governance
         .put_binding(&ops, &binding, Precondition::Absent);
-    let revision = bound.await.unwrap();
+    let revision = bound.await.unwrap().revision;
 
     store.has_ill_blobs.store(true, Ordering::SeqCst);
     let failure = there.governance.catch_up().await.unwrap_err();

@@ -63,6 +63,8 @@ fn what_does_not_judge_renewals_of_the_lock_is_no_part_of_the_rule() {
         json!({ "name": "c", "operations": ["acquire", "transfer"] }),
         json!({ "name": "c", "locks": ["b/**"] }),
         json!({ "name": "c", "namespaces": ["other"] }),
+        json!({ "name": "c", "policies": [
+            { "policy": "p", "version": "1.0.0", "enforcement": "advisory" }] }),
     ] {
         assert_eq!(rule(&[plain.clone(), binding(beside)], "a/x"), before);
     }

@@ -43,8 +43,9 @@ pub(in crate::http) struct EventOptions {
 
 /// What the ledger calls operations that nobody asks for by a request to a lock.
 const OTHER_OPERATIONS: [&str; 3] = ["expire", "move", "governance"];
-/// What the ledger calls decisions: their effect, and the kinds of denials.
-const VERDICTS: [&str; 7] = [
+/// What the ledger calls decisions: their effect, the kinds of denials, and what advisory policies
+/// said beside.
+const VERDICTS: [&str; 9] = [
     "allow",
     "override",
     "deny",
@@ -52,6 +53,8 @@ const VERDICTS: [&str; 7] = [
     "policy_error",
     "no_policy_bound",
     "role",
+    "advisory_denied",
+    "advisory_error",
 ];
 
 impl EventOptions {

@@ -9,12 +9,18 @@ use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::Role;
 use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
+use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
+use leasehold_policy_host::PolicyFault;
 
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::PlanStep;
 
 /// The denial in an answer, if it is one.
-pub(super) fn denial_of(step: &PlanStep, answer: &PolicyAnswer) -> Option<Denial> {
+pub(super) fn denial_of(
+    step: &PlanStep,
+    answer: &PolicyAnswer,
+    fault: Option<&PolicyFault>,
+) -> Option<Denial> {
     match answer {
         PolicyAnswer::Allow(_) | PolicyAnswer::Error { passed: true, .. } => None,
         PolicyAnswer::Deny {
@@ -35,7 +41,16 @@ pub(super) fn denial_of(step: &PlanStep, answer: &PolicyAnswer) -> Option<Denial
             kind: DenialKind::PolicyError,
             policy: Some(step.policy.clone()),
             code: "policy-error".into(),
-            message: format!("policy {} failed, and its binding denies then", step.policy).into(),
+            message: format!(
+                "policy {}@{} failed: {}; its binding denies on error",
+                step.policy,
+                step.version,
+                fault.map_or_else(
+                    || "it could not be loaded".to_owned(),
+                    PolicyFault::redacted
+                )
+            )
+            .into(),
             retry_after_ms: None,
         }),
     }
@@ -99,6 +114,19 @@ pub(super) fn unbound(namespace: &NamespacePlan, operation: Operation) -> Effect
         .into(),
         retry_after_ms: None,
     })
+}
+
+/// The same denial for a lease that was granted too long ago to be renewed or transferred unjudged.
+pub(super) fn too_old(denial: &Denial) -> Denial {
+    let hours = UNJUDGED_LEASE_MS_MAX / 3_600_000;
+    Denial {
+        message: format!(
+            "{}; the lease was granted more than {hours} h ago",
+            denial.message
+        )
+        .into(),
+        ..denial.clone()
+    }
 }
 
 /// More policies are bound than one decision may run.

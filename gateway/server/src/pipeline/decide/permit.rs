@@ -7,6 +7,7 @@ use leasehold_domain::Command;
 use leasehold_domain::Denial;
 
 use crate::pipeline::failure::Failure;
+use crate::pipeline::failure::Fault;
 
 /// Proof that a command may be executed. Only the deciding module can make one, and the store's door
 /// ([`Store::run`](crate::pipeline::execute::Store::run)) asks for it.
@@ -37,22 +38,28 @@ impl Permit {
 pub(crate) struct Denied {
     cause: Arc<Cause>,
     denial: Denial,
+    fault: Option<Fault>,
 }
 
 impl Denied {
     /// Made where it was decided.
-    pub(super) fn new(cause: Arc<Cause>, denial: Denial) -> Self {
-        Self { cause, denial }
+    pub(super) fn new(cause: Arc<Cause>, denial: Denial, fault: Option<Fault>) -> Self {
+        Self {
+            cause,
+            denial,
+            fault,
+        }
     }
 
-    /// What the ledger keeps, and what the caller is told.
-    pub(crate) fn into_parts(self) -> (Arc<Cause>, Denial) {
-        (self.cause, self.denial)
+    /// What the ledger keeps.
+    pub(crate) fn cause(&self) -> &Arc<Cause> {
+        &self.cause
     }
 
-    /// The same, to be read.
-    pub(crate) fn parts(&self) -> (&Arc<Cause>, Denial) {
-        (&self.cause, self.denial.clone())
+    /// What the caller is told, once the ledger has it.
+    pub(crate) fn failure(&self) -> Failure {
+        let decision = self.cause.decision.clone();
+        Failure::denied(self.denial.clone(), decision, self.fault.clone())
     }
 }
 
