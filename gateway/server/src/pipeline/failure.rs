@@ -204,7 +204,8 @@ impl Failure {
         };
         let message = format!(
             "namespace {namespace} is in use: {least}{} leases, {least}{} waiters, {} bindings that \
-             name it{names}; force deletes it all the same, and its locks cannot be reached then",
+             name it{names}; with force (--force, ?force=true) it is deleted all the same, and its \
+             locks cannot be reached then",
             used.leases,
             used.waiters,
             used.bindings.len()
