@@ -9,6 +9,9 @@ pub(crate) enum BackupFileError {
     /// The file or a folder cannot be read or written.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// It is a pipe, a device or a folder, which cannot be read twice.
+    #[error("is not a regular file")]
+    NotRegular,
     /// It begins with something else.
     #[error("is no backup of Leasehold")]
     Foreign,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::io::Read;
 use std::path::Path;
 
 use leasehold_domain::Digest;
@@ -22,14 +23,25 @@ pub(crate) struct Contents {
 }
 
 /// Reads a backup part by part.
-pub(super) struct BackupReader {
-    frames: FrameReader<BufReader<File>>,
+pub(super) struct BackupReader<R> {
+    frames: FrameReader<BufReader<R>>,
     pub(super) head: Head,
 }
 
-impl BackupReader {
+impl BackupReader<File> {
+    /// Opens a file, which is read from its beginning each time.
     pub(super) fn open(path: &Path) -> Result<Self, BackupFileError> {
-        let mut frames = FrameReader::new(BufReader::new(File::open(path)?))?;
+        // Looked at before it is opened: opening a pipe waits for a writer.
+        match std::fs::metadata(path)?.is_file() {
+            true => Self::new(File::open(path)?),
+            false => Err(BackupFileError::NotRegular),
+        }
+    }
+}
+
+impl<R: Read> BackupReader<R> {
+    fn new(from: R) -> Result<Self, BackupFileError> {
+        let mut frames = FrameReader::new(BufReader::new(from))?;
         match frames.next()? {
             Frame::Head(head) if head.format == FORMAT => Ok(Self { frames, head }),
             Frame::Head(head) => Err(BackupFileError::Format(head.format)),
@@ -48,7 +60,18 @@ impl Contents {
     /// # Errors
     /// It is no backup, or not whole: sizes, digest, and the hash chain of its events must fit.
     pub(crate) fn check(path: &Path) -> Result<Self, BackupFileError> {
-        let mut reader = BackupReader::open(path)?;
+        Self::of(BackupReader::open(path)?)
+    }
+
+    /// The same, of what is not a file.
+    ///
+    /// # Errors
+    /// As for [`Self::check`].
+    pub(crate) fn read(from: impl Read) -> Result<Self, BackupFileError> {
+        Self::of(BackupReader::new(from)?)
+    }
+
+    fn of<R: Read>(mut reader: BackupReader<R>) -> Result<Self, BackupFileError> {
         let (mut state_bytes, mut events) = (0, 0);
         let mut chain = Digest([0; 32]);
         loop {

@@ -1,9 +1,10 @@
 //! A data folder made anew from a backup: a new group, whose tokens are above all earlier ones.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use leasehold_audit::LedgerOptions;
@@ -18,6 +19,7 @@ use leasehold_domain::Principal;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
+use tempfile::TempDir;
 
 use super::BackupFileError;
 use super::Contents;
@@ -55,18 +57,18 @@ pub(crate) async fn restore(
     now: WallMillis,
 ) -> Result<Anew, BackupFileError> {
     let contents = Contents::check(file)?;
+    // What is left over of one that was cut off is a folder of its own name, and is left alone.
     let unfinished = begin(data_dir)?;
-    let made = make(file, &contents, &unfinished, token_above, now).await;
-    let restored = match made {
-        Ok(restored) => restored,
-        Err(error) => {
-            // The first error is the one to tell; what is left over is named as such.
-            let _ = std::fs::remove_dir_all(&unfinished);
-            return Err(error);
+    let restored = make(file, &contents, unfinished.path(), token_above, now).await?;
+    File::open(unfinished.path())?.sync_all()?;
+    // The system refuses it unless nothing, or an empty folder, is there.
+    std::fs::rename(unfinished.path(), data_dir).map_err(|error| match error.kind() {
+        ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {
+            BackupFileError::Occupied(data_dir.to_owned())
         }
-    };
-    File::open(&unfinished)?.sync_all()?;
-    std::fs::rename(&unfinished, data_dir)?;
+        _ => error.into(),
+    })?;
+    let _ = unfinished.keep();
     File::open(parent(data_dir))?.sync_all()?;
     Ok(Anew { contents, restored })
 }
@@ -76,29 +78,24 @@ fn parent(folder: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-/// The folder beside the one to be made, empty.
-fn begin(data_dir: &Path) -> Result<PathBuf, BackupFileError> {
+/// A new folder beside the one to be made. It is removed unless it gets that one's name.
+fn begin(data_dir: &Path) -> Result<TempDir, BackupFileError> {
     let occupied = || BackupFileError::Occupied(data_dir.to_owned());
-    match std::fs::read_dir(data_dir) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                return Err(occupied());
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+    // A link is not followed: what it names may be another gateway's.
+    match std::fs::symlink_metadata(data_dir) {
+        Ok(found) if !found.is_dir() => return Err(occupied()),
+        Ok(_) if std::fs::read_dir(data_dir)?.next().is_some() => return Err(occupied()),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    let mut name = data_dir.file_name().ok_or_else(occupied)?.to_owned();
-    name.push(".restoring");
+    let mut prefix = OsString::from(".");
+    prefix.push(data_dir.file_name().ok_or_else(occupied)?);
+    prefix.push(".restoring.");
     std::fs::create_dir_all(parent(data_dir))?;
-    let unfinished = data_dir.with_file_name(name);
-    match std::fs::remove_dir_all(&unfinished) {
-        Ok(()) => tracing::info!(folder = %unfinished.display(), "an earlier restore was cut off"),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
-    }
-    std::fs::create_dir(&unfinished)?;
-    Ok(unfinished)
+    Ok(tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempdir_in(parent(data_dir))?)
 }
 
 async fn make(

@@ -1,8 +1,7 @@
 //! `leasehold backup` and `leasehold restore`.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+mod target;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use leasehold_domain::WallMillis;
 use leasehold_wire::v1::paths;
 use serde_json::json;
 
+use self::target::Target;
 use super::connection::Connection;
 use super::connection::block_on;
 use super::exit::Failed;
@@ -24,18 +24,21 @@ use super::exit::SYSTEM;
 use super::exit::TAMPERED;
 use super::exit::USAGE;
 use super::output::Shown;
+use super::output::finish;
 use crate::app::embedded::read_stopped;
 use crate::backup;
 use crate::backup::BackupFileError;
-use crate::backup::Contents;
 use crate::backup::Taking;
 use crate::stores::ledger_file;
 
 /// What to back up, and where to.
 #[derive(Debug, Args)]
 pub(super) struct BackupArguments {
-    /// The file to make; it holds secrets, and only its owner can read it.
+    /// The file to make; it holds secrets, and only its owner can read it. - means standard output.
     file: PathBuf,
+    /// Replace the file if it is there already. Only a regular file is ever replaced.
+    #[arg(long)]
+    force: bool,
     /// The data folder of a gateway that does not run, instead of asking one that does.
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -61,56 +64,58 @@ pub(super) struct RestoreArguments {
 }
 
 /// Makes a backup, reads it again, and only then gives it its name.
-pub(super) fn backup(arguments: BackupArguments) -> Result<Shown, Failed> {
+pub(super) fn backup(arguments: BackupArguments) -> Result<u8, Failed> {
     let BackupArguments {
         file,
+        force,
         data_dir,
         connection,
     } = arguments;
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".unfinished");
-    let unfinished = file.with_file_name(name);
-    let written = match &data_dir {
-        Some(data_dir) => block_on(from_folder(data_dir, &unfinished)),
-        None => block_on(from_gateway(&connection, &unfinished)),
-    };
-    let whole = written.and_then(|()| {
-        let contents = Contents::check(&unfinished).map_err(|error| refused(&file, &error))?;
-        keep(&unfinished, &file)?;
-        Ok(contents)
-    });
-    let contents = whole.inspect_err(|_| {
-        // The first error is the one to tell.
-        let _ = std::fs::remove_file(&unfinished);
-    })?;
-    let answer = json!({
-        "file": file, "events": contents.head.newest, "sha256": contents.sha256,
-    });
-    Shown::of(connection.json, &answer, |_| {
+    let mut target = Target::open(&file, force)?;
+    let to_output = matches!(target, Target::Output { .. });
+    match &data_dir {
+        Some(data_dir) => block_on(from_folder(data_dir, &mut target))?,
+        None => block_on(from_gateway(&connection, &mut target))?,
+    }
+    let contents = target.finish()?;
+    let (events, sha256) = (contents.head.newest, &contents.sha256);
+    if to_output {
+        tell_aside(&format!("backup: {events} events, sha256 {sha256}"));
+        return Ok(0);
+    }
+    let answer = json!({ "file": file, "events": events, "sha256": sha256 });
+    finish(Shown::of(connection.json, &answer, |_| {
         Shown::Fields(vec![
             ("file", file.display().to_string()),
-            ("events", contents.head.newest.to_string()),
-            ("sha256", contents.sha256.clone()),
+            ("events", events.to_string()),
+            ("sha256", sha256.clone()),
         ])
-    })
+    }))
 }
 
-async fn from_gateway(connection: &Connection, file: &Path) -> Result<(), Failed> {
+#[expect(clippy::print_stderr, reason = "standard output has the backup")]
+fn tell_aside(line: &str) {
+    eprintln!("{line}");
+}
+
+async fn from_gateway(connection: &Connection, target: &mut Target) -> Result<(), Failed> {
     let mut download = connection.client()?.download(paths::BACKUP).await?;
-    let mut out = create(file)?;
     while let Some(bytes) = download.next().await? {
-        out.write_all(&bytes)
-            .map_err(|error| failed(file, &error))?;
+        target.write(&bytes)?;
     }
-    out.sync_all().map_err(|error| failed(file, &error))
+    Ok(())
 }
 
-async fn from_folder(data_dir: &Path, file: &Path) -> Result<(), Failed> {
+async fn from_folder(data_dir: &Path, target: &mut Target) -> Result<(), Failed> {
+    let path = ledger_file(data_dir);
+    if !path.is_file() {
+        // Opening it would make an empty one.
+        return Err(failed(&path, &"there is no ledger"));
+    }
     let folder = data_dir.to_owned();
     let store = tokio::task::spawn_blocking(move || read_stopped(&folder)).await;
     let store = store.map_err(|error| failed(data_dir, &error))?;
     let store = store.map_err(|error| failed(data_dir, &error))?;
-    let path = ledger_file(data_dir);
     let ledger = SqliteLedger::open(&path, LedgerOptions::default())
         .map_err(|error| failed(&path, &error))?;
     // As a start would do: what the log has and the ledger has not.
@@ -127,33 +132,14 @@ async fn from_folder(data_dir: &Path, file: &Path) -> Result<(), Failed> {
     let wall = SystemClock::new().wall();
     let taking = Taking::begin(store.picture, Arc::new(ledger), wall).await;
     let mut taking = taking.map_err(|error| failed(data_dir, &error))?;
-    let mut out = create(file)?;
     while let Some(bytes) = taking
         .next()
         .await
         .map_err(|error| failed(data_dir, &error))?
     {
-        out.write_all(&bytes)
-            .map_err(|error| failed(file, &error))?;
+        target.write(&bytes)?;
     }
-    out.sync_all().map_err(|error| failed(file, &error))
-}
-
-/// A file that only its owner can read.
-fn create(file: &Path) -> Result<File, Failed> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(file).map_err(|error| failed(file, &error))
-}
-
-/// Gives the file its name, durably.
-fn keep(unfinished: &Path, file: &Path) -> Result<(), Failed> {
-    let parent = file.parent().filter(|at| !at.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    let kept = std::fs::rename(unfinished, file)
-        .and_then(|()| File::open(parent))
-        .and_then(|folder| folder.sync_all());
-    kept.map_err(|error| failed(file, &error))
+    Ok(())
 }
 
 /// Makes a data folder of a backup.
@@ -191,6 +177,7 @@ fn refused(file: &Path, error: &BackupFileError) -> Failed {
         | BackupFileError::CutOff(_)
         | BackupFileError::Damaged(_) => TAMPERED,
         BackupFileError::Occupied(_) => return Failed::new(USAGE, error.to_string()),
+        BackupFileError::NotRegular => USAGE,
         BackupFileError::Io(_) | BackupFileError::Storage(_) | BackupFileError::Ledger(_) => SYSTEM,
     };
     Failed::new(code, format!("{}: {error}", file.display()))

@@ -144,7 +144,7 @@ pub fn run() -> ExitCode {
             command,
             connection,
         }) => answer(connection, |to| output::finish(incident::run(command, to))),
-        Some(Command::Backup(backup)) => exit::of(false, output::finish(backup::backup(backup))),
+        Some(Command::Backup(backup)) => exit::of(false, backup::backup(backup)),
         Some(Command::Restore(restore)) => {
             exit::of(false, output::finish(backup::restore(restore)))
         }
