@@ -12,6 +12,7 @@ use leasehold_tests::ADMIN_KEY;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use leasehold_tests::GatewayOptions;
+use leasehold_tests::create_store;
 use leasehold_tests::free_port;
 use serde_json::Value;
 use serde_json::json;
@@ -57,6 +58,17 @@ async fn started(data_dir: PathBuf, config: String) -> Result<Gateway> {
     Gateway::start_with(options).await
 }
 
+/// The first of a new cluster.
+async fn founded(data_dir: PathBuf, config: String) -> Result<Gateway> {
+    let options = GatewayOptions {
+        data_dir: Some(data_dir),
+        config,
+        log: None,
+    };
+    create_store(&options)?;
+    Gateway::start_with(options).await
+}
+
 fn clustered(port: u16) -> String {
     format!("[cluster]\nlisten = \"127.0.0.1:{port}\"\ninsecure_plaintext = true\n")
 }
@@ -65,7 +77,7 @@ fn clustered(port: u16) -> String {
 async fn a_lost_disk_is_restored_and_tokens_go_on() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (old_port, new_port) = (free_port()?, free_port()?);
-    let mut old = started(folder.path().join("old"), clustered(old_port)).await?;
+    let mut old = founded(folder.path().join("old"), clustered(old_port)).await?;
     let admin = old.admin();
     let begun = admin.post("/v1/cluster:init", &json!(null)).await?;
     ensure!(begun.status == 200, "{begun:?}");

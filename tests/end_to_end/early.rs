@@ -20,7 +20,7 @@ use super::cluster::PATIENCE;
 /// A gateway that was started, and may not be able to work yet.
 pub(super) struct Waits {
     child: Child,
-    api: Api,
+    pub(super) api: Api,
 }
 
 impl Waits {
@@ -70,7 +70,7 @@ impl Waits {
         Ok(())
     }
 
-    async fn works(&self) -> Result<()> {
+    pub(super) async fn works(&self) -> Result<()> {
         self.until("/readyz", 200).await?;
         let granted = self.api.acquire("early", 60_000).await?;
         ensure!(granted.status == 201, "{granted:?}");

@@ -9,6 +9,7 @@ use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use leasehold_tests::GatewayOptions;
 use leasehold_tests::cluster_options;
+use leasehold_tests::create_store;
 use leasehold_tests::free_port;
 use serde_json::json;
 use tempfile::TempDir;
@@ -66,7 +67,9 @@ async fn forgotten(api: &Api) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_joiner_has_the_whole_ledger() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let founder = Gateway::start_with(forgetful(&folder, 0, free_port()?)).await?;
+    let options = forgetful(&folder, 0, free_port()?);
+    create_store(&options)?;
+    let founder = Gateway::start_with(options).await?;
     let admin = founder.admin();
     let begun = admin.post("/v1/cluster:init", &json!(null)).await?;
     ensure!(begun.status == 200, "{begun:?}");

@@ -2,6 +2,7 @@
 
 mod answers;
 mod backup;
+mod backup_file;
 mod batches;
 mod bytes;
 mod cluster;
@@ -12,6 +13,7 @@ mod enforcement;
 mod explanations;
 mod failed_disk;
 mod faults;
+mod founder;
 mod governance;
 mod handover;
 mod hostile;
@@ -23,6 +25,7 @@ mod moving;
 mod postgres;
 mod questions;
 mod quotas;
+mod recovery;
 mod roles;
 mod rule;
 mod run;

@@ -2,6 +2,7 @@
 
 mod failover;
 mod ledger;
+mod old_primary;
 mod replication;
 
 use std::time::Duration;

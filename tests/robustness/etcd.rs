@@ -13,6 +13,7 @@ use super::disk::Disk;
 use super::host::Host;
 use super::process::Process;
 use super::process::Spec;
+use super::world::FirstStore;
 use super::world::PATIENCE;
 use super::world::Servers;
 use super::world::World;
@@ -59,7 +60,7 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
     world.servers = Servers::Etcd(members);
     for place in 0..options.gateways {
         let config = format!("{config}consumer = \"gateway-{place}\"\n");
-        world.gateway(folder, &config)?;
+        world.gateway(folder, &config, FirstStore::Leave)?;
         world.ready(place).await?;
     }
     Ok(())

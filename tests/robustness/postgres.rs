@@ -17,6 +17,7 @@ use super::disk::Disk;
 use super::host::Host;
 use super::process::Process;
 use super::process::Spec;
+use super::world::FirstStore;
 use super::world::PATIENCE;
 use super::world::Servers;
 use super::world::World;
@@ -62,7 +63,7 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
         hosts.join(",")
     );
     for place in 0..options.gateways {
-        world.gateway(folder, &config)?;
+        world.gateway(folder, &config, FirstStore::Leave)?;
         world.ready(place).await?;
     }
     Ok(())

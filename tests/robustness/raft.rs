@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::Options;
+use super::world::FirstStore;
 use super::world::PATIENCE;
 use super::world::World;
 
@@ -40,7 +41,11 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
             folder.join("peer.key"),
             folder.join("peers.crt"),
         );
-        world.gateway(folder, &config)?;
+        let store = match place {
+            0 => FirstStore::Create,
+            _ => FirstStore::Leave,
+        };
+        world.gateway(folder, &config, store)?;
     }
     world.ready(0).await?;
     let founder = world.admin(0);

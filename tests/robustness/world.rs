@@ -76,6 +76,15 @@ impl Servers {
     }
 }
 
+/// Whether a gateway needs a store of its own before its first start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstStore {
+    /// It is the first of a cluster.
+    Create,
+    /// Its store is elsewhere, or it joins a cluster.
+    Leave,
+}
+
 /// A gateway on a host of its own.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -118,7 +127,7 @@ impl World {
     }
 
     /// Starts a gateway on the next host with this configuration.
-    pub(crate) fn gateway(&mut self, folder: &Path, more: &str) -> Result<()> {
+    pub(crate) fn gateway(&mut self, folder: &Path, more: &str, store: FirstStore) -> Result<()> {
         let place = self.gateways.len();
         let address = self.network.address(place);
         let disk = Disk::new(folder, &format!("disk-{place}"))?;
@@ -128,6 +137,15 @@ impl World {
             format!("[listen]\ninsecure_without_tls = true\n{more}"),
         )?;
         let path = |path: &Path| path.display().to_string();
+        if store == FirstStore::Create {
+            let created = std::process::Command::new(crate::binary())
+                .args(["cluster", "create", "--config"])
+                .arg(&config)
+                .arg("--data-dir")
+                .arg(disk.path().join("data"))
+                .output()?;
+            ensure!(created.status.success(), "{created:?}");
+        }
         let command = vec![
             path(crate::binary()),
             "serve".to_owned(),

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::Gateway;
 use crate::GatewayOptions;
+use crate::binary;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -39,13 +40,33 @@ pub fn cluster_options(folder: &TempDir, place: usize, port: u16, more: &str) ->
     }
 }
 
+/// Creates the empty store of a cluster's first gateway, as an operator does before its first start.
+///
+/// # Errors
+/// There is a store already, or the command fails.
+pub fn create_store(options: &GatewayOptions) -> Result<()> {
+    let data_dir = options.data_dir.as_deref().context("a data folder")?;
+    let config = data_dir.with_extension("toml");
+    std::fs::write(&config, &options.config)?;
+    let created = std::process::Command::new(binary())
+        .args(["cluster", "create", "--config"])
+        .arg(config)
+        .arg("--data-dir")
+        .arg(data_dir)
+        .output()?;
+    ensure!(created.status.success(), "{created:?}");
+    Ok(())
+}
+
 /// A founder, and two that were taken in by the founder's API, with their data in `folder`. `more`
 /// are further lines of their configuration, of section `cluster` first.
 ///
 /// # Errors
 /// One does not start, or is not taken in.
 pub async fn cluster(folder: &TempDir, more: &str) -> Result<Vec<Gateway>> {
-    let founder = Gateway::start_with(cluster_options(folder, 0, free_port()?, more)).await?;
+    let options = cluster_options(folder, 0, free_port()?, more);
+    create_store(&options)?;
+    let founder = Gateway::start_with(options).await?;
     let admin = founder.admin();
     let begun = admin.post("/v1/cluster:init", &json!(null)).await?;
     ensure!(begun.status == 200, "{begun:?}");

@@ -20,6 +20,9 @@ pub enum ErrorKind {
     Corrupt,
     /// The backend is closing.
     Closed,
+    /// The store that answers is behind what this gateway knows of its history: an old primary, or
+    /// a copy restored from a backup. Nothing was written to it.
+    Fenced,
 }
 
 /// Whether the command may have taken effect.
@@ -72,7 +75,9 @@ impl BackendError {
             | ErrorKind::Overloaded
             | ErrorKind::Deadline
             | ErrorKind::Contended
-            | ErrorKind::Closed => true,
+            | ErrorKind::Closed
+            // The right one may come back.
+            | ErrorKind::Fenced => true,
             ErrorKind::Invalid | ErrorKind::Trimmed | ErrorKind::Corrupt => false,
         }
     }

@@ -213,6 +213,9 @@ impl Backend for PostgresBackend {
         {
             tracing::error!(%failure, "postgres.close: the writer has failed");
         }
+        if let Err(problem) = self.shared.known.keep().await {
+            tracing::warn!(%problem, "postgres.memory cannot be written");
+        }
         self.shared.status.close();
     }
 }

@@ -114,6 +114,27 @@ impl Head {
     }
 }
 
+#[cfg(test)]
+impl Head {
+    /// Where only the history matters.
+    pub(crate) fn at(system: i64, timeline: i32, version: u64) -> Self {
+        Self {
+            version,
+            now_us: 0,
+            clock_us: 0,
+            newest: 0,
+            documents: 0,
+            system,
+            timeline,
+            server_timeline: timeline,
+            server_clock_us: 0,
+            trimmed: Cursor(0),
+            replicated: true,
+            server_system: system,
+        }
+    }
+}
+
 impl News {
     /// Lets the mirror follow, write by write. After an error, or a gap, it must be read anew.
     pub(crate) fn follow(&self, mirror: &mut Mirror) -> Result<Followed, BackendError> {

@@ -1,9 +1,12 @@
 //! How the store is reached, and what it must be.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+
+use crate::Memory;
 
 /// How the store is reached, and what it must be.
 #[derive(Debug, Clone)]
@@ -21,6 +24,14 @@ pub struct PostgresConfig {
     /// Whether a primary without a synchronous standby is good enough. The loss of its disk then
     /// loses locks that were granted.
     pub allow_unreplicated: bool,
+    /// The database's system identifier (`SELECT system_identifier FROM pg_control_system()`).
+    /// Servers of any other cluster are fenced.
+    pub system_identifier: Option<i64>,
+    /// The least timeline that a primary may write. One on an older timeline is fenced.
+    pub timeline_min: Option<i32>,
+    /// Where to keep what this gateway sees of the database's history. Without it a restarted
+    /// gateway cannot tell an old primary.
+    pub memory: Option<Arc<dyn Memory>>,
     /// Who reads all events: events are kept for the slowest of these. Gateways with ledgers of
     /// their own have names of their own.
     pub consumer: String,
@@ -51,6 +62,9 @@ impl PostgresConfig {
             tls_ca: None,
             insecure_without_tls: false,
             allow_unreplicated: false,
+            system_identifier: None,
+            timeline_min: None,
+            memory: None,
             consumer: "default".to_owned(),
             former_consumer: None,
             transaction_deadline: Duration::from_secs(5),

@@ -16,6 +16,9 @@ pub enum OpenError {
     /// No server can be reached that is a primary as asked for.
     #[error("{0}")]
     Unavailable(String),
+    /// The server is behind what is known of the database's history: an old primary, or a copy.
+    #[error("{0}")]
+    Fenced(String),
     /// The server has no synchronous standby, and the configuration does not allow that.
     #[error("{0}")]
     Unreplicated(String),
@@ -36,6 +39,7 @@ impl From<BackendError> for OpenError {
     fn from(error: BackendError) -> Self {
         match error.kind {
             ErrorKind::Corrupt => Self::Corrupt(error.detail),
+            ErrorKind::Fenced => Self::Fenced(error.detail),
             _ => Self::Unavailable(error.detail),
         }
     }
@@ -121,6 +125,19 @@ pub(crate) fn corrupt(what: &str, error: impl std::fmt::Display) -> BackendError
 /// The server cannot be used now.
 pub(crate) fn unavailable(detail: impl Into<String>) -> BackendError {
     BackendError::without_effect(ErrorKind::Unavailable, detail)
+}
+
+/// The server is behind what is known of the database's history.
+pub(crate) fn fenced(detail: impl Into<String>) -> BackendError {
+    BackendError::without_effect(ErrorKind::Fenced, detail)
+}
+
+/// Why no server can be used, as an answer to a request.
+pub(crate) fn not_connected(failure: OpenError) -> BackendError {
+    match failure {
+        OpenError::Fenced(detail) => fenced(detail),
+        other => unavailable(other.to_string()),
+    }
 }
 
 /// The store is closing; the command was not taken.

@@ -35,7 +35,7 @@ const PURGE: &str = "DELETE FROM leasehold.log WHERE version <= $1 \
 /// Folds the log, on a connection of its own.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     primary: Option<Primary>,
 }
 

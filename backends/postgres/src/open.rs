@@ -17,6 +17,7 @@ use crate::batcher::Queue;
 use crate::client::Servers;
 use crate::fold::Folder;
 use crate::item::Item;
+use crate::known::Known;
 use crate::mirror::Mirror;
 use crate::outbox::Outbox;
 use crate::schema;
@@ -51,6 +52,7 @@ impl PostgresBackend {
             clock,
             transactions,
             servers: Servers::of(&config)?,
+            known: Known::new(&config),
             allow_unreplicated: config.allow_unreplicated,
             accepted: AtomicI32::new(0),
         });

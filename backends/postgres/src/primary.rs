@@ -7,18 +7,36 @@ use crate::OpenError;
 use crate::client::Connection;
 use crate::client::Servers;
 use crate::error;
+use crate::known::Known;
 
 /// The oldest server that is known to work.
 const SERVER_VERSION_MIN: i32 = 140_000;
 
-/// Asked of a server after connecting. A standby has no timeline of its own.
+/// Asked of a server after connecting. A standby writes no timeline; of those that it has followed
+/// the newest counts: its last restart point may be on an older one.
 const WHO_ARE_YOU: &str = "SELECT pg_is_in_recovery(), \
-    CASE WHEN pg_is_in_recovery() THEN 0 ELSE \
+    CASE WHEN pg_is_in_recovery() THEN greatest( \
+        (SELECT timeline_id FROM pg_control_checkpoint()), \
+        (SELECT min_recovery_end_timeline FROM pg_control_recovery()), \
+        (SELECT max(received_tli) FROM pg_stat_wal_receiver)) ELSE \
         ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer END, \
     current_setting('server_version_num')::integer, \
     current_setting('synchronous_standby_names') <> '', \
     pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'), \
-    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))";
+    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')), \
+    (SELECT system_identifier FROM pg_control_system())";
+
+/// A server that was met, primary or not.
+#[derive(Debug)]
+pub(crate) struct Met<P = Primary> {
+    pub(crate) name: String,
+    /// Its cluster's system identifier.
+    pub(crate) system: i64,
+    /// Which timeline it writes or follows.
+    pub(crate) timeline: i32,
+    /// None for a standby.
+    pub(crate) primary: Option<P>,
+}
 
 /// A connected primary.
 #[derive(Debug)]
@@ -42,9 +60,9 @@ enum Replication {
 }
 
 impl Primary {
-    /// Connects to all servers, and keeps the primary with the newest timeline: an old one that
-    /// came back after a failover loses against the new one.
-    pub(crate) async fn find(servers: &Servers) -> Result<Self, OpenError> {
+    /// Connects to all servers, and chooses the primary by what is known: an old one that came back
+    /// after a failover loses against the new one, and is refused where the new one is away.
+    pub(crate) async fn find(servers: &Servers, known: &Known) -> Result<Self, OpenError> {
         let meetings = servers.each.iter().map(|server| async move {
             let meeting = async {
                 let connection = servers.connect(server).await?;
@@ -52,47 +70,57 @@ impl Primary {
             };
             servers.within(server, meeting).await
         });
-        let mut best: Option<Self> = None;
-        let mut refused = Vec::new();
+        let (mut met, mut refused) = (Vec::new(), Vec::new());
         // At once: a dead one must not keep the living waiting.
-        for met in join_all(meetings).await {
-            match met {
-                Ok(primary) if best.as_ref().is_none_or(|b| b.timeline < primary.timeline) => {
-                    best = Some(primary);
-                }
-                Ok(older) => refused.push(format!("{}: timeline {}", older.name, older.timeline)),
+        for meeting in join_all(meetings).await {
+            match meeting {
+                Ok(server) => met.push(server),
                 Err(failure) => refused.push(failure.detail),
             }
         }
-        best.ok_or_else(|| OpenError::Unavailable(refused.join("; ")))
+        known.choose(met, refused)
     }
 
-    async fn meet(connection: Connection, name: &str) -> Result<Self, BackendError> {
+    async fn meet(connection: Connection, name: &str) -> Result<Met, BackendError> {
         let unavailable = |problem: String| error::unavailable(format!("{name}: {problem}"));
         let failed = |failure: tokio_postgres::Error| unavailable(error::describe(&failure));
         let row = connection.client.query_typed_one(WHO_ARE_YOU, &[]).await;
         let row = row.map_err(failed)?;
-        if row.try_get(0).map_err(failed)? {
-            return Err(unavailable("is a standby".to_owned()));
-        }
         let version: i32 = row.try_get(2).map_err(failed)?;
         if version < SERVER_VERSION_MIN {
             return Err(unavailable(format!("version {version} is too old")));
+        }
+        let (timeline, system) = (
+            row.try_get(1).map_err(failed)?,
+            row.try_get(6).map_err(failed)?,
+        );
+        let standby = Met {
+            name: name.to_owned(),
+            system,
+            timeline,
+            primary: None,
+        };
+        if row.try_get(0).map_err(failed)? {
+            return Ok(standby);
         }
         let (named, may_look): (bool, bool) = (
             row.try_get(3).map_err(failed)?,
             row.try_get(4).map_err(failed)?,
         );
         let standbys: i64 = row.try_get(5).map_err(failed)?;
-        Ok(Self {
+        let primary = Self {
             name: name.to_owned(),
-            timeline: row.try_get(1).map_err(failed)?,
+            timeline,
             replication: match (named, may_look, standbys) {
                 (false, _, _) => Replication::None,
                 (true, true, 0) => Replication::Missing,
                 (true, _, _) => Replication::Synchronous,
             },
             connection,
+        };
+        Ok(Met {
+            primary: Some(primary),
+            ..standby
         })
     }
 

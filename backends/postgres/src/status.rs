@@ -5,6 +5,8 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use leasehold_backend_api::BackendError;
+use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Health;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Counts;
@@ -26,7 +28,7 @@ pub(crate) struct Status {
 struct Shown {
     closed: bool,
     /// None while the database answers.
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
     primary: String,
     newest: Cursor,
     trimmed: Cursor,
@@ -35,6 +37,13 @@ struct Shown {
     deadline: Option<Millis>,
     /// When the mirror was last known to be current, on this gateway's monotonic clock.
     reached: Duration,
+}
+
+/// Why the store cannot be used.
+#[derive(Debug)]
+enum Trouble {
+    Fenced(String),
+    Other(String),
 }
 
 impl Status {
@@ -72,8 +81,12 @@ impl Status {
     }
 
     /// The store cannot be used now.
-    pub(crate) fn trouble(&self, detail: &str) {
-        self.lock().trouble = Some(detail.to_owned());
+    pub(crate) fn trouble(&self, failure: &BackendError) {
+        let detail = failure.detail.clone();
+        self.lock().trouble = Some(match failure.kind {
+            ErrorKind::Fenced => Trouble::Fenced(detail),
+            _ => Trouble::Other(detail),
+        });
     }
 
     /// Events up to there may be gone.
@@ -110,7 +123,8 @@ impl Status {
             ready: !shown.closed && shown.trouble.is_none(),
             detail: match &shown.trouble {
                 _ if shown.closed => "closing".to_owned(),
-                Some(trouble) => format!("unreachable: {trouble}"),
+                Some(Trouble::Fenced(detail)) => format!("fenced: {detail}"),
+                Some(Trouble::Other(detail)) => format!("unreachable: {detail}"),
                 None => shown.primary.clone(),
             },
             newest: shown.newest,

@@ -13,6 +13,10 @@ use crate::fold::Folder;
 use crate::item::Item;
 use crate::writer::Shared;
 
+/// How often the position that was seen last is kept for the next process. A new timeline is kept
+/// before anything is served from it; this is for databases that come back from a backup.
+const KEEP_EVERY: Duration = Duration::from_secs(2);
+
 /// Asks the writer to tick when a deadline is due, and to look when it has not for a while.
 #[derive(Debug)]
 pub(crate) struct Watcher {
@@ -52,10 +56,11 @@ impl Watcher {
     }
 }
 
-/// Folds now and then.
+/// Folds now and then, and keeps what was seen of the database.
 pub(crate) async fn fold(mut folder: Folder, every: Duration, mut closing: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut kept = tokio::time::Instant::now();
     loop {
         tokio::select! {
             _ = every.tick() => {}
@@ -63,6 +68,12 @@ pub(crate) async fn fold(mut folder: Folder, every: Duration, mut closing: watch
         }
         if let Err(failure) = folder.fold().await {
             tracing::debug!(%failure, "fold failed; tried again");
+        }
+        if kept.elapsed() >= KEEP_EVERY {
+            kept = tokio::time::Instant::now();
+            if let Err(problem) = folder.shared.known.keep().await {
+                tracing::warn!(%problem, "postgres.memory cannot be written");
+            }
         }
     }
 }

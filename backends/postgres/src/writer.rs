@@ -24,6 +24,7 @@ use crate::client::Servers;
 use crate::error;
 use crate::item::Answer;
 use crate::item::Item;
+use crate::known::Known;
 use crate::mirror::Attempt;
 use crate::mirror::Mirror;
 use crate::mirror::Prepared;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) transactions: Transactions,
     pub(crate) servers: Servers,
+    /// What the database's history must be.
+    pub(crate) known: Known,
     pub(crate) allow_unreplicated: bool,
     /// The timeline of the server that the writer has read the store from last; 0 before.
     pub(crate) accepted: AtomicI32,
@@ -81,7 +84,7 @@ pub(crate) struct Writer {
 impl Shared {
     /// Connects to the primary, if it is one as asked for.
     pub(crate) async fn connect(&self) -> Result<Primary, OpenError> {
-        let primary = Primary::find(&self.servers).await?;
+        let primary = Primary::find(&self.servers, &self.known).await?;
         primary.check_replication(self.allow_unreplicated)?;
         Ok(primary)
     }
@@ -100,7 +103,7 @@ impl Shared {
             return Ok(primary);
         }
         let connected = self.connect().await;
-        let primary = connected.map_err(|failure| error::unavailable(failure.to_string()))?;
+        let primary = connected.map_err(error::not_connected)?;
         match primary.timeline >= accepted {
             true => Ok(primary),
             false => Err(error::unavailable("only an old primary answers")),
@@ -157,7 +160,7 @@ impl Writer {
                 // A transaction may be half-way on it; and another server may be the primary now.
                 self.primary = None;
             }
-            self.shared.status.trouble(&failure.detail);
+            self.shared.status.trouble(failure);
         }
         done
     }
@@ -287,6 +290,7 @@ impl Writer {
             Written::Stale => None,
             Written::Done(clock_us) => {
                 let received = self.shared.sample(clock_us);
+                self.shared.known.confirmed(mirror.version);
                 self.shared.status.reached(mirror, received);
                 Some(answers)
             }
@@ -306,6 +310,7 @@ impl Writer {
                 mirror.settle(&prepared);
                 let commands = items.iter().map(Item::commands).sum();
                 self.shared.status.wrote(commands);
+                self.shared.known.confirmed(mirror.version);
                 self.shared.status.reached(mirror, received);
                 self.shared.outbox.push(prepared.events);
                 let revision = mirror.state.documents_revision();
@@ -356,7 +361,7 @@ impl Writer {
                 self.primary = Some(primary);
                 self.refresh(mirror).await
             }
-            Err(failure) => Err(error::unavailable(failure.to_string())),
+            Err(failure) => Err(error::not_connected(failure)),
         };
         if let Err(failure) = connected {
             tracing::warn!(%failure, "postgres cannot be used");

@@ -52,6 +52,7 @@ use crate::peer::CallError;
 use crate::peer::Peers;
 use crate::peer::Request;
 use crate::peer::Response;
+use crate::peer::settled;
 use crate::reads::Reads;
 use crate::seat::Seat;
 use crate::seat::Seats;
@@ -123,6 +124,17 @@ impl RaftBackend {
                 return Err(BackendError::without_effect(ErrorKind::Closed, reason));
             }
         }
+    }
+
+    /// Resolves with the reason when the node finds that its folder is an older copy, so that it will
+    /// never take part in its group. Otherwise it never resolves.
+    pub async fn outdated(&self) -> String {
+        if let Some(peers) = &self.peers
+            && let Err(problem) = settled(peers.standing()).await
+        {
+            return problem;
+        }
+        std::future::pending().await
     }
 
     /// Cuts the node off from its peers as a broken network would, or heals the cut: for drills.

@@ -67,7 +67,10 @@ impl StoppedStore {
             let detail = format!("{}: no node's folder", config.data_dir.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, detail).into());
         }
-        let mut stored = Stored::read(config)?;
+        let mut stored = Stored::read(&RaftConfig {
+            may_create: false,
+            ..config.clone()
+        })?;
         let mut inner = stored.applied.read().clone();
         let from = inner.last_applied.map_or(0, |id| id.index + 1);
         let entries = futures_util::FutureExt::now_or_never(async {

@@ -27,6 +27,9 @@ pub struct RaftConfig {
     pub agree_within: Duration,
     /// How the nodes of the group reach each other; none for a group of one.
     pub peers: Option<PeersConfig>,
+    /// Whether a folder that has no store gets a new one. Where the node has peers, a folder
+    /// without a store may be one that was lost: a new store would grant what the group holds.
+    pub may_create: bool,
 }
 
 /// How the nodes of a group reach each other.
@@ -38,7 +41,8 @@ pub struct PeersConfig {
     pub advertise: Option<String>,
     /// How peers know each other.
     pub security: PeerSecurity,
-    /// A new folder's node waits until a group takes it in, instead of being a group of its own.
+    /// A node whose folder has no store waits until a group takes it in, whatever
+    /// [`RaftConfig::may_create`] says.
     pub join: bool,
 }
 
@@ -56,6 +60,7 @@ impl RaftConfig {
             queue_max: 16_384,
             agree_within: Duration::from_secs(5),
             peers: None,
+            may_create: true,
         }
     }
 }

@@ -20,6 +20,12 @@ pub enum OpenError {
     /// Another process has it.
     #[error("{0}: the folder is locked by another process")]
     Locked(PathBuf),
+    /// There is no store in it, and none may be created.
+    #[error("{0}: there is no store in this folder")]
+    Absent(PathBuf),
+    /// There is a store in it already.
+    #[error("{0}: there is a store in this folder already")]
+    Present(PathBuf),
     /// It is another group's or node's.
     #[error("the folder belongs to {found}, not to {expected}")]
     Foreign {

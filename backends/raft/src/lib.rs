@@ -36,4 +36,5 @@ pub use leasehold_machine::PlantedBug;
 pub use peer::PeerSecurity;
 pub use restore::Restore;
 pub use restore::Restored;
+pub use restore::create;
 pub use restore::entries_ahead;

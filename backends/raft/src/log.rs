@@ -12,6 +12,7 @@ mod writer;
 pub(crate) use disk::{Change, Disk};
 pub(crate) use keeping::Keeping;
 pub(crate) use keeping::Owner;
+pub(crate) use keeping::Unowned;
 pub(crate) use store::LogStore;
 pub(crate) use writer::Poison;
 

@@ -23,6 +23,7 @@ use openraft::raft::VoteRequest;
 use openraft::raft::VoteResponse;
 
 use crate::entry::Entry;
+use crate::entry::LogId;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
 use crate::peer::CallError;
@@ -30,6 +31,7 @@ use crate::peer::Chunk;
 use crate::peer::Peers;
 use crate::peer::Request;
 use crate::peer::Response;
+use crate::peer::settled;
 use crate::snapshot::SnapshotBytes;
 
 /// Entries of one append, in bytes, about; the first one always goes.
@@ -84,6 +86,30 @@ impl Channel {
     }
 }
 
+impl Channel {
+    /// The peer has acknowledged an entry, or a vote.
+    fn remember(&self, term: u64, last: Option<LogId>) {
+        if let Some(peers) = &self.peers {
+            peers.memory().note(self.node, term, last);
+        }
+    }
+
+    /// Whether the peer has acknowledged what it now says that it does not have.
+    fn contradicts(&self, term: u64, entry: Option<LogId>) -> bool {
+        let peers = self.peers.as_ref();
+        peers.is_some_and(|peers| peers.memory().contradicts(self.node, term, entry))
+    }
+
+    /// Waits until this node knows that it may ask for votes.
+    async fn may_take_part(&self) -> Result<(), Failure> {
+        let Some(peers) = &self.peers else {
+            return Ok(());
+        };
+        let settled = settled(peers.standing()).await;
+        settled.map_err(|problem| RPCError::Unreachable(Unreachable::from_string(problem)))
+    }
+}
+
 fn unexpected(response: Response) -> Failure {
     let detail = match response {
         Response::Failed(detail) => detail,
@@ -117,11 +143,28 @@ impl RaftNetworkV2<TypeConfig> for Channel {
         let part =
             (append.entries.len() < all).then(|| append.entries.last().map(|entry| entry.log_id));
         let within = option.soft_ttl().max(APPEND_WITHIN);
+        let (term, before) = (append.vote.leader_id.term, append.prev_log_id);
+        let last = append.entries.last().map(|entry| entry.log_id).or(before);
         match self.call(&Request::Append(append), within).await? {
-            Response::Append(AppendEntriesResponse::Success) => Ok(match part {
-                Some(last) => AppendEntriesResponse::PartialSuccess(last),
-                None => AppendEntriesResponse::Success,
-            }),
+            Response::Append(AppendEntriesResponse::Success) => {
+                self.remember(term, last);
+                Ok(match part {
+                    Some(last) => AppendEntriesResponse::PartialSuccess(last),
+                    None => AppendEntriesResponse::Success,
+                })
+            }
+            Response::Append(AppendEntriesResponse::PartialSuccess(last)) => {
+                self.remember(term, last);
+                Ok(AppendEntriesResponse::PartialSuccess(last))
+            }
+            // Openraft takes it for granted that this cannot be.
+            Response::Append(AppendEntriesResponse::Conflict) if self.contradicts(term, before) => {
+                let problem = format!(
+                    "member {} has lost entries that it had acknowledged: replace it",
+                    self.node
+                );
+                Err(RPCError::Unreachable(Unreachable::from_string(problem)))
+            }
             Response::Append(response) => Ok(response),
             other => Err(unexpected(other)),
         }
@@ -132,8 +175,15 @@ impl RaftNetworkV2<TypeConfig> for Channel {
         vote: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        self.may_take_part().await?;
+        let term = vote.vote.leader_id.term;
         match self.call(&Request::Vote(vote), option.soft_ttl()).await? {
-            Response::Vote(response) => Ok(response),
+            Response::Vote(response) => {
+                if response.vote_granted {
+                    self.remember(term, None);
+                }
+                Ok(response)
+            }
             other => Err(unexpected(other)),
         }
     }
@@ -143,6 +193,7 @@ impl RaftNetworkV2<TypeConfig> for Channel {
         vote: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        self.may_take_part().await?;
         match self
             .call(&Request::PreVote(vote), option.soft_ttl())
             .await?

@@ -25,15 +25,19 @@ use crate::clock::Stamper;
 use crate::entry::TypeConfig;
 use crate::folder::FolderLock;
 use crate::folder::Released;
+use crate::group;
 use crate::group::Steward;
 use crate::identity::FOUNDER;
 use crate::identity::Identity;
 use crate::log::Keeping;
 use crate::log::LogStore;
 use crate::log::Owner;
+use crate::log::Unowned;
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::outbox::Applied;
+use crate::peer;
+use crate::peer::Acknowledged;
 use crate::peer::Calls;
 use crate::peer::Host;
 use crate::peer::Listener;
@@ -77,7 +81,7 @@ impl RaftBackend {
             released,
         } = stored;
         let (poison, appended) = (log.poison(), log.appended());
-        let (identity, keeping) = (log.identity(), log.keeping());
+        let (identity, keeping, has) = (log.identity(), log.keeping(), log.acknowledged()?);
         let (Peering { peers, address }, listener) =
             Peering::open(config.peers.as_ref(), &identity).await?;
         let machine = Machine {
@@ -131,6 +135,7 @@ impl RaftBackend {
         node.propose_from(waiting, &config);
         node.keep_from(appended, &config);
         if let Some(listener) = listener {
+            node.ask_peers(has);
             node.answer_from(listener, keeping);
         }
         Ok(Arc::new(node))
@@ -165,6 +170,16 @@ impl RaftBackend {
             snapshot_commands: config.snapshot_commands,
         };
         tokio::spawn(keeper.run(self.closing.subscribe()));
+    }
+
+    /// Asks the members that the folder knows whether it is an older copy.
+    fn ask_peers(&self, has: Acknowledged) {
+        let Some(peers) = self.peers.clone() else {
+            return;
+        };
+        let members = group::view(&self.raft, None).members;
+        let members = members.into_iter().map(|m| (m.node, m.address)).collect();
+        tokio::spawn(async move { peer::ask(&peers, members, has).await });
     }
 
     /// Starts answering peers.
@@ -239,13 +254,21 @@ impl Stored {
         config: &RaftConfig,
         open_log: impl FnOnce(&std::path::Path, &Owner, FolderLock) -> Result<LogStore, OpenError>,
     ) -> Result<Self, OpenError> {
+        let unowned = Unowned::of(config);
+        let log_dir = config.data_dir.join("log");
+        if let Unowned::Refused(folder) = &unowned
+            && !log_dir.is_dir()
+        {
+            // Nothing is left in a place that may be wrong, or where a disk is not mounted.
+            return Err(OpenError::Absent(folder.clone()));
+        }
         std::fs::create_dir_all(&config.data_dir)?;
         let (lock, released) = FolderLock::take(&config.data_dir)?;
         let owner = Owner {
             cluster_id: config.cluster_id.clone(),
-            joins: config.peers.as_ref().is_some_and(|peers| peers.join),
+            unowned,
         };
-        let log = open_log(&config.data_dir.join("log"), &owner, lock.clone())?;
+        let log = open_log(&log_dir, &owner, lock.clone())?;
         let opened = SnapshotFile::open(config.data_dir.clone(), lock);
         let (file, inner) = opened.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),

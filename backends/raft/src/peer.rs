@@ -13,6 +13,7 @@ mod message;
 mod peers;
 mod security;
 mod serve;
+mod standing;
 
 pub(crate) use call::CallError;
 pub(crate) use listener::Listener;
@@ -25,3 +26,6 @@ pub(crate) use peers::Peers;
 pub use security::PeerSecurity;
 pub(crate) use security::Security;
 pub(crate) use serve::Host;
+pub(crate) use standing::Acknowledged;
+pub(crate) use standing::ask;
+pub(crate) use standing::settled;

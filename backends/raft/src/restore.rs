@@ -34,6 +34,7 @@ use crate::folder::FolderLock;
 use crate::identity::FOUNDER;
 use crate::log::LogStore;
 use crate::log::Owner;
+use crate::log::Unowned;
 use crate::outbox::Inner;
 use crate::record;
 use crate::snapshot::SnapshotFile;
@@ -80,6 +81,32 @@ pub struct Restored {
     pub token_floor: u64,
     /// The event that tells of the restore.
     pub event: Cursor,
+}
+
+/// Makes an empty store in a folder that has none: of the founder of a new group, whose random name
+/// this returns. Blocks until the store is durable; after a crash it can be called again.
+///
+/// # Errors
+/// There is a store already, or the folder is in use or cannot be written.
+pub fn create(config: &RaftConfig) -> Result<String, OpenError> {
+    std::fs::create_dir_all(&config.data_dir)?;
+    let (lock, _) = FolderLock::take(&config.data_dir)?;
+    let present = || OpenError::Present(config.data_dir.clone());
+    let (file, _) = SnapshotFile::open(config.data_dir.clone(), lock.clone())?;
+    if !file.is_empty() {
+        return Err(present());
+    }
+    let owner = Owner {
+        cluster_id: config.cluster_id.clone(),
+        unowned: Unowned::Founds,
+    };
+    let log = LogStore::open(&config.data_dir.join("log"), &owner, lock)?;
+    if !log.is_new() {
+        return Err(present());
+    }
+    sync_folder(&config.data_dir)?;
+    let group = log.identity().group();
+    Ok(group.map(|group| group.to_string()).unwrap_or_default())
 }
 
 impl Restore {
@@ -149,7 +176,7 @@ fn make(config: &RaftConfig, inner: &Inner, id: LogId) -> Result<String, OpenErr
     let (lock, _) = FolderLock::take(&config.data_dir)?;
     let owner = Owner {
         cluster_id: config.cluster_id.clone(),
-        joins: false,
+        unowned: Unowned::Founds,
     };
     let (file, _) = SnapshotFile::open(config.data_dir.clone(), lock.clone())?;
     file.write(inner)?;

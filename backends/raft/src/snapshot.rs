@@ -111,6 +111,11 @@ impl SnapshotFile {
         Ok((file, inner.unwrap_or_default()))
     }
 
+    /// Whether there is no snapshot yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shown().is_none()
+    }
+
     /// The file, for a peer.
     fn read(&self) -> io::Result<Option<Snapshot>> {
         let shown = self.shown();

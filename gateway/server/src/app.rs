@@ -3,7 +3,9 @@
 
 mod away;
 mod backends;
+mod database_memory;
 pub(crate) mod embedded;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
 
 use self::backends::Opened;
+pub(crate) use self::recovery::recover_key;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
 use crate::authentication::KeySource;
@@ -55,6 +58,9 @@ pub enum AppError {
     /// The store of locks does not answer now.
     #[error("storage: {0}")]
     StoreAway(String),
+    /// The store of locks that answers is behind what this gateway knows of it.
+    #[error("storage: {0}")]
+    StoreFenced(String),
     /// The ledger.
     #[error("ledger: {0}")]
     Ledger(String),
@@ -258,7 +264,7 @@ async fn extra_parts(
     let chosen = chosen.ok_or("not configured")?.chosen();
     let folder = config.storage.data_dir.join("stores").join(name.as_str());
     let ledger = open_ledger(&folder)?;
-    let opened = backends::open_shared(chosen, clock).await;
+    let opened = backends::open_shared(chosen, &folder, clock).await;
     let opened = opened.map_err(|error| error.to_string())?;
     Ok(Parts {
         name,

@@ -86,7 +86,8 @@ fn refused(error: BackendError) -> Failure {
         ErrorKind::Invalid
         | ErrorKind::Unavailable
         | ErrorKind::Deadline
-        | ErrorKind::Contended => Failure {
+        | ErrorKind::Contended
+        | ErrorKind::Fenced => Failure {
             message: reason,
             ..failure
         },

@@ -112,6 +112,25 @@ impl Postgres {
         process.expect("it runs").kill();
     }
 
+    /// Keeps its disk as it is, for [`Self::restore`]. It must not run.
+    pub fn save(&self) {
+        self.copy("data", "saved");
+    }
+
+    /// Puts back what was kept, as from a snapshot of its disk. It must not run.
+    pub fn restore(&self) {
+        let data = self.data();
+        std::fs::remove_dir_all(data).expect("the data can be removed");
+        self.copy("saved", "data");
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let mut copy = as_postgres(Path::new("cp"));
+        copy.arg("-a").arg(self.folder.path().join(from));
+        let copied = copy.arg(self.folder.path().join(to)).output();
+        process::check(&copied.expect("cp runs"));
+    }
+
     /// As if its machine hung: connections stay open, and nobody answers.
     pub fn freeze(&self) {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);

@@ -23,7 +23,8 @@ use crate::transaction::signed;
 /// given out again.
 const HISTORY_JUMP: i64 = 1 << 26;
 
-const ADOPT: &str = "UPDATE leasehold.store SET version = version + $1, system = $2, \
+/// Also above what this gateway has seen, where that is gone.
+const ADOPT: &str = "UPDATE leasehold.store SET version = greatest(version, $4) + $1, system = $2, \
     timeline = leasehold.timeline(), clock_us = leasehold.clock_us() WHERE version = $3";
 
 impl Writer {
@@ -35,6 +36,8 @@ impl Writer {
             self.adopt(connection, &news.head).await?;
             news = self.look(connection, mirror.version).await?;
         }
+        let (system, timeline) = (news.head.server_system, news.head.server_timeline);
+        self.shared.known.accept(system, timeline).await?;
         if !self.follow(mirror, &news).await? {
             self.load(mirror).await?;
         }
@@ -52,12 +55,15 @@ impl Writer {
             let problem = "the primary has no synchronous standby any more";
             return Err(error::unavailable(problem));
         }
+        self.shared
+            .known
+            .check(head, self.shared.allow_unreplicated)?;
         if head.system != head.server_system {
             return Ok(true);
         }
         let known = head.timeline.max(mirror.timeline);
         if head.server_timeline < known {
-            return Err(error::unavailable(format!(
+            return Err(error::fenced(format!(
                 "the server writes timeline {}, but the store is on {known}: an old primary",
                 head.server_timeline
             )));
@@ -73,10 +79,13 @@ impl Writer {
             "postgres.timeline changed: tokens jump"
         );
         let version = signed(head.version);
-        let parameters: [Parameter<'_>; 3] = [
+        let seen = self.shared.known.seen();
+        let seen = signed(seen.map_or(0, |seen| seen.version));
+        let parameters: [Parameter<'_>; 4] = [
             (&HISTORY_JUMP, Type::INT8),
             (&head.server_system, Type::INT8),
             (&version, Type::INT8),
+            (&seen, Type::INT8),
         ];
         let adopting = async {
             let (begun, adopted, committed) = tokio::join!(

@@ -1,6 +1,7 @@
 //! Whose folder this is: a node's number for ever, and a group's name once it has one.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -14,6 +15,7 @@ use super::writer::Job;
 use super::writer::Told;
 use super::writer::Writer;
 use crate::OpenError;
+use crate::RaftConfig;
 use crate::identity::FOUNDER;
 use crate::identity::GroupId;
 use crate::identity::Identity;
@@ -25,14 +27,38 @@ use crate::record;
 pub(crate) struct Owner {
     /// The configured name; a folder belongs to one for ever.
     pub(crate) cluster_id: String,
-    /// Whether a new folder's node waits for a group.
-    pub(crate) joins: bool,
+    /// What happens to a folder that has no owner.
+    pub(crate) unowned: Unowned,
+}
+
+/// What happens to a folder that has no owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unowned {
+    /// Its node waits for a group.
+    Joins,
+    /// Its node founds a group.
+    Founds,
+    /// It is refused, under this name.
+    Refused(PathBuf),
+}
+
+impl Unowned {
+    pub(crate) fn of(config: &RaftConfig) -> Self {
+        let joins = config.peers.as_ref().is_some_and(|peers| peers.join);
+        match (joins, config.may_create) {
+            (true, _) => Self::Joins,
+            (false, true) => Self::Founds,
+            (false, false) => Self::Refused(config.data_dir.clone()),
+        }
+    }
 }
 
 /// What the folder says, and what must be written into it.
 pub(super) struct Found {
     pub(super) identity: Identity,
     pub(super) changes: Vec<Change>,
+    /// Whether the folder had no owner.
+    pub(super) is_new: bool,
 }
 
 impl Owner {
@@ -45,15 +71,18 @@ impl Owner {
             changes.push(Change::Meta { key, bytes });
             Ok::<(), OpenError>(())
         };
-        let node = match corrupt(reader.meta::<String>(OWNER))? {
+        let owner = corrupt(reader.meta::<String>(OWNER))?;
+        let is_new = owner.is_none();
+        let node = match owner {
             Some(found) => self.node(&found).ok_or_else(|| OpenError::Foreign {
                 found,
                 expected: format!("a node of {}", self.cluster_id),
             })?,
             None => {
-                let node = match self.joins {
-                    true => draw_node(),
-                    false => FOUNDER,
+                let node = match &self.unowned {
+                    Unowned::Joins => draw_node(),
+                    Unowned::Founds => FOUNDER,
+                    Unowned::Refused(folder) => return Err(OpenError::Absent(folder.clone())),
                 };
                 let name = format!("node {node} of {}", self.cluster_id);
                 write(OWNER, record::encode(&name))?;
@@ -70,6 +99,7 @@ impl Owner {
         Ok(Found {
             identity: Identity::new(node, group),
             changes,
+            is_new,
         })
     }
 

@@ -36,6 +36,7 @@ use crate::entry::TypeConfig;
 use crate::entry::Vote;
 use crate::folder::FolderLock;
 use crate::identity::Identity;
+use crate::peer::Acknowledged;
 use crate::record;
 
 /// Memory that fjall may take for unflushed writes. The log is short-lived: most of it is purged
@@ -57,6 +58,7 @@ pub(crate) struct LogStore {
     appended: Arc<AtomicU64>,
     trimmed: Arc<AtomicU64>,
     identity: Arc<Identity>,
+    is_new: bool,
 }
 
 impl LogStore {
@@ -115,6 +117,7 @@ impl LogStore {
             appended: Arc::default(),
             trimmed,
             identity: Arc::new(found.identity),
+            is_new: found.is_new,
         };
         if !found.changes.is_empty() {
             store.keeping().keep(found.changes)?;
@@ -141,6 +144,20 @@ impl LogStore {
     /// The last entry that is no longer here.
     pub(crate) fn purged(&self) -> Option<LogId> {
         self.purged
+    }
+
+    /// What this node may have acknowledged to others.
+    pub(crate) fn acknowledged(&self) -> Result<Acknowledged, OpenError> {
+        let vote: Option<Vote> = corrupt(self.reader.meta(VOTE))?;
+        Ok(Acknowledged {
+            term: vote.map_or(0, |vote| vote.leader_id.term),
+            last: self.last,
+        })
+    }
+
+    /// Whether the folder had no owner before this open.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Whose folder this is.

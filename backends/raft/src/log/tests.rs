@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use super::disk::Change;
 use super::journal;
 use super::keeping::Owner;
+use super::keeping::Unowned;
 use super::store::LogStore;
 use crate::OpenError;
 use crate::RaftConfig;
@@ -71,7 +72,7 @@ fn open(folder: &Path) -> Result<LogStore, OpenError> {
     let (lock, _) = FolderLock::take(folder)?;
     let owner = Owner {
         cluster_id: "test".to_owned(),
-        joins: false,
+        unowned: Unowned::Founds,
     };
     LogStore::open(&folder.join("log"), &owner, lock)
 }

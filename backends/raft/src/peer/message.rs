@@ -26,6 +26,7 @@ use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
 use crate::identity::GroupId;
+use crate::peer::Acknowledged;
 
 /// What one node asks of another.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,6 +51,8 @@ pub(crate) enum Request {
     Ledger(Cursor),
     /// A change of the group, for the leader to carry out.
     Steer(Steering),
+    /// What have I acknowledged to you?
+    Recall,
 }
 
 /// What comes back.
@@ -87,6 +90,8 @@ pub(crate) enum Response {
     NotLeader,
     /// The node could not do it.
     Failed(String),
+    /// Of `Recall`: none if nothing is remembered.
+    Recalled(Option<Acknowledged>),
 }
 
 /// What became of one forwarded item.

@@ -16,6 +16,8 @@ use super::Response;
 use super::link::Link;
 use super::link::Route;
 use super::security::Security;
+use super::standing::Memory;
+use super::standing::Standing;
 use crate::identity::Identity;
 
 /// A way to ask other nodes: over links, or over a simulated network.
@@ -37,6 +39,8 @@ pub(crate) struct Peers {
     security: Security,
     links: Mutex<HashMap<(Option<u64>, String), Link>>,
     silent: watch::Sender<bool>,
+    memory: Memory,
+    standing: watch::Sender<Standing>,
 }
 
 impl fmt::Debug for Peers {
@@ -55,12 +59,24 @@ impl Peers {
             security,
             links: Mutex::default(),
             silent: watch::Sender::new(false),
+            memory: Memory::default(),
+            standing: watch::Sender::new(Standing::Asks),
         }
     }
 
     /// Who this node is.
     pub(crate) fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// What the others have acknowledged to this node.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Whether this node may take part.
+    pub(crate) fn standing(&self) -> &watch::Sender<Standing> {
+        &self.standing
     }
 
     pub(super) fn security(&self) -> &Security {

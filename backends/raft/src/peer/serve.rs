@@ -25,6 +25,7 @@ use super::frame::FRAME_BYTES_MAX;
 use super::frame::Frame;
 use super::frame::Unnumbered;
 use super::security::Stream;
+use super::standing::settled;
 use crate::archive::Archive;
 use crate::batcher::Queue;
 use crate::entry::Item;
@@ -147,6 +148,24 @@ async fn answer(mut to: WriteHalf<Box<dyn Stream>>, mut answers: mpsc::Receiver<
     }
 }
 
+/// Whether a request is answered only by a node that may take part in its group.
+fn takes_part(request: &Request) -> bool {
+    match request {
+        Request::Append(_)
+        | Request::Vote(_)
+        | Request::PreVote(_)
+        | Request::Snapshot(_)
+        | Request::Transfer(_) => true,
+        // These need a leader, or show what is certain.
+        Request::Forward(_)
+        | Request::ReadIndex
+        | Request::Adopt(_)
+        | Request::Ledger(_)
+        | Request::Steer(_)
+        | Request::Recall => false,
+    }
+}
+
 impl Host {
     async fn carry_out(
         &self,
@@ -167,7 +186,13 @@ impl Host {
             return Response::Failed("this node belongs to no group yet".to_owned());
         }
         let failed = |error: &dyn std::fmt::Display| Response::Failed(error.to_string());
+        if takes_part(&request)
+            && let Err(problem) = settled(self.peers.standing()).await
+        {
+            return Response::Failed(problem);
+        }
         match request {
+            Request::Recall => Response::Recalled(self.peers.memory().of(from)),
             Request::Append(append) => match self.raft.append_entries(append).await {
                 Ok(response) => Response::Append(response),
                 Err(error) => failed(&error),

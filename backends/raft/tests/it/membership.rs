@@ -182,6 +182,71 @@ async fn a_wiped_node_does_not_come_back_under_its_old_number() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_an_older_folder_takes_no_part_and_says_why() {
+    let mut group = Group::of_three(clock()).await;
+    let leader = group.leader().await;
+    let (place, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let folder = group.nodes[place].config.data_dir.clone();
+    let copy = folder.with_extension("copy");
+    group.stop(place).await;
+    let copied = std::process::Command::new("cp")
+        .args([
+            std::ffi::OsStr::new("-a"),
+            folder.as_os_str(),
+            copy.as_os_str(),
+        ])
+        .status();
+    assert!(copied.unwrap().success());
+    group.start(place).await;
+    for n in 0..3 {
+        let leading = group.nodes[leader].running();
+        leading
+            .execute(take("ann", &format!("l-{n}")))
+            .await
+            .unwrap();
+    }
+    // It has acknowledged them: the other one is away.
+    group.stop(other).await;
+    let leading = group.nodes[leader].running();
+    leading.execute(take("ann", "by-two")).await.unwrap();
+    group.stop(place).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::rename(&copy, &folder).unwrap();
+    group.start(place).await;
+
+    let node = group.nodes[place].running();
+    let problem = tokio::time::timeout(PATIENCE, node.outdated())
+        .await
+        .unwrap();
+    let advice = format!(
+        "leasehold cluster replace {} ADDRESS",
+        group.nodes[place].number()
+    );
+    assert!(problem.contains(&advice), "{problem}");
+    let part = tokio::time::timeout(Duration::from_secs(2), node.take_part());
+    assert!(part.await.is_err(), "it takes part");
+    // With it alone the leader has no majority.
+    let leading = group.nodes[leader].running();
+    let refused = leading.execute(take("ann", "alone")).await;
+    assert!(refused.is_err(), "{refused:?}");
+    // With the other one it has, and nothing is lost.
+    group.start(other).await;
+    for place in [leader, other] {
+        let node = group.nodes[place].running();
+        let part = tokio::time::timeout(PATIENCE, node.take_part());
+        part.await.unwrap().unwrap();
+        assert_eq!(held_by(node, "by-two").await, ["ann"]);
+    }
+    // A folder that is as new as what was acknowledged is none.
+    let whole = group.nodes[other].running();
+    assert!(
+        tokio::time::timeout(Duration::from_secs(2), whole.outdated())
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plaintext_is_for_loopback_and_strangers_are_turned_away() {
     let group = Group::new(clock());
     let open = |peers: PeersConfig, name: &str| {

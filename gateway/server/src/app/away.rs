@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_domain::Clock;
+use leasehold_wire::v1::error::ErrorCode;
+use tokio::sync::watch;
 
 use super::AppError;
 use super::backends;
 use super::backends::Opened;
 use crate::config::Config;
 use crate::http::waiting;
+use crate::http::waiting::Waiting;
 use crate::telemetry::Metrics;
 
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -29,14 +32,22 @@ pub(super) async fn open_when_there(
     metrics: &Metrics,
 ) -> Result<Opened, AppError> {
     let (mut pause, mut listening) = (PAUSE_MIN, None);
+    let says = watch::Sender::new(Waiting::unavailable(WAITS));
+    let folder = &config.storage.data_dir;
     let opened = loop {
-        let problem = match backends::open_shared(config.storage.chosen(), clock.clone()).await {
-            Err(AppError::StoreAway(problem)) => problem,
+        let opening = backends::open_shared(config.storage.chosen(), folder, clock.clone());
+        let (code, problem) = match opening.await {
+            Err(AppError::StoreAway(problem)) => (ErrorCode::Unavailable, problem),
+            Err(AppError::StoreFenced(problem)) => (ErrorCode::Fenced, problem),
             settled => break settled?,
         };
         tracing::warn!(problem, "storage.open failed; again in {pause:?}");
+        says.send_replace(Waiting {
+            code,
+            does: format!("{WAITS}: {problem}"),
+        });
         if listening.is_none() {
-            listening = Some(waiting::listen(config, metrics, WAITS).await?);
+            listening = Some(waiting::listen(config, metrics, says.subscribe()).await?);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);

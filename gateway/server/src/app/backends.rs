@@ -1,23 +1,28 @@
 //! The one place that names concrete backends, and translates configuration into theirs.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_backend_api::Backend;
+use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Documents;
 use leasehold_backend_etcd::EtcdBackend;
 use leasehold_backend_etcd::EtcdConfig;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
+use leasehold_backend_raft::OpenError;
 use leasehold_backend_raft::PeerSecurity;
 use leasehold_backend_raft::PeersConfig;
 use leasehold_backend_raft::RaftBackend;
 use leasehold_backend_raft::RaftConfig;
 use leasehold_domain::Clock;
+use tokio::sync::watch;
 
 use super::AppError;
 use super::away;
+use super::database_memory::DatabaseMemory;
 use super::embedded::raft_folder;
 use crate::bookkeeping::OtherLedgers;
 use crate::concession;
@@ -27,6 +32,8 @@ use crate::config::Etcd;
 use crate::config::LedgerPlace;
 use crate::config::Postgres;
 use crate::config::StorageBackend;
+use crate::http::waiting;
+use crate::http::waiting::Waiting;
 use crate::telemetry::Metrics;
 
 /// A backend that is open.
@@ -41,6 +48,12 @@ pub(super) struct Opened {
 /// What a gateway does that is not a member of its cluster yet.
 const WAITS: &str = "waits to take part in its cluster";
 
+/// What an operator can do about a member's folder without a store.
+const NO_STORE: &str = "with a [cluster] section none is created by itself, because the cluster \
+    may hold locks that a new store would grant. If this gateway was a member and its folder was \
+    lost: set cluster.join = true, start it, and ask another member for `leasehold cluster replace \
+    NODE ADDRESS`. If it is the first gateway of a new cluster: `leasehold cluster create`";
+
 /// The database's own ledger, among those who read its events.
 const ARCHIVE: &str = "ledger:archive";
 
@@ -52,24 +65,51 @@ pub(super) async fn open_home(
 ) -> Result<Opened, AppError> {
     let chosen = config.storage.chosen();
     match chosen.backend {
-        StorageBackend::Raft => open_raft(config, clock, metrics).await,
+        StorageBackend::Raft => {
+            // Beside a cluster a folder without a store may be one that was lost.
+            let may_create = config.cluster.listen.is_none();
+            open_raft(config, clock, metrics, may_create).await
+        }
         StorageBackend::Postgres | StorageBackend::Etcd | StorageBackend::Memory => {
             away::open_when_there(config, clock, metrics).await
         }
     }
 }
 
-/// Opens a store that is not embedded.
+/// Opens the store of `[storage]`, which must be there already, and does not wait for it.
 ///
 /// # Errors
-/// [`AppError::StoreAway`] if that may pass.
+/// There is none, or it cannot be opened now.
+pub(super) async fn open_existing(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<Opened, AppError> {
+    let chosen = config.storage.chosen();
+    match chosen.backend {
+        StorageBackend::Raft => open_raft(config, clock, metrics, false).await,
+        StorageBackend::Memory => {
+            let problem = "memory: nothing is there while no gateway runs";
+            Err(AppError::Storage(problem.to_owned()))
+        }
+        StorageBackend::Postgres | StorageBackend::Etcd => {
+            open_shared(chosen, &config.storage.data_dir, clock).await
+        }
+    }
+}
+
+/// Opens a store that is not embedded. `folder` is where this gateway has what goes with it.
+///
+/// # Errors
+/// [`AppError::StoreAway`] or [`AppError::StoreFenced`] if that may pass.
 pub(super) async fn open_shared(
     chosen: Chosen<'_>,
+    folder: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, AppError> {
     match chosen.backend {
         StorageBackend::Memory => Ok(open_memory(clock)),
-        StorageBackend::Postgres => open_postgres(chosen.postgres, clock).await,
+        StorageBackend::Postgres => open_postgres(chosen.postgres, folder, clock).await,
         StorageBackend::Etcd => open_etcd(chosen.etcd, clock).await,
         StorageBackend::Raft => Err(AppError::Storage("raft: only as the home store".to_owned())),
     }
@@ -87,6 +127,7 @@ fn open_memory(clock: Arc<dyn Clock>) -> Opened {
 
 async fn open_postgres(
     postgres: Option<&Postgres>,
+    folder: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, AppError> {
     let failed = |error: String| AppError::Storage(format!("postgres: {error}"));
@@ -94,6 +135,7 @@ async fn open_postgres(
     let password = postgres
         .password()
         .map_err(|error| failed(error.to_string()))?;
+    let memory = DatabaseMemory::open(folder).map_err(|error| failed(error.to_string()))?;
     let kept = postgres.ledger;
     let (consumer, former_consumer) = match kept {
         // One for all: what the database's own ledger has, no gateway needs from the events.
@@ -105,6 +147,9 @@ async fn open_postgres(
         tls_ca: postgres.tls_ca.clone(),
         insecure_without_tls: postgres.insecure_without_tls,
         allow_unreplicated: postgres.allow_unreplicated,
+        system_identifier: postgres.system_identifier,
+        timeline_min: postgres.timeline_min,
+        memory: Some(Arc::new(memory)),
         consumer,
         former_consumer,
         transaction_deadline: Duration::from_millis(postgres.transaction_deadline_ms),
@@ -114,6 +159,9 @@ async fn open_postgres(
     let postgres = opened.map_err(|error| match error {
         leasehold_backend_postgres::OpenError::Unavailable(problem) => {
             AppError::StoreAway(format!("postgres: {problem}"))
+        }
+        leasehold_backend_postgres::OpenError::Fenced(problem) => {
+            AppError::StoreFenced(format!("postgres: {problem}"))
         }
         lasting => failed(lasting.to_string()),
     })?;
@@ -169,27 +217,35 @@ async fn open_raft(
     config: &Config,
     clock: Arc<dyn Clock>,
     metrics: &Metrics,
+    may_create: bool,
 ) -> Result<Opened, AppError> {
     let failed = |error: String| AppError::Storage(error);
     let raft = RaftConfig {
         agree_within: config.cluster.agree_within(),
         peers: peers(config),
         snapshot_commands: config.storage.snapshot_commands,
+        may_create,
         ..RaftConfig::new(raft_folder(&config.storage.data_dir))
     };
     let raft = RaftBackend::open(raft, clock)
         .await
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| match error {
+            OpenError::Absent(_) if config.cluster.listen.is_some() => {
+                failed(format!("{error}; {NO_STORE}"))
+            }
+            other => failed(other.to_string()),
+        })?;
     if let Some(address) = raft.peer_address() {
         tracing::info!(%address, "cluster.listening");
     }
     // Whoever looks after it sees meanwhile that it lives.
+    let says = watch::Sender::new(Waiting::unavailable(WAITS));
     let waiting = match raft.peer_address() {
-        Some(_) => Some(crate::http::waiting::listen(config, metrics, WAITS).await?),
+        Some(_) => Some(waiting::listen(config, metrics, says.subscribe()).await?),
         None => None,
     };
     // Everything behind this line reads the store.
-    let part = raft.take_part().await;
+    let part = take_part(&raft, &says).await;
     part.map_err(|error| failed(error.to_string()))?;
     if let Some(waiting) = waiting {
         waiting.drain().await;
@@ -200,6 +256,18 @@ async fn open_raft(
         others: OtherLedgers::Peers(raft.clone()),
         raft: Some(raft),
     })
+}
+
+/// Waits until a member takes part in its cluster. Says if it never will.
+async fn take_part(raft: &RaftBackend, says: &watch::Sender<Waiting>) -> Result<(), BackendError> {
+    let mut part = std::pin::pin!(raft.take_part());
+    tokio::select! {
+        part = &mut part => part,
+        problem = raft.outdated() => {
+            says.send_replace(Waiting::unavailable(&format!("is not ready: {problem}")));
+            part.await
+        }
+    }
 }
 
 /// How this gateway reaches its peers; none if it is alone.

@@ -9,9 +9,29 @@ pub(crate) use leasehold_backend_raft::Restored;
 pub(crate) use leasehold_backend_raft::StoppedStore;
 pub(crate) use leasehold_backend_raft::entries_ahead;
 
+use crate::stores::ledger_file;
+
 /// Where in a data folder the embedded store is.
 pub(super) fn raft_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("raft")
+}
+
+/// Creates an empty store in a data folder that has neither a store nor a ledger; returns the name
+/// of its new group. Blocks until it is durable.
+///
+/// # Errors
+/// There is one already, or it cannot be written.
+pub(crate) fn create(data_dir: &Path) -> Result<String, String> {
+    let ledger = ledger_file(data_dir);
+    if std::fs::symlink_metadata(&ledger).is_ok() {
+        return Err(format!(
+            "{}: there is a ledger already, of a store that was lost or is elsewhere; choose \
+             another folder, or move it away",
+            ledger.display()
+        ));
+    }
+    let config = RaftConfig::new(raft_folder(data_dir));
+    leasehold_backend_raft::create(&config).map_err(|error| error.to_string())
 }
 
 /// Reads the store in a data folder. Blocks.

@@ -44,6 +44,14 @@ pub struct KeyDocument {
     pub revoked: Option<String>,
 }
 
+impl KeyDocument {
+    /// Whether the key is in force and lets its owner administer keys.
+    pub(crate) fn is_administrators(&self) -> bool {
+        let administrator = Role::Administrator.as_str();
+        self.revoked.is_none() && self.roles.iter().any(|role| role == administrator)
+    }
+}
+
 /// A key that was not shown yet.
 #[derive(Clone)]
 pub struct NewKey {

@@ -1,15 +1,24 @@
 //! `leasehold key …` and `leasehold namespace …`.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use clap::Subcommand;
 use leasehold_client::Client;
+use leasehold_domain::InvalidName;
 use leasehold_wire::v1::keys;
 use leasehold_wire::v1::namespaces as ns;
 use leasehold_wire::v1::paths;
+use serde_json::json;
 
 use super::connection::Connection;
 use super::connection::block_on;
 use super::exit::Failed;
+use super::exit::UNAVAILABLE;
+use super::exit::USAGE;
 use super::output::Shown;
+use crate::Config;
+use crate::Overrides;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -34,7 +43,29 @@ pub(super) enum KeyCommand {
     Revoke {
         /// The key's id.
         id: String,
+        /// Revoke it even if it is the last key of an administrator. Nobody can make keys then; see
+        /// `leasehold key recover`.
+        #[arg(long)]
+        force: bool,
     },
+    /// Make an administrator's key when there is none any more. No gateway is asked: this opens the
+    /// store itself, so a gateway of the same data folder must be stopped.
+    Recover(RecoverArguments),
+}
+
+/// Whose store to open.
+#[derive(Debug, Args)]
+pub(super) struct RecoverArguments {
+    /// The gateway's configuration file. Needed for Postgres and etcd, and for a member of a
+    /// cluster.
+    #[arg(long, required_unless_present = "data_dir")]
+    config: Option<PathBuf>,
+    /// The data folder of a gateway with the embedded store.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Who the key stands for.
+    #[arg(long, default_value = "admin")]
+    subject: String,
 }
 
 /// What to do with namespaces.
@@ -86,8 +117,38 @@ pub(super) enum NamespaceCommand {
 
 /// Does it.
 pub(super) fn key(command: KeyCommand, connection: Connection) -> Result<Shown, Failed> {
+    if let KeyCommand::Recover(arguments) = command {
+        return recover(arguments, connection.json);
+    }
     let client = connection.client()?;
     block_on(keys_of(&client, command, connection.json))
+}
+
+fn recover(arguments: RecoverArguments, json: bool) -> Result<Shown, Failed> {
+    let usage = |problem: String| Failed::new(USAGE, problem);
+    let overrides = Overrides {
+        data_dir: arguments.data_dir,
+        ..Overrides::default()
+    };
+    let config = Config::load(arguments.config.as_deref(), overrides);
+    let config = config.map_err(|error| usage(error.to_string()))?;
+    let subject = arguments.subject.parse();
+    let subject = subject.map_err(|error: InvalidName| usage(format!("--subject: {error}")))?;
+    let recovered = block_on(async {
+        let recovering = crate::app::recover_key(&config, subject).await;
+        recovering.map_err(|error| Failed::new(UNAVAILABLE, error.to_string()))
+    })?;
+    let document = &recovered.document;
+    let answer = json!({
+        "key": recovered.reveal(), "id": document.id, "subject": document.subject.to_string(),
+    });
+    Shown::of(json, &answer, |_| {
+        Shown::Fields(vec![
+            ("key", recovered.reveal()),
+            ("id", document.id.clone()),
+            ("subject", document.subject.to_string()),
+        ])
+    })
 }
 
 async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Shown, Failed> {
@@ -120,8 +181,12 @@ async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Sho
                 Shown::Table(headings, list.keys.iter().map(key_row).collect())
             })
         }
-        KeyCommand::Revoke { id } => {
-            let path = paths::member(paths::KEYS, &id);
+        KeyCommand::Recover(arguments) => recover(arguments, json),
+        KeyCommand::Revoke { id, force } => {
+            let mut path = paths::member(paths::KEYS, &id);
+            if force {
+                path.push_str("?force=true");
+            }
             let view: keys::KeyView = client.delete(&path).await?;
             Shown::of(json, &view, |view| {
                 Shown::Fields(vec![("revoked", view.revoked.clone().unwrap_or_default())])

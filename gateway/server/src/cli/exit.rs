@@ -98,11 +98,13 @@ fn code_of(code: ErrorCode) -> u8 {
         | ErrorCode::PreconditionFailed
         | ErrorCode::BodyTooLarge
         | ErrorCode::UnsupportedMediaType
-        | ErrorCode::InvalidRequest => REFUSED,
+        | ErrorCode::InvalidRequest
+        | ErrorCode::LastAdministrator => REFUSED,
         ErrorCode::Internal
         | ErrorCode::Overloaded
         | ErrorCode::Unavailable
-        | ErrorCode::SafeMode => UNAVAILABLE,
+        | ErrorCode::SafeMode
+        | ErrorCode::Fenced => UNAVAILABLE,
     }
 }
 

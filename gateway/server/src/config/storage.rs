@@ -49,6 +49,13 @@ pub struct Postgres {
     /// Whether a primary without a synchronous standby is good enough.
     #[serde(default)]
     pub allow_unreplicated: bool,
+    /// The system identifier of the cluster that the database is in; servers of another are
+    /// refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_identifier: Option<i64>,
+    /// The least timeline that the primary may write; one on an older timeline is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline_min: Option<i32>,
     /// Where the ledger is kept.
     #[serde(default)]
     pub ledger: LedgerPlace,
@@ -169,6 +176,9 @@ impl Postgres {
         let at = |field, problem| Err(ConfigError::at(&format!("{key}.postgres.{field}"), problem));
         if self.url.is_empty() {
             return at("url", "must not be empty");
+        }
+        if self.timeline_min.is_some_and(|timeline| timeline < 1) {
+            return at("timeline_min", "must be 1 or more");
         }
         check_consumer(&format!("{key}.postgres.consumer"), &self.consumer)?;
         let key = format!("{key}.postgres.transaction_deadline_ms");

@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use leasehold_domain::Precondition;
+use leasehold_wire::v1::error::ErrorCode;
 
 use super::Governance;
 use super::Stored;
 use super::document::KEYS;
+use super::edit;
 use crate::authentication::AuthFailure;
 use crate::authentication::KeyDocument;
 use crate::authentication::KeySource;
@@ -40,14 +42,36 @@ impl Governance {
         .await
     }
 
-    /// Revokes a key: it is refused from now on, and stays in the list.
+    /// Revokes a key: it is refused from now on, and stays in the list. The last key of an
+    /// administrator is revoked only by force. Whatever others revoke at the same time: another
+    /// administrator's key is part of the write, and is in force when this is.
     ///
     /// # Errors
-    /// There is none of that id, or the store cannot write.
-    pub async fn revoke_key(&self, caller: &Caller, id: &str) -> Result<KeyDocument, Failure> {
+    /// There is none of that id, it is the last administrator's, or the store cannot write.
+    pub async fn revoke_key(
+        &self,
+        caller: &Caller,
+        id: &str,
+        force: bool,
+    ) -> Result<KeyDocument, Failure> {
         let stored: Stored<KeyDocument> = self.read(KEYS, id).await?;
         if stored.document.revoked.is_some() {
             return Ok(stored.document);
+        }
+        let mut edits = Vec::new();
+        if !force && stored.document.is_administrators() {
+            let remains = self.another_administrator(id).await?;
+            let KeyDocument { id, subject, .. } = &remains.document;
+            let summary = format!("key {id} of {subject} remains an administrator's");
+            let same = Precondition::Revision(remains.revision);
+            edits.push(edit(
+                caller,
+                KEYS,
+                id,
+                Some(&remains.document),
+                same,
+                summary,
+            )?);
         }
         let revoked = KeyDocument {
             revoked: Some(crate::telemetry::rfc3339(self.clock.wall())),
@@ -55,9 +79,22 @@ impl Governance {
         };
         let summary = format!("key {id} of {} revoked", revoked.subject);
         let precondition = Precondition::Revision(stored.revision);
-        self.write(caller, KEYS, id, Some(&revoked), precondition, summary)
-            .await?;
+        let revoking = edit(caller, KEYS, id, Some(&revoked), precondition, summary)?;
+        edits.insert(0, revoking);
+        self.write_all(edits).await?;
         Ok(revoked)
+    }
+
+    /// A key in force of an administrator, other than this one.
+    async fn another_administrator(&self, id: &str) -> Result<Stored<KeyDocument>, Failure> {
+        let keys = self.keys().await?.into_iter();
+        let mut others = keys.filter(|key| key.document.id != id);
+        let other = others.find(|key| key.document.is_administrators());
+        other.ok_or_else(|| {
+            let problem = "this is the last key of an administrator: nobody could make another; \
+                make one first, or revoke it with force";
+            Failure::new(ErrorCode::LastAdministrator, problem)
+        })
     }
 
     /// All keys, by id; none shows its secret.

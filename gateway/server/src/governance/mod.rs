@@ -179,44 +179,30 @@ impl Governance {
         precondition: Precondition,
         summary: String,
     ) -> Result<u64, Failure> {
-        let body = document.map(serde_json::to_vec).transpose();
-        let body = body.map_err(|error| Failure::internal(error.to_string()))?;
-        if body
-            .as_ref()
-            .is_some_and(|body| body.len() > leasehold_domain::limits::DOCUMENT_BYTES_MAX)
-        {
-            return Err(Failure::invalid("the document is too large"));
-        }
-        let change = Change {
-            request_id: caller.request_id.clone(),
-            principal: caller.principal.clone(),
-            collection: collection.into(),
-            id: id.into(),
-            digest: body.as_deref().map(Digest::of),
-            summary: summary.into(),
-        };
-        let edit = Edit {
-            collection: collection.into(),
-            id: id.into(),
-            body: body.map(Arc::from),
-            precondition,
-            change,
-        };
-        match self.documents.write(vec![edit]).await? {
+        let edit = edit(caller, collection, id, document, precondition, summary)?;
+        self.write_all(vec![edit]).await
+    }
+
+    /// Writes documents with their audit events, all or none, and puts them into force here.
+    async fn write_all(&self, edits: Vec<Edit>) -> Result<u64, Failure> {
+        let first = edits.first();
+        let (collection, id) = first.map_or(("", ""), |edit| (&*edit.collection, &*edit.id));
+        let what = format!("{collection} {id}");
+        match self.documents.write(edits).await? {
             EditOutcome::Done(revision) => {
                 self.reload_to(revision).await?;
                 Ok(revision)
             }
             EditOutcome::Conflict { current: None, .. } => Err(Failure::new(
                 ErrorCode::NotFound,
-                format!("there is no {collection} {id}"),
+                format!("there is no {what}"),
             )),
             EditOutcome::Conflict {
                 current: Some(revision),
                 ..
             } => Err(Failure::new(
                 ErrorCode::PreconditionFailed,
-                format!("{collection} {id} is at revision {revision}"),
+                format!("{what} is at revision {revision}"),
             )),
         }
     }
@@ -253,6 +239,43 @@ impl Governance {
         };
         rows.iter().map(stored).collect()
     }
+}
+
+/// An edit of one document, with its audit event.
+///
+/// # Errors
+/// The document is too large.
+pub(crate) fn edit<T: Serialize>(
+    caller: &Caller,
+    collection: &str,
+    id: &str,
+    document: Option<&T>,
+    precondition: Precondition,
+    summary: String,
+) -> Result<Edit, Failure> {
+    let body = document.map(serde_json::to_vec).transpose();
+    let body = body.map_err(|error| Failure::internal(error.to_string()))?;
+    if body
+        .as_ref()
+        .is_some_and(|body| body.len() > leasehold_domain::limits::DOCUMENT_BYTES_MAX)
+    {
+        return Err(Failure::invalid("the document is too large"));
+    }
+    let change = Change {
+        request_id: caller.request_id.clone(),
+        principal: caller.principal.clone(),
+        collection: collection.into(),
+        id: id.into(),
+        digest: body.as_deref().map(Digest::of),
+        summary: summary.into(),
+    };
+    Ok(Edit {
+        collection: collection.into(),
+        id: id.into(),
+        body: body.map(Arc::from),
+        precondition,
+        change,
+    })
 }
 
 fn bind(

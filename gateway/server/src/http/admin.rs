@@ -16,10 +16,13 @@ use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::keys as wire_keys;
 use leasehold_wire::v1::policies as wire_policies;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::Path;
+use super::extract::Query;
 use super::extract::answer;
 use super::extract::read;
 use super::problem::respond;
@@ -140,21 +143,34 @@ pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -
     .await
 }
 
+/// Options of a revocation.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RevokeKeyOptions {
+    /// Revoke also the last key of an administrator.
+    force: Option<bool>,
+}
+
 /// `DELETE /v1/keys/{key}`.
 #[utoipa::path(
     delete,
     path = "/v1/keys/{key}",
     tag = "keys",
-    params(("key" = String, Path, description = "Key id")),
+    params(("key" = String, Path, description = "Key id"), RevokeKeyOptions),
     responses((status = 200, body = wire_keys::KeyView), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn revoke_key(
     State(app): State<Arc<App>>,
     who: Authenticated,
     Path(id): Path<String>,
+    Query(options): Query<RevokeKeyOptions>,
 ) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
-        let document = app.governance.revoke_key(&caller, &id).await?;
+        let revoking = app
+            .governance
+            .revoke_key(&caller, &id, options.force == Some(true));
+        let document = revoking.await?;
         Ok(answer(
             StatusCode::OK,
             &caller.request_id,

@@ -141,7 +141,7 @@ fn denial_view(denial: Denial, decision: Option<&Decision>, fault: Option<Fault>
 fn log(failure: &Failure, request_id: &RequestId) {
     let code = failure.code;
     // Safe mode is told of when it begins, and counted.
-    if code.status() < 500 || code == ErrorCode::SafeMode {
+    if code.status() < 500 || [ErrorCode::SafeMode, ErrorCode::Fenced].contains(&code) {
         tracing::debug!(request.id = %request_id, code = code.as_str(), "request.refused");
         return;
     }

@@ -9,6 +9,7 @@ use axum::routing::get;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::health as wire;
 use leasehold_wire::v1::paths;
+use tokio::sync::watch;
 
 use super::extract;
 use super::health;
@@ -19,6 +20,30 @@ use crate::listener::Listener;
 use crate::pipeline::failure::Failure;
 use crate::telemetry::Metrics;
 
+/// How soon it may be worth asking again.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// Why a gateway waits, and what callers are told meanwhile.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    /// What requests are answered with.
+    pub(crate) code: ErrorCode,
+    /// What the gateway does, after "this gateway"; for operators.
+    pub(crate) does: String,
+}
+
+impl Waiting {
+    /// The gateway does something that will end by itself.
+    pub(crate) fn unavailable(does: &str) -> Self {
+        Self {
+            code: ErrorCode::Unavailable,
+            does: does.to_owned(),
+        }
+    }
+}
+
+type Says = watch::Receiver<Waiting>;
+
 /// Listens where the API will be, and says what the gateway does. It must be drained before that
 /// listens itself.
 ///
@@ -27,23 +52,24 @@ use crate::telemetry::Metrics;
 pub(crate) async fn listen(
     config: &Config,
     metrics: &Metrics,
-    does: &'static str,
+    says: Says,
 ) -> Result<Listener, ListenError> {
+    let shown = says.clone();
     let router = Router::new()
         .route(paths::HEALTHZ, get(health::healthz))
-        .route(paths::READYZ, get(move || readyz(does)))
-        .fallback(move |headers| unavailable(headers, does));
+        .route(paths::READYZ, get(move || readyz(shown)))
+        .fallback(move |headers| unavailable(headers, says));
     let (address, tls) = (config.listen.address, config.listen.tls.as_ref());
     let open = metrics.connections().clone();
     Listener::bind(address, tls, &config.limits, router, open).await
 }
 
-async fn readyz(does: &str) -> Response {
+async fn readyz(says: Says) -> Response {
     let body = wire::Readiness {
         ready: false,
         backend: wire::BackendHealth {
             ready: false,
-            detail: does.to_owned(),
+            detail: says.borrow().does.clone(),
             incident: None,
         },
         ledger: wire::LedgerHealth {
@@ -56,7 +82,11 @@ async fn readyz(does: &str) -> Response {
     extract::answer(status, &extract::draw_request_id(), &body)
 }
 
-async fn unavailable(headers: HeaderMap, does: &str) -> Response {
-    let failure = Failure::new(ErrorCode::Unavailable, format!("this gateway {does}"));
+async fn unavailable(headers: HeaderMap, says: Says) -> Response {
+    let Waiting { code, does } = says.borrow().clone();
+    let failure = Failure {
+        retry_after_ms: Some(RETRY_AFTER_MS),
+        ..Failure::new(code, format!("this gateway {does}"))
+    };
     problem::respond(failure, &extract::request_id(&headers))
 }

@@ -20,6 +20,10 @@ use leasehold_wire::v1::error::ErrorCode;
 /// How soon a namespace that is moved may be there.
 const MOVING_RETRY_AFTER_MS: u64 = 200;
 
+/// What callers are told of a store that is behind its history; operators find more in `/readyz`.
+const FENCED: &str =
+    "the store that answers is an old primary, or a copy; nothing is granted from it";
+
 /// A request that failed: the stable code, a message safe to show, and whether it took effect.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -227,6 +231,16 @@ impl Failure {
         }
     }
 
+    /// The same, because the store that answers is behind its history.
+    #[must_use]
+    pub fn fenced(incident: Arc<str>, retry_after_ms: u64) -> Self {
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            detail: FailureDetail::Incident(incident),
+            ..Self::new(ErrorCode::Fenced, FENCED)
+        }
+    }
+
     /// Each time that the policies had decided, the state that they saw had changed.
     #[must_use]
     pub fn unsettled() -> Self {
@@ -308,6 +322,7 @@ impl From<BackendError> for Failure {
                 "the store cannot agree now",
                 Some(1_000),
             ),
+            ErrorKind::Fenced => (ErrorCode::Fenced, FENCED, Some(1_000)),
             ErrorKind::Invalid => (ErrorCode::InvalidRequest, "the store refused this", None),
             _ => (ErrorCode::Internal, "internal error", None),
         };

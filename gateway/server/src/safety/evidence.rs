@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(crate) struct Evidence {
     good: AtomicU64,
     failed: AtomicU64,
     last_error: Mutex<Option<String>>,
+    /// Whether the last try failed because the store is behind its history.
+    fenced: AtomicBool,
 }
 
 /// The newest success.
@@ -54,11 +57,17 @@ impl Evidence {
             return;
         }
         self.failed.fetch_add(1, Relaxed);
+        self.fenced.store(error.kind == ErrorKind::Fenced, Relaxed);
         let text = error.to_string().chars().take(ERROR_CHARS_MAX).collect();
         *self
             .last_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    /// Whether the store is behind its history, as the last failure said.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced.load(Relaxed)
     }
 
     pub(super) fn seen(&self) -> Seen {

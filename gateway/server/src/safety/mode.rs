@@ -149,7 +149,11 @@ impl SafeMode {
     fn refuse(&self, incident: Arc<str>) -> Failure {
         self.refused.fetch_add(1, Relaxed);
         self.metrics.refused();
-        Failure::safe_mode(self.store.as_str(), incident, millis(self.come_again()))
+        let retry_after_ms = millis(self.come_again());
+        match self.evidence.is_fenced() {
+            true => Failure::fenced(incident, retry_after_ms),
+            false => Failure::safe_mode(self.store.as_str(), incident, retry_after_ms),
+        }
     }
 
     /// When it may be worth asking again: spread, so that not all who were refused come at once.

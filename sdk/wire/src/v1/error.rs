@@ -60,11 +60,16 @@ pub enum ErrorCode {
     Unavailable,
     /// The store has not agreed for a while; nothing is granted until it does.
     SafeMode,
+    /// The store that answers is behind what the gateway knows of its history: an old primary, or a
+    /// copy restored from a backup. Nothing is granted from it.
+    Fenced,
+    /// It is the last key of an administrator; `force` revokes it.
+    LastAdministrator,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::BadJson,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -90,6 +95,8 @@ impl ErrorCode {
         Self::Overloaded,
         Self::Unavailable,
         Self::SafeMode,
+        Self::Fenced,
+        Self::LastAdministrator,
     ];
 
     /// The HTTP status.
@@ -106,7 +113,7 @@ impl ErrorCode {
             Self::NotFound | Self::NamespaceNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
-            Self::Held | Self::LeaseLost | Self::Conflict => 409,
+            Self::Held | Self::LeaseLost | Self::Conflict | Self::LastAdministrator => 409,
             Self::LeaseEnded => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
@@ -114,7 +121,7 @@ impl ErrorCode {
             Self::InvalidRequest => 422,
             Self::QueueFull | Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::Overloaded | Self::Unavailable | Self::SafeMode => 503,
+            Self::Overloaded | Self::Unavailable | Self::SafeMode | Self::Fenced => 503,
         }
     }
 
@@ -130,7 +137,8 @@ impl ErrorCode {
             | Self::Internal
             | Self::Overloaded
             | Self::Unavailable
-            | Self::SafeMode => true,
+            | Self::SafeMode
+            | Self::Fenced => true,
             Self::BadJson
             | Self::Unauthenticated
             | Self::Forbidden
@@ -146,7 +154,8 @@ impl ErrorCode {
             | Self::PreconditionFailed
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
-            | Self::InvalidRequest => false,
+            | Self::InvalidRequest
+            | Self::LastAdministrator => false,
         }
     }
 
@@ -176,7 +185,9 @@ impl ErrorCode {
             | Self::InvalidRequest
             | Self::QueueFull
             | Self::RateLimited
-            | Self::SafeMode => true,
+            | Self::SafeMode
+            | Self::Fenced
+            | Self::LastAdministrator => true,
         }
     }
 
@@ -209,6 +220,8 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
             Self::SafeMode => "safe_mode",
+            Self::Fenced => "fenced",
+            Self::LastAdministrator => "last_administrator",
         }
     }
 }
