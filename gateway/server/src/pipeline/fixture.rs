@@ -310,9 +310,14 @@ impl Gate {
     /// Gives a lease back.
     pub(crate) async fn release(&self, caller: &Caller, lock: &str, lease_id: LeaseId) {
         let lock = lock.parse().unwrap();
-        let released = self
-            .pipeline
-            .release(caller, ask::Release { lock, lease_id });
+        let released = self.pipeline.release(
+            caller,
+            ask::Release {
+                lock,
+                lease_id,
+                cooldown_ms: 0,
+            },
+        );
         released.await.unwrap();
     }
 }
