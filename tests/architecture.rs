@@ -85,6 +85,7 @@ const STOCK_MAY_USE: &[&str] = &["leasehold-policy-sdk"];
 /// Which of our crates may name a foreign one. Foreign crates that are not here are free.
 const OWNED: &[(&str, &[&str])] = &[
     ("wasmtime", &["leasehold-policy-host"]),
+    ("wasmparser", &["leasehold-policy-host"]),
     ("wit-bindgen", &["leasehold-policy-sdk"]),
     ("openraft", &["leasehold-backend-raft"]),
     ("fjall", &["leasehold-backend-raft"]),

@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use anyhow::Result;
+use leasehold_domain::Digest;
 use leasehold_policy_guests::Guest;
 use leasehold_policy_guests::TEXT;
 use leasehold_policy_guests::allow;
@@ -13,6 +14,46 @@ use leasehold_tests::Gateway;
 use leasehold_tests::GatewayOptions;
 use serde_json::Value;
 use serde_json::json;
+
+fn leb128(out: &mut Vec<u8>, mut value: usize) {
+    while value > 0x7f {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn section(id: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = vec![id];
+    leb128(&mut out, body.len());
+    out.extend_from_slice(body);
+    out
+}
+
+/// A component of 4 MB whose core module has a million empty functions: seconds for any reader,
+/// and 40 s and 6 GB for the compiler.
+fn a_million_functions() -> Vec<u8> {
+    let count = 1_000_000;
+    let (mut functions, mut code) = (Vec::new(), Vec::new());
+    leb128(&mut functions, count);
+    functions.resize(functions.len() + count, 0);
+    leb128(&mut code, count);
+    code.extend([2, 0, 0x0b].repeat(count));
+    let types = section(1, &[1, 0x60, 0, 0]);
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        types,
+        section(3, &functions),
+        section(10, &code),
+    ];
+    [b"\0asm\x0d\0\x01\0".to_vec(), section(1, &module.concat())].concat()
+}
+
+/// A component of 15 KB whose types are nested five thousand times, as deep as the reader's stack.
+fn deeply_nested_types() -> Vec<u8> {
+    let body = [&[1][..], &[0x42, 1, 1].repeat(5_000), &[0x42, 0]].concat();
+    [b"\0asm\x0d\0\x01\0".to_vec(), section(7, &body)].concat()
+}
 
 /// Modules that must not get in, and a word of the reason that is given.
 fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
@@ -39,6 +80,15 @@ fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "compile",
         ),
         ("another world", wat("(component)"), "world"),
+        ("a million functions", a_million_functions(), "functions"),
+        ("types in types", deeply_nested_types(), "in one another"),
+        (
+            "two memories",
+            wat(include_str!(
+                "../../policies/host/tests/corpus/two-memories.wat"
+            )),
+            "memories",
+        ),
         (
             "one that wants WASI",
             guest(&|g| g.outside = wasi.to_owned()),
@@ -81,7 +131,9 @@ async fn a_module_that_cannot_be_a_policy_is_refused_with_the_reason() -> Result
         .await?;
     let before = author.get("/v1/policies").await?;
     for (what, wasm, reason) in refused() {
-        let answer = author.upload_policy("by-hand", "1.2.3", wasm).await?;
+        let answer = author
+            .upload_policy("by-hand", "1.2.3", wasm.clone())
+            .await?;
         assert_eq!(
             (answer.status, answer.code()),
             (422, "invalid_request"),
@@ -89,6 +141,10 @@ async fn a_module_that_cannot_be_a_policy_is_refused_with_the_reason() -> Result
         );
         assert_eq!(answer.body["effect"], json!("none"), "{what}: {answer:?}");
         assert!(answer.text.contains(reason), "{what}: {answer:?}");
+        if what != "one of another name" {
+            let digest = Digest::of(&wasm).to_string();
+            assert!(answer.text.contains(&digest), "{what}: {answer:?}");
+        }
     }
     let huge = vec![0; 4 * 1_024 * 1_024 + 1];
     let answer = author.upload_policy("by-hand", "1.2.3", huge).await?;

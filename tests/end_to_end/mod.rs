@@ -13,6 +13,7 @@ mod enforcement;
 mod explanations;
 mod failed_disk;
 mod faults;
+mod flood;
 mod founder;
 mod governance;
 mod handover;

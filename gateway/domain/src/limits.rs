@@ -79,6 +79,57 @@ pub const WATCH_REPLAY_EVENTS_MAX: usize = 100_000;
 pub const BODY_BYTES_MAX: usize = 256 * 1_024;
 /// Largest policy module.
 pub const MODULE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+/// Most functions in one policy module, imported ones included. The compiler spends some 6 KiB of
+/// memory on each, however short it is.
+pub const MODULE_FUNCTIONS_MAX: usize = 20_000;
+/// Largest body of one function in a policy module: the compiler's time and memory for one function
+/// grow faster than its length.
+pub const MODULE_FUNCTION_BYTES_MAX: usize = 256 * 1_024;
+/// Most local variables of all functions in one policy module.
+pub const MODULE_LOCALS_MAX: usize = 200_000;
+/// Most values that the instructions of one policy module may take and give, each counted as often
+/// as the compiler must move it; a branch table counts once for each target.
+pub const MODULE_OPERANDS_MAX: usize = 8_000_000;
+/// The same for one function.
+pub const MODULE_FUNCTION_OPERANDS_MAX: usize = 500_000;
+/// How deep blocks may be nested in a function of a policy module.
+pub const MODULE_BLOCK_DEPTH_MAX: usize = 2_000;
+/// Most types in one policy module, those inside other types included.
+pub const MODULE_TYPES_MAX: usize = 10_000;
+/// How deep types may be nested in one another in a policy module.
+pub const MODULE_TYPE_DEPTH_MAX: usize = 32;
+/// Largest type section of a component; its types are read by recursion.
+pub const MODULE_TYPE_SECTION_BYTES_MAX: usize = 64 * 1_024;
+/// Most imports and exports of all parts of one policy module.
+pub const MODULE_NAMES_MAX: usize = 20_000;
+/// Most globals in one policy module.
+pub const MODULE_GLOBALS_MAX: usize = 10_000;
+/// Most tables in one policy module.
+pub const MODULE_TABLES_MAX: usize = 64;
+/// Most elements that one table of a policy module may have at its start.
+pub const MODULE_TABLE_ELEMENTS_MAX: usize = 10_000;
+/// Most elements in all element segments of one policy module.
+pub const MODULE_ELEMENTS_MAX: usize = 100_000;
+/// Most linear memories in one policy module. An instance has one, and the compiler panics where
+/// components with a memory each call one another.
+pub const MODULE_MEMORIES_MAX: usize = 1;
+/// Most data segments in one policy module.
+pub const MODULE_DATA_SEGMENTS_MAX: usize = 10_000;
+/// Most core modules and components that one policy module may consist of.
+pub const MODULE_PARTS_MAX: usize = 64;
+/// How deep components may be nested in one another.
+pub const MODULE_PART_DEPTH_MAX: usize = 8;
+/// Most instances, core and component, that one policy module may make.
+pub const MODULE_INSTANCES_MAX: usize = 256;
+/// Most aliases in one policy module.
+pub const MODULE_ALIASES_MAX: usize = 10_000;
+/// Most functions that one policy module may lift or lower between core and component.
+pub const MODULE_CANONICAL_FUNCTIONS_MAX: usize = 1_000;
+/// Most custom sections in one policy module.
+pub const MODULE_CUSTOM_SECTIONS_MAX: usize = 1_000;
+/// Most uploads of policy modules that wait on one gateway until the compiler is free; further ones
+/// are told to ask again.
+pub const UPLOADS_WAITING_MAX: usize = 4;
 /// Largest document (namespace, binding, key…).
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
 /// Largest configuration of a policy in a binding.
@@ -95,6 +146,11 @@ pub const CATCH_UP_WAIT_MS_MAX: u64 = 2_000;
 /// Most requests with a key that this gateway does not know that wait for it at once; further ones
 /// are told to ask again, so that strangers cannot fill the gateway with requests that wait.
 pub const STRANGERS_WAITING_MAX: usize = 1_024;
+/// Token buckets of one rate limit. Two clients share one with a probability of one in this many.
+pub const RATE_BUCKETS: usize = 262_144;
+/// Most events of one store that are kept for watches, and that a watch may be behind before it is
+/// ended; it resumes by its last event.
+pub const WATCH_BACKLOG_EVENTS_MAX: usize = 4_096;
 /// Most policies × versions with labels of their own in metrics; later ones count as `other`.
 pub const POLICY_LABEL_SETS_MAX: usize = 256;
 /// Most incidents that one gateway keeps; the oldest that have ended make room.

@@ -31,6 +31,7 @@ use crate::authentication::KeySource;
 use crate::backup::Backups;
 use crate::config::Config;
 use crate::governance::Governance;
+use crate::limiting::Limiter;
 use crate::listener::ListenError;
 use crate::moving::Mover;
 use crate::pipeline::Inner;
@@ -106,6 +107,8 @@ pub struct App {
     pub backups: Backups,
     /// Who calls.
     pub authenticator: Authenticator,
+    /// How much one client may ask for.
+    pub(crate) limiter: Limiter,
     /// What Prometheus reads.
     pub metrics: Arc<Metrics>,
     /// The configuration.
@@ -186,6 +189,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         incidents: safety.incidents,
         backups,
         authenticator,
+        limiter: Limiter::new(&config, clock.clone(), metrics.clone()),
         metrics,
         config,
         clock,

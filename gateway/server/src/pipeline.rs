@@ -7,6 +7,7 @@ pub(crate) mod decide;
 pub(crate) mod execute;
 mod facts;
 pub mod failure;
+mod fanout;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod in_use;
@@ -28,6 +29,7 @@ use leasehold_domain::Outcome;
 use leasehold_domain::Request;
 
 pub use self::decide::PolicyFailure;
+pub use self::fanout::Published;
 pub use self::view::WatchScope;
 pub use self::watch::Place;
 pub use self::watch::Told;

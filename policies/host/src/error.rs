@@ -24,6 +24,19 @@ pub enum HostError {
     /// It does not validate, uses a feature that is off, or passes a limit of the engine.
     #[error("the module does not compile: {0}")]
     Compile(String),
+    /// It has more of something than the compiler is given.
+    #[error("the module has {count} {what}; at most {max} are allowed")]
+    TooComplex {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are; counting stops at the first that is too many.
+        count: usize,
+        /// How many are allowed.
+        max: usize,
+    },
+    /// The compiler failed on it, which no module should be able to cause.
+    #[error("the compiler failed on it: {0}")]
+    Panicked(String),
     /// It wants something from the host that a policy does not get.
     #[error(
         "the module imports `{0}`, but a policy may import nothing besides `trace`: no WASI, no \

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod fault;
 mod guest;
+mod inspection;
 mod limits;
 mod manifest;
 mod module;

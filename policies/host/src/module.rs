@@ -24,6 +24,7 @@ use crate::fault::Met;
 use crate::fault::PolicyFault;
 use crate::guest;
 use crate::guest::Guest;
+use crate::inspection::inspect;
 use crate::limits::ANSWER_BYTES_MAX;
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::manifest::Manifest;
@@ -54,6 +55,7 @@ pub(crate) struct Called<T> {
 impl Module {
     pub(crate) fn compile(engine: &PolicyEngine, wasm: &[u8]) -> Result<Arc<Self>, HostError> {
         check_header(wasm)?;
+        inspect(wasm)?;
         let component = Component::new(engine.engine(), wasm)
             .map_err(|error| HostError::Compile(format!("{error:#}")))?;
         check_imports(engine, &component)?;

@@ -11,6 +11,7 @@ use super::AuthFailure;
 use super::AuthenticationError;
 use super::KeyRing;
 use super::KeySource;
+use super::key;
 use super::token::TokenVerifier;
 use crate::config::Authentication;
 
@@ -43,23 +44,30 @@ impl Authenticator {
         })
     }
 
+    /// The id of the API key in these headers, if there is one; whether it is valid is not looked at.
+    #[must_use]
+    pub(crate) fn key_id(headers: &HeaderMap) -> Option<&str> {
+        let (id, _) = key::split(bearer(headers).ok()?)?;
+        Some(id)
+    }
+
+    /// Whether these headers have an API key that is not known to this gateway or not in force.
+    #[must_use]
+    pub(crate) fn has_unknown_key(&self, headers: &HeaderMap) -> bool {
+        match (&self.keys, bearer(headers)) {
+            (Some((keys, _)), Ok(token)) if token.starts_with("lh_") => {
+                !matches!(keys.authenticate(token), Ok(Some(_)))
+            }
+            _ => false,
+        }
+    }
+
     /// Who sent these headers.
     ///
     /// # Errors
     /// There is no key or token, it has expired, or it is not valid; or that cannot be found out.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthFailure> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let value = values.next().ok_or(AuthFailure::Missing)?;
-        if values.next().is_some() {
-            // Which of two identities a proxy meant cannot be known.
-            return Err(AuthFailure::Invalid);
-        }
-        let value = value.to_str().map_err(|_| AuthFailure::Invalid)?;
-        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(AuthFailure::Invalid);
-        }
-        let token = token.trim();
+        let token = bearer(headers)?;
         match (&self.keys, &self.tokens) {
             _ if token.is_empty() => Err(AuthFailure::Missing),
             (Some((keys, source)), _) if token.starts_with("lh_") => {
@@ -69,6 +77,22 @@ impl Authenticator {
             (_, None) => Err(AuthFailure::Invalid),
         }
     }
+}
+
+/// The key or token in these headers, empty if there is only the scheme.
+fn bearer(headers: &HeaderMap) -> Result<&str, AuthFailure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(AuthFailure::Missing)?;
+    if values.next().is_some() {
+        // Which of two identities a proxy meant cannot be known.
+        return Err(AuthFailure::Invalid);
+    }
+    let value = value.to_str().map_err(|_| AuthFailure::Invalid)?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(AuthFailure::Invalid);
+    }
+    Ok(token.trim())
 }
 
 /// Whose key this is. Of one that is not known here the store is asked: another gateway may have

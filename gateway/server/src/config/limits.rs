@@ -12,6 +12,27 @@ use super::ConfigError;
 pub struct Limits {
     /// Most connections of one listener; more wait in the kernel's backlog.
     pub connections_max: usize,
+    /// Most connections of one client's address on one listener.
+    pub connections_per_address_max: usize,
+    /// Most requests a second from one client's address; 0 for no limit.
+    pub requests_per_address_per_s: u32,
+    /// Most requests a second with one key; 0 for no limit.
+    pub requests_per_key_per_s: u32,
+    /// Most requests a second in one namespace; 0 for no limit.
+    pub requests_per_namespace_per_s: u32,
+    /// Most failed authentications a second from one client's address, ten seconds' worth at once;
+    /// 0 for no limit.
+    pub failed_authentications_per_address_per_s: u32,
+    /// Most watches with one key.
+    pub watches_per_key_max: usize,
+    /// Most watches in one namespace.
+    pub watches_per_namespace_max: usize,
+    /// Most acquires with one key that wait.
+    pub waits_per_key_max: usize,
+    /// Most acquires in one namespace that wait.
+    pub waits_per_namespace_max: usize,
+    /// How long a watch may leave an event unread before its connection is closed.
+    pub watch_unread_deadline_ms: u64,
     /// Most requests under way, waiting ones included; more are answered 503 at once, but health
     /// and metrics are always served.
     pub requests_max: usize,
@@ -35,6 +56,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
+            connections_per_address_max: 5_000,
+            requests_per_address_per_s: 50_000,
+            requests_per_key_per_s: 50_000,
+            requests_per_namespace_per_s: 50_000,
+            failed_authentications_per_address_per_s: 20,
+            watches_per_key_max: 2_500,
+            watches_per_namespace_max: 5_000,
+            waits_per_key_max: 4_096,
+            waits_per_namespace_max: 6_144,
+            watch_unread_deadline_ms: 10_000,
             requests_max: 8_192,
             header_deadline_ms: 10_000,
             body_deadline_ms: 10_000,
@@ -51,6 +82,31 @@ impl Limits {
         let counts = [
             ("connections_max", self.connections_max, 1, 1_000_000),
             ("requests_max", self.requests_max, 1, 1_000_000),
+            (
+                "connections_per_address_max",
+                self.connections_per_address_max,
+                1,
+                1_000_000,
+            ),
+            (
+                "watches_per_key_max",
+                self.watches_per_key_max,
+                0,
+                1_000_000,
+            ),
+            (
+                "watches_per_namespace_max",
+                self.watches_per_namespace_max,
+                0,
+                1_000_000,
+            ),
+            ("waits_per_key_max", self.waits_per_key_max, 0, 1_000_000),
+            (
+                "waits_per_namespace_max",
+                self.waits_per_namespace_max,
+                0,
+                1_000_000,
+            ),
             // hyper's read buffer cannot be smaller.
             ("header_bytes_max", self.header_bytes_max, 8_192, 1_048_576),
             (
@@ -67,9 +123,28 @@ impl Limits {
             ("header_deadline_ms", self.header_deadline_ms),
             ("body_deadline_ms", self.body_deadline_ms),
             ("idle_deadline_ms", self.idle_deadline_ms),
+            ("watch_unread_deadline_ms", self.watch_unread_deadline_ms),
         ];
         for (key, value) in deadlines {
             within(key, value, 10, 3_600_000)?;
+        }
+        let rates = [
+            (
+                "requests_per_address_per_s",
+                self.requests_per_address_per_s,
+            ),
+            ("requests_per_key_per_s", self.requests_per_key_per_s),
+            (
+                "requests_per_namespace_per_s",
+                self.requests_per_namespace_per_s,
+            ),
+            (
+                "failed_authentications_per_address_per_s",
+                self.failed_authentications_per_address_per_s,
+            ),
+        ];
+        for (key, value) in rates {
+            within(key, u64::from(value), 0, 1_000_000)?;
         }
         within("drain_deadline_ms", self.drain_deadline_ms, 0, 3_600_000)
     }

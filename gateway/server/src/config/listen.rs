@@ -1,9 +1,11 @@
 //! `[listen]`
 
+use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -23,6 +25,62 @@ pub struct Listen {
     pub tls: Option<Tls>,
     /// Asks by name for what is refused otherwise: listening beyond loopback without TLS.
     pub insecure_without_tls: bool,
+    /// The proxies in front, which know the clients' addresses.
+    pub proxies: ListenProxies,
+}
+
+/// Proxies and load balancers in front of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenProxies {
+    /// Their addresses or networks. Nobody else's report of a client's address is believed.
+    pub trusted: Vec<Network>,
+    /// How they report it.
+    pub report: ProxyReport,
+}
+
+/// How a proxy reports the address of its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyReport {
+    /// By the header `Forwarded` of each request (RFC 7239).
+    #[default]
+    Forwarded,
+    /// By the header `X-Forwarded-For` of each request.
+    XForwardedFor,
+    /// By a header of the PROXY protocol, version 1 or 2, at the beginning of each connection.
+    ProxyProtocol,
+}
+
+/// An address or a network, such as `10.1.2.3` or `10.1.0.0/16`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network(IpNet);
+
+impl Network {
+    /// Whether an address is in it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        let network = address.or_else(|_| text.parse::<IpNet>());
+        network
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not an address or a network such as 10.1.0.0/16"))
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.0.to_string()
+    }
 }
 
 /// A certificate and its key, PEM files.
@@ -42,6 +100,7 @@ impl Default for Listen {
             admin_address: None,
             tls: None,
             insecure_without_tls: false,
+            proxies: ListenProxies::default(),
         }
     }
 }

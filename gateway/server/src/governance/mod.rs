@@ -31,6 +31,7 @@ use leasehold_domain::EditOutcome;
 use leasehold_domain::Precondition;
 use leasehold_domain::StoreName;
 use leasehold_policy_host::BoundPolicy;
+use leasehold_policy_host::HostError;
 use leasehold_policy_host::Module;
 use leasehold_policy_host::PolicyEngine;
 use leasehold_wire::v1::error::ErrorCode;
@@ -44,6 +45,7 @@ use self::document::BoundPolicyDocument;
 use self::document::PolicyDocument;
 use self::loading::Doubts;
 use self::plan::Plan;
+use self::policy::Uploads;
 use crate::authentication::KeyRing;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
@@ -65,6 +67,8 @@ pub struct Governance {
     reloading: tokio::sync::Mutex<()>,
     /// Requests that met something unknown.
     doubts: Doubts,
+    /// Uploads of modules that are under way.
+    uploads: Uploads,
 }
 
 impl fmt::Debug for Governance {
@@ -108,6 +112,7 @@ impl Governance {
             modules: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
             doubts: Doubts::default(),
+            uploads: Uploads::default(),
         });
         governance.load_all().await?;
         tokio::spawn(loading::settle(
@@ -150,20 +155,15 @@ impl Governance {
             return Ok(Err(format!("module {digest} is not in the store")));
         };
         let compiled = self.compile(bytes).await;
-        Ok(compiled.map_err(|error| error.to_string()))
+        Ok(compiled.map_err(|error| format!("module {digest}: {error}")))
     }
 
     /// Compiles away from the request threads, and remembers.
-    async fn compile(
-        &self,
-        wasm: Arc<[u8]>,
-    ) -> Result<Arc<Module>, leasehold_policy_host::HostError> {
+    async fn compile(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, HostError> {
         let engine = self.engine.clone();
         let compiled = tokio::task::spawn_blocking(move || engine.compile(&wasm)).await;
-        let module = match compiled {
-            Ok(result) => result?,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
+        // The engine turns a panic of the compiler into an error. This one is of the task itself.
+        let module = compiled.map_err(|error| HostError::Panicked(error.to_string()))??;
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         modules.insert(module.digest(), module.clone());
         Ok(module)

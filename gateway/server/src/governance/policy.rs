@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use leasehold_domain::Digest;
 use leasehold_domain::Precondition;
+use leasehold_domain::limits::UPLOADS_WAITING_MAX;
+use leasehold_policy_host::HostError;
+use leasehold_policy_host::Module;
 use leasehold_wire::v1::error::ErrorCode;
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
 
 use super::Governance;
 use super::Stored;
@@ -13,7 +18,48 @@ use super::document::PolicyDocument;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
+/// How soon an upload that found too many before it may be sent again.
+const UPLOAD_RETRY_AFTER_MS: u64 = 1_000;
+
+/// Uploads of modules that are under way on this gateway. The engine compiles one module at a time;
+/// only one upload at a time may wait for it, so that a module that governance loads waits for one
+/// compilation at most.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    places: Semaphore,
+    compiler: tokio::sync::Mutex<()>,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            places: Semaphore::new(1 + UPLOADS_WAITING_MAX),
+            compiler: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+/// The right to send a module; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct UploadPlace<'a>(
+    #[expect(dead_code, reason = "held, not read")] SemaphorePermit<'a>,
+);
+
 impl Governance {
+    /// Admits an upload before its body is read, so that bodies that wait cost bounded memory.
+    ///
+    /// # Errors
+    /// `overloaded`: too many uploads wait already.
+    pub(crate) fn admit_upload(&self) -> Result<UploadPlace<'_>, Failure> {
+        match self.uploads.places.try_acquire() {
+            Ok(place) => Ok(UploadPlace(place)),
+            Err(_) => Err(Failure {
+                retry_after_ms: Some(UPLOAD_RETRY_AFTER_MS),
+                ..Failure::new(ErrorCode::Overloaded, "too many modules are being uploaded")
+            }),
+        }
+    }
+
     /// Takes a module: compiles it, reads its manifest, runs its own test cases, and only then
     /// stores it. Uploading the same bytes again is harmless; other bytes under a name and version
     /// that exist are refused.
@@ -33,10 +79,7 @@ impl Governance {
                 "the module is too large",
             ));
         }
-        let module = self
-            .compile(wasm.clone())
-            .await
-            .map_err(|error| Failure::invalid(format!("the module was refused: {error}")))?;
+        let module = self.verify(wasm.clone()).await?;
         let manifest = module.manifest();
         if let Some((name, version)) = named
             && (name, version) != (manifest.name.as_str(), manifest.version.as_str())
@@ -81,6 +124,18 @@ impl Governance {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Compiles an uploaded module, one at a time.
+    async fn verify(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, Failure> {
+        let _one_at_a_time = self.uploads.compiler.lock().await;
+        let digest = Digest::of(&wasm);
+        self.compile(wasm).await.map_err(|error| {
+            if matches!(error, HostError::Panicked(_)) {
+                tracing::error!(module.digest = %digest, %error, "governance.module compiler failed");
+            }
+            Failure::invalid(format!("module {digest} was refused: {error}"))
+        })
     }
 
     /// All versions of all policies, by id.

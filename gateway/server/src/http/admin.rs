@@ -233,6 +233,7 @@ pub(crate) async fn upload_policy(
             let message = "content-type: must be application/wasm";
             return Err(Failure::new(ErrorCode::UnsupportedMediaType, message));
         }
+        let _place = app.governance.admit_upload()?;
         let wasm = read(request.into_body(), &app, limits::MODULE_BYTES_MAX).await?;
         let named = Some((policy.as_str(), version.as_str()));
         let stored = app

@@ -1,6 +1,8 @@
 //! Counts and times every request under its route, never under its path, and takes no more of them
 //! at once than the configuration says.
 
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,6 +21,8 @@ use leasehold_wire::v1::paths;
 use super::extract;
 use super::problem;
 use crate::app::App;
+use crate::limiting::ClientAddress;
+use crate::listener::Peer;
 use crate::pipeline::failure::Failure;
 
 /// What a refused client is told to wait.
@@ -59,7 +63,11 @@ impl Drop for UnderWay<'_> {
 const ALWAYS_SERVED: [&str; 3] = [paths::HEALTHZ, paths::READYZ, paths::METRICS];
 
 /// The one layer around every handler.
-pub(super) async fn count(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub(super) async fn count(
+    State(gate): State<Arc<Gate>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let app = &gate.app;
     let began = app.clock.monotonic();
     let matched = request.extensions().get::<MatchedPath>().cloned();
@@ -69,16 +77,20 @@ pub(super) async fn count(State(gate): State<Arc<Gate>>, request: Request, next:
     // the request may have gone by that length. What follows could be anybody's, so the
     // connection is closed.
     let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let client = client_of(app, &request);
+    request.extensions_mut().insert(client);
     let place = gate.enter();
-    let mut response = if place.is_some() || ALWAYS_SERVED.contains(&route) {
-        next.run(request).await
-    } else {
-        let failure = Failure::new(ErrorCode::Overloaded, "too many requests under way");
-        let failure = Failure {
+    let admitted = match place {
+        _ if ALWAYS_SERVED.contains(&route) => Ok(()),
+        Some(_) => app.limiter.admit_address(client.group()),
+        None => Err(Failure {
             retry_after_ms: Some(RETRY_AFTER_MS),
-            ..failure
-        };
-        problem::respond(failure, &extract::request_id(request.headers()))
+            ..Failure::new(ErrorCode::Overloaded, "too many requests under way")
+        }),
+    };
+    let mut response = match admitted {
+        Ok(()) => next.run(request).await,
+        Err(failure) => problem::respond(failure, &extract::request_id(request.headers())),
     };
     if chunked {
         let close = HeaderValue::from_static("close");
@@ -88,6 +100,14 @@ pub(super) async fn count(State(gate): State<Arc<Gate>>, request: Request, next:
     app.metrics
         .served(route, method, response.status().as_u16(), took);
     response
+}
+
+/// Whose request it is, as far as limits are concerned.
+fn client_of(app: &App, request: &Request) -> ClientAddress {
+    let peer = request.extensions().get::<Peer>();
+    // Only a test calls a router without a listener.
+    let peer = peer.map_or(IpAddr::from(Ipv4Addr::LOCALHOST), |peer| peer.address);
+    app.limiter.proxies().client_of(peer, request.headers())
 }
 
 /// A method's label in metrics: clients may make up others.

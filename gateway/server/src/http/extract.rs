@@ -29,6 +29,9 @@ use serde::de::DeserializeOwned;
 use super::problem;
 use crate::app::App;
 use crate::authentication::AuthFailure;
+use crate::authentication::Authenticator;
+use crate::limiting::Caller as CallerKey;
+use crate::limiting::ClientAddress;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
@@ -71,6 +74,7 @@ impl IntoResponse for Refused {
 pub(crate) struct Authenticated {
     principal: Arc<Principal>,
     fallback: RequestId,
+    key: CallerKey,
 }
 
 impl Authenticated {
@@ -79,6 +83,7 @@ impl Authenticated {
         let Self {
             principal,
             fallback,
+            ..
         } = self;
         match given.map(str::parse::<RequestId>) {
             None => Ok(Caller {
@@ -111,6 +116,11 @@ impl Authenticated {
         &self.principal
     }
 
+    /// What identifies the caller to limits.
+    pub(crate) fn key(&self) -> CallerKey {
+        self.key.clone()
+    }
+
     /// The request's id.
     pub(crate) fn request_id(&self) -> &RequestId {
         &self.fallback
@@ -121,24 +131,66 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
-        match app.authenticator.authenticate(&parts.headers).await {
-            Ok(principal) => Ok(Self {
-                principal,
-                fallback: request_id(&parts.headers),
-            }),
-            Err(refused) => {
-                app.metrics.unauthenticated(refused.reason());
-                let code = match refused {
-                    AuthFailure::Unsure => ErrorCode::Unavailable,
-                    AuthFailure::Missing | AuthFailure::Expired | AuthFailure::Invalid => {
-                        ErrorCode::Unauthenticated
-                    }
-                };
-                let failure = Failure::new(code, refused.to_string());
-                Err(Refused::new(failure, &parts.headers))
-            }
-        }
+        let principal = authenticate(parts, app)
+            .await
+            .map_err(|failure| Refused::new(failure, &parts.headers))?;
+        let key = caller_key(&parts.headers, &principal);
+        let (namespace, verb) = namespace_and_verb(parts.uri.path());
+        let keeps_leases = matches!(verb, Some("renew" | "release"));
+        app.limiter
+            .admit_caller(&key, namespace.as_deref(), keeps_leases)
+            .map_err(|failure| Refused::new(failure, &parts.headers))?;
+        Ok(Self {
+            principal,
+            fallback: request_id(&parts.headers),
+            key,
+        })
     }
+}
+
+/// Who calls. Requests of an address that has used up its failed authentications are still served
+/// with a key that is known here; the store is not asked about others.
+async fn authenticate(parts: &Parts, app: &App) -> Result<Arc<Principal>, Failure> {
+    let client = parts.extensions.get::<ClientAddress>();
+    let client = client.map(|client| client.group());
+    if let Some(client) = client
+        && app.limiter.has_failed_too_often(client)
+        && app.authenticator.has_unknown_key(&parts.headers)
+    {
+        app.limiter.failed(client)?;
+    }
+    let refused = match app.authenticator.authenticate(&parts.headers).await {
+        Ok(principal) => return Ok(principal),
+        Err(refused) => refused,
+    };
+    app.metrics.unauthenticated(refused.reason());
+    let code = match (refused, client) {
+        (AuthFailure::Unsure, _) => ErrorCode::Unavailable,
+        (AuthFailure::Expired | AuthFailure::Invalid, Some(client)) => {
+            app.limiter.failed(client)?;
+            ErrorCode::Unauthenticated
+        }
+        (AuthFailure::Missing | AuthFailure::Expired | AuthFailure::Invalid, _) => {
+            ErrorCode::Unauthenticated
+        }
+    };
+    Err(Failure::new(code, refused.to_string()))
+}
+
+/// What identifies a caller to limits: the id of its API key, or the subject of its token.
+fn caller_key(headers: &HeaderMap, principal: &Principal) -> CallerKey {
+    match Authenticator::key_id(headers) {
+        Some(id) => CallerKey::from(id),
+        None => CallerKey::from(principal.subject.as_str()),
+    }
+}
+
+/// The namespace in a path, decoded, and the verb at its end.
+fn namespace_and_verb(path: &str) -> (Option<String>, Option<&str>) {
+    let rest = path.strip_prefix("/v1/namespaces/");
+    let namespace = rest.and_then(|rest| rest.split(['/', ':']).next());
+    let verb = path.rsplit_once(':').map(|(_, verb)| verb);
+    (namespace.and_then(|text| decode(text).ok()), verb)
 }
 
 /// A JSON body whose shape the verb decides.

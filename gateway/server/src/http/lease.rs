@@ -52,18 +52,24 @@ pub(crate) async fn acquire(
     lock: LockRef,
     body: &RawJson,
 ) -> Response {
+    let key = who.key();
     let (caller, body) = begin!(who, body: wire::AcquireRequest, |b| b.request_id.as_deref());
-    acquired(app, &caller, lock, body)
+    acquired(app, (&caller, &key), lock, body)
         .await
         .unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
 
 async fn acquired(
     app: &App,
-    caller: &Caller,
+    (caller, key): (&Caller, &str),
     lock: LockRef,
     body: wire::AcquireRequest,
 ) -> Result<Response, Failure> {
+    let waits = body.wait_ms.is_some_and(|wait_ms| wait_ms > 0);
+    let _counted = match waits {
+        true => Some(app.limiter.wait(key, &lock.namespace)?),
+        false => None,
+    };
     let ask = ask::Acquire {
         lock,
         mode: mode(body.mode, body.permits)?,

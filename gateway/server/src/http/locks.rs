@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -29,7 +30,9 @@ use super::extract::namespace;
 use super::problem::problem;
 use super::problem::respond;
 use super::view;
+use super::watch::Watcher;
 use crate::app::App;
+use crate::listener::Peer;
 use crate::pipeline::ask;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
@@ -90,6 +93,7 @@ impl GetOptions {
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     who: Authenticated,
+    peer: Option<Extension<Peer>>,
     path: LockPath,
     headers: axum::http::HeaderMap,
     Query(options): Query<GetOptions>,
@@ -97,7 +101,14 @@ pub(crate) async fn get(
     let request_id = who.request_id().clone();
     match path.verb.as_deref() {
         None => {}
-        Some("watch") => return super::watch::lock(&app, path.lock, &headers, &request_id).await,
+        Some("watch") => {
+            let watcher = Watcher {
+                key: who.key(),
+                request_id,
+                peer,
+            };
+            return super::watch::lock(&app, path.lock, &headers, &watcher).await;
+        }
         Some(verb) => {
             let message = format!("a lock has no verb {verb:?} for GET");
             return respond(Failure::new(ErrorCode::NotFound, message), &request_id);

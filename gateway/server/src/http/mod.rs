@@ -138,15 +138,9 @@ fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
 pub(crate) async fn listen(app: &Arc<App>) -> Result<Vec<Listener>, ListenError> {
     let config = &app.config;
     let bind = async |address, router| {
-        let open = app.metrics.connections().clone();
-        Listener::bind(
-            address,
-            config.listen.tls.as_ref(),
-            &config.limits,
-            router,
-            open,
-        )
-        .await
+        let tls = config.listen.tls.as_ref();
+        let with = (app.limiter.proxies().clone(), app.metrics.connections());
+        Listener::bind(address, tls, &config.limits, router, with).await
     };
     let Some(admin_address) = config.listen.admin_address else {
         return Ok(vec![bind(config.listen.address, router(app)).await?]);

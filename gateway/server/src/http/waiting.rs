@@ -15,6 +15,7 @@ use super::extract;
 use super::health;
 use super::problem;
 use crate::config::Config;
+use crate::limiting::Proxies;
 use crate::listener::ListenError;
 use crate::listener::Listener;
 use crate::pipeline::failure::Failure;
@@ -60,8 +61,8 @@ pub(crate) async fn listen(
         .route(paths::READYZ, get(move || readyz(shown)))
         .fallback(move |headers| unavailable(headers, says));
     let (address, tls) = (config.listen.address, config.listen.tls.as_ref());
-    let open = metrics.connections().clone();
-    Listener::bind(address, tls, &config.limits, router, open).await
+    let with = (Proxies::new(&config.listen.proxies), metrics.connections());
+    Listener::bind(address, tls, &config.limits, router, with).await
 }
 
 async fn readyz(says: Says) -> Response {

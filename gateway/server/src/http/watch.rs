@@ -1,16 +1,18 @@
 //! Watches as Server-Sent Events: each transition once and in order, resumable.
 
 use std::convert::Infallible;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
-use axum::response::sse;
-use axum::response::sse::KeepAlive;
-use axum::response::sse::Sse;
+use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -29,6 +31,8 @@ use super::extract::Query;
 use super::problem::respond;
 use super::view;
 use crate::app::App;
+use crate::limiting::Caller as CallerKey;
+use crate::listener::Peer;
 use crate::pipeline::Place;
 use crate::pipeline::Told;
 use crate::pipeline::WatchScope;
@@ -58,22 +62,22 @@ pub(crate) struct WatchOptions {
 pub(crate) async fn namespace(
     State(app): State<Arc<App>>,
     who: Authenticated,
+    peer: Option<Extension<Peer>>,
     Path(ns): Path<String>,
     headers: HeaderMap,
     Query(options): Query<WatchOptions>,
 ) -> Response {
-    let request_id = who.request_id();
+    let watcher = Watcher {
+        key: who.key(),
+        request_id: who.request_id().clone(),
+        peer,
+    };
     match super::extract::namespace(&ns) {
         Ok(ns) => {
-            follow(
-                &app,
-                WatchScope::Prefix(ns, options.prefix),
-                &headers,
-                request_id,
-            )
-            .await
+            let scope = WatchScope::Prefix(ns, options.prefix);
+            follow(&app, scope, &headers, &watcher).await
         }
-        Err(failure) => respond(failure, request_id),
+        Err(failure) => respond(failure, &watcher.request_id),
     }
 }
 
@@ -89,45 +93,79 @@ pub(crate) async fn lock(
     app: &Arc<App>,
     lock: LockRef,
     headers: &HeaderMap,
-    request_id: &RequestId,
+    watcher: &Watcher,
 ) -> Response {
-    follow(app, WatchScope::Lock(lock), headers, request_id).await
+    follow(app, WatchScope::Lock(lock), headers, watcher).await
+}
+
+/// Who watches.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    /// What identifies the caller to limits.
+    pub(crate) key: CallerKey,
+    /// The request's id.
+    pub(crate) request_id: RequestId,
+    /// The connection; only a test has none.
+    pub(crate) peer: Option<Extension<Peer>>,
 }
 
 async fn follow(
     app: &Arc<App>,
     scope: WatchScope,
     headers: &HeaderMap,
-    request_id: &RequestId,
+    watcher: &Watcher,
 ) -> Response {
-    let after = match last_event_id(headers) {
-        Ok(after) => after,
-        Err(failure) => return respond(failure, request_id),
+    let begun = async {
+        let after = last_event_id(headers)?;
+        let counted = app.limiter.watch(&watcher.key, scope.namespace())?;
+        let watching = app.pipeline.watch(scope, after).await?;
+        Ok((watching, counted))
     };
-    let Watching { begin, told } = match app.pipeline.watch(scope, after).await {
-        Ok(watching) => watching,
-        Err(failure) => return respond(failure, request_id),
+    let (Watching { begin, told }, counted) = match begun.await {
+        Ok(begun) => begun,
+        Err(failure) => return respond(failure, &watcher.request_id),
     };
+    if let Some(peer) = &watcher.peer {
+        peer.watches();
+    }
     // An id without an event: who is cut off before the first event goes on from here.
-    let first = sse::Event::default().id(id(begin.cursor, begin.store.as_deref()));
+    let first = Bytes::from(format!(
+        "id: {}\n\n",
+        id(begin.cursor, begin.store.as_deref())
+    ));
     let store = begin.store;
-    let frames = told.flat_map(move |told| stream::iter(frames(&told, store.as_deref())));
-    let frames = stream::iter([first]).chain(frames);
+    let frames = told.map(move |told| {
+        // The count ends with the stream.
+        let _ = &counted;
+        frame(&told, store.as_deref())
+    });
     let mut shutdown = app.shutdown.clone();
     let drained = async move {
         // An error means that the sender is gone, which is the end, too.
         let _ = shutdown.wait_for(|down| *down).await;
     };
-    let frames = frames
-        .take_until(Box::pin(drained))
-        .map(Ok::<_, Infallible>);
-    Sse::new(boxed(frames))
-        .keep_alive(KeepAlive::new().interval(HEARTBEAT))
-        .into_response()
+    let frames = stream::iter([first])
+        .chain(frames)
+        .take_until(Box::pin(drained));
+    let body = Body::from_stream(with_heartbeat(frames).map(Ok::<_, Infallible>));
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, body).into_response()
 }
 
-fn boxed<S: Stream + Send + 'static>(frames: S) -> stream::BoxStream<'static, S::Item> {
-    frames.boxed()
+/// The frames, and a comment whenever there was none for a while.
+fn with_heartbeat(
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    stream::unfold(Box::pin(frames), |mut frames| async move {
+        match tokio::time::timeout(HEARTBEAT, frames.next()).await {
+            Ok(Some(frame)) => Some((frame, frames)),
+            Ok(None) => None,
+            Err(_) => Some((Bytes::from_static(b":\n\n"), frames)),
+        }
+    })
 }
 
 /// The id of an event: its cursor, and which store's it is, so that a client that comes with the
@@ -158,44 +196,44 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Failure> {
         .ok_or_else(|| Failure::invalid("last-event-id: must be the id of an event of a watch"))
 }
 
-fn frames(told: &Told, store: Option<&str>) -> Vec<sse::Event> {
+fn frame(told: &Told, store: Option<&str>) -> Bytes {
     match told {
-        Told::Event(event) => changes(event, store),
+        Told::Event(published) => published.encoded(|event| changes(event, store)),
         Told::Resync { reason, goes_on } => {
-            vec![resync(reason).id(id(*goes_on, store))]
+            let id = id(*goes_on, store);
+            Bytes::from(format!("{}id: {id}\n\n", resync(reason)))
         }
-        Told::Broken => vec![resync("unavailable")],
+        Told::Broken => Bytes::from(format!("{}\n", resync("unavailable"))),
     }
 }
 
 /// The transitions of one event. All have its cursor; only the last carries it as `id`, so that a
 /// client that was cut off in between gets all of them again rather than losing one.
-fn changes(event: &Event, store: Option<&str>) -> Vec<sse::Event> {
+fn changes(event: &Event, store: Option<&str>) -> Bytes {
     let EventKind::Lock {
         lock, transitions, ..
     } = &event.kind
     else {
-        return Vec::new();
+        return Bytes::new();
     };
-    let last = transitions.len().saturating_sub(1);
-    let frame = |(index, transition)| {
+    let mut text = String::new();
+    for transition in transitions {
         let body = view::transition(event, lock, transition);
         let data = serde_json::to_string(&body).unwrap_or_default();
-        let frame = sse::Event::default().event(&body.transition).data(data);
-        if index == last {
-            frame.id(id(event.cursor, store))
-        } else {
-            frame
-        }
-    };
-    transitions.iter().enumerate().map(frame).collect()
+        // JSON has no line breaks, and neither have names of transitions.
+        let _ = write!(text, "event: {}\ndata: {data}\n", body.transition);
+        text.push('\n');
+    }
+    if !text.is_empty() {
+        text.pop();
+        let _ = write!(text, "id: {}\n\n", id(event.cursor, store));
+    }
+    Bytes::from(text)
 }
 
 /// Events were missed; the client must read the locks again. With an id the watch goes on there.
-fn resync(reason: &str) -> sse::Event {
-    sse::Event::default()
-        .event("resync")
-        .data(format!("{{\"reason\":\"{reason}\"}}"))
+fn resync(reason: &str) -> String {
+    format!("event: resync\ndata: {{\"reason\":\"{reason}\"}}\n")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One connection, from its handshake to its end.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
+use super::proxy_protocol;
 use super::registry::Order;
-use super::registry::Registry;
+use super::registry::Place;
 use super::vitals::Phase;
 use super::vitals::Vitals;
 use super::watched::WatchedBody;
@@ -27,16 +29,32 @@ use super::watched::WatchedStream;
 use crate::config::Limits;
 
 /// What every connection of a listener needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Connections {
     http: http1::Builder,
     router: Router,
-    registry: Arc<Registry>,
+    acceptor: Option<TlsAcceptor>,
     handshake_deadline: Duration,
 }
 
+/// The other end of a connection, as requests on it see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Whose connection it is: the peer's address, or the client's that a proxy has reported at its
+    /// beginning.
+    pub(crate) address: IpAddr,
+    vitals: Arc<Vitals>,
+}
+
+impl Peer {
+    /// The answer under way is a watch, whose client must read it in time.
+    pub(crate) fn watches(&self) {
+        self.vitals.watches();
+    }
+}
+
 impl Connections {
-    pub(super) fn new(limits: &Limits, router: Router, registry: Arc<Registry>) -> Self {
+    pub(super) fn new(limits: &Limits, router: Router, acceptor: Option<TlsAcceptor>) -> Self {
         let mut http = http1::Builder::new();
         // The sweeper keeps the deadlines; a timer for each request would cost more than the rest.
         http.header_read_timeout(None);
@@ -46,28 +64,68 @@ impl Connections {
         Self {
             http,
             router,
-            registry,
+            acceptor,
             handshake_deadline,
         }
     }
 
-    /// Serves one connection until its end.
-    pub(super) async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) {
-        let Some(acceptor) = acceptor else {
-            return self.serve_stream(stream).await;
+    /// Serves one connection until its end. `has_header`: it begins with a header of the PROXY
+    /// protocol.
+    pub(super) async fn serve(
+        self,
+        mut stream: TcpStream,
+        address: IpAddr,
+        mut place: Place,
+        has_header: bool,
+    ) {
+        let mut peer = Peer {
+            address,
+            vitals: place.vitals.clone(),
         };
-        match tokio::time::timeout(self.handshake_deadline, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.serve_stream(stream).await,
-            Ok(Err(error)) => tracing::debug!(%error, "connection.handshake failed"),
-            Err(_) => tracing::debug!("connection.handshake took too long"),
+        if has_header {
+            match self.in_time(&peer, proxy_protocol::read(&mut stream)).await {
+                Some(Ok(None)) => {}
+                Some(Ok(Some(client))) => {
+                    peer.address = client.to_canonical();
+                    if place.belongs_to(peer.address.into()).is_err() {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    return tracing::debug!(%error, "connection.proxy header failed");
+                }
+                None => return,
+            }
+        }
+        let Some(acceptor) = &self.acceptor else {
+            return self.serve_stream(stream, peer).await;
+        };
+        match self.in_time(&peer, acceptor.accept(stream)).await {
+            Some(Ok(stream)) => self.serve_stream(stream, peer).await,
+            Some(Err(error)) => tracing::debug!(%error, "connection.handshake failed"),
+            None => {}
         }
     }
 
-    async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
-        let place = self.registry.enter();
-        let vitals = place.vitals.clone();
+    /// What a step of the handshake came to; `None` if it took too long, or the connection's place
+    /// is needed.
+    async fn in_time<F: Future>(&self, peer: &Peer, step: F) -> Option<F::Output> {
+        tokio::select! {
+            done = tokio::time::timeout(self.handshake_deadline, step) => match done {
+                Ok(done) => Some(done),
+                Err(_) => {
+                    tracing::debug!("connection.handshake took too long");
+                    None
+                }
+            },
+            _ = peer.vitals.ordered() => None,
+        }
+    }
+
+    async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, peer: Peer) {
+        let vitals = peer.vitals.clone();
         let router = self.router;
-        let service = service_fn(|request| answer(router.clone(), vitals.clone(), request));
+        let service = service_fn(|request| answer(router.clone(), peer.clone(), request));
         let stream = WatchedStream::new(TokioIo::new(stream), vitals.clone());
         let mut connection = pin!(self.http.serve_connection(stream, service));
         loop {
@@ -90,10 +148,12 @@ impl Connections {
 
 async fn answer(
     mut router: Router,
-    vitals: Arc<Vitals>,
-    request: Request<Incoming>,
+    peer: Peer,
+    mut request: Request<Incoming>,
 ) -> Result<Response<WatchedBody>, Infallible> {
+    let vitals = peer.vitals.clone();
     vitals.enter(Phase::Busy);
+    request.extensions_mut().insert(peer);
     let response = router.call(request).await?;
     Ok(response.map(|body| WatchedBody::new(body, vitals)))
 }

@@ -2,36 +2,54 @@
 //! slow at. The stock loop keeps half-sent headers open without limit.
 
 mod connection;
+mod counted;
 mod error;
+mod proxy_protocol;
 mod registry;
 mod tls;
 mod vitals;
 mod watched;
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use prometheus::IntGauge;
+use prometheus::IntCounter;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use self::connection::Connections;
+use self::registry::Full;
 use self::registry::Order;
+use self::registry::Place;
 use self::registry::Registry;
 use crate::config::Limits;
 use crate::config::Tls;
+use crate::limiting::Proxies;
+use crate::telemetry::ConnectionMetrics;
 
+pub(crate) use self::connection::Peer;
 pub(crate) use self::error::ListenError;
 
 /// How long to wait when the process has no file descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Most bytes of answers that the kernel keeps for a connection and has not sent: the client reads
+/// too slowly.
+const UNSENT_BYTES_MAX: u32 = 128 * 1_024;
+/// The answer to a connection beyond its address's limit. It has a length, so that a client need not
+/// wait for the end.
+const TOO_MANY_CONNECTIONS: &str = "HTTP/1.1 429 Too Many Requests\r\n\
+    connection: close\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+    content-length: 225\r\n\r\n\
+    {\"type\":\"urn:leasehold:error:rate_limited\",\"title\":\"rate limited\",\"status\":429,\
+    \"detail\":\"too many connections from one address\",\"code\":\"rate_limited\",\
+    \"retryable\":true,\"effect\":\"none\",\"request_id\":\"none\",\"retry_after_ms\":1000}";
 
 /// A bound address, served until it is drained.
 #[derive(Debug)]
@@ -46,8 +64,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds `address` (port 0 picks a free one) and serves `router` there. `open` is kept at the
-    /// number of open connections.
+    /// Binds `address` (port 0 picks a free one) and serves `router` there.
     ///
     /// # Errors
     /// The address cannot be bound, or certificate and key cannot be used.
@@ -56,7 +73,7 @@ impl Listener {
         tls: Option<&Tls>,
         limits: &Limits,
         router: Router,
-        open: IntGauge,
+        (proxies, metrics): (Proxies, &ConnectionMetrics),
     ) -> Result<Self, ListenError> {
         let acceptor = tls.map(tls::acceptor).transpose()?;
         let failed = |error: std::io::Error| ListenError::Bind {
@@ -65,12 +82,17 @@ impl Listener {
         };
         let socket = TcpListener::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        let registry = Arc::new(Registry::new(limits, open));
+        let registry = Arc::new(Registry::new(limits, metrics.clone()));
         let (stop, stopped) = watch::channel(false);
-        let connections = Connections::new(limits, router, registry.clone());
+        let connections = Connections::new(limits, router, acceptor.clone());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
-        let permits = Arc::new(Semaphore::new(limits.connections_max));
-        let accepting = tokio::spawn(accept(socket, acceptor, connections, permits, stopped));
+        let admission = Admission {
+            registry: registry.clone(),
+            proxies,
+            refused: metrics.refused.clone(),
+            plain: acceptor.is_none(),
+        };
+        let accepting = tokio::spawn(accept(socket, admission, connections, stopped));
         let sweeping = tokio::spawn(registry::sweep(registry.clone()));
         let drain_deadline = Duration::from_millis(limits.drain_deadline_ms);
         Ok(Self {
@@ -127,22 +149,29 @@ impl Drop for Listener {
     }
 }
 
+/// Decides which connections are served.
+struct Admission {
+    registry: Arc<Registry>,
+    proxies: Proxies,
+    refused: IntCounter,
+    plain: bool,
+}
+
 async fn accept(
     socket: TcpListener,
-    acceptor: Option<TlsAcceptor>,
+    admission: Admission,
     connections: Connections,
-    permits: Arc<Semaphore>,
     mut stopped: watch::Receiver<bool>,
 ) {
     loop {
-        // A place first: clients beyond the cap wait in the kernel's backlog.
         let taken = tokio::select! {
             biased;
             _ = stopped.wait_for(|stopped| *stopped) => return,
-            taken = take(&socket, &permits) => taken,
+            taken = take(&socket, &admission) => taken,
         };
-        let (stream, permit) = match taken {
-            Ok(taken) => taken,
+        let (stream, peer, place) = match taken {
+            Ok(Some(taken)) => taken,
+            Ok(None) => continue,
             Err(error) if is_the_clients(&error) => continue,
             Err(error) => {
                 tracing::warn!(%error, "listener.accept failed");
@@ -150,28 +179,51 @@ async fn accept(
                 continue;
             }
         };
-        // Answers are written whole; waiting for more would only add latency. A socket that
-        // refuses this is closed already.
-        let _ = stream.set_nodelay(true);
-        let (connections, acceptor) = (connections.clone(), acceptor.clone());
-        tokio::spawn(async move {
-            connections.serve(stream, acceptor).await;
-            drop(permit);
-        });
+        let connection = connections.clone();
+        let has_header = admission.proxies.begins_with_header(peer);
+        tokio::spawn(connection.serve(stream, peer, place, has_header));
     }
 }
 
+/// Accepts a connection, and finds a place for it. While there is none, further clients wait in the
+/// kernel's backlog.
 async fn take(
     socket: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = permits
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
-    let (stream, _) = socket.accept().await?;
-    Ok((stream, permit))
+    admission: &Admission,
+) -> std::io::Result<Option<(TcpStream, IpAddr, Place)>> {
+    let (stream, peer) = socket.accept().await?;
+    // Answers are written whole; waiting for more would only add latency. A socket that refuses
+    // this is closed already.
+    let _ = stream.set_nodelay(true);
+    // What the client does not read must not pile up in the kernel.
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    let peer = peer.ip().to_canonical();
+    loop {
+        match admission
+            .registry
+            .enter(peer.into(), admission.proxies.trusts(peer))
+        {
+            Ok(place) => return Ok(Some((stream, peer, place))),
+            Err(Full::Listener) => admission.registry.room().await,
+            Err(Full::Address) => {
+                admission.refused.inc();
+                if admission.plain {
+                    refuse(stream);
+                }
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Answers a connection that gets no place, as far as its socket takes the answer at once.
+fn refuse(stream: TcpStream) {
+    use std::io::Write;
+    if let Ok(mut stream) = stream.into_std() {
+        // Whoever cannot take it sees a closed connection, which is as true.
+        let _ = stream.write(TOO_MANY_CONNECTIONS.as_bytes());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
 }
 
 /// The client went away between its connect and our accept.

@@ -3,14 +3,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
+use prometheus::IntGauge;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::config::ListenProxies;
+use crate::telemetry::Metrics;
+
+mod addresses;
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,10 +30,15 @@ fn limits() -> Limits {
     }
 }
 
+fn counters() -> ConnectionMetrics {
+    Metrics::new().connections().clone()
+}
+
 /// A server whose `/held` answers once `release` is notified, and whose `/endless` never ends.
 struct Server {
     listener: Listener,
     open: IntGauge,
+    counters: ConnectionMetrics,
     held: Arc<Notify>,
     release: Arc<Notify>,
 }
@@ -38,6 +49,15 @@ impl Server {
     }
 
     async fn start_with(limits: Limits, tls: Option<&Tls>) -> Result<Self, ListenError> {
+        Self::start_behind(limits, tls, Proxies::new(&ListenProxies::default())).await
+    }
+
+    /// Starts one that trusts these proxies.
+    async fn start_behind(
+        limits: Limits,
+        tls: Option<&Tls>,
+        proxies: Proxies,
+    ) -> Result<Self, ListenError> {
         let (held, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (arrived, released) = (held.clone(), release.clone());
         let hold = move || async move {
@@ -53,15 +73,25 @@ impl Server {
             .route("/", get(|| async { "ok" }))
             .route("/held", get(hold))
             .route("/endless", get(endless));
-        let open = IntGauge::new("open", "open").unwrap();
+        let counters = counters();
+        let open = counters.open.clone();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = Listener::bind(address, tls, &limits, router, open.clone()).await?;
+        let with = (proxies, &counters);
+        let listener = Listener::bind(address, tls, &limits, router, with).await?;
         Ok(Self {
             listener,
             open,
+            counters,
             held,
             release,
         })
+    }
+
+    /// A connection from another address of this machine.
+    async fn connect_from(&self, address: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((address, 0))).unwrap();
+        socket.connect(self.listener.address()).await.unwrap()
     }
 
     async fn connect(&self) -> TcpStream {
@@ -234,6 +264,7 @@ async fn a_drain_lets_requests_finish_and_takes_no_more() {
         held,
         release,
         open,
+        ..
     } = Server::start(Limits {
         idle_deadline_ms: 60_000,
         header_deadline_ms: 60_000,
@@ -349,9 +380,10 @@ async fn bad_tls_files_are_told_apart() {
 #[tokio::test]
 async fn a_taken_address_is_an_error() {
     let server = Server::start(limits()).await;
-    let open = IntGauge::new("open", "open").unwrap();
+    let counters = counters();
+    let with = (Proxies::new(&ListenProxies::default()), &counters);
     let address = server.listener.address();
-    let error = Listener::bind(address, None, &limits(), Router::new(), open)
+    let error = Listener::bind(address, None, &limits(), Router::new(), with)
         .await
         .unwrap_err();
     assert!(

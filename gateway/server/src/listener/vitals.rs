@@ -22,12 +22,25 @@ pub(super) enum Phase {
     Idle = 2,
 }
 
+/// After how many sweeps without a change a connection is overdue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sweeps {
+    /// While a request's head is expected.
+    pub(super) head: u32,
+    /// While it is idle, or an answer waits for its client to read.
+    pub(super) idle: u32,
+    /// While a watch waits for its client to read.
+    pub(super) watch: u32,
+}
+
 /// One connection's state, shared by its stream, its requests and the sweeper.
 #[derive(Debug, Default)]
 pub(super) struct Vitals {
     phase: AtomicU8,
     /// Whether an answer waits for the client to read.
     blocked: AtomicBool,
+    /// Whether the answer under way is a watch.
+    watch: AtomicBool,
     /// Sweeps since the last change.
     quiet: AtomicU32,
     order: AtomicU8,
@@ -39,6 +52,16 @@ impl Vitals {
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
         self.quiet.store(0, Relaxed);
+    }
+
+    /// The answer under way is a watch.
+    pub(super) fn watches(&self) {
+        self.watch.store(true, Relaxed);
+    }
+
+    /// Whether the answer under way is a watch.
+    pub(super) fn is_watch(&self) -> bool {
+        self.watch.load(Relaxed)
     }
 
     /// Bytes arrived.
@@ -56,23 +79,46 @@ impl Vitals {
     }
 
     /// One more sweep without a change. Answers whether the connection is overdue.
-    pub(super) fn swept(&self, head_sweeps: u32, idle_sweeps: u32) -> bool {
+    pub(super) fn swept(&self, deadlines: Sweeps) -> bool {
         let quiet = self.quiet.fetch_add(1, Relaxed).saturating_add(1);
         let phase = self.phase.load(Relaxed);
         if phase == Phase::Head as u8 {
-            quiet > head_sweeps
-        } else if phase == Phase::Idle as u8 || self.blocked.load(Relaxed) {
-            quiet > idle_sweeps
+            quiet > deadlines.head
+        } else if phase == Phase::Idle as u8 {
+            quiet > deadlines.idle
+        } else if self.blocked.load(Relaxed) {
+            let unread = if self.is_watch() {
+                deadlines.watch
+            } else {
+                deadlines.idle
+            };
+            quiet > unread
         } else {
             // Requests have deadlines of their own.
             false
         }
     }
 
-    /// Tells the connection what to do.
-    pub(super) fn order(&self, order: Order) {
-        self.order.fetch_max(order as u8, Relaxed);
+    /// What to tell the connection if its place is needed by another: nothing while a request is
+    /// under way.
+    pub(super) fn evicted_by(&self) -> Option<Order> {
+        let phase = self.phase.load(Relaxed);
+        if phase == Phase::Busy as u8 {
+            return None;
+        }
+        // A request that arrives on an idle connection meanwhile is still answered.
+        Some(if phase == Phase::Idle as u8 {
+            Order::Drain
+        } else {
+            Order::Close
+        })
+    }
+
+    /// Tells the connection what to do. Returns whether that is news to it.
+    pub(super) fn order(&self, order: Order) -> bool {
+        let before = self.order.fetch_max(order as u8, Relaxed);
         self.ordered.notify_one();
+        before < order as u8
     }
 
     /// What the connection was told, once it is.

@@ -45,7 +45,7 @@ impl WatchScope {
         }
     }
 
-    pub(super) fn namespace(&self) -> &NamespaceName {
+    pub(crate) fn namespace(&self) -> &NamespaceName {
         match self {
             Self::Lock(lock) => &lock.namespace,
             Self::Prefix(namespace, _) => namespace,

@@ -23,6 +23,10 @@ use super::Pipeline;
 use super::WatchScope;
 use super::execute::Store;
 use super::failure::Failure;
+use super::fanout::Fanout;
+use super::fanout::Found;
+use super::fanout::Published;
+use super::fanout::Subscription;
 
 /// Events read from the ledger at a time.
 const PAGE_EVENTS: usize = 256;
@@ -61,7 +65,7 @@ impl std::fmt::Debug for Watching {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// Something happened to a lock.
-    Event(Arc<Event>),
+    Event(Arc<Published>),
     /// Events were missed; the watch goes on after this one.
     Resync {
         /// Why: `foreign`, `unknown`, `trimmed`, `too-many` or `corrupt`.
@@ -103,6 +107,8 @@ pub(crate) struct Watches {
     /// Which store's story the ledger tells, once that is known.
     story: Arc<OnceLock<Arc<str>>>,
     place_patience: Duration,
+    /// The newest events, read once for all watches.
+    fanout: Arc<Fanout>,
 }
 
 impl Watches {
@@ -112,10 +118,12 @@ impl Watches {
             ledger,
             story: Arc::default(),
             place_patience: PLACE_PATIENCE,
+            fanout: Fanout::new(),
         }
     }
 
     async fn begin(&self, scope: WatchScope, after: Option<Place>) -> Watching {
+        self.fanout.start(&self.store);
         let store = self.story().await;
         let newest = self.newest().await;
         let (cursor, resync) = match after {
@@ -191,6 +199,8 @@ struct Reader {
 }
 
 enum Source {
+    /// The newest events, which are in memory.
+    Newest(Subscription),
     Store(BoxStream<'static, Result<Arc<Event>, BackendError>>),
     Ledger,
     Over,
@@ -207,9 +217,19 @@ impl Reader {
 
     /// What comes next, perhaps nothing of this watch's; none if there is no more.
     async fn step(&mut self) -> Option<Vec<Told>> {
+        if let Source::Store(_) = self.source
+            && let Some(newest) = self.watches.fanout.subscribe(&self.scope, self.after)
+        {
+            self.replayed = 0;
+            self.source = Source::Newest(newest);
+        }
         match &mut self.source {
             Source::Over => None,
             Source::Ledger => Some(self.read_ledger().await),
+            Source::Newest(newest) => {
+                let found = newest.next(self.after).await;
+                Some(self.found(found))
+            }
             Source::Store(events) => match events.next().await? {
                 Ok(event) => {
                     self.after = event.cursor;
@@ -218,6 +238,24 @@ impl Reader {
                 }
                 Err(error) => Some(self.failed(&error).await),
             },
+        }
+    }
+
+    fn found(&mut self, found: Found) -> Vec<Told> {
+        match found {
+            Found::Events { events, to } => {
+                self.after = to;
+                events.into_iter().map(Told::Event).collect()
+            }
+            Found::Lost => {
+                self.source = Source::Store(self.watches.store.events(self.after));
+                Vec::new()
+            }
+            // The client reads too slowly for what happens. It may resume where it was.
+            Found::TooFar => {
+                self.source = Source::Over;
+                vec![Told::Broken]
+            }
         }
     }
 
@@ -301,7 +339,7 @@ impl Reader {
             EventKind::Lock { lock, .. } => self.scope.covers(&lock.namespace, &lock.lock),
             EventKind::Denied(_) | EventKind::Governance(_) => false,
         };
-        covers.then_some(Told::Event(event))
+        covers.then(|| Told::Event(Published::new(event)))
     }
 }
 

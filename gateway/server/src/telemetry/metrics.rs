@@ -57,7 +57,23 @@ pub struct Metrics {
     stores: StoreGauges,
     safe_mode: SafeModeFamilies,
     policy_labels: PolicyLabels,
-    connections: IntGauge,
+    connections: ConnectionMetrics,
+    limited: IntCounterVec,
+    watches: IntGauge,
+    waits: IntGauge,
+}
+
+/// What is counted of connections.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionMetrics {
+    /// Those that are open.
+    pub(crate) open: IntGauge,
+    /// Those that were closed idle, to make room for others.
+    pub(crate) evicted: IntCounter,
+    /// Those that got no place, because their address has too many.
+    pub(crate) refused: IntCounter,
+    /// Those that were closed because the client of a watch read too slowly.
+    pub(crate) slow_watches: IntCounter,
 }
 
 impl fmt::Debug for Metrics {
@@ -159,7 +175,28 @@ impl Metrics {
             stores: StoreGauges::new(&make),
             safe_mode: SafeModeFamilies::new(&make),
             policy_labels: PolicyLabels::default(),
-            connections: make.gauge("leasehold_connections", "Open connections."),
+            connections: ConnectionMetrics {
+                open: make.gauge("leasehold_connections", "Open connections."),
+                evicted: make.counter(
+                    "leasehold_connections_evicted_total",
+                    "Idle connections that were closed to make room for others.",
+                ),
+                refused: make.counter(
+                    "leasehold_connections_refused_total",
+                    "Connections beyond the limit of their address.",
+                ),
+                slow_watches: make.counter(
+                    "leasehold_slow_watches_total",
+                    "Watches that were disconnected because their client read too slowly.",
+                ),
+            },
+            limited: make.counters(
+                "leasehold_rate_limited_total",
+                "Requests that were answered 429, by the limit that they passed.",
+                &["limit"],
+            ),
+            watches: make.gauge("leasehold_watches", "Open watches."),
+            waits: make.gauge("leasehold_waits", "Acquires that wait on this gateway."),
             registry: make.0,
         }
     }
@@ -253,9 +290,24 @@ impl Metrics {
         }
     }
 
-    /// A connection was opened or closed.
-    pub fn connections(&self) -> &IntGauge {
+    /// What is counted of connections.
+    pub(crate) fn connections(&self) -> &ConnectionMetrics {
         &self.connections
+    }
+
+    /// A request passed a limit, and was refused.
+    pub(crate) fn limited(&self, limit: &str) {
+        self.limited.with_label_values(&[limit]).inc();
+    }
+
+    /// Open watches.
+    pub(crate) fn watches(&self) -> &IntGauge {
+        &self.watches
+    }
+
+    /// Acquires that wait.
+    pub(crate) fn waits(&self) -> &IntGauge {
+        &self.waits
     }
 
     /// The text that Prometheus scrapes, with the stores as they are now; those that are not open

@@ -12,6 +12,7 @@ mod time;
 pub use lag::Lag;
 pub use log::LogFormat;
 pub use log::start as start_log;
+pub(crate) use metrics::ConnectionMetrics;
 pub use metrics::Metrics;
 pub(crate) use safe_mode::SafeModeMetrics;
 pub(crate) use stores::Scraped;

@@ -44,3 +44,24 @@ fn a_check_that_fails_refuses_the_configuration() {
     let error = module.bind(&json!({})).unwrap_err();
     assert!(error.to_string().contains("`check` failed"), "{error}");
 }
+
+#[test]
+fn a_schema_that_refers_to_itself_ends_nothing() {
+    for schema in [
+        r##"{"$ref": "#"}"##,
+        r##"{"allOf": [{"$ref": "#"}]}"##,
+        r##"{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}"##,
+        r##"{"not": {"$ref": "#"}}"##,
+        r##"{"$dynamicRef": "#x", "$dynamicAnchor": "x"}"##,
+        r##"{"properties": {"a": {"$ref": "#"}}, "unevaluatedProperties": {"$ref": "#"}}"##,
+    ] {
+        let guest = Guest {
+            schema: schema.to_owned(),
+            ..Guest::default()
+        };
+        // Accepted or refused: either is an answer.
+        if let Ok(module) = guest.compile(&engine()) {
+            let _ = module.bind(&json!({"a": {"a": {}}}));
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! The host with the real engine: the contract kept, and every way to break it.
 
 mod binding;
+mod bombs;
 mod contract;
+mod fuzz;
 mod guest;
 mod hostile;
 mod loading;

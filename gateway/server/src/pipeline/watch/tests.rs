@@ -121,7 +121,7 @@ fn after(cursor: u64) -> Option<Place> {
 async fn next(watching: &mut Watching) -> String {
     let told = tokio::time::timeout(PATIENCE, watching.told.next()).await;
     match told.expect("it tells in time").expect("it has no end") {
-        Told::Event(event) => match &event.kind {
+        Told::Event(published) => match &published.event.kind {
             EventKind::Lock { transitions, .. } => match &transitions[..] {
                 [Transition::Configured { settings }] => (settings.limit - 1).to_string(),
                 other => panic!("{other:?}"),

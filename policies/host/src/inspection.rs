@@ -1,0 +1,67 @@
+//! Validates a module and counts its parts before anything of it is compiled.
+//!
+//! The compiler can neither be interrupted nor be given a budget, so its time and memory are bounded
+//! by what it is given. Each count is checked before the section that it counts is read.
+
+mod body;
+mod counts;
+mod types;
+mod world;
+
+use wasmparser::BinaryReaderError;
+use wasmparser::FuncValidatorAllocations;
+use wasmparser::Parser;
+use wasmparser::Payload;
+use wasmparser::ValidPayload;
+use wasmparser::Validator;
+use wasmparser::WasmFeatures;
+
+use self::counts::Counts;
+use self::world::World;
+use crate::error::HostError;
+
+/// The proposals that a policy may use. The engine is configured from the same set, so that it
+/// compiles exactly what this validates.
+pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM3
+    .difference(WasmFeatures::GC_TYPES)
+    .difference(WasmFeatures::EXCEPTIONS)
+    .difference(WasmFeatures::THREADS)
+    .difference(WasmFeatures::RELAXED_SIMD)
+    .difference(WasmFeatures::MEMORY64)
+    .difference(WasmFeatures::MULTI_MEMORY)
+    .difference(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::COMPONENT_MODEL);
+
+/// Validates a component, counts its parts, and checks that it imports and exports what a policy
+/// does.
+///
+/// # Errors
+/// `Compile` if it is not valid, `TooComplex` if it passes a limit, `ForbiddenImport` or
+/// `WrongWorld` if it is not a policy.
+pub(crate) fn inspect(wasm: &[u8]) -> Result<(), HostError> {
+    let mut validator = Validator::new_with_features(FEATURES);
+    let mut allocations = FuncValidatorAllocations::default();
+    let mut counts = Counts::default();
+    let mut world = World::default();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload.map_err(invalid)?;
+        let depth = counts.count(&payload)?;
+        let validated = validator.payload(&payload).map_err(invalid)?;
+        if depth == 1 {
+            world.see(&payload)?;
+        }
+        if let ValidPayload::Func(function, body) = validated {
+            let mut function = function.into_validator(allocations);
+            counts.add_body(body::measure(&mut function, &body)?)?;
+            allocations = function.into_allocations();
+        }
+        if matches!(payload, Payload::End(_)) {
+            counts.leave();
+        }
+    }
+    world.check()
+}
+
+fn invalid(error: BinaryReaderError) -> HostError {
+    HostError::Compile(error.to_string())
+}
