@@ -147,7 +147,7 @@ pub const CATCH_UP_WAIT_MS_MAX: u64 = 2_000;
 /// are told to ask again, so that strangers cannot fill the gateway with requests that wait.
 pub const STRANGERS_WAITING_MAX: usize = 1_024;
 /// Token buckets of one rate limit. Two clients share one with a probability of one in this many.
-pub const RATE_BUCKETS: usize = 262_144;
+pub const RATE_BUCKETS: usize = 65_536;
 /// Most events of one store that are kept for watches, and that a watch may be behind before it is
 /// ended; it resumes by its last event.
 pub const WATCH_BACKLOG_EVENTS_MAX: usize = 4_096;

@@ -181,7 +181,8 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<Arc<Principal>, Failur
 fn caller_key(headers: &HeaderMap, principal: &Principal) -> CallerKey {
     match Authenticator::key_id(headers) {
         Some(id) => CallerKey::from(id),
-        None => CallerKey::from(principal.subject.as_str()),
+        // No key's id has a colon.
+        None => CallerKey::from(format!("token:{}", principal.subject)),
     }
 }
 

@@ -15,8 +15,7 @@ use leasehold_domain::limits::RATE_BUCKETS;
 ///
 /// A map of clients would have to forget some when it is full, and whoever can fill it chooses
 /// which. A table forgets nothing and never grows; two clients share a bucket with a probability of
-/// one in [`RATE_BUCKETS`], and nobody can tell which. Pages of it that no client uses take no
-/// memory.
+/// one in [`RATE_BUCKETS`], and nobody can tell which.
 ///
 /// Each bucket is one number, the *theoretical arrival time* of the generic cell rate algorithm: the
 /// instant until which the requests so far would take at exactly the allowed rate.

@@ -132,12 +132,12 @@ fn failures_of_one_address_are_throttled_and_those_of_others_are_not() {
 }
 
 #[test]
-fn a_million_clients_cost_no_more_memory_than_one() {
+fn many_clients_cost_no_more_memory_than_one() {
     let rates = Rates::<str>::new(10, 1);
     let now = Duration::from_secs(1);
-    let refused = (0..1_000_000).filter(|n| rates.take(&n.to_string(), now).is_err());
-    // Four to a bucket: of ten tokens hardly any bucket runs out.
-    assert!(refused.count() < 1_000_000 / 100);
+    let refused = (0..200_000).filter(|n| rates.take(&n.to_string(), now).is_err());
+    // Three to a bucket: of ten tokens hardly any bucket runs out.
+    assert!(refused.count() < 200_000 / 100);
     assert_eq!(rates.bytes(), RATE_BUCKETS * 8);
 }
 

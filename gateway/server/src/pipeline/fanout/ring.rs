@@ -45,7 +45,9 @@ pub(super) struct Ring {
     generation: u64,
     next: u64,
     followers: HashMap<u64, Follower>,
-    /// Followers by the lock, or by the namespace, that they follow.
+    /// The followers that have seen all events so far, by the lock or the namespace that they
+    /// follow. The others are queued, or were woken and have not read since: they cost an event
+    /// nothing.
     of_locks: HashMap<LockRef, BTreeSet<u64>>,
     of_namespaces: HashMap<NamespaceName, BTreeSet<u64>>,
     /// Followers to be woken, each once.
@@ -56,8 +58,9 @@ pub(super) struct Ring {
 struct Follower {
     scope: WatchScope,
     generation: u64,
+    /// It had seen everything up to here when it was queued.
+    seen: Cursor,
     waker: Arc<Notify>,
-    queued: bool,
 }
 
 impl Ring {
@@ -78,13 +81,14 @@ impl Ring {
             self.generation += 1;
         }
         self.events.clear();
-        let all: Vec<u64> = self.followers.keys().copied().collect();
-        all.into_iter().for_each(|number| self.enqueue(number));
+        let of_locks = self.of_locks.drain().flat_map(|(_, numbers)| numbers);
+        let of_namespaces = self.of_namespaces.drain().flat_map(|(_, numbers)| numbers);
+        self.queue.extend(of_locks.chain(of_namespaces));
     }
 
     /// Adds an event. Returns whether somebody is to be woken.
     pub(super) fn publish(&mut self, event: Arc<Event>) -> bool {
-        self.newest = event.cursor;
+        let before = std::mem::replace(&mut self.newest, event.cursor);
         let EventKind::Lock { lock, .. } = &event.kind else {
             return false;
         };
@@ -95,37 +99,33 @@ impl Ring {
             self.floor = oldest.event.cursor;
         }
         self.events.push_back(Published::new(event));
-        let of_lock = self.of_locks.get(&lock).into_iter().flatten();
-        let of_namespace = self.of_namespaces.get(&lock.namespace);
-        let of_namespace = of_namespace.into_iter().flatten().filter(|number| {
-            let follower = self.followers.get(number);
-            follower.is_some_and(|one| one.scope.covers(&lock.namespace, &lock.lock))
-        });
-        let covering: Vec<u64> = of_lock.chain(of_namespace).copied().collect();
-        covering.into_iter().for_each(|number| self.enqueue(number));
-        !self.queue.is_empty()
-    }
-
-    fn enqueue(&mut self, number: u64) {
-        if let Some(follower) = self.followers.get_mut(&number)
-            && !std::mem::replace(&mut follower.queued, true)
-        {
-            self.queue.push_back(number);
+        let mut covering = self.of_locks.remove(&lock).unwrap_or_default();
+        if let Some(of_namespace) = self.of_namespaces.get_mut(&lock.namespace) {
+            covering.extend(of_namespace.extract_if(.., |number| {
+                let follower = self.followers.get(number);
+                follower.is_some_and(|one| one.scope.covers(&lock.namespace, &lock.lock))
+            }));
         }
+        for number in covering {
+            if let Some(follower) = self.followers.get_mut(&number) {
+                follower.seen = before;
+                self.queue.push_back(number);
+            }
+        }
+        !self.queue.is_empty()
     }
 
     /// The follower that has waited longest to be woken.
     pub(super) fn next_to_wake(&mut self) -> Option<Arc<Notify>> {
         while let Some(number) = self.queue.pop_front() {
-            if let Some(follower) = self.followers.get_mut(&number) {
-                follower.queued = false;
+            if let Some(follower) = self.followers.get(&number) {
                 return Some(follower.waker.clone());
             }
         }
         None
     }
 
-    /// Adds a follower, if all events after the cursor are here.
+    /// Adds a follower, if all events after the cursor are here. It must read before it is woken.
     pub(super) fn subscribe(
         &mut self,
         scope: &WatchScope,
@@ -139,15 +139,10 @@ impl Ring {
         let follower = Follower {
             scope: scope.clone(),
             generation: self.generation,
+            seen: after,
             waker: waker.clone(),
-            queued: false,
         };
         self.followers.insert(number, follower);
-        match scope {
-            WatchScope::Lock(lock) => self.of_locks.entry(lock.clone()).or_default(),
-            WatchScope::Prefix(of, _) => self.of_namespaces.entry(of.clone()).or_default(),
-        }
-        .insert(number);
         Some((number, waker))
     }
 
@@ -162,7 +157,8 @@ impl Ring {
         }
     }
 
-    /// What a follower has not seen yet. If that is more than it reads at a time, it is queued again.
+    /// What a follower has not seen yet. If that is more than it reads at a time, it is queued again;
+    /// otherwise the next event of its scope queues it.
     /// Returns also whether somebody is to be woken.
     pub(super) fn read(&mut self, number: u64, after: Cursor) -> (Found, bool) {
         let Some(follower) = self.followers.get(&number) else {
@@ -171,6 +167,7 @@ impl Ring {
         if follower.generation != self.generation {
             return (Found::Lost, false);
         }
+        let after = after.max(follower.seen);
         if after < self.floor {
             return (Found::TooFar, false);
         }
@@ -193,7 +190,13 @@ impl Ring {
         }
         if more {
             to = events.last().map_or(after, |last| last.event.cursor);
-            self.enqueue(number);
+            self.queue.push_back(number);
+        } else {
+            match &follower.scope {
+                WatchScope::Lock(lock) => self.of_locks.entry(lock.clone()).or_default(),
+                WatchScope::Prefix(of, _) => self.of_namespaces.entry(of.clone()).or_default(),
+            }
+            .insert(number);
         }
         (Found::Events { events, to }, more)
     }
@@ -207,3 +210,6 @@ fn leave<K: Eq + std::hash::Hash>(of: &mut HashMap<K, BTreeSet<u64>>, key: &K, n
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
