@@ -55,7 +55,7 @@ async fn wrong_keys_are_throttled_and_right_ones_of_the_same_address_are_not() -
     let ledger = admin.ledger("").await?.len();
     let mut throttled = 0;
     for number in 0..100 {
-        let key = format!("lh_nobody{number}_{:064x}", number);
+        let key = format!("lh_nobody{number}_{number:064x}");
         let answer = Api::new(gateway.url(), Some(&key))
             .get("/v1/namespaces")
             .await?;
