@@ -76,6 +76,26 @@ pub(crate) struct ConnectionMetrics {
     pub(crate) slow_watches: IntCounter,
 }
 
+impl ConnectionMetrics {
+    fn new(make: &Maker) -> Self {
+        Self {
+            open: make.gauge("leasehold_connections", "Open connections."),
+            evicted: make.counter(
+                "leasehold_connections_evicted_total",
+                "Idle connections that were closed to make room for others.",
+            ),
+            refused: make.counter(
+                "leasehold_connections_refused_total",
+                "Connections beyond the limit of their address.",
+            ),
+            slow_watches: make.counter(
+                "leasehold_slow_watches_total",
+                "Watches that were disconnected because their client read too slowly.",
+            ),
+        }
+    }
+}
+
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
@@ -175,21 +195,7 @@ impl Metrics {
             stores: StoreGauges::new(&make),
             safe_mode: SafeModeFamilies::new(&make),
             policy_labels: PolicyLabels::default(),
-            connections: ConnectionMetrics {
-                open: make.gauge("leasehold_connections", "Open connections."),
-                evicted: make.counter(
-                    "leasehold_connections_evicted_total",
-                    "Idle connections that were closed to make room for others.",
-                ),
-                refused: make.counter(
-                    "leasehold_connections_refused_total",
-                    "Connections beyond the limit of their address.",
-                ),
-                slow_watches: make.counter(
-                    "leasehold_slow_watches_total",
-                    "Watches that were disconnected because their client read too slowly.",
-                ),
-            },
+            connections: ConnectionMetrics::new(&make),
             limited: make.counters(
                 "leasehold_rate_limited_total",
                 "Requests that were answered 429, by the limit that they passed.",

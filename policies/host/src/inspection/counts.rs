@@ -5,6 +5,7 @@ use wasmparser::ElementItems;
 use wasmparser::ElementSectionReader;
 use wasmparser::Payload;
 use wasmparser::SectionLimited;
+use wasmparser::TableSectionReader;
 use wasmparser::TypeSectionReader;
 
 use super::body::Measured;
@@ -12,25 +13,60 @@ use super::invalid;
 use super::types;
 use crate::error::HostError;
 
+/// What is counted.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Parts,
+    Functions,
+    Locals,
+    Operands,
+    Types,
+    Names,
+    Globals,
+    Tables,
+    Elements,
+    Memories,
+    DataSegments,
+    Instances,
+    Aliases,
+    CanonicalFunctions,
+    CustomSections,
+}
+
+/// How many kinds of parts there are.
+const PARTS: usize = Part::CustomSections as usize + 1;
+
+impl Part {
+    /// What messages call it, and how many there may be.
+    fn limit(self) -> (&'static str, usize) {
+        match self {
+            Self::Parts => ("modules and components", limits::MODULE_PARTS_MAX),
+            Self::Functions => ("functions", limits::MODULE_FUNCTIONS_MAX),
+            Self::Locals => ("local variables", limits::MODULE_LOCALS_MAX),
+            Self::Operands => ("operands", limits::MODULE_OPERANDS_MAX),
+            Self::Types => ("types", limits::MODULE_TYPES_MAX),
+            Self::Names => ("imports and exports", limits::MODULE_NAMES_MAX),
+            Self::Globals => ("globals", limits::MODULE_GLOBALS_MAX),
+            Self::Tables => ("tables", limits::MODULE_TABLES_MAX),
+            Self::Elements => ("elements of tables", limits::MODULE_ELEMENTS_MAX),
+            Self::Memories => ("memories", limits::MODULE_MEMORIES_MAX),
+            Self::DataSegments => ("data segments", limits::MODULE_DATA_SEGMENTS_MAX),
+            Self::Instances => ("instances", limits::MODULE_INSTANCES_MAX),
+            Self::Aliases => ("aliases", limits::MODULE_ALIASES_MAX),
+            Self::CanonicalFunctions => (
+                "lifted and lowered functions",
+                limits::MODULE_CANONICAL_FUNCTIONS_MAX,
+            ),
+            Self::CustomSections => ("custom sections", limits::MODULE_CUSTOM_SECTIONS_MAX),
+        }
+    }
+}
+
 /// How many there are of each, so far.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     depth: usize,
-    parts: usize,
-    functions: usize,
-    locals: usize,
-    operands: usize,
-    types: usize,
-    names: usize,
-    globals: usize,
-    tables: usize,
-    elements: usize,
-    memories: usize,
-    data_segments: usize,
-    instances: usize,
-    aliases: usize,
-    canonical_functions: usize,
-    custom_sections: usize,
+    counts: [usize; PARTS],
 }
 
 /// Refuses more than `max`.
@@ -41,14 +77,28 @@ pub(super) fn within(what: &'static str, count: usize, max: usize) -> Result<(),
     Err(HostError::TooComplex { what, count, max })
 }
 
-/// Adds to a count, and refuses more than `max`.
-fn add(count: &mut usize, more: usize, what: &'static str, max: usize) -> Result<(), HostError> {
-    *count = count.saturating_add(more);
-    within(what, *count, max)
-}
-
 fn rows<T>(section: &SectionLimited<'_, T>) -> usize {
     section.count() as usize
+}
+
+/// What a section adds whose rows cost the same each.
+fn rows_of(payload: &Payload<'_>) -> Option<(Part, usize)> {
+    Some(match payload {
+        Payload::ImportSection(section) => (Part::Names, rows(section)),
+        Payload::ExportSection(section) => (Part::Names, rows(section)),
+        Payload::ComponentImportSection(section) => (Part::Names, rows(section)),
+        Payload::ComponentExportSection(section) => (Part::Names, rows(section)),
+        Payload::FunctionSection(section) => (Part::Functions, rows(section)),
+        Payload::GlobalSection(section) => (Part::Globals, rows(section)),
+        Payload::MemorySection(section) => (Part::Memories, rows(section)),
+        Payload::DataSection(section) => (Part::DataSegments, rows(section)),
+        Payload::InstanceSection(section) => (Part::Instances, rows(section)),
+        Payload::ComponentInstanceSection(section) => (Part::Instances, rows(section)),
+        Payload::ComponentAliasSection(section) => (Part::Aliases, rows(section)),
+        Payload::ComponentCanonicalSection(section) => (Part::CanonicalFunctions, rows(section)),
+        Payload::CustomSection(_) => (Part::CustomSections, 1),
+        _ => return None,
+    })
 }
 
 impl Counts {
@@ -60,151 +110,42 @@ impl Counts {
             Payload::CoreTypeSection(section) => {
                 self.check_type_section(section)?;
                 for ty in section.clone() {
-                    self.add_types(types::of_core(&ty.map_err(invalid)?))?;
+                    self.add(Part::Types, types::of_core(&ty.map_err(invalid)?))?;
                 }
             }
             Payload::ComponentTypeSection(section) => {
                 self.check_type_section(section)?;
                 for ty in section.clone() {
-                    self.add_types(types::of_component(&ty.map_err(invalid)?, 1)?)?;
+                    let types = types::of_component(&ty.map_err(invalid)?, 1)?;
+                    self.add(Part::Types, types)?;
                 }
             }
             Payload::ElementSection(section) => self.add_elements(section)?,
-            Payload::TableSection(section) => {
-                add(
-                    &mut self.tables,
-                    rows(section),
-                    "tables",
-                    limits::MODULE_TABLES_MAX,
-                )?;
-                for table in section.clone() {
-                    let initial = table.map_err(invalid)?.ty.initial;
-                    let initial = usize::try_from(initial).unwrap_or(usize::MAX);
-                    let max = limits::MODULE_TABLE_ELEMENTS_MAX;
-                    within("elements in one table at its start", initial, max)?;
+            Payload::TableSection(section) => self.add_tables(section)?,
+            Payload::DataCountSection { count, .. } => {
+                self.check(Part::DataSegments, *count as usize)?;
+            }
+            Payload::CodeSectionStart { count, .. } => {
+                let (what, max) = Part::Functions.limit();
+                within(what, *count as usize, max)?;
+            }
+            other => {
+                if let Some((part, more)) = rows_of(other) {
+                    self.add(part, more)?;
+                }
+                // Of an import only its row tells whether it is a function; all count as one.
+                if let Payload::ImportSection(section) = other {
+                    self.add(Part::Functions, rows(section))?;
                 }
             }
-            Payload::DataCountSection { count, .. } => within(
-                "data segments",
-                self.data_segments.saturating_add(*count as usize),
-                limits::MODULE_DATA_SEGMENTS_MAX,
-            )?,
-            Payload::CodeSectionStart { count, .. } => {
-                within("functions", *count as usize, limits::MODULE_FUNCTIONS_MAX)?;
-            }
-            other => self.add_rows(other)?,
         }
         Ok(self.depth)
     }
 
-    /// Counts a section whose rows cost the same each.
-    fn add_rows(&mut self, payload: &Payload<'_>) -> Result<(), HostError> {
-        let (count, more, what, max) = match payload {
-            Payload::ImportSection(s) => {
-                // Of an import only its kind tells whether it is a function; all count as one.
-                add(
-                    &mut self.functions,
-                    rows(s),
-                    "functions",
-                    limits::MODULE_FUNCTIONS_MAX,
-                )?;
-                (
-                    &mut self.names,
-                    rows(s),
-                    "imports and exports",
-                    limits::MODULE_NAMES_MAX,
-                )
-            }
-            Payload::ExportSection(s) => (
-                &mut self.names,
-                rows(s),
-                "imports and exports",
-                limits::MODULE_NAMES_MAX,
-            ),
-            Payload::ComponentImportSection(s) => (
-                &mut self.names,
-                rows(s),
-                "imports and exports",
-                limits::MODULE_NAMES_MAX,
-            ),
-            Payload::ComponentExportSection(s) => (
-                &mut self.names,
-                rows(s),
-                "imports and exports",
-                limits::MODULE_NAMES_MAX,
-            ),
-            Payload::FunctionSection(s) => (
-                &mut self.functions,
-                rows(s),
-                "functions",
-                limits::MODULE_FUNCTIONS_MAX,
-            ),
-            Payload::GlobalSection(s) => (
-                &mut self.globals,
-                rows(s),
-                "globals",
-                limits::MODULE_GLOBALS_MAX,
-            ),
-            Payload::MemorySection(s) => (
-                &mut self.memories,
-                rows(s),
-                "memories",
-                limits::MODULE_MEMORIES_MAX,
-            ),
-            Payload::DataSection(s) => {
-                let max = limits::MODULE_DATA_SEGMENTS_MAX;
-                (&mut self.data_segments, rows(s), "data segments", max)
-            }
-            Payload::InstanceSection(s) => (
-                &mut self.instances,
-                rows(s),
-                "instances",
-                limits::MODULE_INSTANCES_MAX,
-            ),
-            Payload::ComponentInstanceSection(s) => (
-                &mut self.instances,
-                rows(s),
-                "instances",
-                limits::MODULE_INSTANCES_MAX,
-            ),
-            Payload::ComponentAliasSection(s) => (
-                &mut self.aliases,
-                rows(s),
-                "aliases",
-                limits::MODULE_ALIASES_MAX,
-            ),
-            Payload::ComponentCanonicalSection(s) => {
-                let max = limits::MODULE_CANONICAL_FUNCTIONS_MAX;
-                (
-                    &mut self.canonical_functions,
-                    rows(s),
-                    "lifted and lowered functions",
-                    max,
-                )
-            }
-            Payload::CustomSection(_) => {
-                let max = limits::MODULE_CUSTOM_SECTIONS_MAX;
-                (&mut self.custom_sections, 1, "custom sections", max)
-            }
-            _ => return Ok(()),
-        };
-        add(count, more, what, max)
-    }
-
     /// A function was measured.
     pub(super) fn add_body(&mut self, body: Measured) -> Result<(), HostError> {
-        add(
-            &mut self.locals,
-            body.locals,
-            "local variables",
-            limits::MODULE_LOCALS_MAX,
-        )?;
-        add(
-            &mut self.operands,
-            body.operands,
-            "operands",
-            limits::MODULE_OPERANDS_MAX,
-        )
+        self.add(Part::Locals, body.locals)?;
+        self.add(Part::Operands, body.operands)
     }
 
     /// A module or component has ended.
@@ -216,23 +157,26 @@ impl Counts {
         self.depth += 1;
         let max = limits::MODULE_PART_DEPTH_MAX;
         within("components in one another", self.depth, max)?;
-        add(
-            &mut self.parts,
-            1,
-            "modules and components",
-            limits::MODULE_PARTS_MAX,
-        )
+        self.add(Part::Parts, 1)
     }
 
-    fn add_types(&mut self, more: usize) -> Result<(), HostError> {
-        add(&mut self.types, more, "types", limits::MODULE_TYPES_MAX)
+    /// Refuses more than there may be, before they are counted one by one.
+    fn check(&self, part: Part, more: usize) -> Result<(), HostError> {
+        let (what, max) = part.limit();
+        within(what, self.counts[part as usize].saturating_add(more), max)
+    }
+
+    fn add(&mut self, part: Part, more: usize) -> Result<(), HostError> {
+        self.check(part, more)?;
+        self.counts[part as usize] += more;
+        Ok(())
     }
 
     /// One row may be a group of several types.
     fn add_core_types(&mut self, section: &TypeSectionReader<'_>) -> Result<(), HostError> {
-        within("types", rows(section), limits::MODULE_TYPES_MAX)?;
+        self.check(Part::Types, rows(section))?;
         for group in section.clone() {
-            self.add_types(group.map_err(invalid)?.types().len())?;
+            self.add(Part::Types, group.map_err(invalid)?.types().len())?;
         }
         Ok(())
     }
@@ -242,22 +186,28 @@ impl Counts {
         let bytes = section.range().len();
         let max = limits::MODULE_TYPE_SECTION_BYTES_MAX;
         within("bytes in one type section", bytes, max)?;
-        within(
-            "types",
-            self.types.saturating_add(rows(section)),
-            limits::MODULE_TYPES_MAX,
-        )
+        self.check(Part::Types, rows(section))
+    }
+
+    fn add_tables(&mut self, section: &TableSectionReader<'_>) -> Result<(), HostError> {
+        self.add(Part::Tables, rows(section))?;
+        for table in section.clone() {
+            let initial = table.map_err(invalid)?.ty.initial;
+            let initial = usize::try_from(initial).unwrap_or(usize::MAX);
+            let max = limits::MODULE_TABLE_ELEMENTS_MAX;
+            within("elements in one table at its start", initial, max)?;
+        }
+        Ok(())
     }
 
     fn add_elements(&mut self, section: &ElementSectionReader<'_>) -> Result<(), HostError> {
-        let (what, max) = ("elements of tables", limits::MODULE_ELEMENTS_MAX);
-        within(what, rows(section), max)?;
+        self.check(Part::Elements, rows(section))?;
         for segment in section.clone() {
-            let more = match segment.map_err(invalid)?.items {
-                ElementItems::Functions(items) => items.count() as usize,
-                ElementItems::Expressions(_, items) => items.count() as usize,
+            let items = match segment.map_err(invalid)?.items {
+                ElementItems::Functions(items) => items.count(),
+                ElementItems::Expressions(_, items) => items.count(),
             };
-            add(&mut self.elements, more.saturating_add(1), what, max)?;
+            self.add(Part::Elements, items as usize + 1)?;
         }
         Ok(())
     }

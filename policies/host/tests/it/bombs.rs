@@ -47,8 +47,9 @@ fn functions(count: u32, params: usize, results: usize, body: &Function) -> Vec<
         .function(vec![ValType::I32; params], vec![ValType::I32; results]);
     let mut section = FunctionSection::new();
     let mut code = CodeSection::new();
-    for _ in 0..count {
-        section.function(0);
+    for number in 0..count {
+        // The last is of the type that was asked for.
+        section.function(u32::from(number + 1 == count && params > 0));
         code.function(body);
     }
     let mut module = Module::new();
@@ -147,16 +148,19 @@ fn text(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("it parses")
 }
 
-/// Each bomb, and what it has too much of.
-fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+/// A bomb, and what it has too much of.
+type Bomb = (&'static str, Vec<u8>, &'static str);
+
+/// Bombs in the code of functions.
+fn bombs_of_code() -> Vec<Bomb> {
     let empty = body(0, |_| {});
     let deep = body(0, |code| {
-        for _ in 0..60_000 {
+        (0..60_000).for_each(|_| {
             code.block(BlockType::Empty);
-        }
-        for _ in 0..60_000 {
+        });
+        (0..60_000).for_each(|_| {
             code.end();
-        }
+        });
     });
     let table = body(0, |code| {
         for _ in 0..4 {
@@ -164,67 +168,53 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         }
     });
     let calls = body(0, |code| {
-        for _ in 0..900 {
+        (0..900).for_each(|_| {
             code.i32_const(0);
-        }
-        for _ in 0..60_000 {
+        });
+        (0..60_000).for_each(|_| {
             code.call(1);
-        }
+        });
         code.unreachable();
     });
     let long = body(0, |code| {
-        for _ in 0..300_000 {
+        (0..300_000).for_each(|_| {
             code.nop();
-        }
+        })
     });
-    let many = |count: usize, row: &str| {
-        let rows: String = std::iter::repeat_n(row, count).collect();
-        text(&format!("(component {rows})"))
-    };
+    let locals = body(50_000, |_| {});
+    let one = |body| functions(1, 0, 0, body);
+    let bytes = "bytes in one function";
     vec![
-        (
-            "a million functions",
-            functions(1_000_000, 0, 0, &empty),
-            "functions",
-        ),
+        ("empty", functions(1_000_000, 0, 0, &empty), "functions"),
         (
             "locals",
-            functions(15_000, 0, 0, &body(50_000, |_| {})),
+            functions(15_000, 0, 0, &locals),
             "local variables",
         ),
-        (
-            "deep blocks",
-            functions(1, 0, 0, &deep),
-            "blocks in one another",
-        ),
-        (
-            "branch tables",
-            functions(1, 0, 0, &table),
-            "bytes in one function",
-        ),
+        ("deep blocks", one(&deep), "blocks in one another"),
+        ("branch tables", one(&table), bytes),
         (
             "wide calls",
             functions(2, 900, 900, &calls),
             "operands in one function",
         ),
-        (
-            "a long function",
-            functions(1, 0, 0, &long),
-            "bytes in one function",
-        ),
+        ("a long function", one(&long), bytes),
+    ]
+}
+
+/// Bombs in what a module is made of.
+fn bombs_of_parts() -> Vec<Bomb> {
+    let instances = "(core instance)".repeat(900);
+    let instances = text(&format!("(component {instances})"));
+    let table = text("(component (core module (table 9000000 funcref)))");
+    let bytes = "bytes in one type section";
+    let nested = "types in one another";
+    vec![
         ("core types", many_types(900_000), "types"),
         ("component types", many_component_types(30_000), "types"),
-        (
-            "many component types",
-            many_component_types(900_000),
-            "bytes in one type section",
-        ),
-        ("nested types", nested_types(20_000), "types in one another"),
-        (
-            "deeply nested types",
-            nested_types(1_300_000),
-            "bytes in one type section",
-        ),
+        ("more component types", many_component_types(900_000), bytes),
+        ("nested types", nested_types(20_000), nested),
+        ("deeply nested types", nested_types(1_300_000), bytes),
         (
             "nested components",
             nested_components(300),
@@ -236,13 +226,9 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "modules and components",
         ),
         ("data segments", many_data_segments(90_000), "data segments"),
-        ("instances", many(900, "(core instance)"), "instances"),
+        ("instances", instances, "instances"),
         ("memories", around(&memories(90)), "memories"),
-        (
-            "tables",
-            text("(component (core module (table 9000000 funcref)))"),
-            "one table",
-        ),
+        ("tables", table, "one table"),
         ("globals", many_globals(20_000), "globals"),
     ]
 }
@@ -271,7 +257,8 @@ fn many_globals(count: usize) -> Vec<u8> {
 #[test]
 fn a_bomb_is_refused_before_it_is_compiled() {
     let (engine, clock) = (engine(), SystemClock::new());
-    for (what, wasm, too_many) in bombs() {
+    let bombs = bombs_of_code().into_iter().chain(bombs_of_parts());
+    for (what, wasm, too_many) in bombs {
         let began = clock.monotonic();
         let error = engine.compile(&wasm).expect_err(what);
         let took = clock.monotonic() - began;

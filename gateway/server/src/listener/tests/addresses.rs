@@ -27,7 +27,7 @@ async fn idle_connections_of_one_address_lock_nobody_out() {
     .await;
     let flood = idle_connections(&server, [127, 0, 0, 2], 60).await;
     assert!(
-        server.counters.evicted.get() >= 40,
+        server.counters.evicted.get() >= 39,
         "the flood makes room for itself"
     );
     let mut mine = Vec::new();
