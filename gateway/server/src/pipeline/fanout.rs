@@ -1,8 +1,9 @@
 //! One reader of a store's events for all watches.
 //!
 //! Each event is read and encoded once, and only watches that cover its lock are woken. They are
-//! woken a few at a time, with a pause in between: however many watches there are, a client that
-//! waits for a lock does not wait for them. A watch that is woken later finds more events at once.
+//! woken a few at a time, with pauses that grow with the time that they take: however many watches
+//! there are, a client that waits for a lock does not wait for them. A watch that is woken later
+//! finds more events at once.
 
 mod ring;
 mod subscription;
@@ -32,8 +33,12 @@ pub(super) use self::subscription::Subscription;
 
 /// How many watches are woken before the next pause.
 const WAKES_PER_PAUSE: usize = 8;
-/// The pause; a runtime's timer has no shorter one.
-const PAUSE: Duration = Duration::from_millis(1);
+/// The shortest pause; a runtime's timer has no shorter one.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// The longest pause, on a machine that is busy with other things.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// A pause is this much longer than what went before it took.
+const PAUSE_FACTOR: u32 = 8;
 /// How soon events are read again after the store failed to give them.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -99,7 +104,7 @@ impl Fanout {
             let (alive, ended) = watch::channel(());
             let fanout = Arc::downgrade(self);
             tokio::spawn(read(fanout.clone(), store.clone(), ended.clone()));
-            tokio::spawn(wake(fanout, self.queued.clone(), ended));
+            tokio::spawn(wake(fanout, self.queued.clone(), store.clone(), ended));
             alive
         });
     }
@@ -149,8 +154,13 @@ async fn read(fanout: Weak<Fanout>, store: Arc<Store>, mut ended: watch::Receive
 }
 
 /// Wakes the watches that have something to read, a few at a time, until the fan-out is gone.
-async fn wake(fanout: Weak<Fanout>, queued: Arc<Notify>, mut ended: watch::Receiver<()>) {
-    let mut woken = 0;
+async fn wake(
+    fanout: Weak<Fanout>,
+    queued: Arc<Notify>,
+    store: Arc<Store>,
+    mut ended: watch::Receiver<()>,
+) {
+    let (mut woken, mut took) = (0, Duration::ZERO);
     loop {
         let Some(next) = fanout.upgrade().map(|fanout| fanout.ring().next_to_wake()) else {
             return;
@@ -161,14 +171,16 @@ async fn wake(fanout: Weak<Fanout>, queued: Arc<Notify>, mut ended: watch::Recei
                 _ = ended.changed() => return,
             }
         };
+        let began = store.monotonic();
         waker.notify_one();
+        // What else is ready to run goes before the next watch.
+        tokio::task::yield_now().await;
+        took += store.monotonic() - began;
         woken += 1;
         if woken == WAKES_PER_PAUSE {
-            woken = 0;
-            tokio::time::sleep(PAUSE).await;
-        } else {
-            // What else is ready to run goes before the next watch.
-            tokio::task::yield_now().await;
+            let pause = (took * PAUSE_FACTOR).clamp(PAUSE_MIN, PAUSE_MAX);
+            (woken, took) = (0, Duration::ZERO);
+            tokio::time::sleep(pause).await;
         }
     }
 }
