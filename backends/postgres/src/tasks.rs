@@ -60,20 +60,21 @@ impl Watcher {
 pub(crate) async fn fold(mut folder: Folder, every: Duration, mut closing: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut kept = tokio::time::Instant::now();
+    let mut keep = tokio::time::interval(KEEP_EVERY);
+    keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = every.tick() => {}
-            _ = closing.wait_for(|closing| *closing) => return,
-        }
-        if let Err(failure) = folder.fold().await {
-            tracing::debug!(%failure, "fold failed; tried again");
-        }
-        if kept.elapsed() >= KEEP_EVERY {
-            kept = tokio::time::Instant::now();
-            if let Err(problem) = folder.shared.known.keep().await {
-                tracing::warn!(%problem, "postgres.memory cannot be written");
+            _ = every.tick() => {
+                if let Err(failure) = folder.fold().await {
+                    tracing::debug!(%failure, "fold failed; tried again");
+                }
             }
+            _ = keep.tick() => {
+                if let Err(problem) = folder.shared.known.keep().await {
+                    tracing::warn!(%problem, "postgres.memory cannot be written");
+                }
+            }
+            _ = closing.wait_for(|closing| *closing) => return,
         }
     }
 }
