@@ -63,18 +63,17 @@ pub(crate) async fn fold(mut folder: Folder, every: Duration, mut closing: watch
     let mut keep = tokio::time::interval(KEEP_EVERY);
     keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = every.tick() => {
-                if let Err(failure) = folder.fold().await {
-                    tracing::debug!(%failure, "fold failed; tried again");
-                }
-            }
-            _ = keep.tick() => {
-                if let Err(problem) = folder.shared.known.keep().await {
-                    tracing::warn!(%problem, "postgres.memory cannot be written");
-                }
-            }
+        let folds = tokio::select! {
+            _ = every.tick() => true,
+            _ = keep.tick() => false,
             _ = closing.wait_for(|closing| *closing) => return,
+        };
+        if folds {
+            if let Err(failure) = folder.fold().await {
+                tracing::debug!(%failure, "fold failed; tried again");
+            }
+        } else if let Err(problem) = folder.shared.known.keep().await {
+            tracing::warn!(%problem, "postgres.memory cannot be written");
         }
     }
 }
