@@ -186,7 +186,7 @@ async fn a_revoked_key_and_a_wrong_secret_ask_the_store_nothing() {
     assert_eq!(gateway.recognises(&wrong).await, refused);
     assert_eq!(store.questions.load(Ordering::SeqCst), before);
     let id = &key.document.id;
-    let revoked = gateway.governance.revoke_key(&ops, id);
+    let revoked = gateway.governance.revoke_key(&ops, id, false);
     revoked.await.unwrap();
     let before = store.questions.load(Ordering::SeqCst);
     assert_eq!(gateway.recognises(&key.reveal()).await, refused);
