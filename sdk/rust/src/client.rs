@@ -159,7 +159,8 @@ impl Client {
     /// The gateway refuses, or does not answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let send = |base: &str| self.request(Method::GET, base, path, CALL_TIMEOUT);
-        self.call(Repeat::Harmless, send).await
+        let answer = self.call(Repeat::Harmless, send).await;
+        answer.map_err(Error::of_a_read)
     }
 
     /// POST to any path.

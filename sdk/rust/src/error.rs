@@ -105,6 +105,18 @@ impl Error {
         }
     }
 
+    /// The same error for a request that only reads: without effect, whatever became of it.
+    pub(crate) fn of_a_read(mut self) -> Self {
+        if let Self::Transport {
+            may_have_taken_effect,
+            ..
+        } = &mut self
+        {
+            *may_have_taken_effect = false;
+        }
+        self
+    }
+
     /// The same error for a request that was sent before, too, and whose answer was lost then.
     /// That it had no effect this time does not say that it had none before. Only that somebody
     /// else holds the lock does: the same request would have got its lease again.

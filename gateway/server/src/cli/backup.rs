@@ -25,6 +25,7 @@ use super::exit::TAMPERED;
 use super::exit::USAGE;
 use super::output::Shown;
 use super::output::finish;
+use super::output::tell;
 use crate::app::embedded::read_stopped;
 use crate::backup;
 use crate::backup::BackupFileError;
@@ -80,7 +81,7 @@ pub(super) fn backup(arguments: BackupArguments) -> Result<u8, Failed> {
     let contents = target.finish()?;
     let (events, sha256) = (contents.head.newest, &contents.sha256);
     if to_output {
-        tell_aside(&format!("backup: {events} events, sha256 {sha256}"));
+        tell(&format!("backup: {events} events, sha256 {sha256}"));
         return Ok(0);
     }
     let answer = json!({ "file": file, "events": events, "sha256": sha256 });
@@ -91,11 +92,6 @@ pub(super) fn backup(arguments: BackupArguments) -> Result<u8, Failed> {
             ("sha256", sha256.clone()),
         ])
     }))
-}
-
-#[expect(clippy::print_stderr, reason = "standard output has the backup")]
-fn tell_aside(line: &str) {
-    eprintln!("{line}");
 }
 
 async fn from_gateway(connection: &Connection, target: &mut Target) -> Result<(), Failed> {

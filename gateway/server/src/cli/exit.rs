@@ -70,9 +70,13 @@ impl From<Error> for Failed {
             Error::Unknown { .. } => REFUSED,
             _ => UNAVAILABLE,
         };
-        Self {
+        let failed = Self {
             problem: error.problem().cloned().map(Box::new),
             ..Self::new(code, error.to_string())
+        };
+        match error.may_have_taken_effect() {
+            true => failed.add("it may have taken effect"),
+            false => failed,
         }
     }
 }

@@ -35,9 +35,7 @@ fn failed(error: Error, request_id: &str) -> Failed {
     let unknown = error.may_have_taken_effect();
     let failed = Failed::from(error);
     if unknown {
-        failed.add(&format!(
-            "it may have taken effect; --request-id {request_id} asks the same again"
-        ))
+        failed.add(&format!("--request-id {request_id} asks the same again"))
     } else {
         failed
     }

@@ -1,5 +1,7 @@
 //! Watches over a running command: its enforcer's reports, its lease, and the signals that come.
 
+mod jobs;
+
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -7,9 +9,7 @@ use leasehold_client::LockGuard;
 use leasehold_client::Loss;
 use leasehold_client::Moment;
 use nix::sys::signal::Signal;
-use nix::sys::signal::killpg;
 use nix::unistd::Pid;
-use nix::unistd::getpgrp;
 use tokio::time::Sleep;
 
 use super::super::exit::Failed;
@@ -22,13 +22,10 @@ use super::protocol::Status;
 use super::protocol::micros;
 use super::signals::Caught;
 use super::signals::Signals;
-use super::signals::stop_here;
 use super::terminal;
 use super::terminal::Terminal;
 use super::tree;
 
-/// Two signals in a shorter time count as one: `timeout` and service managers send pairs.
-const SECOND_SIGNAL_AFTER: Duration = Duration::from_millis(100);
 /// How long the lock's watch may take to tell who has taken the lease away.
 const EXPLAINED_WITHIN: Duration = Duration::from_millis(300);
 /// How long the enforcer may take to kill and to report it.
@@ -37,8 +34,6 @@ const REPORTED_WITHIN: Duration = Duration::from_millis(100);
 const GIVES_UP_AFTER: Duration = Duration::from_secs(5);
 /// The pause between two attempts to kill without an enforcer.
 const KILL_PAUSE: Duration = Duration::from_millis(20);
-/// The terminal goes back and forth between two programs that both want it no faster than this.
-const TERMINAL_KEPT: Duration = Duration::from_millis(200);
 
 /// How a command ended, when nothing is left of it.
 #[derive(Debug)]
@@ -229,76 +224,6 @@ impl<'a> Supervisor<'a> {
             None | Some(Loss::Draining(_) | Loss::NotRenewed(_)) => {}
         }
         self.told_ends_us = ends_us;
-    }
-
-    fn caught(&mut self, caught: Caught) {
-        let number = caught.signal as i32;
-        match caught.signal {
-            Signal::SIGTSTP if self.outcome.status.is_none() => {
-                // The command stops, or not; `run` does as it does.
-                self.handle.order(&Order::Signal { number });
-            }
-            Signal::SIGTSTP => {
-                if tree::has_job_control() {
-                    stop_here(self.signals);
-                }
-            }
-            Signal::SIGTTIN | Signal::SIGTTOU => self.asked_for_terminal(),
-            _ => self.handle.order(&Order::Signal { number }),
-        }
-        let is_key = caught.is_of_terminal && caught.signal != Signal::SIGHUP;
-        if !caught.ends() || is_key {
-            return;
-        }
-        match self.asked_at {
-            None => {
-                self.asked_at = Some(Moment::now());
-                self.grace_over = Some(Box::pin(tokio::time::sleep(self.grace)));
-            }
-            Some(at) if at.elapsed() >= SECOND_SIGNAL_AFTER => self.handle.order(&Order::Kill),
-            Some(_) => {}
-        }
-    }
-
-    /// The command has stopped: it needs the terminal, or the person has pressed Ctrl-Z.
-    fn stopped(&mut self, signal: Signal) {
-        let (Some(terminal), Some(group)) = (&mut self.terminal, self.group) else {
-            // Nobody could continue both; an operator who has stopped the command continues it.
-            return;
-        };
-        let needs_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
-        // It may have got the terminal since it was stopped.
-        if needs_terminal && (terminal.give(group) || terminal.is_of(group)) {
-            return self.handle.order(&Order::Continue);
-        }
-        if !tree::has_job_control() {
-            // The kernel does not let these stop a group that nobody could continue.
-            if signal != Signal::SIGSTOP {
-                self.handle.order(&Order::Continue);
-            }
-            return;
-        }
-        let was_given = terminal.is_given();
-        terminal.take_back(group);
-        if was_given && signal != Signal::SIGSTOP {
-            // The key stops the whole pipeline, and not only the program that has the terminal.
-            let _ = killpg(getpgrp(), signal);
-        }
-        stop_here(self.signals);
-        if was_given {
-            terminal.give(group);
-        }
-        self.handle.order(&Order::Continue);
-    }
-
-    /// Another program of the pipeline has been stopped because the command has the terminal.
-    fn asked_for_terminal(&mut self) {
-        if let (Some(terminal), Some(group)) = (&mut self.terminal, self.group)
-            && terminal.take_back(group)
-        {
-            std::thread::sleep(TERMINAL_KEPT);
-            let _ = killpg(getpgrp(), Signal::SIGCONT);
-        }
     }
 
     /// The enforcer has ended before the command: somebody has killed it.
