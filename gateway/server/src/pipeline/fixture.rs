@@ -128,8 +128,6 @@ impl Backend for Yielding {
 pub(crate) struct Gate {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) governance: Arc<Governance>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) backend: Arc<MemoryBackend>,
     _folder: tempfile::TempDir,
     _run: tokio::sync::watch::Sender<bool>,
 }
@@ -187,15 +185,13 @@ impl Gate {
         };
         let pipeline = Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
-            decider: Decider::new(clock, metrics.clone(), false),
+            decider: Decider::new(clock, metrics, false),
             stores: Arc::new(Stores::new(Arc::new(store), [].into())),
             shutdown,
         }));
         let gate = Self {
             pipeline,
             governance,
-            metrics,
-            backend,
             _folder: folder,
             _run: run,
         };
