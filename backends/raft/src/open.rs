@@ -14,7 +14,6 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::OpenError;
-use crate::PeersConfig;
 use crate::RaftBackend;
 use crate::RaftConfig;
 use crate::archive::Archive;
@@ -41,6 +40,7 @@ use crate::peer::Acknowledged;
 use crate::peer::Calls;
 use crate::peer::Host;
 use crate::peer::Listener;
+use crate::peer::Memory;
 use crate::peer::Peers;
 use crate::peer::Security;
 use crate::reads::Reads;
@@ -82,8 +82,7 @@ impl RaftBackend {
         } = stored;
         let (poison, appended) = (log.poison(), log.appended());
         let (identity, keeping, has) = (log.identity(), log.keeping(), log.acknowledged()?);
-        let (Peering { peers, address }, listener) =
-            Peering::open(config.peers.as_ref(), &identity).await?;
+        let (Peering { peers, address }, listener) = Peering::open(&config, &identity).await?;
         let machine = Machine {
             applied: applied.clone(),
             snapshots: Arc::new(file),
@@ -179,6 +178,7 @@ impl RaftBackend {
         };
         let members = group::view(&self.raft, None).members;
         let members = members.into_iter().map(|m| (m.node, m.address)).collect();
+        tokio::spawn(tasks::remember(peers.clone(), self.closing.subscribe()));
         tokio::spawn(async move { peer::ask(&peers, members, has).await });
     }
 
@@ -218,10 +218,10 @@ struct Peering {
 impl Peering {
     /// Reads the certificates and binds the listener, if there are to be peers.
     async fn open(
-        asked: Option<&PeersConfig>,
+        config: &RaftConfig,
         identity: &Arc<Identity>,
     ) -> Result<(Self, Option<Listener>), OpenError> {
-        let Some(asked) = asked else {
+        let Some(asked) = &config.peers else {
             let alone = Self {
                 peers: None,
                 address: String::new(),
@@ -231,9 +231,13 @@ impl Peering {
         let security = Security::load(&asked.security)?;
         let listener = Listener::bind(asked.listen, &security).await?;
         let advertised = asked.advertise.clone();
+        let memory = Memory::open(&config.data_dir).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),
+            _ => OpenError::Io(error),
+        })?;
         let peering = Self {
             address: advertised.unwrap_or_else(|| listener.address().to_string()),
-            peers: Some(Arc::new(Peers::new(identity.clone(), security))),
+            peers: Some(Arc::new(Peers::new(identity.clone(), security, memory))),
         };
         Ok((peering, Some(listener)))
     }

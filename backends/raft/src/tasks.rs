@@ -1,5 +1,6 @@
 //! What a node does by itself: watching its clock, ending what is due, taking snapshots.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -18,6 +19,7 @@ use crate::entry::Types;
 use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
+use crate::peer::Peers;
 use crate::reads::Reads;
 use crate::seat::Seats;
 
@@ -27,6 +29,8 @@ const REAP_EVERY: Duration = Duration::from_millis(50);
 const REFRESH_EVERY: Duration = Duration::from_millis(500);
 /// How often the keeper looks.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
+/// How often what peers have acknowledged is kept.
+const REMEMBER_EVERY: Duration = Duration::from_secs(5);
 /// A snapshot waits for the ledger while more events than this are not trimmed, so that it stays
 /// small; but not for ever.
 const EVENTS_IN_SNAPSHOT_MAX: usize = 50_000;
@@ -127,6 +131,26 @@ impl Keeper {
                     tracing::error!(%error, "snapshot.trigger failed");
                 }
             }
+        }
+    }
+}
+
+/// Keeps what the peers have acknowledged, now and then, and when the node closes.
+pub(crate) async fn remember(peers: Arc<Peers>, mut closing: watch::Receiver<bool>) {
+    let mut every = tokio::time::interval(REMEMBER_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let closes = tokio::select! {
+            _ = every.tick() => false,
+            _ = closing.wait_for(|closing| *closing) => true,
+        };
+        let of = peers.clone();
+        let kept = tokio::task::spawn_blocking(move || of.memory().keep()).await;
+        if let Err(error) = kept.map_err(io::Error::other).flatten() {
+            tracing::warn!(%error, "peers.json cannot be written");
+        }
+        if closes {
+            return;
         }
     }
 }

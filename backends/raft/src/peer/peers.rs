@@ -15,8 +15,8 @@ use super::Request;
 use super::Response;
 use super::link::Link;
 use super::link::Route;
+use super::memory::Memory;
 use super::security::Security;
-use super::standing::Memory;
 use super::standing::Standing;
 use crate::identity::Identity;
 
@@ -53,13 +53,13 @@ impl fmt::Debug for Peers {
 }
 
 impl Peers {
-    pub(crate) fn new(identity: Arc<Identity>, security: Security) -> Self {
+    pub(crate) fn new(identity: Arc<Identity>, security: Security, memory: Memory) -> Self {
         Self {
             identity,
             security,
             links: Mutex::default(),
             silent: watch::Sender::new(false),
-            memory: Memory::default(),
+            memory,
             standing: watch::Sender::new(Standing::Asks),
         }
     }

@@ -181,6 +181,12 @@ async fn a_wiped_node_does_not_come_back_under_its_old_number() {
     group.take_part().await;
 }
 
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    let mut copy = std::process::Command::new("cp");
+    let copied = copy.arg("-a").arg(from).arg(to).status();
+    assert!(copied.expect("cp runs").success());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_with_an_older_folder_takes_no_part_and_says_why() {
     let mut group = Group::of_three(clock()).await;
@@ -189,14 +195,7 @@ async fn a_node_with_an_older_folder_takes_no_part_and_says_why() {
     let folder = group.nodes[place].config.data_dir.clone();
     let copy = folder.with_extension("copy");
     group.stop(place).await;
-    let copied = std::process::Command::new("cp")
-        .args([
-            std::ffi::OsStr::new("-a"),
-            folder.as_os_str(),
-            copy.as_os_str(),
-        ])
-        .status();
-    assert!(copied.unwrap().success());
+    copy_folder(&folder, &copy);
     group.start(place).await;
     for n in 0..3 {
         let leading = group.nodes[leader].running();
@@ -237,6 +236,17 @@ async fn a_node_with_an_older_folder_takes_no_part_and_says_why() {
         part.await.unwrap().unwrap();
         assert_eq!(held_by(node, "by-two").await, ["ann"]);
     }
+    // Also when all were started again since.
+    for place in 0..3 {
+        group.stop(place).await;
+    }
+    for place in [leader, other, place] {
+        group.start(place).await;
+    }
+    let node = group.nodes[place].running();
+    tokio::time::timeout(PATIENCE, node.outdated())
+        .await
+        .unwrap();
     // A folder that is as new as what was acknowledged is none.
     let whole = group.nodes[other].running();
     assert!(
