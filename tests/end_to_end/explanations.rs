@@ -169,7 +169,24 @@ async fn a_denial_names_its_policy_code_and_decision_on_the_command_line() -> Re
         let recorded = rows.iter().any(|row| row.to_string().contains(decision));
         assert!(recorded, "{decision} is in no event");
     }
-    // The author of a policy need not be who met its failure.
+    Ok(())
+}
+
+/// The author of a policy need not be who met its failure.
+#[tokio::test]
+async fn the_author_of_a_policy_sees_why_it_failed_for_others() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    let traps = Guest::doing("(unreachable)");
+    upload(&admin, "traps", "1.0.0", &["acquire"], traps).await?;
+    let bound = admin
+        .put("/v1/bindings/told", &binding("traps", "1.0.0", json!({})))
+        .await?;
+    assert_eq!(bound.status, 200, "{bound:?}");
+    let plain = gateway.service("plain", "team-a").await?;
+    let failed = plain.acquire("told/a", 10_000).await?;
+    assert_eq!(failed.code(), "policy_error", "{failed:?}");
+    assert_eq!(failed.body["denial"]["failure"], json!({ "kind": "trap" }));
     let author = gateway
         .principal("author", "team-a", &["policy-author"])
         .await?;
@@ -179,7 +196,6 @@ async fn a_denial_names_its_policy_code_and_decision_on_the_command_line() -> Re
     assert_eq!(failures[0]["lock"], json!("demo/told/a"), "{version:?}");
     let detail = failures[0]["detail"].as_str().context("detail")?;
     assert!(detail.contains("unreachable"), "{detail}");
-    let plain = gateway.service("plain", "team-a").await?;
     let version = plain.get("/v1/policies/traps/versions/1.0.0").await?;
     assert_eq!(
         (version.status, &version.body["failures"]),

@@ -43,6 +43,37 @@ pub(super) fn filter(events: &[Arc<Event>], query: &LedgerQuery) -> Vec<u64> {
     found
 }
 
+/// The policies of a decision, as a query names them.
+fn policies(decision: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    decision["verdicts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|one| {
+            let (name, version) = (
+                text(&one["policy"]).unwrap(),
+                text(&one["version"]).unwrap(),
+            );
+            [name.clone(), format!("{name}@{version}")]
+        })
+        .collect()
+}
+
+/// The verdicts of a decision's advisory policies, as a query names them.
+fn advised(decision: &Value) -> Vec<String> {
+    decision["verdicts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["enforcement"] == "advisory")
+        .map(|one| match one["answer"].as_str() {
+            Some("deny") => "advisory_denied".to_owned(),
+            answer => format!("advisory_{}", answer.unwrap()),
+        })
+        .collect()
+}
+
 fn matches(event: &Event, query: &LedgerQuery) -> bool {
     let mut body = Vec::new();
     crate::canonical::write("test", event, &mut body);
@@ -71,28 +102,8 @@ fn matches(event: &Event, query: &LedgerQuery) -> bool {
     };
     let decision = &body["cause"]["decision"];
     let (effect, kind) = (&decision["effect"]["type"], &decision["effect"]["kind"]);
-    let policies: Vec<String> = decision["verdicts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|one| {
-            let (name, version) = (
-                text(&one["policy"]).unwrap(),
-                text(&one["version"]).unwrap(),
-            );
-            [name.clone(), format!("{name}@{version}")]
-        })
-        .collect();
-    let advised: Vec<String> = decision["verdicts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|one| one["enforcement"] == "advisory")
-        .map(|one| match one["answer"].as_str() {
-            Some("deny") => "advisory_denied".to_owned(),
-            answer => format!("advisory_{}", answer.unwrap()),
-        })
-        .collect();
+    let policies = policies(decision);
+    let advised = advised(decision);
     let after = |after: Cursor| match query.descending {
         true => event.cursor < after,
         false => event.cursor > after,
