@@ -150,12 +150,13 @@ impl RaftBackend {
             closing: self.closing.subscribe(),
             commands_max: config.batch_commands_max.min(BATCH_COMMANDS_MAX),
         };
-        tokio::spawn(batcher.run(waiting));
+        self.poison.spawn("batcher", batcher.run(waiting));
         let reaper = tasks::Reaper {
             seats: self.seats.clone(),
             queue: self.queue.clone(),
         };
-        tokio::spawn(reaper.run(self.closing.subscribe()));
+        let reaping = reaper.run(self.closing.subscribe());
+        self.poison.spawn("reaper", reaping);
     }
 
     /// Starts the keeper of snapshots.
@@ -168,7 +169,8 @@ impl RaftBackend {
             snapshot_bytes: config.snapshot_bytes,
             snapshot_commands: config.snapshot_commands,
         };
-        tokio::spawn(keeper.run(self.closing.subscribe()));
+        let keeping = keeper.run(self.closing.subscribe());
+        self.poison.spawn("keeper", keeping);
     }
 
     /// Asks the members that the folder knows whether it is an older copy.
@@ -196,9 +198,11 @@ impl RaftBackend {
             guests: self.guests.clone(),
             closing: self.closing.subscribe(),
         };
-        tokio::spawn(listener.run(Arc::new(host), self.ended.subscribe()));
+        let answering = listener.run(Arc::new(host), self.ended.subscribe());
+        self.poison.spawn("peers", answering);
         let closing = self.closing.subscribe();
-        tokio::spawn(tasks::refresh(self.reads.clone(), closing));
+        let refreshing = tasks::refresh(self.reads.clone(), closing);
+        self.poison.spawn("refresh", refreshing);
     }
 }
 

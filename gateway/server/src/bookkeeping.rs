@@ -1,11 +1,14 @@
 //! The ledger of one store, kept up: the carrier brings it the store's events, and the archivist
 //! brings its rows into the store, if the store keeps the ledger for all of its gateways.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use leasehold_audit::ArchiveError;
 use leasehold_audit::ArchivistOptions;
 use leasehold_audit::CarrierOptions;
 use leasehold_audit::CarrierStatus;
+use leasehold_audit::CarryError;
 use leasehold_audit::Elsewhere;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::Ledger;
@@ -13,7 +16,10 @@ use leasehold_backend_api::LedgerArchive;
 use leasehold_backend_api::LedgerPeers;
 use leasehold_domain::Cursor;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+
+use crate::tasks::Supervised;
+use crate::tasks::TaskMetrics;
+use crate::tasks::supervise;
 
 /// Who has the ledger's rows besides this gateway.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +37,7 @@ pub(crate) enum OtherLedgers {
 #[derive(Debug)]
 struct Task {
     stop: watch::Sender<bool>,
-    handle: JoinHandle<()>,
+    running: Supervised,
 }
 
 /// The tasks of one ledger.
@@ -45,11 +51,11 @@ impl Bookkeeping {
     /// Begins. `status` tells how far the ledger is; `keep_events` stay in the store although the
     /// ledger has them.
     pub(crate) fn begin(
-        backend: Arc<dyn Backend>,
-        ledger: Arc<dyn Ledger>,
+        (backend, ledger): (Arc<dyn Backend>, Arc<dyn Ledger>),
         others: OtherLedgers,
         status: Arc<CarrierStatus>,
         keep_events: u64,
+        tasks: &TaskMetrics,
     ) -> Self {
         let (elsewhere, archivist) = match others {
             OtherLedgers::None => (Elsewhere::default(), None),
@@ -61,7 +67,8 @@ impl Bookkeeping {
                 (elsewhere, None)
             }
             OtherLedgers::Archive(archive) => {
-                let (task, archived) = archive_into(archive.clone(), ledger.clone(), &status);
+                let (task, archived) =
+                    archive_into(archive.clone(), ledger.clone(), &status, tasks);
                 let elsewhere = Elsewhere {
                     peers: Some(archive),
                     archived: Some(archived),
@@ -70,64 +77,87 @@ impl Bookkeeping {
             }
         };
         Self {
-            carrier: carry(backend, ledger, elsewhere, status, keep_events),
+            carrier: carry((backend, ledger), elsewhere, status, keep_events, tasks),
             archivist,
         }
     }
 
     /// Lets the ledger get what it has not yet, then the archive, and ends.
     pub(crate) async fn end(self) {
-        for task in [Some(self.carrier), self.archivist].into_iter().flatten() {
+        for mut task in [Some(self.carrier), self.archivist].into_iter().flatten() {
             task.stop.send_replace(true);
-            if let Err(error) = task.handle.await {
-                tracing::error!(%error, "bookkeeping.end failed");
-            }
+            task.running.finished().await;
         }
     }
 }
 
+/// Starts the carrier. After an error that does not pass it is started again, too: an operator may
+/// have helped. Readiness shows what is wrong until then.
 fn carry(
-    backend: Arc<dyn Backend>,
-    ledger: Arc<dyn Ledger>,
+    (backend, ledger): (Arc<dyn Backend>, Arc<dyn Ledger>),
     elsewhere: Elsewhere,
     status: Arc<CarrierStatus>,
     keep_events: u64,
+    tasks: &TaskMetrics,
 ) -> Task {
     let (stop, stopped) = watch::channel(false);
     let options = CarrierOptions {
         keep_events,
         ..CarrierOptions::default()
     };
-    let handle = tokio::spawn(async move {
-        let carried =
-            leasehold_audit::carry(backend, ledger, elsewhere, options, status, stopped).await;
-        if let Err(error) = carried {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "carrier failed; events stay in the store"
-            );
+    let running = supervise("carrier", tasks, move || {
+        let carrying = leasehold_audit::carry(
+            backend.clone(),
+            ledger.clone(),
+            elsewhere.clone(),
+            options.clone(),
+            status.clone(),
+            stopped.clone(),
+        );
+        async move {
+            let carried = carrying.await;
+            let over = matches!(carried, Ok(()) | Err(CarryError::Undrained(_)));
+            ending(carried, over)
         }
     });
-    Task { stop, handle }
+    Task { stop, running }
 }
 
 fn archive_into(
     archive: Arc<dyn LedgerArchive>,
     ledger: Arc<dyn Ledger>,
     status: &Arc<CarrierStatus>,
+    tasks: &TaskMetrics,
 ) -> (Task, watch::Receiver<Cursor>) {
     let (stop, stopped) = watch::channel(false);
     let (sender, archived) = watch::channel(Cursor(0));
-    let (options, status) = (ArchivistOptions::default(), status.clone());
-    let handle = tokio::spawn(async move {
-        let archived =
-            leasehold_audit::archive(ledger, archive, options, status, sender, stopped).await;
-        if let Err(error) = archived {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "archivist failed; events stay in the store"
-            );
+    let status = status.clone();
+    let running = supervise("archivist", tasks, move || {
+        let archiving = leasehold_audit::archive(
+            ledger.clone(),
+            archive.clone(),
+            ArchivistOptions::default(),
+            status.clone(),
+            sender.clone(),
+            stopped.clone(),
+        );
+        async move {
+            let archived = archiving.await;
+            let over = matches!(archived, Ok(()) | Err(ArchiveError::Undrained(_)));
+            ending(archived, over)
         }
     });
-    (Task { stop, handle }, archived)
+    (Task { stop, running }, archived)
+}
+
+/// Whether a task of the ledger is over. Events that it has not brought on stay in the store.
+fn ending<E: std::error::Error + 'static>(ended: Result<(), E>, over: bool) -> ControlFlow<()> {
+    if let Err(error) = &ended {
+        let error = error as &dyn std::error::Error;
+        tracing::error!(error, "ledger.task failed; events stay in the store");
+    }
+    match over {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
 }

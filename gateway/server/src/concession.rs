@@ -2,6 +2,7 @@
 //! by name: each time that this begins it is on record.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use leasehold_domain::Note;
 use leasehold_domain::Principal;
 use leasehold_domain::RoleSet;
 use tokio::sync::watch;
+
+use crate::tasks::TaskMetrics;
+use crate::tasks::supervise;
 
 /// The ledger's word for it, and for whose doing it is.
 const COLLECTION: &str = "storage";
@@ -37,15 +41,19 @@ pub(crate) async fn record_from_now_on(
     if let Some(concession) = now {
         record(&*backend, store, &concession).await?;
     }
-    tokio::spawn(async move {
-        while concessions.changed().await.is_ok() {
-            let now = concessions.borrow_and_update().clone();
-            let Some(concession) = now else {
-                continue;
-            };
-            insist(&*backend, store, &concession).await;
+    supervise("concessions", &TaskMetrics::default(), move || {
+        let (backend, mut concessions) = (backend.clone(), concessions.clone());
+        async move {
+            while concessions.changed().await.is_ok() {
+                let now = concessions.borrow_and_update().clone();
+                if let Some(concession) = now {
+                    insist(&*backend, store, &concession).await;
+                }
+            }
+            ControlFlow::Break(())
         }
-    });
+    })
+    .detach();
     Ok(())
 }
 

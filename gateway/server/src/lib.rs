@@ -6,6 +6,7 @@ pub mod backup;
 mod bookkeeping;
 pub mod bootstrap;
 pub mod config;
+mod denials;
 pub mod governance;
 pub mod greeting;
 pub mod http;
@@ -17,6 +18,7 @@ pub mod safety;
 pub mod serve;
 pub mod steering;
 pub mod stores;
+pub mod tasks;
 pub mod telemetry;
 pub mod waits;
 

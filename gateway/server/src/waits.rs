@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use leasehold_backend_api::Backend;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -18,6 +22,10 @@ use leasehold_domain::Transition;
 use tokio::sync::oneshot;
 
 use crate::telemetry::Metrics;
+
+/// Pauses before a stream of events that failed or ended is opened again.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What became of a waiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +124,41 @@ impl Waits {
         }
     }
 
+    /// The task that follows the backend's events, each time that it is started. Started again, it
+    /// begins with what happens now: the event at which it ended might end it again.
+    pub(crate) fn task(
+        self: Arc<Self>,
+        backend: Arc<dyn Backend>,
+        from: Cursor,
+        metrics: Arc<Metrics>,
+    ) -> impl FnMut() -> BoxFuture<'static, ControlFlow<()>> + Send {
+        let mut first = Some(from);
+        move || {
+            let (waits, backend, metrics) = (self.clone(), backend.clone(), metrics.clone());
+            let first = first.take();
+            let run = async move {
+                let from = match first {
+                    Some(first) => first,
+                    None => waits.missed(&*backend).await,
+                };
+                waits.follow(backend, from, metrics).await;
+                ControlFlow::Continue(())
+            };
+            run.boxed()
+        }
+    }
+
+    /// Events may have been missed: ends all polls, whose clients ask again in their places. Returns
+    /// the position of the newest event as it was before that, so that no later waiter misses one.
+    async fn missed(&self, backend: &dyn Backend) -> Cursor {
+        let newest = backend.health().await.newest;
+        let waiting = std::mem::take(&mut *self.lock());
+        for sender in waiting.into_values().flatten() {
+            let _ = sender.send(Signal::Missed);
+        }
+        newest
+    }
+
     /// Follows the backend's events for ever.
     pub(crate) async fn follow(
         self: Arc<Self>,
@@ -123,30 +166,32 @@ impl Waits {
         from: Cursor,
         metrics: Arc<Metrics>,
     ) {
-        let mut after = from;
+        let (mut after, mut pause) = (from, PAUSE_MIN);
         loop {
             let mut events = backend.events(after);
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {
-                        after = event.cursor;
+                        (after, pause) = (event.cursor, PAUSE_MIN);
                         self.hear(&event);
                         metrics.observe(&event);
                     }
                     Err(error) => {
-                        // A grant may have been missed: all polls end now, and their clients ask
-                        // again in their places.
-                        let waiting = std::mem::take(&mut *self.lock());
-                        for sender in waiting.into_values().flatten() {
-                            let _ = sender.send(Signal::Missed);
+                        // An error that stays is not repeated in the log; the ledger's task meets
+                        // it, too, and readiness shows it.
+                        if pause < PAUSE_MAX {
+                            tracing::error!(%error, after = after.0, "waits.events failed; again in {pause:?}");
                         }
-                        tracing::error!(%error, after = after.0, "waits.events failed");
-                        after = after.max(backend.health().await.trimmed);
+                        let newest = self.missed(&*backend).await;
+                        // Nobody waits for what is before that, and what cannot be read would
+                        // hide what comes after it.
+                        after = after.max(newest);
                         break;
                     }
                 }
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 }
@@ -172,3 +217,6 @@ impl Drop for Ear {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,11 @@
 //! again by a new process.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use futures_util::FutureExt;
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
@@ -49,6 +51,21 @@ impl Poison {
                 *poisoned = Some(reason.to_owned());
             }
             first
+        });
+    }
+
+    /// Starts a background task. If it panics, the store stops: nobody else does its work, and the
+    /// process must end rather than go on without it.
+    pub(crate) fn spawn<T: Send>(
+        &self,
+        task: &'static str,
+        run: impl Future<Output = T> + Send + 'static,
+    ) {
+        let poison = self.clone();
+        tokio::spawn(async move {
+            if AssertUnwindSafe(run).catch_unwind().await.is_err() {
+                poison.set(&format!("the background task {task} panicked"));
+            }
         });
     }
 
@@ -173,4 +190,20 @@ impl Job {
 
 fn copy(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_background_task_that_panics_stops_the_store() {
+        let poison = Poison::new();
+        poison.spawn("good", async {});
+        poison.spawn("bad", async { panic!("as told") });
+        let stopped = tokio::time::timeout(std::time::Duration::from_secs(30), poison.wait());
+        stopped.await.expect("the store is stopped");
+        let reason = poison.reason().unwrap();
+        assert!(reason.contains("bad panicked"), "{reason}");
+    }
 }

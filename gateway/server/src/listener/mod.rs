@@ -12,16 +12,17 @@ mod watched;
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt;
 use prometheus::IntCounter;
 use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use self::connection::Connections;
 use self::registry::Full;
@@ -31,6 +32,9 @@ use self::registry::Registry;
 use crate::config::Limits;
 use crate::config::Tls;
 use crate::limiting::Proxies;
+use crate::tasks::Supervised;
+use crate::tasks::TaskMetrics;
+use crate::tasks::supervise;
 use crate::telemetry::ConnectionMetrics;
 
 pub(crate) use self::connection::Peer;
@@ -59,8 +63,9 @@ pub(crate) struct Listener {
     registry: Arc<Registry>,
     drain_deadline: Duration,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
-    sweeping: JoinHandle<()>,
+    accepting: Supervised,
+    /// Sweeps for as long as the listener lives.
+    _sweeping: Supervised,
 }
 
 impl Listener {
@@ -86,14 +91,23 @@ impl Listener {
         let (stop, stopped) = watch::channel(false);
         let connections = Connections::new(limits, router, acceptor.clone());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
-        let admission = Admission {
+        let admission = Arc::new(Admission {
             registry: registry.clone(),
             proxies,
             refused: metrics.refused.clone(),
             plain: acceptor.is_none(),
-        };
-        let accepting = tokio::spawn(accept(socket, admission, connections, stopped));
-        let sweeping = tokio::spawn(registry::sweep(registry.clone()));
+        });
+        // Shared, so that a loop that failed is started again on the same socket.
+        let socket = Arc::new(socket);
+        let accepting = supervise("accept", &TaskMetrics::default(), move || {
+            let (socket, connections) = (socket.clone(), connections.clone());
+            let accepting = accept(socket, admission.clone(), connections, stopped.clone());
+            accepting.map(ControlFlow::Break)
+        });
+        let swept = registry.clone();
+        let sweeping = supervise("sweep", &TaskMetrics::default(), move || {
+            registry::sweep(swept.clone()).map(ControlFlow::Continue)
+        });
         let drain_deadline = Duration::from_millis(limits.drain_deadline_ms);
         Ok(Self {
             address,
@@ -102,7 +116,7 @@ impl Listener {
             drain_deadline,
             stop,
             accepting,
-            sweeping,
+            _sweeping: sweeping,
         })
     }
 
@@ -123,9 +137,7 @@ impl Listener {
     pub(crate) async fn drain(mut self) {
         self.stop.send_replace(true);
         // The socket is closed when the loop has ended.
-        if let Err(error) = (&mut self.accepting).await {
-            tracing::error!(%error, "listener.accept failed");
-        }
+        self.accepting.finished().await;
         self.registry.order_all(Order::Drain);
         if tokio::time::timeout(self.drain_deadline, self.registry.emptied())
             .await
@@ -143,8 +155,6 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.accepting.abort();
-        self.sweeping.abort();
         self.registry.order_all(Order::Close);
     }
 }
@@ -158,8 +168,8 @@ struct Admission {
 }
 
 async fn accept(
-    socket: TcpListener,
-    admission: Admission,
+    socket: Arc<TcpListener>,
+    admission: Arc<Admission>,
     connections: Connections,
     mut stopped: watch::Receiver<bool>,
 ) {
