@@ -16,6 +16,9 @@ use leasehold_domain::Event;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
+/// How often the backend's events are counted while they do not reach the ledger.
+const COUNT_EVERY: Duration = Duration::from_millis(250);
+
 mod peers;
 mod status;
 
@@ -146,7 +149,10 @@ impl Carrier {
         self.catch_up().await?;
         let head = self.ledger.head();
         self.status.head(head.cursor);
-        self.status.newest(self.backend.health().await.newest);
+        self.status.backend(&self.backend.health().await);
+        if self.status.lag_events() == 0 {
+            self.status.went_well();
+        }
         let mut events = self.backend.events(head.cursor).fuse().boxed();
         loop {
             let batch = self.batch(&mut events).await?;
@@ -204,11 +210,8 @@ impl Carrier {
     }
 
     async fn append(&mut self, batch: Vec<Arc<Event>>) -> Result<(), CarryError> {
-        let head = self
-            .ledger
-            .append(batch)
-            .await
-            .map_err(CarryError::Ledger)?;
+        let head = self.counting(self.ledger.append(batch)).await;
+        let head = head.map_err(CarryError::Ledger)?;
         self.status.head(head.cursor);
         self.status.went_well();
         self.pause = None;
@@ -252,9 +255,23 @@ impl Carrier {
             "carrying events failed; again in {pause:?}"
         );
         self.pause = Some((pause * 2).min(self.options.backoff_max));
-        tokio::time::sleep(pause).await;
-        self.status.newest(self.backend.health().await.newest);
+        self.counting(tokio::time::sleep(pause)).await;
+        self.status.backend(&self.backend.health().await);
         Ok(())
+    }
+
+    /// Waits for something that may take long, and counts meanwhile what the backend keeps.
+    async fn counting<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(COUNT_EVERY) => {
+                    self.status.backend(&self.backend.health().await);
+                }
+            }
+        }
     }
 
     /// Carries what the backend has now, and ends.

@@ -77,6 +77,11 @@ pub(crate) fn values(event: &Event, scratch: &mut String, to: &mut impl Values) 
             if matches!(&*change.collection, "namespace" | "seat") {
                 to.value(Dimension::Namespace, &change.id);
             }
+            if &*change.collection == "denied" {
+                // An administrative request that was denied for want of a role.
+                to.value(Dimension::Verdict, "deny");
+                to.value(Dimension::Verdict, "role");
+            }
             principal_values(&change.principal, to);
         }
     }

@@ -10,6 +10,9 @@ pub enum OpenError {
     /// `SQLite` refused.
     #[error("the ledger file cannot be used")]
     Sqlite(#[from] rusqlite::Error),
+    /// The file is not there.
+    #[error("the ledger file cannot be reached")]
+    File(#[source] std::io::Error),
     /// Another version of this program wrote the file.
     #[error("the ledger has schema version {found}, this program knows {known}")]
     OtherSchema {

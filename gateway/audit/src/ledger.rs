@@ -5,6 +5,7 @@ mod maintenance;
 mod query;
 mod reader;
 mod recover;
+mod reopen;
 mod rule;
 mod state;
 mod store;
@@ -35,6 +36,7 @@ use tokio::sync::oneshot;
 use crate::OpenError;
 use crate::error::closed;
 use reader::Readers;
+use reopen::Source;
 use state::Shared;
 use writer::Job;
 
@@ -90,7 +92,8 @@ impl SqliteLedger {
         for full in recovered.full {
             upkeep.close(full);
         }
-        let writer = writer::start(connection, shared.clone(), queue, upkeep)?;
+        let source = Source::new(path, options);
+        let writer = writer::start(connection, source, shared.clone(), queue, upkeep)?;
         let readers = Arc::new(Readers::new(path));
         Ok(Self {
             shared,

@@ -45,6 +45,7 @@ impl Carrier {
                 return Err(CarryError::Ledger(different(&detail)));
             }
             self.status.head(head.cursor);
+            self.status.went_well();
         }
     }
 }

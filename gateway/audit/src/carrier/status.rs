@@ -3,24 +3,60 @@
 use std::error::Error;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use leasehold_backend_api::Health;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use tokio::sync::watch;
 
+/// A problem that so many attempts met lasts: the pauses between them are a second and a half.
+const LASTING_FAILURES: u32 = 5;
+
 /// How far the ledger is, for metrics and health. Cheap to read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CarrierStatus {
     head: watch::Sender<u64>,
     newest: AtomicU64,
+    /// Up to where the backend has forgotten its events.
+    trimmed: AtomicU64,
+    /// How many attempts have failed since the last that went well.
+    failures: AtomicU32,
+    /// How many unwritten events there may be.
+    unwritten_max: u64,
     last_error: Mutex<Option<String>>,
 }
 
+impl Default for CarrierStatus {
+    fn default() -> Self {
+        Self::new(u64::MAX)
+    }
+}
+
 impl CarrierStatus {
+    /// A status that says how many events the backend may keep that the ledger does not have.
+    #[must_use]
+    pub fn new(unwritten_max: u64) -> Self {
+        Self {
+            head: watch::Sender::default(),
+            newest: AtomicU64::new(0),
+            trimmed: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            unwritten_max,
+            last_error: Mutex::default(),
+        }
+    }
+
+    /// How many events the backend may keep that the ledger does not have.
+    #[must_use]
+    pub fn unwritten_max(&self) -> u64 {
+        self.unwritten_max
+    }
+
     /// The last event that the ledger has durably, as far as the carrier saw.
     #[must_use]
     pub fn ledger_head(&self) -> Cursor {
@@ -37,6 +73,23 @@ impl CarrierStatus {
     #[must_use]
     pub fn lag_events(&self) -> u64 {
         self.backend_newest().0.saturating_sub(self.ledger_head().0)
+    }
+
+    /// How many events the backend keeps that the ledger does not have.
+    #[must_use]
+    pub fn unwritten_events(&self) -> u64 {
+        let written = self
+            .ledger_head()
+            .0
+            .max(self.trimmed.load(Ordering::Acquire));
+        self.backend_newest().0.saturating_sub(written)
+    }
+
+    /// Why events do not reach the ledger, once several attempts in a row have failed.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let lasting = self.failures.load(Ordering::Acquire) >= LASTING_FAILURES;
+        self.last_error().filter(|_| lasting)
     }
 
     /// Waits until the ledger has an event, but no longer than `at_most`. Answers whether it has.
@@ -70,7 +123,16 @@ impl CarrierStatus {
         self.newest.fetch_max(cursor.0, Ordering::AcqRel);
     }
 
+    /// Takes in how far the backend is.
+    pub(super) fn backend(&self, health: &Health) {
+        self.newest(health.newest);
+        self.trimmed.fetch_max(health.trimmed.0, Ordering::AcqRel);
+    }
+
     pub(super) fn went_well(&self) {
+        if self.failures.swap(0, Ordering::AcqRel) == 0 {
+            return;
+        }
         *self
             .last_error
             .lock()
@@ -78,6 +140,7 @@ impl CarrierStatus {
     }
 
     pub(super) fn failed(&self, error: &dyn Error) {
+        self.failures.fetch_add(1, Ordering::AcqRel);
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {

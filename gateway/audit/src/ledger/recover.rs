@@ -40,7 +40,7 @@ pub(super) fn recover(
     let cursor = closed.last().map_or(0, |last| last.last);
     let chain = closed.last().map_or(chain::START, |last| last.chain);
     if cursor > 0 {
-        check_last_closed(connection, cursor, &chain)?;
+        check_chain(connection, cursor, &chain)?;
     }
     let mut state = State {
         fill,
@@ -88,7 +88,8 @@ fn closed(connection: &Connection) -> Result<Vec<Closed>, OpenError> {
     Ok(closed)
 }
 
-fn check_last_closed(
+/// Checks that the stored chain passes through this head.
+pub(super) fn check_chain(
     connection: &Connection,
     cursor: u64,
     chain: &Digest,

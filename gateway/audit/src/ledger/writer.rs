@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::maintenance;
 use super::maintenance::Encoded;
 use super::maintenance::Upkeep;
+use super::reopen::Source;
 use super::state::Fill;
 use super::state::Shared;
 use super::store::BLOCK_BITS;
@@ -35,11 +36,21 @@ pub(super) enum Job {
         oneshot::Sender<Result<LedgerHead, BackendError>>,
     ),
     Closed(Box<Encoded>),
+    /// Fails as after an I/O error of a commit: these events are in the file, and nobody knows.
+    #[cfg(test)]
+    Break(Vec<Arc<Event>>),
     Stop,
 }
 
+/// Events to append, and who waits for the answer.
+pub(super) type Append = (
+    Vec<Arc<Event>>,
+    oneshot::Sender<Result<LedgerHead, BackendError>>,
+);
+
 pub(super) fn start(
     connection: Connection,
+    source: Source,
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Job>,
     upkeep: Upkeep,
@@ -47,19 +58,37 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("ledger-writer".to_owned())
         .spawn(move || {
-            if let Err(error) = run(&connection, &shared, &queue, &upkeep) {
-                tracing::error!(%error, "ledger writer ended");
+            let mut opened = Some((connection, None));
+            while let Some((connection, first)) = opened.take() {
+                match serve(&connection, first, &shared, &queue, &upkeep) {
+                    Ok(Ended::Stopped) => return,
+                    Ok(Ended::Poisoned) => {}
+                    Err(error) => tracing::error!(%error, "ledger writer failed"),
+                }
+                // It may still hold the file's lock.
+                drop(connection);
+                opened = source.reopen_for_next(&shared, &queue, &upkeep);
             }
-            drop(upkeep);
         })
 }
 
-fn run(
+/// Whether the file is still usable.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// The ledger was closed.
+    Stopped,
+    /// A commit failed so that nobody knows what the file holds; only opening it anew tells.
+    Poisoned,
+}
+
+/// Carries out jobs until the ledger is closed, or the file must be opened anew.
+fn serve(
     connection: &Connection,
+    first: Option<Append>,
     shared: &Shared,
     queue: &mpsc::Receiver<Job>,
     upkeep: &Upkeep,
-) -> Result<(), rusqlite::Error> {
+) -> Result<Ended, rusqlite::Error> {
     let mut writer = Writer {
         connection,
         insert: connection
@@ -72,14 +101,20 @@ fn run(
         since_checkpoint: 0,
         poisoned: false,
     };
-    while let Ok(job) = queue.recv() {
+    let first = first.map(|(events, answer)| Job::Append(events, answer));
+    for job in first.into_iter().chain(queue.iter()) {
         match job {
             Job::Append(events, answer) => {
                 // Whoever gave up waiting finds the events by the head.
                 answer.send(writer.append(&events)).ok();
             }
             Job::Closed(encoded) => writer.close(*encoded),
+            #[cfg(test)]
+            Job::Break(events) => writer.break_off(&events),
             Job::Stop => break,
+        }
+        if writer.poisoned {
+            return Ok(Ended::Poisoned);
         }
     }
     // Full segments are closed before the end, so that the next start has less to read.
@@ -89,7 +124,7 @@ fn run(
             writer.close(*encoded);
         }
     }
-    Ok(())
+    Ok(Ended::Stopped)
 }
 
 struct Writer<'c> {
@@ -101,16 +136,12 @@ struct Writer<'c> {
     upkeep: &'c Upkeep,
     chunk: Filling,
     since_checkpoint: usize,
-    /// A commit failed so that nobody knows what the file holds; only opening it anew tells.
+    /// See [`Ended::Poisoned`].
     poisoned: bool,
 }
 
 impl Writer<'_> {
     fn append(&mut self, events: &[Arc<Event>]) -> Result<LedgerHead, BackendError> {
-        if self.poisoned {
-            let detail = "an earlier commit failed: the ledger must be opened anew";
-            return Err(BackendError::without_effect(ErrorKind::Unavailable, detail));
-        }
         let (head, fill) = {
             let state = self.shared.state();
             (state.head, state.fill)
@@ -190,8 +221,22 @@ impl Writer<'_> {
             return Err(without_effect(&error));
         }
         self.poisoned = true;
-        tracing::error!(%error, "ledger commit failed; no more is written until it is opened anew");
+        tracing::error!(%error, "ledger commit failed; the file is opened anew");
         Err(unknown(&error))
+    }
+
+    #[cfg(test)]
+    fn break_off(&mut self, events: &[Arc<Event>]) {
+        let (head, fill) = {
+            let state = self.shared.state();
+            (state.head, state.fill)
+        };
+        let events: Vec<_> = events.iter().collect();
+        if !events.is_empty() {
+            self.insert(head, fill, &events).unwrap();
+            self.commit.execute([]).unwrap();
+        }
+        self.poisoned = true;
     }
 
     /// Takes the open transaction back, if there is one.

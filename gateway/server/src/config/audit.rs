@@ -13,6 +13,8 @@ pub struct Audit {
     pub renewals: Renewals,
     /// How many events the store keeps although the ledger has them.
     pub keep_events: u64,
+    /// Above how many events that the ledger does not have nothing is granted any more.
+    pub unwritten_events_max: u64,
 }
 
 impl Default for Audit {
@@ -20,6 +22,7 @@ impl Default for Audit {
         Self {
             renewals: Renewals::default(),
             keep_events: 4_096,
+            unwritten_events_max: 250_000,
         }
     }
 }
@@ -40,6 +43,10 @@ impl Audit {
         // They are in the store's memory and in its snapshots.
         if self.keep_events > 1_000_000 {
             return Err(ConfigError::at("audit.keep_events", "must be 0 to 1000000"));
+        }
+        if !(1..=10_000_000).contains(&self.unwritten_events_max) {
+            let problem = "must be 1 to 10000000";
+            return Err(ConfigError::at("audit.unwritten_events_max", problem));
         }
         Ok(())
     }

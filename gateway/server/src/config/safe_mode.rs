@@ -19,6 +19,9 @@ pub struct SafeMode {
     pub probe_every_ms: u64,
     /// How many probes in a row must succeed before a store counts as working again.
     pub recover_probes: u32,
+    /// How old the default store's last confirmation of policies and keys may be while leases are
+    /// granted in any store, milliseconds.
+    pub governance_window_ms: u64,
     /// What ends safe mode.
     pub end: EndName,
     /// What this gateway is called in incidents; none for the host's name.
@@ -43,6 +46,7 @@ impl Default for SafeMode {
             window_ms: 5_000,
             probe_every_ms: 1_000,
             recover_probes: 3,
+            governance_window_ms: 5_000,
             end: EndName::default(),
             gateway: None,
         }
@@ -59,6 +63,13 @@ impl SafeMode {
                 self.probe_every_ms,
                 50,
                 self.window_ms / 3,
+            ),
+            // The store is asked once a second, and may be slow to answer.
+            (
+                "safe_mode.governance_window_ms",
+                self.governance_window_ms,
+                2_000,
+                600_000,
             ),
             (
                 "safe_mode.recover_probes",

@@ -68,7 +68,11 @@ async fn house() -> House {
     );
     let run = async |name: StoreName, backend: &Arc<MemoryBackend>| {
         let parts = Parts {
-            ledger: Arc::new(open_ledger(&folder.path().join(name.as_str())).unwrap()),
+            ledger: Arc::new(
+                open_ledger(&folder.path().join(name.as_str()))
+                    .await
+                    .unwrap(),
+            ),
             name,
             backend: backend.clone(),
             documents: backend.clone(),

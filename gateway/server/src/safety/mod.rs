@@ -29,6 +29,7 @@ pub use self::incidents::Incidents;
 pub(crate) use self::mode::EndRule;
 pub(crate) use self::mode::SafeMode;
 pub(crate) use self::mode::Safety;
+pub(crate) use self::mode::begins_ownership;
 pub(crate) use self::watchman::Watchman;
 
 #[cfg(test)]

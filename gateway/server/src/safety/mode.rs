@@ -33,6 +33,8 @@ pub(crate) struct Safety {
     pub(crate) rules: Rules,
     pub(crate) end: EndRule,
     pub(crate) incidents: Arc<Incidents>,
+    /// Above how many events that the ledger does not have nothing is granted.
+    pub(crate) unwritten_events_max: u64,
 }
 
 impl Safety {
@@ -48,6 +50,7 @@ impl Safety {
             rules: config.safe_mode.rules(),
             end: config.safe_mode.end_rule(),
             incidents: Arc::new(incidents.map_err(failed)?),
+            unwritten_events_max: config.audit.unwritten_events_max,
         })
     }
 }
@@ -170,7 +173,7 @@ impl SafeMode {
 /// favour of somebody who could not be granted the lock, and asked of a store that does not agree
 /// it would leave the holder without knowing whether it still is one. What ends or keeps an
 /// ownership, and what reads, is tried whatever the state.
-fn begins_ownership(operation: Operation) -> bool {
+pub(crate) fn begins_ownership(operation: Operation) -> bool {
     match operation {
         Operation::Acquire | Operation::Transfer => true,
         Operation::Renew

@@ -25,6 +25,7 @@ pub(crate) fn safety() -> Safety {
         rules: RULES,
         end: EndRule::Recovery,
         incidents: Arc::new(Incidents::in_memory("here".to_owned())),
+        unwritten_events_max: u64::MAX,
     }
 }
 

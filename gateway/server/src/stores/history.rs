@@ -59,8 +59,6 @@ pub struct HistoryRow {
     pub store: StoreName,
     /// As it is there.
     pub row: LedgerRow,
-    /// Its bytes, read.
-    pub event: serde_json::Value,
 }
 
 /// A page of the events of some ledgers, in the order of their times.
@@ -207,13 +205,19 @@ fn merge(found: &mut [(u64, HistoryRow)], descending: bool) {
     }
 }
 
+/// What is read of an event to put it in order.
+#[derive(serde::Deserialize)]
+struct Timed {
+    #[serde(default)]
+    time_unix_ms: u64,
+}
+
 /// A row with its time, in milliseconds since 1970.
 fn read(store: &StoreName, row: LedgerRow) -> Result<(u64, HistoryRow), Failure> {
-    let event: serde_json::Value = serde_json::from_str(&row.body)
+    let event: Timed = serde_json::from_str(&row.body)
         .map_err(|error| Failure::internal(format!("{store}: event {}: {error}", row.cursor.0)))?;
-    let at = event["time_unix_ms"].as_u64().unwrap_or_default();
     let store = store.clone();
-    Ok((at, HistoryRow { store, row, event }))
+    Ok((event.time_unix_ms, HistoryRow { store, row }))
 }
 
 #[cfg(test)]

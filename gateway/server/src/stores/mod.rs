@@ -3,6 +3,7 @@
 //! Each store has a ledger, a carrier, waits and watches of its own: nothing is shared, so a store
 //! that is ill stops nobody but its own namespaces.
 
+mod backlog;
 mod extra;
 mod history;
 mod running;

@@ -1,6 +1,7 @@
 //! A store with its tasks: the carrier of its events, the ear of those who wait, and the watchman
 //! who sees whether it agrees.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use leasehold_backend_api::Ledger;
 use leasehold_domain::Clock;
 use leasehold_domain::StoreName;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::OpenStore;
 use crate::bookkeeping::Bookkeeping;
@@ -23,6 +23,8 @@ use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
 use crate::safety::Safety;
 use crate::safety::Watchman;
+use crate::tasks::Supervised;
+use crate::tasks::supervise;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
 
@@ -46,8 +48,8 @@ pub(crate) struct RunningStore {
     backend: Arc<dyn Backend>,
     stop: watch::Sender<bool>,
     bookkeeping: Bookkeeping,
-    waits: JoinHandle<()>,
-    watchman: JoinHandle<()>,
+    waits: Supervised,
+    watchman: Supervised,
 }
 
 /// Where in a store's folder its ledger is.
@@ -55,11 +57,18 @@ pub(crate) fn ledger_file(folder: &Path) -> PathBuf {
     folder.join("ledger.sqlite")
 }
 
-/// Opens the ledger of one store in its folder, which is made if absent.
+/// Opens the ledger of one store in its folder, which is made if absent. That reads the open
+/// segment, so it is done on a thread for blocking work.
 ///
 /// # Errors
 /// The folder cannot be made, or the ledger in it cannot be used.
-pub(crate) fn open_ledger(folder: &Path) -> Result<SqliteLedger, String> {
+pub(crate) async fn open_ledger(folder: &Path) -> Result<SqliteLedger, String> {
+    let folder = folder.to_owned();
+    let opened = tokio::task::spawn_blocking(move || open_ledger_here(&folder)).await;
+    opened.unwrap_or_else(|error| Err(format!("opening the ledger: {error}")))
+}
+
+fn open_ledger_here(folder: &Path) -> Result<SqliteLedger, String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let path = ledger_file(folder);
     SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| error.to_string())
@@ -82,22 +91,30 @@ impl Parts {
             keep_events,
         } = self;
         let (stop, stopped) = watch::channel(false);
-        let status = Arc::new(CarrierStatus::default());
+        let status = Arc::new(CarrierStatus::new(safety.unwritten_events_max));
+        let tasks = metrics.tasks();
         let bookkeeping = Bookkeeping::begin(
-            backend.clone(),
-            ledger.clone(),
+            (backend.clone(), ledger.clone()),
             others,
             status.clone(),
             keep_events,
+            tasks,
         );
         let waits = Arc::new(Waits::default());
         let from = backend.health().await.newest;
-        let follow = waits.clone().follow(backend.clone(), from, metrics.clone());
-        let following = tokio::spawn(follow);
+        let follow = waits.clone().task(backend.clone(), from, metrics.clone());
+        let following = supervise("waits", tasks, follow);
         let door = Store::new(&name, backend.clone(), clock.clone(), metrics, safety);
         let door = Arc::new(door);
-        let watchman = Watchman::new(door.clone(), clock);
-        let watchman = tokio::spawn(watchman.watch(stopped));
+        let watched = door.clone();
+        let watchman = supervise("safe-mode", tasks, move || {
+            let watchman = Watchman::new(watched.clone(), clock.clone());
+            let watching = watchman.watch(stopped.clone());
+            async move {
+                watching.await;
+                ControlFlow::Break(())
+            }
+        });
         let open = OpenStore {
             watches: Watches::new(door.clone(), ledger.clone()),
             name,
@@ -121,13 +138,11 @@ impl Parts {
 impl RunningStore {
     /// Closes the store: what was answered is durable already, and the ledger gets what it has not
     /// yet.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(mut self) {
         self.stop.send_replace(true);
         self.bookkeeping.end().await;
-        if let Err(error) = self.watchman.await {
-            tracing::error!(store = %self.open.name, %error, "watchman.stop failed");
-        }
-        self.waits.abort();
+        self.watchman.finished().await;
+        drop(self.waits);
         self.backend.close().await;
     }
 }

@@ -21,7 +21,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
     let name: StoreName = "eu".parse().unwrap();
     let tries = Arc::new(AtomicUsize::new(0));
     let backend = MemoryBackend::new(clock.clone());
-    let ledger = Arc::new(open_ledger(folder.path()).unwrap());
+    let ledger = Arc::new(open_ledger(folder.path()).await.unwrap());
     let open: Open = {
         let (name, tries) = (name.clone(), tries.clone());
         Box::new(move || {
