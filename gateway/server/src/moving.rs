@@ -31,6 +31,7 @@ mod writes;
 
 use std::sync::Arc;
 
+use leasehold_backend_api::Effect;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::StoreName;
 
@@ -96,13 +97,14 @@ impl Mover {
             steps::check(old, new, namespace).await?;
         }
         let stored = self.governance.begin_move(caller, namespace, to).await?;
-        let Some(moving) = self.move_of(caller, &stored.document)? else {
+        let Some(moving) = self.move_of(caller, &stored.document).map_err(begun)? else {
             return Ok(stored);
         };
-        match moving.carry_over().await? {
-            End::Arrived => self.arrive(caller, stored).await,
+        match moving.carry_over().await.map_err(begun)? {
+            End::Arrived => self.arrive(caller, stored).await.map_err(begun),
             End::Stayed(why) => {
-                self.governance.turn_back(caller, stored).await?;
+                let turned = self.governance.turn_back(caller, stored).await;
+                turned.map_err(begun)?;
                 Err(why)
             }
         }
@@ -135,11 +137,12 @@ impl Mover {
         let Some(moving) = self.move_of(caller, &stored.document)? else {
             return Ok(stored);
         };
-        if moving.turn_back().await? {
-            return self.governance.turn_back(caller, stored).await;
+        if moving.turn_back().await.map_err(begun)? {
+            let turned = self.governance.turn_back(caller, stored).await;
+            return turned.map_err(begun);
         }
         // It is there already. Asked again, this is a move of its own.
-        self.arrive(caller, stored).await?;
+        self.arrive(caller, stored).await.map_err(begun)?;
         Err(Failure::moving())
     }
 
@@ -165,6 +168,15 @@ impl Mover {
         let (name, era) = (&stored.document.name, stored.document.travels.era);
         copy::evict(self.stores.get(left)?, name, era).await?;
         self.governance.forgotten(caller, stored).await
+    }
+}
+
+/// A failure after the move was begun, which is durable: it goes on when it is asked for again, or
+/// by itself.
+fn begun(failure: Failure) -> Failure {
+    Failure {
+        effect: Effect::Unknown,
+        ..failure
     }
 }
 

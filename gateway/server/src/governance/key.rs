@@ -81,7 +81,7 @@ impl Governance {
         let precondition = Precondition::Revision(stored.revision);
         let revoking = edit(caller, KEYS, id, Some(&revoked), precondition, summary)?;
         edits.insert(0, revoking);
-        self.write_all(edits).await?;
+        self.commit(edits).await?;
         Ok(revoked)
     }
 

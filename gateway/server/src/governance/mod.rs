@@ -4,6 +4,7 @@
 //! event, and are in force on this gateway when they are answered.
 
 mod binding;
+mod confirmation;
 pub(crate) mod document;
 mod key;
 mod loading;
@@ -13,42 +14,48 @@ mod pattern;
 pub(crate) mod plan;
 mod policy;
 mod reach;
+mod replica;
+mod writing;
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::time::Duration;
 
 use leasehold_backend_api::Documents;
-use leasehold_domain::Change;
 use leasehold_domain::Clock;
 use leasehold_domain::Digest;
-use leasehold_domain::Edit;
-use leasehold_domain::EditOutcome;
-use leasehold_domain::Precondition;
 use leasehold_domain::StoreName;
 use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::HostError;
 use leasehold_policy_host::Module;
 use leasehold_policy_host::PolicyEngine;
 use leasehold_wire::v1::error::ErrorCode;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::binding::JudgedChange;
 pub use self::binding::WrittenBinding;
 
+use self::confirmation::Confirmation;
 use self::document::BoundPolicyDocument;
 use self::document::PolicyDocument;
 use self::loading::Doubts;
 use self::plan::Plan;
 use self::policy::Uploads;
+use self::replica::Replica;
+pub(crate) use self::writing::edit;
 use crate::authentication::KeyRing;
-use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
+use crate::tasks::TaskMetrics;
+use crate::tasks::supervise;
+
+/// How old the last answer of the store may be for grants, if the configuration says nothing else.
+const CONFIRM_WINDOW: Duration = Duration::from_secs(5);
 
 /// The governance state of one gateway.
 pub struct Governance {
@@ -59,11 +66,16 @@ pub struct Governance {
     /// The stores that namespaces may choose.
     stores: BTreeSet<StoreName>,
     plan: RwLock<Arc<Plan>>,
+    /// What the plan is made from. Whoever makes a plan holds this, so that an older plan never
+    /// replaces a newer one.
+    replica: Mutex<Replica>,
+    /// When the plan was known to be the newest.
+    confirmation: Confirmation,
     /// Tells that there is another plan.
     changed: tokio::sync::watch::Sender<()>,
     /// Compiled modules by digest: immutable, so never stale.
     modules: Mutex<HashMap<Digest, Arc<Module>>>,
-    /// One reload at a time, so that an older plan never replaces a newer one.
+    /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     /// Requests that met something unknown.
     doubts: Doubts,
@@ -89,8 +101,7 @@ pub struct Stored<T> {
 }
 
 impl Governance {
-    /// Loads the governance state from the store. Settles doubts in the background for as long as
-    /// this lives.
+    /// Loads the governance state from the store, as [`Self::load_with`] does with the defaults.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -101,6 +112,24 @@ impl Governance {
         clock: Arc<dyn Clock>,
         stores: BTreeSet<StoreName>,
     ) -> Result<Arc<Self>, Failure> {
+        let watched = (CONFIRM_WINDOW, TaskMetrics::default());
+        Self::load_with(documents, engine, keys, clock, stores, watched).await
+    }
+
+    /// Loads the governance state from the store. For as long as this lives, background tasks ask
+    /// the store whether it is the newest: when a request meets something unknown, and regularly.
+    /// Nothing is granted while the last answer is older than `window`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn load_with(
+        documents: Arc<dyn Documents>,
+        engine: PolicyEngine,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        stores: BTreeSet<StoreName>,
+        (window, tasks): (Duration, TaskMetrics),
+    ) -> Result<Arc<Self>, Failure> {
         let governance = Arc::new(Self {
             documents,
             engine,
@@ -108,6 +137,8 @@ impl Governance {
             clock,
             stores,
             plan: RwLock::default(),
+            replica: Mutex::default(),
+            confirmation: Confirmation::new(window),
             changed: tokio::sync::watch::Sender::default(),
             modules: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
@@ -115,10 +146,16 @@ impl Governance {
             uploads: Uploads::default(),
         });
         governance.load_all().await?;
-        tokio::spawn(loading::settle(
-            Arc::downgrade(&governance),
-            governance.doubts.asked.subscribe(),
-        ));
+        let this = Arc::downgrade(&governance);
+        supervise("governance-settle", &tasks, move || {
+            loading::settle(this.clone())
+        })
+        .detach();
+        let this = Arc::downgrade(&governance);
+        supervise("governance-confirm", &tasks, move || {
+            confirmation::confirm(this.clone())
+        })
+        .detach();
         Ok(governance)
     }
 
@@ -128,6 +165,10 @@ impl Governance {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    fn replica(&self) -> MutexGuard<'_, Replica> {
+        self.replica.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn all(&self, collection: &str) -> Result<Vec<leasehold_domain::Document>, Failure> {
@@ -169,44 +210,6 @@ impl Governance {
         Ok(module)
     }
 
-    /// Writes one document with its audit event, and puts it into force here.
-    async fn write<T: Serialize>(
-        &self,
-        caller: &Caller,
-        collection: &str,
-        id: &str,
-        document: Option<&T>,
-        precondition: Precondition,
-        summary: String,
-    ) -> Result<u64, Failure> {
-        let edit = edit(caller, collection, id, document, precondition, summary)?;
-        self.write_all(vec![edit]).await
-    }
-
-    /// Writes documents with their audit events, all or none, and puts them into force here.
-    async fn write_all(&self, edits: Vec<Edit>) -> Result<u64, Failure> {
-        let first = edits.first();
-        let (collection, id) = first.map_or(("", ""), |edit| (&*edit.collection, &*edit.id));
-        let what = format!("{collection} {id}");
-        match self.documents.write(edits).await? {
-            EditOutcome::Done(revision) => {
-                self.reload_to(revision).await?;
-                Ok(revision)
-            }
-            EditOutcome::Conflict { current: None, .. } => Err(Failure::new(
-                ErrorCode::NotFound,
-                format!("there is no {what}"),
-            )),
-            EditOutcome::Conflict {
-                current: Some(revision),
-                ..
-            } => Err(Failure::new(
-                ErrorCode::PreconditionFailed,
-                format!("{what} is at revision {revision}"),
-            )),
-        }
-    }
-
     async fn read<T: DeserializeOwned>(
         &self,
         collection: &str,
@@ -239,43 +242,6 @@ impl Governance {
         };
         rows.iter().map(stored).collect()
     }
-}
-
-/// An edit of one document, with its audit event.
-///
-/// # Errors
-/// The document is too large.
-pub(crate) fn edit<T: Serialize>(
-    caller: &Caller,
-    collection: &str,
-    id: &str,
-    document: Option<&T>,
-    precondition: Precondition,
-    summary: String,
-) -> Result<Edit, Failure> {
-    let body = document.map(serde_json::to_vec).transpose();
-    let body = body.map_err(|error| Failure::internal(error.to_string()))?;
-    if body
-        .as_ref()
-        .is_some_and(|body| body.len() > leasehold_domain::limits::DOCUMENT_BYTES_MAX)
-    {
-        return Err(Failure::invalid("the document is too large"));
-    }
-    let change = Change {
-        request_id: caller.request_id.clone(),
-        principal: caller.principal.clone(),
-        collection: collection.into(),
-        id: id.into(),
-        digest: body.as_deref().map(Digest::of),
-        summary: summary.into(),
-    };
-    Ok(Edit {
-        collection: collection.into(),
-        id: id.into(),
-        body: body.map(Arc::from),
-        precondition,
-        change,
-    })
 }
 
 fn bind(

@@ -13,6 +13,7 @@ use super::document::NamespaceDraft;
 use super::document::PLACES;
 use super::document::PlaceDocument;
 use super::document::Travels;
+use super::edit;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
@@ -155,26 +156,18 @@ impl Governance {
                 format!("namespace {name} is being moved; let that be finished first"),
             ));
         }
-        // First, so that nobody makes it anew elsewhere, where its tokens would begin again.
+        // In the same write, so that nobody makes it anew elsewhere, where its tokens would begin
+        // again, and that no place is left behind by a deletion that was refused.
         let place = stored.document.place();
-        let (any, summary) = (
-            Precondition::Any,
-            format!("locks of namespace {name} stay in store {}", place.store),
-        );
-        self.write(caller, PLACES, name.as_str(), Some(&place), any, summary)
-            .await?;
-        let precondition = Precondition::Revision(stored.revision);
-        let summary = format!("namespace {name} deleted");
-        let nothing = None::<&NamespaceDocument>;
-        self.write(
-            caller,
-            NAMESPACES,
-            name.as_str(),
-            nothing,
-            precondition,
-            summary,
-        )
-        .await?;
+        let stays = format!("locks of namespace {name} stay in store {}", place.store);
+        let (id, unchanged) = (name.as_str(), Precondition::Revision(stored.revision));
+        let deleted = format!("namespace {name} deleted");
+        let (any, nothing) = (Precondition::Any, None::<&NamespaceDocument>);
+        let edits = vec![
+            edit(caller, PLACES, id, Some(&place), any, stays)?,
+            edit(caller, NAMESPACES, id, nothing, unchanged, deleted)?,
+        ];
+        self.commit(edits).await?;
         Ok(())
     }
 

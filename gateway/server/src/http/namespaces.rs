@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use leasehold_backend_api::Effect;
 use leasehold_domain::Precondition;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::error::ErrorCode;
@@ -242,7 +243,11 @@ pub(crate) async fn move_namespace(
         let (moving, asker) = (app.clone(), caller.clone());
         let moved = tokio::spawn(async move { moving.mover.run(&asker, &name, &to).await });
         let moved = moved.await;
-        let stored = moved.map_err(|error| Failure::internal(error.to_string()))??;
+        // A mover that panicked may have begun.
+        let stored = moved.map_err(|error| Failure {
+            effect: Effect::Unknown,
+            ..Failure::internal(error.to_string())
+        })??;
         let shown = show_namespace(stored);
         Ok(answer(StatusCode::OK, &caller.request_id, &shown))
     })

@@ -180,6 +180,8 @@ impl Inner {
         let plan = self.governance.plan();
         let namespace = admit::namespace(&plan, &request.lock.namespace)?;
         store.door.safe_mode().admit(request.operation)?;
+        self.governance.admit(request.operation).await?;
+        store.admit(request.operation)?;
         let revision = plan.revision;
         self.decider
             .judge(&store.door, namespace, revision, caller, request, intent)

@@ -1,5 +1,8 @@
 //! Two gateways of one store that hear of nothing by themselves.
 
+mod following;
+mod writing;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -35,12 +38,25 @@ use crate::pipeline::ask::Caller;
 
 /// A store that counts how often it is asked for its revision, and can be ill, also in its blobs
 /// alone.
-#[derive(Debug)]
-struct Counting {
-    store: Arc<MemoryBackend>,
-    questions: AtomicUsize,
-    ill: AtomicBool,
+#[derive(Debug, Default)]
+pub(in crate::governance) struct Faults {
+    pub(in crate::governance) ill: AtomicBool,
     has_ill_blobs: AtomicBool,
+    /// Writes are carried out, and their answers are lost.
+    loses_answers: AtomicBool,
+    /// Streams of revisions yield nothing.
+    is_silent: AtomicBool,
+    /// Each stream of revisions ends after its first item.
+    ends_streams: AtomicBool,
+    /// The next stream of revisions panics.
+    panics_once: AtomicBool,
+}
+
+#[derive(Debug)]
+pub(in crate::governance) struct Counting {
+    pub(in crate::governance) store: Arc<MemoryBackend>,
+    questions: AtomicUsize,
+    pub(in crate::governance) faults: Faults,
 }
 
 #[async_trait]
@@ -54,18 +70,30 @@ impl Documents for Counting {
     }
 
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {
-        self.store.write(edits).await
+        let written = self.store.write(edits).await?;
+        if self.faults.loses_answers.load(Ordering::SeqCst) {
+            return Err(BackendError::unknown(ErrorKind::Deadline, "no answer"));
+        }
+        Ok(written)
     }
 
     async fn revision(&self) -> Result<u64, BackendError> {
         self.questions.fetch_add(1, Ordering::SeqCst);
-        if self.ill.load(Ordering::SeqCst) {
+        if self.faults.ill.load(Ordering::SeqCst) {
             return Err(BackendError::without_effect(ErrorKind::Unavailable, "ill"));
         }
         self.store.revision().await
     }
 
     fn watch(&self) -> BoxStream<'static, u64> {
+        let faults = &self.faults;
+        assert!(!faults.panics_once.swap(false, Ordering::SeqCst), "as told");
+        if faults.is_silent.load(Ordering::SeqCst) {
+            return futures_util::stream::pending().boxed();
+        }
+        if faults.ends_streams.load(Ordering::SeqCst) {
+            return self.store.watch().take(1).boxed();
+        }
         self.store.watch()
     }
 
@@ -74,7 +102,7 @@ impl Documents for Counting {
     }
 
     async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError> {
-        if self.has_ill_blobs.load(Ordering::SeqCst) {
+        if self.faults.has_ill_blobs.load(Ordering::SeqCst) {
             return Err(BackendError::without_effect(ErrorKind::Unavailable, "ill"));
         }
         self.store.get_blob(digest).await
@@ -96,8 +124,9 @@ impl Gateway {
         };
         let engine = PolicyEngine::new(limits).unwrap();
         let ring = Arc::new(KeyRing::default());
-        let home = [StoreName::home()].into();
-        let governance = Governance::load(store.clone(), engine, ring.clone(), clock.clone(), home);
+        let stores = [StoreName::home(), "sea".parse().unwrap()].into();
+        let governance =
+            Governance::load(store.clone(), engine, ring.clone(), clock.clone(), stores);
         let governance = governance.await.unwrap();
         let config = Authentication {
             api_keys: true,
@@ -116,16 +145,15 @@ impl Gateway {
     }
 }
 
-fn store() -> Arc<Counting> {
+pub(in crate::governance) fn store() -> Arc<Counting> {
     Arc::new(Counting {
         store: MemoryBackend::new(Arc::new(SystemClock::new())),
         questions: AtomicUsize::new(0),
-        ill: AtomicBool::new(false),
-        has_ill_blobs: AtomicBool::new(false),
+        faults: Faults::default(),
     })
 }
 
-fn operator() -> Caller {
+pub(in crate::governance) fn operator() -> Caller {
     Caller {
         principal: Arc::new(Principal {
             subject: "ops".parse().unwrap(),
@@ -253,12 +281,12 @@ async fn a_stranger_who_leaves_keeps_nobody_waiting() {
 async fn a_store_that_does_not_say_leaves_a_key_unsure() {
     let store = store();
     let gateway = Gateway::open(&store).await;
-    store.ill.store(true, Ordering::SeqCst);
+    store.faults.ill.store(true, Ordering::SeqCst);
     let unsure = gateway.recognises(&key().reveal()).await;
     assert_eq!(unsure, Err(AuthFailure::Unsure));
     let failure = gateway.governance.catch_up().await.unwrap_err();
     assert_eq!(failure.code, ErrorCode::Unavailable);
-    store.ill.store(false, Ordering::SeqCst);
+    store.faults.ill.store(false, Ordering::SeqCst);
     let refused = gateway.recognises(&key().reveal()).await;
     assert_eq!(refused, Err(AuthFailure::Invalid));
 }
@@ -280,11 +308,11 @@ async fn a_module_that_cannot_be_read_now_is_not_a_broken_policy() {
         .put_binding(&ops, &binding, Precondition::Absent);
     let revision = bound.await.unwrap().revision;
 
-    store.has_ill_blobs.store(true, Ordering::SeqCst);
+    store.faults.has_ill_blobs.store(true, Ordering::SeqCst);
     let failure = there.governance.catch_up().await.unwrap_err();
     assert_eq!(failure.code, ErrorCode::Unavailable);
     assert!(there.governance.plan().revision < revision);
-    store.has_ill_blobs.store(false, Ordering::SeqCst);
+    store.faults.has_ill_blobs.store(false, Ordering::SeqCst);
     there.governance.catch_up().await.unwrap();
     assert!(there.governance.plan().revision >= revision);
 }
