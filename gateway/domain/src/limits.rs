@@ -143,6 +143,9 @@ pub const LEDGER_WAIT_MS_MAX: u64 = 1_000;
 pub const CATCH_UP_EVERY_MS: u64 = 100;
 /// Longest that a request waits for the answer to that question.
 pub const CATCH_UP_WAIT_MS_MAX: u64 = 2_000;
+/// How often a gateway asks its store whether it knows the newest namespaces, bindings and keys,
+/// whatever the stream of changes yields. A revoked key is refused within twice that.
+pub const CONFIRM_EVERY_MS: u64 = 1_000;
 /// Most requests with a key that this gateway does not know that wait for it at once; further ones
 /// are told to ask again, so that strangers cannot fill the gateway with requests that wait.
 pub const STRANGERS_WAITING_MAX: usize = 1_024;
@@ -151,6 +154,20 @@ pub const RATE_BUCKETS: usize = 65_536;
 /// Most events of one store that are kept for watches, and that a watch may be behind before it is
 /// ended; it resumes by its last event.
 pub const WATCH_BACKLOG_EVENTS_MAX: usize = 4_096;
+/// Denials of administrative requests that are written one by one for each caller and route within
+/// a window; further ones are counted.
+pub const ADMIN_DENIALS_PER_WINDOW_MAX: u32 = 10;
+/// Length of that window.
+pub const ADMIN_DENIAL_WINDOW_MS: u64 = 60_000;
+/// Most such windows at once; beyond them callers share one for each route.
+pub const ADMIN_DENIAL_WINDOWS_MAX: usize = 10_000;
+/// Longest path that the record of such a denial shows.
+pub const ADMIN_DENIAL_PATH_BYTES_MAX: usize = 256;
+/// How often a watch, or a request that waits, checks that its key or token is still valid; a
+/// revocation that is heard of is acted on at once.
+pub const CREDENTIAL_CHECK_EVERY_MS: u64 = 1_000;
+/// Most backups that are taken from one gateway at a time: each holds a copy of the store in memory.
+pub const BACKUPS_AT_ONCE_MAX: usize = 1;
 /// Most policies × versions with labels of their own in metrics; later ones count as `other`.
 pub const POLICY_LABEL_SETS_MAX: usize = 256;
 /// Most incidents that one gateway keeps; the oldest that have ended make room.

@@ -169,6 +169,33 @@ impl FromStr for LockRef {
     }
 }
 
+impl Subject {
+    /// What the subjects of the gateway's own work begin with in the ledger. No caller may have one.
+    pub const RESERVED_PREFIX: &str = "leasehold:";
+
+    /// Whether this is a subject of the gateway's own, in whatever case it is written.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        let prefix = self.as_str().get(..Self::RESERVED_PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(Self::RESERVED_PREFIX))
+    }
+
+    /// Reads the subject of a caller, or of somebody that a caller names.
+    ///
+    /// # Errors
+    /// It is not a subject, or is one of the gateway's own.
+    pub fn of_caller(text: &str) -> Result<Self, InvalidName> {
+        let subject: Self = text.parse()?;
+        match subject.is_reserved() {
+            true => Err(InvalidName {
+                what: "subject",
+                problem: "must not begin with leasehold:, which the gateway itself uses",
+            }),
+            false => Ok(subject),
+        }
+    }
+}
+
 fn check_label(text: &str, bytes_max: usize) -> Result<(), &'static str> {
     let bytes = text.as_bytes();
     if bytes.is_empty() {
@@ -297,5 +324,16 @@ mod tests {
             (lock.namespace.as_str(), lock.lock.as_str()),
             ("demo", "a/b")
         );
+    }
+
+    #[test]
+    fn the_gateways_own_subjects_are_nobody_elses() {
+        for own in ["leasehold:", "leasehold:restore", "Leasehold:Gateway:a"] {
+            assert!(own.parse::<Subject>().unwrap().is_reserved(), "{own}");
+            assert!(Subject::of_caller(own).is_err(), "{own}");
+        }
+        for good in ["leasehold", "leaseholders:a", "svc:leasehold:", "é"] {
+            assert!(Subject::of_caller(good).is_ok(), "{good}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The door: headers in, principal out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use leasehold_domain::Clock;
 use leasehold_domain::Principal;
+use leasehold_domain::limits::CREDENTIAL_CHECK_EVERY_MS;
 
 use super::AuthFailure;
 use super::AuthenticationError;
@@ -59,6 +61,28 @@ impl Authenticator {
                 !matches!(keys.authenticate(token), Ok(Some(_)))
             }
             _ => false,
+        }
+    }
+
+    /// Resolves when these headers are refused that were accepted: the key was revoked, or the token
+    /// has expired or its key was withdrawn.
+    pub(crate) async fn ended(&self, headers: &HeaderMap) {
+        let mut replaced = self.keys.as_ref().map(|(ring, _)| ring.changed());
+        loop {
+            match self.authenticate(headers).await {
+                Err(AuthFailure::Missing | AuthFailure::Expired | AuthFailure::Invalid) => return,
+                // That it cannot be found out now says nothing against it.
+                Ok(_) | Err(AuthFailure::Unsure) => {}
+            }
+            let pause = tokio::time::sleep(Duration::from_millis(CREDENTIAL_CHECK_EVERY_MS));
+            match &mut replaced {
+                Some(replaced) => tokio::select! {
+                    () = pause => {}
+                    // The ring lives as long as this, so this is no error.
+                    _ = replaced.changed() => {}
+                },
+                None => pause.await,
+            }
         }
     }
 

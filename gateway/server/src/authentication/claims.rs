@@ -2,6 +2,7 @@
 
 use leasehold_domain::Principal;
 use leasehold_domain::Role;
+use leasehold_domain::Subject;
 use leasehold_domain::limits::CLAIM_VALUE_BYTES_MAX;
 use leasehold_domain::limits::CLAIMS_MAX;
 use serde_json::Map;
@@ -21,10 +22,7 @@ pub(super) fn principal(
 ) -> Result<Principal, AuthFailure> {
     let invalid = |_| AuthFailure::Invalid;
     let subject = find(claims, &settings.subject_claim).and_then(Value::as_str);
-    let subject = subject
-        .ok_or(AuthFailure::Invalid)?
-        .parse()
-        .map_err(invalid)?;
+    let subject = Subject::of_caller(subject.ok_or(AuthFailure::Invalid)?).map_err(invalid)?;
     let team = match find(claims, &settings.team_claim) {
         None | Some(Value::Null) => None,
         Some(Value::String(team)) => Some(team.parse().map_err(invalid)?),

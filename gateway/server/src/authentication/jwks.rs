@@ -2,6 +2,7 @@
 //! that is not known. Old keys stay in force while the provider cannot be reached.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -16,9 +17,17 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::jwk::PublicKeyUse;
 use leasehold_domain::Clock;
 use leasehold_domain::Digest;
+use leasehold_domain::limits::CATCH_UP_WAIT_MS_MAX;
+use leasehold_domain::limits::STRANGERS_WAITING_MAX;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
+use super::AuthFailure;
 use super::AuthenticationError;
 use crate::config::Jwt;
+use crate::tasks::TaskMetrics;
+use crate::tasks::supervise;
 
 /// Unknown key ids make the keys be read again at most so often.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
@@ -54,8 +63,12 @@ pub(super) struct ProviderKeys {
     source: Source,
     clock: Arc<dyn Clock>,
     set: RwLock<Set>,
-    /// When the keys were last asked for; one asks at a time.
-    asked: tokio::sync::Mutex<Duration>,
+    /// How many requests had an unknown key id. One task asks for all of them.
+    asked: watch::Sender<u64>,
+    /// The last of those requests whose question is settled.
+    settled: watch::Sender<u64>,
+    /// Places for those who wait: they must not keep others from being served.
+    strangers: Semaphore,
 }
 
 impl fmt::Debug for ProviderKeys {
@@ -73,12 +86,13 @@ impl ProviderKeys {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, AuthenticationError> {
         let source = Source::of(settings)?;
-        let asked = tokio::sync::Mutex::new(clock.monotonic());
         let keys = Arc::new(Self {
             source,
             clock,
             set: RwLock::default(),
-            asked,
+            asked: watch::Sender::default(),
+            settled: watch::Sender::default(),
+            strangers: Semaphore::new(STRANGERS_WAITING_MAX),
         });
         match (keys.read().await, &keys.source) {
             (Err(error), Source::File(_)) => return Err(error),
@@ -87,10 +101,15 @@ impl ProviderKeys {
             }
             (Ok(()), _) => {}
         }
-        tokio::spawn(refresh(
-            Arc::downgrade(&keys),
+        let this = Arc::downgrade(&keys);
+        let (every, read) = (
             Duration::from_secs(settings.refresh_s),
-        ));
+            keys.clock.monotonic(),
+        );
+        supervise("jwks", &TaskMetrics::default(), move || {
+            refresh(this.clone(), every, read)
+        })
+        .detach();
         Ok(keys)
     }
 
@@ -103,26 +122,34 @@ impl ProviderKeys {
     }
 
     /// The key of that id for that algorithm, and the generation that it belongs to. A token
-    /// without a key id is taken if the provider has one fitting key only.
+    /// without a key id is taken if the provider has one fitting key only. For a key id that is not
+    /// known the provider may be asked; however many such requests there are, they wait in bounded
+    /// number, for a bounded time, and for one answer.
+    ///
+    /// # Errors
+    /// [`AuthFailure::Unsure`]: too many wait, or the provider does not answer in time.
     pub(super) async fn find(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
-    ) -> Option<(Arc<DecodingKey>, u64)> {
+    ) -> Result<Option<(Arc<DecodingKey>, u64)>, AuthFailure> {
         if let Some(found) = self.known(id, algorithm) {
-            return Some(found);
+            return Ok(Some(found));
         }
-        let before = self.generation();
-        let mut asked = self.asked.lock().await;
-        let now = self.clock.monotonic();
-        if self.generation() == before && now.saturating_sub(*asked) >= UNKNOWN_KEY_INTERVAL {
-            *asked = now;
-            if let Err(error) = self.read().await {
-                tracing::warn!(%error, "authentication.keys not refreshed");
-            }
+        let place = self.strangers.try_acquire();
+        let _place = place.map_err(|_| AuthFailure::Unsure)?;
+        let mut settled = self.settled.subscribe();
+        let mut own = 0;
+        self.asked.send_modify(|asked| {
+            *asked += 1;
+            own = *asked;
+        });
+        let settled = settled.wait_for(|settled| *settled >= own);
+        let at_most = Duration::from_millis(CATCH_UP_WAIT_MS_MAX);
+        match tokio::time::timeout(at_most, settled).await {
+            Ok(Ok(_)) => Ok(self.known(id, algorithm)),
+            Ok(Err(_)) | Err(_) => Err(AuthFailure::Unsure),
         }
-        drop(asked);
-        self.known(id, algorithm)
     }
 
     fn known(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(Arc<DecodingKey>, u64)> {
@@ -163,15 +190,40 @@ impl ProviderKeys {
     }
 }
 
-async fn refresh(keys: Weak<ProviderKeys>, every: Duration) {
+/// Reads the keys again every so often, and for unknown key ids, but for these not too often.
+/// `read` is when they were read last, on the gateway's clock.
+async fn refresh(keys: Weak<ProviderKeys>, every: Duration, mut read: Duration) -> ControlFlow<()> {
+    let Some(mut asked) = keys.upgrade().map(|keys| keys.asked.subscribe()) else {
+        return ControlFlow::Break(());
+    };
+    // Those who asked before a restart of this task wait, too.
+    asked.mark_changed();
+    let mut pace = tokio::time::interval(every);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once, and the keys have just been read.
+    pace.tick().await;
     loop {
-        tokio::time::sleep(every).await;
-        let Some(keys) = keys.upgrade() else { return };
-        let mut asked = keys.asked.lock().await;
-        *asked = keys.clock.monotonic();
-        if let Err(error) = keys.read().await {
-            tracing::warn!(%error, "authentication.keys not refreshed; the old ones stay in force");
+        let is_due = tokio::select! {
+            changed = asked.changed() => {
+                if changed.is_err() {
+                    return ControlFlow::Break(());
+                }
+                false
+            }
+            _ = pace.tick() => true,
+        };
+        let Some(keys) = keys.upgrade() else {
+            return ControlFlow::Break(());
+        };
+        let to = *asked.borrow_and_update();
+        let now = keys.clock.monotonic();
+        if is_due || now.saturating_sub(read) >= UNKNOWN_KEY_INTERVAL {
+            read = now;
+            if let Err(error) = keys.read().await {
+                tracing::warn!(%error, "authentication.keys not refreshed; the old ones stay in force");
+            }
         }
+        keys.settled.send_replace(to);
     }
 }
 

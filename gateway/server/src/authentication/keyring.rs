@@ -12,6 +12,7 @@ use leasehold_domain::Digest;
 use leasehold_domain::Principal;
 use leasehold_domain::Role;
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 use super::AuthFailure;
 use super::KeyDocument;
@@ -21,6 +22,8 @@ use super::key;
 #[derive(Default)]
 pub struct KeyRing {
     keys: RwLock<HashMap<Box<str>, Entry>>,
+    /// Tells that the keys were replaced.
+    changed: watch::Sender<()>,
 }
 
 struct Entry {
@@ -54,6 +57,12 @@ impl KeyRing {
     pub fn replace(&self, documents: Vec<KeyDocument>) {
         let keys = documents.into_iter().filter_map(entry).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.changed.send_replace(());
+    }
+
+    /// Follows the replacements of the keys.
+    pub(super) fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Whose key this is; none if no key of this id is known, which another gateway may have made
@@ -83,6 +92,11 @@ fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
         tracing::error!(key.id = %document.id, "authentication.key unreadable");
         return None;
     };
+    // Made before such subjects were refused; known, and refused like a revoked one.
+    let is_reserved = document.subject.is_reserved();
+    if is_reserved {
+        tracing::error!(key.id = %document.id, subject = %document.subject, "authentication.key has a reserved subject");
+    }
     let principal = Principal {
         subject: document.subject,
         team: document.team,
@@ -97,7 +111,7 @@ fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
         document.id.into(),
         Entry {
             digest,
-            principal: document.revoked.is_none().then(|| Arc::new(principal)),
+            principal: (document.revoked.is_none() && !is_reserved).then(|| Arc::new(principal)),
         },
     ))
 }

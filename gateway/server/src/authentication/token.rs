@@ -99,7 +99,7 @@ impl TokenVerifier {
         if header.crit.is_some() || !self.algorithms.contains(&header.alg) {
             return Err(AuthFailure::Invalid);
         }
-        let found = self.keys.find(header.kid.as_deref(), header.alg).await;
+        let found = self.keys.find(header.kid.as_deref(), header.alg).await?;
         let (key, generation) = found.ok_or(AuthFailure::Invalid)?;
         let claims =
             jsonwebtoken::decode::<Map<String, Value>>(token, &key, &self.validation(header.alg))

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::response::Response;
+use leasehold_backend_api::Effect;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::Mode;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::RevokeTarget;
+use leasehold_domain::Subject;
 use leasehold_wire::v1::Problem;
+use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::locks as wire;
 
 use super::extract::Authenticated;
@@ -52,11 +56,35 @@ pub(crate) async fn acquire(
     lock: LockRef,
     body: &RawJson,
 ) -> Response {
-    let key = who.key();
+    let (key, credential) = (who.key(), who.credential());
     let (caller, body) = begin!(who, body: wire::AcquireRequest, |b| b.request_id.as_deref());
-    acquired(app, (&caller, &key), lock, body)
-        .await
-        .unwrap_or_else(|failure| respond(failure, &caller.request_id))
+    let waits = body.wait_ms.is_some_and(|wait_ms| wait_ms > 0);
+    let acquired = acquired(app, (&caller, &key), lock, body);
+    let acquired = match waits {
+        true => while_valid(app, &credential, acquired).await,
+        false => acquired.await,
+    };
+    acquired.unwrap_or_else(|failure| respond(failure, &caller.request_id))
+}
+
+/// Runs a request that waits for as long as its key or token is valid. Cut off, it leaves the queue,
+/// or gives back what it was granted, in the background.
+async fn while_valid<T>(
+    app: &App,
+    credential: &HeaderMap,
+    request: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        answer = request => answer,
+        () = app.authenticator.ended(credential) => {
+            let message = "the key or token was revoked, or has expired, while the request waited";
+            Err(Failure {
+                effect: Effect::Unknown,
+                ..Failure::new(ErrorCode::Unauthenticated, message)
+            })
+        }
+    }
 }
 
 async fn acquired(
@@ -210,9 +238,7 @@ pub(crate) async fn transfer(
         let ask = ask::Transfer {
             lock,
             lease_id: lease_id(&body.lease_id)?,
-            to: body
-                .to
-                .parse()
+            to: Subject::of_caller(&body.to)
                 .map_err(|error| Failure::invalid(format!("to: {error}")))?,
             grace_ms: body.grace_ms,
             reason: body.reason.map(Into::into),

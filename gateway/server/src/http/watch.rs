@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header;
+use axum::http::header::AUTHORIZATION;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use bytes::Bytes;
@@ -144,9 +145,18 @@ async fn follow(
         // An error means that the sender is gone, which is the end, too.
         let _ = shutdown.wait_for(|down| *down).await;
     };
+    // A watch does not outlive the key or token that it was asked for with.
+    let (auth, shown) = (app.clone(), credential(headers));
+    let revoked = async move { auth.authenticator.ended(&shown).await };
+    let ended = async move {
+        tokio::select! {
+            () = drained => {}
+            () = revoked => {}
+        }
+    };
     let frames = stream::iter([first])
         .chain(frames)
-        .take_until(Box::pin(drained));
+        .take_until(Box::pin(ended));
     let body = Body::from_stream(with_heartbeat(frames).map(Ok::<_, Infallible>));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -166,6 +176,12 @@ fn with_heartbeat(
             Err(_) => Some((Bytes::from_static(b":\n\n"), frames)),
         }
     })
+}
+
+/// What the caller has shown.
+fn credential(headers: &HeaderMap) -> HeaderMap {
+    let shown = headers.get_all(AUTHORIZATION).iter();
+    shown.map(|value| (AUTHORIZATION, value.clone())).collect()
 }
 
 /// The id of an event: its cursor, and which store's it is, so that a client that comes with the

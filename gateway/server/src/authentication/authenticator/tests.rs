@@ -321,7 +321,12 @@ async fn provider(file: std::path::PathBuf) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys", socket.local_addr().unwrap());
     tokio::spawn(async move {
+        let mut silent = Vec::new();
         while let Ok((mut stream, _)) = socket.accept().await {
+            if file.with_file_name("silence").exists() {
+                silent.push(stream);
+                continue;
+            }
             let Ok(body) = std::fs::read_to_string(&file) else {
                 continue;
             };
@@ -378,4 +383,35 @@ async fn keys_by_url_are_read_again_when_one_is_unknown_and_kept_when_they_canno
         Err(AuthFailure::Invalid),
         "a withdrawn key opens nothing, remembered or not"
     );
+}
+
+#[tokio::test]
+async fn unknown_key_ids_wait_in_bounded_number_and_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jwks.json");
+    let known = Signer::new("k1", 1);
+    let silence = folder.path().join("silence");
+    write_keys(&file, &[&known]);
+    let url = provider(file).await;
+    let door = Door::new(Some(settings(&format!("jwks_url = {url:?}")))).await;
+    let good = known.sign(&claims());
+    assert!(door.open(&good).await.is_ok());
+    // From now on the provider accepts connections and answers nothing.
+    std::fs::write(&silence, "").unwrap();
+    let most = leasehold_domain::limits::STRANGERS_WAITING_MAX;
+    let token = Signer::new("unknown", 2).sign(&claims());
+    door.clock.advance(10_000);
+    let mut waiting: Vec<_> = (0..most).map(|_| Box::pin(door.open(&token))).collect();
+    for stranger in &mut waiting {
+        assert!(futures_util::poll!(stranger).is_pending());
+    }
+    assert!(
+        door.open(&good).await.is_ok(),
+        "known ones are served meanwhile"
+    );
+    let one_more = tokio::time::timeout(std::time::Duration::from_secs(1), door.open(&token));
+    assert_eq!(one_more.await, Ok(Err(AuthFailure::Unsure)));
+    // Those who wait are told in time that it is not known.
+    let told = waiting.pop().unwrap().await;
+    assert_eq!(told, Err(AuthFailure::Unsure));
 }
