@@ -8,9 +8,11 @@ pub(crate) mod embedded;
 mod recovery;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use leasehold_backend_api::Backup;
 use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Documents;
@@ -30,6 +32,8 @@ use crate::authentication::KeyRing;
 use crate::authentication::KeySource;
 use crate::backup::Backups;
 use crate::config::Config;
+use crate::denials::AdminDenials;
+use crate::denials::flush_windows;
 use crate::governance::Governance;
 use crate::limiting::Limiter;
 use crate::listener::ListenError;
@@ -45,6 +49,9 @@ use crate::stores::Parts;
 use crate::stores::RunningStore;
 use crate::stores::Stores;
 use crate::stores::open_ledger;
+use crate::tasks::Supervised;
+use crate::tasks::TaskMetrics;
+use crate::tasks::supervise;
 use crate::telemetry::Metrics;
 
 /// How long a start waits for stores other than the home store.
@@ -109,6 +116,8 @@ pub struct App {
     pub authenticator: Authenticator,
     /// How much one client may ask for.
     pub(crate) limiter: Limiter,
+    /// Administrative requests that were denied.
+    pub denials: Arc<AdminDenials>,
     /// What Prometheus reads.
     pub metrics: Arc<Metrics>,
     /// The configuration.
@@ -128,6 +137,8 @@ pub struct Running {
     drain: watch::Sender<bool>,
     home: RunningStore,
     extra: Vec<Extra>,
+    /// What runs until the gateway is closed.
+    tasks: Vec<Supervised>,
 }
 
 /// Opens everything behind the listeners, in the order of the data's way back.
@@ -143,8 +154,8 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         raft,
         others,
     } = backends::open_home(&config, clock.clone(), &metrics).await?;
-    let ledger = open_ledger(&config.storage.data_dir).map_err(AppError::Ledger)?;
-    let ledger: Arc<dyn Ledger> = Arc::new(ledger);
+    let ledger = open_ledger(&config.storage.data_dir).await;
+    let ledger: Arc<dyn Ledger> = Arc::new(ledger.map_err(AppError::Ledger)?);
     if let Some(raft) = &raft {
         raft.show_ledger(ledger.clone());
     }
@@ -162,7 +173,11 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let (stores, extra) = open_extra(&config, &home, with).await?;
 
     let keys = Arc::new(KeyRing::default());
-    let governance = govern(&config, documents, &keys, &clock, &stores).await?;
+    let from = (documents, &keys, &clock);
+    let governance = govern(&config, from, &stores, metrics.tasks()).await?;
+    let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
+    let denials = AdminDenials::new(home.open.clone(), clock.clone());
+    let tasks = follow_up(&governance, &mover, &denials, metrics.tasks());
 
     let keys = (keys, governance.clone() as Arc<dyn KeySource>);
     let authenticator = Authenticator::new(&config.authentication, keys, clock.clone()).await;
@@ -182,7 +197,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let backups = Backups::new(&backend, store, ledger, status, &clock);
     let app = App {
         pipeline,
-        mover: move_on(&stores, &governance),
+        mover,
         governance,
         steerage: Steerage::new(backend, cluster),
         stores,
@@ -190,6 +205,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         backups,
         authenticator,
         limiter: Limiter::new(&config, clock.clone(), metrics.clone()),
+        denials,
         metrics,
         config,
         clock,
@@ -201,34 +217,47 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         drain,
         home,
         extra,
+        tasks,
     })
 }
 
-/// Governance, which follows the home store's documents.
+/// Loads governance from the home store's documents.
 async fn govern(
     config: &Config,
-    documents: Arc<dyn Documents>,
-    keys: &Arc<KeyRing>,
-    clock: &Arc<dyn Clock>,
+    (documents, keys, clock): (Arc<dyn Documents>, &Arc<KeyRing>, &Arc<dyn Clock>),
     stores: &Stores,
+    tasks: &TaskMetrics,
 ) -> Result<Arc<Governance>, AppError> {
     let engine = PolicyEngine::new(engine_limits(config))
         .map_err(|error| AppError::Policies(error.to_string()))?;
     let (keys, clock) = (keys.clone(), clock.clone());
-    let loaded = Governance::load(documents, engine, keys, clock, stores.names()).await;
-    let governance = loaded.map_err(|failure| {
+    let window = Duration::from_millis(config.safe_mode.governance_window_ms);
+    let watched = (window, tasks.clone());
+    let loaded = Governance::load_with(documents, engine, keys, clock, stores.names(), watched);
+    loaded.await.map_err(|failure| {
         let (message, detail) = (failure.message, failure.detail);
         AppError::Governance(format!("{message} ({detail:?})"))
-    })?;
-    tokio::spawn(governance.clone().follow());
-    Ok(governance)
+    })
 }
 
-/// The mover, which takes up what was cut off.
-fn move_on(stores: &Arc<Stores>, governance: &Arc<Governance>) -> Arc<Mover> {
-    let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
-    tokio::spawn(mover.clone().take_up());
-    mover
+/// Starts what follows the changes of governance, and what resumes moves that were cut off.
+fn follow_up(
+    governance: &Arc<Governance>,
+    mover: &Arc<Mover>,
+    denials: &Arc<AdminDenials>,
+    tasks: &TaskMetrics,
+) -> Vec<Supervised> {
+    let governance = governance.clone();
+    let following = supervise("governance-follow", tasks, move || {
+        governance.clone().follow().map(ControlFlow::Continue)
+    });
+    let mover = mover.clone();
+    let moving = supervise("mover", tasks, move || {
+        mover.clone().take_up().map(ControlFlow::Continue)
+    });
+    let denials = Arc::downgrade(denials);
+    let flushing = supervise("denials", tasks, move || flush_windows(denials.clone()));
+    vec![following, moving, flushing]
 }
 
 /// Begins to open the other stores. One that cannot be opened keeps none of the others waiting for
@@ -267,9 +296,18 @@ async fn extra_parts(
     let chosen = config.stores.get(name.as_str());
     let chosen = chosen.ok_or("not configured")?.chosen();
     let folder = config.storage.data_dir.join("stores").join(name.as_str());
-    let ledger = open_ledger(&folder)?;
+    let made = tokio::fs::create_dir_all(&folder).await;
+    made.map_err(|error| format!("{}: {error}", folder.display()))?;
+    // The store first: its ledger is read, which takes a while, only once there is a store.
     let opened = backends::open_shared(chosen, &folder, clock).await;
     let opened = opened.map_err(|error| error.to_string())?;
+    let ledger = match open_ledger(&folder).await {
+        Ok(ledger) => ledger,
+        Err(problem) => {
+            opened.backend.close().await;
+            return Err(problem);
+        }
+    };
     Ok(Parts {
         name,
         backend: opened.backend,
@@ -298,6 +336,8 @@ impl Running {
     /// ledgers get what they have not yet.
     pub async fn close(self) {
         self.begin_drain();
+        drop(self.tasks);
+        self.app.denials.flush().await;
         futures_util::future::join_all(self.extra.into_iter().map(Extra::close)).await;
         self.home.close().await;
     }

@@ -11,6 +11,7 @@ use axum::response::Response;
 use leasehold_domain::Precondition;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
+use leasehold_domain::Subject;
 use leasehold_domain::limits;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::error::ErrorCode;
@@ -48,7 +49,7 @@ where
     F: FnOnce(Caller) -> Fut,
     Fut: Future<Output = Result<Response, Failure>>,
 {
-    match who.with_role(roles) {
+    match who.with_role(roles).await {
         Ok(caller) => {
             let request_id = caller.request_id.clone();
             handle(caller)
@@ -100,7 +101,7 @@ pub(crate) async fn create_key(
             .iter()
             .map(role)
             .collect::<Result<RoleSet, _>>()?;
-        let subject = body.subject.parse().map_err(invalid)?;
+        let subject = Subject::of_caller(&body.subject).map_err(invalid)?;
         let team = body
             .team
             .map(|team| team.parse().map_err(invalid))

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::FromRequest;
 use axum::extract::FromRequestParts;
+use axum::extract::MatchedPath;
 use axum::extract::Request;
 use axum::http::HeaderMap;
+use axum::http::HeaderValue;
+use axum::http::Method;
 use axum::http::StatusCode;
+use axum::http::Uri;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
@@ -16,6 +20,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::LengthLimitError;
 use http_body_util::Limited;
+use leasehold_domain::DenialKind;
 use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
@@ -23,6 +28,7 @@ use leasehold_domain::Principal;
 use leasehold_domain::RequestId;
 use leasehold_domain::Role;
 use leasehold_domain::StoreName;
+use leasehold_domain::limits::ADMIN_DENIAL_PATH_BYTES_MAX;
 use leasehold_wire::v1::error::ErrorCode;
 use serde::de::DeserializeOwned;
 
@@ -30,6 +36,7 @@ use super::problem;
 use crate::app::App;
 use crate::authentication::AuthFailure;
 use crate::authentication::Authenticator;
+use crate::denials::Denied;
 use crate::limiting::Caller as CallerKey;
 use crate::limiting::ClientAddress;
 use crate::pipeline::ask::Caller;
@@ -72,9 +79,47 @@ impl IntoResponse for Refused {
 /// The caller, authenticated.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
+    app: Arc<App>,
     principal: Arc<Principal>,
     fallback: RequestId,
     key: CallerKey,
+    asked: Asked,
+}
+
+/// What was asked for, and with which credential.
+#[derive(Debug)]
+struct Asked {
+    method: Method,
+    route: Option<MatchedPath>,
+    uri: Uri,
+    credential: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn of(parts: &Parts) -> Self {
+        Self {
+            method: parts.method.clone(),
+            route: parts.extensions.get::<MatchedPath>().cloned(),
+            uri: parts.uri.clone(),
+            credential: parts.headers.get(header::AUTHORIZATION).cloned(),
+        }
+    }
+
+    fn denied(&self, principal: Arc<Principal>, request_id: RequestId, why: &str) -> Denied {
+        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        let path: String = self
+            .uri
+            .path()
+            .chars()
+            .take(ADMIN_DENIAL_PATH_BYTES_MAX)
+            .collect();
+        Denied {
+            principal,
+            request_id,
+            operation: format!("{} {route}", self.method),
+            summary: format!("denied: {} {path}: {why}", self.method),
+        }
+    }
 }
 
 impl Authenticated {
@@ -98,8 +143,17 @@ impl Authenticated {
         }
     }
 
-    /// The caller, if it has one of these roles.
-    pub(crate) fn with_role(self, roles: &[Role]) -> Result<Caller, (Failure, RequestId)> {
+    /// What the caller has shown, so that it can be checked again while the request waits.
+    pub(crate) fn credential(&self) -> HeaderMap {
+        let shown = self.asked.credential.clone();
+        shown
+            .map(|value| (header::AUTHORIZATION, value))
+            .into_iter()
+            .collect()
+    }
+
+    /// The caller, if it has one of these roles. That it has not is in the ledger when this returns.
+    pub(crate) async fn with_role(self, roles: &[Role]) -> Result<Caller, (Failure, RequestId)> {
         if roles.iter().any(|role| self.principal.roles.has(*role)) {
             return Ok(Caller {
                 principal: self.principal,
@@ -108,7 +162,14 @@ impl Authenticated {
         }
         let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
         let message = format!("this needs role {}", names.join(" or "));
-        Err((Failure::new(ErrorCode::Forbidden, message), self.fallback))
+        self.app.metrics.denied(DenialKind::Role);
+        let (principal, id) = (self.principal, self.fallback);
+        let denied = self.asked.denied(principal, id.clone(), &message);
+        match self.app.denials.record(denied).await {
+            Ok(()) => Err((Failure::new(ErrorCode::Forbidden, message), id)),
+            // A denial that could not be recorded is not answered: nothing unaudited.
+            Err(failure) => Err((failure, id)),
+        }
     }
 
     /// The caller's principal.
@@ -141,9 +202,11 @@ impl FromRequestParts<Arc<App>> for Authenticated {
             .admit_caller(&key, namespace.as_deref(), keeps_leases)
             .map_err(|failure| Refused::new(failure, &parts.headers))?;
         Ok(Self {
+            app: app.clone(),
             principal,
             fallback: request_id(&parts.headers),
             key,
+            asked: Asked::of(parts),
         })
     }
 }

@@ -159,3 +159,6 @@ async fn method_not_allowed(headers: HeaderMap) -> Response {
     let failure = Failure::new(ErrorCode::MethodNotAllowed, "not for this method");
     problem::respond(failure, &extract::request_id(&headers))
 }
+
+#[cfg(test)]
+mod tests;
