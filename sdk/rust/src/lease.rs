@@ -1,5 +1,6 @@
 //! A lease as its holder uses it: renewed in time, given back for sure.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -21,7 +22,7 @@ const RELEASES_MAX: u32 = 4;
 const RELEASING_LONGEST: Duration = Duration::from_secs(10);
 
 /// A lease, and where it is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Lease {
     pub(crate) client: Client,
     pub(crate) namespace: String,
@@ -33,6 +34,16 @@ pub(crate) struct Lease {
     reason: Option<String>,
     /// Whether renewals give the reason: a denial was answered without it.
     gives_reason: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("namespace", &self.namespace)
+            .field("lock", &self.lock)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Lease {

@@ -21,8 +21,10 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Note;
 use leasehold_domain::WallMillis;
+use leasehold_domain::limits::BACKUPS_AT_ONCE_MAX;
 use leasehold_domain::limits::PAGE_ROWS_MAX;
 use leasehold_wire::v1::error::ErrorCode;
+use tokio::sync::Semaphore;
 
 use super::frame::FORMAT;
 use super::frame::FrameWriter;
@@ -35,6 +37,8 @@ use crate::pipeline::failure::Failure;
 pub(super) const COLLECTION: &str = "backup";
 /// How long the ledger may take to reach the picture.
 const LEDGER_WITHIN: Duration = Duration::from_secs(30);
+/// When it may be worth asking again for a backup while another is taken.
+const BUSY_RETRY_AFTER_MS: u64 = 5_000;
 
 /// Takes backups of a running gateway.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ pub struct Backups {
     ledger: Arc<dyn Ledger>,
     carrier: Arc<CarrierStatus>,
     clock: Arc<dyn Clock>,
+    slots: Arc<Semaphore>,
 }
 
 impl Backups {
@@ -61,13 +66,15 @@ impl Backups {
             ledger: ledger.clone(),
             carrier: carrier.clone(),
             clock: clock.clone(),
+            slots: Arc::new(Semaphore::new(BACKUPS_AT_ONCE_MAX)),
         }
     }
 
     /// Takes one: its bytes, in order. That it was asked for is in the ledger, and in the backup.
     ///
     /// # Errors
-    /// The store cannot be backed up here, or does not answer now.
+    /// The store cannot be backed up here, or does not answer now; `overloaded` while another backup
+    /// is being taken.
     pub(crate) async fn take(
         &self,
         caller: &Caller,
@@ -77,6 +84,8 @@ impl Backups {
             .store
             .as_ref()
             .ok_or_else(|| Failure::invalid(missing))?;
+        let slot = self.slots.clone().try_acquire_owned();
+        let slot = slot.map_err(|_| busy())?;
         let change = Change {
             request_id: caller.request_id.clone(),
             principal: caller.principal.clone(),
@@ -96,10 +105,24 @@ impl Backups {
         let taking = taking
             .await
             .map_err(|error| Failure::internal(error.to_string()))?;
-        Ok(stream::try_unfold(taking, |mut taking| async move {
-            let next = taking.next().await?;
-            Ok(next.map(|bytes| (Bytes::from(bytes), taking)))
-        }))
+        // The slot is free again when the stream is dropped: read to its end, or given up.
+        Ok(stream::try_unfold(
+            (taking, slot),
+            |(mut taking, slot)| async move {
+                let next = taking.next().await?;
+                Ok(next.map(|bytes| (Bytes::from(bytes), (taking, slot))))
+            },
+        ))
+    }
+}
+
+fn busy() -> Failure {
+    Failure {
+        retry_after_ms: Some(BUSY_RETRY_AFTER_MS),
+        ..Failure::new(
+            ErrorCode::Overloaded,
+            "another backup is being taken; try again when it is done",
+        )
     }
 }
 
@@ -168,11 +191,16 @@ impl Taking {
             Next::State { from } => {
                 let state = &self.picture.state;
                 let to = state.len().min(from + PIECE_BYTES);
-                self.next = match to == state.len() {
+                let (is_last, frame) = (to == state.len(), self.frames.state(&state[from..to]));
+                self.next = match is_last {
                     true => Next::Rows { after: Cursor(0) },
                     false => Next::State { from: to },
                 };
-                self.frames.state(&state[from..to]).map(Some)
+                if is_last {
+                    // The rows that follow may take long, and the state is large.
+                    self.picture.state = Vec::new();
+                }
+                frame.map(Some)
             }
             Next::Rows { after } if after < self.picture.newest => self.rows(after).await.map(Some),
             Next::Rows { .. } => {

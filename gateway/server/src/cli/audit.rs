@@ -225,7 +225,8 @@ fn text(value: &Value) -> String {
 }
 
 fn row(event: &wire::LedgerEvent) -> Vec<String> {
-    let body = &event.event;
+    // What cannot be parsed shows empty columns.
+    let body: Value = serde_json::from_str(event.event.get()).unwrap_or_default();
     let cause = &body["cause"];
     // Who asked; of a change of governance, who made it; of what only time did, whose it was.
     let who = [

@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::io::Write;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::exit::Failed;
 use super::exit::SYSTEM;
@@ -12,8 +11,8 @@ use super::exit::SYSTEM;
 /// What a command shows.
 #[derive(Debug)]
 pub(super) enum Shown {
-    /// As JSON.
-    Json(Value),
+    /// JSON as it is written, so that its raw parts stay as they are.
+    Json(String),
     /// Rows under headings.
     Table(Vec<&'static str>, Vec<Vec<String>>),
     /// Names and values, one a line.
@@ -30,8 +29,8 @@ impl Shown {
         if !json {
             return Ok(people(answer));
         }
-        let value = serde_json::to_value(answer);
-        value
+        let written = serde_json::to_string_pretty(answer);
+        written
             .map(Self::Json)
             .map_err(|error| Failed::new(SYSTEM, error.to_string()))
     }
@@ -40,7 +39,7 @@ impl Shown {
 /// Shows it on standard output.
 pub(super) fn finish(result: Result<Shown, Failed>) -> Result<u8, Failed> {
     let text = match result? {
-        Shown::Json(value) => format!("{value:#}\n"),
+        Shown::Json(json) => json + "\n",
         Shown::Table(headings, rows) => table(&headings, &rows),
         Shown::Fields(fields) => {
             let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

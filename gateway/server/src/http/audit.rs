@@ -20,6 +20,7 @@ use leasehold_domain::StoreName;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::audit as wire;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use self::options::EventOptions;
 use self::options::moment;
@@ -103,20 +104,21 @@ pub(crate) async fn events(
             ledgers: parts(page.complete_to),
             next_places: page.next.filter(|_| !one).map(|next| next.to_string()),
             missing: names(&ledgers.missing),
-            events: page.rows.into_iter().map(show).collect(),
+            events: page.rows.iter().map(show).collect::<Result<_, _>>()?,
         };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
     .await
 }
 
-fn show(row: HistoryRow) -> wire::LedgerEvent {
-    wire::LedgerEvent {
+fn show(row: &HistoryRow) -> Result<wire::LedgerEvent, Failure> {
+    let event = RawValue::from_string(row.row.body.to_string());
+    Ok(wire::LedgerEvent {
         store: row.store.to_string(),
         cursor: row.row.cursor.0,
         chain: row.row.chain.to_string(),
-        event: row.event,
-    }
+        event: event.map_err(|error| Failure::internal(error.to_string()))?,
+    })
 }
 
 /// Options of `GET /v1/audit/holders`.

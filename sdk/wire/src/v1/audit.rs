@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A page of events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct EventList {
     /// The events.
     pub events: Vec<LedgerEvent>,
@@ -36,7 +37,7 @@ pub struct LedgerPart {
 }
 
 /// One event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LedgerEvent {
     /// The store whose ledger has it.
     pub store: String,
@@ -44,9 +45,9 @@ pub struct LedgerEvent {
     pub cursor: u64,
     /// The hash chain after it.
     pub chain: String,
-    /// Its canonical bytes as they are hashed, here as JSON.
+    /// Its canonical bytes exactly as they are hashed: one JSON object.
     #[schema(value_type = Object)]
-    pub event: serde_json::Value,
+    pub event: Box<RawValue>,
 }
 
 /// Who held a lock at a moment.

@@ -22,7 +22,7 @@ pub struct CreateKeyRequest {
 }
 
 /// A new key. Its text is shown here and never again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedKey {
     /// The key, to be sent as `Authorization: Bearer KEY`.
     pub key: String,
@@ -30,6 +30,8 @@ pub struct CreatedKey {
     #[serde(flatten)]
     pub view: KeyView,
 }
+
+debug_without_secret!(CreatedKey: view);
 
 /// What is stored of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

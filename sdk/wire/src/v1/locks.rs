@@ -58,7 +58,7 @@ pub struct AcquireRequest {
 }
 
 /// A lease, as its holder sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Grant {
     /// The holder's secret: renew, release and transfer need it.
     pub lease_id: String,
@@ -100,6 +100,8 @@ pub struct Grant {
     pub request_id: String,
 }
 
+debug_without_secret!(Grant: lease, fencing_token, ttl_ms, remaining_ms, mode, state, repeated, waited, request_id);
+
 /// Limits that policies put on a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LimitsView {
@@ -112,7 +114,7 @@ pub struct LimitsView {
 }
 
 /// Lengthen a lease.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenewRequest {
     /// Which.
@@ -128,8 +130,10 @@ pub struct RenewRequest {
     pub request_id: Option<String>,
 }
 
+debug_without_secret!(RenewRequest: ttl_ms, request_id);
+
 /// Give a lease back.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
     /// Which.
@@ -142,6 +146,8 @@ pub struct ReleaseRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
+
+debug_without_secret!(ReleaseRequest: request_id);
 
 /// The lease is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -199,7 +205,7 @@ pub struct RevokeResponse {
 }
 
 /// Hand a lease to a successor.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransferRequest {
     /// Which.
@@ -223,6 +229,8 @@ pub struct TransferRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
+
+debug_without_secret!(TransferRequest: to, grace_ms);
 
 /// The holder drains, or the successor may come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -282,7 +290,7 @@ pub struct RenewManyRequest {
 }
 
 /// One lease of a batch renewal.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseRenewal {
     /// Of which lock.
@@ -296,6 +304,8 @@ pub struct LeaseRenewal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
+
+debug_without_secret!(LeaseRenewal: lock, ttl_ms);
 
 /// An answer for each lease, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

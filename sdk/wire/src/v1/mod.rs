@@ -1,5 +1,8 @@
 //! Version 1 of the wire format: one file for each resource.
 
+#[macro_use]
+mod secret;
+
 pub mod audit;
 pub mod bindings;
 pub mod cluster;
