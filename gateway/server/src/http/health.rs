@@ -42,8 +42,12 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         stores.push(store_health(name, store).await);
     }
     let home = health_of(app.stores.home()).await;
-    let ready = home.0.ready && !draining;
+    let governance = wire::GovernanceHealth {
+        confirmed: app.governance.is_confirmed(),
+        age_ms: u64::try_from(app.governance.plan_age().as_millis()).unwrap_or(u64::MAX),
+    };
     let (mut backend, ledger) = home;
+    let ready = backend.ready && ledger.problem.is_none() && governance.confirmed && !draining;
     if draining {
         "draining".clone_into(&mut backend.detail);
     }
@@ -52,6 +56,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         backend,
         ledger,
         stores,
+        governance: Some(governance),
     };
     let status = if ready {
         StatusCode::OK
@@ -104,6 +109,7 @@ async fn health_of(store: &OpenStore) -> (wire::BackendHealth, wire::LedgerHealt
     let ledger = wire::LedgerHealth {
         cursor: ledger.0,
         lag_events: health.newest.0.saturating_sub(ledger.0),
+        problem: store.ledger_problem(),
     };
     (backend, ledger)
 }
@@ -121,10 +127,18 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
         let ledger = store.ledger.head().cursor;
         let lag = Lag::measure(&store.door, ledger, app.clock.wall()).await;
         let health = store.door.health().await;
-        scraped.push((&store.name, Scraped { health, lag }));
+        let is_failing = store.carrier.problem().is_some();
+        let scraped_now = Scraped {
+            health,
+            lag,
+            ledger_is_failing: is_failing,
+            unwritten_events: store.carrier.unwritten_events(),
+        };
+        scraped.push((&store.name, scraped_now));
     }
     let closed = app.stores.all().filter(|(_, store)| store.is_err());
     let closed: Vec<_> = closed.map(|(name, _)| name).collect();
+    app.metrics.governance_age(app.governance.plan_age());
     let text = app.metrics.encode(&scraped, &closed);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()

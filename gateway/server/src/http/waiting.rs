@@ -76,8 +76,10 @@ async fn readyz(says: Says) -> Response {
         ledger: wire::LedgerHealth {
             cursor: 0,
             lag_events: 0,
+            problem: None,
         },
         stores: Vec::new(),
+        governance: None,
     };
     let status = StatusCode::SERVICE_UNAVAILABLE;
     extract::answer(status, &extract::draw_request_id(), &body)

@@ -13,6 +13,7 @@ use leasehold_domain::Operation;
 use leasehold_domain::StoreName;
 use leasehold_domain::Transition;
 use prometheus::Encoder;
+use prometheus::Gauge;
 use prometheus::Histogram;
 use prometheus::HistogramOpts;
 use prometheus::HistogramVec;
@@ -32,6 +33,7 @@ use super::safe_mode::SafeModeMetrics;
 use super::stores::Scraped;
 use super::stores::StoreGauges;
 use super::stores::StoreMetrics;
+use crate::tasks::TaskMetrics;
 
 /// Seconds, from 5 µs to 10 s.
 const BUCKETS: &[f64] = &[
@@ -61,6 +63,8 @@ pub struct Metrics {
     limited: IntCounterVec,
     watches: IntGauge,
     waits: IntGauge,
+    tasks: TaskMetrics,
+    governance_age: Gauge,
 }
 
 /// What is counted of connections.
@@ -152,7 +156,14 @@ impl Metrics {
             "Time of one policy's decision.",
         )
         .buckets(BUCKETS.to_vec());
+        let tasks = TaskMetrics::default();
+        make.put(Ok(tasks.counters()));
         Self {
+            tasks,
+            governance_age: make.put(Gauge::new(
+                "leasehold_governance_age_seconds",
+                "Time since the home store confirmed policies and keys.",
+            )),
             requests: make.counters(
                 "leasehold_http_requests_total",
                 "Requests by route, method and status.",
@@ -314,6 +325,16 @@ impl Metrics {
     /// Acquires that wait.
     pub(crate) fn waits(&self) -> &IntGauge {
         &self.waits
+    }
+
+    /// How long ago the home store confirmed policies and keys.
+    pub(crate) fn governance_age(&self, age: Duration) {
+        self.governance_age.set(age.as_secs_f64());
+    }
+
+    /// What is counted of supervised tasks.
+    pub(crate) fn tasks(&self) -> &TaskMetrics {
+        &self.tasks
     }
 
     /// The text that Prometheus scrapes, with the stores as they are now; those that are not open

@@ -31,6 +31,8 @@ impl StoreMetrics {
 pub(crate) struct Scraped {
     pub(crate) health: Health,
     pub(crate) lag: Lag,
+    pub(crate) ledger_is_failing: bool,
+    pub(crate) unwritten_events: u64,
 }
 
 /// Gauges that are set when Prometheus asks.
@@ -42,6 +44,8 @@ pub(super) struct StoreGauges {
     lag_events: IntGaugeVec,
     kept_events: IntGaugeVec,
     lag_seconds: GaugeVec,
+    failing: IntGaugeVec,
+    unwritten: IntGaugeVec,
 }
 
 impl StoreGauges {
@@ -65,11 +69,20 @@ impl StoreGauges {
                 "Events that the store still has; older ones are in the ledger only.",
             ),
             lag_seconds: make.put(GaugeVec::new(age, &["store"])),
+            failing: gauges(
+                "leasehold_ledger_failing",
+                "Whether attempts to bring events into the ledger fail.",
+            ),
+            unwritten: gauges(
+                "leasehold_ledger_unwritten_events",
+                "Events that the store keeps because the ledger does not have them.",
+            ),
         }
     }
 
     pub(super) fn set(&self, open: &[(&StoreName, Scraped)], closed: &[&StoreName]) {
-        for (name, Scraped { health, lag }) in open {
+        for (name, scraped) in open {
+            let Scraped { health, lag, .. } = scraped;
             let labels = [name.as_str()];
             let set = |gauges: &IntGaugeVec, value: u64| {
                 let value = i64::try_from(value).unwrap_or(i64::MAX);
@@ -82,6 +95,8 @@ impl StoreGauges {
             set(&self.lag_events, lag.events);
             let kept = health.newest.0.saturating_sub(health.trimmed.0);
             set(&self.kept_events, kept);
+            set(&self.failing, u64::from(scraped.ledger_is_failing));
+            set(&self.unwritten, scraped.unwritten_events);
             self.lag_seconds.with_label_values(&labels).set(lag.seconds);
         }
         for name in closed {
