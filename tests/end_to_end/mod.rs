@@ -20,6 +20,7 @@ mod handover;
 mod hostile;
 mod hostile_policies;
 mod joining;
+mod late;
 mod listeners;
 mod lock;
 mod moving;

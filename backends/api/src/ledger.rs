@@ -33,7 +33,8 @@ pub struct LedgerQuery {
     pub team: Option<String>,
     /// Of this operation (`acquire`, …; `expire` for what only time did; `move`; `governance`).
     pub operation: Option<String>,
-    /// With this result: `allow`, `deny`, or a denial kind (`policy_error`, `no_policy_bound`, `role`).
+    /// With this result: `allow`, `deny`, or a denial kind (`policy_error`, `no_policy_bound`, `role`,
+    /// `not_holder`).
     pub verdict: Option<String>,
     /// Judged by this policy, as `name`, or `name@version`.
     pub policy: Option<String>,

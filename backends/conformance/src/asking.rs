@@ -255,6 +255,17 @@ pub(crate) fn acquire_as(mode: Mode, ttl_ms: u64, wait_ms: Option<u64>) -> Actio
     }
 }
 
+/// As gateways ask for a lock: a late duplicate is not granted a new lease.
+pub(crate) fn acquire_once(ttl_ms: u64, wait_ms: Option<u64>) -> Action {
+    Action::AcquireOnce {
+        lease_id: fresh_lease(),
+        mode: Mode::Exclusive,
+        ttl_ms,
+        wait_ms,
+        max_hold_ms: None,
+    }
+}
+
 pub(crate) fn renew(lease_id: LeaseId, ttl_ms: Option<u64>) -> Action {
     Action::Renew {
         lease_id,

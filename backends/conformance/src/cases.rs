@@ -23,6 +23,7 @@ macro_rules! conformance {
                 one_holds_at_a_time_and_tokens_grow
                 shared_holders_share_the_limit
                 a_repeated_acquire_gets_the_same_lease
+                a_late_duplicate_is_told_how_its_lease_ended
                 a_repeated_release_is_harmless
                 only_the_holder_renews_and_releases
                 an_unknown_lease_is_lost
@@ -106,6 +107,7 @@ macro_rules! conformance_durable {
         $crate::cases! { $harness;
             restart {
                 what_was_answered_is_there_after_a_restart
+                a_late_duplicate_is_known_after_a_restart
                 tokens_grow_over_restarts
                 events_are_the_same_after_a_restart
                 a_lease_does_not_end_early_by_a_restart

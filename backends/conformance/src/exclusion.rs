@@ -16,8 +16,10 @@ use leasehold_domain::Rejection;
 use crate::Harness;
 use crate::asking::LONG;
 use crate::asking::Store;
+use crate::asking::WAIT;
 use crate::asking::acquire;
 use crate::asking::acquire_as;
+use crate::asking::acquire_once;
 use crate::asking::by;
 use crate::asking::command;
 use crate::asking::each;
@@ -25,6 +27,8 @@ use crate::asking::fresh_lease;
 use crate::asking::granted;
 use crate::asking::lock;
 use crate::asking::renew;
+use crate::asking::revoke;
+use crate::asking::together;
 
 const SHARED: Mode = Mode::Shared { permits: 1 };
 
@@ -113,6 +117,49 @@ pub async fn a_repeated_acquire_gets_the_same_lease(harness: &impl Harness) {
     let reused = store.run_one(other_mode).await;
     assert_eq!(reused, Outcome::Rejected(Rejection::RequestIdReused));
     assert_eq!(store.holders("one").await, ["ann"]);
+}
+
+/// A late duplicate of an acquire is told what became of its lease, however often the lock has been
+/// taken since; other requests are not touched by it.
+pub async fn a_late_duplicate_is_told_how_its_lease_ended(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let ask = |name: &str| command("ann", "the-request", lock(name), acquire_once(LONG, None));
+    let lost = |cause| Outcome::LeaseLost(cause);
+    for (name, release) in [("one", true), ("two", false)] {
+        let first = granted(store.run_one(ask(name)).await);
+        let again = granted(store.run_one(ask(name)).await);
+        assert_eq!((again.lease_id, again.repeated), (first.lease_id, true));
+        let (who, end, cause) = match release {
+            true => {
+                let lease_id = first.lease_id;
+                ("ann", Action::Release { lease_id }, EndCause::Released)
+            }
+            false => ("ops", revoke(0), EndCause::Revoked),
+        };
+        store.ask(who, name, end).await;
+        for n in 0..20 {
+            let next = store.take("bob", name, LONG).await;
+            // The lock is held, and then free.
+            if n == 0 {
+                assert_eq!(store.run_one(ask(name)).await, lost(cause));
+            }
+            store.give_back("bob", name, next.lease_id).await;
+        }
+        assert_eq!(store.run_one(ask(name)).await, lost(cause));
+        let waits = command("ann", "the-request", lock(name), acquire_once(LONG, WAIT));
+        assert_eq!(store.run_one(waits).await, lost(cause));
+        assert_eq!(store.holders(name).await, [""; 0]);
+    }
+    // In the same batch as the release, all or nothing, and of another subject.
+    let third = granted(store.run_one(ask("three")).await);
+    let lease_id = third.lease_id;
+    let release = command("ann", "give", lock("three"), Action::Release { lease_id });
+    let outcomes = store.run(each(vec![release, ask("three")])).await;
+    assert_eq!(outcomes, [Outcome::Released, lost(EndCause::Released)]);
+    let outcomes = store.run(together(vec![ask("three"), ask("four")])).await;
+    assert_eq!(outcomes, [lost(EndCause::Released), Outcome::NotAttempted]);
+    let other = command("bob", "the-request", lock("one"), acquire_once(LONG, None));
+    granted(store.run_one(other).await);
 }
 
 /// A repeated release succeeds, and takes nothing from the next holder.

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use leasehold_domain::Action;
 use leasehold_domain::Cursor;
 use leasehold_domain::EditOutcome;
+use leasehold_domain::EndCause;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Outcome;
 use leasehold_domain::Precondition;
@@ -18,6 +19,7 @@ use crate::asking::LONG;
 use crate::asking::Store;
 use crate::asking::WAIT;
 use crate::asking::acquire;
+use crate::asking::acquire_once;
 use crate::asking::command;
 use crate::asking::granted;
 use crate::asking::lock;
@@ -32,6 +34,34 @@ impl<H: Durable> Store<'_, H> {
             harness: self.harness,
         }
     }
+}
+
+/// Acquires whose leases have ended are known after a restart, those of a while ago and those of
+/// just now, and their late duplicates are granted nothing.
+pub async fn a_late_duplicate_is_known_after_a_restart(harness: &impl Durable) {
+    let store = Store::start(harness).await;
+    let ask = |n: usize| {
+        let request = format!("request-{n}-of-ann");
+        command("ann", &request, lock("one"), acquire_once(LONG, None))
+    };
+    for n in 0..30 {
+        let grant = granted(store.run_one(ask(n)).await);
+        store.give_back("ann", "one", grant.lease_id).await;
+        if n == 20 {
+            store.pass(1_500).await;
+        }
+    }
+    let mut store = store.restart().await;
+    for again in [false, true] {
+        for n in [0, 20, 25, 29] {
+            let outcome = store.run_one(ask(n)).await;
+            assert_eq!(outcome, Outcome::LeaseLost(EndCause::Released), "{n}");
+        }
+        if !again {
+            store = store.restart().await;
+        }
+    }
+    granted(store.run_one(ask(30)).await);
 }
 
 /// Leases, queues, settings, documents and blobs are there again, and a repeated request gets its

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Waiter(LockRef, u64),
     /// The events of a write.
     Events,
+    /// The acquires whose leases a write has ended.
+    Ended,
     /// Up to where a consumer has events.
     Consumer(String),
     /// A document.
@@ -87,6 +89,11 @@ impl Keys {
         self.key(&format!("live/events/{writer:016x}/{number:016x}"))
     }
 
+    /// A key for the acquires whose leases one write has ended; no other write has it.
+    pub(crate) fn ended(&self, writer: u64, number: u64) -> Bytes {
+        self.key(&format!("live/ended/{writer:016x}/{number:016x}"))
+    }
+
     pub(crate) fn consumer(&self, name: &str) -> Bytes {
         self.key(&format!("live/consumer/{name}"))
     }
@@ -124,6 +131,7 @@ impl Keys {
                 Kind::Waiter(lock.parse().ok()?, u64::from_str_radix(number, 16).ok()?)
             }
             Some(("events", _)) => Kind::Events,
+            Some(("ended", _)) => Kind::Ended,
             Some(("consumer", name)) => Kind::Consumer(name.to_owned()),
             Some(("document", name)) => {
                 let (collection, id) = name.split_once('/')?;
@@ -150,6 +158,7 @@ mod tests {
             (keys.lock(&lock), Kind::Lock(lock.clone())),
             (keys.waiter(&lock, 30), Kind::Waiter(lock, 30)),
             (keys.events(1, 2), Kind::Events),
+            (keys.ended(1, 2), Kind::Ended),
             (keys.consumer("me/1"), Kind::Consumer("me/1".to_owned())),
             (
                 keys.document("key", "a/b"),

@@ -1,6 +1,7 @@
 //! The gateway's copy of the store: what the machine works on. The watch feeds it; what the
 //! gateway writes itself is in it at once.
 
+mod ended;
 mod follow;
 mod prepare;
 mod queue;
@@ -17,7 +18,9 @@ use serde::Serialize;
 use crate::item::Answer;
 use crate::item::Query;
 
+use self::ended::EndedKeys;
 pub(crate) use self::follow::decoded;
+pub(crate) use self::prepare::OwnKeys;
 pub(crate) use self::prepare::Prepared;
 use self::queue::Kept;
 
@@ -41,6 +44,8 @@ pub(crate) struct Mirror {
     pub(crate) documents: i64,
     /// Up to where each consumer has events.
     pub(crate) consumers: BTreeMap<String, Cursor>,
+    /// Keys of acquires whose leases have ended.
+    ended: EndedKeys,
 }
 
 /// What is known of a lock's keys.

@@ -11,8 +11,10 @@ mod serve;
 use leasehold_domain::Action;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
+use leasehold_domain::EndCause;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
+use leasehold_domain::LockRef;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Millis;
 use leasehold_domain::Outcome;
@@ -22,6 +24,7 @@ use leasehold_domain::Subject;
 use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
 
+use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
 
@@ -32,7 +35,26 @@ use crate::Moment;
 /// `expect.usage` is not, because one record does not know it: [`crate::State`] does.
 /// Without a change of the record there are no transitions, and its revision stays.
 pub fn apply(record: &mut LockRecord, command: &Command, at: Moment) -> (Outcome, Vec<Transition>) {
-    apply_with(record, command, at, Queueing::AsAsked)
+    let applied = apply_with(record, command, at, (Queueing::AsAsked, None));
+    (applied.outcome, applied.transitions)
+}
+
+/// What a command came to on one record.
+pub(crate) struct OneApplied {
+    pub(crate) outcome: Outcome,
+    pub(crate) transitions: Vec<Transition>,
+    /// Acquires whose leases it ended.
+    pub(crate) ended: Vec<EndedRequest>,
+}
+
+impl OneApplied {
+    fn unchanged(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            transitions: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
 }
 
 /// Whether an acquire may enter the queue.
@@ -44,21 +66,24 @@ pub(crate) enum Queueing {
     Never,
 }
 
+/// `past` is how the lease ended that the same acquire was granted before, if the store remembers
+/// one.
 pub(crate) fn apply_with(
     record: &mut LockRecord,
     command: &Command,
     at: Moment,
-    queueing: Queueing,
-) -> (Outcome, Vec<Transition>) {
+    (queueing, past): (Queueing, Option<EndCause>),
+) -> OneApplied {
     let expected = command.expect.as_ref().and_then(|expect| expect.revision);
     if expected.is_some_and(|revision| revision != record.revision) {
-        return (Outcome::Stale, Vec::new());
+        return OneApplied::unchanged(Outcome::Stale);
     }
     if command.action == Action::Export {
         let exported = relocate::export(record, at.now, at.token_floor);
-        return (exported, Vec::new());
+        return OneApplied::unchanged(exported);
     }
-    let mut step = Step::new(record, at);
+    let mut step = Step::new(record, &command.lock, at);
+    step.past = past;
     let outcome = match &command.action {
         // Between two stores time stands still, and nothing is granted.
         Action::Import { record, .. } => step.import(record),
@@ -71,7 +96,11 @@ pub(crate) fn apply_with(
         }
     };
     step.finish();
-    (outcome, step.transitions)
+    OneApplied {
+        outcome,
+        transitions: step.transitions,
+        ended: step.ended,
+    }
 }
 
 /// The rule of the decision that let a command pass.
@@ -82,6 +111,7 @@ fn rule(cause: &Cause) -> Option<RuleDigest> {
 /// One application of one command to one record.
 struct Step<'a> {
     record: &'a mut LockRecord,
+    lock: &'a LockRef,
     now: Millis,
     wall: WallMillis,
     token_floor: u64,
@@ -96,13 +126,18 @@ struct Step<'a> {
     /// Whether the record changed. Forgetting what is past its time is no change.
     changed: bool,
     transitions: Vec<Transition>,
+    /// How the lease of the same acquire ended before this step.
+    past: Option<EndCause>,
+    /// Acquires whose leases this step ended.
+    ended: Vec<EndedRequest>,
 }
 
 impl<'a> Step<'a> {
-    fn new(record: &'a mut LockRecord, at: Moment) -> Self {
+    fn new(record: &'a mut LockRecord, lock: &'a LockRef, at: Moment) -> Self {
         let now = at.now.max(record.clock);
         Self {
             record,
+            lock,
             now,
             wall: at.wall,
             token_floor: at.token_floor,
@@ -112,6 +147,8 @@ impl<'a> Step<'a> {
             reserved: Vec::new(),
             changed: false,
             transitions: Vec::new(),
+            past: None,
+            ended: Vec::new(),
         }
     }
 
@@ -131,8 +168,16 @@ impl<'a> Step<'a> {
                 ttl_ms,
                 wait_ms,
                 max_hold_ms,
+            }
+            | Action::AcquireOnce {
+                lease_id,
+                mode,
+                ttl_ms,
+                wait_ms,
+                max_hold_ms,
             } => self.acquire(acquire::Asked {
                 cause,
+                once: matches!(command.action, Action::AcquireOnce { .. }),
                 lease_id: *lease_id,
                 mode: *mode,
                 ttl_ms: *ttl_ms,

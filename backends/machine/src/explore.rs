@@ -72,7 +72,7 @@ fn two_clients_and_one_lock() {
         cooldown_ms: 0,
         depth: 7,
     });
-    assert_eq!((visited.states, visited.steps), (173_423, 495_908));
+    assert_eq!((visited.states, visited.steps), (162_303, 476_666));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn two_clients_and_one_lock_that_cools_down() {
         cooldown_ms: 1_000,
         depth: 6,
     });
-    assert_eq!((visited.states, visited.steps), (48_182, 128_974));
+    assert_eq!((visited.states, visited.steps), (47_702, 128_418));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn three_clients_and_one_lock() {
         cooldown_ms: 0,
         depth: 5,
     });
-    assert_eq!((visited.states, visited.steps), (71_932, 178_134));
+    assert_eq!((visited.states, visited.steps), (70_702, 177_059));
 }
 
 #[test]
@@ -105,5 +105,5 @@ fn two_clients_and_two_locks() {
         cooldown_ms: 0,
         depth: 4,
     });
-    assert_eq!((visited.states, visited.steps), (35_293, 82_668));
+    assert_eq!((visited.states, visited.steps), (35_261, 82_668));
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod claim;
+mod ended;
 #[cfg(test)]
 mod explore;
 mod lease;
@@ -14,9 +15,10 @@ mod view;
 mod waiter;
 
 pub use apply::apply;
+pub use ended::EndedRequest;
 pub use moment::Moment;
 pub use planted::PlantedBug;
 pub use record::{ChangeParts, LockRecord, Misfit, RESERVATION_MS_MAX, RecordChange};
-pub use state::{Applied, FrozenState, PATIENCE, State};
+pub use state::{Applied, FrozenState, PATIENCE, State, StateBeforeEnded};
 pub use view::HOLDERS_SHOWN_MAX;
 pub use waiter::Waiter;

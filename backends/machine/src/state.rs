@@ -10,6 +10,8 @@ mod snapshot;
 mod table;
 mod usage;
 
+pub use self::snapshot::StateBeforeEnded;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +40,10 @@ pub use self::snapshot::FrozenState;
 use self::table::LockTable;
 #[cfg(test)]
 pub(crate) use self::table::map_records;
+use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
+use crate::ended::EndedRequests;
 
 /// How long a backend lets patient commands alone wait for company: see [`State::is_patient`].
 pub const PATIENCE: Duration = Duration::from_millis(2);
@@ -57,6 +61,8 @@ pub struct State {
     /// Read from the documents: they are looked up with every command.
     seats: BTreeMap<NamespaceName, Seat>,
     blobs: BTreeMap<Digest, Arc<[u8]>>,
+    /// Acquires whose leases have ended lately.
+    ended: EndedRequests,
 }
 
 /// What a batch came to.
@@ -66,6 +72,9 @@ pub struct Applied {
     pub outcomes: Vec<Outcome>,
     /// What happened, in order; cursors go on from [`State::newest`] without gaps.
     pub events: Vec<Event>,
+    /// Acquires whose leases ended; [`State`] remembers them already. A backend that stores each
+    /// record by itself stores them in the same write.
+    pub ended: Vec<EndedRequest>,
 }
 
 impl State {
@@ -157,6 +166,7 @@ impl State {
     /// Begins a write: time never goes back.
     fn begin(&mut self, at: Moment) -> Moment {
         self.now = self.now.max(at.now);
+        self.ended.fade(self.now);
         Moment {
             now: self.now,
             ..at

@@ -18,6 +18,8 @@ mod golden;
 mod handover;
 #[path = "it/instants.rs"]
 mod instants;
+#[path = "it/late.rs"]
+mod late;
 #[path = "it/model.rs"]
 mod model;
 #[path = "it/moving.rs"]

@@ -8,6 +8,7 @@ use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
+use leasehold_machine::EndedRequest;
 use leasehold_machine::State;
 use leasehold_machine::stored;
 use tokio_postgres::Row;
@@ -32,6 +33,7 @@ const FOLLOW: &str = "SELECT previous, version, now_us, newest, events, changes,
     FROM leasehold.log WHERE version > $1 ORDER BY version LIMIT 2001";
 const DOCUMENTS: &str = "SELECT collection, id, revision, body FROM leasehold.documents";
 const LOCKS: &str = "SELECT namespace, name, record FROM leasehold.locks";
+const ENDED: &str = "SELECT requests FROM leasehold.ended ORDER BY version";
 const UNFOLDED: &str = "SELECT changes, records FROM leasehold.log \
     WHERE version > (SELECT version FROM leasehold.folded) ORDER BY version";
 
@@ -218,6 +220,7 @@ pub(crate) async fn everything(connection: &Connection) -> Result<(Head, Mirror)
         let lock = LockRef::new(namespace, name);
         mirror.state.put_record(&lock, Some(record));
     }
+    put_ended(connection, &mut mirror).await?;
     for row in connection
         .client
         .query_typed(UNFOLDED, &[])
@@ -231,6 +234,18 @@ pub(crate) async fn everything(connection: &Connection) -> Result<(Head, Mirror)
     let now = Millis(head.now_us / 1_000);
     mirror.state.resume(now, Cursor(head.newest));
     Ok((head, mirror))
+}
+
+/// The acquires whose leases have ended, as they were folded.
+async fn put_ended(connection: &Connection, mirror: &mut Mirror) -> Result<(), BackendError> {
+    let failed = |failure| error::without_effect(&failure);
+    let rows = connection.client.query_typed(ENDED, &[]).await;
+    for row in rows.map_err(failed)? {
+        let ended: Vec<EndedRequest> = stored::decode(row.try_get(0).map_err(failed)?)
+            .map_err(|problem| error::corrupt("ended.requests", problem))?;
+        mirror.state.put_ended(ended);
+    }
+    Ok(())
 }
 
 fn text(row: &Row, at: usize) -> Result<&str, BackendError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use leasehold_backend_api::BackendError;
 use leasehold_domain::LockRef;
+use leasehold_domain::limits::ENDED_LEASE_MEMORY_MS;
 use leasehold_machine::stored;
 use tokio_postgres::types::Type;
 
@@ -28,6 +29,9 @@ const PUT: &str = "INSERT INTO leasehold.locks (namespace, name, record) \
 const TAKE: &str = "DELETE FROM leasehold.locks USING unnest($1::text[], $2::text[]) \
     AS gone (namespace, name) \
     WHERE locks.namespace = gone.namespace AND locks.name = gone.name";
+const PUT_ENDED: &str = "INSERT INTO leasehold.ended (version, now_us, requests) \
+    SELECT $1, $2, $3 WHERE length($3) > 0";
+const FORGET_ENDED: &str = "DELETE FROM leasehold.ended WHERE now_us < $1";
 /// Rows that are folded and read by all. Those since the last fold stay for gateways that follow.
 const PURGE: &str = "DELETE FROM leasehold.log WHERE version <= $1 \
     AND newest <= (SELECT coalesce(min(trimmed), 0) FROM leasehold.consumers)";
@@ -47,6 +51,18 @@ struct Changed {
     system: i64,
     put: (Vec<String>, Vec<String>, Vec<Vec<u8>>),
     gone: (Vec<String>, Vec<String>),
+    now_us: u64,
+    /// Acquires whose leases have ended, packed; empty if there are none.
+    ended: Vec<u8>,
+}
+
+impl Changed {
+    /// Rows of ended acquires that were folded before this are forgotten: each of their entries
+    /// is older than the row.
+    fn faded_us(&self) -> u64 {
+        let memory_us = ENDED_LEASE_MEMORY_MS.saturating_mul(1_000);
+        self.now_us.saturating_sub(memory_us)
+    }
 }
 
 impl Folder {
@@ -77,8 +93,15 @@ impl Folder {
             version: mirror.version,
             timeline: mirror.timeline,
             system: mirror.system,
+            now_us: mirror.now_us,
             ..Changed::default()
         };
+        if !mirror.unfolded_ended.is_empty() {
+            let ended = mirror.unfolded_ended.iter().map(|(_, one)| one);
+            let ended: Vec<_> = ended.collect();
+            let packed = stored::pack(&ended);
+            changed.ended = packed.map_err(|problem| error::corrupt("ended", problem))?;
+        }
         for lock in mirror.unfolded.keys() {
             let LockRef {
                 namespace,
@@ -132,13 +155,23 @@ impl Folder {
         ];
         let gone: [Parameter<'_>; 2] = [(&gone.0, Type::TEXT_ARRAY), (&gone.1, Type::TEXT_ARRAY)];
         let purge: [Parameter<'_>; 1] = [(&before, Type::INT8)];
-        let (put, gone, purged, committed) = tokio::join!(
+        let (now_us, faded_us) = (signed(changed.now_us), signed(changed.faded_us()));
+        let put_ended: [Parameter<'_>; 3] = [
+            (&version, Type::INT8),
+            (&now_us, Type::INT8),
+            (&changed.ended, Type::BYTEA),
+        ];
+        let forget_ended: [Parameter<'_>; 1] = [(&faded_us, Type::INT8)];
+        let (put, gone, purged, kept, faded, committed) = tokio::join!(
             client.execute_typed(PUT, &put),
             client.execute_typed(TAKE, &gone),
             client.execute_typed(PURGE, &purge),
+            client.execute_typed(PUT_ENDED, &put_ended),
+            client.execute_typed(FORGET_ENDED, &forget_ended),
             client.batch_execute("COMMIT"),
         );
         put.and(gone).and(purged).map_err(failed)?;
+        kept.and(faded).map_err(failed)?;
         committed.map_err(failed)?;
         self.forget(changed.version).await;
         Ok(())
@@ -148,5 +181,8 @@ impl Folder {
     async fn forget(&self, folded: u64) {
         let mut mirror = self.shared.mirror.write().await;
         mirror.unfolded.retain(|_, version| *version > folded);
+        mirror
+            .unfolded_ended
+            .retain(|(version, _)| *version > folded);
     }
 }

@@ -12,6 +12,7 @@ use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
+use leasehold_machine::EndedRequest;
 use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
 use leasehold_machine::RecordChange;
@@ -41,6 +42,8 @@ pub(crate) struct Mirror {
     /// Locks that may have been written after the version to which the log was folded, and with
     /// which version they were written last.
     pub(crate) unfolded: BTreeMap<LockRef, u64>,
+    /// Acquires whose leases were ended after that version, and by which.
+    pub(crate) unfolded_ended: Vec<(u64, EndedRequest)>,
 }
 
 /// When and as what a write is tried.
@@ -64,6 +67,8 @@ pub(crate) struct Prepared {
     pub(crate) edited: bool,
     /// The records that changed.
     changed: Vec<LockRef>,
+    /// Acquires whose leases it ended.
+    ended: Vec<EndedRequest>,
     before: Before,
 }
 
@@ -97,6 +102,7 @@ impl Mirror {
             events: Vec::new(),
             edited: false,
             changed: Vec::new(),
+            ended: Vec::new(),
             before: Before {
                 records: BTreeMap::new(),
                 documents: None,
@@ -124,6 +130,7 @@ impl Mirror {
                     self.state
                         .execute(&batch.commands, batch.atomicity, &batch.notes, at);
                 prepared.events.extend(applied.events);
+                prepared.ended.extend(applied.ended);
                 Answer::Outcomes(applied.outcomes)
             }
             Item::Edits(edits) => {
@@ -146,9 +153,9 @@ impl Mirror {
                 };
                 let ticks: Vec<_> = due.into_iter().map(tick).collect();
                 let each = leasehold_domain::Atomicity::Each;
-                prepared
-                    .events
-                    .extend(self.state.execute(&ticks, each, &[], at).events);
+                let applied = self.state.execute(&ticks, each, &[], at);
+                prepared.events.extend(applied.events);
+                prepared.ended.extend(applied.ended);
                 Answer::Done
             }
             Item::Read(query) => self.read(query, at.now),
@@ -192,7 +199,7 @@ impl Mirror {
         };
         let changed = prepared.changed.iter();
         let changes: Vec<_> = changed.map(|lock| (lock, change(lock))).collect();
-        stored::pack(&changes)
+        stored::pack_with_ended(&changes, &prepared.ended)
     }
 
     /// Follows what another write left in the log: `changes`, or whole `records` if it was made
@@ -204,8 +211,12 @@ impl Mirror {
     ) -> Result<(), BackendError> {
         let unread = |failure| error::corrupt("log", failure);
         if let Some(changes) = changes {
-            let changes: Vec<(LockRef, Option<RecordChange>)> =
-                stored::decode(changes).map_err(unread)?;
+            let (changes, ended): (Vec<(LockRef, Option<RecordChange>)>, _) =
+                stored::unpack_with_ended(changes).map_err(unread)?;
+            let version = self.version;
+            let unfolded = ended.iter().map(|one| (version, *one));
+            self.unfolded_ended.extend(unfolded);
+            self.state.put_ended(ended);
             for (lock, change) in changes {
                 let changed = self.state.change_record(&lock, change);
                 changed.map_err(|misfit| error::corrupt("log", format!("{lock}: {misfit}")))?;
@@ -229,6 +240,9 @@ impl Mirror {
         let changed = prepared.changed.iter();
         self.unfolded
             .extend(changed.map(|lock| (lock.clone(), self.version)));
+        let ended = prepared.ended.iter();
+        self.unfolded_ended
+            .extend(ended.map(|one| (self.version, *one)));
     }
 
     /// The database does not have the write, or nobody knows: takes it back, and answers what it
@@ -241,6 +255,7 @@ impl Mirror {
         if let Some((revision, documents)) = before.documents {
             self.state.put_documents(revision, documents);
         }
+        self.state.take_back_ended(&prepared.ended);
         self.state.resume(before.now, before.newest);
         prepared.answers
     }

@@ -25,7 +25,7 @@ impl Inner {
         Ok(Picture {
             newest: self.state.newest(),
             revision: self.last_applied.map_or(0, |id| id.index),
-            state: record::encode(&self.state).map_err(io::Error::other)?,
+            state: record::encode_state(&self.state).map_err(io::Error::other)?,
         })
     }
 }

@@ -3,9 +3,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version of every record that this build writes. Records of another are refused, not
-/// misread. 2: decisions and leases have the rule's digest.
+/// The version of every record that this build writes, but for those that hold a whole state.
+/// Records of another are refused, not misread. 2: decisions and leases have the rule's digest.
 const VERSION: u8 = 2;
+/// The version of records that hold a whole state: it ends with the acquires whose leases have
+/// ended. Such records of version 2, without them, are read, too.
+const STATE_VERSION: u8 = 3;
 const HEAD_BYTES: usize = 5;
 
 /// Why stored bytes are refused.
@@ -28,6 +31,13 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
     Ok(record.finish())
 }
 
+/// The same for a value that holds a whole state.
+pub(crate) fn encode_state<T: Serialize>(value: &T) -> Result<Vec<u8>, RecordError> {
+    let mut record = RecordWriter::of_state();
+    record.push(value)?;
+    Ok(record.finish())
+}
+
 /// A record that is written piece by piece, and read as one struct of the pieces.
 #[derive(Debug)]
 pub(crate) struct RecordWriter(Vec<u8>);
@@ -39,6 +49,11 @@ impl Default for RecordWriter {
 }
 
 impl RecordWriter {
+    /// A record that holds a whole state.
+    pub(crate) fn of_state() -> Self {
+        Self(vec![STATE_VERSION, 0, 0, 0, 0])
+    }
+
     /// Adds a piece. After an error the record must not be used.
     pub(crate) fn push<T: Serialize>(&mut self, piece: &T) -> Result<(), RecordError> {
         let begun = std::mem::take(&mut self.0);
@@ -57,16 +72,41 @@ impl RecordWriter {
 
 /// The value, if version and checksum fit.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    match checked(bytes)? {
+        (VERSION, body) => postcard::from_bytes(body).map_err(RecordError::Body),
+        (other, _) => Err(RecordError::Version(other)),
+    }
+}
+
+/// The same for a value that holds a whole state. `Before` is what such a record held in
+/// version 2.
+pub(crate) fn decode_state<T, Before>(bytes: &[u8]) -> Result<T, RecordError>
+where
+    T: DeserializeOwned + From<Before>,
+    Before: DeserializeOwned,
+{
+    match checked(bytes)? {
+        (STATE_VERSION, body) => postcard::from_bytes(body).map_err(RecordError::Body),
+        (VERSION, body) => {
+            let before: Before = postcard::from_bytes(body).map_err(RecordError::Body)?;
+            Ok(before.into())
+        }
+        (other, _) => Err(RecordError::Version(other)),
+    }
+}
+
+/// The version, and a body whose checksum fits.
+fn checked(bytes: &[u8]) -> Result<(u8, &[u8]), RecordError> {
     let (head, body) = bytes
         .split_at_checked(HEAD_BYTES)
         .ok_or(RecordError::Short)?;
-    if head[0] != VERSION {
+    if !(VERSION..=STATE_VERSION).contains(&head[0]) {
         return Err(RecordError::Version(head[0]));
     }
     if crc32fast::hash(body).to_be_bytes() != head[1..] {
         return Err(RecordError::Checksum);
     }
-    postcard::from_bytes(body).map_err(RecordError::Body)
+    Ok((head[0], body))
 }
 
 #[cfg(test)]
@@ -92,5 +132,35 @@ mod tests {
             bytes[0] = other;
             assert_eq!(decode::<u64>(&bytes), Err(RecordError::Version(other)));
         }
+        for other in [VERSION - 1, STATE_VERSION + 1] {
+            bytes[0] = other;
+            let decoded = decode_state::<u64, u64>(&bytes);
+            assert_eq!(decoded, Err(RecordError::Version(other)));
+        }
+    }
+
+    /// The form itself is pinned by the machine's golden bytes.
+    #[test]
+    fn a_state_of_the_version_before_is_read() {
+        use leasehold_machine::State;
+        use leasehold_machine::StateBeforeEnded;
+        let mut state = State::default();
+        state.put_blob(std::sync::Arc::from(&b"module"[..]));
+        let now = encode_state(&state).unwrap();
+        assert_eq!(now[0], STATE_VERSION);
+        assert_eq!(
+            decode_state::<State, StateBeforeEnded>(&now).as_ref(),
+            Ok(&state)
+        );
+        // A state ended without the list of ended requests, here an empty one of one byte.
+        let body = &now[HEAD_BYTES..now.len() - 1];
+        let mut before = vec![VERSION];
+        before.extend(crc32fast::hash(body).to_be_bytes());
+        before.extend(body);
+        assert_eq!(decode_state::<State, StateBeforeEnded>(&before), Ok(state));
+        assert!(
+            decode::<u64>(&now).is_err(),
+            "no other record has that version"
+        );
     }
 }

@@ -23,6 +23,7 @@ use leasehold_domain::limits::TOKEN_MAX;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
 use leasehold_machine::State;
+use leasehold_machine::StateBeforeEnded;
 use openraft::BasicNode;
 
 use crate::OpenError;
@@ -119,7 +120,8 @@ impl Restore {
     pub fn write(self, config: &RaftConfig) -> Result<Restored, OpenError> {
         let id = self.position()?;
         let corrupt = |error| OpenError::Corrupt(format!("the picture's state: {error}"));
-        let mut state: State = record::decode(&self.picture.state).map_err(corrupt)?;
+        let state = record::decode_state::<State, StateBeforeEnded>(&self.picture.state);
+        let mut state = state.map_err(corrupt)?;
         if state.newest() != self.picture.newest {
             let detail = "the picture's state ends with another event than it says";
             return Err(OpenError::Corrupt(detail.to_owned()));

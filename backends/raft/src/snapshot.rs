@@ -17,6 +17,7 @@ use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_machine::State;
+use leasehold_machine::StateBeforeEnded;
 use openraft::RaftSnapshotBuilder;
 use openraft::alias::SnapshotMetaOf;
 use openraft::alias::SnapshotOf;
@@ -42,12 +43,24 @@ pub(crate) type SnapshotBytes = Vec<u8>;
 
 /// What is in the file.
 #[derive(Deserialize)]
-struct Stored {
+struct Stored<S = State> {
     last_applied: Option<LogId>,
     membership: Membership,
     trimmed: Cursor,
-    state: State,
+    state: S,
     events: VecDeque<Arc<Event>>,
+}
+
+impl From<Stored<StateBeforeEnded>> for Stored {
+    fn from(before: Stored<StateBeforeEnded>) -> Self {
+        Self {
+            last_applied: before.last_applied,
+            membership: before.membership,
+            trimmed: before.trimmed,
+            state: before.state.into(),
+            events: before.events,
+        }
+    }
 }
 
 /// What precedes the events in the file; `S` is the state, or a frozen one.
@@ -168,7 +181,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> io::Result<Inner> {
-    let stored: Stored = record::decode(bytes).map_err(|error| {
+    let stored = record::decode_state::<Stored, Stored<StateBeforeEnded>>(bytes);
+    let stored = stored.map_err(|error| {
         io::Error::new(io::ErrorKind::InvalidData, format!("snapshot: {error}"))
     })?;
     Ok(Inner {
@@ -251,7 +265,7 @@ pub(crate) fn encode(
 }
 
 fn head<S: Serialize>(head: &Head<'_, S>) -> Result<RecordWriter, RecordError> {
-    let mut record = RecordWriter::default();
+    let mut record = RecordWriter::of_state();
     record.push(head)?;
     Ok(record)
 }

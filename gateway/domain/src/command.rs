@@ -126,6 +126,22 @@ pub enum Action {
         /// The length of the cooldown, at most [`crate::limits::COOLDOWN_MS_MAX`].
         cooldown_ms: u64,
     },
+    /// Acquire a lock as [`Action::Acquire`] does, but grant nothing to a late duplicate: if the
+    /// lease of the same request has ended, answer how, and refuse a request id that is too old
+    /// for that to be known. Gateways send this one. [`Action::Acquire`] is what older logs hold,
+    /// and keeps its meaning when they are replayed.
+    AcquireOnce {
+        /// The new lease's secret, drawn by the gateway.
+        lease_id: LeaseId,
+        /// How to hold it.
+        mode: Mode,
+        /// How long the lease lasts without renewal.
+        ttl_ms: u64,
+        /// How long to stand in the queue; `None` to only try.
+        wait_ms: Option<u64>,
+        /// The longest that policies let this lease be held, renewals included.
+        max_hold_ms: Option<u64>,
+    },
 }
 
 impl Action {
@@ -133,7 +149,7 @@ impl Action {
     #[must_use]
     pub fn may_wait(&self) -> bool {
         match self {
-            Self::Acquire { wait_ms, .. } => wait_ms.is_some(),
+            Self::Acquire { wait_ms, .. } | Self::AcquireOnce { wait_ms, .. } => wait_ms.is_some(),
             _ => false,
         }
     }

@@ -134,6 +134,8 @@ pub enum DenialKind {
     NoPolicyBound,
     /// The principal lacks a role that the operation needs.
     Role,
+    /// The lease is another principal's. The lock machine found that out, not a policy.
+    NotHolder,
 }
 
 impl DenialKind {
@@ -145,6 +147,7 @@ impl DenialKind {
             Self::PolicyError => "policy_error",
             Self::NoPolicyBound => "no_policy_bound",
             Self::Role => "role",
+            Self::NotHolder => "not_holder",
         }
     }
 }

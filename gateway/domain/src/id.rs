@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde::Serialize;
 use sha2::Digest as _;
 
+use crate::RequestId;
+use crate::WallMillis;
+
 /// The secret of a lease's holder: 128 random bits, shown only in the grant's answer.
 ///
 /// `Debug` does not print it, so it cannot reach a log by accident.
@@ -139,9 +142,47 @@ impl FromStr for Digest {
     }
 }
 
+impl RequestId {
+    /// When the id was made, if it is a version 7 UUID in its usual form, with hyphens: by the
+    /// clock of whoever made it.
+    #[must_use]
+    pub fn made_at(&self) -> Option<WallMillis> {
+        let text = self.as_str().as_bytes();
+        let is_uuid = text.len() == 36
+            && text.iter().enumerate().all(|(at, byte)| match at {
+                8 | 13 | 18 | 23 => *byte == b'-',
+                _ => byte.is_ascii_hexdigit(),
+            });
+        let is_v7 = is_uuid && text[14] == b'7' && b"89abAB".contains(&text[19]);
+        if !is_v7 {
+            return None;
+        }
+        let digits = [&self.as_str()[..8], &self.as_str()[9..13]].concat();
+        u64::from_str_radix(&digits, 16).ok().map(WallMillis)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_version_7_uuid_tells_when_it_was_made() {
+        let made = |text: &str| text.parse::<RequestId>().unwrap().made_at();
+        let known = Some(WallMillis(0x017F_22E2_79B0));
+        assert_eq!(made("017f22e2-79b0-7cc3-98c4-dc0c0c07398f"), known);
+        assert_eq!(made("017F22E2-79B0-7CC3-B8C4-DC0C0C07398F"), known);
+        for other in [
+            "017f22e2-79b0-4cc3-98c4-dc0c0c07398f",
+            "017f22e2-79b0-7cc3-c8c4-dc0c0c07398f",
+            "017f22e279b07cc398c4dc0c0c07398f",
+            "017f22e2-79b0-7cc3-98c4-dc0c0c07398g",
+            "017f22e2-79b0-7cc3-98c4-dc0c0c07398",
+            "nightly",
+        ] {
+            assert_eq!(made(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_lease_id_never_prints_itself() {

@@ -64,6 +64,21 @@ pub const LEASES_PER_RENEWAL_MAX: usize = 1_000;
 pub const ENDED_LEASE_MEMORY_MS: u64 = 60_000;
 /// How many ended leases a record remembers.
 pub const ENDED_LEASES_PER_LOCK_MAX: usize = 8;
+/// How many acquires whose leases have ended a store remembers, for the same time, to recognise
+/// their late duplicates. Beyond that the oldest are forgotten.
+pub const ENDED_REQUESTS_MAX: usize = 1_000_000;
+/// The age from which on an acquire's `request_id`, if it is a version 7 UUID, is refused unless
+/// its lease or its place in the queue stands. Not more than [`ENDED_LEASE_MEMORY_MS`].
+pub const REQUEST_ID_AGE_MS_MAX: u64 = 60_000;
+
+/// How many denials of requests about other principals' leases one principal may cause at once to
+/// be written by one gateway: further ones are refused as too many, until
+/// [`NOT_HOLDER_RECORD_EVERY_MS`] have passed for each.
+pub const NOT_HOLDER_RECORDS_BURST: u32 = 100;
+/// The time after which one principal may cause one more such denial to be written.
+pub const NOT_HOLDER_RECORD_EVERY_MS: u64 = 1_000;
+/// How many principals a gateway counts such denials of at once.
+pub const NOT_HOLDER_PRINCIPALS_MAX: usize = 10_000;
 
 /// Tokens that one write may make for one lock; floors are multiples of this.
 pub const TOKENS_PER_WRITE: u64 = 1_024;

@@ -49,7 +49,8 @@ pub enum Outcome {
     Draining(Grant),
     /// Release: the lease is over (or was released before).
     Released,
-    /// Renew, release, transfer: that lease is no longer, or never was.
+    /// Renew, release, transfer: that lease is no longer, or never was. Acquire: the lease that
+    /// this request was granted before has ended.
     LeaseLost(EndCause),
     /// Renew, release, transfer, cancel: the lease is another principal's.
     NotHolder,
@@ -101,6 +102,9 @@ pub enum Rejection {
     RequestIdReused,
     /// The lock's tokens are used up, or the command has no cause. Never seen by honest callers.
     Impossible,
+    /// Acquire: nothing stands under the `request_id`, and it was made more than
+    /// [`crate::limits::REQUEST_ID_AGE_MS_MAX`] ago, so that nobody knows whether it had a lease.
+    RequestIdTooOld,
 }
 
 /// A lease as its holder sees it.

@@ -96,6 +96,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// `held` if somebody else has it (after the wait, if one was asked for), or why it was denied.
+    /// `lease_ended` or `request_id_too_old` to a late duplicate of a request.
     pub async fn acquire(&self, caller: &Caller, ask: ask::Acquire) -> Result<Held, Failure> {
         let (mode, ttl_ms) = (ask.mode, ask.ttl_ms);
         let request = ask.request();
@@ -114,7 +115,7 @@ impl Pipeline {
             return wait::acquire(&self.inner, &store, caller, polled).await;
         }
         let (outcome, decision) = self.inner.run(&store, caller, request, intent).await?;
-        held(outcome, decision)
+        acquired(outcome, decision)
     }
 
     /// Lengthens a lease.
@@ -211,6 +212,14 @@ impl Pipeline {
             Outcome::Configured => Ok(()),
             other => Err(refused(other)),
         }
+    }
+}
+
+/// The answer of an acquire.
+pub(crate) fn acquired(outcome: Outcome, decision: Option<Arc<Decision>>) -> Result<Held, Failure> {
+    match outcome {
+        Outcome::LeaseLost(cause) => Err(Failure::late_duplicate(cause)),
+        outcome => held(outcome, decision),
     }
 }
 

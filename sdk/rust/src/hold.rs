@@ -15,6 +15,8 @@ use crate::deadline::Moment;
 use crate::deadline::now;
 use crate::lease::Lease;
 use crate::lease::is_over;
+use crate::request_id;
+use crate::request_id::RequestIds;
 
 /// The longest that one poll waits; longer waits ask again in the same place.
 const POLL_MS: u64 = 25_000;
@@ -78,8 +80,11 @@ impl Client {
             wait,
             watch,
         } = options;
-        let id = || format!("{:032x}", rand::random::<u128>());
-        request.request_id.get_or_insert_with(id);
+        let mut ids = match &request.request_id {
+            Some(_) => None,
+            None => Some(RequestIds::default()),
+        };
+        request.request_id.get_or_insert_with(request_id::draw);
         // The first look does not wait, so that the reason to wait is shown at once.
         request.wait_ms = None;
         let mut patience = Patience::new(wait);
@@ -94,6 +99,10 @@ impl Client {
                 }
                 Err(error) => error,
             };
+            if let Some(fresh) = ids.as_mut().and_then(|ids| ids.after(&error)) {
+                request.request_id = Some(fresh);
+                continue;
+            }
             if let Some(problem) = error.held() {
                 let waiting = Some(Waiting::of(problem));
                 if waiting != shown {

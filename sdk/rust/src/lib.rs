@@ -13,6 +13,7 @@ mod guard;
 mod hold;
 mod lease;
 mod renewer;
+pub mod request_id;
 #[cfg(test)]
 mod scripted;
 mod watch;

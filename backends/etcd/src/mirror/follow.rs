@@ -8,6 +8,7 @@ use leasehold_domain::Document;
 use leasehold_domain::Event;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
+use leasehold_machine::EndedRequest;
 use leasehold_machine::LockRecord;
 use leasehold_machine::stored;
 use prost::bytes::Bytes;
@@ -76,6 +77,8 @@ impl Mirror {
                 Kind::Events if !change.put => followed.gone.push(key.clone()),
                 _ if known => {}
                 Kind::Events => followed.made.push((key.clone(), events(&change.kv)?)),
+                Kind::Ended if !change.put => self.ended.remove(key),
+                Kind::Ended => self.put_ended(&change.kv, written.seen)?,
                 Kind::Lock(lock) => {
                     let head = change.put.then(|| decoded("lock", &change.kv));
                     let head = LockChange::Head(head.transpose()?);
@@ -149,6 +152,17 @@ impl Mirror {
         }
     }
 
+    /// Remembers the acquires that a key holds, unless it is known: this gateway may have written
+    /// it itself.
+    fn put_ended(&mut self, kv: &KeyValue, seen: Millis) -> Result<(), BackendError> {
+        let ended: Vec<EndedRequest> = decoded("ended", kv)?;
+        if self.ended.add(kv.key.clone(), seen) {
+            let ended = ended.into_iter().map(|one| one.seen(seen));
+            self.state.put_ended(ended);
+        }
+        Ok(())
+    }
+
     fn put_consumer(&mut self, name: String, put: bool, kv: &KeyValue) -> Result<(), BackendError> {
         match put {
             true => self.consumers.insert(name, decoded("consumer", kv)?),
@@ -204,6 +218,7 @@ impl Mirror {
         }
         let arrived = keeper.arrival();
         let (mut heads, mut waiters) = (Vec::new(), BTreeMap::new());
+        let mut ended: Vec<(Millis, i64, KeyValue)> = Vec::new();
         for kv in kvs {
             match keys.kind(&kv.key) {
                 Some(Kind::Head) => mirror.head = kv.mod_revision,
@@ -218,6 +233,10 @@ impl Mirror {
                     queue.insert(number, valued(&kv)?);
                 }
                 Some(Kind::Consumer(name)) => mirror.put_consumer(name, true, &kv)?,
+                Some(Kind::Ended) => {
+                    let seen = self.ended.seen(&kv.key).unwrap_or(arrived);
+                    ended.push((seen, kv.mod_revision, kv));
+                }
                 Some(Kind::Base | Kind::Events | Kind::Forgotten) | None => {}
             }
         }
@@ -226,6 +245,10 @@ impl Mirror {
             let (known, record) = self.known_or_read(&lock, &kv, waiters, arrived)?;
             mirror.known.insert(lock.clone(), known);
             mirror.state.put_record(&lock, Some(record));
+        }
+        ended.sort_by_key(|(seen, revision, _)| (*seen, *revision));
+        for (seen, _, kv) in ended {
+            mirror.put_ended(&kv, seen)?;
         }
         mirror.state.put_documents(documents_revision, documents);
         // Not the arrival, which is rounded up: records of this gateway's own may be kept.

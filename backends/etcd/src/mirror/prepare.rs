@@ -8,6 +8,8 @@ use leasehold_domain::Command;
 use leasehold_domain::Document;
 use leasehold_domain::Event;
 use leasehold_domain::LockRef;
+use leasehold_domain::Millis;
+use leasehold_machine::EndedRequest;
 use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
 use leasehold_machine::stored;
@@ -40,6 +42,10 @@ pub(crate) struct Prepared {
     /// By the place of their jobs.
     pub(crate) answers: Vec<(usize, Answer)>,
     pub(crate) events: Vec<Event>,
+    /// Acquires whose leases it ended.
+    pub(crate) ended: Vec<EndedRequest>,
+    /// When it was worked out.
+    now: Millis,
     /// How many commands it has.
     pub(crate) commands: usize,
     /// The locks that it touches, as they were.
@@ -48,6 +54,17 @@ pub(crate) struct Prepared {
     changed: BTreeMap<LockRef, Option<Step>>,
     /// The documents as they were, if it touches them.
     documents: Option<(u64, Vec<Document>)>,
+}
+
+/// The keys of one group's write that no other write has, and those that it deletes.
+#[derive(Debug)]
+pub(crate) struct OwnKeys {
+    /// Of its events.
+    pub(crate) events: Bytes,
+    /// Of the acquires whose leases it ends.
+    pub(crate) ended: Bytes,
+    /// Keys of other writes' ended acquires whose time is over.
+    pub(crate) forgotten: Vec<Bytes>,
 }
 
 #[derive(Debug)]
@@ -68,6 +85,8 @@ impl Mirror {
             group: Group::default(),
             answers: Vec::with_capacity(group.jobs.len()),
             events: Vec::new(),
+            ended: Vec::new(),
+            now: at.now,
             commands: 0,
             before: BTreeMap::new(),
             changed: BTreeMap::new(),
@@ -82,6 +101,7 @@ impl Mirror {
                     let (commands, notes) = (&batch.commands, &batch.notes);
                     let applied = self.state.execute(commands, batch.atomicity, notes, at);
                     prepared.events.extend(applied.events);
+                    prepared.ended.extend(applied.ended);
                     Answer::Outcomes(applied.outcomes)
                 }
                 Item::Edits(edits) => {
@@ -105,6 +125,7 @@ impl Mirror {
         let ticks: Vec<_> = group.ticks.iter().map(tick).collect();
         let ticked = self.state.execute(&ticks, Atomicity::Each, &[], at);
         prepared.events.extend(ticked.events);
+        prepared.ended.extend(ticked.ended);
         prepared.group = group;
         self.compare(&mut prepared);
         prepared
@@ -141,7 +162,7 @@ impl Mirror {
         &self,
         prepared: &Prepared,
         keys: &Keys,
-        events: Bytes,
+        own: &OwnKeys,
     ) -> Result<Part, StoredError> {
         let mut part = Part::default();
         let mut makes = false;
@@ -174,8 +195,16 @@ impl Mirror {
             part.compares = vec![Compare::unchanged(keys.head(), self.head)];
         }
         if !prepared.events.is_empty() {
+            let events = own.events.clone();
             part.operations
                 .push(put(events, stored::pack(&prepared.events)?));
+        }
+        if !prepared.ended.is_empty() {
+            let ended = own.ended.clone();
+            part.operations
+                .push(put(ended, stored::pack(&prepared.ended)?));
+            let gone = own.forgotten.iter().cloned();
+            part.operations.extend(gone.map(delete));
         }
         Ok(part)
     }
@@ -238,8 +267,17 @@ impl Mirror {
         Ok(())
     }
 
+    /// The keys of ended acquires that the next write deletes.
+    pub(crate) fn forgettable(&self, now: Millis) -> Vec<Bytes> {
+        self.ended.due(now)
+    }
+
     /// etcd has what a group came to, at this revision.
-    pub(crate) fn settle(&mut self, prepared: &Prepared, revision: i64) {
+    pub(crate) fn settle(&mut self, prepared: &Prepared, own: &OwnKeys, revision: i64) {
+        if !prepared.ended.is_empty() {
+            self.ended.add(own.ended.clone(), prepared.now);
+            own.forgotten.iter().for_each(|key| self.ended.remove(key));
+        }
         for (lock, step) in &prepared.changed {
             match step {
                 Some(step) => {
@@ -264,6 +302,7 @@ impl Mirror {
 
     /// etcd does not have it, or nobody knows.
     pub(crate) fn take_back(&mut self, prepared: &Prepared) {
+        self.state.take_back_ended(&prepared.ended);
         for (lock, before) in &prepared.before {
             self.state.put_record(lock, before.record.clone());
         }

@@ -86,9 +86,25 @@ fn prepare(mirror: &mut Mirror, item: &Item, now: u64) -> Prepared {
     mirror.prepare(group, &[(0, item)], at)
 }
 
+/// The keys of the write of this revision.
+fn own(mirror: &Mirror, keys: &Keys, revision: i64, now: u64) -> OwnKeys {
+    let number = revision.unsigned_abs();
+    OwnKeys {
+        events: keys.events(1, number),
+        ended: keys.ended(1, number),
+        forgotten: mirror.forgettable(Millis(now)),
+    }
+}
+
 /// What the watch tells of a write.
-fn told(mirror: &Mirror, prepared: &Prepared, keys: &Keys, revision: i64, seen: u64) -> Written {
-    let part = mirror.part(prepared, keys, keys.events(1, 1)).unwrap();
+fn told(
+    mirror: &Mirror,
+    prepared: &Prepared,
+    (keys, own): (&Keys, &OwnKeys),
+    revision: i64,
+    seen: u64,
+) -> Written {
+    let part = mirror.part(prepared, keys, own).unwrap();
     let head = Operation::Put(PutRequest {
         key: keys.head(),
         ..PutRequest::default()
@@ -126,8 +142,9 @@ fn an_own_write_comes_back_and_changes_nothing() {
     assert_eq!(mirror.state.record(&lock()), None);
 
     let made = prepare(&mut mirror, &take("ann"), 5_000);
-    let echo = told(&mirror, &made, &keys, 9, 6_000);
-    mirror.settle(&made, 9);
+    let own = own(&mirror, &keys, 9, 5_000);
+    let echo = told(&mirror, &made, (&keys, &own), 9, 6_000);
+    mirror.settle(&made, &own, 9);
     mirror.head = 9;
     let settled = mirror.state.record(&lock()).cloned();
     let followed = mirror.follow(&keys, echo).unwrap();
@@ -149,7 +166,8 @@ fn another_s_write_counts_from_its_sight() {
     let keys = Keys::new("/".to_owned());
     let (mut here, mut there) = (Mirror::default(), Mirror::default());
     let made = prepare(&mut there, &take("ann"), 900_000);
-    let written = told(&there, &made, &keys, 9, 5_000);
+    let own = own(&there, &keys, 9, 900_000);
+    let written = told(&there, &made, (&keys, &own), 9, 5_000);
     let followed = here.follow(&keys, written).unwrap();
     assert_eq!(followed.made.len(), 1);
     assert_eq!((here.fed, here.head, here.revision(&lock())), (9, 9, 9));
@@ -213,8 +231,9 @@ impl World {
             let kind = keys.kind(&change.kv.key);
             matches!(kind, Some(Kind::Lock(_) | Kind::Waiter(..)))
         };
-        let part = told(mirror, &made, keys, revision, 0);
-        mirror.settle(&made, revision);
+        let own = own(mirror, keys, revision, *now);
+        let part = told(mirror, &made, (keys, &own), revision, 0);
+        mirror.settle(&made, &own, revision);
         mirror.head = revision;
         for change in &part.changes {
             match change.put {
@@ -310,8 +329,68 @@ fn a_queue_is_the_same_for_all_whoever_writes() {
     }
     assert_eq!(world.seen(), [None, None, None]);
     let left = world.stored.keys().filter_map(|key| world.keys.kind(key));
-    let left = left.filter(|kind| *kind != Kind::Events);
+    let left = left.filter(|kind| !matches!(kind, Kind::Events | Kind::Ended));
     assert_eq!(left.collect::<Vec<_>>(), [Kind::Head]);
+}
+
+#[test]
+fn ended_leases_are_known_to_all_and_their_keys_go_after_a_minute() {
+    let mut world = World::of(&[ORIGIN.0 + 900_000, ORIGIN.0 + 5_000]);
+    let once = |id| Action::AcquireOnce {
+        lease_id: LeaseId::from_bytes([id; 16]),
+        mode: Mode::Exclusive,
+        ttl_ms: 20_000,
+        wait_ms: None,
+        max_hold_ms: None,
+    };
+    let release = |id| Action::Release {
+        lease_id: LeaseId::from_bytes([id; 16]),
+    };
+    let kept = |world: &World| {
+        let kinds = world.stored.keys().filter_map(|key| world.keys.kind(key));
+        kinds.filter(|kind| *kind == Kind::Ended).count()
+    };
+    let outcome = |mirror: &mut Mirror, who: &str, now| {
+        let asked = prepare(mirror, &ask(who, once(9)), now);
+        mirror.take_back(&asked);
+        match &asked.answers[0].1 {
+            Answer::Outcomes(outcomes) => format!("{:?}", outcomes[0]),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (id, who) in [(1, "w1"), (2, "w2"), (3, "w3")] {
+        world.write(0, 10, &ask(who, once(id)));
+        world.write(1, 10, &ask(who, release(id)));
+    }
+    assert_eq!(kept(&world), 3);
+    let keeper = Timekeeper::new(Arc::new(ManualClock::default()), Duration::ZERO);
+    let all = world.stored.values().cloned().collect();
+    let fresh = Mirror::default().read_anew(&world.keys, all, world.revision, &keeper);
+    let fresh = fresh.unwrap().mirror;
+    world.gateways.push((fresh, keeper.look().0));
+    for (mirror, now) in &mut world.gateways {
+        for who in ["w1", "w2", "w3"] {
+            assert_eq!(outcome(mirror, who, *now), "LeaseLost(Released)", "{who}");
+        }
+        assert!(outcome(mirror, "w4", *now).starts_with("Granted"));
+        assert_eq!(
+            mirror.state.ended().count(),
+            3,
+            "taking back leaves no trace"
+        );
+    }
+    world.gateways.pop();
+    // The next lease that ends takes two of the old keys away, and the one after it the third.
+    world.write(0, 61_000, &ask("w5", once(5)));
+    world.write(1, 10, &ask("w5", release(5)));
+    assert_eq!(kept(&world), 2);
+    world.write(0, 10, &ask("w6", once(6)));
+    world.write(0, 10, &ask("w6", release(6)));
+    assert_eq!(kept(&world), 2);
+    for (mirror, now) in &mut world.gateways {
+        assert!(outcome(mirror, "w1", *now).starts_with("Granted"));
+        assert_eq!(outcome(mirror, "w5", *now), "LeaseLost(Released)");
+    }
 }
 
 #[test]

@@ -6,7 +6,6 @@ use leasehold_domain::LockRef;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
 use prost::Message;
-use prost::bytes::Bytes;
 
 use super::Jobs;
 use super::Writer;
@@ -16,6 +15,7 @@ use crate::group;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::mirror::Mirror;
+use crate::mirror::OwnKeys;
 use crate::mirror::Prepared;
 use crate::proto::TxnRequest;
 use crate::transaction;
@@ -96,18 +96,29 @@ impl Writer {
             .collect()
     }
 
-    /// What each group asks of etcd, and the key of its events.
+    /// What each group asks of etcd, and the keys of its own.
     fn parts(
         &mut self,
         mirror: &Mirror,
         prepared: &[Prepared],
-    ) -> Result<Vec<(Bytes, Part)>, BackendError> {
+    ) -> Result<Vec<(OwnKeys, Part)>, BackendError> {
+        // One group deletes them: no transaction does so twice.
+        let mut forgotten = mirror.forgettable(self.shared.keeper.look());
         let each = prepared.iter().map(|one| {
             self.events += 1;
-            let key = self.shared.keys.events(self.id, self.events);
-            let part = mirror.part(one, &self.shared.keys, key.clone());
+            let (keys, number) = (&self.shared.keys, self.events);
+            let forgotten = match one.ended.is_empty() {
+                true => Vec::new(),
+                false => std::mem::take(&mut forgotten),
+            };
+            let own = OwnKeys {
+                events: keys.events(self.id, number),
+                ended: keys.ended(self.id, number),
+                forgotten,
+            };
+            let part = mirror.part(one, keys, &own);
             let part = part.map_err(|problem| error::corrupt("record", problem))?;
-            Ok((key, part))
+            Ok((own, part))
         });
         each.collect()
     }
@@ -119,7 +130,7 @@ impl Writer {
         mirror: &mut Mirror,
         jobs: &mut Jobs,
         prepared: Vec<Prepared>,
-        parts: Vec<(Bytes, Part)>,
+        parts: Vec<(OwnKeys, Part)>,
     ) -> Result<bool, BackendError> {
         let (keys, parts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let Some(request) = transaction::of(parts, &self.shared.keys, self.id) else {
@@ -129,9 +140,9 @@ impl Writer {
         self.shared.history.grow(request.encoded_len());
         let sent = self.send(request, prepared.len()).await;
         let done = sent.inspect_err(|_| mirror.take_back_all(&prepared))?;
-        for (one, held) in prepared.iter().zip(&done.held) {
+        for ((one, own), held) in prepared.iter().zip(&keys).zip(&done.held) {
             match held {
-                true => mirror.settle(one, done.revision),
+                true => mirror.settle(one, own, done.revision),
                 false => mirror.take_back(one),
             }
         }
@@ -154,7 +165,7 @@ impl Writer {
         mirror: &mut Mirror,
         jobs: &mut Jobs,
         prepared: Vec<Prepared>,
-        keys: Vec<Bytes>,
+        keys: Vec<OwnKeys>,
         done: &Done,
     ) -> Result<(), BackendError> {
         self.hot.retain(|_, left| {
@@ -178,7 +189,7 @@ impl Writer {
         }
         let (mut entries, mut commands) = (Vec::new(), 0);
         let mut answers = Vec::new();
-        for ((mut one, key), held) in prepared.into_iter().zip(keys).zip(&done.held) {
+        for ((mut one, own), held) in prepared.into_iter().zip(keys).zip(&done.held) {
             if !held {
                 let lost = mirror.lost(&one);
                 self.hot.extend(lost.into_iter().map(|lock| (lock, HOT)));
@@ -188,7 +199,7 @@ impl Writer {
             commands += one.commands;
             answers.append(&mut one.answers);
             if !one.events.is_empty() {
-                entries.push((key, one.events));
+                entries.push((own.events, one.events));
             }
         }
         if !missed {

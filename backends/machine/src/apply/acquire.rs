@@ -8,12 +8,14 @@ use leasehold_domain::Mode;
 use leasehold_domain::Outcome;
 use leasehold_domain::Rejection;
 use leasehold_domain::Transition;
+use leasehold_domain::limits::REQUEST_ID_AGE_MS_MAX;
 use leasehold_domain::limits::WAITER_SLACK_MS;
 use leasehold_domain::limits::WAITERS_PER_LOCK_MAX;
 
 use super::Step;
 use super::rule;
 use crate::claim::Claims;
+use crate::ended::RequestKey;
 use crate::lease::Party;
 use crate::waiter::Waiter;
 
@@ -21,6 +23,8 @@ use crate::waiter::Waiter;
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) cause: &'a Cause,
+    /// Whether a late duplicate of a request whose lease has ended is refused.
+    pub(super) once: bool,
     pub(super) lease_id: LeaseId,
     pub(super) mode: Mode,
     pub(super) ttl_ms: u64,
@@ -37,10 +41,36 @@ impl Asked<'_> {
 
 impl Step<'_> {
     pub(super) fn acquire(&mut self, asked: Asked<'_>) -> Outcome {
-        match self.repeated(&asked).or_else(|| self.refused(&asked)) {
+        let settled = self.repeated(&asked);
+        let settled = settled.or_else(|| self.too_late(&asked));
+        match settled.or_else(|| self.refused(&asked)) {
             Some(outcome) => outcome,
             None => self.arrive(&asked),
         }
+    }
+
+    /// The answer to a late duplicate: of a request whose lease has ended, or of one that is so old
+    /// that nobody knows.
+    fn too_late(&self, asked: &Asked<'_>) -> Option<Outcome> {
+        if !asked.once {
+            return None;
+        }
+        let (subject, request_id) = (&asked.cause.principal.subject, &asked.cause.request_id);
+        let in_this_step = || {
+            let key = RequestKey::of(self.lock, subject, request_id);
+            let ended = self.ended.iter().find(|ended| ended.key == key);
+            ended.map(|ended| ended.cause)
+        };
+        let cause = match self.ended.is_empty() {
+            true => self.past,
+            false => in_this_step().or(self.past),
+        };
+        if let Some(cause) = cause {
+            return Some(Outcome::LeaseLost(cause));
+        }
+        let made = request_id.made_at()?;
+        let age_ms = asked.cause.received.0.saturating_sub(made.0);
+        (age_ms > REQUEST_ID_AGE_MS_MAX).then_some(Outcome::Rejected(Rejection::RequestIdTooOld))
     }
 
     /// The answer to a request that was made before and still stands.

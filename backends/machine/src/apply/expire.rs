@@ -9,6 +9,8 @@ use leasehold_domain::limits::ENDED_LEASE_MEMORY_MS;
 use leasehold_domain::limits::ENDED_LEASES_PER_LOCK_MAX;
 
 use super::Step;
+use crate::EndedRequest;
+use crate::ended::RequestKey;
 use crate::lease::EndedLease;
 use crate::lease::Lease;
 use crate::record::RESERVATION_MS_MAX;
@@ -144,6 +146,11 @@ impl Step<'_> {
 
     fn remember(&mut self, lease: Lease, cause: EndCause) {
         let at = self.now;
+        // A grant that nobody was there to take was never answered: its client may ask again.
+        if cause != EndCause::GivenBack {
+            let key = RequestKey::of(self.lock, &lease.party.subject, &lease.request_id);
+            self.ended.push(EndedRequest { key, at, cause });
+        }
         let ended = &mut self.record.rest_mut().ended;
         if ended.len() >= ENDED_LEASES_PER_LOCK_MAX {
             ended.remove(0);

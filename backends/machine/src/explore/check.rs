@@ -2,6 +2,7 @@
 
 use leasehold_domain::EventKind;
 use leasehold_domain::LeaseId;
+use leasehold_domain::LockRef;
 use leasehold_domain::Mode;
 use leasehold_domain::Transition;
 use leasehold_domain::limits::WAITER_SLACK_MS;
@@ -11,6 +12,7 @@ use super::world::Step;
 use super::world::World;
 use super::world::lock;
 use crate::LockRecord;
+use crate::ended::RequestKey;
 use crate::waiter::Waiter;
 
 /// Units of time within which everybody who keeps asking must have had the lock.
@@ -24,6 +26,7 @@ pub(super) fn safe(world: &World) {
         exclusion(world, record);
         promises(world, l, record);
         one_answer_per_request(world, record);
+        no_second_lease(world, record, &lock);
         somebody_cares(world, record);
     }
     tokens_and_turns(world);
@@ -60,6 +63,15 @@ fn somebody_cares(world: &World, record: &LockRecord) {
         let mut drawn = claims.standing().iter().map(|claim| claim.drawn);
         let cares = drawn.any(|drawn| hangs(&drawn) || only_tries(&drawn));
         assert!(cares, "nobody wants {claims:?}: {:?}", world.story);
+    }
+}
+
+/// A request whose lease has ended is not granted another.
+fn no_second_lease(world: &World, record: &LockRecord, lock: &LockRef) {
+    for lease in &record.holders {
+        let key = RequestKey::of(lock, &lease.party.subject, &lease.request_id);
+        let ended = world.state.ended().any(|ended| ended.key == key);
+        assert!(!ended, "a second lease: {:?}", world.story);
     }
 }
 

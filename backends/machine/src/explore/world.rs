@@ -313,7 +313,7 @@ impl World {
         if client.knows[l] == Knows::Idle {
             client.knows[l] = Knows::Asked;
         }
-        Action::Acquire {
+        Action::AcquireOnce {
             lease_id: self.drawn(c, l, wait_ms.is_some()),
             mode: self.clients[c].mode,
             ttl_ms: TTL_MS,
@@ -447,7 +447,10 @@ impl World {
             records.any(|record| record.claims().any(|(_, claims)| claims.has(&poll.drawn)))
         };
         let polls: Vec<&Poll> = self.polls.iter().filter(stands).collect();
-        let bytes = postcard::to_allocvec(&(&records, clients, polls, self.interferences));
+        let ended = self.state.ended();
+        let mut ended: Vec<_> = ended.map(|one| (one.key, one.cause)).collect();
+        ended.sort_by_key(|(key, _)| *key);
+        let bytes = postcard::to_allocvec(&(&records, clients, polls, self.interferences, ended));
         Digest::of(&bytes.unwrap())
     }
 }

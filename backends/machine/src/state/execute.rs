@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Command;
+use leasehold_domain::EndCause;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::LockRef;
@@ -13,10 +15,19 @@ use leasehold_domain::Transition;
 
 use super::Applied;
 use super::State;
+use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
 use crate::apply::Queueing;
 use crate::apply::apply_with;
+use crate::ended::RequestKey;
+
+/// What commands leave besides their outcomes.
+#[derive(Default)]
+struct Told {
+    events: Vec<Event>,
+    ended: Vec<EndedRequest>,
+}
 
 impl State {
     /// Carries out commands in order, then records the notes. With
@@ -30,14 +41,18 @@ impl State {
         at: Moment,
     ) -> Applied {
         let at = self.begin(at);
-        let mut events = Vec::with_capacity(commands.len() + notes.len());
+        let mut told = Told {
+            events: Vec::with_capacity(commands.len() + notes.len()),
+            ended: Vec::new(),
+        };
         let outcomes = match atomicity {
             Atomicity::Each => {
                 let each = commands.iter();
-                each.map(|c| self.run(c, at, &mut events)).collect()
+                each.map(|c| self.run(c, at, &mut told)).collect()
             }
-            Atomicity::AllOrNothing => self.run_together(commands, at, &mut events),
+            Atomicity::AllOrNothing => self.run_together(commands, at, &mut told),
         };
+        let Told { mut events, ended } = told;
         for note in notes {
             let kind = match note {
                 Note::Denied(cause) => EventKind::Denied(cause.clone()),
@@ -45,7 +60,11 @@ impl State {
             };
             events.push(self.event(at, kind));
         }
-        Applied { outcomes, events }
+        Applied {
+            outcomes,
+            events,
+            ended,
+        }
     }
 
     /// Expires and grants what is due at `at.now`, on at most `locks_max` locks, in the order of
@@ -53,32 +72,52 @@ impl State {
     /// [`State::next_deadline`] is not after `at.now`.
     pub fn tick(&mut self, at: Moment, locks_max: usize) -> Vec<Event> {
         let at = self.begin(at);
-        let mut events = Vec::new();
+        let mut told = Told::default();
         for _ in 0..locks_max {
             let Some(lock) = self.locks.due(at.now) else {
                 break;
             };
             let tick = Command {
                 lock,
-                action: leasehold_domain::Action::Tick,
+                action: Action::Tick,
                 cause: None,
                 expect: None,
             };
-            self.run(&tick, at, &mut events);
+            self.run(&tick, at, &mut told);
         }
-        events
+        told.events
     }
 
-    fn run(&mut self, command: &Command, at: Moment, events: &mut Vec<Event>) -> Outcome {
+    fn run(&mut self, command: &Command, at: Moment, told: &mut Told) -> Outcome {
         let Some(at) = self.admitted(command, at) else {
             return Outcome::Moved;
         };
         if !self.usage_is_as_expected(command) {
             return Outcome::Stale;
         }
-        let (outcome, transitions) = self.locks.apply(command, at);
-        self.tell(command, transitions, at, events);
-        outcome
+        let past = self.past(command, at, &[]);
+        let applied = self.locks.apply(command, at, past);
+        for ended in applied.ended {
+            self.ended.add(ended);
+            told.ended.push(ended);
+        }
+        self.tell(command, applied.transitions, at, &mut told.events);
+        applied.outcome
+    }
+
+    /// Returns how the lease ended that the same acquire was granted before. `ended` are those
+    /// that this batch has ended, and that are not remembered yet.
+    fn past(&self, command: &Command, at: Moment, ended: &[EndedRequest]) -> Option<EndCause> {
+        let is_once = matches!(command.action, Action::AcquireOnce { .. });
+        if !is_once || self.ended.is_empty() && ended.is_empty() {
+            return None;
+        }
+        let cause = command.cause.as_deref()?;
+        let subject = &cause.principal.subject;
+        let key = RequestKey::of(&command.lock, subject, &cause.request_id);
+        let in_batch = ended.iter().rev().find(|ended| ended.key == key);
+        let in_batch = in_batch.map(|ended| ended.cause);
+        in_batch.or_else(|| self.ended.cause(&key, at.now))
     }
 
     /// Tries all commands on copies, which take the place of the records if none failed.
@@ -86,11 +125,12 @@ impl State {
         &mut self,
         commands: &[Command],
         at: Moment,
-        events: &mut Vec<Event>,
+        all_told: &mut Told,
     ) -> Vec<Outcome> {
         let mut copies: BTreeMap<&LockRef, (LockRecord, Vec<Transition>)> = BTreeMap::new();
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut told = Vec::with_capacity(commands.len());
+        let mut ended: Vec<EndedRequest> = Vec::new();
         for command in commands {
             let Some(at) = self.admitted(command, at) else {
                 outcomes.push(Outcome::Moved);
@@ -100,14 +140,16 @@ impl State {
                 outcomes.push(Outcome::Stale);
                 continue;
             }
+            let past = self.past(command, at, &ended);
             let (record, all) = copies.entry(&command.lock).or_insert_with(|| {
                 let record = self.locks.get(&command.lock).cloned();
                 (record.unwrap_or_default(), Vec::new())
             });
-            let (outcome, transitions) = apply_with(record, command, at, Queueing::Never);
-            all.extend_from_slice(&transitions);
-            told.push((command, transitions));
-            outcomes.push(outcome);
+            let applied = apply_with(record, command, at, (Queueing::Never, past));
+            all.extend_from_slice(&applied.transitions);
+            ended.extend(applied.ended);
+            told.push((command, applied.transitions));
+            outcomes.push(applied.outcome);
         }
         if outcomes.iter().any(is_failure) {
             let failed_or = |outcome| match is_failure(&outcome) {
@@ -120,8 +162,10 @@ impl State {
             self.locks.replace(lock, record, &transitions, at.now);
         }
         for (command, transitions) in told {
-            self.tell(command, transitions, at, events);
+            self.tell(command, transitions, at, &mut all_told.events);
         }
+        ended.iter().for_each(|one| self.ended.add(*one));
+        all_told.ended.extend(ended);
         outcomes
     }
 

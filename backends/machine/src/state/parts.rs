@@ -7,6 +7,7 @@ use leasehold_domain::Millis;
 
 use super::State;
 use super::documents::DocumentTable;
+use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Misfit;
 use crate::RecordChange;
@@ -40,10 +41,30 @@ impl State {
         Ok(())
     }
 
+    /// Remembers acquires whose leases another gateway, or an earlier write, has ended, and forgets
+    /// those that are too old beside them. The oldest come first.
+    pub fn put_ended(&mut self, ended: impl IntoIterator<Item = EndedRequest>) {
+        for one in ended {
+            self.ended.fade(one.at);
+            self.ended.add(one);
+        }
+    }
+
+    /// Forgets acquires that a write added which was rolled back.
+    pub fn take_back_ended(&mut self, ended: &[EndedRequest]) {
+        self.ended.take_back(ended);
+    }
+
+    /// Returns the acquires whose leases have ended lately, the oldest first.
+    pub fn ended(&self) -> impl Iterator<Item = &EndedRequest> {
+        self.ended.order().iter()
+    }
+
     /// Where time and events stand after a write that was not made here.
     pub fn resume(&mut self, now: Millis, newest: Cursor) {
         self.now = now;
         self.newest = newest;
+        self.ended.fade(now);
     }
 
     /// The locks that [`State::tick`] would look at, at most `locks_max`, in its order.

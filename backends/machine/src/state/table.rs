@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use imbl::OrdMap;
 use leasehold_domain::Command;
 use leasehold_domain::Counts;
+use leasehold_domain::EndCause;
 use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
-use leasehold_domain::Outcome;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Transition;
@@ -20,6 +20,7 @@ use leasehold_domain::Usage;
 use super::usage::UsageTable;
 use crate::LockRecord;
 use crate::Moment;
+use crate::apply::OneApplied;
 use crate::apply::Queueing;
 use crate::apply::apply_with;
 
@@ -84,7 +85,12 @@ impl LockTable {
     }
 
     /// Applies a command to its record, which is made for it if need be.
-    pub(crate) fn apply(&mut self, command: &Command, at: Moment) -> (Outcome, Vec<Transition>) {
+    pub(crate) fn apply(
+        &mut self,
+        command: &Command,
+        at: Moment,
+        past: Option<EndCause>,
+    ) -> OneApplied {
         let LockRef { namespace, lock } = &command.lock;
         let record = self
             .records
@@ -92,23 +98,23 @@ impl LockTable {
             .and_then(|l| l.get_mut(lock));
         let Some(record) = record else {
             let mut record = LockRecord::default();
-            let (outcome, transitions) = apply_with(&mut record, command, at, Queueing::AsAsked);
-            self.replace(&command.lock, record, &transitions, at.now);
-            return (outcome, transitions);
+            let applied = apply_with(&mut record, command, at, (Queueing::AsAsked, past));
+            self.replace(&command.lock, record, &applied.transitions, at.now);
+            return applied;
         };
         let before = record.next_deadline();
-        let (outcome, transitions) = apply_with(record, command, at, Queueing::AsAsked);
+        let applied = apply_with(record, command, at, (Queueing::AsAsked, past));
         let after = record.next_deadline();
         let idle = record.is_idle(at.now);
-        if !transitions.is_empty() {
-            self.count(&command.lock, &transitions);
+        if !applied.transitions.is_empty() {
+            self.count(&command.lock, &applied.transitions);
         }
         if idle {
             self.remove(&command.lock, before);
         } else if before != after {
             self.reschedule(&command.lock, before, after);
         }
-        (outcome, transitions)
+        applied
     }
 
     /// Puts a record that was changed by `transitions` in its place, or drops it if it is idle.

@@ -125,6 +125,16 @@ pub(crate) fn acquire(id: u64, mode: Mode, ttl_ms: u64, wait_ms: Option<u64>) ->
     }
 }
 
+pub(crate) fn acquire_once(id: u64, mode: Mode, ttl_ms: u64, wait_ms: Option<u64>) -> Action {
+    Action::AcquireOnce {
+        lease_id: lease(id),
+        mode,
+        ttl_ms,
+        wait_ms,
+        max_hold_ms: None,
+    }
+}
+
 pub(crate) fn renew(id: u64, ttl_ms: Option<u64>) -> Action {
     Action::Renew {
         lease_id: lease(id),

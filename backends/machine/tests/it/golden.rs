@@ -44,12 +44,15 @@ use leasehold_domain::RuleDigest;
 use leasehold_domain::Transition;
 use leasehold_domain::Usage;
 use leasehold_domain::WallMillis;
+use leasehold_machine::EndedRequest;
 use leasehold_machine::RecordChange;
 use leasehold_machine::State;
+use leasehold_machine::StateBeforeEnded;
 
 use crate::asking::EXCLUSIVE;
 use crate::asking::OneLock;
 use crate::asking::acquire;
+use crate::asking::acquire_once;
 use crate::asking::command;
 use crate::asking::lease;
 use crate::asking::lock;
@@ -413,5 +416,38 @@ fn states() {
     state.edit(&edits[..1], moment(1, 1));
     let asked = command("ann", "r", lock("l"), acquire(1, EXCLUSIVE, 1_000, None));
     state.execute(&[asked], Atomicity::Each, &[], moment(2, 2));
-    assert_eq!(pinned(&state), (134, "b4a23e49addd46fb".to_owned()));
+    // What the build before stored, and an empty list of ended requests.
+    let mut bytes = postcard::to_allocvec(&state).unwrap();
+    assert_eq!(bytes.pop(), Some(0));
+    let digest = Digest::of(&bytes).to_string();
+    assert_eq!((bytes.len(), &digest[..16]), (134, "b4a23e49addd46fb"));
+    let before: StateBeforeEnded = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(before.0, state);
+}
+
+#[test]
+fn ended_requests_byte_for_byte() {
+    let mut state = State::default();
+    let asked = command("ann", "r", lock("l"), acquire(1, EXCLUSIVE, 1_000, None));
+    let given = command("ann", "s", lock("l"), crate::asking::release(1));
+    state.execute(&[asked, given], Atomicity::Each, &[], moment(300, 1));
+    let ended: Vec<_> = state.ended().copied().collect();
+    let bytes = postcard::to_allocvec(&ended).unwrap();
+    let expected = "01e565225b213dd93c951023569d63c3d3ac0200";
+    assert_eq!(hex::encode(&bytes), expected);
+    assert_eq!(
+        postcard::from_bytes::<Vec<EndedRequest>>(&bytes).unwrap(),
+        ended
+    );
+    pinned(&state);
+}
+
+/// It came after the others, so it is the last variant.
+#[test]
+fn an_acquire_once_byte_for_byte() {
+    let action = acquire_once(1, EXCLUSIVE, 1_000, None);
+    let bytes = postcard::to_allocvec(&action).unwrap();
+    let expected = "0c0000000000000001000000000000000000e8070000";
+    assert_eq!(hex::encode(&bytes), expected);
+    assert_eq!(postcard::from_bytes::<Action>(&bytes).unwrap(), action);
 }

@@ -50,6 +50,8 @@ pub(crate) struct Lock {
     cooling: u64,
     reserved: Vec<(String, u64)>,
     ended: Vec<(LeaseId, String, u64, EndCause)>,
+    /// Requests whose leases have ended: who, which, when, how.
+    past: Vec<(String, String, u64, EndCause)>,
     /// The waiter whose client asks just now.
     asking: Option<LeaseId>,
 }
@@ -63,6 +65,7 @@ impl Default for Lock {
             cooling: 0,
             reserved: vec![],
             ended: vec![],
+            past: vec![],
             asking: None,
         }
     }
@@ -131,6 +134,7 @@ impl Lock {
         self.reserved.retain(|(_, until)| *until > now);
         let memory = limits::ENDED_LEASE_MEMORY_MS;
         self.ended.retain(|(_, _, at, _)| at + memory > now);
+        self.past.retain(|(_, _, at, _)| at + memory > now);
         if self.cooling <= now {
             self.cooling = 0;
         }
@@ -168,6 +172,10 @@ impl Lock {
                 Some((_, standing)) => *standing = until.max(*standing),
                 None => self.reserved.push((to.clone(), until)),
             }
+        }
+        if cause != EndCause::GivenBack {
+            self.past
+                .push((entry.who.clone(), entry.request, now, cause));
         }
         self.ended.push((entry.id, entry.who, now, cause));
         if self.ended.len() > limits::ENDED_LEASES_PER_LOCK_MAX {
@@ -227,7 +235,15 @@ impl Lock {
                 ttl_ms,
                 wait_ms,
                 max_hold_ms,
+            }
+            | Action::AcquireOnce {
+                lease_id,
+                mode,
+                ttl_ms,
+                wait_ms,
+                max_hold_ms,
             } => {
+                let once = matches!(command.action, Action::AcquireOnce { .. });
                 let entry = Entry {
                     id: *lease_id,
                     who,
@@ -241,7 +257,7 @@ impl Lock {
                     claims: vec![],
                     crowded: false,
                 };
-                self.acquire(entry, wait_ms.filter(|_| queueing), now)
+                self.acquire((entry, once), wait_ms.filter(|_| queueing), now)
             }
             Action::Configure(settings) => {
                 self.limit = settings.limit;
@@ -267,7 +283,11 @@ impl Lock {
         }
     }
 
-    fn acquire(&mut self, mut new: Entry, wait: Option<u64>, now: u64) -> Answer {
+    fn acquire(&mut self, (mut new, once): (Entry, bool), wait: Option<u64>, now: u64) -> Answer {
+        let over = |(who, request, ..): &&(String, String, u64, EndCause)| {
+            once && *who == new.who && *request == new.request
+        };
+        let over = self.past.iter().rev().find(over).map(|(.., cause)| *cause);
         let drawn = new.id;
         let wait_until = now + wait.unwrap_or(0) + limits::WAITER_SLACK_MS;
         let same = |e: &&mut Entry| e.who == new.who && e.request == new.request;
@@ -288,6 +308,9 @@ impl Lock {
                 (old.id, false)
             }
             None => {
+                if let Some(cause) = over {
+                    return Answer::Lost(cause);
+                }
                 if matches!(new.mode, Mode::Shared { permits } if permits > self.limit) {
                     return Answer::Rejected(Rejection::TooManyPermits);
                 }

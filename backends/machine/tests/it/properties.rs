@@ -31,7 +31,7 @@ const LOCKS: [&str; 2] = ["l", "m"];
 /// One thing that may be asked, before it is known of which lease.
 #[derive(Debug, Clone)]
 enum Ask {
-    Acquire(Mode, u64, Option<u64>, Option<u64>),
+    Acquire(Mode, u64, Option<u64>, Option<u64>, bool),
     Renew(Option<u64>, Option<u64>, bool),
     Release,
     ReleaseWithCooldown(u64),
@@ -79,7 +79,8 @@ fn asks() -> impl Strategy<Value = Ask> {
     let cap = prop_oneof![5 => Just(None), 1 => Just(Some(2_500_u64))];
     let grace = prop_oneof![Just(0_u64), Just(500), Just(3_000)];
     prop_oneof![
-        12 => (mode, ttl.clone(), wait, cap.clone()).prop_map(|(m, t, w, c)| Ask::Acquire(m, t, w, c)),
+        12 => (mode, ttl.clone(), wait, cap.clone(), any::<bool>())
+            .prop_map(|(m, t, w, c, once)| Ask::Acquire(m, t, w, c, once)),
         5 => (proptest::option::of(ttl), cap, any::<bool>()).prop_map(|(t, c, r)| Ask::Renew(t, c, r)),
         5 => Just(Ask::Release),
         2 => prop_oneof![Just(0_u64), Just(600), Just(3_000)].prop_map(Ask::ReleaseWithCooldown),
@@ -133,7 +134,12 @@ fn logs() -> impl Strategy<Value = Vec<Slot>> {
             now += step;
             let commands = asked.iter().map(|a| a.command(&mut acquires));
             let commands: Vec<_> = commands.collect();
-            let acquire = |c: &Command| matches!(c.action, Action::Acquire { .. });
+            let acquire = |c: &Command| {
+                matches!(
+                    c.action,
+                    Action::Acquire { .. } | Action::AcquireOnce { .. }
+                )
+            };
             let together = together == 0 && commands.iter().all(acquire);
             log.push(Slot {
                 now,
@@ -157,14 +163,24 @@ impl Asked {
     }
 
     fn unjudged(&self, acquires: &mut Vec<(usize, usize)>) -> Command {
-        if let Ask::Acquire(mode, ttl_ms, wait_ms, max_hold_ms) = self.ask {
+        if let Ask::Acquire(mode, ttl_ms, wait_ms, max_hold_ms, once) = self.ask {
             acquires.push((self.lock, self.who));
-            let action = Action::Acquire {
-                lease_id: lease(acquires.len() as u64),
-                mode,
-                ttl_ms,
-                wait_ms,
-                max_hold_ms,
+            let lease_id = lease(acquires.len() as u64);
+            let action = match once {
+                true => Action::AcquireOnce {
+                    lease_id,
+                    mode,
+                    ttl_ms,
+                    wait_ms,
+                    max_hold_ms,
+                },
+                false => Action::Acquire {
+                    lease_id,
+                    mode,
+                    ttl_ms,
+                    wait_ms,
+                    max_hold_ms,
+                },
             };
             let request = format!("r{}", self.request);
             return command(PEOPLE[self.who], &request, lock(LOCKS[self.lock]), action);
@@ -317,6 +333,9 @@ proptest! {
                 let change: Option<RecordChange> = postcard::from_bytes(&bytes).unwrap();
                 follower.change_record(&lock, change).unwrap();
             }
+            let kept = before.ended().filter(|ended| ended.lasts(state.now()));
+            let added: Vec<_> = state.ended().skip(kept.count()).copied().collect();
+            follower.put_ended(added);
             follower.resume(state.now(), state.newest());
             prop_assert_eq!(&follower, &state);
         }

@@ -121,7 +121,9 @@ impl Witness {
         let held = seen.held.get_mut(&grant.lease_id.handle());
         let held = held.expect("a promised lease is held");
         held.promised = held.promised.max(now.saturating_add(grant.remaining_ms));
-        if let Action::Acquire { lease_id, .. } = &command.action {
+        if let Action::Acquire { lease_id, .. } | Action::AcquireOnce { lease_id, .. } =
+            &command.action
+        {
             held.answered.push(*lease_id);
         }
         // The events alone say under which rule it is held, after every renewal.

@@ -185,6 +185,7 @@ fn effect() -> impl Strategy<Value = domain::Effect> {
             Kind::PolicyError,
             Kind::NoPolicyBound,
             Kind::Role,
+            Kind::NotHolder,
         ][..],
     );
     let denial = (kind, of(shared_text()), text(), text(), of(any::<u64>())).prop_map(

@@ -66,7 +66,7 @@ pub(super) struct QueryArguments {
     #[arg(long)]
     operation: Option<String>,
     /// `allow`, `override` (break glass), `deny`; or a kind of denial: `denied` (by a policy),
-    /// `policy_error`, `no_policy_bound`, `role`. `advisory_denied` and `advisory_error`: an advisory
+    /// `policy_error`, `no_policy_bound`, `role`, `not_holder`. `advisory_denied` and `advisory_error`: an advisory
     /// policy denied or failed, which decided nothing.
     #[arg(long)]
     verdict: Option<String>,

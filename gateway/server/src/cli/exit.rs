@@ -99,6 +99,7 @@ fn code_of(code: ErrorCode) -> u8 {
         | ErrorCode::NamespaceNotFound
         | ErrorCode::MethodNotAllowed
         | ErrorCode::Conflict
+        | ErrorCode::RequestIdTooOld
         | ErrorCode::PreconditionFailed
         | ErrorCode::BodyTooLarge
         | ErrorCode::UnsupportedMediaType

@@ -3,6 +3,7 @@
 mod asked;
 mod denial;
 mod intent;
+mod not_holder;
 mod permit;
 mod recent;
 
@@ -38,6 +39,7 @@ use self::denial::missing_role;
 use self::denial::too_many;
 use self::denial::too_old;
 use self::denial::unbound;
+use self::not_holder::RecordBudget;
 use self::recent::Recent;
 use super::ask::Caller;
 use super::execute::Store;
@@ -61,6 +63,7 @@ pub(crate) struct Decider {
     record_renewals: bool,
     turns: Arc<Turns>,
     failures: Recent,
+    not_holder: RecordBudget,
 }
 
 impl Decider {
@@ -71,6 +74,7 @@ impl Decider {
             record_renewals,
             turns: Arc::new(Turns::new(Duration::from_millis(TURN_WAIT_MS_MAX))),
             failures: Recent::default(),
+            not_holder: RecordBudget::default(),
         }
     }
 
@@ -101,6 +105,22 @@ impl Decider {
             true => Taken::default(),
             false => self.turns.take(keys).await,
         }
+    }
+
+    /// Returns the denial of a request about a lease that is another principal's: to be made
+    /// durable before it is answered.
+    ///
+    /// # Errors
+    /// `rate_limited` if the principal has caused too many of them.
+    pub(crate) fn not_holder(&self, cause: &Cause) -> Result<Denied, Failure> {
+        let subject = &cause.principal.subject;
+        if !self.not_holder.take(subject, self.clock.monotonic()) {
+            return Err(Failure::too_many_foreign_leases());
+        }
+        let denial = not_holder::denial();
+        self.metrics.denied(denial.kind);
+        let cause = not_holder::denied_cause(cause, self.clock.wall());
+        Ok(Denied::new(Arc::new(cause), denial, None))
     }
 
     /// Judges a request by the role that its operation needs, and by the policies bound to it.

@@ -15,6 +15,8 @@ use leasehold_domain::Principal;
 use leasehold_domain::Rejection;
 use leasehold_domain::Role;
 use leasehold_domain::Subject;
+use leasehold_domain::limits::NOT_HOLDER_RECORD_EVERY_MS;
+use leasehold_domain::limits::REQUEST_ID_AGE_MS_MAX;
 use leasehold_wire::v1::error::ErrorCode;
 
 /// How soon a namespace that is moved may be there.
@@ -162,6 +164,17 @@ impl Failure {
         }
     }
 
+    /// The lease of this acquire's request has ended: the acquire is a late duplicate.
+    #[must_use]
+    pub fn late_duplicate(cause: EndCause) -> Self {
+        let lost = Self::lost(cause);
+        let message = format!(
+            "this request_id was granted a lease before: {}; ask for another with a new request_id",
+            lost.message
+        );
+        Self { message, ..lost }
+    }
+
     /// The lease is another principal's.
     #[must_use]
     pub fn not_holder() -> Self {
@@ -169,6 +182,18 @@ impl Failure {
             ErrorCode::NotHolder,
             "the lease is held by another principal",
         )
+    }
+
+    /// A principal has asked too often about leases of others.
+    #[must_use]
+    pub fn too_many_foreign_leases() -> Self {
+        Self {
+            retry_after_ms: Some(NOT_HOLDER_RECORD_EVERY_MS),
+            ..Self::new(
+                ErrorCode::RateLimited,
+                "too many requests about leases that may be other principals'",
+            )
+        }
     }
 
     /// Somebody stands in the way.
@@ -273,6 +298,7 @@ impl Failure {
             DenialKind::PolicyError => ErrorCode::PolicyError,
             DenialKind::NoPolicyBound => ErrorCode::NoPolicyBound,
             DenialKind::Role => ErrorCode::Forbidden,
+            DenialKind::NotHolder => ErrorCode::NotHolder,
         };
         Self {
             retry_after_ms: denial.retry_after_ms,
@@ -306,6 +332,14 @@ impl Failure {
             Rejection::RequestIdReused => Self::new(
                 ErrorCode::Conflict,
                 "request_id was used for another request on this lock",
+            ),
+            Rejection::RequestIdTooOld => Self::new(
+                ErrorCode::RequestIdTooOld,
+                format!(
+                    "request_id: made more than {} s ago by this gateway's clock, and no lease or \
+                     place in the queue has it; ask again with a new one",
+                    REQUEST_ID_AGE_MS_MAX / 1_000
+                ),
             ),
             Rejection::Impossible => Self::internal("the machine refused an impossible command"),
         }

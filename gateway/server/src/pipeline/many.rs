@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use leasehold_domain::Atomicity;
+use leasehold_domain::Cause;
 use leasehold_domain::Decision;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Operation;
@@ -100,7 +101,7 @@ impl Pipeline {
         answers: &mut Answers,
     ) -> Result<Option<Vec<usize>>, Failure> {
         let mut permits: Vec<Permit> = Vec::new();
-        let mut permitted: Vec<(usize, Option<Arc<Decision>>)> = Vec::new();
+        let mut permitted: Vec<(usize, Option<Arc<Cause>>)> = Vec::new();
         let mut denied: Vec<Denied> = Vec::new();
         for (count, index) in due.iter().copied().enumerate() {
             let ask = &renewals[index];
@@ -114,8 +115,7 @@ impl Pipeline {
             };
             match judged {
                 Ok(permit) => {
-                    let decision = permit.cause().and_then(|cause| cause.decision.clone());
-                    permitted.push((index, decision));
+                    permitted.push((index, permit.cause()));
                     permits.push(permit);
                 }
                 Err(Refusal::Failed(failure)) => answers[index] = Some(Err(*failure)),
@@ -135,13 +135,56 @@ impl Pipeline {
             return Ok(None);
         }
         let mut stale = Vec::new();
-        for ((index, decision), outcome) in permitted.into_iter().zip(outcomes) {
-            match outcome {
-                Outcome::Stale => stale.push(index),
-                outcome => answers[index] = Some(held(outcome, decision)),
+        let mut foreign = Vec::new();
+        for ((index, cause), outcome) in permitted.into_iter().zip(outcomes) {
+            match (outcome, cause) {
+                (Outcome::Stale, _) => stale.push(index),
+                (Outcome::NotHolder, Some(cause)) => foreign.push((index, cause)),
+                (outcome, cause) => {
+                    let decision = cause.and_then(|cause| cause.decision.clone());
+                    answers[index] = Some(held(outcome, decision));
+                }
             }
         }
+        self.refuse_foreign(store, foreign, answers).await;
         Ok(Some(stale))
+    }
+
+    /// Makes durable, in one write, which of the leases are another principal's, and only then
+    /// answers it. If that fails, those leases get the failure: the others were renewed all the
+    /// same.
+    async fn refuse_foreign(
+        &self,
+        store: &OpenStore,
+        foreign: Vec<(usize, Arc<Cause>)>,
+        answers: &mut Answers,
+    ) {
+        let (mut denied, mut noted) = (Vec::new(), Vec::new());
+        for (index, cause) in foreign {
+            let failure = match self.inner.decider.not_holder(&cause) {
+                Ok(no) => {
+                    let failure = no.failure();
+                    denied.push(no);
+                    noted.push(index);
+                    failure
+                }
+                Err(failure) => failure,
+            };
+            answers[index] = Some(Err(failure));
+        }
+        if denied.is_empty() {
+            return;
+        }
+        let (operation, each) = (Operation::Renew, Atomicity::Each);
+        let written = store
+            .door
+            .run_all(operation, Vec::new(), denied, each)
+            .await;
+        if let Err(failure) = written {
+            for index in noted {
+                answers[index] = Some(Err(failure.clone()));
+            }
+        }
     }
 
     /// Takes several locks, all or nothing, without waiting.
@@ -189,7 +232,10 @@ impl Pipeline {
                 let mut outcomes = outcomes.into_iter();
                 let first =
                     outcomes.find(|outcome| *outcome != Outcome::NotAttempted && !granted(outcome));
-                return Err(refused(first.unwrap_or(Outcome::NotAttempted)));
+                return Err(match first {
+                    Some(Outcome::LeaseLost(cause)) => Failure::late_duplicate(cause),
+                    first => refused(first.unwrap_or(Outcome::NotAttempted)),
+                });
             }
             return outcomes
                 .into_iter()

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_domain::Cause;
 use leasehold_domain::Decision;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
@@ -112,6 +113,9 @@ impl Inner {
                     request = cause.request.clone();
                     moves += 1;
                 }
+                (Outcome::NotHolder, Some(cause)) => {
+                    return Err(self.refuse_not_holder(&store, &cause).await);
+                }
                 (outcome, cause) => {
                     return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));
                 }
@@ -149,12 +153,27 @@ impl Inner {
         let operation = request.operation;
         for _ in 0..MOVES_PER_REQUEST_MAX {
             let permit = self.decider.pass(caller, request.clone(), intent.clone());
+            let cause = permit.cause();
             match store.door.run(operation, permit).await? {
+                Outcome::NotHolder if operation == Operation::Release => {
+                    return Err(match cause {
+                        Some(cause) => self.refuse_not_holder(&store, &cause).await,
+                        None => Failure::not_holder(),
+                    });
+                }
                 Outcome::Moved => store = self.arrived(&request.lock.namespace, &store).await?,
                 outcome => return Ok(outcome),
             }
         }
         Err(Failure::moving())
+    }
+
+    /// Makes durable that the lease of a request is another principal's, and only then answers it.
+    async fn refuse_not_holder(&self, store: &OpenStore, cause: &Cause) -> Failure {
+        match self.decider.not_holder(cause) {
+            Ok(denied) => store.door.refuse(denied).await,
+            Err(failure) => failure,
+        }
     }
 
     /// Where a namespace has arrived that has left `store`. Waits for it, but not for long.

@@ -47,7 +47,7 @@ pub(super) async fn acquire(
     let (outcome, decision) = run().await?;
     let Outcome::Queued { lease_id, .. } = outcome else {
         waiter.settled();
-        return super::held(outcome, decision);
+        return super::acquired(outcome, decision);
     };
     if lease_id != drawn {
         // The caller asked before and stands in the queue under its first lease id. Its grant may
@@ -56,7 +56,7 @@ pub(super) async fn acquire(
         let (outcome, decision) = run().await?;
         if !matches!(outcome, Outcome::Queued { .. }) {
             waiter.settled();
-            return super::held(outcome, decision);
+            return super::acquired(outcome, decision);
         }
     }
     let place = Place {

@@ -38,6 +38,9 @@ pub enum ErrorCode {
     LeaseLost,
     /// The request contradicts what exists.
     Conflict,
+    /// The `request_id` of an acquire is a version 7 UUID that was made too long ago, and nothing
+    /// stands under it.
+    RequestIdTooOld,
     /// The lease expired, was revoked, or was transferred.
     LeaseEnded,
     /// The document has another revision.
@@ -69,7 +72,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::BadJson,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -84,6 +87,7 @@ impl ErrorCode {
         Self::Held,
         Self::LeaseLost,
         Self::Conflict,
+        Self::RequestIdTooOld,
         Self::LeaseEnded,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -113,7 +117,11 @@ impl ErrorCode {
             Self::NotFound | Self::NamespaceNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
-            Self::Held | Self::LeaseLost | Self::Conflict | Self::LastAdministrator => 409,
+            Self::Held
+            | Self::LeaseLost
+            | Self::Conflict
+            | Self::RequestIdTooOld
+            | Self::LastAdministrator => 409,
             Self::LeaseEnded => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
@@ -150,6 +158,7 @@ impl ErrorCode {
             | Self::MethodNotAllowed
             | Self::LeaseLost
             | Self::Conflict
+            | Self::RequestIdTooOld
             | Self::LeaseEnded
             | Self::PreconditionFailed
             | Self::BodyTooLarge
@@ -178,6 +187,7 @@ impl ErrorCode {
             | Self::Held
             | Self::LeaseLost
             | Self::Conflict
+            | Self::RequestIdTooOld
             | Self::LeaseEnded
             | Self::PreconditionFailed
             | Self::BodyTooLarge
@@ -209,6 +219,7 @@ impl ErrorCode {
             Self::Held => "held",
             Self::LeaseLost => "lease_lost",
             Self::Conflict => "conflict",
+            Self::RequestIdTooOld => "request_id_too_old",
             Self::LeaseEnded => "lease_ended",
             Self::PreconditionFailed => "precondition_failed",
             Self::BodyTooLarge => "body_too_large",
@@ -304,7 +315,7 @@ pub struct InUseView {
 /// A policy's no.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DenialView {
-    /// `denied`, `policy_error`, `no_policy_bound` or `role`.
+    /// `denied`, `policy_error`, `no_policy_bound`, `role` or `not_holder`.
     pub kind: String,
     /// The policy, if one denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]

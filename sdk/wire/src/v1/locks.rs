@@ -36,7 +36,8 @@ pub struct AcquireRequest {
     /// How long to wait in the queue: 0 (try only) to 60,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
-    /// Idempotency key: the same principal with the same key gets the same lease.
+    /// Idempotency key: the same principal with the same key gets the same lease, and for a minute
+    /// after that has ended 410. Best a version 7 UUID, of which late duplicates are always refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Which process this is, for people.

@@ -87,6 +87,7 @@ fn denial_kind(name: &str) -> Result<domain::DenialKind, ParseError> {
         Kind::PolicyError,
         Kind::NoPolicyBound,
         Kind::Role,
+        Kind::NotHolder,
     ]
     .into_iter()
     .find(|known| known.as_str() == name)

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 use leasehold_client::Client;
 use leasehold_client::Error;
+use leasehold_client::request_id;
+use leasehold_client::request_id::RequestIds;
 use leasehold_wire::v1::locks as wire;
 use leasehold_wire::v1::paths;
 
@@ -25,8 +27,13 @@ struct Identity {
 
 impl Identity {
     fn draw(&self) -> String {
-        let drawn = || format!("{:032x}", rand::random::<u128>());
-        self.request_id.clone().unwrap_or_else(drawn)
+        let given = self.request_id.clone();
+        given.unwrap_or_else(request_id::draw)
+    }
+
+    /// The ids to go on with if one is used up; `None` if the caller chose it.
+    fn further(&self) -> Option<RequestIds> {
+        self.request_id.is_none().then(RequestIds::default)
     }
 }
 
@@ -68,19 +75,31 @@ pub(in crate::cli) struct Acquire {
 impl Acquire {
     pub(super) async fn perform(self, client: &Client, json: bool) -> Result<Shown, Failed> {
         let (namespace, lock) = split(&self.lock)?;
-        let request_id = self.identity.draw();
-        let request = wire::AcquireRequest {
+        let mut further = self.identity.further();
+        let mut request = wire::AcquireRequest {
             mode: super::mode(self.shared),
             permits: self.shared,
             ttl_ms: self.ttl,
             wait_ms: self.wait,
-            request_id: Some(request_id.clone()),
+            request_id: Some(self.identity.draw()),
             labels: self.label.into_iter().collect(),
             reason: self.reason,
             ..wire::AcquireRequest::default()
         };
-        let grant = client.acquire(namespace, lock, &request).await;
-        let grant = grant.map_err(|error| failed(error, &request_id))?;
+        let grant = loop {
+            let error = match client.acquire(namespace, lock, &request).await {
+                Ok(grant) => break grant,
+                Err(error) => error,
+            };
+            match further.as_mut().and_then(|ids| ids.after(&error)) {
+                // Nothing stands under the id before, so this takes no second lease.
+                Some(fresh) => request.request_id = Some(fresh),
+                None => {
+                    let last = request.request_id.unwrap_or_default();
+                    return Err(failed(error, &last));
+                }
+            }
+        };
         Shown::of(json, &grant, show_grant)
     }
 }

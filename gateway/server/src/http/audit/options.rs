@@ -45,13 +45,14 @@ pub(in crate::http) struct EventOptions {
 const OTHER_OPERATIONS: [&str; 3] = ["expire", "move", "governance"];
 /// What the ledger calls decisions: their effect, the kinds of denials, and what advisory policies
 /// said beside.
-const VERDICTS: [&str; 9] = [
+const VERDICTS: [&str; 10] = [
     "allow",
     "override",
     "deny",
     "denied",
     "policy_error",
     "no_policy_bound",
+    "not_holder",
     "role",
     "advisory_denied",
     "advisory_error",

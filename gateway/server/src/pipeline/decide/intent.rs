@@ -60,7 +60,7 @@ impl Intent {
                 mode,
                 ttl_ms,
                 before: _,
-            } => Action::Acquire {
+            } => Action::AcquireOnce {
                 lease_id,
                 mode,
                 ttl_ms: cut(ttl_ms),
