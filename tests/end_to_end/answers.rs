@@ -193,3 +193,39 @@ async fn a_full_gateway_says_so_at_once_and_stays_visibly_alive() -> Result<()> 
     assert_eq!(first.await??.status, 201);
     Ok(())
 }
+
+#[tokio::test]
+async fn bodies_are_not_encoded_and_answers_are_not_kept() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let api = gateway.admin();
+    for encoding in ["gzip", "br", "identity", ""] {
+        let request = api.request(Method::POST, &format!("{LOCK}:acquire"));
+        let request = request.header("content-encoding", encoding);
+        let answer = api.send(request.json(&json!({ "ttl_ms": 10_000 }))).await?;
+        let refused = (answer.status, answer.code());
+        assert_eq!(
+            refused,
+            (415, "unsupported_media_type"),
+            "{encoding:?}: {answer:?}"
+        );
+        assert_eq!(answer.headers["accept-encoding"], "identity", "{answer:?}");
+    }
+    let kept = |answer: &Answer| answer.headers["cache-control"] == "no-store";
+    let grant = api.acquire("kept", 60_000).await?;
+    assert!(grant.status == 201 && kept(&grant), "{grant:?}");
+    let lease_id = grant.body["lease_id"].as_str().context("lease_id")?;
+    let renewed = api.with_lease("kept", "renew", lease_id).await?;
+    assert!(renewed.status == 200 && kept(&renewed), "{renewed:?}");
+    let many = json!({ "locks": ["x", "y"], "ttl_ms": 10_000 });
+    let many = api.post("/v1/namespaces/demo/locks:acquire", &many).await?;
+    assert!(many.status == 201 && kept(&many), "{many:?}");
+    let key = api.post("/v1/keys", &json!({ "subject": "svc" })).await?;
+    assert!(key.status == 201 && kept(&key), "{key:?}");
+    let backup = api.get("/v1/backup").await?;
+    assert!(
+        backup.status == 200 && kept(&backup),
+        "{:?}",
+        backup.headers
+    );
+    Ok(())
+}

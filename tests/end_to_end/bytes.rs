@@ -227,3 +227,150 @@ async fn heads_that_are_no_heads_are_refused() -> Result<()> {
     assert_eq!(gateway.admin().acquire("a", 10_000).await?.status, 201);
     Ok(())
 }
+
+/// Whose a request is must have one answer, whoever reads it.
+#[tokio::test]
+async fn a_request_names_one_server_in_lines_that_end() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let key = format!("authorization: Bearer {ADMIN_KEY}\r\n");
+    let close = "connection: close\r\n\r\n";
+    for (request, status) in [
+        (
+            "GET /healthz HTTP/1.1\r\nhost: gateway:1\r\n".to_owned(),
+            200,
+        ),
+        (
+            "GET http://gateway:1/healthz HTTP/1.1\r\nhost: gateway:1\r\n".to_owned(),
+            200,
+        ),
+        ("GET /healthz HTTP/1.0\r\n".to_owned(), 200),
+        ("GET /healthz HTTP/1.1\r\n".to_owned(), 400),
+        (
+            "GET /healthz HTTP/1.1\r\nhost: a\r\nhost: a\r\n".to_owned(),
+            400,
+        ),
+        (
+            "GET /healthz HTTP/1.1\r\nhost: a\r\nhost: b\r\n".to_owned(),
+            400,
+        ),
+        ("GET /healthz HTTP/1.1\r\nhost: a, b\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\nhost:\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a/b\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\nhost: user@a\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a:99999\r\n".to_owned(), 400),
+        (
+            "GET http://other/healthz HTTP/1.1\r\nhost: a\r\n".to_owned(),
+            400,
+        ),
+        (
+            "GET ftp://a/healthz HTTP/1.1\r\nhost: a\r\n".to_owned(),
+            400,
+        ),
+        ("GET /healthz HTTP/1.1\nhost: a\r\n".to_owned(), 400),
+        (
+            "GET /healthz HTTP/1.1\r\nhost: a\nx-a: b\r\n".to_owned(),
+            400,
+        ),
+        (format!("GET /v1/policies HTTP/1.1\r\n{key}"), 400),
+        (
+            format!("GET /v1/policies HTTP/1.1\r\nhost: a\r\n{key}"),
+            200,
+        ),
+    ] {
+        let mut wire = Wire::to(&gateway).await?;
+        wire.send(format!("{request}{close}")).await?;
+        let answer = wire.until_closed().await?;
+        let expected = format!("HTTP/1.1 {status}");
+        let expected_old = format!("HTTP/1.0 {status}");
+        assert!(
+            answer.starts_with(&expected) || answer.starts_with(&expected_old),
+            "{request:?}: {answer}"
+        );
+        if status == 400 {
+            assert!(
+                answer.contains("\"code\":\"bad_request\""),
+                "{request:?}: {answer}"
+            );
+            assert!(
+                answer.contains("connection: close"),
+                "{request:?}: {answer}"
+            );
+        }
+    }
+    let mut wire = Wire::to(&gateway).await?;
+    wire.send("GET /healthz HTTP/1.1\r\nhost: a\r\n\n").await?;
+    let answer = wire.until_closed().await?;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    Ok(())
+}
+
+/// A client that reads no `connection: close` sends its next request on the same connection.
+#[tokio::test]
+async fn an_early_answer_keeps_the_connection_or_says_that_it_ends() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let small = r#"{"ttl_ms":60000}"#;
+    let acquire = "/v1/namespaces/demo/locks/early:acquire";
+    let json = "content-type: application/json\r\n";
+    let key = format!("authorization: Bearer {ADMIN_KEY}\r\n");
+    for (what, method, path, headers, status) in [
+        ("no key", "POST", acquire, json.to_owned(), 401),
+        (
+            "no path",
+            "POST",
+            "/v2/nowhere",
+            format!("{json}{key}"),
+            404,
+        ),
+        ("no method", "PATCH", acquire, format!("{json}{key}"), 405),
+        ("no type", "POST", acquire, key.clone(), 415),
+        (
+            "an encoding",
+            "POST",
+            acquire,
+            format!("{json}{key}content-encoding: gzip\r\n"),
+            415,
+        ),
+    ] {
+        // Small bodies are read, so that the connection serves on.
+        let mut wire = Wire::to(&gateway).await?;
+        let length = small.len();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: a\r\n{headers}");
+        wire.send(format!("{head}content-length: {length}\r\n\r\n{small}"))
+            .await?;
+        let answer = wire.until("\"request_id\"").await?;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{what}: {answer}"
+        );
+        assert!(!answer.contains("connection: close"), "{what}: {answer}");
+        wire.send("GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await?;
+        wire.until("HTTP/1.1 200").await?;
+
+        // Large ones are not; the answer arrives all the same, and says so.
+        let mut wire = Wire::to(&gateway).await?;
+        wire.send(format!("{head}content-length: 200000\r\n\r\n"))
+            .await?;
+        wire.send(" ".repeat(200_000)).await?;
+        let answer = wire.until_closed().await?;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{what}: {answer}"
+        );
+        assert!(answer.contains("connection: close"), "{what}: {answer}");
+
+        // Nor is a body that its client holds back until it is asked for.
+        let mut wire = Wire::to(&gateway).await?;
+        wire.send(format!(
+            "{head}expect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+        ))
+        .await?;
+        let answer = wire.until_closed().await?;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{what}: {answer}"
+        );
+        assert!(answer.contains("connection: close"), "{what}: {answer}");
+    }
+    is_free(&gateway, "early").await
+}

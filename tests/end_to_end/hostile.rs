@@ -205,3 +205,65 @@ async fn wrong_keys_and_wrong_leases_get_nowhere() -> Result<()> {
     assert_eq!(service.get("/v1/audit/events").await?.code(), "forbidden");
     Ok(())
 }
+
+#[tokio::test]
+async fn names_that_look_like_others_are_refused() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let api = gateway.admin();
+    let lease = api.acquire("a", 60_000).await?;
+    let lease_id = lease.body["lease_id"].as_str().context("lease_id")?;
+    let verb = |verb: &str| format!("/v1/namespaces/demo/locks/a:{verb}");
+    for bad in [
+        "cafe\u{301}",
+        "adm\u{200b}in",
+        "adm\u{200d}in",
+        "\u{feff}admin",
+        "a\u{202e}nimda",
+        "a\u{2066}b\u{2069}",
+        "adm\u{ad}in",
+    ] {
+        for (path, body) in [
+            ("/v1/keys".to_owned(), json!({ "subject": bad })),
+            (
+                "/v1/keys".to_owned(),
+                json!({ "subject": "svc", "team": bad }),
+            ),
+            (verb("transfer"), json!({ "lease_id": lease_id, "to": bad })),
+            (
+                verb("acquire"),
+                json!({ "ttl_ms": 10_000, "instance": bad }),
+            ),
+            (
+                verb("acquire"),
+                json!({ "ttl_ms": 10_000, "labels": { "team": bad } }),
+            ),
+            (
+                verb("acquire"),
+                json!({ "ttl_ms": 10_000, "labels": { bad: "x" } }),
+            ),
+            (
+                "/v1/namespaces/demo/locks:acquire".to_owned(),
+                json!({ "ttl_ms": 10_000, "locks": ["z"], "labels": { "team": bad } }),
+            ),
+        ] {
+            let answer = api.post(&path, &body).await?;
+            let refused = (answer.status, answer.code());
+            assert_eq!(
+                refused,
+                (422, "invalid_request"),
+                "{bad:?} {path}: {answer:?}"
+            );
+        }
+    }
+    let turned = "paid by \u{202e}nimda";
+    let body = json!({ "ttl_ms": 10_000, "reason": turned });
+    let answer = api
+        .post("/v1/namespaces/demo/locks/b:acquire", &body)
+        .await?;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    for good in ["caf\u{e9}", "日本語", "svc:billing"] {
+        let answer = api.post("/v1/keys", &json!({ "subject": good })).await?;
+        assert_eq!(answer.status, 201, "{good:?}: {answer:?}");
+    }
+    Ok(())
+}

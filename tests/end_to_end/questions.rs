@@ -5,6 +5,7 @@ use anyhow::Result;
 use leasehold_tests::ADMIN_KEY;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
+use leasehold_tests::GatewayOptions;
 use serde_json::Value;
 use serde_json::json;
 
@@ -332,5 +333,65 @@ async fn who_held_it_then_is_told_by_http_and_by_the_command_line() -> Result<()
     let wrong = ["audit", "holders", "--lock", "demo/a", "--at", "noon"];
     let output = gateway.command_line(ADMIN_KEY, &wrong).await?;
     assert_eq!(output.status.code(), Some(78), "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_after_the_newest_event_says_where_the_ledger_ends() -> Result<()> {
+    let gateway = Gateway::start_with(GatewayOptions {
+        config: "[stores.extra]\nbackend = \"memory\"\n".to_owned(),
+        ..Default::default()
+    })
+    .await?;
+    let api = gateway.admin();
+    api.acquire("a", 60_000).await?;
+    let page = api
+        .get("/v1/audit/events?store=home&descending=true&limit=1")
+        .await?;
+    let newest = page.body["complete_to"].as_u64().context("complete_to")?;
+    let at_end = api
+        .get(&format!("/v1/audit/events?store=home&after={newest}"))
+        .await?;
+    assert_eq!(
+        (at_end.status, &at_end.body["events"]),
+        (200, &json!([])),
+        "{at_end:?}"
+    );
+    let beyond = newest + 1_000;
+    for query in [
+        format!("store=home&after={beyond}"),
+        format!("store=home&after={}", u64::MAX),
+        format!("store=home&after={beyond}&descending=true"),
+        format!("namespace=demo&after={beyond}"),
+        format!("namespace=demo&places=home:{beyond}"),
+        format!("places=home:{beyond},extra:0"),
+        format!("places=home:1,extra:{beyond}"),
+    ] {
+        let answer = api.get(&format!("/v1/audit/events?{query}")).await?;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (410, "cursor_beyond_end"),
+            "{query}: {answer:?}"
+        );
+        let places = answer.body["newest_places"]
+            .as_str()
+            .context("newest_places")?;
+        assert!(
+            places.contains(&format!("home:{newest}")),
+            "{query}: {answer:?}"
+        );
+        if !query.starts_with("places") {
+            assert_eq!(
+                answer.body["newest_cursor"],
+                json!(newest),
+                "{query}: {answer:?}"
+            );
+        }
+        // Where it ends, the next page can begin.
+        let next = api
+            .get(&format!("/v1/audit/events?places={places}"))
+            .await?;
+        assert_eq!(next.status, 200, "{query}: {next:?}");
+    }
     Ok(())
 }

@@ -167,3 +167,41 @@ async fn a_watch_begins_after_the_event_that_it_names() -> Result<()> {
     assert_eq!(cursors, [rows[2].0, rows[3].0]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_place_that_is_not_there_is_told_at_once() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let api = gateway.admin();
+    cycles(&api, "a", 2).await?;
+    let mut watch = api.watch(WATCH, None).await?;
+    let here = watch
+        .next()
+        .await?
+        .and_then(|event| event.id)
+        .context("id")?;
+    let (cursor, store) = here.split_once('-').context("a store")?;
+    let beyond: u64 = cursor.parse::<u64>()? + 1_000;
+    for place in [
+        format!("{beyond}-{store}"),
+        beyond.to_string(),
+        format!("{}-{store}", u64::MAX),
+    ] {
+        for path in [WATCH, "/v1/namespaces/demo/locks/a:watch"] {
+            let began = std::time::Instant::now();
+            let mut watch = api.watch(path, Some(&place)).await?;
+            let resync = loop {
+                let event = watch.next().await?.context("the watch ends")?;
+                if event.event == "resync" {
+                    break event;
+                }
+            };
+            let took = began.elapsed();
+            assert_eq!(resync.data["reason"], "unknown", "{place}: {resync:?}");
+            assert!(
+                took < std::time::Duration::from_secs(3),
+                "{place}: {took:?}"
+            );
+        }
+    }
+    Ok(())
+}

@@ -14,6 +14,7 @@ pub mod principal;
 pub mod query;
 pub mod request;
 pub mod seat;
+pub mod text;
 pub mod transition;
 
 pub use clock::{Clock, ManualClock, Millis, SystemClock, WallMillis};

@@ -92,6 +92,13 @@ pub const PAGE_ROWS_MAX: usize = 1_000;
 pub const WATCH_REPLAY_EVENTS_MAX: usize = 100_000;
 /// Largest request body, except for uploads of modules.
 pub const BODY_BYTES_MAX: usize = 256 * 1_024;
+/// Largest rest of a request's body that is read after its request was refused, so that the
+/// connection can serve another request; if there is more, the answer says `connection: close`.
+pub const UNREAD_BODY_BYTES_MAX: u64 = 64 * 1_024;
+/// Longest wait for that rest.
+pub const UNREAD_BODY_WAIT_MS_MAX: u64 = 100;
+/// Most bytes that are discarded while a connection is closed on a client that still sends.
+pub const LINGER_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 /// Largest policy module.
 pub const MODULE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Most functions in one policy module, imported ones included. The compiler spends some 6 KiB of

@@ -1,6 +1,7 @@
 //! Validated names. Each has one way in (`FromStr`), and serde goes through it too.
 
 use std::borrow::Borrow;
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::Serializer;
 
 use crate::limits;
+use crate::text;
 
 /// Why a name was refused. The message is safe to show to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +21,7 @@ pub struct InvalidName {
     /// Which kind of name: `lock name`, `namespace`…
     pub what: &'static str,
     /// What is wrong with it.
-    pub problem: &'static str,
+    pub problem: Cow<'static, str>,
 }
 
 macro_rules! name {
@@ -160,7 +162,7 @@ impl FromStr for LockRef {
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let (namespace, lock) = text.split_once('/').ok_or(InvalidName {
             what: "lock",
-            problem: "must be NAMESPACE/LOCK",
+            problem: "must be NAMESPACE/LOCK".into(),
         })?;
         Ok(Self {
             namespace: namespace.parse()?,
@@ -183,95 +185,94 @@ impl Subject {
     /// Reads the subject of a caller, or of somebody that a caller names.
     ///
     /// # Errors
-    /// It is not a subject, or is one of the gateway's own.
-    pub fn of_caller(text: &str) -> Result<Self, InvalidName> {
-        let subject: Self = text.parse()?;
+    /// It is not a subject, could be mistaken for another one (see [`text::check_name`]), or is
+    /// one of the gateway's own. Older records may hold names that are refused here.
+    pub fn of_caller(name: &str) -> Result<Self, InvalidName> {
+        let subject: Self = name.parse()?;
+        text::check_name(name).map_err(|problem| InvalidName {
+            what: "subject",
+            problem: problem.into(),
+        })?;
         match subject.is_reserved() {
             true => Err(InvalidName {
                 what: "subject",
-                problem: "must not begin with leasehold:, which the gateway itself uses",
+                problem: "must not begin with leasehold:, which the gateway itself uses".into(),
             }),
             false => Ok(subject),
         }
     }
 }
 
-fn check_label(text: &str, bytes_max: usize) -> Result<(), &'static str> {
-    let bytes = text.as_bytes();
-    if bytes.is_empty() {
-        return Err("must not be empty");
+type Checked = Result<(), Cow<'static, str>>;
+
+fn check_length(text: &str, bytes_max: usize) -> Checked {
+    if text.is_empty() {
+        return Err("must not be empty".into());
     }
-    if bytes.len() > bytes_max {
-        return Err("is too long");
-    }
-    if !bytes[0].is_ascii_lowercase() && !bytes[0].is_ascii_digit() {
-        return Err("must begin with a-z or 0-9");
-    }
-    let allowed = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
-    if !bytes.iter().all(allowed) {
-        return Err("may hold only a-z, 0-9 and -");
+    if text.len() > bytes_max {
+        let length = text.len();
+        return Err(format!("must be 1 to {bytes_max} bytes, not {length}").into());
     }
     Ok(())
 }
 
-fn check_namespace(text: &str) -> Result<(), &'static str> {
+fn check_label(text: &str, bytes_max: usize) -> Checked {
+    check_length(text, bytes_max)?;
+    let bytes = text.as_bytes();
+    if !bytes[0].is_ascii_lowercase() && !bytes[0].is_ascii_digit() {
+        return Err("must begin with a-z or 0-9".into());
+    }
+    let allowed = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
+    if !bytes.iter().all(allowed) {
+        return Err("may hold only a-z, 0-9 and -".into());
+    }
+    Ok(())
+}
+
+fn check_namespace(text: &str) -> Checked {
     check_label(text, limits::NAMESPACE_NAME_BYTES_MAX)
 }
 
-fn check_store(text: &str) -> Result<(), &'static str> {
+fn check_store(text: &str) -> Checked {
     check_label(text, limits::STORE_NAME_BYTES_MAX)
 }
 
-fn check_team(text: &str) -> Result<(), &'static str> {
+fn check_team(text: &str) -> Checked {
     check_label(text, limits::TEAM_NAME_BYTES_MAX)
 }
 
-fn check_lock(text: &str) -> Result<(), &'static str> {
-    if text.is_empty() {
-        return Err("must not be empty");
-    }
-    if text.len() > limits::LOCK_NAME_BYTES_MAX {
-        return Err("is too long");
-    }
+fn check_lock(text: &str) -> Checked {
+    check_length(text, limits::LOCK_NAME_BYTES_MAX)?;
     for segment in text.split('/') {
         match segment {
-            "" => return Err("must not have an empty segment"),
-            "." | ".." => return Err("must not have a segment . or .."),
+            "" => return Err("must not have an empty segment".into()),
+            "." | ".." => return Err("must not have a segment . or ..".into()),
             _ => {}
         }
     }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._~@+=-/".contains(&b);
     if !text.bytes().all(allowed) {
-        return Err("may hold only A-Z a-z 0-9 . _ ~ @ + = - and /");
+        return Err("may hold only A-Z a-z 0-9 . _ ~ @ + = - and /".into());
     }
     Ok(())
 }
 
-fn check_subject(text: &str) -> Result<(), &'static str> {
-    if text.is_empty() {
-        return Err("must not be empty");
-    }
-    if text.len() > limits::SUBJECT_BYTES_MAX {
-        return Err("is too long");
-    }
+/// What every recorded subject satisfies; a new one must satisfy [`Subject::of_caller`].
+fn check_subject(text: &str) -> Checked {
+    check_length(text, limits::SUBJECT_BYTES_MAX)?;
     if text.trim() != text {
-        return Err("must not begin or end with a space");
+        return Err("must not begin or end with a space".into());
     }
     if text.chars().any(char::is_control) {
-        return Err("must not hold control characters");
+        return Err("must not hold control characters".into());
     }
     Ok(())
 }
 
-fn check_request_id(text: &str) -> Result<(), &'static str> {
-    if text.is_empty() {
-        return Err("must not be empty");
-    }
-    if text.len() > limits::REQUEST_ID_BYTES_MAX {
-        return Err("is too long");
-    }
+fn check_request_id(text: &str) -> Checked {
+    check_length(text, limits::REQUEST_ID_BYTES_MAX)?;
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("may hold only visible ASCII characters");
+        return Err("may hold only visible ASCII characters".into());
     }
     Ok(())
 }
@@ -313,6 +314,25 @@ mod tests {
                 .parse::<LockName>()
                 .is_err()
         );
+    }
+
+    #[test]
+    fn lengths_are_told() {
+        let error = "x".repeat(600).parse::<LockName>().unwrap_err();
+        let message = "lock name must be 1 to 512 bytes, not 600";
+        assert_eq!(error.to_string(), message);
+        let error = "x".repeat(64).parse::<NamespaceName>().unwrap_err();
+        assert!(error.to_string().contains("63"), "{error}");
+        let error = "x".repeat(257).parse::<Subject>().unwrap_err();
+        assert!(error.to_string().contains("256"), "{error}");
+    }
+
+    #[test]
+    fn a_new_subject_is_read_more_strictly_than_a_recorded_one() {
+        let hidden = "adm\u{200b}in";
+        assert!(hidden.parse::<Subject>().is_ok(), "older records have it");
+        assert!(Subject::of_caller(hidden).is_err());
+        assert_eq!(Subject::of_caller("café").unwrap().as_str(), "café");
     }
 
     #[test]

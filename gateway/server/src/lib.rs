@@ -10,6 +10,7 @@ mod denials;
 pub mod governance;
 pub mod greeting;
 pub mod http;
+mod input;
 pub mod limiting;
 mod listener;
 pub mod moving;
@@ -24,6 +25,7 @@ pub mod waits;
 
 pub mod cli;
 mod concession;
+mod descriptors;
 
 pub use app::{App, AppError};
 pub use config::{Config, ConfigError, Overrides};

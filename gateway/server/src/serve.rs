@@ -94,7 +94,8 @@ pub async fn serve(config: Arc<Config>) -> ExitCode {
     let (running, listeners) = match started {
         Ok(running) => running,
         Err(error) => {
-            tracing::error!(%error, "leasehold cannot start");
+            let problem = crate::input::plain(&error.to_string());
+            tracing::error!(error = problem, "leasehold cannot start");
             return error.exit_code();
         }
     };
@@ -146,6 +147,13 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
             StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail))
         })?;
     let listeners = http::listen(&running.app).await?;
+    for address in config.listen.unprotected() {
+        tracing::warn!(
+            %address,
+            "listening beyond loopback without TLS: keys and leases can be read on the way; set \
+             listen.tls"
+        );
+    }
     greet(&listeners, key.as_deref())?;
     Ok((running, listeners))
 }

@@ -13,6 +13,9 @@ use crate::limits::CONFIG_PROBLEMS_MAX;
 /// Limits on what a schema's patterns may make of a regular expression, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
+/// Characters of a wrong value that a message repeats.
+const SHOWN_CHARS_MAX: usize = 64;
+
 /// A policy's schema, ready to check.
 #[derive(Debug)]
 pub(crate) struct Schema(Validator);
@@ -37,7 +40,7 @@ impl Schema {
     pub(crate) fn check(&self, config: &Value) -> Result<(), ConfigError> {
         let problem = |error: jsonschema::ValidationError<'_>| ConfigProblem {
             path: error.instance_path().to_string(),
-            message: error.to_string(),
+            message: in_words(&error),
         };
         let problems: Vec<_> = self
             .0
@@ -50,6 +53,91 @@ impl Schema {
         } else {
             Err(ConfigError { problems })
         }
+    }
+}
+
+/// What is wrong with a value, for the author of a binding: the value, and what it may be. Schemas'
+/// own words (patterns, combinations) are not shown.
+fn in_words(error: &jsonschema::ValidationError<'_>) -> String {
+    use jsonschema::error::ValidationErrorKind as Kind;
+    let found = shortened(error.instance());
+    let length = |value: &Value| match value {
+        Value::String(text) => format!("{} characters", text.chars().count()),
+        Value::Array(list) => format!("{} entries", list.len()),
+        Value::Object(members) => format!("{} members", members.len()),
+        other => shortened(other),
+    };
+    let has = length(error.instance());
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } => unknown(unexpected),
+        Kind::UnevaluatedProperties { unexpected } => unknown(unexpected),
+        Kind::Required { property } => format!("member {property} is missing"),
+        Kind::Type { .. } => {
+            let expected = error.to_string();
+            let expected = expected.rsplit("of type").next().unwrap_or_default().trim();
+            let expected = expected.replace('"', "");
+            let expected = expected.strip_prefix("s ").unwrap_or(&expected);
+            format!("expected {}, got {found}", kinds(expected))
+        }
+        Kind::Enum { options } => format!("{found} is not one of {}", shortened(options)),
+        Kind::Constant { expected_value } => {
+            format!("expected {}, got {found}", shortened(expected_value))
+        }
+        Kind::Minimum { limit } => format!("must be at least {limit}, not {found}"),
+        Kind::Maximum { limit } => format!("must be at most {limit}, not {found}"),
+        Kind::ExclusiveMinimum { limit } => format!("must be more than {limit}, not {found}"),
+        Kind::ExclusiveMaximum { limit } => format!("must be less than {limit}, not {found}"),
+        Kind::MultipleOf { multiple_of } => {
+            format!("must be a multiple of {multiple_of}, not {found}")
+        }
+        Kind::MinLength { limit } => format!("must have at least {limit} characters, has {has}"),
+        Kind::MaxLength { limit } => format!("must have at most {limit} characters, has {has}"),
+        Kind::MinItems { limit } => format!("must have at least {limit} entries, has {has}"),
+        Kind::MaxItems { limit } => format!("must have at most {limit} entries, has {has}"),
+        Kind::MinProperties { limit } => format!("must have at least {limit} members, has {has}"),
+        Kind::MaxProperties { limit } => format!("must have at most {limit} members, has {has}"),
+        Kind::UniqueItems => "has an entry twice".to_owned(),
+        Kind::PropertyNames { error } => format!("a member's name: {}", in_words(error)),
+        Kind::Pattern { .. } | Kind::Format { .. } => {
+            format!("{found} is not of the form that is expected here")
+        }
+        Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
+            format!("{found} is none of the forms that are allowed here")
+        }
+        Kind::OneOfMultipleValid { .. } => {
+            format!("{found} is of more than one of the forms that are allowed here")
+        }
+        Kind::FalseSchema | Kind::Not { .. } => format!("{found} is not allowed here"),
+        _ => format!("{found} is not allowed here; see the policy's schema"),
+    }
+}
+
+fn unknown(members: &[String]) -> String {
+    match members {
+        [one] => format!("there is no member {one:?}"),
+        several => format!("there are no members {several:?}"),
+    }
+}
+
+fn kinds(names: &str) -> String {
+    let kind = |name: &str| match name.trim() {
+        "string" => "a string".to_owned(),
+        "integer" => "a whole number".to_owned(),
+        "number" => "a number".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        "array" => "a list".to_owned(),
+        "object" => "an object".to_owned(),
+        other => other.to_owned(),
+    };
+    names.split(',').map(kind).collect::<Vec<_>>().join(" or ")
+}
+
+/// A value's JSON, cut where it is long.
+fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -122,6 +210,61 @@ mod tests {
             "{error}"
         );
         assert_eq!(paths.len(), 3, "{error}");
+    }
+
+    #[test]
+    fn problems_are_told_without_the_schemas_own_words() {
+        let schema = json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["rules"],
+            "properties": {
+                "rules": { "type": "array", "maxItems": 2, "items": { "oneOf": [
+                    { "type": "object", "required": ["a"] },
+                    { "type": "string", "pattern": "^[a-z]{3}$", "maxLength": 3 },
+                ] } },
+                "name": { "type": "string", "pattern": "^[a-z]+$", "maxLength": 4 },
+                "max": { "type": ["integer", "null"], "minimum": 10 },
+                "mode": { "enum": ["x", "y"] },
+            },
+        });
+        let schema = Schema::compile(&schema).unwrap();
+        for (config, said) in [
+            (json!({}), ": member rules is missing"),
+            (json!({"rules": [], "x": 1}), ": there is no member \"x\""),
+            (json!({"rules": {}}), "/rules: expected a list, got {}"),
+            (
+                json!({"rules": [1, 2, 3]}),
+                "must have at most 2 entries, has 3 entries",
+            ),
+            (json!({"rules": [7]}), "/rules/0: 7 is none of the forms"),
+            (
+                json!({"rules": [], "name": "A"}),
+                "/name: \"A\" is not of the form",
+            ),
+            (
+                json!({"rules": [], "name": "abcde"}),
+                "must have at most 4 characters, has 5",
+            ),
+            (
+                json!({"rules": [], "max": "x"}),
+                "/max: expected a whole number or null, got \"x\"",
+            ),
+            (
+                json!({"rules": [], "max": 1}),
+                "/max: must be at least 10, not 1",
+            ),
+            (
+                json!({"rules": [], "mode": "z"}),
+                "/mode: \"z\" is not one of [\"x\",\"y\"]",
+            ),
+        ] {
+            let error = schema.check(&config).unwrap_err().to_string();
+            assert!(error.contains(said), "{config}: {error}");
+            for word in ["oneOf", "[a-z]", "anyOf", "schemas listed"] {
+                assert!(!error.contains(word), "{config}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What came back, read with care: an answer that cannot be read is not a no.
 
+use std::io::ErrorKind;
+
 use leasehold_wire::v1::error::Problem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -62,15 +64,43 @@ pub(crate) fn lost(error: &reqwest::Error) -> Error {
     }
 }
 
-/// An error with its causes, in one line.
-fn told(error: &reqwest::Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        message = format!("{message}: {inner}");
-        cause = inner.source();
+/// What went wrong, for people: which gateway, and why.
+pub(crate) fn told(error: &reqwest::Error) -> String {
+    let url = error.url().map(|url| {
+        let mut base = url.clone();
+        base.set_path("");
+        base.set_query(None);
+        base.to_string().trim_end_matches('/').to_owned()
+    });
+    let gateway = url.unwrap_or_else(|| "the gateway".to_owned());
+    let mut innermost: &dyn std::error::Error = error;
+    let mut system = None;
+    while let Some(inner) = innermost.source() {
+        system = inner.downcast_ref::<std::io::Error>().or(system);
+        innermost = inner;
     }
-    message
+    let why = match system.map(std::io::Error::kind) {
+        Some(ErrorKind::ConnectionRefused) => "nobody listens there".to_owned(),
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+            "the connection was broken".to_owned()
+        }
+        Some(ErrorKind::TimedOut) => "no answer in time".to_owned(),
+        _ if error.is_timeout() => "no answer in time".to_owned(),
+        _ => without_number(&innermost.to_string()),
+    };
+    if error.is_connect() {
+        format!("cannot connect to {gateway}: {why}")
+    } else if error.is_decode() || error.is_body() {
+        format!("the answer of {gateway} cannot be read: {why}")
+    } else {
+        format!("no answer from {gateway}: {why}")
+    }
+}
+
+/// The message without the system's error number.
+fn without_number(message: &str) -> String {
+    let end = message.find(" (os error ").unwrap_or(message.len());
+    message[..end].to_owned()
 }
 
 #[cfg(test)]

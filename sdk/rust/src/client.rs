@@ -73,12 +73,16 @@ impl Client {
     pub fn new(urls: &str, key: Key) -> Result<Self, Error> {
         // Refused if the program has chosen a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let usage = |error: reqwest::Error| Error::Usage(error.to_string());
+        let usage = |error: reqwest::Error| Error::Usage(answer::told(&error));
         let gateways = Gateways::parse(urls)?;
         let connect_timeout = match gateways.count() {
             1 => CONNECT_TIMEOUT,
             _ => CONNECT_TIMEOUT_OF_SEVERAL,
         };
+        if !key.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = "the key holds characters that no key has, such as spaces or line breaks";
+            return Err(Error::Usage(message.to_owned()));
+        }
         let http = reqwest::Client::builder()
             .no_proxy()
             .connect_timeout(connect_timeout)

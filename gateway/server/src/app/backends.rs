@@ -227,13 +227,14 @@ async fn open_raft(
         may_create,
         ..RaftConfig::new(raft_folder(&config.storage.data_dir))
     };
+    let folder = config.storage.data_dir.display();
     let raft = RaftBackend::open(raft, clock)
         .await
         .map_err(|error| match error {
             OpenError::Absent(_) if config.cluster.listen.is_some() => {
                 failed(format!("{error}; {NO_STORE}"))
             }
-            other => failed(other.to_string()),
+            other => failed(format!("{folder}: {other}")),
         })?;
     if let Some(address) = raft.peer_address() {
         tracing::info!(%address, "cluster.listening");

@@ -1,5 +1,6 @@
 //! A token's claims, as a principal.
 
+use leasehold_domain::InvalidName;
 use leasehold_domain::Principal;
 use leasehold_domain::Role;
 use leasehold_domain::Subject;
@@ -20,7 +21,7 @@ pub(super) fn principal(
     settings: &Jwt,
     claims: &Map<String, Value>,
 ) -> Result<Principal, AuthFailure> {
-    let invalid = |_| AuthFailure::Invalid;
+    let invalid = |_: InvalidName| AuthFailure::Invalid;
     let subject = find(claims, &settings.subject_claim).and_then(Value::as_str);
     let subject = Subject::of_caller(subject.ok_or(AuthFailure::Invalid)?).map_err(invalid)?;
     let team = match find(claims, &settings.team_claim) {

@@ -281,7 +281,7 @@ impl Source {
         };
         let text = fetched
             .await
-            .map_err(|error| self.error(error.without_url()))?;
+            .map_err(|error| self.error(crate::input::with_causes(&error.without_url())))?;
         if text.len() > SET_BYTES_MAX {
             return Err(self.error("the set of keys is too large"));
         }
@@ -290,8 +290,11 @@ impl Source {
 }
 
 /// The keys that can verify signatures. Shared secrets, and keys for other uses, are passed over.
-fn parse(text: &[u8]) -> Result<Vec<Key>, serde_json::Error> {
-    let set: JwkSet = serde_json::from_slice(text)?;
+fn parse(text: &[u8]) -> Result<Vec<Key>, String> {
+    let set: JwkSet = serde_json::from_slice(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        format!("is not a JSON Web Key Set, at line {line}, column {column}")
+    })?;
     let usable = set.keys.into_iter().filter_map(|jwk| {
         let signs = !matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption));
         let is_secret = matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));

@@ -10,6 +10,9 @@ use super::exit::Failed;
 use super::exit::SYSTEM;
 use super::exit::USAGE;
 
+/// The gateway of a first start.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:7878";
+
 /// Which gateway, as whom, and how answers look.
 #[derive(Args)]
 pub(super) struct Connection {
@@ -18,7 +21,7 @@ pub(super) struct Connection {
     #[arg(
         long,
         env = "LEASEHOLD_URL",
-        default_value = "http://127.0.0.1:7878",
+        default_value = DEFAULT_SERVER,
         global = true
     )]
     server: String,
@@ -44,7 +47,11 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     /// The client.
     pub(super) fn client(&self) -> Result<Client, Failed> {
-        let key = match (&self.key, &self.key_file) {
+        // A variable that is empty counts as one that is not set.
+        let key = self.key.as_ref().filter(|key| !key.trim().is_empty());
+        let file = self.key_file.as_ref();
+        let file = file.filter(|file| !file.as_os_str().is_empty());
+        let key = match (key, file) {
             (Some(key), _) => key.clone(),
             (None, Some(file)) => std::fs::read_to_string(file)
                 .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display())))?,
@@ -53,7 +60,11 @@ impl Connection {
                 return Err(Failed::new(USAGE, message));
             }
         };
-        Ok(Client::new(&self.server, Key::from(key))?)
+        let server = match self.server.trim() {
+            "" => DEFAULT_SERVER,
+            server => server,
+        };
+        Ok(Client::new(server, Key::from(key))?)
     }
 }
 
@@ -89,7 +100,7 @@ pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
         .map_err(|_| "must be a number with ms, s, m or h")?;
     number
         .checked_mul(scale)
-        .ok_or_else(|| "is too long".to_owned())
+        .ok_or_else(|| "must be at most 5124095576030h".to_owned())
 }
 
 /// `key=value`.

@@ -95,11 +95,13 @@ fn code_of(code: ErrorCode) -> u8 {
         | ErrorCode::Forbidden
         | ErrorCode::Unauthenticated => DENIED,
         ErrorCode::BadJson
+        | ErrorCode::BadRequest
         | ErrorCode::NotFound
         | ErrorCode::NamespaceNotFound
         | ErrorCode::MethodNotAllowed
         | ErrorCode::Conflict
         | ErrorCode::RequestIdTooOld
+        | ErrorCode::CursorBeyondEnd
         | ErrorCode::PreconditionFailed
         | ErrorCode::BodyTooLarge
         | ErrorCode::UnsupportedMediaType
@@ -130,7 +132,7 @@ pub(super) fn of(json: bool, result: Result<u8, Failed>) -> ExitCode {
                 // Nothing is left to be done if nobody reads it.
                 let _ = finish(Shown::of(true, problem, |_| Shown::Fields(Vec::new())));
             }
-            super::output::tell(&failed.message);
+            super::output::tell(&crate::input::plain(&failed.message));
             ExitCode::from(failed.code)
         }
     }

@@ -76,7 +76,7 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
                 std::fs::read_to_string(&file)
             };
             let text = text.map_err(|error| unreadable(&file, &error))?;
-            let request: wire::BindingRequest = serde_json::from_str(&text)
+            let request: wire::BindingRequest = crate::input::json(text.as_bytes())
                 .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display())))?;
             let path = paths::member(paths::BINDINGS, &name);
             let bound: wire::Binding = client.put(&path, &request).await?;

@@ -40,7 +40,7 @@ pub(super) fn run(arguments: ServeArguments) -> ExitCode {
         data_dir: arguments.data_dir,
     };
     let config = match Config::load(arguments.config.as_deref(), overrides) {
-        Ok(config) => Arc::new(config),
+        Ok(config) => config,
         Err(error) => {
             eprintln!("leasehold: {error}");
             return ExitCode::from(EXIT_USAGE);
@@ -52,6 +52,13 @@ pub(super) fn run(arguments: ServeArguments) -> ExitCode {
         eprintln!("leasehold: telemetry: {problem}");
         return ExitCode::from(EXIT_USAGE);
     }
+    let config = match crate::descriptors::make_room(config) {
+        Ok(config) => Arc::new(config),
+        Err(error) => {
+            eprintln!("leasehold: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -14,7 +14,10 @@ use super::ConfigError;
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
     /// Where this gateway listens to its peers; none for a gateway that is alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "crate::input::optional_address",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub listen: Option<SocketAddr>,
     /// Where its peers find it, `host:port`; none for where it listens.
     #[serde(skip_serializing_if = "Option::is_none")]

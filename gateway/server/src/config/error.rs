@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use crate::input::InputError;
+use crate::input::plain;
+
 /// Why a configuration was refused. `Display` is one line, fit for standard error; the process
 /// should then exit with 64 (`EX_USAGE`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,27 +23,13 @@ impl ConfigError {
 
     /// The file cannot be read.
     pub(crate) fn read(file: &Path, error: &std::io::Error) -> Self {
-        Self::at(&file.display().to_string(), error)
+        Self::at(&file.display().to_string(), plain(&error.to_string()))
     }
 
-    /// The text does not fit; the line is named.
-    pub(crate) fn toml(text: &str, error: &toml::de::Error) -> Self {
-        let line = error.span().map(|span| {
-            let before = text.get(..span.start).unwrap_or(text);
-            before.matches('\n').count() + 1
-        });
-        // The line's own text names the key, which the parser's message does not.
-        let shown = line
-            .and_then(|line| text.lines().nth(line - 1))
-            .unwrap_or_default()
-            .trim();
-        let message = match line {
-            Some(line) if looks_secret(shown) => format!("line {line}: {}", error.message()),
-            Some(line) => format!("line {line} `{shown}`: {}", error.message()),
-            None => error.message().to_owned(),
-        };
+    /// The text is not TOML, or a key or value does not fit.
+    pub(crate) fn document(error: &InputError) -> Self {
         Self {
-            message: one_line(&message),
+            message: one_line(&error.to_string()),
         }
     }
 
@@ -50,11 +39,6 @@ impl ConfigError {
             message: one_line(&format!("{}: {}", file.display(), self.message)),
         }
     }
-}
-
-/// A key that an operator pasted into the wrong place must not reach a log.
-fn looks_secret(line: &str) -> bool {
-    line.contains("lh_")
 }
 
 fn one_line(text: &str) -> String {

@@ -16,9 +16,13 @@ use super::ConfigError;
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
     /// Of the API. Port 0 picks a free one.
+    #[serde(deserialize_with = "crate::input::address")]
     pub address: SocketAddr,
     /// Of administration, audit and metrics; if set, they are served there and nowhere else.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "crate::input::optional_address",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub admin_address: Option<SocketAddr>,
     /// Certificate and key; none for plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +110,19 @@ impl Default for Listen {
 }
 
 impl Listen {
+    /// The addresses beyond loopback that are served without TLS, because the configuration asks
+    /// for it: whoever is on the way reads keys and leases.
+    pub(crate) fn unprotected(&self) -> Vec<SocketAddr> {
+        if self.tls.is_some() {
+            return Vec::new();
+        }
+        let addresses = [Some(self.address), self.admin_address];
+        let addresses = addresses.into_iter().flatten();
+        addresses
+            .filter(|address| !address.ip().is_loopback())
+            .collect()
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.tls.is_some() || self.insecure_without_tls {
             return Ok(());

@@ -114,7 +114,7 @@ impl Config {
     /// # Errors
     /// The text is no TOML, or a key or value does not fit.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::toml(text, &error))
+        crate::input::toml(text).map_err(|error| ConfigError::document(&error))
     }
 
     /// Lays the command line over the file.

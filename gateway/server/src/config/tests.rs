@@ -122,14 +122,17 @@ fn beyond_loopback_needs_tls_or_a_name() {
     config.apply(overrides("0.0.0.0:7878"));
     config.listen.insecure_without_tls = true;
     assert_eq!(config.check(), Ok(()));
+    assert_eq!(config.listen.unprotected(), [config.listen.address]);
     config.listen.insecure_without_tls = false;
     config.listen.tls = Some(Tls {
         cert: "a".into(),
         key: "b".into(),
     });
     assert_eq!(config.check(), Ok(()));
+    assert!(config.listen.unprotected().is_empty());
     config.listen.tls = None;
     config.listen.address = Listen::default().address;
+    assert!(config.listen.unprotected().is_empty());
     config.listen.admin_address = Some("0.0.0.0:1".parse().unwrap());
     assert!(config.check().is_err());
 }

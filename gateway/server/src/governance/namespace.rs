@@ -32,9 +32,7 @@ impl Governance {
         draft: &NamespaceDraft,
         precondition: Precondition,
     ) -> Result<Stored<NamespaceDocument>, Failure> {
-        if draft.description.len() > leasehold_domain::limits::DESCRIPTION_BYTES_MAX {
-            return Err(Failure::invalid("description: too long"));
-        }
+        crate::pipeline::admit::check_description(&draft.description)?;
         let mut tries = 1;
         loop {
             let existing = self.find_namespace(&draft.name).await?;

@@ -33,6 +33,7 @@ use crate::authentication::NewKey;
 use crate::governance::Stored;
 use crate::governance::document::PolicyDocument;
 use crate::pipeline::PolicyFailure;
+use crate::pipeline::admit;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::failure::Fault;
@@ -106,9 +107,7 @@ pub(crate) async fn create_key(
             .team
             .map(|team| team.parse().map_err(invalid))
             .transpose()?;
-        if body.description.len() > limits::DESCRIPTION_BYTES_MAX {
-            return Err(Failure::invalid("description: too long"));
-        }
+        admit::check_description(&body.description)?;
         let created = crate::telemetry::rfc3339(app.clock.wall());
         let key = NewKey::draw(subject, team, roles, &body.description, &created);
         app.governance.put_key(&caller, &key.document).await?;
@@ -153,12 +152,12 @@ pub(crate) struct RevokeKeyOptions {
     force: Option<bool>,
 }
 
-/// `DELETE /v1/keys/{key}`.
+/// `DELETE /v1/keys/{id}`.
 #[utoipa::path(
     delete,
-    path = "/v1/keys/{key}",
+    path = "/v1/keys/{id}",
     tag = "keys",
-    params(("key" = String, Path, description = "Key id"), RevokeKeyOptions),
+    params(("id" = String, Path, description = "Id of the key"), RevokeKeyOptions),
     responses((status = 200, body = wire_keys::KeyView), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn revoke_key(
@@ -215,7 +214,7 @@ fn show_failure(failure: PolicyFailure) -> wire_policies::PolicyFailure {
     put,
     path = "/v1/policies/{policy}/versions/{version}",
     tag = "policies",
-    params(("policy" = String, Path), ("version" = String, Path)),
+    params(("policy" = String, Path, description = "Name of the policy"), ("version" = String, Path, description = "Semantic version")),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 201, body = wire_policies::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
@@ -277,7 +276,7 @@ pub(crate) async fn list_policies(State(app): State<Arc<App>>, who: Authenticate
     get,
     path = "/v1/policies/{policy}/versions/{version}",
     tag = "policies",
-    params(("policy" = String, Path), ("version" = String, Path)),
+    params(("policy" = String, Path, description = "Name of the policy"), ("version" = String, Path, description = "Semantic version")),
     responses((status = 200, body = wire_policies::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn get_policy(

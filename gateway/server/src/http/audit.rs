@@ -23,6 +23,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::options::EventOptions;
+pub(super) use self::options::OTHER_OPERATIONS;
+pub(super) use self::options::VERDICTS;
 use self::options::moment;
 use super::admin::as_role;
 use super::extract::Authenticated;
@@ -76,6 +78,7 @@ fn names(missing: &[StoreName]) -> Vec<String> {
 #[utoipa::path(
     get,
     path = "/v1/audit/events",
+    operation_id = "list_events",
     tag = "audit",
     params(EventOptions),
     responses((status = 200, body = wire::EventList), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -136,6 +139,7 @@ pub(crate) struct HolderOptions {
 #[utoipa::path(
     get,
     path = "/v1/audit/holders",
+    operation_id = "get_holders",
     tag = "audit",
     params(HolderOptions),
     responses((status = 200, body = wire::HoldersResponse), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -226,6 +230,7 @@ pub(crate) struct VerifyOptions {
 #[utoipa::path(
     get,
     path = "/v1/audit/verify",
+    operation_id = "verify_ledger",
     tag = "audit",
     params(VerifyOptions),
     responses((status = 200, body = wire::VerifyResponse), (status = "default", body = Problem, content_type = "application/problem+json"))

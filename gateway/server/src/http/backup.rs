@@ -20,6 +20,7 @@ use crate::pipeline::ask::Caller;
 #[utoipa::path(
     get,
     path = "/v1/backup",
+    operation_id = "take_backup",
     tag = "backup",
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]

@@ -126,6 +126,7 @@ fn show_written(document: BindingDocument, written: WrittenBinding) -> wire::Bin
 #[utoipa::path(
     post,
     path = "/v1/bindings",
+    operation_id = "create_binding",
     tag = "bindings",
     request_body = wire::BindingRequest,
     responses((status = 201, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -158,8 +159,9 @@ pub(crate) async fn create(
 #[utoipa::path(
     put,
     path = "/v1/bindings/{binding}",
+    operation_id = "put_binding",
     tag = "bindings",
-    params(("binding" = String, Path)),
+    params(("binding" = String, Path, description = "Name of the binding")),
     request_body = wire::BindingRequest,
     responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
@@ -189,6 +191,7 @@ pub(crate) async fn put(
 #[utoipa::path(
     get,
     path = "/v1/bindings",
+    operation_id = "list_bindings",
     tag = "bindings",
     responses((status = 200, body = wire::BindingList), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
@@ -214,8 +217,9 @@ pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Res
 #[utoipa::path(
     get,
     path = "/v1/bindings/{binding}",
+    operation_id = "get_binding",
     tag = "bindings",
-    params(("binding" = String, Path)),
+    params(("binding" = String, Path, description = "Name of the binding")),
     responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn get(
@@ -234,8 +238,9 @@ pub(crate) async fn get(
 #[utoipa::path(
     delete,
     path = "/v1/bindings/{binding}",
+    operation_id = "delete_binding",
     tag = "bindings",
-    params(("binding" = String, Path)),
+    params(("binding" = String, Path, description = "Name of the binding")),
     responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn delete(

@@ -51,6 +51,7 @@ async fn steer(app: Arc<App>, who: Authenticated, asked: Steering) -> Response {
 #[utoipa::path(
     get,
     path = "/v1/cluster",
+    operation_id = "get_cluster",
     tag = "cluster",
     responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
@@ -66,6 +67,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>, who: Authenticated) -> R
 #[utoipa::path(
     post,
     path = "/v1/cluster:init",
+    operation_id = "init_cluster",
     tag = "cluster",
     responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
@@ -77,6 +79,7 @@ pub(crate) async fn init(State(app): State<Arc<App>>, who: Authenticated) -> Res
 #[utoipa::path(
     post,
     path = "/v1/cluster:join",
+    operation_id = "join_cluster",
     tag = "cluster",
     request_body = wire::JoinRequest,
     responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -94,6 +97,7 @@ pub(crate) async fn join(
 #[utoipa::path(
     post,
     path = "/v1/cluster:leave",
+    operation_id = "leave_cluster",
     tag = "cluster",
     request_body = wire::LeaveRequest,
     responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -110,6 +114,7 @@ pub(crate) async fn leave(
 #[utoipa::path(
     post,
     path = "/v1/cluster:replace",
+    operation_id = "replace_member",
     tag = "cluster",
     request_body = wire::ReplaceRequest,
     responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -127,6 +132,7 @@ pub(crate) async fn replace(
 #[utoipa::path(
     post,
     path = "/v1/cluster:transfer-leader",
+    operation_id = "transfer_leadership",
     tag = "cluster",
     request_body = wire::TransferLeaderRequest,
     responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))

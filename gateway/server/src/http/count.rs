@@ -18,8 +18,10 @@ use axum::response::Response;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::paths;
 
+use super::conform;
 use super::extract;
 use super::problem;
+use super::verbs;
 use crate::app::App;
 use crate::limiting::ClientAddress;
 use crate::listener::Peer;
@@ -88,14 +90,25 @@ pub(super) async fn count(
             ..Failure::new(ErrorCode::Overloaded, "too many requests under way")
         }),
     };
-    let mut response = match admitted {
-        Ok(()) => next.run(request).await,
-        Err(failure) => problem::respond(failure, &extract::request_id(request.headers())),
+    let mut response = if let Err(failure) = admitted {
+        problem::respond(failure, &extract::request_id(request.headers()))
+    } else if let Err(failure) = conform::check(&request) {
+        conform::refuse(failure, &extract::request_id(request.headers()))
+    } else if !verbs::takes(route, request.uri().path(), request.method()) {
+        let request_id = extract::request_id(request.headers());
+        verbs::refuse(route, request.uri().path(), &request_id)
+    } else {
+        next.run(request).await
     };
     if chunked {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
+    // Answers hold secrets (leases, keys), or are true only now.
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     let took = app.clock.monotonic() - began;
     app.metrics
         .served(route, method, response.status().as_u16(), took);

@@ -264,11 +264,10 @@ pub(crate) struct RawJson(Bytes);
 impl RawJson {
     /// The body in a known shape.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.0).map_err(|error| {
-            use serde_json::error::Category;
-            let code = match error.classify() {
-                Category::Data => ErrorCode::InvalidRequest,
-                Category::Io | Category::Syntax | Category::Eof => ErrorCode::BadJson,
+        crate::input::json(&self.0).map_err(|error| {
+            let code = match error.is_syntax() {
+                true => ErrorCode::BadJson,
+                false => ErrorCode::InvalidRequest,
             };
             Failure::new(code, error.to_string())
         })

@@ -21,8 +21,10 @@ use crate::telemetry::Scraped;
 #[utoipa::path(
     get,
     path = "/healthz",
+    operation_id = "get_health",
     tag = "operation",
-    responses((status = 200))
+    security(),
+    responses((status = 200, body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
@@ -32,7 +34,9 @@ pub(crate) async fn healthz() -> &'static str {
 #[utoipa::path(
     get,
     path = "/readyz",
+    operation_id = "get_readiness",
     tag = "operation",
+    security(),
     responses((status = 200, body = wire::Readiness), (status = 503, body = wire::Readiness))
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
@@ -118,8 +122,10 @@ async fn health_of(store: &OpenStore) -> (wire::BackendHealth, wire::LedgerHealt
 #[utoipa::path(
     get,
     path = "/metrics",
+    operation_id = "get_metrics",
     tag = "operation",
-    responses((status = 200))
+    security(),
+    responses((status = 200, body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut scraped = Vec::new();

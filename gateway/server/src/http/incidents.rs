@@ -75,6 +75,7 @@ fn show(incident: Incident) -> wire::IncidentView {
 #[utoipa::path(
     get,
     path = "/v1/incidents",
+    operation_id = "list_incidents",
     tag = "incidents",
     params(IncidentOptions),
     responses((status = 200, body = wire::IncidentList), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -105,7 +106,9 @@ pub(crate) async fn list(
 #[utoipa::path(
     get,
     path = "/v1/incidents/{incident}",
+    operation_id = "get_incident",
     tag = "incidents",
+    params(("incident" = String, Path, description = "Id of the incident")),
     responses((status = 200, body = wire::IncidentView), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn get(
@@ -125,7 +128,9 @@ pub(crate) async fn get(
 #[utoipa::path(
     post,
     path = "/v1/incidents/{incident}:acknowledge",
+    operation_id = "acknowledge_incident",
     tag = "incidents",
+    params(("incident" = String, Path, description = "Id of the incident")),
     request_body = wire::AcknowledgeRequest,
     responses((status = 200, body = wire::IncidentView), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]

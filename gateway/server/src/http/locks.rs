@@ -86,6 +86,7 @@ impl GetOptions {
 #[utoipa::path(
     get,
     path = "/v1/namespaces/{ns}/locks/{lock}",
+    operation_id = "get_lock",
     tag = "locks",
     params(("ns" = String, Path, description = "Namespace"), ("lock" = String, Path, description = "Lock; may hold slashes"), GetOptions),
     responses((status = 200, body = LockView), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -126,6 +127,7 @@ pub(crate) async fn get(
 #[utoipa::path(
     put,
     path = "/v1/namespaces/{ns}/locks/{lock}",
+    operation_id = "declare_lock",
     tag = "locks",
     params(("ns" = String, Path, description = "Namespace"), ("lock" = String, Path, description = "Lock; may hold slashes")),
     request_body = wire::DeclareRequest,
@@ -226,6 +228,7 @@ impl ListOptions {
 #[utoipa::path(
     get,
     path = "/v1/namespaces/{ns}/locks",
+    operation_id = "list_locks",
     tag = "locks",
     params(("ns" = String, Path, description = "Namespace"), ListOptions),
     responses((status = 200, body = LockList), (status = "default", body = Problem, content_type = "application/problem+json"))

@@ -1,8 +1,15 @@
 //! `OpenAPI` 3.1, generated from the handlers and the wire types.
 
+mod constraints;
+mod operations;
+mod patterns;
+
+use std::sync::OnceLock;
+
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use bytes::Bytes;
 use utoipa::Modify;
 use utoipa::OpenApi;
 use utoipa::openapi::security::Http;
@@ -87,12 +94,21 @@ impl Modify for Bearer {
 /// # Errors
 /// It cannot be written as JSON.
 pub fn document() -> Result<String, serde_json::Error> {
-    Ok(Document::openapi().to_pretty_json()? + "\n")
+    let mut document = serde_json::to_value(Document::openapi())?;
+    constraints::write(&mut document);
+    operations::write(&mut document);
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
 /// `GET /openapi.json`.
 pub(crate) async fn serve() -> Response {
-    match document() {
+    // The same for all callers, who need no key: it is made once.
+    static MADE: OnceLock<Bytes> = OnceLock::new();
+    let made = match MADE.get() {
+        Some(made) => Ok(made.clone()),
+        None => document().map(|json| MADE.get_or_init(|| Bytes::from(json)).clone()),
+    };
+    match made {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(error) => {
             let failure = crate::pipeline::failure::Failure::internal(error.to_string());

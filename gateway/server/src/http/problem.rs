@@ -81,6 +81,8 @@ pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
         end_cause: None,
         incident: None,
         in_use: None,
+        newest_cursor: None,
+        newest_places: None,
     };
     match failure.detail {
         FailureDetail::None | FailureDetail::Internal(_) => {}
@@ -98,6 +100,10 @@ pub(crate) fn problem(failure: Failure, request_id: &RequestId) -> Problem {
             problem.reserved_for = blocked.reserved_for.map(|subject| subject.to_string());
         }
         FailureDetail::Ended(cause) => problem.end_cause = Some(cause.as_str().to_owned()),
+        FailureDetail::BeyondEnd(newest) => {
+            problem.newest_cursor = newest.only().map(|cursor| cursor.0);
+            problem.newest_places = Some(newest.to_string());
+        }
         FailureDetail::Incident(id) => problem.incident = Some(id.to_string()),
         FailureDetail::InUse(used) => {
             problem.in_use = Some(InUseView {

@@ -11,6 +11,7 @@ use leasehold_wire::v1::health as wire;
 use leasehold_wire::v1::paths;
 use tokio::sync::watch;
 
+use super::conform;
 use super::extract;
 use super::health;
 use super::problem;
@@ -59,7 +60,8 @@ pub(crate) async fn listen(
     let router = Router::new()
         .route(paths::HEALTHZ, get(health::healthz))
         .route(paths::READYZ, get(move || readyz(shown)))
-        .fallback(move |headers| unavailable(headers, says));
+        .fallback(move |headers| unavailable(headers, says))
+        .layer(axum::middleware::from_fn(conform::only));
     let (address, tls) = (config.listen.address, config.listen.tls.as_ref());
     let with = (Proxies::new(&config.listen.proxies), metrics.connections());
     Listener::bind(address, tls, &config.limits, router, with).await

@@ -56,6 +56,7 @@ pub(crate) struct WatchOptions {
 #[utoipa::path(
     get,
     path = "/v1/namespaces/{ns}/locks:watch",
+    operation_id = "watch_namespace",
     tag = "locks",
     params(("ns" = String, Path, description = "Namespace"), WatchOptions),
     responses((status = 200, body = WatchEvent, content_type = "text/event-stream"), (status = "default", body = Problem, content_type = "application/problem+json"))
@@ -86,6 +87,7 @@ pub(crate) async fn namespace(
 #[utoipa::path(
     get,
     path = "/v1/namespaces/{ns}/locks/{lock}:watch",
+    operation_id = "watch_lock",
     tag = "locks",
     params(("ns" = String, Path, description = "Namespace"), ("lock" = String, Path, description = "Lock; may hold slashes")),
     responses((status = 200, body = WatchEvent, content_type = "text/event-stream"), (status = "default", body = Problem, content_type = "application/problem+json"))

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::http::Request;
 use axum::http::Response;
+use axum::http::header;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,13 +22,20 @@ use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 use super::proxy_protocol;
+use super::reader::ClientStream;
 use super::registry::Order;
 use super::registry::Place;
+use super::unread::RequestBody;
+use super::unread::is_drained;
 use super::vitals::Phase;
 use super::vitals::Vitals;
 use super::watched::WatchedBody;
 use super::watched::WatchedStream;
 use crate::config::Limits;
+
+/// Marks a request with a line in its head that ended with LF alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BareLineFeed;
 
 /// What every connection of a listener needs.
 #[derive(Clone)]
@@ -126,7 +135,8 @@ impl Connections {
         let vitals = peer.vitals.clone();
         let router = self.router;
         let service = service_fn(|request| answer(router.clone(), peer.clone(), request));
-        let stream = WatchedStream::new(TokioIo::new(stream), vitals.clone());
+        let stream = TokioIo::new(ClientStream::new(stream, vitals.clone()));
+        let stream = WatchedStream::new(stream, vitals.clone());
         let mut connection = pin!(self.http.serve_connection(stream, service));
         loop {
             tokio::select! {
@@ -138,6 +148,8 @@ impl Connections {
                     return;
                 }
                 order = vitals.ordered() => match order {
+                    // It is answered already.
+                    Order::Drain if vitals.lingers() => return,
                     Order::Drain => connection.as_mut().graceful_shutdown(),
                     Order::Close => return,
                 },
@@ -154,6 +166,19 @@ async fn answer(
     let vitals = peer.vitals.clone();
     vitals.enter(Phase::Busy);
     request.extensions_mut().insert(peer);
-    let response = router.call(request).await?;
+    if vitals.has_bare_line_feed() {
+        request.extensions_mut().insert(BareLineFeed);
+    }
+    // Reading the rest of such a body would ask the client to send it.
+    let is_held_back = request.headers().contains_key(header::EXPECT);
+    let request = request.map(|body| RequestBody::new(body, vitals.clone()));
+    let mut response = router.call(request).await?;
+    if let Some(rest) = vitals.take_unread()
+        && (is_held_back || !is_drained(rest).await)
+    {
+        vitals.linger();
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     Ok(response.map(|body| WatchedBody::new(body, vitals)))
 }

@@ -4,9 +4,12 @@
 mod connection;
 mod counted;
 mod error;
+mod head;
 mod proxy_protocol;
+mod reader;
 mod registry;
 mod tls;
+mod unread;
 mod vitals;
 mod watched;
 
@@ -37,6 +40,7 @@ use crate::tasks::TaskMetrics;
 use crate::tasks::supervise;
 use crate::telemetry::ConnectionMetrics;
 
+pub(crate) use self::connection::BareLineFeed;
 pub(crate) use self::connection::Peer;
 pub(crate) use self::error::ListenError;
 

@@ -1,11 +1,14 @@
 //! What one connection is at, and for how long: a few atomics, so that requests pay nothing for
 //! timers.
 
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
+use hyper::body::Incoming;
 use tokio::sync::Notify;
 
 use super::registry::Order;
@@ -45,6 +48,10 @@ pub(super) struct Vitals {
     quiet: AtomicU32,
     order: AtomicU8,
     ordered: Notify,
+    bare_line_feed: AtomicBool,
+    lingers: AtomicBool,
+    /// The body of the request under way, if it was dropped before its end.
+    unread: Mutex<Option<Incoming>>,
 }
 
 impl Vitals {
@@ -97,6 +104,37 @@ impl Vitals {
             // Requests have deadlines of their own.
             false
         }
+    }
+
+    /// A line of a request's head ended with LF alone.
+    pub(super) fn found_bare_line_feed(&self) {
+        self.bare_line_feed.store(true, Relaxed);
+    }
+
+    /// Whether a line of a request's head ended with LF alone.
+    pub(super) fn has_bare_line_feed(&self) -> bool {
+        self.bare_line_feed.load(Relaxed)
+    }
+
+    /// Leaves the rest of a request's body here.
+    pub(super) fn leave_unread(&self, body: Incoming) {
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+    }
+
+    /// Takes the rest of a request's body, if there is one.
+    pub(super) fn take_unread(&self) -> Option<Incoming> {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.take()
+    }
+
+    /// The connection will be closed while its client may still send.
+    pub(super) fn linger(&self) {
+        self.lingers.store(true, Relaxed);
+    }
+
+    /// Whether the connection closes in two steps.
+    pub(super) fn lingers(&self) -> bool {
+        self.lingers.load(Relaxed)
     }
 
     /// What to tell the connection if its place is needed by another: nothing while a request is

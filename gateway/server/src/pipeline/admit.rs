@@ -1,10 +1,13 @@
 //! Admission: whether a request may be judged at all. Shape and limits only; no policy, no store.
 
+use std::collections::BTreeMap;
+
 use leasehold_domain::LockSettings;
 use leasehold_domain::Mode;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Request;
 use leasehold_domain::limits;
+use leasehold_domain::text;
 use leasehold_wire::v1::error::ErrorCode;
 
 use super::failure::Failure;
@@ -30,33 +33,33 @@ pub(crate) fn check(request: &Request) -> Result<(), Failure> {
             u64::from(limits::PERMITS_MAX),
         )?;
     }
-    text(
+    name(
         "instance",
         request.instance.as_deref(),
         limits::INSTANCE_BYTES_MAX,
     )?;
-    text(
+    prose(
         "reason",
         request.reason.as_deref(),
         limits::REASON_BYTES_MAX,
     )?;
-    text("value", request.value.as_deref(), limits::VALUE_BYTES_MAX)?;
-    if request.labels.len() > limits::LABELS_MAX {
-        return Err(Failure::invalid(format!(
-            "labels: at most {}",
-            limits::LABELS_MAX
-        )));
+    value(request.value.as_deref())?;
+    check_labels(&request.labels)
+}
+
+fn check_labels(labels: &BTreeMap<Box<str>, Box<str>>) -> Result<(), Failure> {
+    let (count, max) = (labels.len(), limits::LABELS_MAX);
+    if count > max {
+        let message = format!("labels: must be at most {max}, not {count}");
+        return Err(Failure::invalid(message));
     }
-    for (key, value) in &request.labels {
+    for (key, value) in labels {
         if key.is_empty() {
             return Err(Failure::invalid("labels: a key must not be empty"));
         }
-        text("labels: a key", Some(key), limits::LABEL_KEY_BYTES_MAX)?;
-        text(
-            "labels: a value",
-            Some(value),
-            limits::LABEL_VALUE_BYTES_MAX,
-        )?;
+        name("labels: a key", Some(key), limits::LABEL_KEY_BYTES_MAX)?;
+        let field = format!("labels.{key}");
+        name(&field, Some(value), limits::LABEL_VALUE_BYTES_MAX)?;
     }
     Ok(())
 }
@@ -64,6 +67,15 @@ pub(crate) fn check(request: &Request) -> Result<(), Failure> {
 /// Checks the length of a cooldown against the limit.
 pub(crate) fn check_cooldown(cooldown_ms: u64) -> Result<(), Failure> {
     within("cooldown_ms", cooldown_ms, 0, limits::COOLDOWN_MS_MAX)
+}
+
+/// Checks the description of a key, a lock or a namespace.
+pub(crate) fn check_description(description: &str) -> Result<(), Failure> {
+    prose(
+        "description",
+        Some(description),
+        limits::DESCRIPTION_BYTES_MAX,
+    )
 }
 
 /// Checks a lock's settings against the limits.
@@ -75,11 +87,7 @@ pub(crate) fn check_settings(settings: &LockSettings) -> Result<(), Failure> {
         u64::from(limits::PERMITS_MAX),
     )?;
     check_cooldown(settings.cooldown_ms)?;
-    text(
-        "description",
-        Some(&settings.description),
-        limits::DESCRIPTION_BYTES_MAX,
-    )
+    check_description(&settings.description)
 }
 
 /// The namespace that a request is for.
@@ -105,20 +113,42 @@ fn within(field: &str, value: u64, min: u64, max: u64) -> Result<(), Failure> {
     }
 }
 
-fn text(field: &str, value: Option<&str>, bytes_max: usize) -> Result<(), Failure> {
-    match value {
-        Some(value) if value.len() > bytes_max => Err(Failure::invalid(format!(
-            "{field}: at most {bytes_max} bytes"
-        ))),
-        Some(value)
-            if value
-                .chars()
-                .any(|c| c.is_control() && c != '\n' && c != '\t') =>
-        {
-            Err(Failure::invalid(format!(
-                "{field}: must not hold control characters"
-            )))
+/// Checks text that tells one holder from another.
+fn name(field: &str, value: Option<&str>, bytes_max: usize) -> Result<(), Failure> {
+    checked(field, value, bytes_max, text::check_name)
+}
+
+/// Checks text for people.
+pub(crate) fn prose(field: &str, value: Option<&str>, bytes_max: usize) -> Result<(), Failure> {
+    checked(field, value, bytes_max, text::check_prose)
+}
+
+/// Checks what a holder publishes: read by programs.
+fn value(value: Option<&str>) -> Result<(), Failure> {
+    let no_control = |text: &str| {
+        let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+        match text.chars().any(control) {
+            true => Err("must not hold control characters"),
+            false => Ok(()),
         }
-        _ => Ok(()),
+    };
+    checked("value", value, limits::VALUE_BYTES_MAX, no_control)
+}
+
+fn checked(
+    field: &str,
+    value: Option<&str>,
+    bytes_max: usize,
+    check: impl Fn(&str) -> Result<(), &'static str>,
+) -> Result<(), Failure> {
+    let Some(value) = value else {
+        return Ok(());
+    };
+    if value.len() > bytes_max {
+        let length = value.len();
+        return Err(Failure::invalid(format!(
+            "{field}: must be at most {bytes_max} bytes, not {length}"
+        )));
     }
+    check(value).map_err(|problem| Failure::invalid(format!("{field}: {problem}")))
 }

@@ -19,6 +19,8 @@ use leasehold_domain::limits::NOT_HOLDER_RECORD_EVERY_MS;
 use leasehold_domain::limits::REQUEST_ID_AGE_MS_MAX;
 use leasehold_wire::v1::error::ErrorCode;
 
+use crate::stores::Places;
+
 /// How soon a namespace that is moved may be there.
 const MOVING_RETRY_AFTER_MS: u64 = 200;
 
@@ -64,6 +66,8 @@ pub enum FailureDetail {
     Incident(Arc<str>),
     /// What hangs on a namespace that was to be deleted.
     InUse(InUse),
+    /// The newest events there are.
+    BeyondEnd(Places),
     /// For the log only.
     Internal(String),
 }

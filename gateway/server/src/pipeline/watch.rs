@@ -30,8 +30,10 @@ use super::fanout::Subscription;
 
 /// Events read from the ledger at a time.
 const PAGE_EVENTS: usize = 256;
-/// How long a place that is not there yet is waited for: this node may be behind another.
-const PLACE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the store may take to bring this node up to date with the others.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(1);
+/// How long an event may be on its way to this node after that.
+const PLACE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Hex digits that tell one store from another.
 const STORY_DIGITS: usize = 8;
@@ -173,6 +175,12 @@ impl Watches {
         {
             return Some("foreign");
         }
+        if place.cursor <= self.newest().await {
+            return None;
+        }
+        // This node may be behind another: a linearizable read brings it up to date. If the read
+        // fails, nobody knows of such an event either.
+        let _ = tokio::time::timeout(CATCH_UP_WITHIN, self.store.probe_by_read()).await;
         if place.cursor <= self.newest().await {
             return None;
         }

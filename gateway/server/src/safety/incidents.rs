@@ -15,6 +15,7 @@ use leasehold_wire::v1::error::ErrorCode;
 use super::file;
 use super::incident::Acknowledged;
 use super::incident::Incident;
+use crate::pipeline::admit;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
@@ -215,16 +216,7 @@ impl Incidents {
         note: String,
         now: WallMillis,
     ) -> Result<Incident, Failure> {
-        if note.len() > limits::INCIDENT_NOTE_BYTES_MAX {
-            let max = limits::INCIDENT_NOTE_BYTES_MAX;
-            return Err(Failure::invalid(format!("note: at most {max} bytes")));
-        }
-        if note
-            .chars()
-            .any(|c| c.is_control() && c != '\n' && c != '\t')
-        {
-            return Err(Failure::invalid("note: must not hold control characters"));
-        }
+        admit::prose("note", Some(&note), limits::INCIDENT_NOTE_BYTES_MAX)?;
         let mut other = None;
         let changed = self.change(id, |incident| match &incident.acknowledged {
             Some(seen) if seen.by.subject != caller.principal.subject => {

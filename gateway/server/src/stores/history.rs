@@ -11,14 +11,26 @@ use leasehold_domain::EndCause;
 use leasehold_domain::LockRef;
 use leasehold_domain::StoreName;
 use leasehold_domain::WallMillis;
+use leasehold_wire::v1::error::ErrorCode;
 
 use super::OpenStore;
 use super::Stores;
 use crate::pipeline::failure::Failure;
+use crate::pipeline::failure::FailureDetail;
 
 /// A place in each of several ledgers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places(BTreeMap<StoreName, Cursor>);
+
+impl Places {
+    /// The cursor, if there is one ledger only.
+    pub(crate) fn only(&self) -> Option<Cursor> {
+        match self.0.len() {
+            1 => self.0.values().next().copied(),
+            _ => None,
+        }
+    }
+}
 
 impl std::fmt::Display for Places {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -105,19 +117,27 @@ impl Ledgers {
         let mut found = Vec::new();
         let mut complete_to = Vec::new();
         let mut more = false;
+        let mut is_beyond_end = false;
         for store in &self.asked {
             store.ledger_follows().await;
             let after = places.0.get(&store.name).copied().or(query.after);
+            if after > Some(store.ledger.head().cursor) {
+                store.catch_up().await;
+            }
             let of_one = LedgerQuery {
                 after,
                 ..query.clone()
             };
             let page = store.ledger.query(of_one).await?;
             complete_to.push((store.name.clone(), page.complete_to));
+            is_beyond_end |= after > Some(page.complete_to);
             more |= page.next.is_some();
             for row in page.rows {
                 found.push(read(&store.name, row)?);
             }
+        }
+        if is_beyond_end {
+            return Err(beyond_end(complete_to));
         }
         merge(&mut found, query.descending);
         more |= found.len() > query.limit;
@@ -155,6 +175,19 @@ impl Ledgers {
         }
         holds.sort_by_key(|(_, hold)| hold.from);
         Ok((holds, complete_to))
+    }
+}
+
+/// A page was asked for after an event that no ledger has: of another history, or made up.
+fn beyond_end(newest: Vec<(StoreName, Cursor)>) -> Failure {
+    let newest = Places(newest.into_iter().collect());
+    let message = format!(
+        "the page begins after an event that does not exist; the newest events are {newest} \
+         (store:cursor)"
+    );
+    Failure {
+        detail: FailureDetail::BeyondEnd(newest),
+        ..Failure::new(ErrorCode::CursorBeyondEnd, message)
     }
 }
 

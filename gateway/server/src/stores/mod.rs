@@ -63,6 +63,14 @@ pub struct OpenStore {
 impl OpenStore {
     /// Waits until the ledger has what was answered before this call, but not for long: an answer
     /// says up to where it is complete.
+    /// Brings this node up to date with the others of its store, then its ledger.
+    pub(crate) async fn catch_up(&self) {
+        let at_most = Duration::from_millis(limits::LEDGER_WAIT_MS_MAX);
+        // If the store does not agree, this node tells what it has.
+        let _ = tokio::time::timeout(at_most, self.door.probe_by_read()).await;
+        self.ledger_follows().await;
+    }
+
     pub(crate) async fn ledger_follows(&self) {
         let newest = self.door.health().await.newest;
         let at_most = Duration::from_millis(limits::LEDGER_WAIT_MS_MAX);

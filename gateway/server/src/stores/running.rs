@@ -71,7 +71,8 @@ pub(crate) async fn open_ledger(folder: &Path) -> Result<SqliteLedger, String> {
 fn open_ledger_here(folder: &Path) -> Result<SqliteLedger, String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let path = ledger_file(folder);
-    SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| error.to_string())
+    SqliteLedger::open(&path, LedgerOptions::default())
+        .map_err(|error| format!("{}: {}", path.display(), crate::input::with_causes(&error)))
 }
 
 impl Parts {

@@ -12,6 +12,8 @@ use super::views::HolderView;
 pub enum ErrorCode {
     /// The body is not JSON.
     BadJson,
+    /// The request is not valid HTTP: its line ends, its `Host` or its target are wrong.
+    BadRequest,
     /// No valid key or token.
     Unauthenticated,
     /// The caller lacks a role.
@@ -43,6 +45,8 @@ pub enum ErrorCode {
     RequestIdTooOld,
     /// The lease expired, was revoked, or was transferred.
     LeaseEnded,
+    /// The page begins after the newest event; `newest_cursor` and `newest_places` tell it.
+    CursorBeyondEnd,
     /// The document has another revision.
     PreconditionFailed,
     /// The body is too large.
@@ -72,8 +76,9 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::BadJson,
+        Self::BadRequest,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::Denied,
@@ -89,6 +94,7 @@ impl ErrorCode {
         Self::Conflict,
         Self::RequestIdTooOld,
         Self::LeaseEnded,
+        Self::CursorBeyondEnd,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -107,7 +113,7 @@ impl ErrorCode {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::BadJson => 400,
+            Self::BadJson | Self::BadRequest => 400,
             Self::Unauthenticated => 401,
             Self::Forbidden
             | Self::Denied
@@ -122,7 +128,7 @@ impl ErrorCode {
             | Self::Conflict
             | Self::RequestIdTooOld
             | Self::LastAdministrator => 409,
-            Self::LeaseEnded => 410,
+            Self::LeaseEnded | Self::CursorBeyondEnd => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
@@ -148,6 +154,7 @@ impl ErrorCode {
             | Self::SafeMode
             | Self::Fenced => true,
             Self::BadJson
+            | Self::BadRequest
             | Self::Unauthenticated
             | Self::Forbidden
             | Self::Denied
@@ -160,6 +167,7 @@ impl ErrorCode {
             | Self::Conflict
             | Self::RequestIdTooOld
             | Self::LeaseEnded
+            | Self::CursorBeyondEnd
             | Self::PreconditionFailed
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
@@ -174,6 +182,7 @@ impl ErrorCode {
         match self {
             Self::Internal | Self::Unavailable | Self::Overloaded => false,
             Self::BadJson
+            | Self::BadRequest
             | Self::Unauthenticated
             | Self::Forbidden
             | Self::Denied
@@ -189,6 +198,7 @@ impl ErrorCode {
             | Self::Conflict
             | Self::RequestIdTooOld
             | Self::LeaseEnded
+            | Self::CursorBeyondEnd
             | Self::PreconditionFailed
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
@@ -206,6 +216,7 @@ impl ErrorCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadJson => "bad_json",
+            Self::BadRequest => "bad_request",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
             Self::Denied => "denied",
@@ -221,6 +232,7 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::RequestIdTooOld => "request_id_too_old",
             Self::LeaseEnded => "lease_ended",
+            Self::CursorBeyondEnd => "cursor_beyond_end",
             Self::PreconditionFailed => "precondition_failed",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -294,6 +306,12 @@ pub struct Problem {
     /// The incident because of which nothing is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<String>,
+    /// The newest event of the ledger that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_cursor: Option<u64>,
+    /// The newest events of the ledgers that were asked, in the form of `places`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_places: Option<String>,
     /// What hangs on the namespace that was to be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use: Option<InUseView>,

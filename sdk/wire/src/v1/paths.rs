@@ -25,7 +25,7 @@ pub const BINDING: &str = "/v1/bindings/{binding}";
 /// All keys.
 pub const KEYS: &str = "/v1/keys";
 /// One key.
-pub const KEY: &str = "/v1/keys/{key}";
+pub const KEY: &str = "/v1/keys/{id}";
 /// The cluster's members.
 pub const CLUSTER: &str = "/v1/cluster";
 /// A gateway that was alone becomes the first member.

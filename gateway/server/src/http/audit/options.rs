@@ -42,10 +42,10 @@ pub(in crate::http) struct EventOptions {
 }
 
 /// What the ledger calls operations that nobody asks for by a request to a lock.
-const OTHER_OPERATIONS: [&str; 3] = ["expire", "move", "governance"];
+pub(in crate::http) const OTHER_OPERATIONS: [&str; 3] = ["expire", "move", "governance"];
 /// What the ledger calls decisions: their effect, the kinds of denials, and what advisory policies
 /// said beside.
-const VERDICTS: [&str; 10] = [
+pub(in crate::http) const VERDICTS: [&str; 10] = [
     "allow",
     "override",
     "deny",
@@ -133,10 +133,9 @@ impl EventOptions {
 /// An RFC 3339 moment.
 pub(super) fn moment(field: &str, text: &str) -> Result<WallMillis, Failure> {
     let parsed: Result<jiff::Timestamp, _> = text.parse();
-    let ms = parsed
-        .ok()
-        .and_then(|at| u64::try_from(at.as_millisecond()).ok());
-    ms.map(WallMillis).ok_or_else(|| {
+    // Nothing was recorded before 1970.
+    let ms = parsed.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
+    ms.map(WallMillis).map_err(|_| {
         Failure::invalid(format!(
             "{field}: must be a time such as 2026-11-23T14:03:00Z"
         ))

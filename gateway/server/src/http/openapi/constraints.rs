@@ -1,0 +1,301 @@
+//! Limits, patterns and rules between members, written into the schemas that serde's types alone
+//! cannot express. The numbers are the ones that requests are checked against.
+
+use leasehold_domain::limits;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use super::patterns;
+
+/// One member of a schema, and what its value must satisfy.
+type Rule = (&'static str, &'static str, Value);
+
+/// Writes the rules into the document's schemas.
+pub(super) fn write(document: &mut Value) {
+    for (schema, member, rule) in rules() {
+        let member = &mut document["components"]["schemas"][schema]["properties"][member];
+        // A member without a type would be a rule about nothing; the test below finds it.
+        merge(member, rule);
+    }
+    let schemas = &mut document["components"]["schemas"];
+    for schema in ["AcquireRequest", "AcquireManyRequest"] {
+        let shared =
+            json!({ "properties": { "mode": { "const": "shared" } }, "required": ["mode"] });
+        let alone = json!({ "properties": { "permits": { "type": "null" } } });
+        schemas[schema]["anyOf"] = json!([shared, alone]);
+    }
+    let one = |name: &str, other: &str| {
+        json!({
+            "properties": { name: { "type": "string" }, other: { "type": "null" } },
+            "required": [name],
+        })
+    };
+    schemas["HolderSelector"]["oneOf"] =
+        json!([one("handle", "subject"), one("subject", "handle")]);
+}
+
+pub(super) fn merge(into: &mut Value, rule: Value) {
+    let Value::Object(rule) = rule else {
+        return;
+    };
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
+    for (key, value) in rule {
+        into[key.as_str()] = value;
+    }
+}
+
+fn range(min: u64, max: u64) -> Value {
+    json!({ "minimum": min, "maximum": max })
+}
+
+/// A name of ASCII characters: as many bytes as characters.
+fn ascii(pattern: &str, max: usize) -> Value {
+    json!({ "pattern": pattern, "minLength": 1, "maxLength": max })
+}
+
+/// Text of any characters, at most so many bytes of UTF-8.
+fn text(pattern: &str, max: usize) -> Value {
+    json!({
+        "pattern": pattern,
+        "maxLength": max,
+        "$comment": format!("at most {max} bytes in UTF-8"),
+    })
+}
+
+fn subject() -> Value {
+    let mut rule = text(&patterns::subject(), limits::SUBJECT_BYTES_MAX);
+    rule["minLength"] = json!(1);
+    rule
+}
+
+fn label() -> Value {
+    ascii(patterns::LABEL, limits::NAMESPACE_NAME_BYTES_MAX)
+}
+
+fn labels() -> Value {
+    let mut key = text(&patterns::name(), limits::LABEL_KEY_BYTES_MAX);
+    key["minLength"] = json!(1);
+    let mut value = text(&patterns::name(), limits::LABEL_VALUE_BYTES_MAX);
+    value["type"] = json!("string");
+    json!({
+        "maxProperties": limits::LABELS_MAX,
+        "propertyNames": key,
+        "additionalProperties": value,
+    })
+}
+
+fn items(min: usize, max: usize, item: Value) -> Value {
+    let mut item = item;
+    item["type"] = json!("string");
+    json!({ "minItems": min, "maxItems": max, "items": item })
+}
+
+fn rules() -> Vec<Rule> {
+    let mut rules = lock_rules();
+    rules.extend(governance_rules());
+    rules
+}
+
+fn lock_rules() -> Vec<Rule> {
+    let ttl = || range(limits::TTL_MS_MIN, limits::TTL_MS_MAX);
+    let grace = || range(0, limits::GRACE_MS_MAX);
+    let permits = || range(1, limits::PERMITS_MAX.into());
+    let request_id = || ascii(patterns::REQUEST_ID, limits::REQUEST_ID_BYTES_MAX);
+    let lease_id = || json!({ "pattern": patterns::HEX_32 });
+    let lock = || ascii(&patterns::lock(), limits::LOCK_NAME_BYTES_MAX);
+    let reason = || text(&patterns::prose(), limits::REASON_BYTES_MAX);
+    let instance = || text(&patterns::name(), limits::INSTANCE_BYTES_MAX);
+    let description = || text(&patterns::prose(), limits::DESCRIPTION_BYTES_MAX);
+    vec![
+        ("AcquireRequest", "ttl_ms", ttl()),
+        ("AcquireRequest", "wait_ms", range(0, limits::WAIT_MS_MAX)),
+        ("AcquireRequest", "permits", permits()),
+        ("AcquireRequest", "request_id", request_id()),
+        ("AcquireRequest", "instance", instance()),
+        ("AcquireRequest", "labels", labels()),
+        ("AcquireRequest", "reason", reason()),
+        (
+            "AcquireRequest",
+            "value",
+            text(&patterns::value(), limits::VALUE_BYTES_MAX),
+        ),
+        ("AcquireManyRequest", "ttl_ms", ttl()),
+        ("AcquireManyRequest", "permits", permits()),
+        ("AcquireManyRequest", "request_id", request_id()),
+        ("AcquireManyRequest", "instance", instance()),
+        ("AcquireManyRequest", "labels", labels()),
+        ("AcquireManyRequest", "reason", reason()),
+        (
+            "AcquireManyRequest",
+            "locks",
+            unique(items(1, limits::LOCKS_PER_BATCH_MAX, lock())),
+        ),
+        ("RenewRequest", "lease_id", lease_id()),
+        ("RenewRequest", "ttl_ms", ttl()),
+        ("RenewRequest", "request_id", request_id()),
+        ("LeaseRenewal", "lock", lock()),
+        ("LeaseRenewal", "lease_id", lease_id()),
+        ("LeaseRenewal", "ttl_ms", ttl()),
+        (
+            "RenewManyRequest",
+            "leases",
+            json!({ "minItems": 1, "maxItems": limits::LEASES_PER_RENEWAL_MAX }),
+        ),
+        ("RenewManyRequest", "request_id", request_id()),
+        ("ReleaseRequest", "lease_id", lease_id()),
+        ("ReleaseRequest", "request_id", request_id()),
+        (
+            "ReleaseRequest",
+            "cooldown_ms",
+            range(0, limits::COOLDOWN_MS_MAX),
+        ),
+        ("RevokeRequest", "grace_ms", grace()),
+        ("RevokeRequest", "reason", reason()),
+        ("RevokeRequest", "labels", labels()),
+        ("RevokeRequest", "request_id", request_id()),
+        ("HolderSelector", "handle", lease_id()),
+        ("HolderSelector", "subject", subject()),
+        ("TransferRequest", "lease_id", lease_id()),
+        ("TransferRequest", "to", subject()),
+        ("TransferRequest", "grace_ms", grace()),
+        ("TransferRequest", "reason", reason()),
+        ("TransferRequest", "labels", labels()),
+        ("TransferRequest", "request_id", request_id()),
+        ("ValidateRequest", "fencing_token", range(0, u64::MAX)),
+        ("DeclareRequest", "limit", permits()),
+        (
+            "DeclareRequest",
+            "cooldown_ms",
+            range(0, limits::COOLDOWN_MS_MAX),
+        ),
+        ("DeclareRequest", "description", description()),
+    ]
+}
+
+fn unique(mut items: Value) -> Value {
+    items["uniqueItems"] = json!(true);
+    items
+}
+
+fn governance_rules() -> Vec<Rule> {
+    let description = || text(&patterns::prose(), limits::DESCRIPTION_BYTES_MAX);
+    let operations = || json!({ "items": { "type": "string", "enum": patterns::OPERATIONS } });
+    let roles: Vec<&str> = leasehold_domain::Role::ALL
+        .iter()
+        .map(|role| role.as_str())
+        .collect();
+    let namespaces = json!({
+        "minItems": 1,
+        "items": { "type": "string", "pattern": "^(?:\\*|[a-z0-9][a-z0-9-]{0,62})$" },
+    });
+    let note = text(&patterns::prose(), limits::INCIDENT_NOTE_BYTES_MAX);
+    vec![
+        ("CreateKeyRequest", "subject", subject()),
+        ("CreateKeyRequest", "team", label()),
+        ("CreateKeyRequest", "description", description()),
+        (
+            "CreateKeyRequest",
+            "roles",
+            json!({ "items": { "type": "string", "enum": roles } }),
+        ),
+        ("NamespaceRequest", "name", label()),
+        ("NamespaceRequest", "team", label()),
+        ("NamespaceRequest", "store", label()),
+        ("NamespaceRequest", "description", description()),
+        (
+            "NamespaceRequest",
+            "default_decision",
+            json!({ "enum": ["deny", "allow", null] }),
+        ),
+        ("NamespaceRequest", "revision", range(0, u64::MAX)),
+        ("MoveRequest", "to", label()),
+        ("BindingRequest", "name", label()),
+        ("BindingRequest", "namespaces", namespaces),
+        (
+            "BindingRequest",
+            "locks",
+            json!({ "items": {
+                "type": "string", "minLength": 1, "maxLength": limits::LOCK_NAME_BYTES_MAX,
+            } }),
+        ),
+        ("BindingRequest", "operations", operations()),
+        (
+            "BindingRequest",
+            "order",
+            json!({ "minimum": i32::MIN, "maximum": i32::MAX }),
+        ),
+        ("BindingRequest", "revision", range(0, u64::MAX)),
+        (
+            "BindingRequest",
+            "policies",
+            json!({ "minItems": 1, "maxItems": limits::POLICIES_PER_DECISION_MAX }),
+        ),
+        (
+            "BoundPolicy",
+            "enforcement",
+            json!({ "enum": ["advisory", "mandatory", "overridable", null] }),
+        ),
+        ("BoundPolicy", "on_error_allow", operations()),
+        ("AcknowledgeRequest", "note", note),
+        ("LeaveRequest", "node", range(0, u64::MAX)),
+        ("ReplaceRequest", "node", range(0, u64::MAX)),
+        ("TransferLeaderRequest", "to", range(0, u64::MAX)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::OpenApi;
+
+    use super::*;
+
+    fn schemas() -> Value {
+        let document = super::super::Document::openapi();
+        serde_json::to_value(document).unwrap()["components"]["schemas"].take()
+    }
+
+    #[test]
+    fn every_rule_is_about_a_member_that_exists() {
+        let schemas = schemas();
+        for (schema, member, _) in rules() {
+            let member_of = &schemas[schema]["properties"][member];
+            assert!(member_of.is_object(), "{schema}.{member}");
+        }
+    }
+
+    /// Who adds a member to a request says here what it may be.
+    #[test]
+    fn every_text_number_and_list_of_a_request_has_a_rule() {
+        // Checked against what the gateway holds, which no schema can know.
+        let free = [
+            ("BoundPolicy", "policy"),
+            ("BoundPolicy", "version"),
+            ("BoundPolicy", "config"),
+            ("JoinRequest", "address"),
+            ("ReplaceRequest", "address"),
+        ];
+        let requests = |name: &&String| {
+            name.ends_with("Request")
+                || ["HolderSelector", "LeaseRenewal", "BoundPolicy"].contains(&name.as_str())
+        };
+        let schemas = schemas();
+        for (schema, shape) in schemas.as_object().unwrap() {
+            if !requests(&schema) {
+                continue;
+            }
+            assert_eq!(shape["additionalProperties"], json!(false), "{schema}");
+            for (member, shape) in shape["properties"].as_object().unwrap() {
+                let known = |rule: &Rule| rule.0 == schema && rule.1 == member;
+                let is_free = free.contains(&(schema.as_str(), member.as_str()));
+                let is_plain = shape["type"] == json!("boolean") || shape["type"].is_null();
+                assert!(
+                    is_free || is_plain || rules().iter().any(|rule| known(rule)),
+                    "{schema}.{member} has no rule: {shape}"
+                );
+            }
+        }
+    }
+}
