@@ -63,11 +63,10 @@ async fn install() -> Result<PathBuf> {
     let done = folder.join("done");
     if !done.is_file() {
         let _ = std::fs::remove_dir_all(&folder);
-        let made = run(
-            Command::new("python3").args(["-m", "venv"]).arg(&folder),
-            INSTALL_WITHIN,
-        );
-        made.await
+        let mut python = Command::new("python3");
+        python.args(["-m", "venv"]).arg(&folder);
+        run(&mut python, INSTALL_WITHIN)
+            .await
             .context("python3 with its module venv is needed (apt-get install python3-venv)")?;
         let mut pip = Command::new(folder.join("bin/pip"));
         pip.args([

@@ -24,6 +24,10 @@ pub struct Listen {
         skip_serializing_if = "Option::is_none"
     )]
     pub admin_address: Option<SocketAddr>,
+    /// The names by which clients call the gateway; if any are given, a request whose `Host` is
+    /// another one is refused. Ports do not matter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
     /// Certificate and key; none for plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
@@ -102,6 +106,7 @@ impl Default for Listen {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 7878)),
             admin_address: None,
+            hosts: Vec::new(),
             tls: None,
             insecure_without_tls: false,
             proxies: ListenProxies::default(),
@@ -124,6 +129,12 @@ impl Listen {
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
+        let wrong = |host: &&String| host.is_empty() || !host.bytes().all(is_name);
+        if let Some(wrong) = self.hosts.iter().find(wrong) {
+            let problem = format!("{wrong:?} is not the name or address of a host");
+            return Err(ConfigError::at("listen.hosts", problem));
+        }
         if self.tls.is_some() || self.insecure_without_tls {
             return Ok(());
         }

@@ -54,6 +54,15 @@ fn a_wrong_file_is_one_line_that_names_the_key() {
     for (text, names) in [
         ("[listen]\nadress = \"x\"\n", "adress"),
         ("[listen]\naddress = \"nonsense\"\n", "address"),
+        ("[listen]\nhosts = [\"a b\"]\n", "listen.hosts"),
+        (
+            "listen = [\"127.0.0.1:1\"]\n",
+            "listen: expected a section, got a list",
+        ),
+        (
+            "[listen]\ntls = [\"a\", \"b\"]\n",
+            "listen.tls: expected a section, got a list",
+        ),
         ("[limits]\nconnections_max = -1\n", "connections_max"),
         ("[limits]\nconnections_max = 0\n", "limits.connections_max"),
         ("[storage]\nbackend = \"floppy\"\n", "backend"),

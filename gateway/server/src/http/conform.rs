@@ -1,7 +1,10 @@
 //! What RFC 9112 asks of a request beyond what the parser checks: whose it is must have one answer,
 //! so that no intermediary can understand another request than the gateway does.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
+use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::Version;
 use axum::http::header;
@@ -16,16 +19,23 @@ use super::problem;
 use crate::listener::BareLineFeed;
 use crate::pipeline::failure::Failure;
 
-/// Checks a request before it is routed.
+/// Checks a request before it is routed. `hosts` are the gateway's names, if they are known.
 ///
 /// # Errors
 /// `bad_request` if its line ends, its `Host` or its target are wrong; `unsupported_media_type` if
 /// its body is encoded.
-pub(super) fn check(request: &Request) -> Result<(), Failure> {
+pub(super) fn check(request: &Request, hosts: &[String]) -> Result<(), Failure> {
     if request.extensions().get::<BareLineFeed>().is_some() {
         return Err(bad("every line of a request's head must end with CR LF"));
     }
     let host = host(request)?;
+    if let Some(host) = host
+        && !hosts.is_empty()
+        && !hosts.iter().any(|ours| is_called(ours, host))
+    {
+        let message = format!("host: {host:?} is not a name of this gateway (listen.hosts)");
+        return Err(bad(&message));
+    }
     if let (Some(scheme), Some(authority)) = (request.uri().scheme_str(), request.uri().authority())
     {
         let names_host = host.is_none_or(|host| host.eq_ignore_ascii_case(authority.as_str()));
@@ -43,8 +53,12 @@ pub(super) fn check(request: &Request) -> Result<(), Failure> {
 }
 
 /// Lets only conforming requests pass; for a router without the layer that counts.
-pub(super) async fn only(request: Request, next: Next) -> Response {
-    match check(&request) {
+pub(super) async fn only(
+    State(hosts): State<Arc<[String]>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match check(&request, &hosts) {
         Ok(()) => next.run(request).await,
         Err(failure) => refuse(failure, &extract::request_id(request.headers())),
     }
@@ -82,6 +96,15 @@ fn host(request: &Request) -> Result<Option<&str>, Failure> {
     let host = host.to_str().ok().filter(|host| is_host(host));
     host.map(Some)
         .ok_or_else(|| bad("host: must be a name or address, and a port if one is needed"))
+}
+
+/// Whether a `Host` is this name, whatever its port.
+fn is_called(name: &str, host: &str) -> bool {
+    let (called, rest) = match host.split_at_checked(name.len()) {
+        Some(parts) => parts,
+        None => return false,
+    };
+    called.eq_ignore_ascii_case(name) && (rest.is_empty() || rest.starts_with(':'))
 }
 
 /// Whether the text is `HOST` or `HOST:PORT`.
@@ -128,7 +151,7 @@ mod tests {
             ("/healthz", "a_b:"),
             ("http://Gateway:1/healthz", "gateway:1"),
         ] {
-            let checked = check(&request(target, &[host]));
+            let checked = check(&request(target, &[host]), &[]);
             assert!(checked.is_ok(), "{target} {host}: {checked:?}");
         }
         for (target, hosts) in [
@@ -151,11 +174,23 @@ mod tests {
             ("http://u@a/healthz", &["a"][..]),
             ("ftp://a/healthz", &["a"][..]),
         ] {
-            let failure = check(&request(target, hosts)).unwrap_err();
+            let failure = check(&request(target, hosts), &[]).unwrap_err();
             assert_eq!(failure.code, ErrorCode::BadRequest, "{target} {hosts:?}");
+        }
+        let names = ["locks.example".to_owned(), "[::1]".to_owned()];
+        for (host, ours) in [
+            ("locks.example", true),
+            ("LOCKS.example:7878", true),
+            ("[::1]:7878", true),
+            ("locks.example.evil", false),
+            ("evil", false),
+            ("127.0.0.1", false),
+        ] {
+            let checked = check(&request("/healthz", &[host]), &names);
+            assert_eq!(checked.is_ok(), ours, "{host}");
         }
         let mut old = request("/healthz", &[]);
         *old.version_mut() = Version::HTTP_10;
-        assert!(check(&old).is_ok());
+        assert!(check(&old, &[]).is_ok());
     }
 }

@@ -92,7 +92,7 @@ pub(super) async fn count(
     };
     let mut response = if let Err(failure) = admitted {
         problem::respond(failure, &extract::request_id(request.headers()))
-    } else if let Err(failure) = conform::check(&request) {
+    } else if let Err(failure) = conform::check(&request, &app.config.listen.hosts) {
         conform::refuse(failure, &extract::request_id(request.headers()))
     } else if !verbs::takes(route, request.uri().path(), request.method()) {
         let request_id = extract::request_id(request.headers());

@@ -1,6 +1,8 @@
 //! What a gateway says while it waits for its cluster or its store: that it lives, and that it is
 //! not ready.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
@@ -61,7 +63,10 @@ pub(crate) async fn listen(
         .route(paths::HEALTHZ, get(health::healthz))
         .route(paths::READYZ, get(move || readyz(shown)))
         .fallback(move |headers| unavailable(headers, says))
-        .layer(axum::middleware::from_fn(conform::only));
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::<[String]>::from(config.listen.hosts.as_slice()),
+            conform::only,
+        ));
     let (address, tls) = (config.listen.address, config.listen.tls.as_ref());
     let with = (Proxies::new(&config.listen.proxies), metrics.connections());
     Listener::bind(address, tls, &config.limits, router, with).await

@@ -292,7 +292,7 @@ mod tests {
                 let is_free = free.contains(&(schema.as_str(), member.as_str()));
                 let is_plain = shape["type"] == json!("boolean") || shape["type"].is_null();
                 assert!(
-                    is_free || is_plain || rules().iter().any(|rule| known(rule)),
+                    is_free || is_plain || rules().iter().any(known),
                     "{schema}.{member} has no rule: {shape}"
                 );
             }
