@@ -25,6 +25,7 @@ mod joining;
 mod late;
 mod listeners;
 mod lock;
+mod messages;
 mod moving;
 mod postgres;
 mod questions;

@@ -60,10 +60,16 @@ where
     D: serde::Deserializer<'de>,
 {
     let text: String = serde::Deserialize::deserialize(deserializer)?;
+    parse_address(&text).map_err(serde::de::Error::custom)
+}
+
+/// Reads a socket address from text.
+///
+/// # Errors
+/// The text is not an IP address with a port.
+pub(crate) fn parse_address(text: &str) -> Result<std::net::SocketAddr, String> {
     text.parse().map_err(|_| {
-        serde::de::Error::custom(format!(
-            "expected an IP address with a port, such as 127.0.0.1:7878, got {text:?}"
-        ))
+        format!("expected an IP address with a port, such as 127.0.0.1:7878, got {text:?}")
     })
 }
 

@@ -22,7 +22,7 @@ pub(super) struct ServeArguments {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Where to listen; port 0 picks a free one.
-    #[arg(long)]
+    #[arg(long, value_parser = crate::input::parse_address)]
     listen: Option<SocketAddr>,
     /// Where locks and ledger are kept.
     #[arg(long)]

@@ -180,6 +180,10 @@ impl Postgres {
         if self.timeline_min.is_some_and(|timeline| timeline < 1) {
             return at("timeline_min", "must be 1 or more");
         }
+        // A URL, or the library's own form of names and values.
+        if !self.url.contains("://") && !self.url.contains('=') {
+            return at("url", "must be postgresql://USER@HOST:PORT/DATABASE");
+        }
         check_consumer(&format!("{key}.postgres.consumer"), &self.consumer)?;
         let key = format!("{key}.postgres.transaction_deadline_ms");
         check_deadline(&key, self.transaction_deadline_ms)

@@ -80,6 +80,18 @@ fn a_wrong_file_is_one_line_that_names_the_key() {
             "[storage]\nbackend = \"etcd\"\n[storage.etcd]\nendpoints = [\"http://h:1\"]\nuser = \"u\"\n",
             "storage.etcd.user",
         ),
+        (
+            "[storage]\nbackend = \"etcd\"\n[storage.etcd]\nendpoints = [\"h:1\"]\n",
+            "storage.etcd.endpoints: \"h:1\" is not a URL",
+        ),
+        (
+            "[storage]\nbackend = \"postgres\"\n[storage.postgres]\nurl = \"nonsense\"\n",
+            "storage.postgres.url: must be postgresql://",
+        ),
+        (
+            "[listen]\naddress = \"nonsense\"\n",
+            "listen.address: expected an IP address",
+        ),
         ("[stores.home]\nbackend = \"memory\"\n", "stores.home"),
         ("[stores.Big]\nbackend = \"memory\"\n", "stores.Big"),
         ("[stores.eu]\nbackend = \"raft\"\n", "stores.eu.backend"),

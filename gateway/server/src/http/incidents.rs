@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_domain::Role;
+use leasehold_domain::StoreName;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::incidents as wire;
@@ -86,6 +87,10 @@ pub(crate) async fn list(
     Query(options): Query<IncidentOptions>,
 ) -> Response {
     as_role(who, READERS, async |caller: Caller| {
+        let known = options.store.as_deref().map(str::parse::<StoreName>);
+        if let Some(Err(error)) = known {
+            return Err(Failure::invalid(format!("store: {error}")));
+        }
         let page = app.incidents.list(&IncidentQuery {
             store: options.store,
             open: options.open,

@@ -66,6 +66,14 @@ impl Etcd {
         if self.endpoints.is_empty() {
             return bad("endpoints", "must not be empty");
         }
+        let is_url = |text: &String| {
+            let url = reqwest::Url::parse(text).ok();
+            url.is_some_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
+        };
+        if let Some(wrong) = self.endpoints.iter().find(|text| !is_url(text)) {
+            let problem = format!("{wrong:?} is not a URL such as https://etcd-1:2379");
+            return bad("endpoints", &problem);
+        }
         if !self.prefix.ends_with('/') {
             return bad("prefix", "must end with a slash");
         }

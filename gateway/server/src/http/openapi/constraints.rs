@@ -157,7 +157,11 @@ fn lock_rules() -> Vec<Rule> {
         ("RevokeRequest", "labels", labels()),
         ("RevokeRequest", "request_id", request_id()),
         ("HolderSelector", "handle", lease_id()),
-        ("HolderSelector", "subject", subject()),
+        (
+            "HolderSelector",
+            "subject",
+            ascii(&patterns::recorded_subject(), limits::SUBJECT_BYTES_MAX),
+        ),
         ("TransferRequest", "lease_id", lease_id()),
         ("TransferRequest", "to", subject()),
         ("TransferRequest", "grace_ms", grace()),

@@ -100,7 +100,7 @@ fn parameter_rule(place: &str, name: &str) -> Value {
         ("path", "binding") => label(limits::NAMESPACE_NAME_BYTES_MAX),
         ("path", _) => json!({ "minLength": 1 }),
         (_, "subject" | "holder") => json!({
-            "pattern": patterns::subject(), "minLength": 1, "maxLength": limits::SUBJECT_BYTES_MAX,
+            "pattern": patterns::recorded_subject(), "minLength": 1, "maxLength": limits::SUBJECT_BYTES_MAX,
         }),
         (_, "from" | "until" | "at") => json!({ "format": "date-time" }),
         (_, "limit") => json!({ "minimum": 1, "maximum": limits::PAGE_ROWS_MAX }),

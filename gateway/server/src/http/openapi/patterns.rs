@@ -101,6 +101,13 @@ pub(super) fn subject() -> String {
     format!("^[^{bad}{spaces}](?:[^{bad}]*[^{bad}{spaces}])?$")
 }
 
+/// A subject that records may hold, or may have held: what `Subject`'s `parse` accepts.
+pub(super) fn recorded_subject() -> String {
+    let (bad, spaces) = ("\\u0000-\\u001f\\u007f-\\u009f", class(SPACES));
+    let edges = format!("{spaces}\\u2028-\\u2029");
+    format!("^[^{bad}{edges}](?:[^{bad}]*[^{bad}{edges}])?$")
+}
+
 pub(super) fn prose() -> String {
     format!("^[^{}]*$", class(NOT_IN_PROSE))
 }

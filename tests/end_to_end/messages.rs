@@ -1,0 +1,182 @@
+//! What the command line and a start that fails say: what is wrong, where, and what to do; and that
+//! variables which are empty count as ones that are not set.
+
+use std::path::Path;
+use std::process::Output;
+use std::process::Stdio;
+
+use anyhow::Result;
+use leasehold_tests::ADMIN_KEY;
+use leasehold_tests::Gateway;
+use tokio::process::Command;
+
+/// Words of libraries and of the system, which tell a person nothing.
+const FOREIGN_WORDS: [&str; 8] = [
+    "builder error",
+    "relative URL",
+    "os error",
+    "expected u64",
+    "struct ",
+    "at line",
+    "socket address syntax",
+    "oneOf",
+];
+
+async fn leasehold(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
+    let mut command = Command::new(leasehold_tests::binary());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    for name in [
+        "LEASEHOLD_URL",
+        "LEASEHOLD_KEY",
+        "LEASEHOLD_KEY_FILE",
+        "LEASEHOLD_ADMIN_KEY",
+    ] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied());
+    Ok(command.output().await?)
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn empty_variables_count_as_ones_that_are_not_set() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("key");
+    std::fs::write(&file, format!("{ADMIN_KEY}\n"))?;
+    let file = file.display().to_string();
+    for (key, key_file) in [
+        ("", file.as_str()),
+        (" ", &file),
+        (ADMIN_KEY, ""),
+        (ADMIN_KEY, &file),
+    ] {
+        let variables = [
+            ("LEASEHOLD_URL", gateway.url()),
+            ("LEASEHOLD_KEY", key),
+            ("LEASEHOLD_KEY_FILE", key_file),
+        ];
+        let output = leasehold(&["key", "list"], &variables).await?;
+        assert!(
+            output.status.success(),
+            "{key:?} {key_file:?}: {}",
+            said(&output)
+        );
+    }
+    let none = [
+        ("LEASEHOLD_URL", ""),
+        ("LEASEHOLD_KEY", ""),
+        ("LEASEHOLD_KEY_FILE", ""),
+    ];
+    let output = leasehold(&["key", "list"], &none).await?;
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+    assert!(
+        said(&output).contains("no key: set LEASEHOLD_KEY"),
+        "{}",
+        said(&output)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn mistakes_are_told_with_place_value_and_remedy() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, text: &str| -> Result<String> {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text)?;
+        Ok(file.display().to_string())
+    };
+    let list = write("list.json", r#"["demo"]"#)?;
+    let typo = write("typo.json", r#"{"namespaces":["demo"],"polices":[]}"#)?;
+    let form = write(
+        "form.json",
+        r#"{"namespaces":["demo"],"policies":[{"policy":"ttl-bounds","version":"1.0.0",
+            "config":{"rules":[{"max_ttl_ms":"x"}]}}]}"#,
+    )?;
+    let file = write("a-file", "")?;
+    let jwks = write("jwks.json", r#"{"keys":3}"#)?;
+    let jwt =
+        format!("[authentication.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_file = {jwks:?}\n");
+    let jwt = write("jwt.toml", &jwt)?;
+    let toml = write("wrong.toml", "[limits]\nrequests_max = \"many\"\n")?;
+    let data = folder.path().join("data").display().to_string();
+    let inside = Path::new(&file).join("data").display().to_string();
+    let nowhere = folder.path().join("nowhere").display().to_string();
+    let server = ["--server", gateway.url()];
+    for (arguments, expected) in [
+        (
+            vec!["lock", "get", "demo/a", "--server", "nonsense"],
+            "\"nonsense\" is not the URL",
+        ),
+        (
+            vec!["lock", "get", "demo/a", "--server", "localhost:1"],
+            "such as http://127.0.0.1:7878",
+        ),
+        (
+            vec!["lock", "get", "demo/a", "--server", "http://127.0.0.1:1"],
+            "cannot connect to http://127.0.0.1:1: nobody listens there",
+        ),
+        (
+            vec!["lock", "get", "demo/a", "--key", "a b"],
+            "the key holds characters",
+        ),
+        (
+            vec!["key", "list", "--key", "", "--key-file", &nowhere],
+            &nowhere,
+        ),
+        (
+            [&["policy", "bind", "x", &list], &server[..]].concat(),
+            "list.json: expected an object, got a list",
+        ),
+        (
+            [&["policy", "bind", "x", &typo], &server[..]].concat(),
+            "there is no member \"polices\"",
+        ),
+        (
+            [&["policy", "bind", "x", &form], &server[..]].concat(),
+            "/rules/0/max_ttl_ms: expected a whole number",
+        ),
+        (
+            vec!["serve", "--listen", "nonsense"],
+            "such as 127.0.0.1:7878",
+        ),
+        (vec!["serve", "--config", &nowhere], &nowhere),
+        (
+            vec!["serve", "--config", &toml],
+            "limits.requests_max: expected a whole number",
+        ),
+        (
+            vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", &inside],
+            &inside,
+        ),
+        (
+            vec![
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                &data,
+                "--config",
+                &jwt,
+            ],
+            "jwks.json: is not a JSON Web Key Set",
+        ),
+    ] {
+        let variables = [("LEASEHOLD_KEY", ADMIN_KEY)];
+        let output = leasehold(&arguments, &variables).await?;
+        let said = said(&output);
+        assert!(!output.status.success(), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        for word in FOREIGN_WORDS {
+            assert!(!said.contains(word), "{arguments:?}: {said}");
+        }
+    }
+    Ok(())
+}
