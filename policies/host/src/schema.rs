@@ -72,13 +72,7 @@ fn in_words(error: &jsonschema::ValidationError<'_>) -> String {
         Kind::AdditionalProperties { unexpected } => unknown(unexpected),
         Kind::UnevaluatedProperties { unexpected } => unknown(unexpected),
         Kind::Required { property } => format!("member {property} is missing"),
-        Kind::Type { .. } => {
-            let expected = error.to_string();
-            let expected = expected.rsplit("of type").next().unwrap_or_default().trim();
-            let expected = expected.replace('"', "");
-            let expected = expected.strip_prefix("s ").unwrap_or(&expected);
-            format!("expected {}, got {found}", kinds(expected))
-        }
+        Kind::Type { .. } => format!("expected {}, got {found}", expected_kind(error)),
         Kind::Enum { options } => format!("{found} is not one of {}", shortened(options)),
         Kind::Constant { expected_value } => {
             format!("expected {}, got {found}", shortened(expected_value))
@@ -101,15 +95,54 @@ fn in_words(error: &jsonschema::ValidationError<'_>) -> String {
         Kind::Pattern { .. } | Kind::Format { .. } => {
             format!("{found} is not of the form that is expected here")
         }
-        Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
-            format!("{found} is none of the forms that are allowed here")
-        }
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => forms(error, context),
         Kind::OneOfMultipleValid { .. } => {
             format!("{found} is of more than one of the forms that are allowed here")
         }
         Kind::FalseSchema | Kind::Not { .. } => format!("{found} is not allowed here"),
         _ => format!("{found} is not allowed here; see the policy's schema"),
     }
+}
+
+/// What is wrong with a value that may have one of several forms: what keeps it from the forms of
+/// its kind, or which kinds there are.
+fn forms(
+    error: &jsonschema::ValidationError<'_>,
+    forms: &[Vec<jsonschema::ValidationError<'static>>],
+) -> String {
+    use jsonschema::error::ValidationErrorKind as Kind;
+    let here = error.instance_path().to_string();
+    let is_kind = |problem: &&jsonschema::ValidationError<'static>| {
+        matches!(problem.kind(), Kind::Type { .. }) && problem.instance_path().to_string() == here
+    };
+    let told = |problem: &jsonschema::ValidationError<'static>| {
+        let place = problem.instance_path().to_string();
+        match place == here {
+            true => in_words(problem),
+            false => format!("{place}: {}", in_words(problem)),
+        }
+    };
+    let of_its_kind = forms
+        .iter()
+        .filter(|form| !form.iter().any(|p| is_kind(&p)));
+    let first: Vec<_> = of_its_kind
+        .filter_map(|form| form.first())
+        .map(told)
+        .collect();
+    if first.is_empty() {
+        let kinds = forms.iter().flatten().filter(is_kind).map(expected_kind);
+        let kinds = kinds.collect::<Vec<_>>().join(" or ");
+        return format!("expected {kinds}, got {}", shortened(error.instance()));
+    }
+    first.join(", or ")
+}
+
+/// The kinds of value that a schema's `type` allows.
+fn expected_kind(error: &jsonschema::ValidationError<'_>) -> String {
+    let said = error.to_string();
+    let names = said.rsplit("of type").next().unwrap_or_default().trim();
+    let names = names.replace('"', "");
+    kinds(names.strip_prefix("s ").unwrap_or(&names))
 }
 
 fn unknown(members: &[String]) -> String {
@@ -230,14 +263,22 @@ mod tests {
         });
         let schema = Schema::compile(&schema).unwrap();
         for (config, said) in [
-            (json!({}), ": member rules is missing"),
-            (json!({"rules": [], "x": 1}), ": there is no member \"x\""),
+            (json!({}), "member \"rules\" is missing"),
+            (json!({"rules": [], "x": 1}), "there is no member \"x\""),
             (json!({"rules": {}}), "/rules: expected a list, got {}"),
             (
                 json!({"rules": [1, 2, 3]}),
                 "must have at most 2 entries, has 3 entries",
             ),
-            (json!({"rules": [7]}), "/rules/0: 7 is none of the forms"),
+            (
+                json!({"rules": [7]}),
+                "/rules/0: expected an object or a string, got 7",
+            ),
+            (json!({"rules": [{}]}), "/rules/0: member \"a\" is missing"),
+            (
+                json!({"rules": ["abcd"]}),
+                "/rules/0: \"abcd\" is not of the form",
+            ),
             (
                 json!({"rules": [], "name": "A"}),
                 "/name: \"A\" is not of the form",
