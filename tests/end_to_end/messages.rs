@@ -117,7 +117,7 @@ async fn mistakes_are_told_with_place_value_and_remedy() -> Result<()> {
         ),
         (
             vec!["lock", "get", "demo/a", "--server", "localhost:1"],
-            "such as http://127.0.0.1:7878",
+            "expected http://HOST:PORT",
         ),
         (
             vec!["lock", "get", "demo/a", "--server", "http://127.0.0.1:1"],

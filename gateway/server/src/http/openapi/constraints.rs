@@ -136,9 +136,11 @@ fn lock_rules() -> Vec<Rule> {
         ("RenewRequest", "lease_id", lease_id()),
         ("RenewRequest", "ttl_ms", ttl()),
         ("RenewRequest", "request_id", request_id()),
+        ("RenewRequest", "reason", reason()),
         ("LeaseRenewal", "lock", lock()),
         ("LeaseRenewal", "lease_id", lease_id()),
         ("LeaseRenewal", "ttl_ms", ttl()),
+        ("LeaseRenewal", "reason", reason()),
         (
             "RenewManyRequest",
             "leases",
