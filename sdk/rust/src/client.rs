@@ -73,7 +73,7 @@ impl Client {
     pub fn new(urls: &str, key: Key) -> Result<Self, Error> {
         // Refused if the program has chosen a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let usage = |error: reqwest::Error| Error::Usage(answer::told(&error));
+        let usage = |error: reqwest::Error| Error::Usage(crate::answer::told(&error));
         let gateways = Gateways::parse(urls)?;
         let connect_timeout = match gateways.count() {
             1 => CONNECT_TIMEOUT,
