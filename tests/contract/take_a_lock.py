@@ -6,8 +6,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 
 from leasehold_client import AuthenticatedClient
-from leasehold_client.api.leases import acquire, release
-from leasehold_client.api.locks import get_lock
+from leasehold_client.api.locks import acquire, get_lock, release
 from leasehold_client.models import AcquireRequest, ReleaseRequest
 
 client = AuthenticatedClient(

@@ -116,10 +116,7 @@ async fn every_body_is_an_object_of_known_members() -> Result<()> {
             if schema.is_null() {
                 continue;
             }
-            let url = path
-                .replace("{ns}", "demo")
-                .replace('{', "")
-                .replace('}', "");
+            let url = path.replace("{ns}", "demo").replace(['{', '}'], "");
             let mut objects = Vec::new();
             schemas.objects(schema, "", &mut objects);
             for (pointer, of) in objects {

@@ -35,9 +35,6 @@ pub fn check_name(text: &str) -> Result<(), &'static str> {
                     "must not hold characters that are invisible or change the direction of text",
                 );
             }
-            GeneralCategory::PrivateUse | GeneralCategory::Unassigned => {
-                return Err("must not hold characters that Unicode has not assigned");
-            }
             _ if ignorable.contains(c) => {
                 return Err("must not hold invisible characters");
             }
@@ -101,8 +98,6 @@ mod tests {
             "a\u{fe0f}",          // variation selector
             "a\u{e0041}",         // tag
             "a\u{180e}b",         // Mongolian vowel separator
-            "a\u{e000}",          // private use
-            "a\u{ffff}",          // not a character
             "a\tb",
             "a\0",
             "a\u{7f}",

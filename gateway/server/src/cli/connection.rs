@@ -1,7 +1,5 @@
 //! Which gateway, and as whom.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use leasehold_client::Client;
 use leasehold_client::Key;
@@ -30,7 +28,7 @@ pub(super) struct Connection {
     key: Option<String>,
     /// A file that holds the API key.
     #[arg(long, env = "LEASEHOLD_KEY_FILE", global = true)]
-    key_file: Option<PathBuf>,
+    key_file: Option<String>,
     /// Answers as JSON, for programs.
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -50,11 +48,11 @@ impl Connection {
         // A variable that is empty counts as one that is not set.
         let key = self.key.as_ref().filter(|key| !key.trim().is_empty());
         let file = self.key_file.as_ref();
-        let file = file.filter(|file| !file.as_os_str().is_empty());
+        let file = file.filter(|file| !file.trim().is_empty());
         let key = match (key, file) {
             (Some(key), _) => key.clone(),
             (None, Some(file)) => std::fs::read_to_string(file)
-                .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display())))?,
+                .map_err(|error| Failed::new(USAGE, format!("{file}: {error}")))?,
             (None, None) => {
                 let message = "no key: set LEASEHOLD_KEY, or give --key-file";
                 return Err(Failed::new(USAGE, message));

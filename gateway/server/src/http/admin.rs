@@ -229,8 +229,8 @@ pub(crate) async fn upload_policy(
         let kind = headers
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok());
-        if kind != Some("application/wasm") {
-            let message = "content-type: must be application/wasm";
+        if !matches!(kind, Some("application/wasm" | "application/octet-stream")) {
+            let message = "content-type: must be application/wasm or application/octet-stream";
             return Err(Failure::new(ErrorCode::UnsupportedMediaType, message));
         }
         let _place = app.governance.admit_upload()?;

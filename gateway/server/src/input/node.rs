@@ -119,6 +119,18 @@ impl Node {
         }
     }
 
+    /// A number without a fraction is a whole one, however it is written: `5.0` is 5.
+    fn whole(self) -> Self {
+        const EXACT: f64 = (1_u64 << 53) as f64;
+        match self {
+            Self::Float(value) if value.fract() == 0.0 && value.abs() <= EXACT => {
+                let value = value as i64;
+                u64::try_from(value).map_or(Self::Signed(value), Self::Unsigned)
+            }
+            other => other,
+        }
+    }
+
     fn object<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         match self {
             Self::Object(members) => visitor.visit_map(Members::new(members)),
@@ -144,6 +156,30 @@ impl<'de> Deserializer<'de> for Node {
             }),
             Self::Object(members) => visitor.visit_map(Members::new(members)),
         }
+    }
+
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.whole().deserialize_any(visitor)
+    }
+
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.whole().deserialize_any(visitor)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.whole().deserialize_any(visitor)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.whole().deserialize_any(visitor)
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.whole().deserialize_any(visitor)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.whole().deserialize_any(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
@@ -187,7 +223,7 @@ impl<'de> Deserializer<'de> for Node {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        bool i8 i16 i128 u128 f32 f64 char str string bytes byte_buf unit
         unit_struct seq tuple tuple_struct identifier ignored_any
     }
 }

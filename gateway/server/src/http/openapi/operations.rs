@@ -6,6 +6,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::constraints::merge;
+use super::constraints::range;
 use super::patterns;
 
 /// The content type of an error.
@@ -68,7 +69,8 @@ fn own_path() -> Value {
 }
 
 fn parameters(operation: &mut Value) {
-    let Some(parameters) = operation["parameters"].as_array_mut() else {
+    let parameters = operation.get_mut("parameters");
+    let Some(parameters) = parameters.and_then(Value::as_array_mut) else {
         return;
     };
     for parameter in parameters {
@@ -80,6 +82,10 @@ fn parameters(operation: &mut Value) {
             parameter["schema"]["type"] = kind;
         }
         merge(&mut parameter["schema"], rule);
+        if parameter["schema"]["type"] == "integer" && parameter["schema"].get("maximum").is_none()
+        {
+            merge(&mut parameter["schema"], range(0, u64::MAX));
+        }
     }
 }
 
@@ -104,8 +110,6 @@ fn parameter_rule(place: &str, name: &str) -> Value {
         }),
         (_, "from" | "until" | "at") => json!({ "format": "date-time" }),
         (_, "limit") => json!({ "minimum": 1, "maximum": limits::PAGE_ROWS_MAX }),
-        (_, "after") => json!({}),
-        (_, "max_age_ms") => json!({ "minimum": 0, "maximum": u64::MAX }),
         (_, "places") => json!({ "pattern": patterns::places() }),
         (_, "freshness") => json!({ "enum": ["linearizable", "stale"] }),
         (_, "state") => {
@@ -171,22 +175,16 @@ fn bodies(path: &str, method: &str, operation: &mut Value) {
     let bytes = json!({ "type": "string", "format": "binary" });
     match (path, method) {
         ("/v1/policies/{policy}/versions/{version}", "put") => {
-            operation["requestBody"]["content"]["application/wasm"]["schema"] = bytes;
+            let content = &mut operation["requestBody"]["content"];
+            content["application/wasm"]["schema"] = bytes.clone();
+            content["application/octet-stream"]["schema"] = bytes;
         }
         ("/v1/backup", "get") => {
             let content = &mut operation["responses"]["200"]["content"];
             content["application/octet-stream"]["schema"] = bytes;
         }
         ("/v1/namespaces" | "/v1/bindings", "post") => {
-            let needed =
-                json!({ "required": ["name"], "properties": { "name": { "type": "string" } } });
-            also(operation, needed);
-        }
-        ("/v1/namespaces/{ns}" | "/v1/bindings/{binding}", "put") => {
-            also(
-                operation,
-                json!({ "properties": { "name": { "type": "null" } } }),
-            );
+            also(operation, json!({ "required": ["name"] }));
         }
         _ => {}
     }
