@@ -18,21 +18,6 @@ pub(super) fn write(document: &mut Value) {
         // A member without a type would be a rule about nothing; the test below finds it.
         merge(member, rule);
     }
-    let schemas = &mut document["components"]["schemas"];
-    for schema in ["AcquireRequest", "AcquireManyRequest"] {
-        let shared =
-            json!({ "properties": { "mode": { "const": "shared" } }, "required": ["mode"] });
-        let alone = json!({ "properties": { "permits": { "type": "null" } } });
-        schemas[schema]["anyOf"] = json!([shared, alone]);
-    }
-    let one = |name: &str, other: &str| {
-        json!({
-            "properties": { name: { "type": "string" }, other: { "type": "null" } },
-            "required": [name],
-        })
-    };
-    schemas["HolderSelector"]["oneOf"] =
-        json!([one("handle", "subject"), one("subject", "handle")]);
 }
 
 pub(super) fn merge(into: &mut Value, rule: Value) {
