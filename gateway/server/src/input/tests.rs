@@ -104,7 +104,7 @@ fn errors_name_place_and_value_in_plain_words() {
         ),
         (
             r#"{"count":7,"free":{"a":1,"a":2}}"#,
-            "given twice: \"a\", at line 1, column 30",
+            "given twice: \"a\", at line 1, column 28",
         ),
         (
             r#"{"count":7} 8"#,
