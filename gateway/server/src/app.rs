@@ -184,13 +184,8 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let authenticator =
         authenticator.map_err(|error| AppError::Authentication(error.to_string()))?;
     let (drain, shutdown) = watch::channel(false);
-    let records_renewals = config.audit.records_renewals();
-    let pipeline = Pipeline::new(Inner {
-        governance: governance.clone(),
-        decider: Decider::new(clock.clone(), metrics.clone(), records_renewals),
-        stores: stores.clone(),
-        shutdown: shutdown.clone(),
-    });
+    let of = (&clock, &metrics);
+    let pipeline = pipeline(&config, of, &governance, &stores, &shutdown);
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
     let store = raft.clone().map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
@@ -218,6 +213,23 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         home,
         extra,
         tasks,
+    })
+}
+
+/// The way of a request through governance and the stores.
+fn pipeline(
+    config: &Config,
+    (clock, metrics): (&Arc<dyn Clock>, &Arc<Metrics>),
+    governance: &Arc<Governance>,
+    stores: &Arc<Stores>,
+    shutdown: &watch::Receiver<bool>,
+) -> Pipeline {
+    let records_renewals = config.audit.records_renewals();
+    Pipeline::new(Inner {
+        governance: governance.clone(),
+        decider: Decider::new(clock.clone(), metrics.clone(), records_renewals),
+        stores: stores.clone(),
+        shutdown: shutdown.clone(),
     })
 }
 
