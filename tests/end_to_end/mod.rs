@@ -27,6 +27,7 @@ mod listeners;
 mod lock;
 mod messages;
 mod moving;
+mod outdated;
 mod postgres;
 mod questions;
 mod quotas;
