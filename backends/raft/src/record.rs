@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 /// Records of another are refused, not misread. 2: decisions and leases have the rule's digest.
 const VERSION: u8 = 2;
 /// The version of records that hold a whole state: it ends with the acquires whose leases have
-/// ended. Such records of version 2, without them, are read, too.
+/// ended. Such records of version 2, without them, are read, too; so the checksum covers this
+/// version, and no damaged byte makes a record of one version look like one of the other.
 const STATE_VERSION: u8 = 3;
 const HEAD_BYTES: usize = 5;
 
@@ -64,7 +65,7 @@ impl RecordWriter {
     /// The record's bytes.
     pub(crate) fn finish(self) -> Vec<u8> {
         let mut bytes = self.0;
-        let crc = crc32fast::hash(&bytes[HEAD_BYTES..]);
+        let crc = checksum(bytes[0], &bytes[HEAD_BYTES..]);
         bytes[1..HEAD_BYTES].copy_from_slice(&crc.to_be_bytes());
         bytes
     }
@@ -72,10 +73,8 @@ impl RecordWriter {
 
 /// The value, if version and checksum fit.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    match checked(bytes)? {
-        (VERSION, body) => postcard::from_bytes(body).map_err(RecordError::Body),
-        (other, _) => Err(RecordError::Version(other)),
-    }
+    let (_, body) = checked(bytes, &[VERSION])?;
+    postcard::from_bytes(body).map_err(RecordError::Body)
 }
 
 /// The same for a value that holds a whole state. `Before` is what such a record held in
@@ -85,28 +84,35 @@ where
     T: DeserializeOwned + From<Before>,
     Before: DeserializeOwned,
 {
-    match checked(bytes)? {
-        (STATE_VERSION, body) => postcard::from_bytes(body).map_err(RecordError::Body),
-        (VERSION, body) => {
-            let before: Before = postcard::from_bytes(body).map_err(RecordError::Body)?;
-            Ok(before.into())
-        }
-        (other, _) => Err(RecordError::Version(other)),
+    let (version, body) = checked(bytes, &[VERSION, STATE_VERSION])?;
+    if version == STATE_VERSION {
+        return postcard::from_bytes(body).map_err(RecordError::Body);
     }
+    let before: Before = postcard::from_bytes(body).map_err(RecordError::Body)?;
+    Ok(before.into())
 }
 
-/// The version, and a body whose checksum fits.
-fn checked(bytes: &[u8]) -> Result<(u8, &[u8]), RecordError> {
+/// The version, which must be one of `known`, and a body whose checksum fits.
+fn checked<'b>(bytes: &'b [u8], known: &[u8]) -> Result<(u8, &'b [u8]), RecordError> {
     let (head, body) = bytes
         .split_at_checked(HEAD_BYTES)
         .ok_or(RecordError::Short)?;
-    if !(VERSION..=STATE_VERSION).contains(&head[0]) {
+    if !known.contains(&head[0]) {
         return Err(RecordError::Version(head[0]));
     }
-    if crc32fast::hash(body).to_be_bytes() != head[1..] {
+    if checksum(head[0], body).to_be_bytes() != head[1..] {
         return Err(RecordError::Checksum);
     }
     Ok((head[0], body))
+}
+
+fn checksum(version: u8, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    if version == STATE_VERSION {
+        hasher.update(&[version]);
+    }
+    hasher.update(body);
+    hasher.finalize()
 }
 
 #[cfg(test)]
@@ -162,5 +168,9 @@ mod tests {
             decode::<u64>(&now).is_err(),
             "no other record has that version"
         );
+        let mut damaged = now;
+        damaged[0] = VERSION;
+        let refused = decode_state::<State, StateBeforeEnded>(&damaged);
+        assert_eq!(refused, Err(RecordError::Checksum));
     }
 }
