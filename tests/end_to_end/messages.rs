@@ -83,15 +83,31 @@ async fn empty_variables_count_as_ones_that_are_not_set() -> Result<()> {
     Ok(())
 }
 
+/// Runs each command line, which must fail with these words and without foreign ones.
+async fn each_says(mistakes: &[(Vec<&str>, &str)]) -> Result<()> {
+    for (arguments, expected) in mistakes {
+        let output = leasehold(arguments, &[("LEASEHOLD_KEY", ADMIN_KEY)]).await?;
+        let said = said(&output);
+        assert!(!output.status.success(), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        for word in FOREIGN_WORDS {
+            assert!(!said.contains(word), "{arguments:?}: {said}");
+        }
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
+    let file = folder.join(name);
+    std::fs::write(&file, text)?;
+    Ok(file.display().to_string())
+}
+
 #[tokio::test]
-async fn mistakes_are_told_with_place_value_and_remedy() -> Result<()> {
+async fn mistakes_of_a_client_are_told_with_place_value_and_remedy() -> Result<()> {
     let gateway = Gateway::start().await?;
     let folder = tempfile::tempdir()?;
-    let write = |name: &str, text: &str| -> Result<String> {
-        let file = folder.path().join(name);
-        std::fs::write(&file, text)?;
-        Ok(file.display().to_string())
-    };
+    let write = |name: &str, text: &str| write(folder.path(), name, text);
     let list = write("list.json", r#"["demo"]"#)?;
     let typo = write("typo.json", r#"{"namespaces":["demo"],"polices":[]}"#)?;
     let form = write(
@@ -99,49 +115,47 @@ async fn mistakes_are_told_with_place_value_and_remedy() -> Result<()> {
         r#"{"namespaces":["demo"],"policies":[{"policy":"ttl-bounds","version":"1.0.0",
             "config":{"rules":[{"max_ttl_ms":"x"}]}}]}"#,
     )?;
-    let file = write("a-file", "")?;
-    let jwks = write("jwks.json", r#"{"keys":3}"#)?;
-    let jwt =
-        format!("[authentication.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_file = {jwks:?}\n");
-    let jwt = write("jwt.toml", &jwt)?;
-    let toml = write("wrong.toml", "[limits]\nrequests_max = \"many\"\n")?;
-    let data = folder.path().join("data").display().to_string();
-    let inside = Path::new(&file).join("data").display().to_string();
     let nowhere = folder.path().join("nowhere").display().to_string();
-    let server = ["--server", gateway.url()];
-    for (arguments, expected) in [
+    let get = |server| vec!["lock", "get", "demo/a", "--server", server];
+    let bind = |file| vec!["policy", "bind", "x", file, "--server", gateway.url()];
+    let no_file = vec!["key", "list", "--key", "", "--key-file", &nowhere];
+    each_says(&[
+        (get("nonsense"), "\"nonsense\" is not the URL"),
+        (get("localhost:1"), "expected http://HOST:PORT"),
         (
-            vec!["lock", "get", "demo/a", "--server", "nonsense"],
-            "\"nonsense\" is not the URL",
-        ),
-        (
-            vec!["lock", "get", "demo/a", "--server", "localhost:1"],
-            "expected http://HOST:PORT",
-        ),
-        (
-            vec!["lock", "get", "demo/a", "--server", "http://127.0.0.1:1"],
+            get("http://127.0.0.1:1"),
             "cannot connect to http://127.0.0.1:1: nobody listens there",
         ),
         (
             vec!["lock", "get", "demo/a", "--key", "a b"],
             "the key holds characters",
         ),
-        (
-            vec!["key", "list", "--key", "", "--key-file", &nowhere],
-            &nowhere,
-        ),
-        (
-            [&["policy", "bind", "x", &list], &server[..]].concat(),
-            "list.json: expected an object, got a list",
-        ),
-        (
-            [&["policy", "bind", "x", &typo], &server[..]].concat(),
-            "there is no member \"polices\"",
-        ),
-        (
-            [&["policy", "bind", "x", &form], &server[..]].concat(),
-            "/rules/0/max_ttl_ms: expected a whole number",
-        ),
+        (no_file, &nowhere),
+        (bind(&list), "list.json: expected an object, got a list"),
+        (bind(&typo), "there is no member \"polices\""),
+        (bind(&form), "/rules/0/max_ttl_ms: expected a whole number"),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn mistakes_of_a_start_are_told_with_place_value_and_remedy() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, text: &str| write(folder.path(), name, text);
+    let jwks = write("jwks.json", r#"{"keys":3}"#)?;
+    let jwt =
+        format!("[authentication.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_file = {jwks:?}\n");
+    let jwt = write("jwt.toml", &jwt)?;
+    let toml = write("wrong.toml", "[limits]\nrequests_max = \"many\"\n")?;
+    let file = write("a-file", "")?;
+    let inside = Path::new(&file).join("data").display().to_string();
+    let data = folder.path().join("data").display().to_string();
+    let nowhere = folder.path().join("nowhere").display().to_string();
+    let on = |folder, config| {
+        let place = ["serve", "--listen", "127.0.0.1:0", "--data-dir", folder];
+        [&place[..], config].concat()
+    };
+    each_says(&[
         (
             vec!["serve", "--listen", "nonsense"],
             "such as 127.0.0.1:7878",
@@ -151,31 +165,11 @@ async fn mistakes_are_told_with_place_value_and_remedy() -> Result<()> {
             vec!["serve", "--config", &toml],
             "limits.requests_max: expected a whole number",
         ),
+        (on(&inside, &[]), &inside),
         (
-            vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", &inside],
-            &inside,
-        ),
-        (
-            vec![
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--data-dir",
-                &data,
-                "--config",
-                &jwt,
-            ],
+            on(&data, &["--config", &jwt]),
             "jwks.json: is not a JSON Web Key Set",
         ),
-    ] {
-        let variables = [("LEASEHOLD_KEY", ADMIN_KEY)];
-        let output = leasehold(&arguments, &variables).await?;
-        let said = said(&output);
-        assert!(!output.status.success(), "{arguments:?}: {said}");
-        assert!(said.contains(expected), "{arguments:?}: {said}");
-        for word in FOREIGN_WORDS {
-            assert!(!said.contains(word), "{arguments:?}: {said}");
-        }
-    }
-    Ok(())
+    ])
+    .await
 }

@@ -90,16 +90,49 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
+fn ttl() -> Value {
+    range(limits::TTL_MS_MIN, limits::TTL_MS_MAX)
+}
+
+fn grace() -> Value {
+    range(0, limits::GRACE_MS_MAX)
+}
+
+fn permits() -> Value {
+    range(1, limits::PERMITS_MAX.into())
+}
+
+fn request_id() -> Value {
+    ascii(patterns::REQUEST_ID, limits::REQUEST_ID_BYTES_MAX)
+}
+
+fn lease_id() -> Value {
+    json!({ "pattern": patterns::HEX_32 })
+}
+
+fn lock() -> Value {
+    ascii(&patterns::lock(), limits::LOCK_NAME_BYTES_MAX)
+}
+
+fn reason() -> Value {
+    text(&patterns::prose(), limits::REASON_BYTES_MAX)
+}
+
+fn instance() -> Value {
+    text(&patterns::name(), limits::INSTANCE_BYTES_MAX)
+}
+
+fn description() -> Value {
+    text(&patterns::prose(), limits::DESCRIPTION_BYTES_MAX)
+}
+
 fn lock_rules() -> Vec<Rule> {
-    let ttl = || range(limits::TTL_MS_MIN, limits::TTL_MS_MAX);
-    let grace = || range(0, limits::GRACE_MS_MAX);
-    let permits = || range(1, limits::PERMITS_MAX.into());
-    let request_id = || ascii(patterns::REQUEST_ID, limits::REQUEST_ID_BYTES_MAX);
-    let lease_id = || json!({ "pattern": patterns::HEX_32 });
-    let lock = || ascii(&patterns::lock(), limits::LOCK_NAME_BYTES_MAX);
-    let reason = || text(&patterns::prose(), limits::REASON_BYTES_MAX);
-    let instance = || text(&patterns::name(), limits::INSTANCE_BYTES_MAX);
-    let description = || text(&patterns::prose(), limits::DESCRIPTION_BYTES_MAX);
+    let mut rules = acquire_rules();
+    rules.extend(lease_rules());
+    rules
+}
+
+fn acquire_rules() -> Vec<Rule> {
     vec![
         ("AcquireRequest", "ttl_ms", ttl()),
         ("AcquireRequest", "wait_ms", range(0, limits::WAIT_MS_MAX)),
@@ -124,6 +157,11 @@ fn lock_rules() -> Vec<Rule> {
             "locks",
             unique(items(1, limits::LOCKS_PER_BATCH_MAX, lock())),
         ),
+    ]
+}
+
+fn lease_rules() -> Vec<Rule> {
+    vec![
         ("RenewRequest", "lease_id", lease_id()),
         ("RenewRequest", "ttl_ms", ttl()),
         ("RenewRequest", "request_id", request_id()),
@@ -178,7 +216,6 @@ fn unique(mut items: Value) -> Value {
 }
 
 fn governance_rules() -> Vec<Rule> {
-    let description = || text(&patterns::prose(), limits::DESCRIPTION_BYTES_MAX);
     let operations = || json!({ "items": { "type": "string", "enum": patterns::OPERATIONS } });
     let roles: Vec<&str> = leasehold_domain::Role::ALL
         .iter()
