@@ -24,6 +24,8 @@ use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
 
 use crate::BackendError;
+use crate::LedgerHead;
+use crate::StoreHistory;
 
 /// Commands to carry out, and notes to record, in one durable step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -153,8 +155,17 @@ pub trait Backend: Debug + Send + Sync + 'static {
 
     /// Allows the backend to forget events up to `up_to`, because the ledger has them durably.
     ///
-    /// *Guarantees.* Events that were not trimmed are kept, whatever it costs.
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError>;
+    /// *Guarantees.* Events that were not trimmed are kept, whatever it costs. The hash chain of
+    /// `up_to` becomes durable no later than the trim, so that a ledger that does not continue what
+    /// was trimmed is noticed ([`StoreHistory::ledger`]). A position before an earlier one changes
+    /// nothing.
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError>;
+
+    /// Returns where the store stands in its history. Everything that was answered before the call
+    /// is in it.
+    ///
+    /// *Errors.* `Unavailable` if the store does not know its identity yet, or cannot be asked.
+    async fn history(&self) -> Result<StoreHistory, BackendError>;
 
     /// How large a record may be that comes from another store; none if only memory limits it.
     ///

@@ -12,6 +12,7 @@ use leasehold_domain::LeaseHandle;
 use leasehold_domain::LockRef;
 use leasehold_domain::Mode;
 use leasehold_domain::Owner;
+use leasehold_domain::StoreId;
 use leasehold_domain::WallMillis;
 
 use crate::BackendError;
@@ -130,6 +131,16 @@ pub trait LedgerPeers: Debug + Send + Sync + 'static {
     ///
     /// *Errors.* `Unavailable` if no other node has them now.
     async fn rows(&self, after: Cursor) -> Result<Vec<LedgerRow>, BackendError>;
+
+    /// Returns whether there is certainly nobody else who has rows.
+    fn is_alone(&self) -> bool {
+        false
+    }
+
+    /// Returns where the other copy ends, if it is one copy; `None` if several nodes have one each.
+    async fn end(&self) -> Result<Option<LedgerHead>, BackendError> {
+        Ok(None)
+    }
 }
 
 /// A ledger's rows in the store itself, for all gateways that share it. Each gateway has a ledger
@@ -169,6 +180,26 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 
     /// Who held `lock` at `at`.
     async fn holders(&self, lock: &LockRef, at: WallMillis) -> Result<Holders, BackendError>;
+
+    /// Returns the identity of the store whose events these are; `None` until it is recorded.
+    fn store(&self) -> Option<StoreId>;
+
+    /// Records, durably, whose events these are.
+    async fn set_store(&self, id: StoreId) -> Result<(), BackendError>;
+
+    /// Returns the hash chain after `event`, if it followed an event with the chain `before`. Writes
+    /// nothing.
+    fn chain_after(&self, before: &Digest, event: &Event) -> Digest;
+
+    /// Returns the hash chain after an event; `None` if the ledger does not have the event. Where the
+    /// ledger begins it has the chain, too: before the first event of a store that is 32 zeros.
+    async fn chain_at(&self, cursor: Cursor) -> Result<Option<Digest>, BackendError>;
+
+    /// Lets an empty ledger begin after a position of the store's history, durably: for a gateway
+    /// that reads the store's events from there on.
+    ///
+    /// *Errors.* `Invalid` if the ledger has events.
+    async fn begin_after(&self, position: LedgerHead) -> Result<(), BackendError>;
 
     /// Recomputes the chain over the stored bytes; the first cursor that does not fit, if any.
     async fn verify(&self) -> Result<Option<Cursor>, BackendError>;

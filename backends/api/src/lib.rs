@@ -5,6 +5,7 @@ mod backup;
 mod cluster;
 mod documents;
 mod error;
+mod history;
 mod ledger;
 mod writes;
 
@@ -13,6 +14,7 @@ pub use backup::{Backup, Picture};
 pub use cluster::{Cluster, ClusterView, MemberView, Steering};
 pub use documents::Documents;
 pub use error::{BackendError, Effect, ErrorKind};
+pub use history::StoreHistory;
 pub use ledger::{
     HeldUnder, Hold, Holders, Ledger, LedgerArchive, LedgerHead, LedgerPage, LedgerPeers,
     LedgerQuery, LedgerRow,

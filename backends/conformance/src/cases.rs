@@ -91,6 +91,9 @@ macro_rules! conformance {
                 a_watcher_hears_of_the_last_change
                 blobs_are_found_by_their_digest
             }
+            ledger {
+                a_store_knows_its_position_and_the_ledgers
+            }
             moving {
                 a_namespace_that_has_left_is_refused
                 a_namespace_that_comes_keeps_what_it_had
@@ -114,6 +117,9 @@ macro_rules! conformance_durable {
                 a_holder_does_not_notice_a_restart
                 much_work_survives_restarts
                 a_stream_that_is_left_alone_holds_nobody_up
+            }
+            ledger {
+                what_is_kept_of_the_ledger_survives_a_restart
             }
         }
     };
@@ -151,6 +157,7 @@ mod tests {
             include_str!("reading.rs"),
             include_str!("governing.rs"),
             include_str!("moving.rs"),
+            include_str!("ledger.rs"),
             include_str!("restart.rs"),
         ];
         let mut cases = 0;

@@ -21,6 +21,7 @@ use crate::asking::by;
 use crate::asking::granted;
 use crate::asking::renew;
 use crate::asking::ruled;
+use crate::head;
 use crate::tail::names;
 
 /// Every grant and end that was answered to many clients is told of exactly once, in order.
@@ -108,14 +109,14 @@ pub async fn trimmed_events_are_gone_and_the_others_stay(harness: &impl Harness)
     }
     let whole: Vec<Arc<Event>> = store.tail().take(10).await;
     let backend = &store.running.backend;
-    backend.trim(Cursor(6)).await.expect("trim");
+    backend.trim(head(6)).await.expect("trim");
     // Trimming less than before changes nothing.
-    backend.trim(Cursor(3)).await.expect("trim");
+    backend.trim(head(3)).await.expect("trim");
     assert_eq!(backend.health().await.trimmed, Cursor(6));
     assert_eq!(store.tail_after(6).take(4).await, whole[6..]);
     let error = store.tail_after(5).try_next().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Trimmed);
-    backend.trim(Cursor(10)).await.expect("trim");
+    backend.trim(head(10)).await.expect("trim");
     let mut tail = store.tail_after(10);
     store.take("ann", "new", LONG).await;
     assert_eq!(names(&*tail.next().await, "new"), ["granted"]);
@@ -128,7 +129,7 @@ pub async fn a_reader_ahead_of_the_trim_loses_nothing(harness: &impl Harness) {
     for n in 0..50_u64 {
         store.take("ann", &format!("l-{n}"), LONG).await;
         tail.next().await;
-        store.running.backend.trim(Cursor(n)).await.expect("trim");
+        store.running.backend.trim(head(n)).await.expect("trim");
     }
 }
 

@@ -7,6 +7,7 @@ pub mod events;
 pub mod exclusion;
 pub mod governing;
 mod harness;
+pub mod ledger;
 pub mod moving;
 pub mod queue;
 pub mod reading;
@@ -17,3 +18,4 @@ pub mod time;
 
 pub use cases::run;
 pub use harness::{Durable, Harness, Running};
+pub use ledger::head;

@@ -25,10 +25,11 @@ use crate::asking::granted;
 use crate::asking::lock;
 use crate::asking::renew;
 use crate::governing::edit;
+use crate::head;
 use crate::tail::names;
 
 impl<H: Durable> Store<'_, H> {
-    async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         Self {
             running: self.harness.restart(self.running).await,
             harness: self.harness,
@@ -156,7 +157,7 @@ pub async fn events_are_the_same_after_a_restart(harness: &impl Durable) {
         store.give_back("ann", &name, grant.lease_id).await;
     }
     let before = store.tail().take(40).await;
-    store.running.backend.trim(Cursor(15)).await.expect("trim");
+    store.running.backend.trim(head(15)).await.expect("trim");
     let store = store.restart().await;
     let after = store.tail_after(15).take(25).await;
     assert_eq!(after, before[15..]);
@@ -262,7 +263,7 @@ pub async fn a_stream_that_is_left_alone_holds_nobody_up(harness: &impl Durable)
         store.take("ann", "another", LONG).await;
         let last = backend.events(Cursor(4)).next().await;
         assert_eq!(last.expect("a stream").expect("an event").cursor, Cursor(5));
-        backend.trim(Cursor(0)).await.expect("an answer");
+        backend.trim(head(0)).await.expect("an answer");
     };
     let patience = Duration::from_secs(20);
     let done = tokio::time::timeout(patience, others).await;

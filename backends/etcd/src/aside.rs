@@ -46,16 +46,25 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
 
-    /// Makes a consumer known, so that events are kept for it from now on.
-    pub(crate) async fn enrol(&self, consumer: &str, client: &Client) -> Result<(), BackendError> {
+    /// Makes a consumer known, so that events are kept for it from now on. Returns whether it was
+    /// unknown.
+    pub(crate) async fn enrol(
+        &self,
+        consumer: &str,
+        client: &Client,
+    ) -> Result<bool, BackendError> {
         let keys = &self.shared.keys;
         for _ in 0..TRIES_MAX {
             if get(client, keys.consumer(consumer)).await?.is_some() {
-                return Ok(());
+                return Ok(false);
             }
             let (base, revision) = self.base(client).await?;
             let enrolling = TxnRequest {
@@ -72,15 +81,20 @@ impl Aside {
                 failure: Vec::new(),
             };
             if write(client, enrolling).await?.succeeded {
-                return Ok(());
+                return Ok(true);
             }
         }
         Err(contended())
     }
 
-    /// Notes that a consumer has the events up to there; answers up to where all have them, and
-    /// deletes those.
-    pub(crate) async fn trim(&self, consumer: &str, to: Cursor) -> Result<Cursor, BackendError> {
+    /// Notes that a consumer has the events up to there, and the hash chain of its ledger there;
+    /// answers up to where all have them, and deletes those.
+    pub(crate) async fn trim(
+        &self,
+        consumer: &str,
+        to: Cursor,
+        chain: Option<Digest>,
+    ) -> Result<Cursor, BackendError> {
         let client = self.shared.client()?;
         let keys = &self.shared.keys;
         for _ in 0..TRIES_MAX {
@@ -89,9 +103,13 @@ impl Aside {
             let mut consumers = self.consumers(&client).await?;
             let (has, revision) = consumers.get(consumer).copied().unwrap_or_default();
             if to > has {
+                let mut success = vec![put(keys.consumer(consumer), &to)?];
+                if let Some(chain) = chain {
+                    success.push(put(keys.ledger(consumer), &(to, chain))?);
+                }
                 let noting = TxnRequest {
                     compare: vec![Compare::unchanged(keys.consumer(consumer), revision)],
-                    success: vec![put(keys.consumer(consumer), &to)?],
+                    success,
                     failure: Vec::new(),
                 };
                 if !write(&client, noting).await?.succeeded {
@@ -243,7 +261,7 @@ fn contended() -> BackendError {
     BackendError::without_effect(ErrorKind::Contended, "other gateways were faster each time")
 }
 
-fn put<T: Serialize>(key: Bytes, value: &T) -> Result<RequestOp, BackendError> {
+pub(crate) fn put<T: Serialize>(key: Bytes, value: &T) -> Result<RequestOp, BackendError> {
     let value = stored::encode(value).map_err(|problem| error::corrupt("record", problem))?;
     Ok(put_bytes(key, value.into()))
 }
@@ -257,13 +275,16 @@ fn put_bytes(key: Bytes, value: Bytes) -> RequestOp {
     .into()
 }
 
-async fn get(client: &Client, key: Bytes) -> Result<Option<KeyValue>, BackendError> {
+pub(crate) async fn get(client: &Client, key: Bytes) -> Result<Option<KeyValue>, BackendError> {
     let answer = client.range(one(key)).await;
     let answer = answer.map_err(|status| error::read(&status))?;
     Ok(answer.kvs.into_iter().next())
 }
 
-async fn write(client: &Client, request: TxnRequest) -> Result<TxnResponse, BackendError> {
+pub(crate) async fn write(
+    client: &Client,
+    request: TxnRequest,
+) -> Result<TxnResponse, BackendError> {
     let done = client.txn(request).await;
     done.map_err(|status| error::written(&status))
 }

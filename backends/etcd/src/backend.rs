@@ -15,6 +15,8 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
 use leasehold_backend_api::ImportLimit;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::StoreHistory;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::ListQuery;
@@ -50,6 +52,8 @@ pub struct EtcdBackend {
     pub(crate) queue: Queue,
     pub(crate) aside: Arc<Aside>,
     pub(crate) consumer: String,
+    /// Whether the consumer was unknown before this opening.
+    pub(crate) is_new: bool,
     pub(crate) closing: watch::Sender<bool>,
     /// The batcher, until it was waited for.
     pub(crate) writer: Mutex<Option<JoinHandle<()>>>,
@@ -190,11 +194,22 @@ impl Backend for EtcdBackend {
         .boxed()
     }
 
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
-        let up_to = up_to.min(self.shared.status.newest());
-        let trimmed = self.aside.trim(&self.consumer, up_to).await?;
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError> {
+        // A ledger that was filled from another may be ahead of what this gateway has read.
+        let known = self.shared.status.newest();
+        let (up_to, chain) = match up_to.cursor <= known {
+            true => (up_to.cursor, Some(up_to.chain)),
+            false => (known, None),
+        };
+        let trimmed = self.aside.trim(&self.consumer, up_to, chain).await?;
         self.shared.status.trimmed(trimmed);
         Ok(())
+    }
+
+    async fn history(&self) -> Result<StoreHistory, BackendError> {
+        // The mirror is current then.
+        self.propose(Item::Look).await?;
+        self.aside.history(&self.consumer, self.is_new).await
     }
 
     fn import_limit(&self) -> Option<ImportLimit> {

@@ -52,6 +52,21 @@ impl Keys {
         self.key("format")
     }
 
+    /// The identity of the store's history.
+    pub(crate) fn identity(&self) -> Bytes {
+        self.key("identity")
+    }
+
+    /// Where the ledger of a consumer was at its last trim.
+    pub(crate) fn ledger(&self, consumer: &str) -> Bytes {
+        self.key(&format!("ledger/{consumer}"))
+    }
+
+    /// The range of where all ledgers were at their last trim.
+    pub(crate) fn ledgers(&self) -> (Bytes, Bytes) {
+        (self.key("ledger/"), self.key("ledger0"))
+    }
+
     /// The range of all that is followed.
     pub(crate) fn followed(&self) -> (Bytes, Bytes) {
         // `0` is the character after `/`.

@@ -9,6 +9,7 @@ mod documents;
 mod error;
 mod feed;
 mod group;
+mod history;
 mod import;
 mod item;
 mod keys;

@@ -17,6 +17,7 @@ use crate::batcher::Batcher;
 use crate::batcher::Queue;
 use crate::client::Client;
 use crate::error;
+use crate::history;
 use crate::item::Item;
 use crate::keys::Keys;
 use crate::members::Members;
@@ -69,8 +70,9 @@ impl EtcdBackend {
         });
         let (client, _) = shared.members.connect().await?;
         found(&client, &shared.keys).await?;
+        history::identify(&client, &shared.keys).await?;
         let aside = Arc::new(Aside::new(shared.clone()));
-        aside.enrol(&config.consumer, &client).await?;
+        let is_new = aside.enrol(&config.consumer, &client).await?;
         drop(client);
 
         let (queue, waiting) = Queue::new(config.queue_max);
@@ -85,6 +87,7 @@ impl EtcdBackend {
             queue: queue.clone(),
             aside,
             consumer: config.consumer,
+            is_new,
             closing,
             writer: Mutex::new(Some(writer)),
         });

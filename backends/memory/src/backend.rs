@@ -15,6 +15,8 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
 use leasehold_backend_api::ImportLimit;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::StoreHistory;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -155,8 +157,12 @@ impl Backend for MemoryBackend {
         .boxed()
     }
 
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError> {
         let mut inner = self.shared.lock();
+        if up_to.cursor >= inner.trimmed {
+            inner.ledger = Some(up_to);
+        }
+        let up_to = up_to.cursor;
         while inner
             .events
             .front()
@@ -166,6 +172,18 @@ impl Backend for MemoryBackend {
         }
         inner.trimmed = inner.trimmed.max(up_to.min(inner.state.newest()));
         Ok(())
+    }
+
+    async fn history(&self) -> Result<StoreHistory, BackendError> {
+        let inner = self.shared.lock();
+        Ok(StoreHistory {
+            id: self.shared.id,
+            newest: inner.state.newest(),
+            trimmed: inner.trimmed,
+            revision: inner.writes,
+            ledger: inner.ledger,
+            begins_after: None,
+        })
     }
 
     fn import_limit(&self) -> Option<ImportLimit> {

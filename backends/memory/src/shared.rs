@@ -9,11 +9,13 @@ use std::sync::PoisonError;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::Millis;
+use leasehold_domain::StoreId;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
 use leasehold_machine::State;
@@ -22,6 +24,8 @@ use tokio::sync::watch;
 /// What all handles of one memory backend share.
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
+    /// Another one for each process: nothing outlives it.
+    pub(crate) id: StoreId,
     inner: Mutex<Inner>,
     /// The newest cursor; wakes streams and nobody else.
     pub(crate) newest: watch::Sender<Cursor>,
@@ -33,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) state: State,
     pub(crate) events: VecDeque<Arc<Event>>,
     pub(crate) trimmed: Cursor,
+    /// Where the ledger was at the last trim.
+    pub(crate) ledger: Option<LedgerHead>,
     pub(crate) writes: u64,
     /// Those of them that carried commands.
     pub(crate) sizes: Writes,
@@ -53,12 +59,14 @@ impl Shared {
             state: State::default(),
             events: VecDeque::new(),
             trimmed: Cursor(0),
+            ledger: None,
             writes: 0,
             sizes: Writes::default(),
             closed: false,
         };
         Self {
             clock,
+            id: StoreId::from_bytes(rand::random()),
             inner: Mutex::new(inner),
             newest: watch::Sender::new(Cursor(0)),
             documents: watch::Sender::new(0),

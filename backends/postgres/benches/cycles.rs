@@ -13,7 +13,6 @@ use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
 use leasehold_domain::Action;
 use leasehold_domain::Clock;
-use leasehold_domain::Cursor;
 use leasehold_domain::SystemClock;
 use leasehold_test_servers::Postgres;
 
@@ -56,7 +55,10 @@ async fn measure(store: &Arc<PostgresBackend>, clock: &Arc<dyn Clock>, clients: 
                 // As the ledger would.
                 if client == 0 && cycles.is_multiple_of(500) {
                     let newest = store.health().await.newest;
-                    store.trim(Cursor(newest.0)).await.expect("a trim");
+                    store
+                        .trim(leasehold_conformance::head(newest.0))
+                        .await
+                        .expect("a trim");
                 }
             }
             cycles

@@ -114,6 +114,10 @@ fn end(row: &Row) -> Result<LedgerHead, BackendError> {
 
 #[async_trait]
 impl LedgerPeers for PostgresBackend {
+    async fn end(&self) -> Result<Option<LedgerHead>, BackendError> {
+        self.aside.ledger_end().await.map(Some)
+    }
+
     async fn rows(&self, after: Cursor) -> Result<Vec<LedgerRow>, BackendError> {
         let Some((first, packed)) = self.aside.ledger_rows(after).await? else {
             let detail = format!("the database's ledger ends before event {}", after.0 + 1);

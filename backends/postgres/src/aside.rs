@@ -24,7 +24,11 @@ const EVENTS: &str = "SELECT events FROM leasehold.log WHERE newest > $1 \
 const ENROL: &str = "INSERT INTO leasehold.consumers (name, trimmed) \
     SELECT $1, coalesce(min(trimmed), 0) FROM leasehold.consumers ON CONFLICT (name) DO NOTHING";
 const RETIRE: &str = "DELETE FROM leasehold.consumers WHERE name = $1";
-const TRIM: &str = "UPDATE leasehold.consumers SET trimmed = greatest(trimmed, $2) WHERE name = $1";
+/// The position of the ledger moves on with its chain, or not at all.
+const TRIM: &str = "UPDATE leasehold.consumers SET trimmed = greatest(trimmed, $2), \
+    ledger_cursor = CASE WHEN $3 IS NULL OR $2 <= ledger_cursor THEN ledger_cursor ELSE $2 END, \
+    ledger_chain = CASE WHEN $3 IS NULL OR $2 <= ledger_cursor THEN ledger_chain ELSE $3 END \
+    WHERE name = $1";
 const TRIMMED: &str = "SELECT coalesce(min(trimmed), 0) FROM leasehold.consumers";
 /// Only while the server writes the store's timeline: an old primary takes nothing.
 const PUT_BLOB: &str = "INSERT INTO leasehold.blobs (digest, body) \
@@ -86,12 +90,13 @@ impl Aside {
 
     /// Makes a consumer known, so that events are kept for it from now on.
     ///
-    /// `former` is a name that it had before, for which nothing needs to be kept any more.
+    /// `former` is a name that it had before, for which nothing needs to be kept any more. Returns
+    /// whether it was unknown.
     pub(crate) async fn enrol(
         &self,
         consumer: &str,
         former: Option<&str>,
-    ) -> Result<(), BackendError> {
+    ) -> Result<bool, BackendError> {
         let (mut held, primary) = self.take().await?;
         let client = &primary.connection.client;
         let parameters: [Parameter<'_>; 1] = [(&consumer, Type::TEXT)];
@@ -103,18 +108,31 @@ impl Aside {
                 client.execute_typed(RETIRE, &gone),
                 client.batch_execute("COMMIT"),
             );
-            begun.and(enrolled).and(retired).and(committed)
+            let made = begun.and(enrolled)?;
+            retired.and(committed).map(|()| made > 0)
         };
-        self.within(enrolling).await?;
-        keep(&mut held, primary)
+        let is_new = self.within(enrolling).await?;
+        keep(&mut held, primary)?;
+        Ok(is_new)
     }
 
-    /// Notes that a consumer has the events up to there; answers up to where all have them.
-    pub(crate) async fn trim(&self, consumer: &str, to: Cursor) -> Result<Cursor, BackendError> {
+    /// Notes that a consumer has the events up to there, and the hash chain of its ledger there;
+    /// answers up to where all have them.
+    pub(crate) async fn trim(
+        &self,
+        consumer: &str,
+        to: Cursor,
+        chain: Option<Digest>,
+    ) -> Result<Cursor, BackendError> {
         let (mut held, primary) = self.take().await?;
         let client = &primary.connection.client;
         let to = signed(to.0);
-        let parameters: [Parameter<'_>; 2] = [(&consumer, Type::TEXT), (&to, Type::INT8)];
+        let chain = chain.as_ref().map(|chain| &chain.0[..]);
+        let parameters: [Parameter<'_>; 3] = [
+            (&consumer, Type::TEXT),
+            (&to, Type::INT8),
+            (&chain, Type::BYTEA),
+        ];
         let trimming = async {
             let (begun, noted, trimmed, committed) = tokio::join!(
                 self.shared.transactions.begin(&primary.connection),

@@ -10,6 +10,7 @@ mod config;
 mod documents;
 mod error;
 mod fold;
+mod history;
 mod item;
 mod known;
 mod mirror;

@@ -62,7 +62,7 @@ impl PostgresBackend {
         drop(primary);
         let aside = Arc::new(Aside::new(shared.clone()));
         let former = config.former_consumer.as_deref();
-        aside.enrol(&config.consumer, former).await?;
+        let is_new = aside.enrol(&config.consumer, former).await?;
 
         let (queue, waiting) = Queue::new(config.queue_max);
         let (closing, closed) = watch::channel(false);
@@ -76,6 +76,7 @@ impl PostgresBackend {
             queue: queue.clone(),
             aside,
             consumer: config.consumer,
+            is_new,
             closing,
             writer: Mutex::new(Some(writer)),
         });

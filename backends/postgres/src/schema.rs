@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/3.sql"),
     include_str!("../migrations/4.sql"),
     include_str!("../migrations/5.sql"),
+    include_str!("../migrations/6.sql"),
 ];
 /// One gateway migrates at a time. The lock ends with the transaction.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7245893047213465)";

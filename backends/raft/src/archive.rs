@@ -65,6 +65,10 @@ impl RaftBackend {
 
 #[async_trait]
 impl LedgerPeers for RaftBackend {
+    fn is_alone(&self) -> bool {
+        crate::group::view(&self.raft, None).members.len() <= 1
+    }
+
     async fn rows(&self, after: Cursor) -> Result<Vec<LedgerRow>, BackendError> {
         let mut reason = "this group has no other member".to_owned();
         let group = crate::group::view(&self.raft, None);

@@ -15,7 +15,9 @@ use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::Steering;
+use leasehold_backend_api::StoreHistory;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::ListQuery;
@@ -45,6 +47,7 @@ use crate::folder::Released;
 use crate::group;
 use crate::group::STEER_WITHIN;
 use crate::group::Steward;
+use crate::identity::Identity;
 use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
@@ -75,6 +78,7 @@ pub struct RaftBackend {
     pub(crate) peers: Option<Arc<Peers>>,
     pub(crate) steward: Arc<Steward>,
     pub(crate) archive: Archive,
+    pub(crate) identity: Arc<Identity>,
     /// Where this node listens to its peers.
     pub(crate) peer_address: Option<SocketAddr>,
     pub(crate) poison: Poison,
@@ -248,9 +252,18 @@ impl Backend for RaftBackend {
         self.applied.events(after)
     }
 
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError> {
         self.applied.trim(up_to);
         Ok(())
+    }
+
+    async fn history(&self) -> Result<StoreHistory, BackendError> {
+        self.linearize().await?;
+        let group = self.identity.group().ok_or_else(|| {
+            let detail = "this node does not belong to a group yet";
+            BackendError::without_effect(ErrorKind::Unavailable, detail)
+        })?;
+        Ok(self.applied.history(group.store()))
     }
 
     async fn health(&self) -> Health {

@@ -8,6 +8,7 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Backup;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Picture;
+use leasehold_backend_api::StoreHistory;
 use leasehold_domain::Event;
 use openraft::EntryPayload;
 use openraft::storage::RaftLogReader;
@@ -49,6 +50,8 @@ impl Backup for RaftBackend {
 /// What a stopped node's folder holds.
 #[derive(Debug)]
 pub struct StoppedStore {
+    /// Where it stands in its history; `None` for a node that waits for its group.
+    pub history: Option<StoreHistory>,
     /// The store as this node has it: the log's end is in it, whether or not it was answered.
     pub picture: Picture,
     /// Events that the node's ledger may not have yet, oldest first.
@@ -58,6 +61,19 @@ pub struct StoppedStore {
 }
 
 impl StoppedStore {
+    /// Returns a store that has nothing.
+    ///
+    /// # Errors
+    /// It cannot be encoded.
+    pub fn empty() -> io::Result<Self> {
+        Ok(Self {
+            history: None,
+            picture: Inner::default().picture()?,
+            events: Vec::new(),
+            voters: 1,
+        })
+    }
+
     /// Reads the folder of a node that does not run. Blocks, and keeps others out meanwhile.
     ///
     /// # Errors
@@ -91,8 +107,20 @@ impl StoppedStore {
                 }
             }
         }
+        let ledger = stored.log.trimmed().get().ledger;
+        let group = stored.log.identity().group();
+        let picture = inner.picture()?;
+        let history = group.map(|group| StoreHistory {
+            id: group.store(),
+            newest: picture.newest,
+            trimmed: inner.trimmed,
+            revision: picture.revision,
+            ledger,
+            begins_after: None,
+        });
         Ok(Self {
-            picture: inner.picture()?,
+            history,
+            picture,
             voters: inner.membership.voter_ids().count(),
             events: inner.events.into(),
         })

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 
+use leasehold_domain::StoreId;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -20,6 +21,11 @@ pub(crate) struct GroupId([u8; 16]);
 impl GroupId {
     pub(crate) fn draw() -> Self {
         Self(rand::random())
+    }
+
+    /// The identity of the group's history.
+    pub(crate) fn store(self) -> StoreId {
+        StoreId::from_bytes(self.0)
     }
 }
 

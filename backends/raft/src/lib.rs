@@ -26,6 +26,7 @@ mod seat;
 mod simulation;
 mod snapshot;
 mod tasks;
+mod trim;
 
 pub use backend::RaftBackend;
 pub use backup::StoppedStore;

@@ -26,6 +26,8 @@ pub(crate) const VOTE: &str = "vote";
 pub(crate) const PURGED: &str = "purged";
 /// The last event that the ledger has.
 pub(crate) const TRIMMED: &str = "trimmed";
+/// Where the ledger was at the last trim: an event, and the hash chain after it.
+pub(crate) const LEDGER: &str = "ledger";
 /// Whose folder this is.
 pub(crate) const OWNER: &str = "owner";
 /// The group that it belongs to.

@@ -74,18 +74,13 @@ impl RaftBackend {
         clock: Arc<dyn Clock>,
         stored: Stored,
     ) -> Result<Arc<Self>, OpenError> {
-        let Stored {
-            log,
-            applied,
-            file,
-            released,
-        } = stored;
+        let (log, applied) = (stored.log, stored.applied);
         let (poison, appended) = (log.poison(), log.appended());
         let (identity, keeping, has) = (log.identity(), log.keeping(), log.acknowledged()?);
         let (Peering { peers, address }, listener) = Peering::open(&config, &identity).await?;
         let machine = Machine {
             applied: applied.clone(),
-            snapshots: Arc::new(file),
+            snapshots: Arc::new(stored.file),
         };
         let (settings, network) = (Arc::new(settings(&config)?), Network(peers.clone()));
         let raft = Raft::new(identity.node(), settings, network, log, machine)
@@ -124,12 +119,13 @@ impl RaftBackend {
             peers,
             steward,
             archive: Archive::default(),
+            identity,
             peer_address: listener.as_ref().map(Listener::address),
             poison,
             guests: Arc::default(),
             closing: watch::Sender::new(false),
             ended: watch::Sender::new(false),
-            released,
+            released: stored.released,
         };
         node.propose_from(waiting, &config);
         node.keep_from(appended, &config);

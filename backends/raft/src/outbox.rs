@@ -14,15 +14,19 @@ use futures_util::stream;
 use futures_util::stream::BoxStream;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::StoreHistory;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::StoreId;
 use leasehold_machine::State;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
 use crate::entry::LogId;
 use crate::entry::Membership;
+use crate::trim::TrimMark;
 
 /// What all parts of a node share.
 #[derive(Debug)]
@@ -36,8 +40,8 @@ pub(crate) struct Applied {
     advanced: Notify,
     /// The documents' revision; wakes governance.
     documents: watch::Sender<u64>,
-    /// The last event that the ledger has, for the log to keep; it needs no write of its own.
-    trimmed: Arc<AtomicU64>,
+    /// Where the ledger was at the last trim, for the log to keep; it needs no write of its own.
+    trimmed: Arc<TrimMark>,
 }
 
 /// All that a snapshot holds.
@@ -76,8 +80,8 @@ impl Inner {
 
 impl Applied {
     /// Begins with what a snapshot holds. `trimmed` is what the log kept.
-    pub(crate) fn new(mut inner: Inner, trimmed: Arc<AtomicU64>) -> Self {
-        inner.trim(Cursor(trimmed.load(Ordering::Relaxed)));
+    pub(crate) fn new(mut inner: Inner, trimmed: Arc<TrimMark>) -> Self {
+        inner.trim(trimmed.get().cursor);
         let newest = watch::Sender::new(inner.state.newest());
         let reached = AtomicU64::new(inner.index());
         let documents = watch::Sender::new(inner.state.documents_revision());
@@ -133,7 +137,7 @@ impl Applied {
     /// Goes on from a peer's snapshot.
     pub(crate) fn replace(&self, mut inner: Inner) {
         // Both ledgers are the same: what this node's own has need not be kept.
-        inner.trim(Cursor(self.trimmed.load(Ordering::Relaxed)).min(inner.state.newest()));
+        inner.trim(self.trimmed.get().cursor.min(inner.state.newest()));
         let (newest, documents) = (inner.state.newest(), inner.state.documents_revision());
         let index = inner.index();
         *self.write() = inner;
@@ -146,11 +150,27 @@ impl Applied {
     }
 
     /// Forgets events that the ledger has.
-    pub(crate) fn trim(&self, up_to: Cursor) {
+    pub(crate) fn trim(&self, up_to: LedgerHead) {
         let mut inner = self.write();
-        let up_to = up_to.min(inner.state.newest());
-        inner.trim(up_to);
-        self.trimmed.fetch_max(up_to.0, Ordering::Relaxed);
+        let newest = inner.state.newest();
+        inner.trim(up_to.cursor.min(newest));
+        // A ledger that was filled from a peer may be ahead of what this node has applied.
+        if up_to.cursor <= newest {
+            self.trimmed.advance(up_to);
+        }
+    }
+
+    /// Where this node stands in the history of its group.
+    pub(crate) fn history(&self, id: StoreId) -> StoreHistory {
+        let inner = self.read();
+        StoreHistory {
+            id,
+            newest: inner.state.newest(),
+            trimmed: inner.trimmed,
+            revision: inner.index(),
+            ledger: self.trimmed.get().ledger,
+            begins_after: None,
+        }
     }
 
     /// The events after a cursor that are there now, at most `most`.

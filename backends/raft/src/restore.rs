@@ -12,11 +12,14 @@
 //! and then every lease gets its whole ttl.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::Picture;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Change;
 use leasehold_domain::Cursor;
+use leasehold_domain::Event;
 use leasehold_domain::Note;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits::TOKEN_MAX;
@@ -63,6 +66,12 @@ pub fn entries_ahead(seconds: u64) -> u64 {
 pub struct Restore {
     /// The picture.
     pub picture: Picture,
+    /// The last event of the ledger that the new history continues, and the hash chain after it. The
+    /// new history's first event is the next one.
+    pub after: LedgerHead,
+    /// Events of the picture that no ledger has: they follow the first event of the new history, with
+    /// cursors and times of their own there.
+    pub unrecorded: Vec<Arc<Event>>,
     /// How many entries to go ahead: see [`entries_ahead`].
     pub ahead: u64,
     /// Tokens must also be above this one.
@@ -128,6 +137,7 @@ impl Restore {
         }
         let token_floor = id.index * TOKENS_PER_WRITE;
         state.lengthen_leases();
+        state.resume(state.now(), self.after.cursor);
         let at = Moment {
             now: state.now(),
             wall: self.wall,
@@ -140,15 +150,17 @@ impl Restore {
         let membership = openraft::Membership::new(voters, members)
             .map_err(|error| OpenError::Raft(error.to_string()))?;
         let event = state.newest();
+        let unrecorded = renumbered(&self.unrecorded, &mut state);
         let mut inner = Inner {
             state,
-            trimmed: self.picture.newest,
+            trimmed: self.after.cursor,
             last_applied: Some(id),
             membership: Membership::new(Some(id), membership),
             ..Inner::default()
         };
         inner.keep(noted.events);
-        let group = make(config, &inner, id)?;
+        inner.keep(unrecorded);
+        let group = make(config, &inner, id, self.after)?;
         Ok(Restored {
             group,
             token_floor,
@@ -172,8 +184,30 @@ impl Restore {
     }
 }
 
+/// Returns events as they follow the newest of `state`, which is moved on behind them.
+fn renumbered(events: &[Arc<Event>], state: &mut State) -> Vec<Event> {
+    let mut newest = state.newest();
+    let now = state.now();
+    let renumber = |event: &Arc<Event>| {
+        newest = Cursor(newest.0 + 1);
+        Event {
+            cursor: newest,
+            now,
+            ..Event::clone(event)
+        }
+    };
+    let events = events.iter().map(renumber).collect();
+    state.resume(now, newest);
+    events
+}
+
 /// Writes log and snapshot; answers the new group's name.
-fn make(config: &RaftConfig, inner: &Inner, id: LogId) -> Result<String, OpenError> {
+fn make(
+    config: &RaftConfig,
+    inner: &Inner,
+    id: LogId,
+    ledger: LedgerHead,
+) -> Result<String, OpenError> {
     std::fs::create_dir(&config.data_dir)?;
     let (lock, _) = FolderLock::take(&config.data_dir)?;
     let owner = Owner {
@@ -183,7 +217,7 @@ fn make(config: &RaftConfig, inner: &Inner, id: LogId) -> Result<String, OpenErr
     let (file, _) = SnapshotFile::open(config.data_dir.clone(), lock.clone())?;
     file.write(inner)?;
     let log = LogStore::open(&config.data_dir.join("log"), &owner, lock)?;
-    log.begin_after(id)?;
+    log.begin_after(id, ledger)?;
     sync_folder(&config.data_dir)?;
     let group = log.identity().group();
     Ok(group.map(|group| group.to_string()).unwrap_or_default())

@@ -160,14 +160,9 @@ impl Archivist {
     }
 
     async fn check(&self, end: LedgerHead) -> Result<(), ArchiveError> {
-        if end.cursor.0 == 0 || end.cursor > self.ledger.head().cursor {
-            return Ok(());
-        }
-        let rows = self.rows(Cursor(end.cursor.0 - 1), 1).await?;
-        let own = rows.first().map(|row| row.chain);
-        match own == Some(end.chain) {
-            true => Ok(()),
-            false => Err(ArchiveError::Differs(end.cursor.0)),
+        match self.ledger.chain_at(end.cursor).await? {
+            Some(own) if own != end.chain => Err(ArchiveError::Differs(end.cursor.0)),
+            _ => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Ledger;
+use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::LedgerPeers;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -22,6 +23,7 @@ const COUNT_EVERY: Duration = Duration::from_millis(250);
 mod peers;
 mod status;
 
+pub use peers::fill;
 pub use status::CarrierStatus;
 
 /// How events are carried.
@@ -229,13 +231,22 @@ impl Carrier {
         {
             return;
         }
-        match self.backend.trim(up_to).await {
+        match self.trim_to(up_to).await {
             Ok(()) => {
                 let due = Box::pin(tokio::time::sleep(self.options.trim_every));
                 self.trimmed = Some((due, up_to));
             }
             Err(error) => tracing::warn!(%error, "events could not be trimmed"),
         }
+    }
+
+    /// Tells the backend the hash chain with which the ledger goes on from there, so that another
+    /// ledger is not taken for this one.
+    async fn trim_to(&self, cursor: Cursor) -> Result<(), BackendError> {
+        let Some(chain) = self.ledger.chain_at(cursor).await? else {
+            return Ok(());
+        };
+        self.backend.trim(LedgerHead { cursor, chain }).await
     }
 
     /// Waits, if the error may pass.
@@ -309,4 +320,4 @@ impl Carrier {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,6 +16,7 @@ mod writer;
 mod tests;
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -28,8 +29,10 @@ use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::LedgerPage;
 use leasehold_backend_api::LedgerQuery;
 use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::LockRef;
+use leasehold_domain::StoreId;
 use leasehold_domain::WallMillis;
 use tokio::sync::oneshot;
 
@@ -68,6 +71,7 @@ impl Default for LedgerOptions {
 pub struct SqliteLedger {
     shared: Arc<Shared>,
     readers: Arc<Readers>,
+    path: PathBuf,
     jobs: mpsc::Sender<Job>,
     writer: Option<JoinHandle<()>>,
 }
@@ -86,7 +90,8 @@ impl SqliteLedger {
     fn start(path: &Path, options: &LedgerOptions, close: bool) -> Result<Self, OpenError> {
         let connection = store::open(path, options)?;
         let recovered = recover::recover(&connection, options)?;
-        let shared = Arc::new(Shared::new(options.backend.clone(), recovered.state));
+        let of = store::read_store(&connection)?;
+        let shared = Arc::new(Shared::new(options.backend.clone(), recovered.state, of));
         let (jobs, queue) = mpsc::channel();
         let upkeep = maintenance::start(store::connect(path, 256)?, jobs.clone(), close)?;
         for full in recovered.full {
@@ -98,6 +103,7 @@ impl SqliteLedger {
         Ok(Self {
             shared,
             readers,
+            path: path.to_owned(),
             jobs,
             writer: Some(writer),
         })
@@ -150,6 +156,65 @@ impl Ledger for SqliteLedger {
         answered.await.map_err(|_| {
             BackendError::unknown(leasehold_backend_api::ErrorKind::Closed, "the writer ended")
         })?
+    }
+
+    fn store(&self) -> Option<StoreId> {
+        self.shared.store()
+    }
+
+    async fn set_store(&self, id: StoreId) -> Result<(), BackendError> {
+        let path = self.path.clone();
+        let written = tokio::task::spawn_blocking(move || store::write_store(&path, id));
+        written
+            .await
+            .map_err(|_| closed())?
+            .map_err(|error| crate::error::unknown(&error))?;
+        self.shared.set_store(id);
+        Ok(())
+    }
+
+    fn chain_after(&self, before: &Digest, event: &Event) -> Digest {
+        let mut body = Vec::new();
+        crate::canonical::write(&self.shared.backend, event, &mut body);
+        crate::chain::next(before, &crate::chain::leaf(&body))
+    }
+
+    async fn chain_at(&self, cursor: Cursor) -> Result<Option<Digest>, BackendError> {
+        let (start, head) = {
+            let state = self.shared.state();
+            (state.start, state.head)
+        };
+        if cursor == head.cursor {
+            return Ok(Some(head.chain));
+        }
+        if cursor <= start.cursor || cursor > head.cursor {
+            return Ok((cursor == start.cursor).then_some(start.chain));
+        }
+        self.read(move |_, readers| {
+            readers.with(|connection| reader::Lookup::new(connection)?.row(cursor.0))
+        })
+        .await
+        .map(|row| Some(row.chain))
+    }
+
+    async fn begin_after(&self, position: LedgerHead) -> Result<(), BackendError> {
+        let occupied = || {
+            let detail = "a ledger with events cannot begin elsewhere";
+            BackendError::without_effect(leasehold_backend_api::ErrorKind::Invalid, detail)
+        };
+        if !self.shared.state().is_empty() {
+            return Err(occupied());
+        }
+        let path = self.path.clone();
+        let written = tokio::task::spawn_blocking(move || store::write_start(&path, position));
+        written
+            .await
+            .map_err(|_| closed())?
+            .map_err(|error| crate::error::unknown(&error))?;
+        match self.shared.state().begin_after(position) {
+            true => Ok(()),
+            false => Err(occupied()),
+        }
     }
 
     async fn query(&self, query: LedgerQuery) -> Result<LedgerPage, BackendError> {

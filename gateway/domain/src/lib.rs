@@ -25,7 +25,7 @@ pub use decision::{
 };
 pub use document::{Document, Edit, EditOutcome, Precondition};
 pub use event::{Change, Cursor, Event, EventKind, Note};
-pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId};
+pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId, StoreId};
 pub use name::{
     InvalidName, LockName, LockRef, NamespaceName, RequestId, StoreName, Subject, TeamName,
 };

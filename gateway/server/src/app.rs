@@ -5,6 +5,7 @@ mod away;
 mod backends;
 mod database_memory;
 pub(crate) mod embedded;
+mod missing;
 mod recovery;
 
 use std::collections::BTreeMap;
@@ -25,12 +26,12 @@ use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
 
-use self::backends::Opened;
 pub(crate) use self::recovery::recover_key;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
 use crate::authentication::KeySource;
 use crate::backup::Backups;
+use crate::concession;
 use crate::config::Config;
 use crate::denials::AdminDenials;
 use crate::denials::flush_windows;
@@ -46,6 +47,7 @@ use crate::safety::Safety;
 use crate::steering::Steerage;
 use crate::stores::Extra;
 use crate::stores::Parts;
+use crate::stores::Remembered;
 use crate::stores::RunningStore;
 use crate::stores::Stores;
 use crate::stores::open_ledger;
@@ -69,6 +71,9 @@ pub enum AppError {
     /// The store of locks that answers is behind what this gateway knows of it.
     #[error("storage: {0}")]
     StoreFenced(String),
+    /// Store, ledger and data directory are not of one history.
+    #[error("parts that do not match: {0}")]
+    Parts(String),
     /// The ledger.
     #[error("ledger: {0}")]
     Ledger(String),
@@ -148,29 +153,14 @@ pub struct Running {
 pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Arc::new(Metrics::new());
-    let Opened {
-        backend,
-        documents,
-        raft,
-        others,
-    } = backends::open_home(&config, clock.clone(), &metrics).await?;
-    let ledger = open_ledger(&config.storage.data_dir).await;
-    let ledger: Arc<dyn Ledger> = Arc::new(ledger.map_err(AppError::Ledger)?);
-    if let Some(raft) = &raft {
-        raft.show_ledger(ledger.clone());
-    }
-    let home = Parts {
-        name: StoreName::home(),
-        backend: backend.clone(),
-        documents: documents.clone(),
-        ledger,
-        others,
-        keep_events: config.audit.keep_events,
-    };
+    let remembered = Remembered::open(&config.storage.data_dir);
+    let remembered = Arc::new(remembered.map_err(|error| AppError::Storage(error.to_string()))?);
+    let (home, raft) = home_parts(&config, &clock, &metrics, &remembered).await?;
+    let (backend, documents) = (home.backend.clone(), home.documents.clone());
     let safety = Safety::open(&config).map_err(AppError::Incidents)?;
     let home = home.run(clock.clone(), &metrics, &safety).await;
     let with = (&clock, &metrics, &safety);
-    let (stores, extra) = open_extra(&config, &home, with).await?;
+    let (stores, extra) = open_extra(&config, &home, with, &remembered).await?;
 
     let keys = Arc::new(KeyRing::default());
     let from = (documents, &keys, &clock);
@@ -233,6 +223,36 @@ fn pipeline(
     })
 }
 
+/// Opens the home store and its ledger, and checks that they and the data directory are of one
+/// history. Nothing was granted before.
+async fn home_parts(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+    remembered: &Arc<Remembered>,
+) -> Result<(Parts, Option<Arc<RaftBackend>>), AppError> {
+    missing::check(config, remembered).await?;
+    let opened = backends::open_home(config, clock.clone(), metrics).await?;
+    let ledger = open_ledger(&config.storage.data_dir).await;
+    let ledger: Arc<dyn Ledger> = Arc::new(ledger.map_err(AppError::Ledger)?);
+    if let Some(raft) = &opened.raft {
+        raft.show_ledger(ledger.clone());
+    }
+    let home = Parts {
+        name: StoreName::home(),
+        backend: opened.backend,
+        documents: opened.documents,
+        ledger,
+        others: opened.others,
+        remembered: remembered.clone(),
+        keep_events: config.audit.keep_events,
+    };
+    home.join().await.map_err(AppError::Parts)?;
+    let recorded = concession::begin(home.backend.clone(), opened.concessions).await;
+    recorded.map_err(|error| AppError::Storage(error.to_string()))?;
+    Ok((home, opened.raft))
+}
+
 /// Loads governance from the home store's documents.
 async fn govern(
     config: &Config,
@@ -278,6 +298,7 @@ async fn open_extra(
     config: &Arc<Config>,
     home: &RunningStore,
     (clock, metrics, safety): (&Arc<dyn Clock>, &Arc<Metrics>, &Safety),
+    remembered: &Arc<Remembered>,
 ) -> Result<(Arc<Stores>, Vec<Extra>), AppError> {
     let mut slots = BTreeMap::new();
     let mut extra = Vec::new();
@@ -286,8 +307,10 @@ async fn open_extra(
             .parse()
             .map_err(|error| AppError::Storage(format!("{error}")))?;
         let (config, of, with) = (config.clone(), name.clone(), clock.clone());
+        let remembered = remembered.clone();
         let open = Box::new(move || {
-            let parts = extra_parts(config.clone(), of.clone(), with.clone());
+            let remembered = remembered.clone();
+            let parts = extra_parts(config.clone(), of.clone(), with.clone(), remembered);
             Box::pin(parts) as futures_util::future::BoxFuture<'static, _>
         });
         let with = (clock.clone(), metrics.clone(), safety.clone());
@@ -304,6 +327,7 @@ async fn extra_parts(
     config: Arc<Config>,
     name: StoreName,
     clock: Arc<dyn Clock>,
+    remembered: Arc<Remembered>,
 ) -> Result<Parts, String> {
     let chosen = config.stores.get(name.as_str());
     let chosen = chosen.ok_or("not configured")?.chosen();
@@ -320,14 +344,22 @@ async fn extra_parts(
             return Err(problem);
         }
     };
-    Ok(Parts {
+    let parts = Parts {
         name,
         backend: opened.backend,
         documents: opened.documents,
         ledger: Arc::new(ledger),
         others: opened.others,
+        remembered,
         keep_events: config.audit.keep_events,
-    })
+    };
+    if let Err(problem) = parts.join().await {
+        parts.backend.close().await;
+        return Err(problem);
+    }
+    let recorded = concession::begin(parts.backend.clone(), opened.concessions).await;
+    recorded.map_err(|error| error.to_string())?;
+    Ok(parts)
 }
 
 impl Running {

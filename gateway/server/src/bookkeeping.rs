@@ -33,6 +33,17 @@ pub(crate) enum OtherLedgers {
     Archive(Arc<dyn LedgerArchive>),
 }
 
+impl OtherLedgers {
+    /// Returns from whom rows can be had.
+    pub(crate) fn peers(&self) -> Option<Arc<dyn LedgerPeers>> {
+        match self {
+            Self::None => None,
+            Self::Peers(peers) => Some(peers.clone()),
+            Self::Archive(archive) => Some(archive.clone()),
+        }
+    }
+}
+
 /// A task, and how it is told to end.
 #[derive(Debug)]
 struct Task {

@@ -119,6 +119,31 @@ impl Etcd {
         process.expect("it runs").kill();
     }
 
+    /// Saves a snapshot of a cluster of one, as an operator's backup does.
+    pub fn snapshot(&self, file: &Path) {
+        self.control(&["snapshot", "save", path(file)]);
+    }
+
+    /// Replaces the data of a cluster of one by a snapshot, and starts it again.
+    pub async fn restore(&self, file: &Path) {
+        self.kill(0);
+        let member = &self.members[0];
+        let data = self.folder.path().join(&member.name);
+        std::fs::remove_dir_all(&data).expect("the member's data");
+        let peer = format!("http://127.0.0.1:{}", member.peer_port);
+        let cluster = format!("{}={peer}", member.name);
+        let restored = Command::new(program("etcdctl"))
+            .env("ETCDCTL_API", "3")
+            .args(["snapshot", "restore", path(file), "--name", &member.name])
+            .args(["--initial-cluster", &cluster])
+            .args(["--initial-advertise-peer-urls", &peer])
+            .args(["--data-dir", path(&data)])
+            .output();
+        crate::process::check(&restored.expect("etcdctl runs"));
+        self.begin(0);
+        self.wait().await;
+    }
+
     /// Lets a member stand still until it is killed.
     pub fn freeze(&self, number: usize) {
         let member = self.members[number].lock();
@@ -221,6 +246,10 @@ impl Member {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
 }
 
 fn program(name: &str) -> PathBuf {

@@ -14,6 +14,8 @@ use leasehold_backend_api::Documents;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::StoreHistory;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
@@ -115,9 +117,21 @@ impl Backend for JournalBackend {
         .boxed()
     }
 
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError> {
         self.store.lock().trim(up_to);
         Ok(())
+    }
+
+    async fn history(&self) -> Result<StoreHistory, BackendError> {
+        let inner = self.store.lock();
+        Ok(StoreHistory {
+            id: self.store.id,
+            newest: inner.state.newest(),
+            trimmed: inner.trimmed,
+            revision: inner.entries,
+            ledger: inner.ledger,
+            begins_after: None,
+        })
     }
 
     async fn health(&self) -> Health {

@@ -12,13 +12,16 @@ use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Event;
 use leasehold_domain::Millis;
 use leasehold_domain::Outcome;
+use leasehold_domain::StoreId;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
 use leasehold_machine::State;
@@ -37,6 +40,8 @@ const TICK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Store {
     clock: Arc<dyn Clock>,
+    /// Of its path, which is the store's for as long as a test runs.
+    pub(crate) id: StoreId,
     /// Logical time, and the clock, when the store was opened: logical time stands still while
     /// there is no store, so that no lease ends early by a restart.
     opened: (Millis, Duration),
@@ -52,8 +57,10 @@ pub(crate) struct Inner {
     pub(crate) state: State,
     events: VecDeque<Arc<Event>>,
     pub(crate) trimmed: Cursor,
+    /// Where the ledger was at the last trim.
+    pub(crate) ledger: Option<LedgerHead>,
     /// All writes that the file has: what tokens grow by.
-    entries: u64,
+    pub(crate) entries: u64,
     pub(crate) writes: Writes,
     /// Why no more is taken; none while all is well.
     pub(crate) stopped: Option<BackendError>,
@@ -74,6 +81,7 @@ impl Store {
             state: State::default(),
             events: VecDeque::new(),
             trimmed: Cursor(0),
+            ledger: None,
             entries: 0,
             writes: Writes::default(),
             stopped: None,
@@ -82,6 +90,7 @@ impl Store {
             inner.apply(entry);
         }
         let store = Arc::new(Self {
+            id: id_of(path),
             opened: (inner.state.now(), clock.monotonic()),
             clock,
             newest: watch::Sender::new(inner.state.newest()),
@@ -196,13 +205,24 @@ impl Inner {
     }
 
     /// Forgets events. The file keeps them, so after a restart they are there again.
-    pub(crate) fn trim(&mut self, up_to: Cursor) {
-        self.trimmed = self.trimmed.max(up_to.min(self.state.newest()));
+    pub(crate) fn trim(&mut self, up_to: LedgerHead) {
+        if self
+            .ledger
+            .is_none_or(|ledger| ledger.cursor < up_to.cursor)
+        {
+            self.ledger = Some(up_to);
+        }
+        self.trimmed = self.trimmed.max(up_to.cursor.min(self.state.newest()));
         let trimmed = self.trimmed;
         while self.events.front().is_some_and(|e| e.cursor <= trimmed) {
             self.events.pop_front();
         }
     }
+}
+
+fn id_of(path: &Path) -> StoreId {
+    let digest = Digest::of(path.as_os_str().as_encoded_bytes()).0;
+    StoreId::from_bytes(std::array::from_fn(|at| digest[at]))
 }
 
 /// Ends leases and grants to waiters when nobody asks, until the store is gone.

@@ -185,10 +185,16 @@ fn events_are_kept_for_the_slowest() {
         for n in 0..10 {
             take(&gateways.each[0], "ann", &format!("l-{n}"), 60_000).await;
         }
-        gateways.each[0].trim(Cursor(9)).await.expect("a trim");
+        gateways.each[0]
+            .trim(leasehold_conformance::head(9))
+            .await
+            .expect("a trim");
         assert_eq!(gateways.each[0].health().await.trimmed, Cursor(0));
         assert_eq!(events(&gateways.each[1], 10).await.len(), 10);
-        gateways.each[1].trim(Cursor(4)).await.expect("a trim");
+        gateways.each[1]
+            .trim(leasehold_conformance::head(4))
+            .await
+            .expect("a trim");
         assert_eq!(gateways.each[1].health().await.trimmed, Cursor(4));
         until("the other gateway hears of it", || async {
             gateways.each[0].health().await.trimmed == Cursor(4)

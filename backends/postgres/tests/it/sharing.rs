@@ -156,10 +156,16 @@ fn events_are_kept_for_the_slowest() {
         for n in 0..10 {
             take(&gateways.each[0], "ann", &format!("l-{n}"), 60_000).await;
         }
-        gateways.each[0].trim(Cursor(9)).await.expect("a trim");
+        gateways.each[0]
+            .trim(leasehold_conformance::head(9))
+            .await
+            .expect("a trim");
         assert_eq!(gateways.each[0].health().await.trimmed, Cursor(0));
         assert_eq!(events(&gateways.each[1], 10).await.len(), 10);
-        gateways.each[1].trim(Cursor(4)).await.expect("a trim");
+        gateways.each[1]
+            .trim(leasehold_conformance::head(4))
+            .await
+            .expect("a trim");
         assert_eq!(gateways.each[1].health().await.trimmed, Cursor(4));
         until("the other gateway hears of it", || async {
             gateways.each[0].health().await.trimmed == Cursor(4)
@@ -177,7 +183,10 @@ fn the_log_is_folded_into_rows() {
         for n in 0..5 {
             take(gateway, "ann", &format!("l-{n}"), 60_000).await;
         }
-        gateway.trim(Cursor(5)).await.expect("a trim");
+        gateway
+            .trim(leasehold_conformance::head(5))
+            .await
+            .expect("a trim");
         let database = &gateways.database;
         let rows = "SELECT count(*) FROM leasehold.locks";
         until("the records are in their rows", || async {

@@ -274,7 +274,7 @@ async fn with_snapshot() -> (TempDir, RaftConfig) {
     for n in 0..200 {
         node.execute(take(n)).await.unwrap();
     }
-    node.trim(Cursor(30)).await.unwrap();
+    node.trim(leasehold_conformance::head(30)).await.unwrap();
     let before = events(&node, 30, 170).await;
     let wait = node.raft.wait(Some(PATIENCE));
     let purged = wait.metrics(

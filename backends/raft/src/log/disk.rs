@@ -3,18 +3,19 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 
 use fjall::Database;
 use fjall::Keyspace;
 use fjall::PersistMode;
 use leasehold_machine::PlantedBug;
 
+use super::LEDGER;
 use super::TRIMMED;
 use super::recent::Recent;
 use crate::folder::FolderLock;
 use crate::record;
+use crate::trim::TrimMark;
+use crate::trim::Trimmed;
 
 /// What is to be written.
 #[derive(Debug)]
@@ -57,9 +58,9 @@ pub(super) struct FjallDisk {
     pub(super) entries: Keyspace,
     pub(super) meta: Keyspace,
     /// Up to where events were trimmed: written along with the next commit, so that it costs none.
-    pub(super) trimmed: Arc<AtomicU64>,
+    pub(super) trimmed: Arc<TrimMark>,
     /// What of it was written.
-    pub(super) trimmed_written: u64,
+    pub(super) trimmed_written: Trimmed,
     /// Purged entries that are not removed yet.
     pub(super) purging: Range<u64>,
     /// Told what it need not keep any longer.
@@ -95,10 +96,14 @@ impl Disk for FjallDisk {
         for index in self.purging.start..purged_to {
             batch.remove(&self.entries, index.to_be_bytes());
         }
-        let trimmed = self.trimmed.load(Ordering::Relaxed);
+        let trimmed = self.trimmed.get();
         if trimmed != self.trimmed_written {
-            let bytes = record::encode(&trimmed).map_err(io::Error::other)?;
+            let bytes = record::encode(&trimmed.cursor.0).map_err(io::Error::other)?;
             batch.insert(&self.meta, TRIMMED, bytes);
+            if let Some(ledger) = trimmed.ledger_record() {
+                let bytes = record::encode(&ledger).map_err(io::Error::other)?;
+                batch.insert(&self.meta, LEDGER, bytes);
+            }
             self.trimmed_written = trimmed;
         }
         batch.commit().map_err(crate::error::io)?;

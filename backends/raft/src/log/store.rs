@@ -8,12 +8,14 @@ use std::sync::atomic::Ordering;
 
 use fjall::Database;
 use fjall::KeyspaceCreateOptions;
+use leasehold_backend_api::LedgerHead;
 use openraft::storage::IOFlushed;
 use openraft::storage::LogState;
 use openraft::storage::RaftLogStorage;
 use tokio::sync::oneshot;
 
 use super::ENTRIES;
+use super::LEDGER;
 use super::META;
 use super::PURGED;
 use super::TRIMMED;
@@ -38,6 +40,8 @@ use crate::folder::FolderLock;
 use crate::identity::Identity;
 use crate::peer::Acknowledged;
 use crate::record;
+use crate::trim::TrimMark;
+use crate::trim::Trimmed;
 
 /// Memory that fjall may take for unflushed writes. The log is short-lived: most of it is purged
 /// before it is ever flushed.
@@ -56,7 +60,7 @@ pub(crate) struct LogStore {
     purged: Option<LogId>,
     /// Bytes appended since the start, for the snapshot policy.
     appended: Arc<AtomicU64>,
-    trimmed: Arc<AtomicU64>,
+    trimmed: Arc<TrimMark>,
     identity: Arc<Identity>,
     is_new: bool,
 }
@@ -92,8 +96,9 @@ impl LogStore {
             _lock: lock.clone(),
         };
         let found = owner.find(&reader)?;
-        let trimmed_written = corrupt(reader.meta(TRIMMED))?.unwrap_or(0);
-        let trimmed = Arc::new(AtomicU64::new(trimmed_written));
+        let trimmed_to = corrupt(reader.meta(TRIMMED))?.unwrap_or(0);
+        let trimmed_written = Trimmed::of(trimmed_to, corrupt(reader.meta(LEDGER))?);
+        let trimmed = Arc::new(TrimMark::new(trimmed_written));
         let purged: Option<LogId> = corrupt(reader.meta(PURGED))?;
         let first = purged.map_or(0, |id| id.index + 1);
         let first_stored = corrupt(reader.first_stored())?.unwrap_or(first);
@@ -136,8 +141,8 @@ impl LogStore {
         self.appended.clone()
     }
 
-    /// The last event that the ledger has; what is stored here is written with the next entry.
-    pub(crate) fn trimmed(&self) -> Arc<AtomicU64> {
+    /// Where the ledger was at the last trim; what is stored here is written with the next entry.
+    pub(crate) fn trimmed(&self) -> Arc<TrimMark> {
         self.trimmed.clone()
     }
 
@@ -195,14 +200,20 @@ impl LogStore {
     }
 
     /// Begins an empty log after a position that no entry of it has, and blocks until that is
-    /// durable. The vote is the position's, so that the next term is a later one.
-    pub(crate) fn begin_after(&self, id: LogId) -> Result<(), OpenError> {
+    /// durable. The vote is the position's, so that the next term is a later one. The ledger has the
+    /// events before it.
+    pub(crate) fn begin_after(&self, id: LogId, ledger: LedgerHead) -> Result<(), OpenError> {
         let vote = Vote::new(id.leader_id.term, id.leader_id.node_id);
         let corrupt = |error: record::RecordError| OpenError::Corrupt(error.to_string());
         let meta = |key, bytes| Change::Meta { key, bytes };
         self.keeping().keep(vec![
             meta(VOTE, record::encode(&vote).map_err(corrupt)?),
             meta(PURGED, record::encode(&id).map_err(corrupt)?),
+            meta(TRIMMED, record::encode(&ledger.cursor.0).map_err(corrupt)?),
+            meta(
+                LEDGER,
+                record::encode(&(ledger.cursor, ledger.chain)).map_err(corrupt)?,
+            ),
         ])?;
         Ok(())
     }

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use leasehold_backend_api::Backend;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::LedgerPeers;
 use leasehold_backend_api::LedgerRow;
 use leasehold_domain::Event;
 
@@ -26,27 +29,45 @@ impl Carrier {
         let Some(peers) = self.elsewhere.peers.clone() else {
             return Ok(());
         };
-        loop {
-            let (head, trimmed) = (self.ledger.head(), self.backend.health().await.trimmed);
-            if head.cursor >= trimmed {
-                return Ok(());
-            }
-            tracing::info!(from = head.cursor.0, to = trimmed.0, "ledger.catching up");
-            let rows = peers.rows(head.cursor).await.map_err(CarryError::Backend)?;
-            let Some(last) = rows.last().map(|row| row.chain) else {
-                return Err(CarryError::Backend(missing()));
-            };
-            // Before anything of it is stored: what is in the ledger stays there.
-            let events = checked(head, &rows).map_err(CarryError::Ledger)?;
-            let appended = self.ledger.append(events).await;
-            let head = appended.map_err(CarryError::Ledger)?;
-            if head.chain != last {
-                let detail = format!("up to event {} the hash chains differ", head.cursor.0);
-                return Err(CarryError::Ledger(different(&detail)));
-            }
+        fill(&*self.backend, &*self.ledger, &*peers, |head| {
             self.status.head(head.cursor);
             self.status.went_well();
+        })
+        .await
+    }
+}
+
+/// Appends the rows that the backend has forgotten and the ledger lacks, from another copy of the
+/// ledger, until the backend can go on. Rows are appended only if they make the hash chain that the
+/// other copy has. `reached` is called after each part, which is durable then.
+///
+/// # Errors
+/// `Unavailable` if nobody has the rows now; `Corrupt` if the other copy differs.
+pub async fn fill(
+    backend: &dyn Backend,
+    ledger: &dyn Ledger,
+    peers: &dyn LedgerPeers,
+    mut reached: impl FnMut(LedgerHead),
+) -> Result<(), CarryError> {
+    loop {
+        let (head, trimmed) = (ledger.head(), backend.health().await.trimmed);
+        if head.cursor >= trimmed {
+            return Ok(());
         }
+        tracing::info!(from = head.cursor.0, to = trimmed.0, "ledger.catching up");
+        let rows = peers.rows(head.cursor).await.map_err(CarryError::Backend)?;
+        let Some(last) = rows.last().map(|row| row.chain) else {
+            return Err(CarryError::Backend(missing()));
+        };
+        // Before anything of it is stored: what is in the ledger stays there.
+        let events = checked(head, &rows).map_err(CarryError::Ledger)?;
+        let appended = ledger.append(events).await;
+        let head = appended.map_err(CarryError::Ledger)?;
+        if head.chain != last {
+            let detail = format!("up to event {} the hash chains differ", head.cursor.0);
+            return Err(CarryError::Ledger(different(&detail)));
+        }
+        reached(head);
     }
 }
 

@@ -9,6 +9,7 @@ use leasehold_backend_api::Batch;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::StoreHistory;
 use leasehold_backend_api::Writes;
 use leasehold_domain as domain;
 use leasehold_domain::EventKind;
@@ -20,26 +21,39 @@ use crate::SqliteLedger;
 
 /// A backend that has nothing but events, and fails as often as told.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     events: Mutex<Vec<Arc<Event>>>,
     newest: watch::Sender<u64>,
-    pub(super) trimmed: AtomicU64,
+    pub(crate) trimmed: AtomicU64,
+    pub(crate) ledger: Mutex<Option<LedgerHead>>,
     failures: AtomicU32,
     kind: ErrorKind,
 }
 
 impl Journal {
-    pub(super) fn new(failures: u32, kind: ErrorKind) -> Arc<Self> {
+    pub(crate) fn new(failures: u32, kind: ErrorKind) -> Arc<Self> {
         Arc::new(Self {
             events: Mutex::default(),
             newest: watch::Sender::new(0),
             trimmed: AtomicU64::new(0),
+            ledger: Mutex::default(),
             failures: AtomicU32::new(failures),
             kind,
         })
     }
 
-    pub(super) fn add(&self, count: u64) {
+    /// Another store's events.
+    pub(crate) fn strange(count: u64) -> Arc<Self> {
+        let journal = Self::new(0, ErrorKind::Unavailable);
+        journal.add_of(count, "demo/b");
+        journal
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.add_of(count, "demo/a");
+    }
+
+    fn add_of(&self, count: u64, lock: &str) {
         let mut events = self.events.lock().unwrap();
         for _ in 0..count {
             let cursor = events.len() as u64 + 1;
@@ -48,7 +62,7 @@ impl Journal {
                 now: domain::Millis(cursor),
                 wall: domain::WallMillis(cursor),
                 kind: EventKind::Lock {
-                    lock: "demo/a".parse().unwrap(),
+                    lock: lock.parse().unwrap(),
                     cause: None,
                     transitions: vec![Transition::CoolingDown { remaining_ms: 1 }],
                 },
@@ -72,7 +86,7 @@ impl Journal {
 
 /// What the carrier holds of it.
 #[derive(Debug)]
-pub(super) struct Source(pub(super) Arc<Journal>);
+pub(crate) struct Source(pub(crate) Arc<Journal>);
 
 #[async_trait]
 impl Backend for Source {
@@ -127,9 +141,21 @@ impl Backend for Source {
         .boxed()
     }
 
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
-        self.0.trimmed.store(up_to.0, Ordering::SeqCst);
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError> {
+        self.0.trimmed.store(up_to.cursor.0, Ordering::SeqCst);
+        *self.0.ledger.lock().unwrap() = Some(up_to);
         Ok(())
+    }
+
+    async fn history(&self) -> Result<StoreHistory, BackendError> {
+        Ok(StoreHistory {
+            id: domain::StoreId::from_bytes([1; 16]),
+            newest: Cursor(*self.0.newest.borrow()),
+            trimmed: Cursor(self.0.trimmed.load(Ordering::SeqCst)),
+            revision: *self.0.newest.borrow(),
+            ledger: *self.0.ledger.lock().unwrap(),
+            begins_after: None,
+        })
     }
 
     async fn health(&self) -> Health {
@@ -146,7 +172,7 @@ impl Backend for Source {
     async fn close(&self) {}
 }
 
-pub(super) fn options() -> CarrierOptions {
+pub(crate) fn options() -> CarrierOptions {
     CarrierOptions {
         batch_events: 7,
         keep_events: 0,
@@ -155,7 +181,7 @@ pub(super) fn options() -> CarrierOptions {
     }
 }
 
-pub(super) fn ledger(folder: &tempfile::TempDir) -> Arc<SqliteLedger> {
+pub(crate) fn ledger(folder: &tempfile::TempDir) -> Arc<SqliteLedger> {
     let path = folder.path().join("ledger");
     Arc::new(SqliteLedger::open(&path, LedgerOptions::default()).unwrap())
 }

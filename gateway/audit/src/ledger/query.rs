@@ -28,8 +28,11 @@ pub(super) fn query(
         let detail = format!("limit must be 1 to {PAGE_ROWS_MAX}");
         return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
     }
-    let head = shared.state().head.cursor;
-    let cursors = bounds(query, head.0);
+    let (start, head) = {
+        let state = shared.state();
+        (state.start.cursor, state.head.cursor)
+    };
+    let cursors = bounds(query, start.0 + 1, head.0);
     readers.with(|connection| {
         let mut search = Search {
             shared,
@@ -57,11 +60,11 @@ pub(super) fn query(
 }
 
 /// The cursors that the page may have.
-fn bounds(query: &LedgerQuery, head: u64) -> RangeInclusive<u64> {
+fn bounds(query: &LedgerQuery, first: u64, head: u64) -> RangeInclusive<u64> {
     match query.after {
-        None => 1..=head,
-        Some(after) if query.descending => 1..=head.min(after.0.saturating_sub(1)),
-        Some(after) => after.0.saturating_add(1)..=head,
+        None => first..=head,
+        Some(after) if query.descending => first..=head.min(after.0.saturating_sub(1)),
+        Some(after) => after.0.saturating_add(1).max(first)..=head,
     }
 }
 

@@ -12,6 +12,7 @@ use super::state::Closed;
 use super::state::Fill;
 use super::state::Full;
 use super::state::State;
+use super::store;
 use crate::OpenError;
 use crate::canonical;
 use crate::chain;
@@ -36,10 +37,11 @@ pub(super) fn recover(
         connection.query_row(sql, [name], |row| row.get::<_, u32>(0).map(u64::from))
     };
     let fill = Fill::new(limit("segment_events")?, limit("segment_bytes")?);
-    let closed = closed(connection)?;
-    let cursor = closed.last().map_or(0, |last| last.last);
-    let chain = closed.last().map_or(chain::START, |last| last.chain);
-    if cursor > 0 {
+    let start = store::read_start(connection)?;
+    let closed = closed(connection, start.cursor.0)?;
+    let cursor = closed.last().map_or(start.cursor.0, |last| last.last);
+    let chain = closed.last().map_or(start.chain, |last| last.chain);
+    if !closed.is_empty() {
         check_chain(connection, cursor, &chain)?;
     }
     let mut state = State {
@@ -48,6 +50,7 @@ pub(super) fn recover(
             cursor: Cursor(cursor),
             chain,
         },
+        start,
         closed,
         closing: Vec::new(),
         hot: Hot::new(cursor + 1),
@@ -57,7 +60,7 @@ pub(super) fn recover(
     Ok(Recovered { state, full })
 }
 
-fn closed(connection: &Connection) -> Result<Vec<Closed>, OpenError> {
+fn closed(connection: &Connection, start: u64) -> Result<Vec<Closed>, OpenError> {
     let mut statement = connection.prepare(
         "SELECT segment, last, chain, wall_min, wall_max, hold_min, hold_max FROM segments
          ORDER BY segment",
@@ -70,7 +73,7 @@ fn closed(connection: &Connection) -> Result<Vec<Closed>, OpenError> {
         }
         let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
         let (first, last) = (
-            closed.last().map_or(1, |before| before.last + 1),
+            closed.last().map_or(start + 1, |before| before.last + 1),
             unsigned(1)?,
         );
         if last < first {

@@ -85,7 +85,7 @@ impl Source {
                 problem,
             });
         }
-        if told.cursor.0 > 0 {
+        if told.cursor > recovered.state.start.cursor {
             recover::check_chain(&connection, told.cursor.0, &told.chain)?;
         }
         *shared.state() = recovered.state;

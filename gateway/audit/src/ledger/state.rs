@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use leasehold_backend_api::LedgerHead;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_domain::StoreId;
 
 use crate::segment::Hot;
 use crate::segment::OpenHold;
@@ -78,6 +79,8 @@ pub(super) struct State {
     /// Of the open segment.
     pub(super) fill: Fill,
     pub(super) head: LedgerHead,
+    /// What the first event follows: where the ledger began.
+    pub(super) start: LedgerHead,
     pub(super) closed: Vec<Closed>,
     pub(super) closing: Vec<Arc<Hot>>,
     pub(super) hot: Hot,
@@ -112,6 +115,21 @@ impl State {
         })
     }
 
+    /// Whether there is no event.
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.cursor == self.start.cursor
+    }
+
+    /// Lets an empty ledger begin elsewhere; returns whether it is empty.
+    pub(super) fn begin_after(&mut self, position: LedgerHead) -> bool {
+        let empty = self.is_empty();
+        if empty {
+            (self.start, self.head) = (position, position);
+            self.hot = Hot::new(position.cursor.0 + 1);
+        }
+        empty
+    }
+
     /// The segments that are in memory.
     pub(super) fn in_memory(&self) -> impl Iterator<Item = &Hot> {
         let closing = self.closing.iter().map(|hot| &**hot);
@@ -127,15 +145,28 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) backend: String,
+    /// Whose events these are, if that is recorded.
+    store: Mutex<Option<StoreId>>,
     state: Mutex<State>,
 }
 
 impl Shared {
-    pub(super) fn new(backend: String, state: State) -> Self {
+    pub(super) fn new(backend: String, state: State, store: Option<StoreId>) -> Self {
         Self {
             backend,
+            store: Mutex::new(store),
             state: Mutex::new(state),
         }
+    }
+
+    /// Whose events these are, if that is recorded.
+    pub(super) fn store(&self) -> Option<StoreId> {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is recorded in the file, too.
+    pub(super) fn set_store(&self, id: StoreId) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
     }
 
     /// The state. A reader that panicked has changed nothing, so poison is passed over.

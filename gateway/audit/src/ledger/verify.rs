@@ -16,7 +16,10 @@ const CHUNKS: i64 = 256;
 
 /// The first cursor up to the head that does not fit.
 pub(super) fn verify(shared: &Shared, readers: &Readers) -> Result<Option<Cursor>, BackendError> {
-    let head = shared.state().head;
+    let (start, head) = {
+        let state = shared.state();
+        (state.start, state.head)
+    };
     readers.with(|connection| {
         let sqlite = |error: rusqlite::Error| without_effect(&error);
         let mut rows = connection
@@ -25,8 +28,8 @@ pub(super) fn verify(shared: &Shared, readers: &Readers) -> Result<Option<Cursor
             )
             .map_err(sqlite)?;
         let mut walk = Walk {
-            cursor: 0,
-            chain: chain::START,
+            cursor: start.cursor.0,
+            chain: start.chain,
             wrong: false,
         };
         while walk.cursor < head.cursor.0 && !walk.wrong {

@@ -25,7 +25,7 @@ use super::away;
 use super::database_memory::DatabaseMemory;
 use super::embedded::raft_folder;
 use crate::bookkeeping::OtherLedgers;
-use crate::concession;
+use crate::concession::Concessions;
 use crate::config::Chosen;
 use crate::config::Config;
 use crate::config::Etcd;
@@ -43,6 +43,8 @@ pub(super) struct Opened {
     /// The same, if it is the embedded one.
     pub(super) raft: Option<Arc<RaftBackend>>,
     pub(super) others: OtherLedgers,
+    /// What the store is taken with although it weakens a promise.
+    pub(super) concessions: Option<Concessions>,
 }
 
 /// What a gateway does that is not a member of its cluster yet.
@@ -121,6 +123,7 @@ fn open_memory(clock: Arc<dyn Clock>) -> Opened {
         backend: memory.clone(),
         documents: memory,
         raft: None,
+        concessions: None,
         others: OtherLedgers::None,
     }
 }
@@ -165,14 +168,11 @@ async fn open_postgres(
         }
         lasting => failed(lasting.to_string()),
     })?;
-    let concessions = postgres.concessions();
-    concession::record_from_now_on(postgres.clone(), "postgres", concessions)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
     Ok(Opened {
         backend: postgres.clone(),
         documents: postgres.clone(),
         raft: None,
+        concessions: Some(("postgres", postgres.concessions())),
         others: match kept {
             LedgerPlace::Database => OtherLedgers::Archive(postgres),
             LedgerPlace::DataDir => OtherLedgers::None,
@@ -209,6 +209,7 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
         backend: etcd.clone(),
         documents: etcd,
         raft: None,
+        concessions: None,
         others: OtherLedgers::None,
     })
 }
@@ -255,6 +256,7 @@ async fn open_raft(
         backend: raft.clone(),
         documents: raft.clone(),
         others: OtherLedgers::Peers(raft.clone()),
+        concessions: None,
         raft: Some(raft),
     })
 }

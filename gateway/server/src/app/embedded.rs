@@ -12,7 +12,7 @@ pub(crate) use leasehold_backend_raft::entries_ahead;
 use crate::stores::ledger_file;
 
 /// Where in a data folder the embedded store is.
-pub(super) fn raft_folder(data_dir: &Path) -> PathBuf {
+pub(crate) fn raft_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("raft")
 }
 
@@ -43,11 +43,27 @@ pub(crate) fn read_stopped(data_dir: &Path) -> Result<StoppedStore, String> {
     StoppedStore::read(&config).map_err(|error| error.to_string())
 }
 
+/// Returns a store that has nothing, for a data folder whose store is lost.
+///
+/// # Errors
+/// It cannot be encoded.
+pub(crate) fn lost_store() -> Result<StoppedStore, String> {
+    StoppedStore::empty().map_err(|error| error.to_string())
+}
+
+/// Writes a store into a directory that is not there yet. Blocks until it is durable.
+///
+/// # Errors
+/// It cannot be written, or the picture is not what it should be.
+pub(crate) fn write_beside(restore: Restore, directory: &Path) -> Result<Restored, String> {
+    let config = RaftConfig::new(directory.to_owned());
+    restore.write(&config).map_err(|error| error.to_string())
+}
+
 /// Writes a store into a data folder that has none. Blocks until it is durable.
 ///
 /// # Errors
 /// It cannot be written, or the picture is not what it should be.
 pub(crate) fn write_restored(restore: Restore, data_dir: &Path) -> Result<Restored, String> {
-    let config = RaftConfig::new(raft_folder(data_dir));
-    restore.write(&config).map_err(|error| error.to_string())
+    write_beside(restore, &raft_folder(data_dir))
 }

@@ -11,10 +11,12 @@ use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
 use leasehold_audit::canonical;
 use leasehold_backend_api::Ledger;
+use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::Picture;
 use leasehold_domain::Change;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::InvalidId;
 use leasehold_domain::Principal;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
@@ -115,7 +117,7 @@ async fn make(
             Frame::Head(_) | Frame::End(_) => break,
         }
     }
-    ledger.finish(&contents.head.chain).await?;
+    let after = ledger.finish(&contents.head.chain).await?;
     let head = &contents.head;
     let restore = Restore {
         picture: Picture {
@@ -123,6 +125,8 @@ async fn make(
             revision: head.revision,
             state,
         },
+        after,
+        unrecorded: Vec::new(),
         ahead: entries_ahead(now.0.saturating_sub(head.taken_unix_ms) / 1_000),
         token_above,
         change: change(contents)?,
@@ -131,9 +135,11 @@ async fn make(
     // The store blocks until it is durable.
     let folder = folder.to_owned();
     let written = tokio::task::spawn_blocking(move || write_restored(restore, &folder)).await;
-    written
+    let restored = written
         .map_err(|error| BackupFileError::Storage(error.to_string()))?
-        .map_err(BackupFileError::Storage)
+        .map_err(BackupFileError::Storage)?;
+    ledger.belong(&restored.group).await?;
+    Ok(restored)
 }
 
 /// What the ledger tells of the restore.
@@ -153,8 +159,8 @@ fn change(contents: &Contents) -> Result<Change, BackupFileError> {
         id: "restore".into(),
         digest: sha256.parse().ok(),
         summary: format!(
-            "restored into a new group from a backup that ends with event {}",
-            contents.head.newest
+            "restored into a new group from a backup that ends with event {} and hash chain {}",
+            contents.head.newest, contents.head.chain
         )
         .into(),
     })
@@ -192,8 +198,8 @@ impl NewLedger {
             .map_err(|error| BackupFileError::Ledger(error.to_string()))
     }
 
-    /// Checks that the new ledger is the old one.
-    async fn finish(mut self, chain: &str) -> Result<(), BackupFileError> {
+    /// Checks that the new ledger is the old one; returns where it ends.
+    async fn finish(&mut self, chain: &str) -> Result<LedgerHead, BackupFileError> {
         if !self.waiting.is_empty() {
             self.append().await?;
         }
@@ -202,6 +208,14 @@ impl NewLedger {
             let detail = format!("the new ledger's hash chain is {made}, not {chain}");
             return Err(BackupFileError::Ledger(detail));
         }
-        Ok(())
+        Ok(self.ledger.head())
+    }
+
+    /// Records whose events it holds from now on.
+    async fn belong(&self, group: &str) -> Result<(), BackupFileError> {
+        let bad = |error: &dyn std::fmt::Display| BackupFileError::Ledger(error.to_string());
+        let id = group.parse().map_err(|error: InvalidId| bad(&error))?;
+        let set = self.ledger.set_store(id).await;
+        set.map_err(|error| bad(&error))
     }
 }

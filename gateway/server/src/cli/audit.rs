@@ -1,8 +1,12 @@
 //! `leasehold audit …`.
 
+use std::path::Path;
+use std::path::PathBuf;
+
 use clap::Args;
 use clap::Subcommand;
 use leasehold_client::Client;
+use leasehold_domain::StoreName;
 use leasehold_wire::v1::audit as wire;
 use leasehold_wire::v1::paths;
 use serde_json::Value;
@@ -10,10 +14,12 @@ use serde_json::Value;
 use super::connection::Connection;
 use super::connection::block_on;
 use super::exit::Failed;
+use super::exit::SYSTEM;
 use super::exit::TAMPERED;
 use super::output::Shown;
 use super::output::finish;
 use super::output::tell;
+use crate::stores::verify_stopped;
 
 /// What to ask the ledger.
 #[derive(Debug, Subcommand)]
@@ -37,6 +43,10 @@ pub(super) enum AuditCommand {
         /// The ledger of which store; home if absent.
         #[arg(long)]
         store: Option<String>,
+        /// The data directory of a gateway with an embedded store that does not run, instead of
+        /// asking one that does.
+        #[arg(long, conflicts_with = "store")]
+        data_dir: Option<PathBuf>,
     },
 }
 
@@ -119,6 +129,14 @@ impl QueryArguments {
 
 /// Asks.
 pub(super) fn run(command: AuditCommand, connection: Connection) -> Result<u8, Failed> {
+    if let AuditCommand::Verify {
+        data_dir: Some(data_dir),
+        ..
+    } = &command
+    {
+        let answer = block_on(stopped(data_dir))?;
+        return verified(&answer, connection.json);
+    }
     let client = connection.client()?;
     block_on(perform(&client, command, connection.json))
 }
@@ -166,25 +184,49 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<u
                 Shown::Table(headings, holders.holders.iter().map(row).collect())
             }))
         }
-        AuditCommand::Verify { store } => {
+        AuditCommand::Verify { store, .. } => {
             let store = store.map(|store| format!("?store={}", paths::encode(&store)));
             let path = format!("{}{}", paths::AUDIT_VERIFY, store.unwrap_or_default());
             let answer: wire::VerifyResponse = client.get(&path).await?;
-            let shown = Shown::of(json, &answer, |answer| {
-                let bad = answer
-                    .first_bad_cursor
-                    .map(|bad| format!("no, event {bad} does not fit"));
-                Shown::Fields(vec![
-                    ("store", answer.store.clone()),
-                    ("intact", bad.unwrap_or_else(|| "yes".to_owned())),
-                    ("events", answer.cursor.to_string()),
-                    ("chain", answer.chain.clone()),
-                ])
-            });
-            let shown = finish(shown)?;
-            Ok(if answer.intact { shown } else { TAMPERED })
+            verified(&answer, json)
         }
     }
+}
+
+/// Verifies the ledger in the directory of a gateway that does not run.
+async fn stopped(data_dir: &Path) -> Result<wire::VerifyResponse, Failed> {
+    let checked = verify_stopped(data_dir).await;
+    let (head, bad, problem) = checked
+        .map_err(|problem| Failed::new(SYSTEM, format!("{}: {problem}", data_dir.display())))?;
+    Ok(wire::VerifyResponse {
+        store: StoreName::HOME.to_owned(),
+        intact: bad.is_none() && problem.is_none(),
+        first_bad_cursor: bad.map(|cursor| cursor.0),
+        problem,
+        cursor: head.cursor.0,
+        chain: head.chain.to_string(),
+    })
+}
+
+/// Shows whether a ledger is intact; returns the exit code.
+fn verified(answer: &wire::VerifyResponse, json: bool) -> Result<u8, Failed> {
+    let shown = Shown::of(json, answer, |answer| {
+        let bad = answer
+            .first_bad_cursor
+            .map(|bad| format!("no, event {bad} does not fit"));
+        let other = answer
+            .problem
+            .as_ref()
+            .map(|problem| format!("no: {problem}"));
+        Shown::Fields(vec![
+            ("store", answer.store.clone()),
+            ("intact", bad.or(other).unwrap_or_else(|| "yes".to_owned())),
+            ("events", answer.cursor.to_string()),
+            ("chain", answer.chain.clone()),
+        ])
+    });
+    let shown = finish(shown)?;
+    Ok(if answer.intact { shown } else { TAMPERED })
 }
 
 /// An answer that lacks a part says so, also to whoever reads only the table.

@@ -12,6 +12,7 @@ mod output;
 mod policy;
 mod run;
 mod serve;
+mod store;
 
 use std::process::ExitCode;
 
@@ -97,6 +98,11 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Make a data folder of a backup, for a new group whose tokens are above all earlier ones.
     Restore(backup::RestoreArguments),
+    /// Accept a store that is older than its gateway remembers.
+    Store {
+        #[command(subcommand)]
+        command: store::StoreCommand,
+    },
     /// Ask the ledger.
     Audit {
         #[command(subcommand)]
@@ -148,6 +154,7 @@ pub fn run() -> ExitCode {
         Some(Command::Restore(restore)) => {
             exit::of(false, output::finish(backup::restore(restore)))
         }
+        Some(Command::Store { command }) => exit::of(false, output::finish(store::run(command))),
         Some(Command::Audit {
             command,
             connection,

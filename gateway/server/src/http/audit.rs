@@ -247,10 +247,12 @@ pub(crate) async fn verify(
         };
         let head = store.ledger.head();
         let bad = store.ledger.verify().await?;
+        let problem = store.parts.problem().await?;
         let body = wire::VerifyResponse {
             store: store.name.to_string(),
-            intact: bad.is_none(),
+            intact: bad.is_none() && problem.is_none(),
             first_bad_cursor: bad.map(|cursor| cursor.0),
+            problem,
             cursor: head.cursor.0,
             chain: head.chain.to_string(),
         };

@@ -33,6 +33,7 @@ use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
 use crate::safety::tests::safety;
 use crate::stores::Parts;
+use crate::stores::Remembered;
 use crate::stores::RunningStore;
 use crate::stores::Slot;
 use crate::stores::open_ledger;
@@ -66,6 +67,7 @@ async fn house() -> House {
             bytes_of: |_, record| record.len(),
         },
     );
+    let remembered = Arc::new(Remembered::open(folder.path()).unwrap());
     let run = async |name: StoreName, backend: &Arc<MemoryBackend>| {
         let parts = Parts {
             ledger: Arc::new(
@@ -77,6 +79,7 @@ async fn house() -> House {
             backend: backend.clone(),
             documents: backend.clone(),
             others: OtherLedgers::None,
+            remembered: remembered.clone(),
             keep_events: 0,
         };
         let metrics = Arc::new(Metrics::new());

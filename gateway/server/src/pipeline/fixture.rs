@@ -12,6 +12,8 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Batch;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::StoreHistory;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
@@ -54,6 +56,8 @@ use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
 use crate::safety::tests::safety;
 use crate::stores::OpenStore;
+use crate::stores::Remembered;
+use crate::stores::StoreParts;
 use crate::stores::Stores;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
@@ -111,8 +115,12 @@ impl Backend for Yielding {
         self.0.events(after)
     }
 
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError> {
         self.0.trim(up_to).await
+    }
+
+    async fn history(&self) -> Result<StoreHistory, BackendError> {
+        self.0.history().await
     }
 
     async fn health(&self) -> Health {
@@ -174,12 +182,20 @@ impl Gate {
         let store = Arc::new(Yielding(backend.clone()));
         let door = Store::new(&name, store, clock.clone(), &metrics, &safety());
         let door = Arc::new(door);
+        let parts = StoreParts {
+            name: name.clone(),
+            backend: backend.clone(),
+            ledger: ledger.clone(),
+            others: None,
+            remembered: Arc::new(Remembered::open(folder.path()).unwrap()),
+        };
         let store = OpenStore {
             watches: Watches::new(door.clone(), ledger.clone()),
             name,
             door,
             documents: backend.clone(),
             ledger,
+            parts,
             carrier: Arc::default(),
             waits,
         };

@@ -1,16 +1,14 @@
 //! The gateway's incidents in a small file of its data folder: written whole, beside, and then put
 //! in place, so that a crash leaves the old one or the new one.
 
-use std::fs::File;
 use std::io;
-use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::incident::Incident;
+use crate::durable_file;
 
 /// The form of the file that this build writes and reads.
 const VERSION: u32 = 1;
@@ -46,25 +44,14 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<Incident>> {
 pub(super) fn write(path: &Path, incidents: &[Incident]) -> io::Result<()> {
     let version = VERSION;
     let text = serde_json::to_vec_pretty(&Written { version, incidents })?;
-    let beside = beside(path);
-    let mut file = File::create(&beside)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn beside(path: &Path) -> PathBuf {
-    path.with_extension("json.new")
+    durable_file::replace(path, &text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::incident;
     use super::*;
+    use crate::durable_file::beside;
 
     #[test]
     fn what_was_written_is_read() {

@@ -3,9 +3,12 @@
 //! Each store has a ledger, a carrier, waits and watches of its own: nothing is shared, so a store
 //! that is ill stops nobody but its own namespaces.
 
+pub(crate) mod accept;
 mod backlog;
+mod continuity;
 mod extra;
 mod history;
+mod remembered;
 mod running;
 
 use std::collections::BTreeMap;
@@ -23,11 +26,15 @@ use leasehold_domain::StoreName;
 use leasehold_domain::limits;
 use leasehold_wire::v1::error::ErrorCode;
 
+pub(crate) use self::continuity::StoreParts;
+pub(crate) use self::continuity::verify_stopped;
 pub(crate) use self::extra::Extra;
 pub use self::history::HistoryPage;
 pub use self::history::HistoryRow;
 pub use self::history::Ledgers;
 pub use self::history::Places;
+pub use self::remembered::Remembered;
+pub use self::remembered::RememberedStore;
 pub(crate) use self::running::Parts;
 pub(crate) use self::running::RunningStore;
 pub(crate) use self::running::ledger_file;
@@ -52,6 +59,8 @@ pub struct OpenStore {
     pub documents: Arc<dyn Documents>,
     /// Its audit log.
     pub ledger: Arc<dyn Ledger>,
+    /// Compares it with its ledger, and with what the data directory remembers.
+    pub(crate) parts: StoreParts,
     /// How far the ledger is behind.
     pub carrier: Arc<CarrierStatus>,
     /// Who waits on this gateway for one of its locks.

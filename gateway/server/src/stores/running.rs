@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_audit::CarrierStatus;
 use leasehold_audit::LedgerOptions;
@@ -17,12 +18,15 @@ use leasehold_domain::StoreName;
 use tokio::sync::watch;
 
 use super::OpenStore;
+use super::Remembered;
+use super::StoreParts;
 use crate::bookkeeping::Bookkeeping;
 use crate::bookkeeping::OtherLedgers;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
 use crate::safety::Safety;
 use crate::safety::Watchman;
+use crate::storage_note;
 use crate::tasks::Supervised;
 use crate::tasks::supervise;
 use crate::telemetry::Metrics;
@@ -37,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) ledger: Arc<dyn Ledger>,
     /// Who has the ledger's rows besides.
     pub(crate) others: OtherLedgers,
+    /// What the data directory remembers.
+    pub(crate) remembered: Arc<Remembered>,
     /// How many events stay in the store although the ledger has them.
     pub(crate) keep_events: u64,
 }
@@ -50,6 +56,7 @@ pub(crate) struct RunningStore {
     bookkeeping: Bookkeeping,
     waits: Supervised,
     watchman: Supervised,
+    remembering: Supervised,
 }
 
 /// Where in a store's folder its ledger is.
@@ -75,7 +82,51 @@ fn open_ledger_here(folder: &Path) -> Result<SqliteLedger, String> {
         .map_err(|error| format!("{}: {}", path.display(), crate::input::with_causes(&error)))
 }
 
+/// How often the data directory remembers where store and ledger are.
+const REMEMBER_EVERY: Duration = Duration::from_secs(10);
+
+/// Remembers now and then where store and ledger are, and once more at the end.
+async fn remember(parts: StoreParts, mut stopped: watch::Receiver<bool>) {
+    loop {
+        // A sender that is gone is the end, too.
+        let stop = stopped.wait_for(|stop| *stop);
+        if tokio::time::timeout(REMEMBER_EVERY, stop).await.is_ok() {
+            return;
+        }
+        if let Err(error) = parts.remember().await {
+            tracing::warn!(store = %parts.name, %error, "store.remember failed");
+        }
+    }
+}
+
 impl Parts {
+    /// Returns the parts of the store that must be of one history.
+    pub(crate) fn to_compare(&self) -> StoreParts {
+        StoreParts {
+            name: self.name.clone(),
+            backend: self.backend.clone(),
+            ledger: self.ledger.clone(),
+            others: self.others.peers(),
+            remembered: self.remembered.clone(),
+        }
+    }
+
+    /// Checks that the parts of the store are of one history, and records in the ledger what was
+    /// wrong and could be mended. Nothing is granted before.
+    ///
+    /// # Errors
+    /// The parts do not fit; the message says how, and what an operator can do.
+    pub(crate) async fn join(&self) -> Result<(), String> {
+        let joined = self.to_compare().join().await;
+        let mended = joined.map_err(|error| error.to_string())?;
+        if let Some(mended) = mended {
+            let recorded =
+                storage_note::record(&*self.backend, "ledger-filled", &self.name, &mended);
+            recorded.await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
     /// Puts the store together and starts its tasks.
     pub(crate) async fn run(
         self,
@@ -83,12 +134,14 @@ impl Parts {
         metrics: &Arc<Metrics>,
         safety: &Safety,
     ) -> RunningStore {
+        let parts = self.to_compare();
         let Self {
             name,
             backend,
             documents,
             ledger,
             others,
+            remembered: _,
             keep_events,
         } = self;
         let (stop, stopped) = watch::channel(false);
@@ -107,12 +160,20 @@ impl Parts {
         let following = supervise("waits", tasks, follow);
         let door = Store::new(&name, backend.clone(), clock.clone(), metrics, safety);
         let door = Arc::new(door);
-        let watched = door.clone();
+        let (watched, watched_stop) = (door.clone(), stopped.clone());
         let watchman = supervise("safe-mode", tasks, move || {
             let watchman = Watchman::new(watched.clone(), clock.clone());
-            let watching = watchman.watch(stopped.clone());
+            let watching = watchman.watch(watched_stop.clone());
             async move {
                 watching.await;
+                ControlFlow::Break(())
+            }
+        });
+        let kept = parts.clone();
+        let remembering = supervise("remember-stores", tasks, move || {
+            let remembering = remember(kept.clone(), stopped.clone());
+            async move {
+                remembering.await;
                 ControlFlow::Break(())
             }
         });
@@ -122,6 +183,7 @@ impl Parts {
             door,
             documents,
             ledger,
+            parts,
             carrier: status,
             waits,
         };
@@ -132,6 +194,7 @@ impl Parts {
             bookkeeping,
             waits: following,
             watchman,
+            remembering,
         }
     }
 }
@@ -143,6 +206,11 @@ impl RunningStore {
         self.stop.send_replace(true);
         self.bookkeeping.end().await;
         self.watchman.finished().await;
+        self.remembering.finished().await;
+        // Once the ledger has everything, and while the store still answers.
+        if let Err(error) = self.open.parts.remember().await {
+            tracing::warn!(store = %self.open.name, %error, "store.remember failed");
+        }
         drop(self.waits);
         self.backend.close().await;
     }

@@ -11,6 +11,8 @@ use leasehold_backend_api::Batch;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::StoreHistory;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_domain as domain;
 use leasehold_domain::LeaseId;
@@ -78,8 +80,12 @@ impl Backend for Corrupt {
         }
     }
 
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError> {
         self.store.trim(up_to).await
+    }
+
+    async fn history(&self) -> Result<StoreHistory, BackendError> {
+        self.store.history().await
     }
 
     async fn health(&self) -> Health {

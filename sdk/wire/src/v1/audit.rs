@@ -155,11 +155,15 @@ pub struct RulePolicy {
 pub struct VerifyResponse {
     /// Of which store.
     pub store: String,
-    /// Whether the hash chain fits every stored event.
+    /// Whether the hash chain fits every stored event, and the ledger continues what its store has
+    /// forgotten.
     pub intact: bool,
     /// The first event that does not fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_bad_cursor: Option<u64>,
+    /// Why the ledger is not the continuation of what its store has forgotten, with both positions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// The last event.
     pub cursor: u64,
     /// The hash chain after it: note it down elsewhere, and compare later.

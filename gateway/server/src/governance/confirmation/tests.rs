@@ -29,6 +29,7 @@ use crate::pipeline::ask;
 use crate::pipeline::decide::Decider;
 use crate::safety::tests::safety;
 use crate::stores::Parts;
+use crate::stores::Remembered;
 use crate::stores::RunningStore;
 use crate::stores::Slot;
 use crate::stores::Stores;
@@ -52,6 +53,7 @@ async fn house() -> House {
     let clock = Arc::new(ManualClock::default());
     let (folder, metrics) = (tempfile::tempdir().unwrap(), Arc::new(Metrics::new()));
     let documents = store();
+    let remembered = Arc::new(Remembered::open(folder.path()).unwrap());
     let run = async |name: StoreName, backend: Arc<MemoryBackend>| {
         let ledger = open_ledger(&folder.path().join(name.as_str())).await;
         let parts = Parts {
@@ -60,6 +62,7 @@ async fn house() -> House {
             backend: backend.clone(),
             documents: backend,
             others: OtherLedgers::None,
+            remembered: remembered.clone(),
             keep_events: 0,
         };
         parts.run(system.clone(), &metrics, &safety()).await

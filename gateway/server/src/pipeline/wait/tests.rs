@@ -28,6 +28,8 @@ use crate::pipeline::decide::Decider;
 use crate::pipeline::execute::Store;
 use crate::pipeline::watch::Watches;
 use crate::safety::tests::safety;
+use crate::stores::Remembered;
+use crate::stores::StoreParts;
 use crate::stores::Stores;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
@@ -99,12 +101,20 @@ async fn pair() -> Pair {
         let name = StoreName::home();
         let door = Store::new(&name, backend.clone(), clock.clone(), &metrics, &safety());
         let door = Arc::new(door);
+        let parts = StoreParts {
+            name: name.clone(),
+            backend: backend.clone(),
+            ledger: ledger.clone(),
+            others: None,
+            remembered: Arc::new(Remembered::open(folder.path()).unwrap()),
+        };
         let store = OpenStore {
             watches: Watches::new(door.clone(), ledger.clone()),
             name,
             door,
             documents: backend.clone(),
             ledger: ledger.clone(),
+            parts,
             carrier: Arc::default(),
             waits,
         };

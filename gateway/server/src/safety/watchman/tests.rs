@@ -7,6 +7,8 @@ use leasehold_backend_api::Backend;
 use leasehold_backend_api::Batch;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
+use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::StoreHistory;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -106,8 +108,12 @@ impl Backend for Behind {
         self.store.events(after)
     }
 
-    async fn trim(&self, up_to: Cursor) -> Result<(), BackendError> {
+    async fn trim(&self, up_to: LedgerHead) -> Result<(), BackendError> {
         self.store.trim(up_to).await
+    }
+
+    async fn history(&self) -> Result<StoreHistory, BackendError> {
+        self.store.history().await
     }
 
     async fn health(&self) -> Health {

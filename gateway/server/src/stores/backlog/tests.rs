@@ -19,9 +19,11 @@ use leasehold_backend_memory::MemoryBackend;
 use leasehold_domain::Change;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::LockRef;
 use leasehold_domain::Note;
+use leasehold_domain::StoreId;
 use leasehold_domain::StoreName;
 use leasehold_domain::SystemClock;
 use leasehold_domain::WallMillis;
@@ -32,6 +34,7 @@ use crate::pipeline::ask::Caller;
 use crate::safety::Safety;
 use crate::safety::tests::safety;
 use crate::stores::Parts;
+use crate::stores::Remembered;
 use crate::stores::open_ledger;
 use crate::telemetry::Metrics;
 
@@ -59,6 +62,26 @@ impl Ledger for Full {
             )),
             false => self.ledger.append(events).await,
         }
+    }
+
+    fn store(&self) -> Option<StoreId> {
+        self.ledger.store()
+    }
+
+    async fn set_store(&self, id: StoreId) -> Result<(), BackendError> {
+        self.ledger.set_store(id).await
+    }
+
+    fn chain_after(&self, before: &Digest, event: &Event) -> Digest {
+        self.ledger.chain_after(before, event)
+    }
+
+    async fn chain_at(&self, cursor: Cursor) -> Result<Option<Digest>, BackendError> {
+        self.ledger.chain_at(cursor).await
+    }
+
+    async fn begin_after(&self, position: LedgerHead) -> Result<(), BackendError> {
+        self.ledger.begin_after(position).await
     }
 
     async fn query(&self, query: LedgerQuery) -> Result<LedgerPage, BackendError> {
@@ -118,6 +141,7 @@ async fn a_ledger_that_takes_nothing_stops_grants_before_memory_is_full() {
         documents: backend.clone(),
         ledger: ledger.clone(),
         others: OtherLedgers::None,
+        remembered: Arc::new(Remembered::open(folder.path()).unwrap()),
         keep_events: 0,
     };
     let safety = Safety {

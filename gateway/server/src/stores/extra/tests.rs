@@ -9,6 +9,7 @@ use leasehold_domain::SystemClock;
 use super::*;
 use crate::bookkeeping::OtherLedgers;
 use crate::safety::tests::safety;
+use crate::stores::Remembered;
 use crate::stores::open_ledger;
 
 /// Longer than this test takes.
@@ -22,6 +23,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
     let tries = Arc::new(AtomicUsize::new(0));
     let backend = MemoryBackend::new(clock.clone());
     let ledger = Arc::new(open_ledger(folder.path()).await.unwrap());
+    let remembered = Arc::new(Remembered::open(folder.path()).unwrap());
     let open: Open = {
         let (name, tries) = (name.clone(), tries.clone());
         Box::new(move || {
@@ -31,6 +33,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
                 documents: backend.clone(),
                 ledger: ledger.clone(),
                 others: OtherLedgers::None,
+                remembered: remembered.clone(),
                 keep_events: 0,
             };
             let failed = tries.fetch_add(1, SeqCst) < 2;
