@@ -187,8 +187,9 @@ async fn a_place_that_is_not_there_is_told_at_once() -> Result<()> {
         format!("{}-{store}", u64::MAX),
     ] {
         for path in [WATCH, "/v1/namespaces/demo/locks/a:watch"] {
-            let mut watch = api.watch(path, Some(&place)).await?;
+            // The watch is answered when its place has been looked for.
             let told = async {
+                let mut watch = api.watch(path, Some(&place)).await?;
                 loop {
                     let event = watch.next().await?.context("the watch ends")?;
                     if event.event == "resync" {
