@@ -276,8 +276,8 @@ mod tests {
             ),
             (json!({"rules": [{}]}), "/rules/0: member \"a\" is missing"),
             (
-                json!({"rules": ["abcd"]}),
-                "/rules/0: \"abcd\" is not of the form",
+                json!({"rules": ["AB"]}),
+                "/rules/0: \"AB\" is not of the form",
             ),
             (
                 json!({"rules": [], "name": "A"}),

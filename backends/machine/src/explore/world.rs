@@ -209,17 +209,7 @@ impl World {
                     self.learn(c, l, &outcome);
                 }
             }
-            Step::Release(c, l, lost) => {
-                let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
-                    return;
-                };
-                let outcome = self.ask(c, &name(c), l, Action::Release { lease_id });
-                // Whoever releases does not rely on the lease from that point on.
-                self.clients[c].knows[l] = Knows::Holds(lease_id, 0);
-                if !lost {
-                    self.learn(c, l, &outcome);
-                }
-            }
+            Step::Release(c, l, lost) => self.release(c, l, lost),
             Step::ReleaseWithCooldown(c, l) => {
                 let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
                     return;
@@ -259,6 +249,18 @@ impl World {
                 let target = RevokeTarget::All;
                 self.ask(0, "op", l, Action::Revoke { target, grace_ms });
             }
+        }
+    }
+
+    fn release(&mut self, c: usize, l: usize, lost: bool) {
+        let Knows::Holds(lease_id, _) = self.clients[c].knows[l] else {
+            return;
+        };
+        let outcome = self.ask(c, &name(c), l, Action::Release { lease_id });
+        // The client does not rely on the lease from that point on.
+        self.clients[c].knows[l] = Knows::Holds(lease_id, 0);
+        if !lost {
+            self.learn(c, l, &outcome);
         }
     }
 
