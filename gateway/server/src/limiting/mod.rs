@@ -1,7 +1,7 @@
 //! How much one client may ask for: rates and counts per address, per key and per namespace.
 //!
 //! An address is a client's only where no proxy stands in between; behind proxies that the
-//! configuration trusts it is the one that they report ([`Proxies`]).
+//! configuration trusts it is the one that they report (`Proxies`).
 
 mod address;
 mod count;
