@@ -289,7 +289,7 @@ mod tests {
             ),
             (
                 json!({"rules": [], "max": "x"}),
-                "/max: expected a whole number or null, got \"x\"",
+                "/max: expected null or a whole number, got \"x\"",
             ),
             (
                 json!({"rules": [], "max": 1}),
