@@ -132,7 +132,7 @@ pub trait LedgerPeers: Debug + Send + Sync + 'static {
     /// *Errors.* `Unavailable` if no other node has them now.
     async fn rows(&self, after: Cursor) -> Result<Vec<LedgerRow>, BackendError>;
 
-    /// Returns whether there is certainly nobody else who has rows.
+    /// Returns whether it is certain that no other ledger has rows.
     fn is_alone(&self) -> bool {
         false
     }

@@ -101,7 +101,7 @@ pub async fn a_lock_cools_down_after_an_expiry_only(harness: &impl Harness) {
 }
 
 /// A release with a cooldown keeps the lock free for as long as it says; who waits stays queued and
-/// is served when it ends, although nobody asks anything.
+/// is served when it ends, without any request.
 pub async fn a_release_with_a_cooldown_delays_the_next_grant(harness: &impl Harness) {
     let store = Store::start(harness).await;
     let first = store.take("ann", "one", LONG).await;

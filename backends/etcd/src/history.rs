@@ -1,7 +1,7 @@
 //! Where the store stands in its history, and what it keeps of a consumer's ledger.
 //!
-//! The identity is a key that is put once. The position of a ledger is put beside its consumer's, in
-//! the same transaction; neither is followed, because nobody needs to hear of them.
+//! The identity is a key that is written once. The position of a consumer's ledger is written in the
+//! same transaction as the consumer's own position. Gateways do not watch either key.
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::LedgerHead;
