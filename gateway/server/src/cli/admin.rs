@@ -81,7 +81,7 @@ pub(super) enum NamespaceCommand {
         /// For people.
         #[arg(long, default_value = "")]
         description: String,
-        /// What happens where no policy is bound: deny or allow.
+        /// What happens to operations that no mandatory or overridable policy judges: deny or allow.
         #[arg(long = "default", value_name = "DECISION")]
         default_decision: Option<String>,
         /// The store of its locks, as the gateway's configuration names it; home if absent.

@@ -30,7 +30,7 @@ pub struct NamespaceDocument {
     /// For people.
     #[serde(default)]
     pub description: String,
-    /// What happens where no policy is bound.
+    /// What happens to operations that no policy decides: none is bound, or only advisory ones.
     #[serde(default)]
     pub default_decision: DefaultDecision,
     /// Which store has its locks.
@@ -103,13 +103,13 @@ pub struct NamespaceDraft {
     pub team: Option<TeamName>,
     /// For people.
     pub description: String,
-    /// What happens where no policy is bound.
+    /// What happens to operations that no policy decides: none is bound, or only advisory ones.
     pub default_decision: DefaultDecision,
     /// Which store has its locks; none for the one that has them, or home.
     pub store: Option<StoreName>,
 }
 
-/// What happens where no policy is bound.
+/// What happens to operations that no policy decides: none is bound, or only advisory ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DefaultDecision {

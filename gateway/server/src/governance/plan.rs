@@ -49,6 +49,12 @@ impl PlanStep {
         self.patterns.iter().any(|pattern| pattern.matches(lock))
     }
 
+    /// Returns whether its verdict counts. An advisory verdict is recorded, and neither grants nor
+    /// denies anything.
+    pub(crate) fn decides(&self) -> bool {
+        self.enforcement != Enforcement::Advisory
+    }
+
     /// The operations that it judges: those of its module that the binding names.
     pub(crate) fn operations(&self) -> impl Iterator<Item = Operation> {
         self.operations.iter().copied()
@@ -90,23 +96,24 @@ impl NamespacePlan {
         limits: PolicyLimits,
         overridden: bool,
     ) -> RuleDigest {
-        let decides = |step: &&PlanStep| step.enforcement != Enforcement::Advisory;
-        let judging = self.judges(Operation::Renew, lock).filter(decides);
+        let judging = self.judges(Operation::Renew, lock);
+        let judging = judging.filter(|step| step.decides());
         RuleDigest::of(judging.map(|step| &step.digest), limits, overridden)
     }
 
-    /// Whether an operation is denied if no policy judges it. Settings are governed by roles alone.
+    /// Whether an operation is denied if no policy decides it. Settings are governed by roles alone.
     pub(crate) fn denies_unbound(&self, operation: Operation) -> bool {
         operation != Operation::Configure && self.document.default_decision == DefaultDecision::Deny
     }
 
-    /// Whether an operation on this lock is denied because no policy judges it.
+    /// Whether an operation on this lock is denied because no policy decides it: none judges it, or
+    /// only advisory ones do.
     pub(crate) fn lacks_policies(&self, operation: Operation, lock: &LockName) -> bool {
         // A lease that is held is not denied for want of a policy until it is old.
         let of_a_lease = matches!(operation, Operation::Renew | Operation::Transfer);
         !of_a_lease
             && self.denies_unbound(operation)
-            && self.judges(operation, lock).next().is_none()
+            && !self.judges(operation, lock).any(PlanStep::decides)
     }
 
     /// The steps that judge an operation on a lock, in order.

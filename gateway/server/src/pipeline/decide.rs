@@ -16,7 +16,6 @@ use leasehold_domain::Clock;
 use leasehold_domain::Command;
 use leasehold_domain::Decision;
 use leasehold_domain::Effect;
-use leasehold_domain::Enforcement;
 use leasehold_domain::Expectation;
 use leasehold_domain::Operation;
 use leasehold_domain::PolicyAnswer;
@@ -149,11 +148,15 @@ impl Decider {
         let mut fault = None;
         decision.effect = match missing_role(namespace, &caller.principal, request.operation) {
             Some(denial) => Effect::Deny(denial),
-            None if steps.is_empty() => self.unjudged(store, namespace, &request, now).await?,
             None => {
                 let judged = self.ask_all(&steps, &caller.principal, &request, &mut decision);
                 fault = judged.1;
-                judged.0
+                match judged.0 {
+                    Effect::Allow if !steps.iter().any(|step| step.decides()) => {
+                        self.unjudged(store, namespace, &request, now).await?
+                    }
+                    effect => effect,
+                }
             }
         };
         let denial = match &decision.effect {
@@ -232,9 +235,7 @@ impl Decider {
         for step in steps {
             let (verdict, fault) = self.ask(step, principal, request, decision);
             sum.add(step, (&verdict, fault), principal, request);
-            if let (PolicyAnswer::Allow(limits), true) =
-                (&verdict.answer, step.enforcement != Enforcement::Advisory)
-            {
+            if let (PolicyAnswer::Allow(limits), true) = (&verdict.answer, step.decides()) {
                 decision.limits = decision.limits.tightest(*limits);
             }
             decision.verdicts.push(verdict);
@@ -249,9 +250,10 @@ impl Decider {
         }
     }
 
-    /// What follows where no policy judges the request. A lease that is held may be renewed and
-    /// transferred for a day after its grant all the same: the policies that let it be granted may
-    /// judge nothing else, and those that judged its renewals may have been unbound since.
+    /// Returns the effect where no policy judges the request, or only advisory ones, which never
+    /// grant anything. A lease that is held may be renewed and transferred for a day after its grant
+    /// all the same: the policies that let it be granted may judge nothing else, and those that
+    /// judged its renewals may have been unbound since.
     async fn unjudged(
         &self,
         store: &Store,

@@ -1,6 +1,5 @@
 //! What policies are shown besides request and principal, if their manifests ask for it.
 
-use leasehold_domain::Enforcement;
 use leasehold_domain::Expectation;
 use leasehold_domain::Facts;
 use leasehold_domain::Request;
@@ -34,7 +33,7 @@ impl Needs {
         for step in steps {
             let Ok(bound) = &step.bound else { continue };
             let manifest = bound.module().manifest();
-            let counts = step.enforcement != Enforcement::Advisory;
+            let counts = step.decides();
             needs.lock |= manifest.needs_lock;
             needs.usage |= manifest.needs_usage;
             needs.tied_to_lock |= manifest.needs_lock && counts;

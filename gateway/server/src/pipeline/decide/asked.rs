@@ -38,7 +38,7 @@ impl Sum {
         principal: &Principal,
         request: &Request,
     ) {
-        if step.enforcement == Enforcement::Advisory {
+        if !step.decides() {
             return;
         }
         let Some(denial) = denial_of(step, &verdict.answer, fault.as_ref()) else {

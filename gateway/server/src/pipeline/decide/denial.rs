@@ -97,7 +97,7 @@ pub(super) fn missing_role(
     })
 }
 
-/// What happens where no policy is bound.
+/// Returns the effect of the namespace's default, where no policy decides the operation.
 pub(super) fn unbound(namespace: &NamespacePlan, operation: Operation) -> Effect {
     if !namespace.denies_unbound(operation) {
         return Effect::Allow;
@@ -107,7 +107,7 @@ pub(super) fn unbound(namespace: &NamespacePlan, operation: Operation) -> Effect
         policy: None,
         code: "no-policy-bound".into(),
         message: format!(
-            "no policy of namespace {} judges {}, and its default is to deny",
+            "no mandatory or overridable policy of namespace {} judges {}, and its default is to deny",
             namespace.document.name,
             operation.as_str()
         )

@@ -175,6 +175,49 @@ async fn where_only_acquires_are_judged_a_lease_is_renewed_and_transferred_for_a
 }
 
 #[tokio::test]
+async fn an_advisory_policy_grants_nothing_where_the_default_is_to_deny() {
+    let (gate, clock) = gate(DefaultDecision::Deny).await;
+    let all = Guest {
+        name: "all".to_owned(),
+        version: "1.0.0".to_owned(),
+        operations: ["acquire", "renew", "transfer", "revoke"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..Guest::default()
+    };
+    gate.upload(all.wasm()).await;
+    let advice = json!({ "enforcement": "advisory" });
+    gate.bind(one("all", advice)).await.unwrap();
+    let svc = caller("svc", &[]);
+    let denied = gate.acquire(&svc, "demo/a", None).await.unwrap_err();
+    assert_eq!(denied.code, ErrorCode::NoPolicyBound, "{denied:?}");
+    // What the advisory policy said is on record all the same.
+    let FailureDetail::Denied { decision, .. } = &denied.detail else {
+        unreachable!("{denied:?}");
+    };
+    let verdicts = decision.as_ref().map(|decision| decision.verdicts.len());
+    assert_eq!(verdicts, Some(1), "{denied:?}");
+
+    // A mandatory policy beside it decides; without it a held lease is renewed for a day.
+    let mut deciding = one("quota", json!({}));
+    deciding["name"] = json!("deciding");
+    gate.bind(deciding).await.unwrap();
+    let lease = gate.acquire_for(&svc, "demo/a", DAY_MS).await.unwrap();
+    let id = lease.grant.lease_id;
+    gate.renew(&svc, "demo/a", id, None).await.unwrap();
+    clock.advance(DAY_MS - 1);
+    gate.renew(&svc, "demo/a", id, None).await.unwrap();
+    clock.advance(1);
+    for old in [
+        gate.renew(&svc, "demo/a", id, None).await.unwrap_err(),
+        gate.transfer(&svc, "demo/a", id).await.unwrap_err(),
+    ] {
+        assert_eq!(old.code, ErrorCode::NoPolicyBound, "{old:?}");
+        assert!(old.message.contains("24 h"), "{old:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_may_deny_the_renewal_of_a_young_lease() {
     let (gate, _) = gate(DefaultDecision::Deny).await;
     gate.bind(one("quota", json!({}))).await.unwrap();
