@@ -109,11 +109,11 @@ pub const MODULE_FUNCTIONS_MAX: usize = 20_000;
 pub const MODULE_FUNCTION_BYTES_MAX: usize = 256 * 1_024;
 /// Most local variables of all functions in one policy module.
 pub const MODULE_LOCALS_MAX: usize = 200_000;
-/// Most values that the instructions of one policy module may take and give, each counted as often
-/// as the compiler must move it; a branch table counts once for each target.
-pub const MODULE_OPERANDS_MAX: usize = 8_000_000;
+/// Most work that one policy module may make for the compiler, in units of about a microsecond, as
+/// the policy host estimates it from the instructions before it compiles anything.
+pub const MODULE_WORK_MAX: usize = 3_000_000;
 /// The same for one function.
-pub const MODULE_FUNCTION_OPERANDS_MAX: usize = 500_000;
+pub const MODULE_FUNCTION_WORK_MAX: usize = 500_000;
 /// How deep blocks may be nested in a function of a policy module.
 pub const MODULE_BLOCK_DEPTH_MAX: usize = 2_000;
 /// Most types in one policy module, those inside other types included.

@@ -6,6 +6,7 @@
 mod body;
 mod counts;
 mod types;
+mod work;
 mod world;
 
 use wasmparser::BinaryReaderError;

@@ -19,7 +19,7 @@ enum Part {
     Parts,
     Functions,
     Locals,
-    Operands,
+    Work,
     Types,
     Names,
     Globals,
@@ -43,7 +43,7 @@ impl Part {
             Self::Parts => ("modules and components", limits::MODULE_PARTS_MAX),
             Self::Functions => ("functions", limits::MODULE_FUNCTIONS_MAX),
             Self::Locals => ("local variables", limits::MODULE_LOCALS_MAX),
-            Self::Operands => ("operands", limits::MODULE_OPERANDS_MAX),
+            Self::Work => ("work for the compiler", limits::MODULE_WORK_MAX),
             Self::Types => ("types", limits::MODULE_TYPES_MAX),
             Self::Names => ("imports and exports", limits::MODULE_NAMES_MAX),
             Self::Globals => ("globals", limits::MODULE_GLOBALS_MAX),
@@ -145,7 +145,7 @@ impl Counts {
     /// A function was measured.
     pub(super) fn add_body(&mut self, body: Measured) -> Result<(), HostError> {
         self.add(Part::Locals, body.locals)?;
-        self.add(Part::Operands, body.operands)
+        self.add(Part::Work, body.work)
     }
 
     /// A module or component has ended.

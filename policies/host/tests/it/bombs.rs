@@ -26,6 +26,14 @@ use wasm_encoder::ValType;
 use crate::guest::Guest;
 use crate::guest::engine;
 
+/// A linear memory of one page.
+const MEMORY: MemoryType = MemoryType {
+    minimum: 1,
+    maximum: None,
+    memory64: false,
+    shared: false,
+    page_size_log2: None,
+};
 /// The component type section's id.
 const COMPONENT_TYPES: u8 = 7;
 /// More than any refusal takes, also on a busy machine; compiling what is refused takes far longer.
@@ -38,8 +46,8 @@ fn around(module: &Module) -> Vec<u8> {
     component.finish()
 }
 
-/// A component with `count` functions of this type and body.
-fn functions(count: u32, params: usize, results: usize, body: &Function) -> Vec<u8> {
+/// A component with a memory and `count` functions of this type and body.
+pub(crate) fn functions(count: u32, params: usize, results: usize, body: &Function) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
     types
@@ -53,15 +61,18 @@ fn functions(count: u32, params: usize, results: usize, body: &Function) -> Vec<
         code.function(body);
     }
     let mut module = Module::new();
-    module.section(&types).section(&section).section(&code);
+    let mut memories = MemorySection::new();
+    memories.memory(MEMORY);
+    module.section(&types).section(&section);
+    module.section(&memories).section(&code);
     around(&module)
 }
 
-fn body(
+pub(crate) fn body(
     locals: u32,
     instructions: impl FnOnce(&mut wasm_encoder::InstructionSink<'_>),
 ) -> Function {
-    let runs = (locals > 0).then_some((locals, ValType::I64));
+    let runs = (locals > 0).then_some((locals, ValType::I32));
     let mut function = Function::new(runs);
     instructions(&mut function.instructions());
     function.instructions().end();
@@ -128,13 +139,7 @@ fn many_component_types(count: usize) -> Vec<u8> {
 
 fn many_data_segments(count: usize) -> Vec<u8> {
     let mut memories = MemorySection::new();
-    memories.memory(MemoryType {
-        minimum: 1,
-        maximum: None,
-        memory64: false,
-        shared: false,
-        page_size_log2: None,
-    });
+    memories.memory(MEMORY);
     let mut data = DataSection::new();
     for _ in 0..count {
         data.active(0, &ConstExpr::i32_const(0), [0]);
@@ -196,7 +201,7 @@ fn bombs_of_code() -> Vec<Bomb> {
         (
             "wide calls",
             functions(2, 900, 900, &calls),
-            "operands in one function",
+            "work in one function",
         ),
         ("a long function", one(&long), bytes),
     ]
@@ -236,13 +241,7 @@ fn bombs_of_parts() -> Vec<Bomb> {
 fn memories(count: usize) -> Module {
     let mut section = MemorySection::new();
     for _ in 0..count {
-        section.memory(MemoryType {
-            minimum: 0,
-            maximum: None,
-            memory64: false,
-            shared: false,
-            page_size_log2: None,
-        });
+        section.memory(MEMORY);
     }
     let mut module = Module::new();
     module.section(&section);

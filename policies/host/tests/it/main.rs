@@ -8,3 +8,5 @@ mod guest;
 mod hostile;
 mod loading;
 mod stock;
+mod upload;
+mod work;
