@@ -89,6 +89,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("wit-bindgen", &["leasehold-policy-sdk"]),
     ("openraft", &["leasehold-backend-raft"]),
     ("fjall", &["leasehold-backend-raft"]),
+    ("imbl", &["leasehold-machine"]),
     (
         "tokio-postgres",
         &["leasehold-backend-postgres", "leasehold-test-servers"],
@@ -109,6 +110,9 @@ const OWNED: &[(&str, &[&str])] = &[
             "leasehold-server",
         ],
     ),
+    ("ppp", &["leasehold-server"]),
+    ("ipnet", &["leasehold-server"]),
+    ("socket2", &["leasehold-server"]),
     ("jsonwebtoken", &["leasehold-server"]),
     ("prometheus", &["leasehold-server"]),
     ("tracing-subscriber", &["leasehold-server"]),
@@ -266,6 +270,71 @@ fn foreign_crates_stay_in_their_rooms() {
     }
     let all: BTreeSet<_> = OWNED.iter().map(|(foreign, _)| *foreign).collect();
     assert_eq!(met, all, "the table names crates that nobody uses");
+}
+
+/// Crates that a manifest names for what they do when they are linked, and that no source names.
+const LINKED_ONLY: &[&str] = &[];
+
+#[test]
+fn no_manifest_names_a_crate_that_its_sources_do_not() {
+    let sources = rust_files();
+    for package in packages() {
+        let name = text(&package, "name");
+        let manifest = PathBuf::from(text(&package, "manifest_path"));
+        let folder = manifest.parent().expect("a manifest has a folder");
+        let folder = folder.strip_prefix(root()).expect("it is in the tree");
+        let own: Vec<&str> = sources
+            .iter()
+            .filter(|(path, _)| Path::new(path).starts_with(folder))
+            .map(|(_, source)| source.as_str())
+            .collect();
+        for used in dependencies(&package, true) {
+            let word = used.replace('-', "_");
+            let is_named = own.iter().any(|source| names(source, &word));
+            assert!(
+                is_named || LINKED_ONLY.contains(&used),
+                "{name} names {used} in its manifest, and nowhere else"
+            );
+        }
+    }
+}
+
+/// Whether a source names a crate: as the first part of a path, or in a `use`.
+fn names(source: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    source.match_indices(word).any(|(at, _)| {
+        let before = source[..at].chars().next_back();
+        let after = source[at + word.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
+#[test]
+fn the_fuzzer_is_built_of_the_same_crates() {
+    let locked = |file: &str| -> BTreeSet<(String, String)> {
+        let text = std::fs::read_to_string(root().join(file)).expect("a lock file");
+        let mut lines = text.lines();
+        let mut found = BTreeSet::new();
+        while let Some(line) = lines.next() {
+            if let Some(name) = line.strip_prefix("name = ") {
+                let version = lines.next().unwrap_or_default();
+                found.insert((name.to_owned(), version.to_owned()));
+            }
+        }
+        found
+    };
+    let (ours, fuzzed) = (
+        locked("Cargo.lock"),
+        locked("policies/host/fuzz/Cargo.lock"),
+    );
+    let names: BTreeSet<_> = ours.iter().map(|(name, _)| name).collect();
+    let mut shared = fuzzed.iter().filter(|(name, _)| names.contains(name));
+    assert!(shared.clone().any(|(name, _)| name == "\"wasmtime\""));
+    let other = shared.find(|package| !ours.contains(package));
+    assert_eq!(
+        other, None,
+        "copy Cargo.lock to policies/host/fuzz, and build there"
+    );
 }
 
 #[test]

@@ -119,6 +119,21 @@ pub(crate) async fn serve() -> Response {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
+    /// The document is the same allocation in each answer: asking for it, which needs no key, costs
+    /// no generation.
+    #[tokio::test]
+    async fn the_document_is_generated_once() {
+        let serve = async || {
+            let body = super::serve().await.into_body().collect().await;
+            body.unwrap().to_bytes()
+        };
+        let (first, second) = (serve().await, serve().await);
+        assert!(first.len() > 10_000, "{} bytes", first.len());
+        assert_eq!(first.as_ptr(), second.as_ptr());
+    }
+
     const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/wire/openapi.json");
 
     /// The committed document is the generated one. `LEASEHOLD_UPDATE=1` rewrites it.

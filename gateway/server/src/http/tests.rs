@@ -1,5 +1,6 @@
 //! The whole gateway in this process, on a store in memory.
 
+mod backups;
 mod denials;
 mod revocation;
 mod subjects;
@@ -40,9 +41,14 @@ struct Gateway {
 
 impl Gateway {
     async fn open() -> Self {
+        Self::open_on("memory").await
+    }
+
+    /// On a store of this kind.
+    async fn open_on(backend: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let text = "[storage]\nbackend = \"memory\"\n[policy]\ninstances_max = 4\n";
-        let mut config = Config::parse(text).unwrap();
+        let text = format!("[storage]\nbackend = {backend:?}\n[policy]\ninstances_max = 4\n");
+        let mut config = Config::parse(&text).unwrap();
         config.storage.data_dir = folder.path().to_owned();
         config.check().unwrap();
         let running = crate::app::open(Arc::new(config)).await.unwrap();

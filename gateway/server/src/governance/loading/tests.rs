@@ -42,6 +42,8 @@ use crate::pipeline::ask::Caller;
 pub(in crate::governance) struct Faults {
     pub(in crate::governance) ill: AtomicBool,
     has_ill_blobs: AtomicBool,
+    /// Writes that delete a document are refused.
+    refuses_deletions: AtomicBool,
     /// Writes are carried out, and their answers are lost.
     loses_answers: AtomicBool,
     /// Streams of revisions yield nothing.
@@ -70,6 +72,10 @@ impl Documents for Counting {
     }
 
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {
+        let deletes = edits.iter().any(|edit| edit.body.is_none());
+        if deletes && self.faults.refuses_deletions.load(Ordering::SeqCst) {
+            return Err(BackendError::without_effect(ErrorKind::Unavailable, "ill"));
+        }
         let written = self.store.write(edits).await?;
         if self.faults.loses_answers.load(Ordering::SeqCst) {
             return Err(BackendError::unknown(ErrorKind::Deadline, "no answer"));

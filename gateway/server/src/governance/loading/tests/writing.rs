@@ -3,6 +3,7 @@
 use leasehold_backend_api::Effect;
 
 use super::*;
+use crate::governance::document::PLACES;
 
 fn draft(name: &str) -> NamespaceDraft {
     NamespaceDraft {
@@ -128,4 +129,27 @@ async fn a_write_of_unknown_effect_is_not_answered_as_without_effect() {
     };
     let failure = gateway.governance.put_key(&ops, &other).await.unwrap_err();
     assert_eq!(failure.effect, Effect::Unknown);
+}
+
+#[tokio::test]
+async fn a_namespace_whose_deletion_is_refused_leaves_no_place_behind() {
+    let store = store();
+    let gateway = Gateway::open(&store).await;
+    let (draft, ops) = (draft("demo"), operator());
+    let made = gateway
+        .governance
+        .put_namespace(&ops, &draft, Precondition::Absent);
+    made.await.unwrap();
+    let place = async || store.store.get(PLACES, "demo").await.unwrap();
+    store.faults.refuses_deletions.store(true, Ordering::SeqCst);
+    let refused = gateway.governance.delete_namespace(&ops, &draft.name);
+    assert_eq!(refused.await.unwrap_err().effect, Effect::None);
+    assert_eq!(place().await, None);
+    store
+        .faults
+        .refuses_deletions
+        .store(false, Ordering::SeqCst);
+    let deleted = gateway.governance.delete_namespace(&ops, &draft.name);
+    deleted.await.unwrap();
+    assert!(place().await.is_some());
 }
