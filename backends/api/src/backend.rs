@@ -177,6 +177,13 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// How the backend is. Answers at once, from what is known.
     async fn health(&self) -> Health;
 
+    /// Resolves when the store has stopped for good in this process, and returns why: an I/O error
+    /// after which nobody knows what its disk holds, or a background task of its own that is gone.
+    /// It executes and reads nothing any more; a new process must open it.
+    async fn stopped(&self) -> String {
+        std::future::pending().await
+    }
+
     /// Stops taking commands, finishes those under way, and closes the store.
     async fn close(&self);
 }

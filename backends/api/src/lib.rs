@@ -7,6 +7,7 @@ mod documents;
 mod error;
 mod history;
 mod ledger;
+mod poison;
 mod writes;
 
 pub use backend::{Backend, Batch, Freshness, Health, ImportLimit};
@@ -19,4 +20,5 @@ pub use ledger::{
     HeldUnder, Hold, Holders, Ledger, LedgerArchive, LedgerHead, LedgerPage, LedgerPeers,
     LedgerQuery, LedgerRow,
 };
+pub use poison::{PanicGuard, Poison};
 pub use writes::Writes;

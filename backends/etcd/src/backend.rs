@@ -75,12 +75,21 @@ impl Drop for EtcdBackend {
 }
 
 impl EtcdBackend {
-    /// Has one item carried out, unless the store is closing.
+    /// Has one item carried out, unless the store is closing or has stopped.
     pub(crate) async fn propose(&self, item: Item) -> Result<Answer, BackendError> {
         if *self.closing.borrow() {
             return Err(error::closed());
         }
+        self.check_running()?;
         self.queue.propose(item).await
+    }
+
+    /// Refuses everything once a background task of the store is gone.
+    fn check_running(&self) -> Result<(), BackendError> {
+        match self.shared.poison.reason() {
+            None => Ok(()),
+            Some(reason) => Err(error::stopped(&reason)),
+        }
     }
 
     /// An answer that does not fit its item.
@@ -102,6 +111,8 @@ impl Backend for EtcdBackend {
     async fn read(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, BackendError> {
         if let Freshness::Stale { max_age_ms } = freshness {
             let mirror = self.shared.mirror.read().await;
+            // A writer that has panicked may have left the mirror half changed.
+            self.check_running()?;
             let now = self.shared.keeper.look();
             let age = self
                 .shared
@@ -217,7 +228,11 @@ impl Backend for EtcdBackend {
     }
 
     async fn health(&self) -> Health {
-        self.shared.status.health()
+        self.shared.poison.health(self.shared.status.health())
+    }
+
+    async fn stopped(&self) -> String {
+        self.shared.poison.stopped().await
     }
 
     async fn close(&self) {

@@ -58,7 +58,7 @@ impl Queue {
 
     /// Has one item carried out, and waits until it is durable.
     pub(crate) async fn propose(&self, item: Item) -> Result<Answer, BackendError> {
-        let weight = item.weight();
+        let (weight, writes) = (item.weight(), item.writes());
         if weight > limits::LEASES_PER_RENEWAL_MAX {
             // More could make more tokens for one lock than a write has.
             let detail = format!("{weight} commands are too many");
@@ -78,8 +78,8 @@ impl Queue {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(error::closed()),
         }
-        // The batcher answers everything that it took; it drops only what it was not given.
-        answered.await.unwrap_or_else(|_| Err(error::closed()))
+        // The batcher answers everything that it took, unless it panics.
+        answered.await.unwrap_or_else(|_| Err(error::lost(writes)))
     }
 }
 
@@ -187,4 +187,23 @@ impl Batcher {
 async fn closed(closing: &mut watch::Receiver<bool>) {
     // Who closes it may be gone, too.
     let _ = closing.wait_for(|closing| *closing).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has a request taken from the queue by somebody who is gone before it answers.
+    async fn lose(item: Item) -> BackendError {
+        let (queue, mut waiting) = Queue::new(1);
+        let gone = async { drop(waiting.recv().await) };
+        let (answer, ()) = tokio::join!(queue.propose(item), gone);
+        answer.expect_err("nobody answers")
+    }
+
+    #[tokio::test]
+    async fn a_write_that_was_taken_and_not_answered_may_have_taken_effect() {
+        assert_eq!(lose(Item::Tick).await.effect, Effect::Unknown);
+        assert_eq!(lose(Item::Look).await.effect, Effect::None);
+    }
 }

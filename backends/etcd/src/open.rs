@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_backend_api::Poison;
 use leasehold_domain::Clock;
 use leasehold_machine::stored;
 use prost::bytes::Bytes;
@@ -59,6 +60,7 @@ impl EtcdBackend {
         let shared = Arc::new(Shared {
             mirror: RwLock::new(Mirror::default()),
             outbox: Outbox::new(),
+            poison: Poison::default(),
             status: Status::default(),
             keeper: Arc::new(Timekeeper::new(clock, config.step_max)),
             keys: Keys::new(config.prefix.clone()),
@@ -81,7 +83,8 @@ impl EtcdBackend {
             writer: Writer::new(shared.clone(), rand::random()),
             commands_max: config.batch_commands_max.clamp(1, BATCH_COMMANDS_MAX),
         };
-        let writer = tokio::spawn(batcher.run(waiting, closed.clone()));
+        let writing = batcher.run(waiting, closed.clone());
+        let writer = shared.poison.spawn_until(closed.clone(), "writer", writing);
         let backend = Arc::new(Self {
             shared: shared.clone(),
             queue: queue.clone(),
@@ -101,9 +104,11 @@ impl EtcdBackend {
             queue,
             every: config.poll_every / 2,
         };
-        tokio::spawn(watcher.run(closed.clone()));
+        let poison = &shared.poison;
+        poison.spawn_until(closed.clone(), "watcher", watcher.run(closed.clone()));
         if let Some(every) = config.compact_every {
-            tokio::spawn(tasks::compact(shared, every, closed));
+            let compacting = tasks::compact(shared.clone(), every, closed.clone());
+            poison.spawn_until(closed, "compact", compacting);
         }
         Ok(backend)
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Poison;
 use leasehold_domain::LockRef;
 use tokio::sync::RwLock;
 use tokio::time::Sleep;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     /// Held for writing while a write is under way, so that nobody sees what is not durable.
     pub(crate) mirror: RwLock<Mirror>,
     pub(crate) outbox: Outbox,
+    /// Set when the store has stopped for good in this process.
+    pub(crate) poison: Poison,
     pub(crate) status: Status,
     pub(crate) keeper: Arc<Timekeeper>,
     pub(crate) keys: Keys,
@@ -148,6 +151,7 @@ impl Writer {
     pub(crate) async fn hear(&mut self, news: News) {
         let shared = self.shared.clone();
         let mut mirror = shared.mirror.write().await;
+        let _guard = shared.poison.guard("writer");
         if let Err(failure) = self.take_in(&mut mirror, news) {
             self.lose(&failure);
         }
@@ -158,6 +162,7 @@ impl Writer {
     pub(crate) async fn carry_out(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let shared = self.shared.clone();
         let mut mirror = shared.mirror.write().await;
+        let _guard = shared.poison.guard("writer");
         let mut jobs: Jobs = jobs.into_iter().map(Some).collect();
         if let Err(failure) = self.try_out(&mut mirror, &mut jobs).await {
             if failure.kind != ErrorKind::Contended {

@@ -16,6 +16,7 @@ use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
 use leasehold_backend_api::ImportLimit;
 use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::Poison;
 use leasehold_backend_api::StoreHistory;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
@@ -44,6 +45,8 @@ const NAP_MAX: Duration = Duration::from_millis(10);
 pub struct MemoryBackend {
     pub(crate) shared: Arc<Shared>,
     import_limit: Option<ImportLimit>,
+    /// Set when the reaper is gone.
+    poison: Poison,
 }
 
 impl MemoryBackend {
@@ -62,10 +65,12 @@ impl MemoryBackend {
 
     fn begin(clock: Arc<dyn Clock>, import_limit: Option<ImportLimit>) -> Arc<Self> {
         let shared = Arc::new(Shared::new(clock));
-        tokio::spawn(reap(Arc::downgrade(&shared)));
+        let poison = Poison::default();
+        poison.spawn("reaper", reap(Arc::downgrade(&shared)));
         Arc::new(Self {
             shared,
             import_limit,
+            poison,
         })
     }
 }
@@ -93,6 +98,9 @@ impl Backend for MemoryBackend {
             // More could make more tokens for one lock than a write has.
             let detail = format!("{weight} commands are too many");
             return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
+        }
+        if let Some(reason) = self.poison.reason() {
+            return Err(BackendError::without_effect(ErrorKind::Closed, reason));
         }
         {
             let mut inner = self.shared.lock();
@@ -192,14 +200,18 @@ impl Backend for MemoryBackend {
 
     async fn health(&self) -> Health {
         let inner = self.shared.lock();
-        Health {
+        self.poison.health(Health {
             ready: !inner.closed,
             detail: "in memory: forgotten when the process ends".to_owned(),
             newest: inner.state.newest(),
             trimmed: inner.trimmed,
             counts: inner.state.counts(),
             writes: inner.sizes,
-        }
+        })
+    }
+
+    async fn stopped(&self) -> String {
+        self.poison.stopped().await
     }
 
     async fn close(&self) {

@@ -82,12 +82,21 @@ impl PostgresBackend {
         self.shared.status.concessions()
     }
 
-    /// Has one item carried out, unless the store is closing.
+    /// Has one item carried out, unless the store is closing or has stopped.
     pub(crate) async fn propose(&self, item: Item) -> Result<Answer, BackendError> {
         if *self.closing.borrow() {
             return Err(error::closed());
         }
+        self.check_running()?;
         self.queue.propose(item).await
+    }
+
+    /// Refuses everything once a background task of the store is gone.
+    fn check_running(&self) -> Result<(), BackendError> {
+        match self.shared.poison.reason() {
+            None => Ok(()),
+            Some(reason) => Err(error::stopped(&reason)),
+        }
     }
 
     /// An answer that does not fit its item.
@@ -109,6 +118,8 @@ impl Backend for PostgresBackend {
     async fn read(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, BackendError> {
         if let Freshness::Stale { max_age_ms } = freshness {
             let mirror = self.shared.mirror.read().await;
+            // A writer that has panicked may have left the mirror half changed.
+            self.check_running()?;
             let now_us = self.shared.keeper.look(&*self.shared.clock);
             let age = self.shared.status.age(self.shared.clock.monotonic());
             let stale_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
@@ -216,7 +227,11 @@ impl Backend for PostgresBackend {
     }
 
     async fn health(&self) -> Health {
-        self.shared.status.health()
+        self.shared.poison.health(self.shared.status.health())
+    }
+
+    async fn stopped(&self) -> String {
+        self.shared.poison.stopped().await
     }
 
     async fn close(&self) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
+use leasehold_backend_api::Poison;
 use leasehold_domain::Clock;
 use tokio::sync::Mutex;
 use tokio::sync::RwLock;
@@ -47,6 +48,7 @@ impl PostgresBackend {
         let shared = Arc::new(Shared {
             mirror: RwLock::new(Mirror::default()),
             outbox: Outbox::new(),
+            poison: Poison::default(),
             status: Status::default(),
             keeper: Timekeeper::new(config.step_max),
             clock,
@@ -70,7 +72,8 @@ impl PostgresBackend {
             writer: Writer::new(shared.clone()),
             commands_max: config.batch_commands_max.clamp(1, BATCH_COMMANDS_MAX),
         };
-        let writer = tokio::spawn(batcher.run(waiting, closed.clone()));
+        let writing = batcher.run(waiting, closed.clone());
+        let writer = shared.poison.spawn_until(closed.clone(), "writer", writing);
         let backend = Arc::new(Self {
             shared: shared.clone(),
             queue: queue.clone(),
@@ -90,9 +93,14 @@ impl PostgresBackend {
             queue,
             every: config.poll_every,
         };
-        tokio::spawn(watcher.run(closed.clone()));
-        let folder = Folder::new(shared);
-        tokio::spawn(tasks::fold(folder, config.fold_every, closed));
+        let poison = &shared.poison;
+        poison.spawn_until(closed.clone(), "watcher", watcher.run(closed.clone()));
+        let folding = tasks::fold(
+            Folder::new(shared.clone()),
+            config.fold_every,
+            closed.clone(),
+        );
+        poison.spawn_until(closed, "fold", folding);
         Ok(backend)
     }
 }

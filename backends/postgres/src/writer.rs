@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Poison;
 use leasehold_domain::Clock;
 use leasehold_machine::stored;
 use leasehold_machine::stored::StoredError;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     /// Held for writing while a write is under way, so that nobody sees what is not durable.
     pub(crate) mirror: RwLock<Mirror>,
     pub(crate) outbox: Outbox,
+    /// Set when the store has stopped for good in this process.
+    pub(crate) poison: Poison,
     pub(crate) status: Status,
     pub(crate) keeper: Timekeeper,
     pub(crate) clock: Arc<dyn Clock>,
@@ -151,6 +154,7 @@ impl Writer {
     pub(crate) async fn carry_out(&mut self, items: &[Item]) -> Result<Vec<Answer>, BackendError> {
         let shared = self.shared.clone();
         let mut mirror = shared.mirror.write().await;
+        let _guard = shared.poison.guard("writer");
         self.intact = false;
         let done = self.try_out(&mut mirror, items).await;
         if let Err(failure) = &done

@@ -16,6 +16,7 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Freshness;
 use leasehold_backend_api::Health;
 use leasehold_backend_api::LedgerHead;
+use leasehold_backend_api::Poison;
 use leasehold_backend_api::Steering;
 use leasehold_backend_api::StoreHistory;
 use leasehold_domain::Cursor;
@@ -48,7 +49,6 @@ use crate::group;
 use crate::group::STEER_WITHIN;
 use crate::group::Steward;
 use crate::identity::Identity;
-use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
 use crate::peer::CallError;
@@ -100,12 +100,6 @@ impl fmt::Debug for RaftBackend {
 }
 
 impl RaftBackend {
-    /// Resolves when an I/O error has poisoned the store: the process must end, and what the disk
-    /// holds must be read again by a new one.
-    pub async fn fatal(&self) {
-        self.poison.wait().await;
-    }
-
     /// Where this node listens to its peers; none for a group of one.
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
@@ -267,7 +261,6 @@ impl Backend for RaftBackend {
     }
 
     async fn health(&self) -> Health {
-        let poisoned = self.poison.reason();
         let closing = *self.closing.borrow();
         let seat = self.seats.find();
         let voters = self
@@ -278,23 +271,24 @@ impl Backend for RaftBackend {
             .voter_ids()
             .count();
         let inner = self.applied.read();
-        Health {
-            ready: poisoned.is_none() && !closing && seat != Seat::Empty,
-            detail: match poisoned {
-                Some(reason) => format!("poisoned: {reason}"),
-                None if closing => "closing".to_owned(),
-                None => match seat {
-                    Seat::Leads(_) if voters == 1 => "leads a group of one".to_owned(),
-                    Seat::Leads(_) => format!("leads a group of {voters}"),
-                    Seat::Follows { node, .. } => format!("follows node {node}"),
-                    Seat::Empty => "no leader is known".to_owned(),
-                },
+        self.poison.health(Health {
+            ready: !closing && seat != Seat::Empty,
+            detail: match seat {
+                _ if closing => "closing".to_owned(),
+                Seat::Leads(_) if voters == 1 => "leads a group of one".to_owned(),
+                Seat::Leads(_) => format!("leads a group of {voters}"),
+                Seat::Follows { node, .. } => format!("follows node {node}"),
+                Seat::Empty => "no leader is known".to_owned(),
             },
             newest: inner.state.newest(),
             trimmed: inner.trimmed,
             counts: inner.state.counts(),
             writes: inner.writes,
-        }
+        })
+    }
+
+    async fn stopped(&self) -> String {
+        self.poison.stopped().await
     }
 
     async fn close(&self) {

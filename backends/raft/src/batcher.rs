@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Poison;
 use openraft::errors::ClientWriteError;
 use openraft::type_config::TypeConfigExt;
 use tokio::sync::mpsc;
@@ -33,7 +34,6 @@ use crate::entry::Proposal;
 use crate::entry::Term;
 use crate::entry::Types;
 use crate::error;
-use crate::log::Poison;
 use crate::peer::Answered;
 use crate::peer::CallError;
 use crate::peer::Calls;
@@ -161,7 +161,7 @@ impl<C: Types> Batcher<C> {
             biased;
             written = answered => written.ok(),
             // openraft may never answer a proposal whose append failed.
-            () = self.poison.wait() => None,
+            _ = self.poison.stopped() => None,
             () = self.overdue() => {
                 Gathered::fail(entry.replies, &error::undecided(self.seats.window));
                 return None;

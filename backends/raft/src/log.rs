@@ -14,7 +14,6 @@ pub(crate) use keeping::Keeping;
 pub(crate) use keeping::Owner;
 pub(crate) use keeping::Unowned;
 pub(crate) use store::LogStore;
-pub(crate) use writer::Poison;
 
 /// Keyspace of entries, by index.
 pub(crate) const ENTRIES: &str = "entries";

@@ -136,6 +136,12 @@ impl RaftBackend {
         Ok(Arc::new(node))
     }
 
+    /// Starts a task that must run until the node closes.
+    fn keep_running(&self, task: &'static str, run: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.closing.subscribe();
+        self.poison.spawn_until(closing, task, run);
+    }
+
     /// Starts what proposes: the batcher, and the reaper.
     fn propose_from(&self, waiting: mpsc::Receiver<Job>, config: &RaftConfig) {
         let batcher = Batcher {
@@ -146,13 +152,13 @@ impl RaftBackend {
             closing: self.closing.subscribe(),
             commands_max: config.batch_commands_max.min(BATCH_COMMANDS_MAX),
         };
-        self.poison.spawn("batcher", batcher.run(waiting));
+        self.keep_running("batcher", batcher.run(waiting));
         let reaper = tasks::Reaper {
             seats: self.seats.clone(),
             queue: self.queue.clone(),
         };
         let reaping = reaper.run(self.closing.subscribe());
-        self.poison.spawn("reaper", reaping);
+        self.keep_running("reaper", reaping);
     }
 
     /// Starts the keeper of snapshots.
@@ -166,7 +172,7 @@ impl RaftBackend {
             snapshot_commands: config.snapshot_commands,
         };
         let keeping = keeper.run(self.closing.subscribe());
-        self.poison.spawn("keeper", keeping);
+        self.keep_running("keeper", keeping);
     }
 
     /// Asks the members that the folder knows whether it is an older copy.
@@ -176,8 +182,10 @@ impl RaftBackend {
         };
         let members = group::view(&self.raft, None).members;
         let members = members.into_iter().map(|m| (m.node, m.address)).collect();
-        tokio::spawn(tasks::remember(peers.clone(), self.closing.subscribe()));
-        tokio::spawn(async move { peer::ask(&peers, members, has).await });
+        let remembering = tasks::remember(peers.clone(), self.closing.subscribe());
+        self.keep_running("remember", remembering);
+        let asking = async move { peer::ask(&peers, members, has).await };
+        self.poison.spawn("ask", asking);
     }
 
     /// Starts answering peers.
@@ -198,7 +206,7 @@ impl RaftBackend {
         self.poison.spawn("peers", answering);
         let closing = self.closing.subscribe();
         let refreshing = tasks::refresh(self.reads.clone(), closing);
-        self.poison.spawn("refresh", refreshing);
+        self.keep_running("refresh", refreshing);
     }
 }
 

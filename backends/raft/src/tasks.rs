@@ -1,5 +1,6 @@
 //! What a node does by itself: watching its clock, ending what is due, taking snapshots.
 
+use leasehold_backend_api::Poison;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -16,7 +17,6 @@ use crate::batcher::Queue;
 use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::entry::Types;
-use crate::log::Poison;
 use crate::machine::Machine;
 use crate::outbox::Applied;
 use crate::peer::Peers;

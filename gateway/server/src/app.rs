@@ -138,7 +138,6 @@ pub struct App {
 pub struct Running {
     /// What handlers see.
     pub app: Arc<App>,
-    raft: Option<Arc<RaftBackend>>,
     drain: watch::Sender<bool>,
     home: RunningStore,
     extra: Vec<Extra>,
@@ -177,7 +176,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let of = (&clock, &metrics);
     let pipeline = pipeline(&config, of, &governance, &stores, &shutdown);
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
-    let store = raft.clone().map(|raft| raft as Arc<dyn Backup>);
+    let store = raft.map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
     let backups = Backups::new(&backend, store, ledger, status, &clock);
     let app = App {
@@ -198,7 +197,6 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     };
     Ok(Running {
         app: Arc::new(app),
-        raft,
         drain,
         home,
         extra,
@@ -368,12 +366,10 @@ impl Running {
         self.drain.send_replace(true);
     }
 
-    /// Resolves when the store is poisoned; the process must end then, with exit code 70.
-    pub async fn poisoned(&self) {
-        match &self.raft {
-            Some(raft) => raft.fatal().await,
-            None => std::future::pending().await,
-        }
+    /// Resolves when the default store has stopped for good, and returns why; the process must end
+    /// then, with exit code 70. Another store that has stopped ends only what is kept in it.
+    pub async fn stopped(&self) -> String {
+        self.home.stopped().await
     }
 
     /// Closes everything behind the listeners: what was answered is durable already, and the
@@ -396,3 +392,6 @@ fn engine_limits(config: &Config) -> EngineLimits {
         ..EngineLimits::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,11 +20,12 @@ use crate::listener::Listener;
 
 /// `EX_UNAVAILABLE`: a part cannot be opened.
 const EXIT_UNAVAILABLE: u8 = 69;
-/// `EX_SOFTWARE`: the store was poisoned by an I/O error; what it holds must be read again.
-const EXIT_POISONED: u8 = 70;
-/// Longest time from an I/O error that poisons the store to the end of the process. The other
-/// members of its group elect a leader meanwhile.
-const POISONED_STOP_MAX: Duration = Duration::from_secs(2);
+/// `EX_SOFTWARE`: the store has stopped for good in this process, after an I/O error or because one
+/// of its background tasks is gone; what it holds must be read again.
+const EXIT_STOPPED: u8 = 70;
+/// Longest time from the stop of the store to the end of the process. The other members of its group
+/// elect a leader meanwhile.
+const STOPPED_MAX: Duration = Duration::from_secs(2);
 
 /// `EX_USAGE`: the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
@@ -99,29 +100,32 @@ pub async fn serve(config: Arc<Config>) -> ExitCode {
             return error.exit_code();
         }
     };
-    let poisoned = tokio::select! {
-        () = stop.asked() => false,
-        () = running.poisoned() => true,
+    let stopped = tokio::select! {
+        () = stop.asked() => None,
+        reason = running.stopped() => Some(reason),
     };
     running.begin_drain();
     let closing = async {
         drain(listeners, &mut stop).await;
         running.close().await;
     };
-    if !poisoned {
+    let Some(reason) = stopped else {
         closing.await;
         return ExitCode::SUCCESS;
-    }
-    tracing::error!("the store is poisoned by an I/O error; check the disk before you restart");
+    };
+    tracing::error!(
+        reason,
+        "the store has stopped; after an I/O error check the disk before you restart"
+    );
     let mut closing = std::pin::pin!(closing);
-    let closed = tokio::time::timeout(POISONED_STOP_MAX, &mut closing).await;
+    let closed = tokio::time::timeout(STOPPED_MAX, &mut closing).await;
     if closed.is_err() {
         tracing::warn!("requests in flight were cut off");
         // Nothing can become durable any more, so a clean end gains nothing over a crash, and
         // dropping the store would wait for a thread that may hang in a system call.
-        std::process::exit(EXIT_POISONED.into());
+        std::process::exit(EXIT_STOPPED.into());
     }
-    ExitCode::from(EXIT_POISONED)
+    ExitCode::from(EXIT_STOPPED)
 }
 
 /// Lets requests under way finish, until their deadline or the next signal. Listeners that are

@@ -6,6 +6,7 @@ mod forwarder;
 mod large;
 mod server;
 mod sharing;
+mod stopped;
 mod store;
 mod tls;
 mod trio;

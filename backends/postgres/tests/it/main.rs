@@ -7,6 +7,7 @@ mod failover;
 mod pooled;
 mod replicated;
 mod sharing;
+mod stopped;
 mod store;
 mod tls;
 mod trouble;

@@ -233,7 +233,9 @@ async fn an_error_of_the_disk_poisons_the_node() {
             assert_eq!(error.kind, ErrorKind::Closed);
         }
     }
-    tokio::time::timeout(PATIENCE, node.fatal()).await.unwrap();
+    tokio::time::timeout(PATIENCE, node.stopped())
+        .await
+        .unwrap();
     let health = node.health().await;
     assert!(!health.ready && health.detail.contains("the disk is broken"));
     // A disk that works again is not trusted before it was read again.

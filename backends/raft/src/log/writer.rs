@@ -4,14 +4,12 @@
 //! again by a new process.
 
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use futures_util::FutureExt;
+use leasehold_backend_api::Poison;
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
-use tokio::sync::watch;
 
 use super::disk::Change;
 use super::disk::Disk;
@@ -34,58 +32,6 @@ pub(super) struct Job {
     pub(super) told: Told,
 }
 
-/// Tells whether the store is poisoned, and why.
-#[derive(Debug, Clone)]
-pub(crate) struct Poison(watch::Sender<Option<String>>);
-
-impl Poison {
-    pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(None))
-    }
-
-    /// Stops the store. The first reason stays.
-    pub(crate) fn set(&self, reason: &str) {
-        self.0.send_if_modified(|poisoned| {
-            let first = poisoned.is_none();
-            if first {
-                *poisoned = Some(reason.to_owned());
-            }
-            first
-        });
-    }
-
-    /// Starts a background task. If it panics, the store stops: nobody else does its work, and the
-    /// process must end rather than go on without it.
-    pub(crate) fn spawn<T: Send>(
-        &self,
-        task: &'static str,
-        run: impl Future<Output = T> + Send + 'static,
-    ) {
-        let poison = self.clone();
-        tokio::spawn(async move {
-            if AssertUnwindSafe(run).catch_unwind().await.is_err() {
-                poison.set(&format!("the background task {task} panicked"));
-            }
-        });
-    }
-
-    /// Why the store is poisoned, if it is.
-    pub(crate) fn reason(&self) -> Option<String> {
-        self.0.borrow().clone()
-    }
-
-    /// Whether the store is poisoned.
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.borrow().is_some()
-    }
-
-    /// Resolves when it is.
-    pub(crate) async fn wait(&self) {
-        // We hold the sender, so the channel is open.
-        let _ = self.0.subscribe().wait_for(Option::is_some).await;
-    }
-}
-
 /// The writer's handle. Dropping it ends the thread after the jobs under way.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -97,7 +43,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn spawn(disk: Box<dyn Disk>) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel();
-        let poison = Poison::new();
+        let poison = Poison::default();
         let mut work = Work {
             disk,
             poison: poison.clone(),
@@ -190,20 +136,4 @@ impl Job {
 
 fn copy(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_background_task_that_panics_stops_the_store() {
-        let poison = Poison::new();
-        poison.spawn("good", async {});
-        poison.spawn("bad", async { panic!("as told") });
-        let stopped = tokio::time::timeout(std::time::Duration::from_secs(30), poison.wait());
-        stopped.await.expect("the store is stopped");
-        let reason = poison.reason().unwrap();
-        assert!(reason.contains("bad panicked"), "{reason}");
-    }
 }

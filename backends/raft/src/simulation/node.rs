@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
+use leasehold_backend_api::Poison;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
 use openraft::BasicNode;
@@ -31,7 +32,6 @@ use crate::batcher::Queue;
 use crate::clock::Stamper;
 use crate::entry::Answer;
 use crate::entry::Item;
-use crate::log::Poison;
 use crate::machine::Machine;
 use crate::open;
 use crate::outbox::Applied;
@@ -129,7 +129,7 @@ impl Node {
             seats: seats.clone(),
             reads: reads.clone(),
             peers,
-            poison: Poison::new(),
+            poison: Poison::default(),
             closing: closing.subscribe(),
             commands_max: config.batch_commands_max,
         };

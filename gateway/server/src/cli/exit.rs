@@ -17,7 +17,7 @@ Exit codes:
   65     audit verify: the ledger is not what was written; backup, restore: no whole backup
   69     the gateway cannot be reached or cannot serve now, safe mode included; serve: it
          cannot start
-  70     serve: the store was poisoned by an I/O error
+  70     serve: the store has stopped, after an I/O error or a failure of its own
   71     the operating system refused
   75     not now, ask again later: held by somebody else, the queue is full, too many requests
   76     the lease is over or another's, the token is not current; run: the lock was lost

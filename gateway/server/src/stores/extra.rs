@@ -91,7 +91,15 @@ impl Keeper {
         self.told.send_replace(true);
         tracing::info!(store = %self.name, "store.open");
         // A sender that is gone is the end, too.
-        let _ = self.stopped.wait_for(|stop| *stop).await;
+        let reason = tokio::select! {
+            _ = self.stopped.wait_for(|stop| *stop) => None,
+            reason = running.stopped() => Some(reason),
+        };
+        if let Some(reason) = reason {
+            tracing::error!(store = %self.name, reason, "store.stopped; restart the gateway");
+            // It refuses everything by itself. The other stores go on.
+            let _ = self.stopped.wait_for(|stop| *stop).await;
+        }
         running.close().await;
     }
 

@@ -200,6 +200,11 @@ impl Parts {
 }
 
 impl RunningStore {
+    /// Resolves when the store has stopped for good in this process, and returns why.
+    pub(crate) async fn stopped(&self) -> String {
+        self.backend.stopped().await
+    }
+
     /// Closes the store: what was answered is durable already, and the ledger gets what it has not
     /// yet.
     pub(crate) async fn close(mut self) {
@@ -215,3 +220,6 @@ impl RunningStore {
         self.backend.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
