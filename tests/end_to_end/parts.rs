@@ -130,6 +130,7 @@ async fn refused_with_positions(data_dir: &Path, config: &str) -> Result<()> {
         .args(["audit", "verify", "--data-dir"])
         .arg(data_dir)
         .output()?;
+    refused_offline(data_dir, config, &said)?;
     let embedded = !config.contains("backend") && data_dir.join("raft/log").is_dir();
     ensure!(
         !embedded || verified.status.code() == Some(65),
@@ -138,6 +139,42 @@ async fn refused_with_positions(data_dir: &Path, config: &str) -> Result<()> {
     let positions = said.matches("event ").count() + said.matches("ledger's last is ").count();
     ensure!(positions >= 2, "both positions are named: {said}");
     ensure!(said.contains("bring") || said.contains("restore"), "{said}");
+    Ok(())
+}
+
+/// What a start refuses, a backup of the directory and a new administrator's key are refused, too,
+/// with the same words.
+fn refused_offline(data_dir: &Path, config: &str, said: &str) -> Result<()> {
+    let (data_dir, file) = (
+        data_dir.display().to_string(),
+        data_dir.with_extension("toml"),
+    );
+    let (file, backup) = (file.display().to_string(), format!("{data_dir}.backup"));
+    let mut commands = vec![vec![
+        "key",
+        "recover",
+        "--config",
+        &file,
+        "--data-dir",
+        &data_dir,
+    ]];
+    if !config.contains("backend") {
+        commands.push(vec!["backup", &backup, "--data-dir", &data_dir]);
+    }
+    for command in commands {
+        let output = Command::new(binary()).args(&command).output()?;
+        ensure!(output.status.code() == Some(69), "{command:?}: {output:?}");
+        ensure!(!Path::new(&backup).exists(), "a backup was made");
+        // Up to where the words may name the time or the place of a part.
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let reason = told.split("parts that do not match: ").nth(1);
+        let reason = reason.context(told.clone())?;
+        let begin: String = reason.chars().take(40).collect();
+        ensure!(
+            said.contains(&begin),
+            "{command:?}: {told}, but a start: {said}"
+        );
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod backend;
 mod backup;
 mod cluster;
 mod documents;
+pub mod durable_file;
 mod error;
 mod history;
 mod ledger;
@@ -15,7 +16,7 @@ pub use backup::{Backup, Picture};
 pub use cluster::{Cluster, ClusterView, MemberView, Steering};
 pub use documents::Documents;
 pub use error::{BackendError, Effect, ErrorKind};
-pub use history::StoreHistory;
+pub use history::{HistoryStart, NewHistory, StartedHistory, StoreHistory};
 pub use ledger::{
     HeldUnder, Hold, Holders, Ledger, LedgerArchive, LedgerHead, LedgerPage, LedgerPeers,
     LedgerQuery, LedgerRow,

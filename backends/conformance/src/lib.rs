@@ -9,6 +9,7 @@ pub mod governing;
 mod harness;
 pub mod ledger;
 pub mod moving;
+pub mod new_history;
 pub mod queue;
 pub mod reading;
 pub mod restart;

@@ -140,11 +140,8 @@ impl Aside {
                 // Others have deleted some of these, and the watch has not told yet.
                 return Ok(());
             }
-            let delete = |key: &Bytes| {
-                let key = key.clone();
-                RequestOp::from(Operation::Delete(DeleteRangeRequest { key }))
-            };
-            let mut deletions: Vec<_> = consumed.keys.iter().map(delete).collect();
+            let keys_gone = consumed.keys.iter();
+            let mut deletions: Vec<_> = keys_gone.map(|key| delete(key.clone())).collect();
             deletions.push(put(keys.base(), &consumed.end)?);
             let deleting = TxnRequest {
                 compare: vec![Compare::unchanged(keys.base(), revision)],
@@ -266,7 +263,16 @@ pub(crate) fn put<T: Serialize>(key: Bytes, value: &T) -> Result<RequestOp, Back
     Ok(put_bytes(key, value.into()))
 }
 
-fn put_bytes(key: Bytes, value: Bytes) -> RequestOp {
+/// The deletion of one key.
+pub(crate) fn delete(key: Bytes) -> RequestOp {
+    Operation::Delete(DeleteRangeRequest {
+        key,
+        ..DeleteRangeRequest::default()
+    })
+    .into()
+}
+
+pub(crate) fn put_bytes(key: Bytes, value: Bytes) -> RequestOp {
     Operation::Put(PutRequest {
         key,
         value,

@@ -154,6 +154,11 @@ pub(crate) fn corrupt(what: &str, error: impl std::fmt::Display) -> BackendError
     BackendError::without_effect(ErrorKind::Corrupt, format!("{what}: {error}"))
 }
 
+/// The store is behind what this gateway knows of it, or has another history by now.
+pub(crate) fn fenced(detail: impl Into<String>) -> BackendError {
+    BackendError::without_effect(ErrorKind::Fenced, detail)
+}
+
 /// The cluster cannot be used now.
 pub(crate) fn unavailable(detail: impl Into<String>) -> BackendError {
     BackendError::without_effect(ErrorKind::Unavailable, detail)

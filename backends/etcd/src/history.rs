@@ -87,7 +87,7 @@ impl Aside {
             id,
             newest: shared.status.newest(),
             trimmed,
-            revision: u64::try_from(mirror.head).unwrap_or_default(),
+            revision: mirror.writes(),
             ledger: own.map(|(_, head)| *head),
             begins_after: is_new.then_some(begins_after),
         })

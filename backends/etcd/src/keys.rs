@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Events,
     /// The acquires whose leases a write has ended.
     Ended,
+    /// What the last new history began with.
+    History,
     /// Up to where a consumer has events.
     Consumer(String),
     /// A document.
@@ -50,6 +52,11 @@ impl Keys {
     /// What the bytes of all others mean.
     pub(crate) fn format(&self) -> Bytes {
         self.key("format")
+    }
+
+    /// What the last new history began with: see [`crate::new_history`].
+    pub(crate) fn history(&self) -> Bytes {
+        self.key("live/history")
     }
 
     /// The identity of the store's history.
@@ -104,6 +111,11 @@ impl Keys {
         self.key(&format!("live/events/{writer:016x}/{number:016x}"))
     }
 
+    /// The range of all events.
+    pub(crate) fn all_events(&self) -> (Bytes, Bytes) {
+        (self.key("live/events/"), self.key("live/events0"))
+    }
+
     /// A key for the acquires whose leases one write has ended; no other write has it.
     pub(crate) fn ended(&self, writer: u64, number: u64) -> Bytes {
         self.key(&format!("live/ended/{writer:016x}/{number:016x}"))
@@ -140,6 +152,7 @@ impl Keys {
             None if rest == "forgotten" => Kind::Forgotten,
             None if rest == "base" => Kind::Base,
             None if rest == "documents" => Kind::Documents,
+            None if rest == "history" => Kind::History,
             Some(("lock", lock)) => Kind::Lock(lock.parse().ok()?),
             Some(("waiter", waiter)) => {
                 let (lock, number) = waiter.rsplit_once('/')?;
@@ -170,6 +183,7 @@ mod tests {
             (keys.forgotten(), Kind::Forgotten),
             (keys.base(), Kind::Base),
             (keys.documents(), Kind::Documents),
+            (keys.history(), Kind::History),
             (keys.lock(&lock), Kind::Lock(lock.clone())),
             (keys.waiter(&lock, 30), Kind::Waiter(lock, 30)),
             (keys.events(1, 2), Kind::Events),

@@ -15,6 +15,7 @@ mod item;
 mod keys;
 mod members;
 mod mirror;
+mod new_history;
 mod open;
 mod outbox;
 mod proto;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use leasehold_domain::Cursor;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
+use leasehold_domain::StoreId;
 use leasehold_machine::State;
 use serde::Deserialize;
 use serde::Serialize;
@@ -20,6 +21,7 @@ use crate::item::Query;
 
 use self::ended::EndedKeys;
 pub(crate) use self::follow::decoded;
+pub(crate) use self::follow::stored_events;
 pub(crate) use self::prepare::OwnKeys;
 pub(crate) use self::prepare::Prepared;
 use self::queue::Kept;
@@ -44,6 +46,8 @@ pub(crate) struct Mirror {
     pub(crate) documents: i64,
     /// Up to where each consumer has events.
     pub(crate) consumers: BTreeMap<String, Cursor>,
+    /// What the last new history began with.
+    pub(crate) history: HistoryMark,
     /// Keys of acquires whose leases have ended.
     ended: EndedKeys,
 }
@@ -59,6 +63,16 @@ pub(crate) struct Known {
     kept: Kept,
 }
 
+/// What the last new history began with; the default is a store that never had one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct HistoryMark {
+    /// Added to etcd's revision where the store counts its writes: a restored etcd counts anew from a
+    /// lower revision.
+    pub(crate) revisions_added: u64,
+    /// The identity of the history, which gateways that follow compare with the one they opened.
+    pub(crate) id: Option<StoreId>,
+}
+
 /// Where events begin that are still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Base {
@@ -69,6 +83,12 @@ pub(crate) struct Base {
 }
 
 impl Mirror {
+    /// The store's count of writes.
+    pub(crate) fn writes(&self) -> u64 {
+        let head = u64::try_from(self.head).unwrap_or_default();
+        head.saturating_add(self.history.revisions_added)
+    }
+
     /// The revision that a lock's key must still have; 0 if it must not be there.
     pub(crate) fn revision(&self, lock: &LockRef) -> i64 {
         self.known.get(lock).map_or(0, |known| known.revision)

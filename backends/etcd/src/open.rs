@@ -45,6 +45,9 @@ use crate::writer::Writer;
 const BATCH_COMMANDS_MAX: usize = 96;
 /// What the bytes of this build's keys mean.
 const FORMAT: &str = "2";
+/// The same, of a store whose history was started anew: with [`Keys::history`], without which an
+/// older build would grant tokens that are too small.
+pub(crate) const FORMAT_NEW_HISTORY: &str = "3";
 /// The format before: waiters were in their lock's key. This build reads them there, and puts them
 /// anew.
 const FORMAT_BEFORE: &str = "1";
@@ -69,6 +72,7 @@ impl EtcdBackend {
             deadline: config.transaction_deadline,
             poll_every: config.poll_every,
             client: std::sync::Mutex::new(None),
+            opened: std::sync::OnceLock::new(),
         });
         let (client, _) = shared.members.connect().await?;
         found(&client, &shared.keys).await?;
@@ -157,12 +161,15 @@ async fn found(client: &Client, keys: &Keys) -> Result<(), OpenError> {
             });
         let (found, revision) =
             format.map_or_else(Default::default, |kv| (kv.value, kv.mod_revision));
-        if found == FORMAT.as_bytes() {
+        if [FORMAT, FORMAT_NEW_HISTORY]
+            .map(str::as_bytes)
+            .contains(&&*found)
+        {
             return Ok(());
         } else if found != FORMAT_BEFORE.as_bytes() {
             return Err(OpenError::Newer {
                 found: String::from_utf8_lossy(&found).into_owned(),
-                known: FORMAT,
+                known: FORMAT_NEW_HISTORY,
             });
         }
         tracing::info!(from = FORMAT_BEFORE, to = FORMAT, "etcd.format lifted");

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -27,11 +28,14 @@ use crate::item::Answer;
 use crate::item::Item;
 use crate::keys::Keys;
 use crate::members::Members;
+use crate::mirror::HistoryMark;
 use crate::mirror::Mirror;
 use crate::outbox::Outbox;
 use crate::status::Status;
 use crate::tasks::History;
 use crate::time::Timekeeper;
+
+pub(crate) use self::connect::read_all;
 
 /// What all parts of the gateway's side share.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) poll_every: Duration,
     /// The connection that the writer uses now.
     pub(crate) client: Mutex<Option<Client>>,
+    /// The history that was read first: this process serves no other.
+    pub(crate) opened: OnceLock<HistoryMark>,
 }
 
 /// The one writer of this gateway.
@@ -90,6 +96,17 @@ impl Shared {
         client
             .clone()
             .ok_or_else(|| error::unavailable("not connected"))
+    }
+
+    /// Refuses a store whose history an operator has started anew since this process opened it.
+    fn check_history(&self, mirror: &Mirror) -> Result<(), BackendError> {
+        match *self.opened.get_or_init(|| mirror.history) == mirror.history {
+            true => Ok(()),
+            false => Err(error::fenced(
+                "an operator has started a new history of this store (`leasehold store \
+                 accept-older`): stop this gateway, and start it with an empty data directory",
+            )),
+        }
     }
 
     fn reached(&self, mirror: &Mirror) {

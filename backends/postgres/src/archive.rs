@@ -25,12 +25,13 @@ use crate::transaction::unsigned;
 
 const END: &str = "SELECT cursor, chain FROM leasehold.ledger_end";
 /// Only at the end that the writer knows, and only while the server writes the store's timeline:
-/// an old primary takes nothing.
+/// an old primary takes nothing. And only in the history that the gateway has opened.
 const EXTEND: &str = "WITH moved AS ( \
     UPDATE leasehold.ledger_end SET cursor = $3, chain = $4 \
     WHERE cursor = $1 AND chain = $2 \
         AND ($6 OR current_setting('synchronous_standby_names') <> '') \
         AND EXISTS (SELECT FROM leasehold.store WHERE timeline = leasehold.timeline()) \
+        AND ($7 IS NULL OR EXISTS (SELECT FROM leasehold.history WHERE id = $7)) \
     RETURNING cursor) \
 INSERT INTO leasehold.ledger (first, last, chain, rows) SELECT $1 + 1, $3, $4, $5 FROM moved";
 const ROWS: &str = "SELECT first, rows FROM leasehold.ledger WHERE last > $1 ORDER BY last LIMIT 1";
@@ -59,13 +60,15 @@ impl Aside {
         let (from, to) = (signed(after.cursor.0), signed(last.cursor.0));
         let (before, chain): (&[u8], &[u8]) = (&after.chain.0, &last.chain.0);
         let allowed = self.allows_unreplicated();
-        let extension: [Parameter<'_>; 6] = [
+        let history = self.shared().known.history();
+        let extension: [Parameter<'_>; 7] = [
             (&from, Type::INT8),
             (&before, Type::BYTEA),
             (&to, Type::INT8),
             (&chain, Type::BYTEA),
             (&rows, Type::BYTEA),
             (&allowed, Type::BOOL),
+            (&history, Type::BYTEA),
         ];
         let extending = async {
             let (begun, extended, row, committed) = tokio::join!(

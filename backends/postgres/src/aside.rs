@@ -24,11 +24,12 @@ const EVENTS: &str = "SELECT events FROM leasehold.log WHERE newest > $1 \
 const ENROL: &str = "INSERT INTO leasehold.consumers (name, trimmed) \
     SELECT $1, coalesce(min(trimmed), 0) FROM leasehold.consumers ON CONFLICT (name) DO NOTHING";
 const RETIRE: &str = "DELETE FROM leasehold.consumers WHERE name = $1";
-/// The position of the ledger moves on with its chain, or not at all.
+/// The position of the ledger moves on with its chain, or not at all; and only in the history that
+/// the gateway has opened.
 const TRIM: &str = "UPDATE leasehold.consumers SET trimmed = greatest(trimmed, $2), \
     ledger_cursor = CASE WHEN $3 IS NULL OR $2 <= ledger_cursor THEN ledger_cursor ELSE $2 END, \
     ledger_chain = CASE WHEN $3 IS NULL OR $2 <= ledger_cursor THEN ledger_chain ELSE $3 END \
-    WHERE name = $1";
+    WHERE name = $1 AND ($4 IS NULL OR EXISTS (SELECT FROM leasehold.history WHERE id = $4))";
 const TRIMMED: &str = "SELECT coalesce(min(trimmed), 0) FROM leasehold.consumers";
 /// Only while the server writes the store's timeline: an old primary takes nothing.
 const PUT_BLOB: &str = "INSERT INTO leasehold.blobs (digest, body) \
@@ -83,6 +84,11 @@ impl Aside {
         self.shared.transactions.begin(&primary.connection).await
     }
 
+    /// What the gateway's other parts share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Whether a primary without a synchronous standby may be written to.
     pub(crate) fn allows_unreplicated(&self) -> bool {
         self.shared.allow_unreplicated
@@ -128,10 +134,12 @@ impl Aside {
         let client = &primary.connection.client;
         let to = signed(to.0);
         let chain = chain.as_ref().map(|chain| &chain.0[..]);
-        let parameters: [Parameter<'_>; 3] = [
+        let history = self.shared.known.history();
+        let parameters: [Parameter<'_>; 4] = [
             (&consumer, Type::TEXT),
             (&to, Type::INT8),
             (&chain, Type::BYTEA),
+            (&history, Type::BYTEA),
         ];
         let trimming = async {
             let (begun, noted, trimmed, committed) = tokio::join!(

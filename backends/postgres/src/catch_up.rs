@@ -25,7 +25,8 @@ const HEAD: &str = "SELECT version, now_us, clock_us, newest, documents, system,
     leasehold.timeline(), leasehold.clock_us(), \
     (SELECT coalesce(min(trimmed), 0) FROM leasehold.consumers), \
     current_setting('synchronous_standby_names') <> '', \
-    (SELECT system_identifier FROM pg_control_system()) FROM leasehold.store";
+    (SELECT system_identifier FROM pg_control_system()), \
+    (SELECT id FROM leasehold.history) FROM leasehold.store";
 const FOR_UPDATE: &str = " FOR UPDATE";
 /// More writes than this are not followed one by one.
 const FOLLOWED_MAX: usize = 2_000;
@@ -57,6 +58,8 @@ pub(crate) struct Head {
     pub(crate) replicated: bool,
     /// The cluster that this server is of.
     pub(crate) server_system: i64,
+    /// The identity of the store's history.
+    pub(crate) history: Vec<u8>,
 }
 
 /// The store's head, and the writes after a version.
@@ -112,6 +115,7 @@ impl Head {
             trimmed: Cursor(unsigned(row.try_get(9)?)),
             replicated: row.try_get(10)?,
             server_system: row.try_get(11)?,
+            history: row.try_get(12)?,
         })
     }
 }
@@ -133,6 +137,7 @@ impl Head {
             trimmed: Cursor(0),
             replicated: true,
             server_system: system,
+            history: Vec::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 
 use leasehold_backend_api::BackendError;
@@ -50,6 +51,8 @@ pub(crate) struct Known {
     pinned_system: Option<i64>,
     timeline_min: Option<i32>,
     memory: Option<Arc<dyn Memory>>,
+    /// The identity of the history that was read first: this process serves no other.
+    history: OnceLock<Vec<u8>>,
     inner: Mutex<Inner>,
 }
 
@@ -69,6 +72,7 @@ impl Known {
             pinned_system: config.system_identifier,
             timeline_min: config.timeline_min,
             memory,
+            history: OnceLock::new(),
             inner: Mutex::new(Inner { seen: kept, kept }),
         }
     }
@@ -156,9 +160,22 @@ impl Known {
         }
     }
 
-    /// Refuses a store that is behind what was seen. Only the failover of a primary that waits for
+    /// Returns the identity of the history that this process serves; `None` before the store was
+    /// read.
+    pub(crate) fn history(&self) -> Option<&[u8]> {
+        self.history.get().map(Vec::as_slice)
+    }
+
+    /// Refuses a store whose history an operator has started anew since this process opened it, and
+    /// one that is behind what was seen. Only the failover of a primary that waits for
     /// nobody may lose writes; tokens jump then.
     pub(crate) fn check(&self, head: &Head, allow_unreplicated: bool) -> Result<(), BackendError> {
+        if *self.history.get_or_init(|| head.history.clone()) != head.history {
+            return Err(error::fenced(
+                "an operator has started a new history of this store (`leasehold store \
+                 accept-older`): stop this gateway, and start it with an empty data directory",
+            ));
+        }
         let Some(seen) = self.seen() else {
             return Ok(());
         };

@@ -14,6 +14,7 @@ mod history;
 mod item;
 mod known;
 mod mirror;
+mod new_history;
 mod open;
 mod outbox;
 mod primary;

@@ -16,11 +16,9 @@ use std::sync::Arc;
 
 use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::Picture;
-use leasehold_domain::Atomicity;
 use leasehold_domain::Change;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
-use leasehold_domain::Note;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits::TOKEN_MAX;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
@@ -137,34 +135,30 @@ impl Restore {
         }
         let token_floor = id.index * TOKENS_PER_WRITE;
         state.lengthen_leases();
-        state.resume(state.now(), self.after.cursor);
         let at = Moment {
             now: state.now(),
             wall: self.wall,
             token_floor,
         };
-        let told = [Note::Governance(Box::new(self.change))];
-        let noted = state.execute(&[], Atomicity::Each, &told, at);
+        let after = self.after.cursor;
+        let events = state.start_history(after, self.change, &self.unrecorded, at);
         let members = BTreeMap::from([(FOUNDER, BasicNode::new(""))]);
         let voters = vec![[FOUNDER].into()];
         let membership = openraft::Membership::new(voters, members)
             .map_err(|error| OpenError::Raft(error.to_string()))?;
-        let event = state.newest();
-        let unrecorded = renumbered(&self.unrecorded, &mut state);
         let mut inner = Inner {
             state,
-            trimmed: self.after.cursor,
+            trimmed: after,
             last_applied: Some(id),
             membership: Membership::new(Some(id), membership),
             ..Inner::default()
         };
-        inner.keep(noted.events);
-        inner.keep(unrecorded);
+        inner.keep(events);
         let group = make(config, &inner, id, self.after)?;
         Ok(Restored {
             group,
             token_floor,
-            event,
+            event: Cursor(after.0 + 1),
         })
     }
 
@@ -182,23 +176,6 @@ impl Restore {
         };
         Ok(LogId::new(term, index))
     }
-}
-
-/// Returns events as they follow the newest of `state`, which is moved on behind them.
-fn renumbered(events: &[Arc<Event>], state: &mut State) -> Vec<Event> {
-    let mut newest = state.newest();
-    let now = state.now();
-    let renumber = |event: &Arc<Event>| {
-        newest = Cursor(newest.0 + 1);
-        Event {
-            cursor: newest,
-            now,
-            ..Event::clone(event)
-        }
-    };
-    let events = events.iter().map(renumber).collect();
-    state.resume(now, newest);
-    events
 }
 
 /// Writes log and snapshot; answers the new group's name.

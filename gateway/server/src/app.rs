@@ -5,7 +5,8 @@ mod away;
 mod backends;
 mod database_memory;
 pub(crate) mod embedded;
-mod missing;
+pub(crate) mod missing;
+mod older;
 mod recovery;
 
 use std::collections::BTreeMap;
@@ -24,8 +25,10 @@ use leasehold_domain::StoreName;
 use leasehold_domain::SystemClock;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
+use leasehold_wire::v1::error::ErrorCode;
 use tokio::sync::watch;
 
+pub(crate) use self::older::accept_older_store;
 pub(crate) use self::recovery::recover_key;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
@@ -46,6 +49,7 @@ use crate::safety::Incidents;
 use crate::safety::Safety;
 use crate::steering::Steerage;
 use crate::stores::Extra;
+use crate::stores::NotOpen;
 use crate::stores::Parts;
 use crate::stores::Remembered;
 use crate::stores::RunningStore;
@@ -245,7 +249,8 @@ async fn home_parts(
         remembered: remembered.clone(),
         keep_events: config.audit.keep_events,
     };
-    home.join().await.map_err(AppError::Parts)?;
+    let joined = home.join().await;
+    joined.map_err(|error| AppError::Parts(error.problem))?;
     let recorded = concession::begin(home.backend.clone(), opened.concessions).await;
     recorded.map_err(|error| AppError::Storage(error.to_string()))?;
     Ok((home, opened.raft))
@@ -326,20 +331,26 @@ async fn extra_parts(
     name: StoreName,
     clock: Arc<dyn Clock>,
     remembered: Arc<Remembered>,
-) -> Result<Parts, String> {
+) -> Result<Parts, NotOpen> {
     let chosen = config.stores.get(name.as_str());
-    let chosen = chosen.ok_or("not configured")?.chosen();
+    let chosen = chosen.ok_or_else(|| "not configured".to_owned())?.chosen();
     let folder = config.storage.data_dir.join("stores").join(name.as_str());
     let made = tokio::fs::create_dir_all(&folder).await;
     made.map_err(|error| format!("{}: {error}", folder.display()))?;
     // The store first: its ledger is read, which takes a while, only once there is a store.
     let opened = backends::open_shared(chosen, &folder, clock).await;
-    let opened = opened.map_err(|error| error.to_string())?;
+    let opened = opened.map_err(|error| NotOpen {
+        code: match error {
+            AppError::StoreFenced(_) => ErrorCode::Fenced,
+            _ => ErrorCode::Unavailable,
+        },
+        problem: error.to_string(),
+    })?;
     let ledger = match open_ledger(&folder).await {
         Ok(ledger) => ledger,
         Err(problem) => {
             opened.backend.close().await;
-            return Err(problem);
+            return Err(problem.into());
         }
     };
     let parts = Parts {

@@ -7,7 +7,6 @@ mod bookkeeping;
 pub mod bootstrap;
 pub mod config;
 mod denials;
-mod durable_file;
 pub mod governance;
 pub mod greeting;
 pub mod http;

@@ -20,7 +20,7 @@ use super::started;
 use super::used;
 use super::verified;
 
-fn accept(data_dir: &Path, more: &[&str]) -> Result<Output> {
+pub(super) fn accept(data_dir: &Path, more: &[&str]) -> Result<Output> {
     let mut command = std::process::Command::new(binary());
     command
         .args(["store", "accept-older", "--json", "--data-dir"])
@@ -31,10 +31,14 @@ fn accept(data_dir: &Path, more: &[&str]) -> Result<Output> {
 
 /// The new history continues: tokens grow, the ledger verifies, and its first event names the old
 /// position and chain.
-async fn goes_on(data_dir: &Path, accepted: &Output, above: u64) -> Result<()> {
+pub(super) async fn goes_on(
+    (data_dir, config): (&Path, &str),
+    accepted: &Output,
+    above: u64,
+) -> Result<()> {
     ensure!(accepted.status.success(), "{accepted:?}");
     let accepted: Value = serde_json::from_slice(&accepted.stdout)?;
-    let mut gateway = started(data_dir, FORGETS).await?;
+    let mut gateway = started(data_dir, config).await?;
     let token = cycles(&gateway.admin(), 3).await?;
     ensure!(token > above, "{token} after {above}");
     ensure!(Some(token) > accepted["token_floor"].as_u64());
@@ -74,7 +78,7 @@ async fn an_older_store_starts_a_new_history_above_all_old_tokens() -> Result<()
     exchange_store(&data_dir, &old)?;
     refused(&data_dir, FORGETS).await?;
     let accepted = accept(&data_dir, &[])?;
-    goes_on(&data_dir, &accepted, newest).await?;
+    goes_on((&data_dir, FORGETS), &accepted, newest).await?;
     // The store that was accepted is not the one that the old ledger had.
     exchange_store(&data_dir, &old)?;
     refused(&data_dir, FORGETS).await?;
@@ -89,11 +93,12 @@ async fn a_lost_ledger_and_a_lost_store_are_accepted_by_name_only() -> Result<()
     let no_ledger = copied(&data_dir, folder.path(), "no-ledger")?;
     remove_ledger(&no_ledger)?;
     refused(&no_ledger, FORGETS).await?;
-    goes_on(&no_ledger, &accept(&no_ledger, &[])?, newest).await?;
+    goes_on((&no_ledger, FORGETS), &accept(&no_ledger, &[])?, newest).await?;
 
     let no_store = copied(&data_dir, folder.path(), "no-store")?;
     remove(&no_store, "raft")?;
     let asked = accept(&no_store, &[])?;
     ensure!(asked.status.code() == Some(64), "{asked:?}");
-    goes_on(&no_store, &accept(&no_store, &["--without-store"])?, newest).await
+    let accepted = accept(&no_store, &["--without-store"])?;
+    goes_on((&no_store, FORGETS), &accepted, newest).await
 }

@@ -73,6 +73,7 @@ impl Mirror {
             };
             match kind {
                 Kind::Head => moves_head = true,
+                Kind::History => self.history = decoded("history", &change.kv)?,
                 Kind::Consumer(name) => self.put_consumer(name, change.put, &change.kv)?,
                 Kind::Events if !change.put => followed.gone.push(key.clone()),
                 _ if known => {}
@@ -222,6 +223,7 @@ impl Mirror {
         for kv in kvs {
             match keys.kind(&kv.key) {
                 Some(Kind::Head) => mirror.head = kv.mod_revision,
+                Some(Kind::History) => mirror.history = decoded("history", &kv)?,
                 Some(Kind::Documents) => {
                     documents_revision = decoded("documents", &kv)?;
                     mirror.documents = kv.mod_revision;
@@ -286,7 +288,10 @@ impl Mirror {
 }
 
 /// Where events begin, and all that are there, in order.
-fn stored_events(keys: &Keys, kvs: &[KeyValue]) -> Result<(Base, Vec<Entry>), BackendError> {
+pub(crate) fn stored_events(
+    keys: &Keys,
+    kvs: &[KeyValue],
+) -> Result<(Base, Vec<Entry>), BackendError> {
     let mut base = Base::default();
     let mut stored: Vec<&KeyValue> = Vec::new();
     for kv in kvs {

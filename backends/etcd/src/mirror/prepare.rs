@@ -327,7 +327,10 @@ impl Mirror {
 }
 
 fn delete(key: Bytes) -> Operation {
-    Operation::Delete(DeleteRangeRequest { key })
+    Operation::Delete(DeleteRangeRequest {
+        key,
+        ..DeleteRangeRequest::default()
+    })
 }
 
 fn put(key: Bytes, value: Vec<u8>) -> Operation {

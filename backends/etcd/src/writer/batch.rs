@@ -87,9 +87,7 @@ impl Writer {
             wall: self.shared.keeper.clock().wall(),
             // The revision of what this is worked out from: every later write of the same lock
             // knows a greater one.
-            token_floor: u64::try_from(mirror.head)
-                .unwrap_or(0)
-                .saturating_mul(TOKENS_PER_WRITE),
+            token_floor: mirror.writes().saturating_mul(TOKENS_PER_WRITE),
         };
         let each = groups.into_iter();
         each.map(|group| mirror.prepare(group, &writes, at))

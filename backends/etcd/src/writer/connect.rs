@@ -14,6 +14,7 @@ use crate::error;
 use crate::error::Refusal;
 use crate::feed::Feed;
 use crate::feed::News;
+use crate::keys::Keys;
 use crate::mirror::Mirror;
 use crate::proto::KeyValue;
 use crate::proto::RangeRequest;
@@ -64,6 +65,7 @@ impl Writer {
         if mirror.head == 0 {
             self.read_anew(mirror, &client).await?;
         }
+        shared.check_history(mirror)?;
         let (keys, keeper) = (&shared.keys, shared.keeper.clone());
         let feed = Feed::open(&client, keys, mirror.fed.saturating_add(1), keeper).await;
         let feed = feed.map_err(|status| error::read(&status))?;
@@ -98,50 +100,12 @@ impl Writer {
     /// Reads the whole store.
     async fn read_anew(&self, mirror: &mut Mirror, client: &Client) -> Result<(), BackendError> {
         let shared = &self.shared;
-        let (kvs, revision) = self.read_all(client).await?;
+        let (kvs, revision) = read_all(&shared.keys, client).await?;
         let snapshot = mirror.read_anew(&shared.keys, kvs, revision, &shared.keeper)?;
         *mirror = snapshot.mirror;
         shared.outbox.restart(snapshot.base, snapshot.entries);
         tracing::info!(revision, "etcd.store read");
         Ok(())
-    }
-
-    /// All followed keys as of one revision.
-    async fn read_all(&self, client: &Client) -> Result<(Vec<KeyValue>, i64), BackendError> {
-        for _ in 0..READS_MAX {
-            match self.read_pages(client).await {
-                Err(status) if error::refusal(&status) == Refusal::Compacted => {}
-                answer => return answer.map_err(|status| error::read(&status)),
-            }
-        }
-        Err(error::unavailable("compacted faster than it can be read"))
-    }
-
-    async fn read_pages(&self, client: &Client) -> Result<(Vec<KeyValue>, i64), tonic::Status> {
-        let (mut key, range_end) = self.shared.keys.followed();
-        let (mut kvs, mut revision) = (Vec::new(), 0);
-        loop {
-            let page = RangeRequest {
-                key: key.clone(),
-                range_end: range_end.clone(),
-                limit: PAGE,
-                revision,
-            };
-            let RangeResponse {
-                header,
-                kvs: some,
-                more,
-            } = client.range(page).await?;
-            if revision == 0 {
-                revision = header.map_or(0, |header| header.revision);
-            }
-            kvs.extend(some);
-            let Some(last) = kvs.last().filter(|_| more) else {
-                return Ok((kvs, revision));
-            };
-            // The next key there can be.
-            key = [&last.key[..], &[0]].concat().into();
-        }
     }
 
     /// Takes in what the watch has told meanwhile.
@@ -160,7 +124,8 @@ impl Writer {
             News::Written(written) => {
                 let followed = self.shared.follow(mirror, written);
                 // It stopped half-way.
-                followed.inspect_err(|_| mirror.head = 0)
+                followed.inspect_err(|_| mirror.head = 0)?;
+                self.shared.check_history(mirror)
             }
             News::Compacted => {
                 mirror.head = 0;
@@ -204,11 +169,54 @@ impl Writer {
         let head = answer.kvs.first().map_or(0, |kv| kv.mod_revision);
         if head < mirror.head {
             let detail = format!("the head was at {} and is at {head}", mirror.head);
-            return Err(error::corrupt("revision", detail));
+            return Err(error::fenced(format!(
+                "etcd came back older, from a snapshot perhaps: {detail}"
+            )));
         }
         let current = head == mirror.head;
         self.catch_up(mirror, head).await?;
         self.shared.reached(mirror);
         Ok(current)
+    }
+}
+
+/// All followed keys as of one revision.
+pub(crate) async fn read_all(
+    keys: &Keys,
+    client: &Client,
+) -> Result<(Vec<KeyValue>, i64), BackendError> {
+    for _ in 0..READS_MAX {
+        match read_pages(keys, client).await {
+            Err(status) if error::refusal(&status) == Refusal::Compacted => {}
+            answer => return answer.map_err(|status| error::read(&status)),
+        }
+    }
+    Err(error::unavailable("compacted faster than it can be read"))
+}
+
+async fn read_pages(keys: &Keys, client: &Client) -> Result<(Vec<KeyValue>, i64), tonic::Status> {
+    let (mut key, range_end) = keys.followed();
+    let (mut kvs, mut revision) = (Vec::new(), 0);
+    loop {
+        let page = RangeRequest {
+            key: key.clone(),
+            range_end: range_end.clone(),
+            limit: PAGE,
+            revision,
+        };
+        let RangeResponse {
+            header,
+            kvs: some,
+            more,
+        } = client.range(page).await?;
+        if revision == 0 {
+            revision = header.map_or(0, |header| header.revision);
+        }
+        kvs.extend(some);
+        let Some(last) = kvs.last().filter(|_| more) else {
+            return Ok((kvs, revision));
+        };
+        // The next key there can be.
+        key = [&last.key[..], &[0]].concat().into();
     }
 }

@@ -4,6 +4,7 @@ mod alone;
 mod asking;
 mod forwarder;
 mod large;
+mod new_history;
 mod server;
 mod sharing;
 mod stopped;

@@ -40,6 +40,7 @@ static CLUSTER: Shared<Etcd> = Shared::new();
 /// A store, and gateways with ledgers of their own, on one clock.
 pub(crate) struct Gateways {
     _cluster: Arc<Etcd>,
+    config: EtcdConfig,
     clock: Arc<ManualClock>,
     pub(crate) each: Vec<Arc<EtcdBackend>>,
 }
@@ -51,22 +52,32 @@ impl Gateways {
         let clock = Arc::new(ManualClock::default());
         let mut each = Vec::new();
         for number in 0..count {
-            let config = EtcdConfig {
-                consumer: format!("gateway-{number}"),
-                ..config.clone()
-            };
-            let opened = EtcdBackend::open(config, clock.clone()).await;
-            each.push(opened.expect("the store can be opened"));
+            each.push(open(&config, number, clock.clone()).await);
         }
         Self {
             _cluster: cluster,
+            config,
             clock,
             each,
         }
     }
 }
 
+async fn open(config: &EtcdConfig, number: usize, clock: Arc<ManualClock>) -> Arc<EtcdBackend> {
+    let config = EtcdConfig {
+        consumer: format!("gateway-{number}"),
+        ..config.clone()
+    };
+    let opened = EtcdBackend::open(config, clock).await;
+    opened.expect("the store can be opened")
+}
+
 impl Gateways {
+    /// Opens the store once more, as one of the gateways.
+    pub(crate) async fn open(&self, number: usize) -> Arc<EtcdBackend> {
+        open(&self.config, number, self.clock.clone()).await
+    }
+
     /// Lets time pass, in steps that count as time and not as a freeze.
     pub(crate) async fn pass(&self, ms: u64) {
         for _ in 0..ms / 200 {

@@ -2,6 +2,7 @@
 
 use leasehold_domain::Cursor;
 use leasehold_domain::Document;
+use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 
@@ -17,6 +18,15 @@ impl State {
     #[must_use]
     pub fn record(&self, lock: &LockRef) -> Option<&LockRecord> {
         self.locks.get(lock)
+    }
+
+    /// All locks that have a record, with their records.
+    pub fn records(&self) -> impl Iterator<Item = (LockRef, &LockRecord)> {
+        let all = self.locks.records.iter();
+        all.flat_map(|(namespace, locks)| {
+            let of = move |lock: &LockName| LockRef::new(namespace.clone(), lock.clone());
+            locks.iter().map(move |(lock, record)| (of(lock), record))
+        })
     }
 
     /// Puts a record in its place as it is, or takes it away. No event is made: it is what another

@@ -31,25 +31,21 @@ use crate::asking::view;
 static SERVER: Shared<Postgres> = Shared::new();
 
 /// A database, and gateways with ledgers of their own, on one clock.
-struct Gateways {
+pub(crate) struct Gateways {
     server: Arc<Postgres>,
     database: String,
     clock: Arc<ManualClock>,
-    each: Vec<Arc<PostgresBackend>>,
+    pub(crate) each: Vec<Arc<PostgresBackend>>,
 }
 
 impl Gateways {
-    async fn start(count: usize) -> Self {
+    pub(crate) async fn start(count: usize) -> Self {
         let server = SERVER.get(Postgres::start).await;
         let database = server.database().await;
         let clock = Arc::new(ManualClock::default());
         let mut each = Vec::new();
         for number in 0..count {
-            let mut config = PostgresConfig::new(server.url(&database));
-            config.allow_unreplicated = true;
-            config.consumer = format!("gateway-{number}");
-            let opened = PostgresBackend::open(config, clock.clone()).await;
-            each.push(opened.expect("the store can be opened"));
+            each.push(open(&server.url(&database), number, clock.clone()).await);
         }
         Self {
             server,
@@ -58,6 +54,20 @@ impl Gateways {
             each,
         }
     }
+
+    /// Opens the store once more, as one of the gateways.
+    pub(crate) async fn open(&self, number: usize) -> Arc<PostgresBackend> {
+        let url = self.server.url(&self.database);
+        open(&url, number, self.clock.clone()).await
+    }
+}
+
+async fn open(url: &str, number: usize, clock: Arc<ManualClock>) -> Arc<PostgresBackend> {
+    let mut config = PostgresConfig::new(url);
+    config.allow_unreplicated = true;
+    config.consumer = format!("gateway-{number}");
+    let opened = PostgresBackend::open(config, clock).await;
+    opened.expect("the store can be opened")
 }
 
 fn run(case: impl Future<Output = ()>) {

@@ -5,15 +5,14 @@
 //! says more.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use leasehold_backend_api::durable_file;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -147,7 +146,7 @@ impl Memory {
                 .map(|(node, at)| (*node, kept(*at)))
                 .collect(),
         };
-        let written = replace(path, &serde_json::to_vec_pretty(&contents)?);
+        let written = durable_file::replace(path, &serde_json::to_vec_pretty(&contents)?);
         written.inspect_err(|_| self.lock().changed = true)
     }
 }
@@ -189,19 +188,6 @@ fn read(path: &Path) -> io::Result<BTreeMap<u64, Acknowledged>> {
     };
     let members = contents.members.into_iter();
     Ok(members.map(|(node, kept)| (node, at(kept))).collect())
-}
-
-/// Replaces a file durably. A crash leaves the old contents or the new ones.
-fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("json.new");
-    let mut file = File::create(&beside)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Documents;
+use leasehold_backend_api::NewHistory;
 use leasehold_backend_etcd::EtcdBackend;
 use leasehold_backend_etcd::EtcdConfig;
 use leasehold_backend_memory::MemoryBackend;
@@ -43,6 +44,8 @@ pub(super) struct Opened {
     /// The same, if it is the embedded one.
     pub(super) raft: Option<Arc<RaftBackend>>,
     pub(super) others: OtherLedgers,
+    /// The same, if an operator can start its history anew.
+    pub(super) new_history: Option<Arc<dyn NewHistory>>,
     /// What the store is taken with although it weakens a promise.
     pub(super) concessions: Option<Concessions>,
 }
@@ -111,7 +114,11 @@ pub(super) async fn open_shared(
 ) -> Result<Opened, AppError> {
     match chosen.backend {
         StorageBackend::Memory => Ok(open_memory(clock)),
-        StorageBackend::Postgres => open_postgres(chosen.postgres, folder, clock).await,
+        StorageBackend::Postgres => {
+            let memory = DatabaseMemory::open(folder);
+            let memory = memory.map_err(|error| AppError::Storage(format!("postgres: {error}")))?;
+            open_postgres(chosen.postgres, Arc::new(memory), clock).await
+        }
         StorageBackend::Etcd => open_etcd(chosen.etcd, clock).await,
         StorageBackend::Raft => Err(AppError::Storage("raft: only as the home store".to_owned())),
     }
@@ -123,14 +130,40 @@ fn open_memory(clock: Arc<dyn Clock>) -> Opened {
         backend: memory.clone(),
         documents: memory,
         raft: None,
+        new_history: None,
         concessions: None,
         others: OtherLedgers::None,
     }
 }
 
+/// Opens a store that is not embedded, although it is older than this gateway remembers it.
+///
+/// # Errors
+/// As for [`open_shared`], and if the history of such a store cannot be started anew.
+pub(super) async fn open_older(
+    chosen: Chosen<'_>,
+    folder: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<(Opened, Option<Arc<DatabaseMemory>>), AppError> {
+    match chosen.backend {
+        StorageBackend::Postgres => {
+            let memory = DatabaseMemory::replacing(folder);
+            let memory = memory.map_err(|error| AppError::Storage(format!("postgres: {error}")))?;
+            let memory = Arc::new(memory);
+            let opened = open_postgres(chosen.postgres, memory.clone(), clock).await?;
+            Ok((opened, Some(memory)))
+        }
+        StorageBackend::Etcd => Ok((open_etcd(chosen.etcd, clock).await?, None)),
+        StorageBackend::Memory | StorageBackend::Raft => {
+            let problem = "only a Postgres or etcd store comes back older by itself";
+            Err(AppError::Storage(problem.to_owned()))
+        }
+    }
+}
+
 async fn open_postgres(
     postgres: Option<&Postgres>,
-    folder: &Path,
+    memory: Arc<DatabaseMemory>,
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, AppError> {
     let failed = |error: String| AppError::Storage(format!("postgres: {error}"));
@@ -138,7 +171,6 @@ async fn open_postgres(
     let password = postgres
         .password()
         .map_err(|error| failed(error.to_string()))?;
-    let memory = DatabaseMemory::open(folder).map_err(|error| failed(error.to_string()))?;
     let kept = postgres.ledger;
     let (consumer, former_consumer) = match kept {
         // One for all: what the database's own ledger has, no gateway needs from the events.
@@ -152,7 +184,7 @@ async fn open_postgres(
         allow_unreplicated: postgres.allow_unreplicated,
         system_identifier: postgres.system_identifier,
         timeline_min: postgres.timeline_min,
-        memory: Some(Arc::new(memory)),
+        memory: Some(memory),
         consumer,
         former_consumer,
         transaction_deadline: Duration::from_millis(postgres.transaction_deadline_ms),
@@ -171,6 +203,7 @@ async fn open_postgres(
     Ok(Opened {
         backend: postgres.clone(),
         documents: postgres.clone(),
+        new_history: Some(postgres.clone()),
         raft: None,
         concessions: Some(("postgres", postgres.concessions())),
         others: match kept {
@@ -207,7 +240,8 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
     })?;
     Ok(Opened {
         backend: etcd.clone(),
-        documents: etcd,
+        documents: etcd.clone(),
+        new_history: Some(etcd),
         raft: None,
         concessions: None,
         others: OtherLedgers::None,
@@ -256,6 +290,7 @@ async fn open_raft(
         backend: raft.clone(),
         documents: raft.clone(),
         others: OtherLedgers::Peers(raft.clone()),
+        new_history: None,
         concessions: None,
         raft: Some(raft),
     })

@@ -4,14 +4,13 @@
 //! backup, for the database that it knows. The file is replaced as a whole, so a crash leaves the
 //! old contents or the new ones.
 
-use std::fs::File;
 use std::io;
-use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use leasehold_backend_api::durable_file;
 use leasehold_backend_postgres::Memory;
 use leasehold_backend_postgres::Seen;
 use serde::Deserialize;
@@ -38,6 +37,8 @@ struct Contents {
 pub(crate) struct DatabaseMemory {
     path: PathBuf,
     seen: Mutex<Option<Seen>>,
+    /// What an older database replaces: then nothing is written before [`DatabaseMemory::accept`].
+    replaces: Option<Option<Seen>>,
 }
 
 impl DatabaseMemory {
@@ -55,7 +56,49 @@ impl DatabaseMemory {
             io::Error::new(error.kind(), problem)
         })?;
         let seen = Mutex::new(seen);
-        Ok(Self { path, seen })
+        Ok(Self {
+            path,
+            seen,
+            replaces: None,
+        })
+    }
+
+    /// The same, to accept an older database: it shows nothing of what is remembered, and writes
+    /// nothing before [`DatabaseMemory::accept`].
+    ///
+    /// # Errors
+    /// As for [`DatabaseMemory::open`].
+    pub(crate) fn replacing(folder: &Path) -> io::Result<Self> {
+        let mut opened = Self::open(folder)?;
+        let seen = opened.seen.get_mut();
+        opened.replaces = Some(seen.unwrap_or_else(PoisonError::into_inner).take());
+        Ok(opened)
+    }
+
+    /// Returns the position that an accepted database replaces; 0 if none is remembered.
+    pub(crate) fn replaced_version(&self) -> u64 {
+        self.replaces.flatten().map_or(0, |was| was.version)
+    }
+
+    /// Remembers the accepted database at its new position. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be written. What was remembered before is still there.
+    pub(crate) fn accept(&self, version: u64) -> io::Result<()> {
+        match self.seen() {
+            Some(seen) => self.write(Seen { version, ..seen }),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&self, seen: Seen) -> io::Result<()> {
+        let contents = Contents {
+            version: VERSION,
+            system_identifier: seen.system,
+            timeline: seen.timeline,
+            position: seen.version,
+        };
+        durable_file::replace(&self.path, &serde_json::to_vec_pretty(&contents)?)
     }
 }
 
@@ -66,28 +109,11 @@ impl Memory for DatabaseMemory {
 
     fn keep(&self, seen: Seen) -> io::Result<()> {
         let mut kept = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let contents = Contents {
-            version: VERSION,
-            system_identifier: seen.system,
-            timeline: seen.timeline,
-            position: seen.version,
-        };
-        replace(&self.path, &serde_json::to_vec_pretty(&contents)?)?;
+        if self.replaces.is_none() {
+            self.write(seen)?;
+        }
         *kept = Some(seen);
         Ok(())
-    }
-}
-
-/// Replaces a file durably. A crash leaves the old contents or the new ones.
-fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("json.new");
-    let mut file = File::create(&beside)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }
 

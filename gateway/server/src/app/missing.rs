@@ -1,5 +1,7 @@
 //! A data directory whose embedded store is missing while its other parts are there.
 
+use std::path::Path;
+
 use leasehold_backend_api::Ledger;
 use leasehold_domain::StoreName;
 
@@ -19,11 +21,29 @@ use crate::stores::open_ledger;
 /// # Errors
 /// The store is missing. Nothing was created.
 pub(super) async fn check(config: &Config, remembered: &Remembered) -> Result<(), AppError> {
-    let data_dir = &config.storage.data_dir;
-    let store = raft_folder(data_dir);
     let waits = config.cluster.listen.is_some() && config.cluster.join;
-    if config.storage.backend != StorageBackend::Raft || waits || store.join("log").is_dir() {
+    if config.storage.backend != StorageBackend::Raft || waits {
         return Ok(());
+    }
+    let problem = problem(&config.storage.data_dir, remembered).await;
+    match problem.map_err(AppError::Ledger)? {
+        Some(problem) => Err(AppError::Parts(problem)),
+        None => Ok(()),
+    }
+}
+
+/// Returns what is wrong if the embedded store of a data directory is missing while its other parts
+/// are there.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub(crate) async fn problem(
+    data_dir: &Path,
+    remembered: &Remembered,
+) -> Result<Option<String>, String> {
+    let store = raft_folder(data_dir);
+    if store.join("log").is_dir() {
+        return Ok(None);
     }
     let mut had = Vec::new();
     if let Some(was) = remembered.get(&StoreName::home())
@@ -32,16 +52,16 @@ pub(super) async fn check(config: &Config, remembered: &Remembered) -> Result<()
         had.push(format!("stores.json remembers event {}", was.newest));
     }
     if ledger_file(data_dir).exists() {
-        let ledger = open_ledger(data_dir).await.map_err(AppError::Ledger)?;
+        let ledger = open_ledger(data_dir).await?;
         had.push(format!(
             "the ledger ends at event {}",
             ledger.head().cursor.0
         ));
     }
     if had.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    Err(AppError::Parts(format!(
+    Ok(Some(format!(
         "{} is missing (a new store would begin at event 0), but {}; bring it back, or restore a \
          backup into a new directory; `leasehold store accept-older` starts a new history",
         store.display(),

@@ -7,23 +7,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_backend_api::Ledger;
 use leasehold_domain::Clock;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Precondition;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
+use leasehold_domain::StoreName;
 use leasehold_domain::Subject;
 use leasehold_domain::SystemClock;
 
 use super::AppError;
 use super::backends;
 use super::backends::Opened;
+use super::missing;
 use crate::authentication::NewKey;
 use crate::config::Config;
 use crate::governance::document::KEYS;
 use crate::governance::edit;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
+use crate::stores::Remembered;
+use crate::stores::StoreParts;
+use crate::stores::ledger_file;
+use crate::stores::open_ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::rfc3339;
 
@@ -39,6 +46,9 @@ const WORK: &str = "key-recovery";
 pub(crate) async fn recover_key(config: &Config, subject: Subject) -> Result<NewKey, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Metrics::new();
+    let remembered = Remembered::open(&config.storage.data_dir);
+    let remembered = Arc::new(remembered.map_err(|error| AppError::Storage(error.to_string()))?);
+    missing::check(config, &remembered).await?;
     let opening = backends::open_existing(config, clock.clone(), &metrics);
     let opened = tokio::time::timeout(OPEN_WITHIN, opening).await;
     let opened = opened.map_err(|_| {
@@ -46,9 +56,39 @@ pub(crate) async fn recover_key(config: &Config, subject: Subject) -> Result<New
             a gateway of the cluster must be named by --config";
         AppError::StoreAway(problem.to_owned())
     })??;
-    let made = make_key(&opened, subject, &rfc3339(clock.wall())).await;
+    let made = match check_parts(config, &opened, remembered).await {
+        Ok(()) => make_key(&opened, subject, &rfc3339(clock.wall())).await,
+        Err(error) => Err(error),
+    };
     opened.backend.close().await;
     made
+}
+
+/// Refuses parts that are not of one history, as a start does. A directory that has never had the
+/// store has nothing to compare.
+async fn check_parts(
+    config: &Config,
+    opened: &Opened,
+    remembered: Arc<Remembered>,
+) -> Result<(), AppError> {
+    let (data_dir, name) = (&config.storage.data_dir, StoreName::home());
+    let had = remembered.get(&name).is_some_and(|was| was.id.is_some());
+    if !had && !ledger_file(data_dir).exists() {
+        return Ok(());
+    }
+    let ledger: Arc<dyn Ledger> = Arc::new(open_ledger(data_dir).await.map_err(AppError::Ledger)?);
+    let parts = StoreParts {
+        name,
+        backend: opened.backend.clone(),
+        ledger,
+        others: opened.others.peers(),
+        remembered,
+    };
+    let problem = parts.refusal().await;
+    match problem.map_err(|error| AppError::Storage(error.to_string()))? {
+        Some(problem) => Err(AppError::Parts(problem)),
+        None => Ok(()),
+    }
 }
 
 async fn make_key(opened: &Opened, subject: Subject, created: &str) -> Result<NewKey, AppError> {

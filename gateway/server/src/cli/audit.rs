@@ -19,7 +19,8 @@ use super::exit::TAMPERED;
 use super::output::Shown;
 use super::output::finish;
 use super::output::tell;
-use crate::stores::verify_stopped;
+use crate::stores::stopped::StoppedParts;
+use crate::stores::stopped::verify_stopped;
 
 /// What to ask the ledger.
 #[derive(Debug, Subcommand)]
@@ -196,7 +197,7 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<u
 /// Verifies the ledger in the directory of a gateway that does not run.
 async fn stopped(data_dir: &Path) -> Result<wire::VerifyResponse, Failed> {
     let checked = verify_stopped(data_dir).await;
-    let (head, bad, problem) = checked
+    let StoppedParts { head, bad, problem } = checked
         .map_err(|problem| Failed::new(SYSTEM, format!("{}: {problem}", data_dir.display())))?;
     Ok(wire::VerifyResponse {
         store: StoreName::HOME.to_owned(),

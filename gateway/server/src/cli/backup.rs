@@ -22,6 +22,7 @@ use super::connection::block_on;
 use super::exit::Failed;
 use super::exit::SYSTEM;
 use super::exit::TAMPERED;
+use super::exit::UNAVAILABLE;
 use super::exit::USAGE;
 use super::output::Shown;
 use super::output::finish;
@@ -31,6 +32,8 @@ use crate::backup;
 use crate::backup::BackupFileError;
 use crate::backup::Taking;
 use crate::stores::ledger_file;
+use crate::stores::stopped::compare_stopped;
+use crate::stores::stopped::store_is_missing;
 
 /// What to back up, and where to.
 #[derive(Debug, Args)]
@@ -104,16 +107,25 @@ async fn from_gateway(connection: &Connection, target: &mut Target) -> Result<()
 
 async fn from_folder(data_dir: &Path, target: &mut Target) -> Result<(), Failed> {
     let path = ledger_file(data_dir);
-    if !path.is_file() {
-        // Opening it would make an empty one.
-        return Err(failed(&path, &"there is no ledger"));
+    if let Some(problem) = (store_is_missing(data_dir).await).map_err(|e| failed(data_dir, &e))? {
+        return Err(do_not_match(&problem));
     }
     let folder = data_dir.to_owned();
     let store = tokio::task::spawn_blocking(move || read_stopped(&folder)).await;
     let store = store.map_err(|error| failed(data_dir, &error))?;
     let store = store.map_err(|error| failed(data_dir, &error))?;
+    // A ledger that is missing is compared as the empty one that a start would make.
+    let empty = tempfile::tempdir().map_err(|error| failed(data_dir, &error))?;
+    let path = match path.is_file() {
+        true => path,
+        false => ledger_file(empty.path()),
+    };
     let ledger = SqliteLedger::open(&path, LedgerOptions::default())
         .map_err(|error| failed(&path, &error))?;
+    let compared = compare_stopped(data_dir, &store, &ledger).await;
+    if let Some(problem) = compared.map_err(|error| failed(data_dir, &error))? {
+        return Err(do_not_match(&problem));
+    }
     // As a start would do: what the log has and the ledger has not.
     if !store.events.is_empty() {
         let appended = ledger.append(store.events).await;
@@ -164,6 +176,12 @@ pub(super) fn restore(arguments: RestoreArguments) -> Result<Shown, Failed> {
             ("events", made.contents.head.newest.to_string()),
         ])
     })
+}
+
+/// The parts of the directory are not of one history: no start serves them.
+fn do_not_match(problem: &str) -> Failed {
+    let problem = crate::app::AppError::Parts(problem.to_owned());
+    Failed::new(UNAVAILABLE, problem.to_string())
 }
 
 fn refused(file: &Path, error: &BackupFileError) -> Failed {

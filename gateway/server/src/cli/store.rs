@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use leasehold_domain::Clock;
-use leasehold_domain::SystemClock;
+use leasehold_domain::InvalidName;
+use leasehold_domain::StoreName;
 use serde_json::json;
 
 use super::connection::block_on;
@@ -12,19 +12,28 @@ use super::exit::Failed;
 use super::exit::SYSTEM;
 use super::exit::USAGE;
 use super::output::Shown;
+use crate::Config;
+use crate::Overrides;
+use crate::app::accept_older_store;
 use crate::stores::accept::AcceptError;
 use crate::stores::accept::Terms;
-use crate::stores::accept::accept_older;
 
 /// What to do with a store.
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
-    /// Start a new history from an embedded store that is older than its ledger, or that has lost its
-    /// ledger. Locks that were granted since are not known, and what the ledger lacks is lost.
+    /// Start a new history from a store that is older than its ledger, or that has lost its ledger.
+    /// Locks that were granted since are not known, and what the ledger lacks is lost. All gateways
+    /// of the store must be stopped.
     AcceptOlder {
+        /// The configuration file of a gateway that does not run. Needed for Postgres and etcd.
+        #[arg(long, required_unless_present = "data_dir")]
+        config: Option<PathBuf>,
         /// The data directory of a gateway that does not run.
         #[arg(long)]
-        data_dir: PathBuf,
+        data_dir: Option<PathBuf>,
+        /// The store, as the configuration names it; that of [storage] if absent.
+        #[arg(long, value_name = "NAME")]
+        store: Option<String>,
         /// The greatest fencing token that is known to have been granted: new ones are above it in
         /// any case.
         #[arg(long, default_value_t = 0)]
@@ -41,7 +50,9 @@ pub(super) enum StoreCommand {
 /// Runs the command.
 pub(super) fn run(command: StoreCommand) -> Result<Shown, Failed> {
     let StoreCommand::AcceptOlder {
+        config,
         data_dir,
+        store,
         token_above,
         without_store,
         json,
@@ -50,9 +61,18 @@ pub(super) fn run(command: StoreCommand) -> Result<Shown, Failed> {
         token_above,
         without_store,
     };
-    let now = SystemClock::new().wall();
+    let usage = |problem: String| Failed::new(USAGE, problem);
+    let overrides = Overrides {
+        data_dir,
+        ..Overrides::default()
+    };
+    let config = Config::load(config.as_deref(), overrides);
+    let config = config.map_err(|error| usage(error.to_string()))?;
+    let data_dir = &config.storage.data_dir;
+    let name = store.as_deref().unwrap_or(StoreName::HOME).parse();
+    let name = name.map_err(|error: InvalidName| usage(format!("--store: {error}")))?;
     let accepted = block_on(async {
-        let accepted = accept_older(&data_dir, terms, now).await;
+        let accepted = accept_older_store(&config, &name, terms).await;
         accepted.map_err(|error| match error {
             AcceptError::Refused(problem) => Failed::new(USAGE, problem),
             AcceptError::Failed(problem) => {
@@ -60,17 +80,17 @@ pub(super) fn run(command: StoreCommand) -> Result<Shown, Failed> {
             }
         })
     })?;
-    let (restored, after) = (&accepted.restored, accepted.after);
+    let after = accepted.after;
     let answer = json!({
-        "data_dir": data_dir, "store": restored.group, "token_floor": restored.token_floor,
-        "event": restored.event.0, "follows_event": after.cursor.0,
+        "data_dir": data_dir, "store": accepted.store, "token_floor": accepted.token_floor,
+        "event": accepted.event.0, "follows_event": after.cursor.0,
         "follows_chain": after.chain.to_string(), "old_store": accepted.kept,
     });
     Shown::of(json, &answer, |_| {
         let kept = accepted.kept.as_ref();
         Shown::Fields(vec![
-            ("store", restored.group.clone()),
-            ("tokens above", restored.token_floor.to_string()),
+            ("store", accepted.store.clone()),
+            ("tokens above", accepted.token_floor.to_string()),
             ("follows event", after.cursor.0.to_string()),
             ("chain", after.chain.to_string()),
             (

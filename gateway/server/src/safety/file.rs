@@ -4,11 +4,11 @@
 use std::io;
 use std::path::Path;
 
+use leasehold_backend_api::durable_file;
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::incident::Incident;
-use crate::durable_file;
 
 /// The form of the file that this build writes and reads.
 const VERSION: u32 = 1;
@@ -49,9 +49,10 @@ pub(super) fn write(path: &Path, incidents: &[Incident]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_backend_api::durable_file::beside;
+
     use super::super::tests::incident;
     use super::*;
-    use crate::durable_file::beside;
 
     #[test]
     fn what_was_written_is_read() {

@@ -5,6 +5,8 @@
 //! names both old positions; its fencing tokens are above all that the old history can have granted
 //! (`leasehold_backend_raft::entries_ahead`). The old store is kept beside the new one.
 
+pub(crate) mod shared;
+
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::LedgerQuery;
 use leasehold_backend_api::Picture;
+use leasehold_backend_api::StoreHistory;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::StoreId;
@@ -26,7 +29,6 @@ use leasehold_domain::limits::TOKENS_PER_WRITE;
 use super::Remembered;
 use super::open_ledger;
 use crate::app::embedded::Restore;
-use crate::app::embedded::Restored;
 use crate::app::embedded::StoppedStore;
 use crate::app::embedded::entries_ahead;
 use crate::app::embedded::lost_store;
@@ -49,8 +51,14 @@ pub(crate) enum AcceptError {
 /// What was made.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    /// The new store.
-    pub(crate) restored: Restored,
+    /// The identity of the new history.
+    pub(crate) store: String,
+    /// Every fencing token of the new history is above this.
+    pub(crate) token_floor: u64,
+    /// The new history's count of writes at its start.
+    pub(crate) revision: u64,
+    /// Its first event.
+    pub(crate) event: Cursor,
     /// Where the old ledger ends.
     pub(crate) after: LedgerHead,
     /// Where the old store is kept, if there was one.
@@ -104,7 +112,10 @@ pub(crate) async fn accept_older(
     });
     updated.map_err(|error| failed(&error))?;
     Ok(Accepted {
-        restored,
+        store: restored.group,
+        token_floor: restored.token_floor,
+        revision: restored.token_floor / TOKENS_PER_WRITE,
+        event: restored.event,
         after,
         kept,
     })
@@ -158,23 +169,8 @@ async fn plan(
     let common = picture.newest.min(after.cursor);
     let since = wall_at(ledger, common.max(Cursor(1))).await?;
     let age_s = since.map_or(0, |since| now.0.saturating_sub(since.0) / 1_000);
-    let kept = store.history.and_then(|history| history.ledger);
-    let kept = kept.filter(|kept| kept.cursor > after.cursor);
-    let kept = kept.map_or_else(String::new, |kept| {
-        let (cursor, chain) = (kept.cursor.0, kept.chain);
-        format!("; when the store forgot its events the ledger was at event {cursor} (hash chain {chain})")
-    });
-    let id = store.history.map(|history| history.id.to_string());
-    let summary = format!(
-        "an operator accepted older parts and started a new history: it follows event {} (hash \
-         chain {}) of the ledger of the store {}, whose newest event was {} in the store and {} in \
-         what the data directory remembered{kept}",
-        after.cursor.0,
-        after.chain,
-        id.as_deref().unwrap_or("that is lost"),
-        picture.newest.0,
-        was.newest,
-    );
+    let old = store.history.as_ref();
+    let summary = summary(after, old, (picture.newest, Cursor(was.newest)));
     let change = storage_note::change("store-accept-older", StoreName::HOME, &summary);
     Ok(Restore {
         picture: Picture {
@@ -182,7 +178,7 @@ async fn plan(
             ..picture.clone()
         },
         after,
-        unrecorded: unrecorded(store, ledger, after).await?,
+        unrecorded: unrecorded((&store.events, picture.newest), ledger, after).await?,
         ahead: entries_ahead(age_s),
         token_above: terms.token_above,
         change: change.map_err(|error| failed(error.to_string()))?,
@@ -190,27 +186,50 @@ async fn plan(
     })
 }
 
+/// What the first event of the new history says of the old one.
+fn summary(
+    after: LedgerHead,
+    old: Option<&StoreHistory>,
+    (newest, remembered): (Cursor, Cursor),
+) -> String {
+    let kept = old.and_then(|history| history.ledger);
+    let kept = kept.filter(|kept| kept.cursor > after.cursor);
+    let kept = kept.map_or_else(String::new, |kept| {
+        let (cursor, chain) = (kept.cursor.0, kept.chain);
+        format!("; when the store forgot its events the ledger was at event {cursor} (hash chain {chain})")
+    });
+    let id = old.map(|history| history.id.to_string());
+    format!(
+        "an operator accepted older parts and started a new history: it follows event {} (hash \
+         chain {}) of the ledger of the store {}, whose newest event was {} in the store and {} in \
+         what the data directory remembered{kept}",
+        after.cursor.0,
+        after.chain,
+        id.as_deref().unwrap_or("that is lost"),
+        newest.0,
+        remembered.0,
+    )
+}
+
 /// The store's events that its ledger does not have.
 async fn unrecorded(
-    store: &StoppedStore,
+    (events, newest): (&[Arc<Event>], Cursor),
     ledger: &SqliteLedger,
     after: LedgerHead,
 ) -> Result<Vec<Arc<Event>>, AcceptError> {
-    let first = store.events.first().map(|event| event.cursor);
+    let first = events.first().map(|event| event.cursor);
     let Some(first) = first.filter(|first| *first <= after.cursor) else {
-        return Ok(store.events.clone());
+        return Ok(events.to_vec());
     };
     let before = ledger.chain_at(Cursor(first.0 - 1)).await;
     let mut chain = before.map_err(|error| AcceptError::Failed(error.to_string()))?;
-    for event in &store.events {
+    for event in events {
         if event.cursor > after.cursor {
             break;
         }
         chain = chain.map(|chain| ledger.chain_after(&chain, event));
     }
-    let end = ledger
-        .chain_at(after.cursor.min(store.picture.newest))
-        .await;
+    let end = ledger.chain_at(after.cursor.min(newest)).await;
     let end = end.map_err(|error| AcceptError::Failed(error.to_string()))?;
     if chain != end {
         return Err(AcceptError::Refused(format!(
@@ -218,7 +237,7 @@ async fn unrecorded(
             after.cursor.0
         )));
     }
-    let lacking = store.events.iter().filter(|e| e.cursor > after.cursor);
+    let lacking = events.iter().filter(|e| e.cursor > after.cursor);
     Ok(lacking.cloned().collect())
 }
 

@@ -1,7 +1,6 @@
 //! Checks, before a store is served and whenever somebody asks, that store, ledger and data
 //! directory are parts of one history.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +11,12 @@ use leasehold_audit::continuity::Memory;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Ledger;
-use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::LedgerPeers;
 use leasehold_domain::Cursor;
-use leasehold_domain::Digest;
 use leasehold_domain::StoreName;
 
 use super::Remembered;
 use super::RememberedStore;
-use crate::app::embedded::read_stopped;
 
 /// How often a start tries to read the parts, or to fill the ledger, without getting any further.
 const TRIES_MAX: u32 = 120;
@@ -53,6 +49,21 @@ pub(crate) enum ContinuityError {
     /// What the directory remembers cannot be read or written.
     #[error("{0}")]
     Memory(#[from] std::io::Error),
+}
+
+impl ContinuityError {
+    /// Whether the store that answers is behind what this gateway knows of it: the right one may come
+    /// back.
+    pub(crate) fn is_older(&self) -> bool {
+        match self {
+            Self::Refused(found) => matches!(
+                found,
+                Discontinuity::OlderThanLedger { .. } | Discontinuity::OlderThanMemory { .. }
+            ),
+            Self::Unreadable(error) => error.kind == leasehold_backend_api::ErrorKind::Fenced,
+            Self::Unfilled { .. } | Self::Memory(_) => false,
+        }
+    }
 }
 
 /// What an operator can do.
@@ -96,6 +107,14 @@ impl StoreParts {
         let (backend, ledger) = (&*self.backend, &*self.ledger);
         let evidence = continuity::gather(backend, ledger, self.others.as_deref(), memory);
         Ok(continuity::compare(&evidence.await?))
+    }
+
+    /// Returns why a start would refuse the parts; `None` if it would not.
+    pub(crate) async fn refusal(&self) -> Result<Option<String>, ContinuityError> {
+        match self.compare().await? {
+            Ok(_) => Ok(None),
+            Err(found) => Ok(Some(ContinuityError::Refused(found).to_string())),
+        }
     }
 
     /// Returns why the ledger is not the continuation of what the store has forgotten; `None` if it
@@ -226,47 +245,7 @@ impl StoreParts {
     }
 }
 
-/// Compares the parts in the directory of a gateway with an embedded store that does not run. Returns
-/// the first event of the ledger that does not fit its hash chain, and why the ledger is not the
-/// continuation of what the store has forgotten; `None` where all is well.
-///
-/// # Errors
-/// A part is missing, in use, or cannot be read.
-pub(crate) async fn verify_stopped(
-    data_dir: &Path,
-) -> Result<(LedgerHead, Option<Cursor>, Option<String>), String> {
-    let remembered = Remembered::open(data_dir).map_err(|error| error.to_string())?;
-    let memory = match remembered.get(&StoreName::home()) {
-        Some(remembered) => memory(&remembered).map_err(|error| error.to_string())?,
-        None => None,
-    };
-    let folder = data_dir.to_owned();
-    let store = tokio::task::spawn_blocking(move || read_stopped(&folder)).await;
-    let store = store.map_err(|error| error.to_string())??;
-    let history = store.history.ok_or("the store waits for its cluster")?;
-    let file = super::ledger_file(data_dir);
-    if !file.exists() {
-        let nothing = LedgerHead {
-            cursor: Cursor(0),
-            chain: Digest([0; 32]),
-        };
-        let problem = format!(
-            "{} is missing, and the store is at event {}",
-            file.display(),
-            history.newest.0
-        );
-        return Ok((nothing, None, Some(problem)));
-    }
-    let ledger = super::open_ledger(data_dir).await?;
-    let bad = ledger.verify().await.map_err(|error| error.to_string())?;
-    let evidence = continuity::gather_stopped(history, &store.events, &ledger, memory).await;
-    let evidence = evidence.map_err(|error| error.to_string())?;
-    let problem = continuity::compare(&evidence).err();
-    let problem = problem.map(|found| ContinuityError::Refused(found).to_string());
-    Ok((ledger.head(), bad, problem))
-}
-
-fn memory(remembered: &RememberedStore) -> Result<Option<Memory>, std::io::Error> {
+pub(super) fn memory(remembered: &RememberedStore) -> Result<Option<Memory>, std::io::Error> {
     let Some(id) = &remembered.id else {
         return Ok(None);
     };

@@ -9,6 +9,7 @@ use leasehold_domain::StoreName;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::NotOpen;
 use super::Parts;
 use super::Slot;
 use crate::safety::Safety;
@@ -18,7 +19,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Opens the store once.
-pub(crate) type Open = Box<dyn Fn() -> BoxFuture<'static, Result<Parts, String>> + Send + Sync>;
+pub(crate) type Open = Box<dyn Fn() -> BoxFuture<'static, Result<Parts, NotOpen>> + Send + Sync>;
 
 /// What each store is run with.
 pub(crate) type With = (Arc<dyn Clock>, Arc<Metrics>, Safety);
@@ -108,9 +109,10 @@ impl Keeper {
         loop {
             match open().await {
                 Ok(parts) => return parts,
-                Err(problem) => {
+                Err(failed) => {
+                    let problem = &failed.problem;
                     tracing::warn!(store = %self.name, problem, "store.open failed; again in {pause:?}");
-                    self.slot.failed(&problem);
+                    self.slot.failed(failed);
                 }
             }
             self.told.send_replace(true);

@@ -10,6 +10,7 @@ mod extra;
 mod history;
 mod remembered;
 mod running;
+pub(crate) mod stopped;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -27,7 +28,6 @@ use leasehold_domain::limits;
 use leasehold_wire::v1::error::ErrorCode;
 
 pub(crate) use self::continuity::StoreParts;
-pub(crate) use self::continuity::verify_stopped;
 pub(crate) use self::extra::Extra;
 pub use self::history::HistoryPage;
 pub use self::history::HistoryRow;
@@ -87,19 +87,37 @@ impl OpenStore {
     }
 }
 
+/// Why a store is not open.
+#[derive(Debug, Clone)]
+pub(crate) struct NotOpen {
+    /// What callers are told.
+    pub(crate) code: ErrorCode,
+    /// For operators.
+    pub(crate) problem: String,
+}
+
+impl From<String> for NotOpen {
+    fn from(problem: String) -> Self {
+        Self {
+            code: ErrorCode::Unavailable,
+            problem,
+        }
+    }
+}
+
 /// A store besides the home store: perhaps not open yet.
 #[derive(Debug)]
 pub(crate) struct Slot {
     open: OnceLock<Arc<OpenStore>>,
     /// Why it is not open.
-    problem: Mutex<String>,
+    problem: Mutex<NotOpen>,
 }
 
 impl Default for Slot {
     fn default() -> Self {
         Self {
             open: OnceLock::new(),
-            problem: Mutex::new("it is being opened".to_owned()),
+            problem: Mutex::new("it is being opened".to_owned().into()),
         }
     }
 }
@@ -110,11 +128,11 @@ impl Slot {
         let _ = self.open.set(store);
     }
 
-    fn failed(&self, problem: &str) {
-        problem.clone_into(&mut self.problem.lock().unwrap_or_else(PoisonError::into_inner));
+    fn failed(&self, problem: NotOpen) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
-    fn state(&self) -> Result<&Arc<OpenStore>, String> {
+    fn state(&self) -> Result<&Arc<OpenStore>, NotOpen> {
         let problem = || {
             let problem = self.problem.lock();
             problem.unwrap_or_else(PoisonError::into_inner).clone()
@@ -151,29 +169,40 @@ impl Stores {
     /// The store of that name.
     ///
     /// # Errors
-    /// `unavailable` if it is not open, or another gateway knows it and this one does not.
+    /// `fenced` if it came back older, `unavailable` if it is not open for another reason, or another gateway knows it and this one does not.
     pub fn get(&self, name: &StoreName) -> Result<&Arc<OpenStore>, Failure> {
         if *name == self.home.name {
             return Ok(&self.home);
         }
-        let unavailable = |message, detail| Failure {
+        let refused = |code, message, detail| Failure {
             retry_after_ms: Some(RETRY_AFTER_MS),
             detail: crate::pipeline::failure::FailureDetail::Internal(detail),
-            ..Failure::new(ErrorCode::Unavailable, message)
+            ..Failure::new(code, message)
         };
         let Some(slot) = self.extra.get(name) else {
             let message = format!("the store {name} is not configured on this gateway");
-            return Err(unavailable(message, String::new()));
+            return Err(refused(ErrorCode::Unavailable, message, String::new()));
         };
-        let closed = |problem| unavailable(format!("the store {name} is not open"), problem);
-        slot.state().map_err(closed)
+        slot.state().map_err(|NotOpen { code, problem }| {
+            let message = match code {
+                ErrorCode::Fenced => format!(
+                    "the store {name} is behind what this gateway knows of it; it grants nothing \
+                     until the right one is back or an operator accepts the older one"
+                ),
+                _ => format!("the store {name} is not open"),
+            };
+            refused(code, message, problem)
+        })
     }
 
     /// Every store, home first, or why it is not open.
     pub fn all(&self) -> impl Iterator<Item = (&StoreName, Result<&Arc<OpenStore>, String>)> {
         let home = std::iter::once((&self.home.name, Ok(&self.home)));
         let extra = self.extra.iter();
-        home.chain(extra.map(|(name, slot)| (name, slot.state())))
+        home.chain(extra.map(|(name, slot)| {
+            let state = slot.state().map_err(|not_open| not_open.problem);
+            (name, state)
+        }))
     }
 
     /// Every store that is open, home first.

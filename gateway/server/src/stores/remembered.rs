@@ -13,12 +13,11 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use leasehold_backend_api::durable_file;
 use leasehold_domain::StoreName;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::durable_file;
 
 /// The name of the file in a data directory.
 const FILE: &str = "stores.json";
@@ -54,6 +53,9 @@ pub struct RememberedStore {
     /// The last event in this gateway's ledger.
     #[serde(default)]
     pub ledger: u64,
+    /// The identity of a new history that an operator is starting; `None` once it is the store's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepting: Option<String>,
     /// What only stores of one kind have: the member is named after the kind.
     #[serde(flatten)]
     pub unknown: Unknown,

@@ -15,8 +15,10 @@ use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
 use leasehold_domain::Clock;
 use leasehold_domain::StoreName;
+use leasehold_wire::v1::error::ErrorCode;
 use tokio::sync::watch;
 
+use super::NotOpen;
 use super::OpenStore;
 use super::Remembered;
 use super::StoreParts;
@@ -116,9 +118,15 @@ impl Parts {
     ///
     /// # Errors
     /// The parts do not fit; the message says how, and what an operator can do.
-    pub(crate) async fn join(&self) -> Result<(), String> {
+    pub(crate) async fn join(&self) -> Result<(), NotOpen> {
         let joined = self.to_compare().join().await;
-        let mended = joined.map_err(|error| error.to_string())?;
+        let mended = joined.map_err(|error| NotOpen {
+            code: match error.is_older() {
+                true => ErrorCode::Fenced,
+                false => ErrorCode::Unavailable,
+            },
+            problem: error.to_string(),
+        })?;
         if let Some(mended) = mended {
             let recorded =
                 storage_note::record(&*self.backend, "ledger-filled", &self.name, &mended);

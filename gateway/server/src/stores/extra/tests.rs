@@ -38,7 +38,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
             };
             let failed = tries.fetch_add(1, SeqCst) < 2;
             let opened = match failed {
-                true => Err("no such host".to_owned()),
+                true => Err("no such host".to_owned().into()),
                 false => Ok(parts),
             };
             Box::pin(async { opened })
@@ -47,7 +47,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
     let metrics = Arc::new(Metrics::new());
     let store = Extra::begin(name, (clock, metrics, safety()), open);
     store.tried(PATIENCE).await;
-    assert_eq!(store.slot.state().unwrap_err(), "no such host");
+    assert_eq!(store.slot.state().unwrap_err().problem, "no such host");
     let opened = async {
         while store.slot.state().is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;

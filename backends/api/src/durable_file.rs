@@ -1,4 +1,4 @@
-//! Small files that are replaced as a whole.
+//! Small files that are replaced as a whole: what a gateway or a backend keeps beside its store.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// The file cannot be written; the old contents are still there then.
-pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let beside = beside(path);
     let mut file = File::create(&beside)?;
     file.write_all(contents)?;
@@ -24,6 +24,7 @@ pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
 }
 
 /// Returns where the new contents are written before they get their name.
-pub(crate) fn beside(path: &Path) -> PathBuf {
+#[must_use]
+pub fn beside(path: &Path) -> PathBuf {
     path.with_extension("json.new")
 }

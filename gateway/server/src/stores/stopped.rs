@@ -1,0 +1,103 @@
+//! The parts in the data directory of a gateway with an embedded store that does not run.
+
+use std::path::Path;
+
+use leasehold_audit::continuity;
+use leasehold_backend_api::Ledger;
+use leasehold_backend_api::LedgerHead;
+use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
+use leasehold_domain::StoreName;
+
+use super::Remembered;
+use super::continuity::ContinuityError;
+use super::continuity::memory;
+use super::ledger_file;
+use super::open_ledger;
+use crate::app::embedded::StoppedStore;
+use crate::app::embedded::read_stopped;
+use crate::app::missing;
+
+/// What the parts of a directory are.
+pub(crate) struct StoppedParts {
+    /// Where the ledger ends.
+    pub(crate) head: LedgerHead,
+    /// The first event of the ledger that does not fit its hash chain; `None` where all do.
+    pub(crate) bad: Option<Cursor>,
+    /// Why the parts are not of one history; `None` if they are.
+    pub(crate) problem: Option<String>,
+}
+
+/// Compares the parts in a directory, and checks the ledger's hash chain.
+///
+/// # Errors
+/// A part is in use, or cannot be read.
+pub(crate) async fn verify_stopped(data_dir: &Path) -> Result<StoppedParts, String> {
+    let nothing = LedgerHead {
+        cursor: Cursor(0),
+        chain: Digest([0; 32]),
+    };
+    let without_ledger = |problem| StoppedParts {
+        head: nothing,
+        bad: None,
+        problem: Some(problem),
+    };
+    if let Some(problem) = store_is_missing(data_dir).await? {
+        return Ok(without_ledger(problem));
+    }
+    let folder = data_dir.to_owned();
+    let store = tokio::task::spawn_blocking(move || read_stopped(&folder)).await;
+    let store = store.map_err(|error| error.to_string())??;
+    if let Some(problem) = ledger_is_missing(data_dir, &store) {
+        return Ok(without_ledger(problem));
+    }
+    let ledger = open_ledger(data_dir).await?;
+    let bad = ledger.verify().await.map_err(|error| error.to_string())?;
+    Ok(StoppedParts {
+        head: ledger.head(),
+        bad,
+        problem: compare_stopped(data_dir, &store, &ledger).await?,
+    })
+}
+
+/// Returns why the directory is not whole, if its store is missing.
+///
+/// # Errors
+/// A part cannot be read.
+pub(crate) async fn store_is_missing(data_dir: &Path) -> Result<Option<String>, String> {
+    let remembered = Remembered::open(data_dir).map_err(|error| error.to_string())?;
+    missing::problem(data_dir, &remembered).await
+}
+
+/// Returns why the directory is not whole, if its store has events and its ledger is missing.
+fn ledger_is_missing(data_dir: &Path, store: &StoppedStore) -> Option<String> {
+    let file = ledger_file(data_dir);
+    let newest = store.history.map_or(store.picture.newest, |at| at.newest).0;
+    (!file.exists()).then(|| {
+        format!(
+            "{} is missing, and the store is at event {newest}",
+            file.display()
+        )
+    })
+}
+
+/// Returns why the ledger is not the continuation of what the store has forgotten; `None` if it is.
+///
+/// # Errors
+/// A part cannot be read.
+pub(crate) async fn compare_stopped(
+    data_dir: &Path,
+    store: &StoppedStore,
+    ledger: &dyn Ledger,
+) -> Result<Option<String>, String> {
+    let remembered = Remembered::open(data_dir).map_err(|error| error.to_string())?;
+    let memory = match remembered.get(&StoreName::home()) {
+        Some(remembered) => memory(&remembered).map_err(|error| error.to_string())?,
+        None => None,
+    };
+    let history = store.history.ok_or("the store waits for its cluster")?;
+    let evidence = continuity::gather_stopped(history, &store.events, ledger, memory).await;
+    let evidence = evidence.map_err(|error| error.to_string())?;
+    let problem = continuity::compare(&evidence).err();
+    Ok(problem.map(|found| ContinuityError::Refused(found).to_string()))
+}
