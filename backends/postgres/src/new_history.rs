@@ -53,14 +53,17 @@ const RETIRE: &str = "DELETE FROM leasehold.consumers WHERE name <> $1";
 const CONSUME: &str = "UPDATE leasehold.consumers SET trimmed = $2, ledger_cursor = $2, \
     ledger_chain = $3 WHERE name = $1";
 
+/// Namespaces, names and records of locks.
+type LockRows = (Vec<String>, Vec<String>, Vec<Vec<u8>>);
+
 /// What the transaction writes.
 struct NewStore {
     version: u64,
     newest: Cursor,
     now_us: u64,
     documents: u64,
-    /// Namespaces, names and records of all locks.
-    locks: (Vec<String>, Vec<String>, Vec<Vec<u8>>),
+    /// All locks.
+    locks: LockRows,
     events: Vec<u8>,
     changes: Vec<u8>,
     ended: Vec<u8>,
@@ -166,7 +169,7 @@ impl NewStore {
     }
 }
 
-fn encoded(state: &State) -> Result<(Vec<String>, Vec<String>, Vec<Vec<u8>>), StoredError> {
+fn encoded(state: &State) -> Result<LockRows, StoredError> {
     let (mut namespaces, mut names, mut records) = (Vec::new(), Vec::new(), Vec::new());
     for (lock, record) in state.records() {
         namespaces.push(lock.namespace.to_string());
