@@ -1,5 +1,6 @@
 //! A live namespace moves from one store to another, and back.
 
+mod claimed;
 mod failover;
 mod large;
 mod leases;

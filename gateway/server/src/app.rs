@@ -48,6 +48,7 @@ use crate::pipeline::decide::Decider;
 use crate::safety::Incidents;
 use crate::safety::Safety;
 use crate::steering::Steerage;
+use crate::stores::Claims;
 use crate::stores::Extra;
 use crate::stores::NotOpen;
 use crate::stores::Parts;
@@ -240,8 +241,10 @@ async fn home_parts(
     if let Some(raft) = &opened.raft {
         raft.show_ledger(ledger.clone());
     }
+    let claims = Claims::read(&*opened.documents).await;
     let home = Parts {
         name: StoreName::home(),
+        claims: claims.map_err(|error| AppError::Storage(error.to_string()))?,
         backend: opened.backend,
         documents: opened.documents,
         ledger,
@@ -353,8 +356,10 @@ async fn extra_parts(
             return Err(problem.into());
         }
     };
+    let claims = Claims::read(&*opened.documents).await;
     let parts = Parts {
         name,
+        claims: claims.map_err(|error| error.to_string())?,
         backend: opened.backend,
         documents: opened.documents,
         ledger: Arc::new(ledger),

@@ -23,6 +23,7 @@
 //! taken in, and governance says that the namespace stays. So the new store's seat decides: it turns
 //! from `arriving` to `open` or to `moved`, and whatever came first holds for every mover.
 
+mod choose;
 mod copy;
 mod resume;
 mod seats;
@@ -73,7 +74,8 @@ impl Mover {
     }
 
     /// Moves a namespace, or goes on with a move that was cut off. One that is there already stays;
-    /// one that is about to leave turns back.
+    /// one that is about to leave turns back. If two stores consider it theirs, `to` is the one whose
+    /// locks count.
     ///
     /// # Errors
     /// One of the stores does not answer: ask again, and it goes on. `conflict` if it is on its way
@@ -86,6 +88,10 @@ impl Mover {
         to: &StoreName,
     ) -> Result<Stored<NamespaceDocument>, Failure> {
         let stored = self.governance.namespace(namespace).await?;
+        if let Some(rival) = self.stores.rival(&stored.document) {
+            let rival = rival.clone();
+            return self.choose(caller, stored, (&rival, to)).await;
+        }
         let stored = self.forget(caller, stored).await?;
         let document = &stored.document;
         if document.store == *to {

@@ -70,6 +70,23 @@ impl Governance {
         self.replace(caller, stored).await
     }
 
+    /// An operator has chosen the store of a namespace that two consider theirs.
+    pub(crate) async fn choose_store(
+        &self,
+        caller: &Caller,
+        mut stored: Stored<NamespaceDocument>,
+        (kept, left): (StoreName, StoreName),
+        era: u64,
+    ) -> Result<Stored<NamespaceDocument>, Failure> {
+        let document = &mut stored.document;
+        document.store = kept;
+        document.travels.era = era;
+        document.travels.to = None;
+        document.travels.earlier.insert(left.clone());
+        document.travels.leaving = Some(left);
+        self.replace(caller, stored).await
+    }
+
     /// It stays in the store that it was to leave.
     pub(crate) async fn turn_back(
         &self,

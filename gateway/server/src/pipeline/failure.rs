@@ -14,6 +14,7 @@ use leasehold_domain::NamespaceName;
 use leasehold_domain::Principal;
 use leasehold_domain::Rejection;
 use leasehold_domain::Role;
+use leasehold_domain::StoreName;
 use leasehold_domain::Subject;
 use leasehold_domain::limits::NOT_HOLDER_RECORD_EVERY_MS;
 use leasehold_domain::limits::REQUEST_ID_AGE_MS_MAX;
@@ -21,6 +22,8 @@ use leasehold_wire::v1::error::ErrorCode;
 
 use crate::stores::Places;
 
+/// How soon it may be worth asking again for a namespace that an operator must decide about.
+const CLAIMED_RETRY_AFTER_MS: u64 = 5_000;
 /// How soon a namespace that is moved may be there.
 const MOVING_RETRY_AFTER_MS: u64 = 200;
 
@@ -267,6 +270,21 @@ impl Failure {
             retry_after_ms: Some(retry_after_ms),
             detail: FailureDetail::Incident(incident),
             ..Self::new(ErrorCode::Fenced, FENCED)
+        }
+    }
+
+    /// Two stores consider the namespace their own, because one of them was restored from a backup.
+    #[must_use]
+    pub fn claimed_twice(namespace: &NamespaceName, stores: [&StoreName; 2]) -> Self {
+        let [one, other] = stores;
+        let message = format!(
+            "the stores {one} and {other} both have namespace {namespace}, and one of them was \
+             restored from a backup; neither serves it until an operator chooses the one whose locks \
+             count: `leasehold namespace move {namespace} --to {one}`, or `--to {other}`"
+        );
+        Self {
+            retry_after_ms: Some(CLAIMED_RETRY_AFTER_MS),
+            ..Self::new(ErrorCode::Fenced, message)
         }
     }
 

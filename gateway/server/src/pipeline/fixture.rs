@@ -196,6 +196,7 @@ impl Gate {
             documents: backend.clone(),
             ledger,
             parts,
+            claims: crate::stores::Claims::default(),
             carrier: Arc::default(),
             waits,
         };

@@ -63,7 +63,17 @@ impl Inner {
             self.governance.catch_up().await?;
             plan = self.governance.plan();
         }
-        let namespace = admit::namespace(&plan, name)?;
+        let mut namespace = admit::namespace(&plan, name)?;
+        if self.stores.rival(&namespace.document).is_some() {
+            // Governance may have heard of the move that the other store knows.
+            self.governance.catch_up().await?;
+            plan = self.governance.plan();
+            namespace = admit::namespace(&plan, name)?;
+            let store = &namespace.document.store;
+            if let Some(rival) = self.stores.rival(&namespace.document) {
+                return Err(Failure::claimed_twice(name, [store, rival]));
+            }
+        }
         self.stores.get(&namespace.document.store).cloned()
     }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod accept;
 mod backlog;
+mod claims;
 mod continuity;
 mod extra;
 mod history;
@@ -27,6 +28,7 @@ use leasehold_domain::StoreName;
 use leasehold_domain::limits;
 use leasehold_wire::v1::error::ErrorCode;
 
+pub(crate) use self::claims::Claims;
 pub(crate) use self::continuity::StoreParts;
 pub(crate) use self::extra::Extra;
 pub use self::history::HistoryPage;
@@ -40,6 +42,7 @@ pub(crate) use self::running::RunningStore;
 pub(crate) use self::running::ledger_file;
 pub(crate) use self::running::open_ledger;
 
+use crate::governance::document::NamespaceDocument;
 use crate::pipeline::execute::Store;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::watch::Watches;
@@ -61,6 +64,8 @@ pub struct OpenStore {
     pub ledger: Arc<dyn Ledger>,
     /// Compares it with its ledger, and with what the data directory remembers.
     pub(crate) parts: StoreParts,
+    /// The namespaces that it considered its own when it was opened.
+    pub(crate) claims: Claims,
     /// How far the ledger is behind.
     pub carrier: Arc<CarrierStatus>,
     /// Who waits on this gateway for one of its locks.
@@ -193,6 +198,17 @@ impl Stores {
             };
             refused(code, message, problem)
         })
+    }
+
+    /// Another store that considers the namespace its own, by a move that the document does not know:
+    /// one of the two was restored from a backup.
+    pub(crate) fn rival(&self, document: &NamespaceDocument) -> Option<&StoreName> {
+        let NamespaceDocument { store, travels, .. } = document;
+        let others = self.open().filter(|other| other.name != *store);
+        let mut others = others.filter(|other| Some(&other.name) != travels.to.as_ref());
+        let claims =
+            |other: &&Arc<OpenStore>| other.claims.era(&document.name) >= Some(travels.era);
+        others.find(claims).map(|other| &other.name)
     }
 
     /// Every store, home first, or why it is not open.

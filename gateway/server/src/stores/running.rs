@@ -18,6 +18,7 @@ use leasehold_domain::StoreName;
 use leasehold_wire::v1::error::ErrorCode;
 use tokio::sync::watch;
 
+use super::Claims;
 use super::NotOpen;
 use super::OpenStore;
 use super::Remembered;
@@ -45,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) others: OtherLedgers,
     /// What the data directory remembers.
     pub(crate) remembered: Arc<Remembered>,
+    /// The namespaces that it considers its own.
+    pub(crate) claims: Claims,
     /// How many events stay in the store although the ledger has them.
     pub(crate) keep_events: u64,
 }
@@ -150,6 +153,7 @@ impl Parts {
             ledger,
             others,
             remembered: _,
+            claims,
             keep_events,
         } = self;
         let (stop, stopped) = watch::channel(false);
@@ -192,6 +196,7 @@ impl Parts {
             documents,
             ledger,
             parts,
+            claims,
             carrier: status,
             waits,
         };

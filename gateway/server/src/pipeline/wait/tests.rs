@@ -115,6 +115,7 @@ async fn pair() -> Pair {
             documents: backend.clone(),
             ledger: ledger.clone(),
             parts,
+            claims: crate::stores::Claims::default(),
             carrier: Arc::default(),
             waits,
         };

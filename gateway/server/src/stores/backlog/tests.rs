@@ -142,6 +142,7 @@ async fn a_ledger_that_takes_nothing_stops_grants_before_memory_is_full() {
         ledger: ledger.clone(),
         others: OtherLedgers::None,
         remembered: Arc::new(Remembered::open(folder.path()).unwrap()),
+        claims: crate::stores::Claims::default(),
         keep_events: 0,
     };
     let safety = Safety {

@@ -34,6 +34,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
                 ledger: ledger.clone(),
                 others: OtherLedgers::None,
                 remembered: remembered.clone(),
+                claims: crate::stores::Claims::default(),
                 keep_events: 0,
             };
             let failed = tries.fetch_add(1, SeqCst) < 2;

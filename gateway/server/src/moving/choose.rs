@@ -1,0 +1,94 @@
+//! An operator chooses the store of a namespace that two consider theirs, after one of them was
+//! restored from a backup: as a move that takes no records along.
+//!
+//! The store that is not chosen closes its seat first. Then the tokens of the other are raised above
+//! all that the first has granted, its seat opens, governance says that the namespace is there, and
+//! the first forgets its records. A choice that was cut off is made again by the same command.
+
+use leasehold_domain::Seat;
+use leasehold_domain::SeatState;
+use leasehold_domain::StoreName;
+use leasehold_domain::limits::TOKENS_PER_WRITE;
+use leasehold_wire::v1::error::ErrorCode;
+
+use super::Move;
+use super::Mover;
+use super::begun;
+use super::copy::floor;
+use super::seats::seat;
+use crate::governance::Stored;
+use crate::governance::document::NamespaceDocument;
+use crate::pipeline::ask::Caller;
+use crate::pipeline::failure::Failure;
+
+impl Mover {
+    /// Leaves a namespace to one of the two stores that consider it theirs.
+    ///
+    /// # Errors
+    /// `to` is neither of them, or one of them does not answer.
+    pub(super) async fn choose(
+        &self,
+        caller: &Caller,
+        stored: Stored<NamespaceDocument>,
+        (rival, to): (&StoreName, &StoreName),
+    ) -> Result<Stored<NamespaceDocument>, Failure> {
+        let document = &stored.document;
+        let (name, store) = (&document.name, &document.store);
+        let (kept, left) = match (to == store, to == rival) {
+            (true, _) => (store, rival),
+            (_, true) => (rival, store),
+            _ => {
+                let message = format!(
+                    "the stores {store} and {rival} both have namespace {name}; choose one of them \
+                     before it is moved to {to}"
+                );
+                return Err(Failure::new(ErrorCode::Conflict, message));
+            }
+        };
+        let (kept, left) = (self.stores.get(kept)?, self.stores.get(left)?);
+        let eras = [seat(kept, name).await?.0.era, seat(left, name).await?.0.era];
+        let era = eras.into_iter().fold(document.travels.era, u64::max) + 1;
+        let choice = Move {
+            caller,
+            namespace: name.clone(),
+            era,
+            from: left.clone(),
+            to: kept.clone(),
+        };
+        choice.settle().await.map_err(begun)?;
+        let stores = (kept.name.clone(), left.name.clone());
+        let chosen = self
+            .governance
+            .choose_store(caller, stored, stores, era)
+            .await;
+        self.forget(caller, chosen.map_err(begun)?)
+            .await
+            .map_err(begun)
+    }
+}
+
+impl Move<'_> {
+    /// Closes the seat of the store that was not chosen, and opens that of the other above its tokens.
+    async fn settle(&self) -> Result<(), Failure> {
+        self.write_seat(&self.from, |seat| Seat {
+            era: self.era,
+            state: SeatState::Moved,
+            ..seat
+        })
+        .await?;
+        let given = floor(&self.from, &self.namespace).await?;
+        let ours = floor(&self.to, &self.namespace).await?;
+        let missing = (given + TOKENS_PER_WRITE).saturating_sub(ours);
+        self.write_seat(&self.to, |seat| match seat.era == self.era {
+            // Another mover was faster.
+            true => seat,
+            false => Seat {
+                era: self.era,
+                state: SeatState::Open,
+                token_offset: seat.token_offset + missing,
+            },
+        })
+        .await?;
+        Ok(())
+    }
+}
