@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use leasehold_audit::CarrierStatus;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
@@ -183,11 +184,7 @@ impl Parts {
         });
         let kept = parts.clone();
         let remembering = supervise("remember-stores", tasks, move || {
-            let remembering = remember(kept.clone(), stopped.clone());
-            async move {
-                remembering.await;
-                ControlFlow::Break(())
-            }
+            remember(kept.clone(), stopped.clone()).map(ControlFlow::Break)
         });
         let open = OpenStore {
             watches: Watches::new(door.clone(), ledger.clone()),
