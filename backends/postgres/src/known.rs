@@ -186,7 +186,8 @@ impl Known {
         Err(error::fenced(format!(
             "the database is older than what this gateway has seen of it: version {} on timeline {} \
              of cluster {}, after version {} on timeline {} of cluster {}; it was restored from a \
-             backup, or is a copy",
+             backup, or is a copy; bring the newer one back, or start a new history from this one with \
+             `leasehold store accept-older`",
             head.version,
             head.server_timeline,
             head.server_system,
