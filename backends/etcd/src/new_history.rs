@@ -261,3 +261,23 @@ impl NewHistory for EtcdBackend {
         self.aside.start_history(&self.consumer, &start).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use leasehold_domain::StoreId;
+
+    use super::*;
+
+    /// The bytes of `live/history`. They must stay readable.
+    #[test]
+    fn the_stored_form_is_fixed() {
+        let mark = HistoryMark {
+            revisions_added: 300,
+            id: Some(StoreId::from_bytes([7; 16])),
+        };
+        let mut golden = vec![1, 0xac, 0x02, 1];
+        golden.extend([7; 16]);
+        assert_eq!(stored::encode(&mark).unwrap(), golden);
+        assert_eq!(stored::decode::<HistoryMark>(&golden).unwrap(), mark);
+    }
+}
