@@ -80,6 +80,7 @@ async fn house() -> House {
             documents: backend.clone(),
             others: OtherLedgers::None,
             remembered: remembered.clone(),
+            claims: crate::stores::Claims::default(),
             keep_events: 0,
         };
         let metrics = Arc::new(Metrics::new());

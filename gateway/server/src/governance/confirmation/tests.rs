@@ -63,6 +63,7 @@ async fn house() -> House {
             documents: backend,
             others: OtherLedgers::None,
             remembered: remembered.clone(),
+            claims: crate::stores::Claims::default(),
             keep_events: 0,
         };
         parts.run(system.clone(), &metrics, &safety()).await
