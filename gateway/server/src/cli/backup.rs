@@ -33,6 +33,7 @@ use crate::backup::BackupFileError;
 use crate::backup::Taking;
 use crate::stores::ledger_file;
 use crate::stores::stopped::compare_stopped;
+use crate::stores::stopped::ledger_is_missing;
 use crate::stores::stopped::store_is_missing;
 
 /// What to back up, and where to.
@@ -114,7 +115,9 @@ async fn from_folder(data_dir: &Path, target: &mut Target) -> Result<(), Failed>
     let store = tokio::task::spawn_blocking(move || read_stopped(&folder)).await;
     let store = store.map_err(|error| failed(data_dir, &error))?;
     let store = store.map_err(|error| failed(data_dir, &error))?;
-    // A ledger that is missing is compared as the empty one that a start would make.
+    // A ledger that is missing is compared as the empty one that a start would make. Only a start
+    // fills it.
+    let missing = ledger_is_missing(data_dir, &store);
     let empty = tempfile::tempdir().map_err(|error| failed(data_dir, &error))?;
     let path = match path.is_file() {
         true => path,
@@ -123,7 +126,8 @@ async fn from_folder(data_dir: &Path, target: &mut Target) -> Result<(), Failed>
     let ledger = SqliteLedger::open(&path, LedgerOptions::default())
         .map_err(|error| failed(&path, &error))?;
     let compared = compare_stopped(data_dir, &store, &ledger).await;
-    if let Some(problem) = compared.map_err(|error| failed(data_dir, &error))? {
+    let compared = compared.map_err(|error| failed(data_dir, &error))?;
+    if let Some(problem) = compared.or(missing) {
         return Err(do_not_match(&problem));
     }
     // As a start would do: what the log has and the ledger has not.

@@ -70,7 +70,7 @@ pub(crate) async fn store_is_missing(data_dir: &Path) -> Result<Option<String>, 
 }
 
 /// Returns why the directory is not whole, if its store has events and its ledger is missing.
-fn ledger_is_missing(data_dir: &Path, store: &StoppedStore) -> Option<String> {
+pub(crate) fn ledger_is_missing(data_dir: &Path, store: &StoppedStore) -> Option<String> {
     let file = ledger_file(data_dir);
     let newest = store.history.map_or(store.picture.newest, |at| at.newest).0;
     (!file.exists()).then(|| {
