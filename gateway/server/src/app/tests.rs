@@ -15,7 +15,7 @@ async fn a_store_that_is_not_there_costs_no_opening_of_its_ledger() {
     let name: StoreName = "eu".parse().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = extra_parts(Arc::new(config), name, clock, remembered).await;
-    assert!(opened.unwrap_err().contains("etcd"));
+    assert!(opened.unwrap_err().problem.contains("etcd"));
     let ledger = ledger_file(&folder.path().join("stores/eu"));
     assert!(!ledger.exists(), "{}", ledger.display());
 }
