@@ -50,9 +50,8 @@ struct House {
 
 async fn house() -> House {
     let system: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let clock = Arc::new(ManualClock::default());
+    let (clock, documents) = (Arc::new(ManualClock::default()), store());
     let (folder, metrics) = (tempfile::tempdir().unwrap(), Arc::new(Metrics::new()));
-    let documents = store();
     let remembered = Arc::new(Remembered::open(folder.path()).unwrap());
     let run = async |name: StoreName, backend: Arc<MemoryBackend>| {
         let ledger = open_ledger(&folder.path().join(name.as_str())).await;
