@@ -231,14 +231,23 @@ pub enum PolicyAnswer {
 }
 
 impl PolicyAnswer {
-    /// `allow`, `deny` or `error`: the label in metrics and the ledger.
+    /// The kinds of answer, as metrics and the ledger call them.
+    pub const KINDS: [&str; 3] = ["allow", "deny", "error"];
+
+    /// Which of [`Self::KINDS`] it is.
+    #[must_use]
+    pub fn kind(&self) -> usize {
+        match self {
+            Self::Allow(_) => 0,
+            Self::Deny { .. } => 1,
+            Self::Error { .. } => 2,
+        }
+    }
+
+    /// The name of its kind.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Allow(_) => "allow",
-            Self::Deny { .. } => "deny",
-            Self::Error { .. } => "error",
-        }
+        Self::KINDS[self.kind()]
     }
 }
 

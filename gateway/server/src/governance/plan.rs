@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use leasehold_domain::Digest;
 use leasehold_domain::Enforcement;
@@ -19,6 +20,7 @@ use super::document::EnforcementName;
 use super::document::NamespaceDocument;
 use super::document::OnError;
 use super::pattern::LockPattern;
+use crate::telemetry::DecisionMetrics;
 
 /// One policy that a request must pass.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct PlanStep {
     pub(crate) bound: Result<BoundPolicy, String>,
     /// All of that which makes it another rule.
     pub(crate) digest: Digest,
+    /// What is counted of its answers, from the first one on.
+    pub(crate) counted: OnceLock<DecisionMetrics>,
     patterns: Vec<LockPattern>,
     operations: Vec<Operation>,
     namespaces: Vec<String>,
@@ -213,6 +217,7 @@ pub(crate) fn steps_of(
             version: Arc::from(document.version.as_str()),
             enforcement,
             digest: digest_of(&name, document, enforcement, bound.as_ref().ok()),
+            counted: OnceLock::new(),
             on_error: document.on_error.clone(),
             operations: operations.iter().copied().filter(judges).collect(),
             bound,

@@ -44,8 +44,8 @@ use crate::pipeline::failure::Failure;
 
 /// Draws a request id for a caller that gave none.
 pub(crate) fn draw_request_id() -> RequestId {
-    let text = format!("{:032x}", rand::random::<u128>());
-    text.parse()
+    hex::encode(rand::random::<[u8; 16]>())
+        .parse()
         .unwrap_or_else(|_| unreachable!("hex digits are visible ASCII"))
 }
 

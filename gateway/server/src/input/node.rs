@@ -1,5 +1,6 @@
 //! A document as a tree, and the reader of types from it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -14,6 +15,9 @@ use serde::de::Visitor;
 use serde::forward_to_deserialize_any;
 
 use super::error::Refusal;
+
+/// Members that are compared one by one with the next; of more, a table is made.
+const SEARCHED_MEMBERS: usize = 16;
 
 /// A value of a document. Members keep their order.
 #[derive(Debug)]
@@ -80,10 +84,19 @@ impl<'de> Visitor<'de> for Builder {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let mut members: Vec<(String, Node)> = Vec::new();
         while let Some(name) = entries.next_key::<String>()? {
-            if !seen.insert(name.clone()) {
+            // Requests have few members, and are read more often than anything else.
+            let is_seen = match members.len() {
+                ..SEARCHED_MEMBERS => members.iter().any(|(other, _)| *other == name),
+                SEARCHED_MEMBERS => {
+                    seen.extend(members.iter().map(|(other, _)| other.clone()));
+                    !seen.insert(name.clone())
+                }
+                _ => !seen.insert(name.clone()),
+            };
+            if is_seen {
                 return Err(A::Error::custom(Twice(&name)));
             }
             members.push((name, entries.next_value()?));

@@ -132,3 +132,22 @@ fn text_that_is_not_json_is_told_from_json_that_does_not_fit() {
     assert!(!is_syntax(b"[]"));
     assert!(!is_syntax(br#"{"count":7,"count":7}"#));
 }
+
+#[test]
+fn a_member_given_twice_is_found_in_small_and_large_objects() {
+    for members in [2, 15, 16, 17, 18, 40] {
+        for (first, second) in [(0, 1), (0, members - 1), (members - 2, members - 1)] {
+            let name = |n: usize| if n == second { first } else { n };
+            let texts: Vec<_> = (0..members)
+                .map(|n| format!("\"m{}\":1", name(n)))
+                .collect();
+            let message = refused(&format!("{{\"free\":{{{}}}}}", texts.join(",")));
+            let expected = format!("given twice: \"m{first}\"");
+            assert!(message.starts_with(&expected), "{members}: {message}");
+        }
+        let texts: Vec<_> = (0..members).map(|n| format!("\"m{n}\":{n}")).collect();
+        let text = format!("{{\"count\":1,\"free\":{{{}}}}}", texts.join(","));
+        let read: Outer = json(text.as_bytes()).unwrap();
+        assert_eq!(read.free.as_object().map(|free| free.len()), Some(members));
+    }
+}

@@ -8,6 +8,12 @@
 /// Longest header line of which the scanner keeps a copy; longer ones do not matter to it.
 const LINE_BYTES_MAX: usize = 64;
 
+/// Whether a line that begins with this byte can matter: the empty one, `Content-Length` and
+/// `Transfer-Encoding`.
+fn can_matter(first: u8) -> bool {
+    matches!(first, b'\r' | b'c' | b'C' | b't' | b'T')
+}
+
 /// Where the scanner is in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -61,7 +67,7 @@ impl HeadScanner {
                     };
                 }
                 At::Start | At::Head => {
-                    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+                    let Some(end) = memchr::memchr(b'\n', bytes) else {
                         self.keep(bytes);
                         return false;
                     };
@@ -83,7 +89,13 @@ impl HeadScanner {
         if let Some(last) = bytes.last() {
             self.last = *last;
         }
-        let room = LINE_BYTES_MAX - self.line.len();
+        let matters = self
+            .line
+            .first()
+            .or(bytes.first())
+            .is_some_and(|first| can_matter(*first));
+        let kept = if matters { LINE_BYTES_MAX } else { 1 };
+        let room = kept - self.line.len();
         self.line_is_long |= bytes.len() > room;
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
@@ -112,7 +124,7 @@ impl HeadScanner {
     }
 
     fn header(&mut self, line: &[u8], line_is_long: bool) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        let Some(colon) = memchr::memchr(b':', line) else {
             return;
         };
         let (name, value) = (&line[..colon], &line[colon + 1..]);

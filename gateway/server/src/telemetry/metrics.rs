@@ -10,6 +10,7 @@ use leasehold_domain::Enforcement;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Operation;
+use leasehold_domain::PolicyAnswer;
 use leasehold_domain::StoreName;
 use leasehold_domain::Transition;
 use prometheus::Encoder;
@@ -27,6 +28,7 @@ use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
 use super::commits;
+use super::decisions::DecisionMetrics;
 use super::policy_labels::PolicyLabels;
 use super::safe_mode::SafeModeFamilies;
 use super::safe_mode::SafeModeMetrics;
@@ -238,19 +240,19 @@ impl Metrics {
         self.unauthenticated.with_label_values(&[reason]).inc();
     }
 
-    /// A policy answered.
-    pub fn decided(
+    /// What is counted of one policy's answers, for whoever asks it to keep: to find it each time
+    /// would cost more than to count.
+    pub(crate) fn of_policy(
         &self,
         (policy, version): (&str, &str),
         enforcement: Enforcement,
-        verdict: &str,
-        took: Duration,
-    ) {
+    ) -> DecisionMetrics {
         let (policy, version) = self.policy_labels.of(policy, version);
-        self.decisions
-            .with_label_values(&[policy, version, enforcement.as_str(), verdict])
-            .inc();
-        self.decision_seconds.observe(took.as_secs_f64());
+        let answers = PolicyAnswer::KINDS.map(|kind| {
+            let labels = [policy, version, enforcement.as_str(), kind];
+            self.decisions.with_label_values(&labels)
+        });
+        DecisionMetrics::new(answers, self.decision_seconds.clone())
     }
 
     /// A request was denied.
@@ -358,6 +360,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_domain::PolicyLimits;
+
     use super::*;
 
     #[test]
@@ -376,8 +380,11 @@ mod tests {
         let most = leasehold_domain::limits::POLICY_LABEL_SETS_MAX;
         for patch in 0..most + 3 {
             let version = format!("1.0.{patch}");
-            let policy = ("quota", version.as_str());
-            metrics.decided(policy, Enforcement::Advisory, "allow", Duration::ZERO);
+            let policy = metrics.of_policy(("quota", &version), Enforcement::Advisory);
+            policy.decided(
+                &PolicyAnswer::Allow(PolicyLimits::default()),
+                Duration::ZERO,
+            );
         }
         let counted = |labels: &[&str]| metrics.decisions.with_label_values(labels).get();
         assert_eq!(counted(&["quota", "1.0.0", "advisory", "allow"]), 1);

@@ -1,6 +1,7 @@
 //! What operators see: metrics, logs, and times for people.
 
 mod commits;
+mod decisions;
 mod lag;
 mod log;
 mod metrics;
@@ -9,6 +10,7 @@ mod safe_mode;
 mod stores;
 mod time;
 
+pub(crate) use decisions::DecisionMetrics;
 pub use lag::Lag;
 pub use log::LogFormat;
 pub use log::start as start_log;

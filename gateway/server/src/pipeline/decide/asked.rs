@@ -119,12 +119,11 @@ impl Decider {
             let version = (step.policy.clone(), step.version.clone());
             self.failures.add(version, failure);
         }
-        self.metrics.decided(
-            (&step.policy, &step.version),
-            step.enforcement,
-            answer.as_str(),
-            self.clock.monotonic() - began,
-        );
+        let counted = step.counted.get_or_init(|| {
+            let policy = (&*step.policy, &*step.version);
+            self.metrics.of_policy(policy, step.enforcement)
+        });
+        counted.decided(&answer, self.clock.monotonic() - began);
         let verdict = PolicyVerdict {
             binding: step.binding.clone(),
             policy: step.policy.clone(),
