@@ -112,7 +112,8 @@ impl Pipeline {
         let store = store.await?;
         if let Some(wait_ms) = request.wait_ms {
             let polled = (request, intent, lease_id, wait_ms);
-            return wait::acquire(&self.inner, &store, caller, polled).await;
+            // In a box: most requests do not wait, and need not have room for it.
+            return Box::pin(wait::acquire(&self.inner, &store, caller, polled)).await;
         }
         let (outcome, decision) = self.inner.run(&store, caller, request, intent).await?;
         acquired(outcome, decision)

@@ -143,13 +143,9 @@ impl Authenticated {
         }
     }
 
-    /// What the caller has shown, so that it can be checked again while the request waits.
-    pub(crate) fn credential(&self) -> HeaderMap {
-        let shown = self.asked.credential.clone();
-        shown
-            .map(|value| (header::AUTHORIZATION, value))
-            .into_iter()
-            .collect()
+    /// The key or token that the caller has shown.
+    pub(crate) fn credential(&self) -> Option<HeaderValue> {
+        self.asked.credential.clone()
     }
 
     /// The caller, if it has one of these roles. That it has not is in the ledger when this returns.

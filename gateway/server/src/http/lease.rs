@@ -1,9 +1,12 @@
 //! The verbs of one lock.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 
 use axum::http::HeaderMap;
+use axum::http::HeaderValue;
 use axum::http::StatusCode;
+use axum::http::header;
 use axum::response::Response;
 use leasehold_backend_api::Effect;
 use leasehold_domain::FencingToken;
@@ -59,10 +62,14 @@ pub(crate) async fn acquire(
     let (key, credential) = (who.key(), who.credential());
     let (caller, body) = begin!(who, body: wire::AcquireRequest, |b| b.request_id.as_deref());
     let waits = body.wait_ms.is_some_and(|wait_ms| wait_ms > 0);
-    let acquired = acquired(app, (&caller, &key), lock, body);
+    let who = (&caller, &*key);
     let acquired = match waits {
-        true => while_valid(app, &credential, acquired).await,
-        false => acquired.await,
+        // In a box, so that a request that does not wait need not have room for it.
+        true => {
+            let acquired = Box::pin(acquired(app, who, lock, body));
+            while_valid(app, credential, acquired).await
+        }
+        false => acquired(app, who, lock, body).await,
     };
     acquired.unwrap_or_else(|failure| respond(failure, &caller.request_id))
 }
@@ -71,13 +78,15 @@ pub(crate) async fn acquire(
 /// or gives back what it was granted, in the background.
 async fn while_valid<T>(
     app: &App,
-    credential: &HeaderMap,
-    request: impl Future<Output = Result<T, Failure>>,
+    credential: Option<HeaderValue>,
+    request: Pin<Box<impl Future<Output = Result<T, Failure>>>>,
 ) -> Result<T, Failure> {
+    let credential = credential.map(|value| (header::AUTHORIZATION, value));
+    let credential = HeaderMap::from_iter(credential);
     tokio::select! {
         biased;
         answer = request => answer,
-        () = app.authenticator.ended(credential) => {
+        () = app.authenticator.ended(&credential) => {
             let message = "the key or token was revoked, or has expired, while the request waited";
             Err(Failure {
                 effect: Effect::Unknown,

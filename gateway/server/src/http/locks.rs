@@ -377,3 +377,18 @@ async fn acquired_many(
     let body = wire::AcquireManyResponse { grants };
     Ok(answer(StatusCode::CREATED, &caller.request_id, &body))
 }
+
+#[cfg(test)]
+mod tests {
+    /// Of the future that such a handler returns.
+    fn bytes<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// It is allocated and moved with each request; one that waits is in a box of its own.
+    #[test]
+    fn the_future_of_a_request_is_small() {
+        let bytes = bytes(super::post);
+        assert!(bytes <= 6_000, "{bytes} bytes");
+    }
+}
