@@ -31,7 +31,7 @@ async fn permits_are_shared_up_to_the_limit_and_nobody_is_overtaken() -> Result<
     assert_eq!((two.status, one.status), (201, 201), "{two:?} {one:?}");
     assert_eq!(share(&admin, "p", 1).await?.code(), "held");
     let too_many = share(&admin, "p", 4).await?;
-    assert_eq!((too_many.status, too_many.code()), (422, "invalid_request"));
+    assert_eq!((too_many.status, too_many.code()), (409, "conflict"));
 
     let ask = |subject: &'static str, body: Value| {
         let gateway = &gateway;

@@ -72,7 +72,7 @@ async fn a_namespace_is_in_the_store_that_it_chose() -> Result<()> {
     until_ready(&admin, "eu", true).await?;
 
     let unknown = create(&admin, "n", "mars").await?;
-    assert_eq!((unknown.status, unknown.code()), (422, "invalid_request"));
+    assert_eq!((unknown.status, unknown.code()), (404, "not_found"));
     assert!(unknown.text.contains("eu, home"), "{unknown:?}");
     let made = create(&admin, "west", "eu").await?;
     assert_eq!((made.status, made.text_of("store")?), (201, "eu"));
@@ -85,7 +85,7 @@ async fn a_namespace_is_in_the_store_that_it_chose() -> Result<()> {
     assert_eq!(put.text_of("store")?, "eu");
     let body = json!({ "store": "home", "default_decision": "allow" });
     let put = admin.put("/v1/namespaces/west", &body).await?;
-    assert_eq!(put.status, 422, "{put:?}");
+    assert_eq!((put.status, put.code()), (409, "conflict"), "{put:?}");
 
     let west = acquire(&admin, "west/a").await?;
     let east = acquire(&admin, "east/a").await?;
@@ -178,7 +178,7 @@ async fn a_namespace_that_is_made_again_is_where_its_tokens_are() -> Result<()> 
     let gone = admin.delete("/v1/namespaces/west?force=true").await?;
     assert_eq!(gone.status, 200, "{gone:?}");
     let elsewhere = create(&admin, "west", "eu").await?;
-    assert_eq!(elsewhere.code(), "invalid_request", "{elsewhere:?}");
+    assert_eq!(elsewhere.code(), "conflict", "{elsewhere:?}");
     let body = json!({ "name": "west", "default_decision": "allow" });
     let again = admin.post("/v1/namespaces", &body).await?;
     assert_eq!(again.text_of("store")?, "home", "{again:?}");

@@ -12,6 +12,7 @@ use leasehold_backend_api::Steering;
 use leasehold_domain::Change;
 use leasehold_domain::Digest;
 use leasehold_domain::Note;
+use leasehold_wire::v1::error::ErrorCode;
 
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
@@ -83,14 +84,18 @@ fn refused(error: BackendError) -> Failure {
     let reason = error.detail.clone();
     let failure = Failure::from(error.clone());
     match error.kind {
-        ErrorKind::Invalid
-        | ErrorKind::Unavailable
-        | ErrorKind::Deadline
-        | ErrorKind::Contended
-        | ErrorKind::Fenced => Failure {
+        // Whether a change is possible depends on the cluster as it is.
+        ErrorKind::Invalid => Failure {
             message: reason,
+            code: ErrorCode::Conflict,
             ..failure
         },
+        ErrorKind::Unavailable | ErrorKind::Deadline | ErrorKind::Contended | ErrorKind::Fenced => {
+            Failure {
+                message: reason,
+                ..failure
+            }
+        }
         _ => failure,
     }
 }

@@ -72,21 +72,20 @@ impl Governance {
             (None, Some(before)) => (before.store, before.travels),
             (Some(asked), Some(before)) if *asked != before.store => {
                 let name = &draft.name;
-                return Err(Failure::invalid(format!(
-                    "store: the locks of {name} are in {}; move them with \
-                     `leasehold namespace move {name} --to {asked}`",
-                    before.store
-                )));
+                return Err(Failure::new(
+                    ErrorCode::Conflict,
+                    format!(
+                        "store: the locks of {name} are in {}; move them with \
+                         `leasehold namespace move {name} --to {asked}`",
+                        before.store
+                    ),
+                ));
             }
             (Some(_), Some(before)) => (before.store, before.travels),
             (Some(asked), None) => (asked.clone(), Travels::default()),
         };
         if !self.stores.contains(&store) {
-            let names: Vec<_> = self.stores.iter().map(StoreName::as_str).collect();
-            return Err(Failure::invalid(format!(
-                "store: there is no {store}; there is {}",
-                names.join(", ")
-            )));
+            return Err(Failure::no_store(&store, &self.stores));
         }
         Ok(NamespaceDocument {
             name: draft.name.clone(),

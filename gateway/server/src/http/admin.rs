@@ -66,6 +66,31 @@ pub(crate) fn precondition(revision: Option<u64>) -> Precondition {
     revision.map_or(Precondition::Any, Precondition::Revision)
 }
 
+/// The name in the body of a POST that creates a document.
+///
+/// # Errors
+/// It is missing, or the body has a revision, which only a document that exists has.
+pub(crate) fn new_name(name: Option<&String>, revision: Option<u64>) -> Result<String, Failure> {
+    if revision.is_some() {
+        return Err(Failure::invalid("revision: only a PUT may have one"));
+    }
+    name.cloned()
+        .ok_or_else(|| Failure::invalid("name: is missing"))
+}
+
+/// The failure of a POST that creates a document: one of that name exists.
+pub(crate) fn exists(failure: Failure) -> Failure {
+    if failure.code != ErrorCode::PreconditionFailed {
+        return failure;
+    }
+    let message = format!("it exists already: {}", failure.message);
+    Failure {
+        code: ErrorCode::Conflict,
+        message,
+        ..failure
+    }
+}
+
 fn show_key(document: &KeyDocument) -> wire_keys::KeyView {
     wire_keys::KeyView {
         id: document.id.clone(),

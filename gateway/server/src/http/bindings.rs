@@ -13,6 +13,8 @@ use leasehold_wire::v1::bindings as wire;
 use super::admin::ADMINISTRATORS;
 use super::admin::AUTHORS;
 use super::admin::as_role;
+use super::admin::exists;
+use super::admin::new_name;
 use super::admin::precondition;
 use super::extract::Authenticated;
 use super::extract::Json;
@@ -137,15 +139,13 @@ pub(crate) async fn create(
     Json(body): Json<wire::BindingRequest>,
 ) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
-        let name = body
-            .name
-            .clone()
-            .ok_or_else(|| Failure::invalid("name: missing"))?;
+        let name = new_name(body.name.as_ref(), body.revision)?;
         let document = document(&name, body)?;
         let written = app
             .governance
             .put_binding(&caller, &document, Precondition::Absent)
-            .await?;
+            .await
+            .map_err(exists)?;
         Ok(answer(
             StatusCode::CREATED,
             &caller.request_id,

@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 use super::admin::ADMINISTRATORS;
 use super::admin::as_role;
+use super::admin::exists;
+use super::admin::new_name;
 use super::admin::precondition;
 use super::extract::Authenticated;
 use super::extract::Json;
@@ -91,15 +93,13 @@ pub(crate) async fn create_namespace(
     Json(body): Json<wire::NamespaceRequest>,
 ) -> Response {
     as_role(who, ADMINISTRATORS, async |caller: Caller| {
-        let name = body
-            .name
-            .clone()
-            .ok_or_else(|| Failure::invalid("name: missing"))?;
+        let name = new_name(body.name.as_ref(), body.revision)?;
         let draft = namespace_draft(&name, body)?;
         let stored = app
             .governance
             .put_namespace(&caller, &draft, Precondition::Absent)
-            .await?;
+            .await
+            .map_err(exists)?;
         let shown = show_namespace(stored);
         Ok(answer(StatusCode::CREATED, &caller.request_id, &shown))
     })

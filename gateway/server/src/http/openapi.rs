@@ -3,6 +3,7 @@
 mod constraints;
 mod operations;
 mod patterns;
+mod relations;
 
 use std::sync::OnceLock;
 
@@ -96,6 +97,7 @@ impl Modify for Bearer {
 pub fn document() -> Result<String, serde_json::Error> {
     let mut document = serde_json::to_value(Document::openapi())?;
     constraints::write(&mut document);
+    relations::write(&mut document);
     operations::write(&mut document);
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }

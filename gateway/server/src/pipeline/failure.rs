@@ -1,5 +1,6 @@
 //! Why a request did not get what it asked for, in domain words. `http/problem.rs` translates it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use leasehold_backend_api::BackendError;
@@ -141,6 +142,15 @@ impl Failure {
     #[must_use]
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidRequest, message)
+    }
+
+    /// The request names a store that this gateway does not have.
+    #[must_use]
+    pub fn no_store(name: &StoreName, known: &BTreeSet<StoreName>) -> Self {
+        let known: Vec<_> = known.iter().map(StoreName::as_str).collect();
+        let known = known.join(", ");
+        let message = format!("store: there is no store {name}; there is {known}");
+        Self::new(ErrorCode::NotFound, message)
     }
 
     /// Something of ours is broken; the detail goes to the log only.
@@ -350,7 +360,10 @@ impl Failure {
                 retry_after_ms: Some(1_000),
                 ..Self::new(ErrorCode::QueueFull, "the lock's queue is full")
             },
-            Rejection::TooManyPermits => Self::invalid("permits: more than the lock's limit"),
+            Rejection::TooManyPermits => Self::new(
+                ErrorCode::Conflict,
+                "permits: more than the lock's limit, which its settings say",
+            ),
             Rejection::RequestIdReused => Self::new(
                 ErrorCode::Conflict,
                 "request_id was used for another request on this lock",

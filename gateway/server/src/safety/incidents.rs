@@ -185,7 +185,9 @@ impl Incidents {
             Some(after) => known
                 .iter()
                 .position(|incident| incident.id == *after)
-                .ok_or_else(|| Failure::invalid("after: there is no such incident"))?,
+                .ok_or_else(|| {
+                    Failure::new(ErrorCode::NotFound, "after: there is no such incident")
+                })?,
         };
         let fits = |incident: &&Incident| {
             query

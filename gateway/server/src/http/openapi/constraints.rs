@@ -225,6 +225,14 @@ fn governance_rules() -> Vec<Rule> {
         "minItems": 1,
         "items": { "type": "string", "pattern": "^(?:\\*|[a-z0-9][a-z0-9-]{0,62})$" },
     });
+    let mut lock_pattern = ascii(&patterns::lock_pattern(), limits::LOCK_NAME_BYTES_MAX);
+    lock_pattern["type"] = json!("string");
+    let judged: Vec<_> = leasehold_domain::Operation::ALL
+        .into_iter()
+        .filter(|operation| operation.is_judged())
+        .map(leasehold_domain::Operation::as_str)
+        .collect();
+    let judged = json!({ "items": { "type": "string", "enum": judged } });
     let note = text(&patterns::prose(), limits::INCIDENT_NOTE_BYTES_MAX);
     vec![
         ("CreateKeyRequest", "subject", subject()),
@@ -251,11 +259,9 @@ fn governance_rules() -> Vec<Rule> {
         (
             "BindingRequest",
             "locks",
-            json!({ "items": {
-                "type": "string", "minLength": 1, "maxLength": limits::LOCK_NAME_BYTES_MAX,
-            } }),
+            json!({ "minItems": 1, "items": lock_pattern }),
         ),
-        ("BindingRequest", "operations", operations()),
+        ("BindingRequest", "operations", judged),
         (
             "BindingRequest",
             "order",
@@ -266,6 +272,16 @@ fn governance_rules() -> Vec<Rule> {
             "BindingRequest",
             "policies",
             json!({ "minItems": 1, "maxItems": limits::POLICIES_PER_DECISION_MAX }),
+        ),
+        (
+            "BoundPolicy",
+            "policy",
+            json!({ "pattern": patterns::POLICY }),
+        ),
+        (
+            "BoundPolicy",
+            "version",
+            json!({ "pattern": patterns::version(), "maxLength": 64 }),
         ),
         (
             "BoundPolicy",
@@ -306,8 +322,6 @@ mod tests {
         // Checked against what the gateway holds, which no schema can know.
         let free = [
             ("LeaseRenewal", "reason"),
-            ("BoundPolicy", "policy"),
-            ("BoundPolicy", "version"),
             ("BoundPolicy", "config"),
             ("JoinRequest", "address"),
             ("ReplaceRequest", "address"),

@@ -104,6 +104,8 @@ fn parameter_rule(place: &str, name: &str) -> Value {
             lock_max + limits::NAMESPACE_NAME_BYTES_MAX + 1,
         ),
         ("path", "binding") => label(limits::NAMESPACE_NAME_BYTES_MAX),
+        ("path", "policy") => json!({ "pattern": patterns::POLICY }),
+        ("path", "version") => json!({ "pattern": patterns::version(), "maxLength": 64 }),
         ("path", _) => json!({ "minLength": 1 }),
         (_, "subject" | "holder") => json!({
             "pattern": patterns::recorded_subject(), "minLength": 1, "maxLength": limits::SUBJECT_BYTES_MAX,
@@ -170,7 +172,7 @@ fn problem(description: &str) -> Value {
     })
 }
 
-/// Bodies that are bytes, and bodies whose path already names what they are about.
+/// Bodies that are bytes.
 fn bodies(path: &str, method: &str, operation: &mut Value) {
     let bytes = json!({ "type": "string", "format": "binary" });
     match (path, method) {
@@ -183,15 +185,6 @@ fn bodies(path: &str, method: &str, operation: &mut Value) {
             let content = &mut operation["responses"]["200"]["content"];
             content["application/octet-stream"]["schema"] = bytes;
         }
-        ("/v1/namespaces" | "/v1/bindings", "post") => {
-            also(operation, json!({ "required": ["name"] }));
-        }
         _ => {}
     }
-}
-
-fn also(operation: &mut Value, rule: Value) {
-    let schema = &mut operation["requestBody"]["content"]["application/json"]["schema"];
-    let named = schema.take();
-    *schema = json!({ "allOf": [named, rule] });
 }

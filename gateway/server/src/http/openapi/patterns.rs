@@ -62,7 +62,7 @@ const SPACES: &[(char, char)] = &[
 pub(super) const LABEL: &str = "^[a-z0-9][a-z0-9-]*$";
 pub(super) const REQUEST_ID: &str = "^[!-~]+$";
 pub(super) const HEX_32: &str = "^[0-9A-Fa-f]{32}$";
-/// A node's address: what `host:port` needs at least.
+pub(super) const POLICY: &str = "^[a-z][a-z0-9-]{0,62}$";
 pub(super) const OPERATIONS: [&str; 7] = [
     "acquire",
     "renew",
@@ -80,6 +80,24 @@ const SEGMENT: &str = "(?:[A-Za-z0-9_~@+=-][A-Za-z0-9._~@+=-]*\
 
 pub(super) fn lock() -> String {
     format!("^{SEGMENT}(?:/{SEGMENT})*$")
+}
+
+/// A pattern that some lock's name matches: what `leasehold_domain::check_lock_pattern` accepts.
+pub(super) fn lock_pattern() -> String {
+    const TEXT: &str = "[A-Za-z0-9._~@+=-]+";
+    let more = format!("(?:\\*{TEXT})*\\*?");
+    let begins_with_star = format!("\\*(?:{TEXT}{more})?");
+    let segment =
+        format!("(?:\\*\\*|{begins_with_star}|{SEGMENT}{more}|\\.{{1,2}}{begins_with_star})");
+    format!("^{segment}(?:/{segment})*$")
+}
+
+/// A semantic version.
+pub(super) fn version() -> String {
+    const NUMBER: &str = "(?:0|[1-9][0-9]{0,17})";
+    const PART: &str = "(?:0|[1-9][0-9]{0,17}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)";
+    let core = format!("{NUMBER}\\.{NUMBER}\\.{NUMBER}");
+    format!("^{core}(?:-{PART}(?:\\.{PART})*)?(?:\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?$")
 }
 
 /// `NAMESPACE/LOCK`.
@@ -140,6 +158,17 @@ mod tests {
         ranges
             .iter()
             .any(|(first, last)| (*first..=*last).contains(&c))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_lock_pattern_of_the_document_can_match(
+            pattern in proptest::string::string_regex(&lock_pattern()[1..lock_pattern().len() - 1]).unwrap()
+        ) {
+            let checked = leasehold_domain::check_lock_pattern(&pattern);
+            let is_short = pattern.len() <= leasehold_domain::limits::LOCK_NAME_BYTES_MAX;
+            proptest::prop_assert!(checked.is_ok() || !is_short, "{pattern:?}: {checked:?}");
+        }
     }
 
     /// Whether a character may stand in a name does not depend on the others, but for NFC.
