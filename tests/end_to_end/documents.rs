@@ -244,3 +244,59 @@ async fn messages_name_the_place_and_the_value_in_plain_words() -> Result<()> {
     }
     Ok(())
 }
+
+/// A parameter that an operation does not know changes nothing, so it is refused, also where there
+/// are none; in the words of the API.
+#[tokio::test]
+async fn no_parameter_of_a_query_is_passed_over() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let api = gateway.admin();
+    let document = api.get("/openapi.json").await?.body;
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().context("paths")? {
+        for method in methods.as_object().context("methods")?.keys() {
+            if !path.starts_with("/v1/") {
+                continue;
+            }
+            let url = path.replace("{ns}", "demo").replace(['{', '}'], "");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes())?;
+            let asked = api.request(method.clone(), &format!("{url}?colour=red"));
+            let answer = api.send(asked).await?;
+            assert_eq!(answer.status, 422, "{method} {url}: {answer:?}");
+            let detail = answer.body["detail"].as_str().context("detail")?;
+            let begins = "there is no parameter \"colour\"";
+            assert!(detail.starts_with(begins), "{method} {url}: {detail}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 40, "{tried}");
+    for (url, expected) in [
+        (
+            "/v1/audit/events?after=",
+            "after: expected a whole number from 0 to 18446744073709551615, got \"\"",
+        ),
+        (
+            "/v1/audit/events?after=-1",
+            "after: expected a whole number from 0 to 18446744073709551615, got \"-1\"",
+        ),
+        (
+            "/v1/incidents?open=maybe",
+            "open: expected true or false, got \"maybe\"",
+        ),
+        ("/v1/audit/events?after=1&after=2", "given twice: \"after\""),
+        ("/v1/audit/holders", "lock: is missing"),
+        (
+            "/v1/audit/holders?lock=%FF",
+            "the query is not percent-encoded UTF-8",
+        ),
+        (
+            "/v1/namespaces/%FF",
+            "the path is not percent-encoded UTF-8",
+        ),
+    ] {
+        let answer = api.get(url).await?;
+        assert_eq!(answer.status, 422, "{url}: {answer:?}");
+        assert_eq!(answer.body["detail"], json!(expected), "{url}");
+    }
+    Ok(())
+}

@@ -123,6 +123,68 @@ async fn a_key_has_as_many_watches_and_waits_as_it_may() -> Result<()> {
     Ok(())
 }
 
+/// Many clients at once with the default limits, as somebody who guesses keys would.
+#[tokio::test]
+async fn wrong_keys_at_full_speed_are_throttled_by_default() -> Result<()> {
+    const CLIENTS: usize = 8;
+    const KEYS_EACH: usize = 300;
+    let gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    let began = tokio::time::Instant::now();
+    let guess = async |client: usize| {
+        let mut throttled = 0;
+        for number in 0..KEYS_EACH {
+            let key = format!("lh_{client:08x}{number:08x}_{number:064x}");
+            let api = Api::new(gateway.url(), Some(&key));
+            let answer = api.get("/v1/namespaces").await?;
+            match answer.status {
+                429 => throttled += 1,
+                status => assert_eq!(status, 401, "{answer:?}"),
+            }
+        }
+        anyhow::Ok(throttled)
+    };
+    let guessed = futures_util::future::try_join_all((0..CLIENTS).map(guess)).await?;
+    let throttled: u64 = guessed.iter().sum();
+    // 200 at once, and 20 more each second.
+    let allowed = 200 + 20 * (began.elapsed().as_secs() + 1);
+    let expected = (CLIENTS * KEYS_EACH) as u64 - allowed;
+    assert!(throttled >= expected, "{throttled} of {expected}");
+    let line = "leasehold_rate_limited_total{limit=\"failed_authentications\"}";
+    assert_eq!(counted(&admin, line).await?, throttled);
+    Ok(())
+}
+
+/// A client's own requests wait for each other; those that wait for a lock hold nothing up.
+#[tokio::test]
+async fn a_waiting_acquire_does_not_hold_up_its_client() -> Result<()> {
+    let gateway = gateway("[limits]\nrequests_per_key_at_once_max = 1\n").await?;
+    let admin = gateway.admin();
+    let grant = admin.acquire("one", 60_000).await?;
+    assert_eq!(grant.status, 201, "{grant:?}");
+    let waiter = admin.clone();
+    let waiting = tokio::spawn(async move {
+        let body = json!({ "ttl_ms": 10_000, "wait_ms": 30_000 });
+        let path = "/v1/namespaces/demo/locks/one:acquire";
+        waiter.post(path, &body).await
+    });
+    while counted(&admin, "leasehold_waits").await? < 1 {}
+    let _watch = admin.request(Method::GET, WATCH).send().await?;
+    let many = (0..20).map(|number| {
+        let api = admin.clone();
+        async move { api.acquire(&format!("many-{number}"), 10_000).await }
+    });
+    for answer in futures_util::future::try_join_all(many).await? {
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    assert!(counted(&admin, "leasehold_requests_held_back_total").await? > 0);
+    let body = json!({ "lease_id": grant.body["lease_id"] });
+    let released = admin.post("/v1/namespaces/demo/locks/one:release", &body);
+    assert_eq!(released.await?.status, 200);
+    assert_eq!(waiting.await??.status, 201);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_namespace_that_gets_too_much_still_keeps_its_leases() -> Result<()> {
     let gateway = gateway("[limits]\nrequests_per_namespace_per_s = 20\n").await?;

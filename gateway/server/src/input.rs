@@ -1,4 +1,5 @@
-//! Reads what people and programs write (JSON bodies, JSON files, the configuration) into types.
+//! Reads what people and programs write (JSON bodies, JSON files, queries, the configuration) into
+//! types.
 //!
 //! Stricter than serde alone: an object is read from an object only, never from a list of its
 //! members in order; a name only from a string; no member may appear twice, at any depth. An error
@@ -24,6 +25,8 @@ enum Format {
     Json,
     /// Sections, lists, keys.
     Toml,
+    /// Parameters, all of them text.
+    Query,
 }
 
 /// Reads a JSON document.
@@ -45,6 +48,14 @@ pub(crate) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, InputError> {
 pub(crate) fn toml<T: DeserializeOwned>(text: &str) -> Result<T, InputError> {
     let node: Node = toml::from_str(text).map_err(|error| InputError::not_toml(text, &error))?;
     typed(node, Format::Toml)
+}
+
+/// Reads the parameters of a query, decoded. A number or a boolean is read from its text.
+///
+/// # Errors
+/// A parameter is unknown, given twice, missing, or does not fit.
+pub(crate) fn query<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, InputError> {
+    typed(Node::of_query(pairs)?, Format::Query)
 }
 
 fn typed<T: DeserializeOwned>(node: Node, format: Format) -> Result<T, InputError> {

@@ -23,6 +23,9 @@ pub struct Limits {
     /// Most failed authentications a second from one client's address, ten seconds' worth at once;
     /// 0 for no limit.
     pub failed_authentications_per_address_per_s: u32,
+    /// Most requests of one client under way at once; more wait for it. Waiting acquires and
+    /// watches do not count.
+    pub requests_per_key_at_once_max: usize,
     /// Most watches with one key.
     pub watches_per_key_max: usize,
     /// Most watches in one namespace.
@@ -61,6 +64,7 @@ impl Default for Limits {
             requests_per_key_per_s: 50_000,
             requests_per_namespace_per_s: 50_000,
             failed_authentications_per_address_per_s: 20,
+            requests_per_key_at_once_max: 256,
             watches_per_key_max: 2_500,
             watches_per_namespace_max: 5_000,
             waits_per_key_max: 4_096,
@@ -85,6 +89,12 @@ impl Limits {
             (
                 "connections_per_address_max",
                 self.connections_per_address_max,
+                1,
+                1_000_000,
+            ),
+            (
+                "requests_per_key_at_once_max",
+                self.requests_per_key_at_once_max,
                 1,
                 1_000_000,
             ),

@@ -45,6 +45,11 @@ pub(super) fn check(request: &Request, hosts: &[String]) -> Result<(), Failure> 
             ));
         }
     }
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !codings.next().is_none_or(is_chunked) || codings.next().is_some() {
+        return Err(bad("transfer-encoding: must be chunked, once, or absent"));
+    }
     if request.headers().contains_key(header::CONTENT_ENCODING) {
         let message = "content-encoding: bodies are taken as they are, without an encoding";
         return Err(Failure::new(ErrorCode::UnsupportedMediaType, message));
@@ -138,6 +143,58 @@ mod tests {
             request = request.header("host", *host);
         }
         request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn a_body_has_no_encoding_but_chunks() {
+        for (name, values, code) in [
+            ("transfer-encoding", &["chunked"][..], None),
+            ("transfer-encoding", &["Chunked"][..], None),
+            (
+                "transfer-encoding",
+                &["gzip, chunked"][..],
+                Some(ErrorCode::BadRequest),
+            ),
+            (
+                "transfer-encoding",
+                &["gzip", "chunked"][..],
+                Some(ErrorCode::BadRequest),
+            ),
+            (
+                "transfer-encoding",
+                &["chunked, chunked"][..],
+                Some(ErrorCode::BadRequest),
+            ),
+            (
+                "transfer-encoding",
+                &["chunked", "chunked"][..],
+                Some(ErrorCode::BadRequest),
+            ),
+            (
+                "transfer-encoding",
+                &["identity"][..],
+                Some(ErrorCode::BadRequest),
+            ),
+            (
+                "content-encoding",
+                &["gzip"][..],
+                Some(ErrorCode::UnsupportedMediaType),
+            ),
+            (
+                "content-encoding",
+                &["identity"][..],
+                Some(ErrorCode::UnsupportedMediaType),
+            ),
+        ] {
+            let mut asked = request("/healthz", &["a"]);
+            for value in values {
+                asked
+                    .headers_mut()
+                    .append(name, HeaderValue::from_static(value));
+            }
+            let refused = check(&asked, &[]).err().map(|failure| failure.code);
+            assert_eq!(refused, code, "{name}: {values:?}");
+        }
     }
 
     #[test]

@@ -97,8 +97,10 @@ pub(super) async fn count(
     } else if !verbs::takes(route, request.uri().path(), request.method()) {
         let request_id = extract::request_id(request.headers());
         verbs::refuse(route, request.uri().path(), &request_id)
-    } else {
+    } else if ALWAYS_SERVED.contains(&route) {
         next.run(request).await
+    } else {
+        in_turn(app, client, request, next).await
     };
     if chunked {
         let close = HeaderValue::from_static("close");
@@ -112,6 +114,20 @@ pub(super) async fn count(
     let took = app.clock.monotonic() - began;
     app.metrics
         .served(route, method, response.status().as_u16(), took);
+    response
+}
+
+/// Runs a request when it is its client's turn.
+async fn in_turn(app: &App, client: ClientAddress, mut request: Request, next: Next) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION);
+    let (namespace, _) = verbs::namespace_and_verb(request.uri().path());
+    let turn = app
+        .limiter
+        .turn(client.group(), shown, namespace.as_deref())
+        .await;
+    request.extensions_mut().insert(turn.clone());
+    let response = next.run(request).await;
+    turn.give_back();
     response
 }
 

@@ -39,6 +39,7 @@ use crate::authentication::Authenticator;
 use crate::denials::Denied;
 use crate::limiting::Caller as CallerKey;
 use crate::limiting::ClientAddress;
+use crate::limiting::Turn;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
@@ -83,6 +84,7 @@ pub(crate) struct Authenticated {
     principal: Arc<Principal>,
     fallback: RequestId,
     key: CallerKey,
+    turn: Option<Turn>,
     asked: Asked,
 }
 
@@ -173,6 +175,11 @@ impl Authenticated {
         &self.principal
     }
 
+    /// The request's place among those of its caller; only a test has none.
+    pub(crate) fn turn(&self) -> Option<Turn> {
+        self.turn.clone()
+    }
+
     /// What identifies the caller to limits.
     pub(crate) fn key(&self) -> CallerKey {
         self.key.clone()
@@ -192,16 +199,18 @@ impl FromRequestParts<Arc<App>> for Authenticated {
             .await
             .map_err(|failure| Refused::new(failure, &parts.headers))?;
         let key = caller_key(&parts.headers, &principal);
-        let (namespace, verb) = namespace_and_verb(parts.uri.path());
+        let (namespace, verb) = super::verbs::namespace_and_verb(parts.uri.path());
         let keeps_leases = matches!(verb, Some("renew" | "release"));
         app.limiter
             .admit_caller(&key, namespace.as_deref(), keeps_leases)
+            .and_then(|()| super::verbs::check_query(parts))
             .map_err(|failure| Refused::new(failure, &parts.headers))?;
         Ok(Self {
             app: app.clone(),
             principal,
             fallback: request_id(&parts.headers),
             key,
+            turn: parts.extensions.get::<Turn>().cloned(),
             asked: Asked::of(parts),
         })
     }
@@ -243,14 +252,6 @@ fn caller_key(headers: &HeaderMap, principal: &Principal) -> CallerKey {
         // No key's id has a colon.
         None => CallerKey::from(format!("token:{}", principal.subject)),
     }
-}
-
-/// The namespace in a path, decoded, and the verb at its end.
-fn namespace_and_verb(path: &str) -> (Option<String>, Option<&str>) {
-    let rest = path.strip_prefix("/v1/namespaces/");
-    let namespace = rest.and_then(|rest| rest.split(['/', ':']).next());
-    let verb = path.rsplit_once(':').map(|(_, verb)| verb);
-    (namespace.and_then(|text| decode(text).ok()), verb)
 }
 
 /// A JSON body whose shape the verb decides.
@@ -338,13 +339,12 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
-        match axum::extract::Query::try_from_uri(&parts.uri) {
-            Ok(axum::extract::Query(options)) => Ok(Self(options)),
-            Err(error) => Err(Refused::new(
-                Failure::invalid(error.body_text()),
-                &parts.headers,
-            )),
-        }
+        let query = parts.uri.query().unwrap_or_default();
+        let read = super::verbs::parameters(query).and_then(|pairs| {
+            crate::input::query(pairs).map_err(|error| Failure::invalid(error.to_string()))
+        });
+        read.map(Self)
+            .map_err(|failure| Refused::new(failure, &parts.headers))
     }
 }
 
@@ -358,8 +358,8 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
         match axum::extract::Path::from_request_parts(parts, app).await {
             Ok(axum::extract::Path(names)) => Ok(Self(names)),
-            Err(error) => Err(Refused::new(
-                Failure::invalid(error.body_text()),
+            Err(_) => Err(Refused::new(
+                Failure::invalid("the path is not percent-encoded UTF-8"),
                 &parts.headers,
             )),
         }
@@ -401,7 +401,7 @@ fn parse_lock_path(path: &str) -> Result<LockPath, Failure> {
 }
 
 /// Decodes percent-encoding once.
-fn decode(text: &str) -> Result<String, Failure> {
+pub(super) fn decode(text: &str) -> Result<String, Failure> {
     if !text.contains('%') {
         return Ok(text.to_owned());
     }
@@ -429,9 +429,14 @@ pub(crate) fn namespace(text: &str) -> Result<NamespaceName, Failure> {
 
 /// A store that this gateway has.
 pub(crate) fn store(app: &App, text: &str) -> Result<StoreName, Failure> {
-    let name: Option<StoreName> = text.parse().ok();
-    let name = name.filter(|name| app.stores.names().contains(name));
-    name.ok_or_else(|| Failure::invalid(format!("store: there is no {text:?}")))
+    let name: StoreName = text
+        .parse()
+        .map_err(|error| Failure::invalid(format!("store: {error}")))?;
+    let known = app.stores.names();
+    match known.contains(&name) {
+        true => Ok(name),
+        false => Err(Failure::no_store(&name, &known)),
+    }
 }
 
 /// JSON with a status.

@@ -60,8 +60,12 @@ pub(crate) async fn acquire(
     body: &RawJson,
 ) -> Response {
     let (key, credential) = (who.key(), who.credential());
+    let turn = who.turn();
     let (caller, body) = begin!(who, body: wire::AcquireRequest, |b| b.request_id.as_deref());
     let waits = body.wait_ms.is_some_and(|wait_ms| wait_ms > 0);
+    if waits && let Some(turn) = turn {
+        turn.give_back();
+    }
     let who = (&caller, &*key);
     let acquired = match waits {
         // In a box, so that a request that does not wait need not have room for it.

@@ -191,6 +191,8 @@ pub(crate) struct ListOptions {
 impl ListOptions {
     fn query(self, namespace: &str) -> Result<ListQuery, Failure> {
         let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
+        let no_place =
+            |error: leasehold_domain::InvalidName| Failure::invalid(format!("cursor: {error}"));
         let state = match self.state.as_deref() {
             None => None,
             Some("held") => Some(LockFilter::Held),
@@ -217,7 +219,7 @@ impl ListOptions {
             state,
             after: self
                 .cursor
-                .map(|cursor| cursor.parse().map_err(invalid))
+                .map(|cursor| cursor.parse().map_err(no_place))
                 .transpose()?,
             limit: self.limit.unwrap_or(100),
         })

@@ -79,6 +79,14 @@ impl InputError {
         }
     }
 
+    /// A parameter that appears twice; readers would differ on which one counts.
+    pub(super) fn twice(name: &str) -> Self {
+        Self {
+            message: format!("given twice: {}", quoted(name)),
+            syntax: false,
+        }
+    }
+
     pub(super) fn refused(refusal: &Refusal, format: Format) -> Self {
         let problem = refusal.problem.in_words(format);
         let place = refusal.place();
@@ -180,6 +188,7 @@ impl Problem {
         let (object, member) = match format {
             Format::Json => ("an object", "member"),
             Format::Toml => ("a section", "key"),
+            Format::Query => ("a query", "parameter"),
         };
         match self {
             Self::Unfit { expected, found } => {

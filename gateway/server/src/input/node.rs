@@ -14,6 +14,7 @@ use serde::de::Unexpected;
 use serde::de::Visitor;
 use serde::forward_to_deserialize_any;
 
+use super::error::InputError;
 use super::error::Refusal;
 
 /// Members that are compared one by one with the next; of more, a table is made.
@@ -28,6 +29,8 @@ pub(super) enum Node {
     Signed(i64),
     Float(f64),
     Text(String),
+    /// Text of a format that has nothing else: a number or a boolean where the type asks for one.
+    Written(String),
     List(Vec<Node>),
     Object(Vec<(String, Node)>),
 }
@@ -119,6 +122,16 @@ impl Twice<'_> {
 }
 
 impl Node {
+    /// The parameters of a query as members.
+    pub(super) fn of_query(pairs: Vec<(String, String)>) -> Result<Self, InputError> {
+        let mut seen = std::collections::HashSet::new();
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+            return Err(InputError::twice(name));
+        }
+        let written = |(name, text)| (name, Self::Written(text));
+        Ok(Self::Object(pairs.into_iter().map(written).collect()))
+    }
+
     fn unexpected(&self) -> Unexpected<'_> {
         match self {
             Self::Null => Unexpected::Unit,
@@ -126,7 +139,7 @@ impl Node {
             Self::Unsigned(value) => Unexpected::Unsigned(*value),
             Self::Signed(value) => Unexpected::Signed(*value),
             Self::Float(value) => Unexpected::Float(*value),
-            Self::Text(text) => Unexpected::Str(text),
+            Self::Text(text) | Self::Written(text) => Unexpected::Str(text),
             Self::List(_) => Unexpected::Seq,
             Self::Object(_) => Unexpected::Map,
         }
@@ -139,6 +152,10 @@ impl Node {
             Self::Float(value) if value.fract() == 0.0 && value.abs() <= EXACT => {
                 let value = value as i64;
                 u64::try_from(value).map_or(Self::Signed(value), Self::Unsigned)
+            }
+            // Digits alone: no sign, no space.
+            Self::Written(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+                text.parse().map_or(Self::Written(text), Self::Unsigned)
             }
             other => other,
         }
@@ -162,12 +179,20 @@ impl<'de> Deserializer<'de> for Node {
             Self::Unsigned(value) => visitor.visit_u64(value),
             Self::Signed(value) => visitor.visit_i64(value),
             Self::Float(value) => visitor.visit_f64(value),
-            Self::Text(text) => visitor.visit_string(text),
+            Self::Text(text) | Self::Written(text) => visitor.visit_string(text),
             Self::List(list) => visitor.visit_seq(Entries {
                 at: 0,
                 rest: list.into_iter(),
             }),
             Self::Object(members) => visitor.visit_map(Members::new(members)),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self {
+            Self::Written(text) if text == "true" => visitor.visit_bool(true),
+            Self::Written(text) if text == "false" => visitor.visit_bool(false),
+            other => other.deserialize_any(visitor),
         }
     }
 
@@ -222,7 +247,7 @@ impl<'de> Deserializer<'de> for Node {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         match self {
-            Self::Text(text) => visitor.visit_enum(text.into_deserializer()),
+            Self::Text(text) | Self::Written(text) => visitor.visit_enum(text.into_deserializer()),
             other => Err(Refusal::invalid_type(other.unexpected(), &"a string")),
         }
     }
@@ -236,7 +261,7 @@ impl<'de> Deserializer<'de> for Node {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i128 u128 f32 f64 char str string bytes byte_buf unit
+        i8 i16 i128 u128 f32 f64 char str string bytes byte_buf unit
         unit_struct seq tuple tuple_struct identifier ignored_any
     }
 }

@@ -7,17 +7,23 @@ mod address;
 mod count;
 mod proxies;
 mod rate;
+mod share;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use leasehold_domain::Clock;
 use leasehold_domain::NamespaceName;
 use leasehold_wire::v1::error::ErrorCode;
 
 use self::count::Counts;
 use self::rate::Rates;
+use self::share::Share;
+use self::share::Shares;
 use crate::config::Config;
 use crate::pipeline::failure::Failure;
 use crate::telemetry::Metrics;
@@ -46,6 +52,20 @@ pub(crate) struct Limiter {
     failures: Rates<AddressGroup>,
     watches: PerCaller,
     waits: PerCaller,
+    shares: Arc<Shares>,
+}
+
+/// The place of a request among those of its caller; shared by the layer that counts requests and
+/// the handler, which gives it back before it waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Turn(Arc<Mutex<Option<Share>>>);
+
+impl Turn {
+    /// Lets the caller's next request begin.
+    pub(crate) fn give_back(&self) {
+        let share = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(share);
+    }
 }
 
 /// Counts of one thing, per key and per namespace.
@@ -103,6 +123,7 @@ impl Limiter {
             clock,
             metrics,
             proxies: Proxies::new(&config.listen.proxies),
+            shares: Shares::new(limits.requests_per_key_at_once_max),
             by_address: Rates::new(limits.requests_per_address_per_s, 1),
             by_key: Rates::new(limits.requests_per_key_per_s, 1),
             by_namespace: Rates::new(limits.requests_per_namespace_per_s, 1),
@@ -123,6 +144,22 @@ impl Limiter {
     /// Which peers are proxies, and how they report a client's address.
     pub(crate) fn proxies(&self) -> &Proxies {
         &self.proxies
+    }
+
+    /// Waits until a request may begin: not more of one client than the configuration says are
+    /// under way at once. A client is an address with a key, in a namespace. The key is not known
+    /// to be valid yet: with an address, nobody takes the place of somebody else.
+    pub(crate) async fn turn(
+        &self,
+        address: AddressGroup,
+        shown: Option<&HeaderValue>,
+        namespace: Option<&str>,
+    ) -> Turn {
+        let caller = (shown.map(HeaderValue::as_bytes), namespace);
+        let share = self
+            .shares
+            .take(address, caller, || self.metrics.held_back());
+        Turn(Arc::new(Mutex::new(Some(share.await))))
     }
 
     /// Counts a request of an address.

@@ -59,6 +59,10 @@ impl Vitals {
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
         self.quiet.store(0, Relaxed);
+        if phase == Phase::Busy {
+            // A connection may be used for other requests after a watch.
+            self.watch.store(false, Relaxed);
+        }
     }
 
     /// The answer under way is a watch.

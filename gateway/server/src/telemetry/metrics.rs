@@ -63,6 +63,7 @@ pub struct Metrics {
     policy_labels: PolicyLabels,
     connections: ConnectionMetrics,
     limited: IntCounterVec,
+    held_back: IntCounter,
     watches: IntGauge,
     waits: IntGauge,
     tasks: TaskMetrics,
@@ -214,6 +215,10 @@ impl Metrics {
                 "Requests that were answered 429, by the limit that they passed.",
                 &["limit"],
             ),
+            held_back: make.counter(
+                "leasehold_requests_held_back_total",
+                "Requests that waited because their client had as many under way as it may.",
+            ),
             watches: make.gauge("leasehold_watches", "Open watches."),
             waits: make.gauge("leasehold_waits", "Acquires that wait on this gateway."),
             registry: make.0,
@@ -315,6 +320,11 @@ impl Metrics {
     }
 
     /// A request passed a limit, and was refused.
+    pub(crate) fn held_back(&self) {
+        self.held_back.inc();
+    }
+
+    /// A request passed a limit.
     pub(crate) fn limited(&self, limit: &str) {
         self.limited.with_label_values(&[limit]).inc();
     }
