@@ -64,7 +64,7 @@ impl Default for Limits {
             requests_per_key_per_s: 50_000,
             requests_per_namespace_per_s: 50_000,
             failed_authentications_per_address_per_s: 20,
-            requests_per_key_at_once_max: 256,
+            requests_per_key_at_once_max: 128,
             watches_per_key_max: 2_500,
             watches_per_namespace_max: 5_000,
             waits_per_key_max: 4_096,
