@@ -99,10 +99,11 @@ fn parameter_rule(place: &str, name: &str) -> Value {
         (_, "team") => label(limits::TEAM_NAME_BYTES_MAX),
         (_, "store") => label(limits::STORE_NAME_BYTES_MAX),
         ("path", "lock") | (_, "cursor") => lock(patterns::lock(), lock_max),
-        ("query", "lock") => lock(
-            patterns::lock_ref(),
-            lock_max + limits::NAMESPACE_NAME_BYTES_MAX + 1,
-        ),
+        // How long the whole may be depends on the namespace in it.
+        ("query", "lock") => json!({
+            "pattern": patterns::lock_ref(),
+            "allOf": [{ "pattern": format!("^[^/]+/.{{1,{lock_max}}}$") }],
+        }),
         ("path", "binding") => label(limits::NAMESPACE_NAME_BYTES_MAX),
         ("path", "policy") => json!({ "pattern": patterns::POLICY }),
         ("path", "version") => json!({ "pattern": patterns::version(), "maxLength": 64 }),
