@@ -48,10 +48,12 @@ impl Gate {
         })
     }
 
-    fn enter(&self) -> Option<UnderWay<'_>> {
+    /// A place, and how many others were taken; no place if the gateway is full.
+    fn enter(&self) -> (Option<UnderWay<'_>>, usize) {
         let place = UnderWay(&self.under_way);
         let before = self.under_way.fetch_add(1, Relaxed);
-        (before < self.app.config.limits.requests_max).then_some(place)
+        let has_room = before < self.app.config.limits.requests_max;
+        (has_room.then_some(place), before)
     }
 }
 
@@ -81,7 +83,9 @@ pub(super) async fn count(
     let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let client = client_of(app, &request);
     request.extensions_mut().insert(client);
-    let place = gate.enter();
+    let (place, others) = gate.enter();
+    // Where fewer are under way in all, nobody can have more than a share.
+    let is_crowded = others >= app.config.limits.requests_per_key_at_once_max;
     let admitted = match place {
         _ if ALWAYS_SERVED.contains(&route) => Ok(()),
         Some(_) => app.limiter.admit_address(client.group()),
@@ -97,10 +101,10 @@ pub(super) async fn count(
     } else if !verbs::takes(route, request.uri().path(), request.method()) {
         let request_id = extract::request_id(request.headers());
         verbs::refuse(route, request.uri().path(), &request_id)
-    } else if ALWAYS_SERVED.contains(&route) {
-        next.run(request).await
-    } else {
+    } else if is_crowded && !ALWAYS_SERVED.contains(&route) {
         in_turn(app, client, request, next).await
+    } else {
+        next.run(request).await
     };
     if chunked {
         let close = HeaderValue::from_static("close");

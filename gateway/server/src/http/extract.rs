@@ -175,7 +175,7 @@ impl Authenticated {
         &self.principal
     }
 
-    /// The request's place among those of its caller; only a test has none.
+    /// The request's place among those of its caller, if the gateway was crowded when it came.
     pub(crate) fn turn(&self) -> Option<Turn> {
         self.turn.clone()
     }

@@ -1,5 +1,8 @@
 //! How many requests of one caller are under way at once. More of them wait here, in the order in
 //! which they came: a client with many connections waits for itself, not in front of others.
+//!
+//! Requests are counted from the moment when so many of all callers are under way, so that a gateway
+//! that is not crowded pays nothing. One caller can therefore have twice as many for a moment.
 
 use std::collections::HashMap;
 use std::fmt;
