@@ -229,9 +229,9 @@ fn formats_go_forward() {
         assert_eq!(view(&store, "one").await.holders.len(), 1);
         let told = cluster.control(&["get", &format, "--print-value-only"]);
         assert_eq!(told.trim(), "2");
-        cluster.control(&["put", &format, "3"]);
+        cluster.control(&["put", &format, "4"]);
         let refused = open(config).await.expect_err("it is newer");
-        assert!(refused.to_string().contains("format 3"), "{refused}");
+        assert!(refused.to_string().contains("format 4"), "{refused}");
     });
 }
 

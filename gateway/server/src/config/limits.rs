@@ -83,6 +83,38 @@ impl Default for Limits {
 
 impl Limits {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.check_counts()?;
+        let deadlines = [
+            ("header_deadline_ms", self.header_deadline_ms),
+            ("body_deadline_ms", self.body_deadline_ms),
+            ("idle_deadline_ms", self.idle_deadline_ms),
+            ("watch_unread_deadline_ms", self.watch_unread_deadline_ms),
+        ];
+        for (key, value) in deadlines {
+            within(key, value, 10, 3_600_000)?;
+        }
+        let rates = [
+            (
+                "requests_per_address_per_s",
+                self.requests_per_address_per_s,
+            ),
+            ("requests_per_key_per_s", self.requests_per_key_per_s),
+            (
+                "requests_per_namespace_per_s",
+                self.requests_per_namespace_per_s,
+            ),
+            (
+                "failed_authentications_per_address_per_s",
+                self.failed_authentications_per_address_per_s,
+            ),
+        ];
+        for (key, value) in rates {
+            within(key, u64::from(value), 0, 1_000_000)?;
+        }
+        within("drain_deadline_ms", self.drain_deadline_ms, 0, 3_600_000)
+    }
+
+    fn check_counts(&self) -> Result<(), ConfigError> {
         let counts = [
             ("connections_max", self.connections_max, 1, 1_000_000),
             ("requests_max", self.requests_max, 1, 1_000_000),
@@ -126,37 +158,9 @@ impl Limits {
                 leasehold_domain::limits::BODY_BYTES_MAX,
             ),
         ];
-        for (key, value, min, max) in counts {
-            within(key, value as u64, min as u64, max as u64)?;
-        }
-        let deadlines = [
-            ("header_deadline_ms", self.header_deadline_ms),
-            ("body_deadline_ms", self.body_deadline_ms),
-            ("idle_deadline_ms", self.idle_deadline_ms),
-            ("watch_unread_deadline_ms", self.watch_unread_deadline_ms),
-        ];
-        for (key, value) in deadlines {
-            within(key, value, 10, 3_600_000)?;
-        }
-        let rates = [
-            (
-                "requests_per_address_per_s",
-                self.requests_per_address_per_s,
-            ),
-            ("requests_per_key_per_s", self.requests_per_key_per_s),
-            (
-                "requests_per_namespace_per_s",
-                self.requests_per_namespace_per_s,
-            ),
-            (
-                "failed_authentications_per_address_per_s",
-                self.failed_authentications_per_address_per_s,
-            ),
-        ];
-        for (key, value) in rates {
-            within(key, u64::from(value), 0, 1_000_000)?;
-        }
-        within("drain_deadline_ms", self.drain_deadline_ms, 0, 3_600_000)
+        counts.into_iter().try_for_each(|(key, value, min, max)| {
+            within(key, value as u64, min as u64, max as u64)
+        })
     }
 }
 

@@ -3,9 +3,56 @@
 use std::fmt;
 use std::time::Duration;
 
+use leasehold_domain::Enforcement;
 use leasehold_domain::PolicyAnswer;
 use prometheus::Histogram;
+use prometheus::HistogramOpts;
 use prometheus::IntCounter;
+use prometheus::IntCounterVec;
+
+use super::metrics::BUCKETS;
+use super::metrics::Maker;
+use super::policy_labels::PolicyLabels;
+
+/// The counters of all policies.
+pub(super) struct DecisionFamilies {
+    answers: IntCounterVec,
+    seconds: Histogram,
+    labels: PolicyLabels,
+}
+
+impl DecisionFamilies {
+    pub(super) fn new(make: &Maker) -> Self {
+        let seconds = HistogramOpts::new(
+            "leasehold_policy_decision_seconds",
+            "Time of one policy's decision.",
+        );
+        Self {
+            answers: make.counters(
+                "leasehold_policy_decisions_total",
+                "Decisions by policy, version, enforcement and verdict; `other` beyond a limit of versions.",
+                &["policy", "version", "enforcement", "verdict"],
+            ),
+            seconds: make.put(Histogram::with_opts(seconds.buckets(BUCKETS.to_vec()))),
+            labels: PolicyLabels::default(),
+        }
+    }
+
+    /// Those of one policy's version at one enforcement level.
+    pub(super) fn of(
+        &self,
+        (policy, version): (&str, &str),
+        enforcement: Enforcement,
+    ) -> DecisionMetrics {
+        let (policy, version) = self.labels.of(policy, version);
+        let answers = PolicyAnswer::KINDS.map(|kind| {
+            let labels = [policy, version, enforcement.as_str(), kind];
+            self.answers.with_label_values(&labels)
+        });
+        let seconds = self.seconds.clone();
+        DecisionMetrics { answers, seconds }
+    }
+}
 
 /// The counters of one version of a policy at one enforcement level.
 pub(crate) struct DecisionMetrics {
@@ -15,13 +62,6 @@ pub(crate) struct DecisionMetrics {
 }
 
 impl DecisionMetrics {
-    pub(super) fn new(
-        answers: [IntCounter; PolicyAnswer::KINDS.len()],
-        seconds: Histogram,
-    ) -> Self {
-        Self { answers, seconds }
-    }
-
     /// The policy answered.
     pub(crate) fn decided(&self, answer: &PolicyAnswer, took: Duration) {
         self.answers[answer.kind()].inc();
@@ -32,5 +72,30 @@ impl DecisionMetrics {
 impl fmt::Debug for DecisionMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecisionMetrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_domain::PolicyLimits;
+    use prometheus::Registry;
+
+    use super::*;
+
+    #[test]
+    fn policies_beyond_the_limit_are_counted_together() {
+        let families = DecisionFamilies::new(&Maker(Registry::new()));
+        let most = leasehold_domain::limits::POLICY_LABEL_SETS_MAX;
+        for patch in 0..most + 3 {
+            let version = format!("1.0.{patch}");
+            let policy = families.of(("quota", &version), Enforcement::Advisory);
+            policy.decided(
+                &PolicyAnswer::Allow(PolicyLimits::default()),
+                Duration::ZERO,
+            );
+        }
+        let counted = |labels: &[&str]| families.answers.with_label_values(labels).get();
+        assert_eq!(counted(&["quota", "1.0.0", "advisory", "allow"]), 1);
+        assert_eq!(counted(&["other", "other", "advisory", "allow"]), 3);
     }
 }

@@ -10,12 +10,10 @@ use leasehold_domain::Enforcement;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Operation;
-use leasehold_domain::PolicyAnswer;
 use leasehold_domain::StoreName;
 use leasehold_domain::Transition;
 use prometheus::Encoder;
 use prometheus::Gauge;
-use prometheus::Histogram;
 use prometheus::HistogramOpts;
 use prometheus::HistogramVec;
 use prometheus::IntCounter;
@@ -28,8 +26,8 @@ use prometheus::TextEncoder;
 use prometheus::core::Collector;
 
 use super::commits;
+use super::decisions::DecisionFamilies;
 use super::decisions::DecisionMetrics;
-use super::policy_labels::PolicyLabels;
 use super::safe_mode::SafeModeFamilies;
 use super::safe_mode::SafeModeMetrics;
 use super::stores::Scraped;
@@ -38,7 +36,7 @@ use super::stores::StoreMetrics;
 use crate::tasks::TaskMetrics;
 
 /// Seconds, from 5 µs to 10 s.
-const BUCKETS: &[f64] = &[
+pub(super) const BUCKETS: &[f64] = &[
     0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005,
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
@@ -49,8 +47,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     unauthenticated: IntCounterVec,
-    decisions: IntCounterVec,
-    decision_seconds: Histogram,
+    decisions: DecisionFamilies,
     denials: IntCounterVec,
     overrides: IntCounter,
     backend_seconds: HistogramVec,
@@ -60,7 +57,6 @@ pub struct Metrics {
     revocations: IntCounter,
     stores: StoreGauges,
     safe_mode: SafeModeFamilies,
-    policy_labels: PolicyLabels,
     connections: ConnectionMetrics,
     limited: IntCounterVec,
     held_back: IntCounter,
@@ -110,7 +106,7 @@ impl fmt::Debug for Metrics {
 }
 
 /// Registers metrics under names that are all different, so that nothing can fail.
-pub(super) struct Maker(Registry);
+pub(super) struct Maker(pub(super) Registry);
 
 impl Maker {
     pub(super) fn put<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
@@ -154,11 +150,6 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let make = Maker(Registry::new());
-        let decision_options = HistogramOpts::new(
-            "leasehold_policy_decision_seconds",
-            "Time of one policy's decision.",
-        )
-        .buckets(BUCKETS.to_vec());
         let tasks = TaskMetrics::default();
         make.put(Ok(tasks.counters()));
         Self {
@@ -182,12 +173,7 @@ impl Metrics {
                 "Requests without a valid key or token.",
                 &["reason"],
             ),
-            decisions: make.counters(
-                "leasehold_policy_decisions_total",
-                "Decisions by policy, version, enforcement and verdict; `other` beyond a limit of versions.",
-                &["policy", "version", "enforcement", "verdict"],
-            ),
-            decision_seconds: make.put(Histogram::with_opts(decision_options)),
+            decisions: DecisionFamilies::new(&make),
             denials: make.counters("leasehold_denials_total", "Denied requests.", &["kind"]),
             overrides: make.counter(
                 "leasehold_overrides_total",
@@ -208,7 +194,6 @@ impl Metrics {
             revocations: make.counter("leasehold_revocations_total", "Leases that were revoked."),
             stores: StoreGauges::new(&make),
             safe_mode: SafeModeFamilies::new(&make),
-            policy_labels: PolicyLabels::default(),
             connections: ConnectionMetrics::new(&make),
             limited: make.counters(
                 "leasehold_rate_limited_total",
@@ -249,15 +234,10 @@ impl Metrics {
     /// would cost more than to count.
     pub(crate) fn of_policy(
         &self,
-        (policy, version): (&str, &str),
+        policy: (&str, &str),
         enforcement: Enforcement,
     ) -> DecisionMetrics {
-        let (policy, version) = self.policy_labels.of(policy, version);
-        let answers = PolicyAnswer::KINDS.map(|kind| {
-            let labels = [policy, version, enforcement.as_str(), kind];
-            self.decisions.with_label_values(&labels)
-        });
-        DecisionMetrics::new(answers, self.decision_seconds.clone())
+        self.decisions.of(policy, enforcement)
     }
 
     /// A request was denied.
@@ -370,8 +350,6 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_domain::PolicyLimits;
-
     use super::*;
 
     #[test]
@@ -382,22 +360,5 @@ mod tests {
             .requests
             .with_label_values(&["/healthz", "GET", "201"]);
         assert_eq!(counter.get(), 1);
-    }
-
-    #[test]
-    fn policies_beyond_the_limit_are_counted_together() {
-        let metrics = Metrics::new();
-        let most = leasehold_domain::limits::POLICY_LABEL_SETS_MAX;
-        for patch in 0..most + 3 {
-            let version = format!("1.0.{patch}");
-            let policy = metrics.of_policy(("quota", &version), Enforcement::Advisory);
-            policy.decided(
-                &PolicyAnswer::Allow(PolicyLimits::default()),
-                Duration::ZERO,
-            );
-        }
-        let counted = |labels: &[&str]| metrics.decisions.with_label_values(labels).get();
-        assert_eq!(counted(&["quota", "1.0.0", "advisory", "allow"]), 1);
-        assert_eq!(counted(&["other", "other", "advisory", "allow"]), 3);
     }
 }

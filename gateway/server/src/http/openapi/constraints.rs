@@ -86,6 +86,7 @@ fn items(min: usize, max: usize, item: Value) -> Value {
 
 fn rules() -> Vec<Rule> {
     let mut rules = lock_rules();
+    rules.extend(key_rules());
     rules.extend(governance_rules());
     rules
 }
@@ -215,12 +216,22 @@ fn unique(mut items: Value) -> Value {
     items
 }
 
-fn governance_rules() -> Vec<Rule> {
-    let operations = || json!({ "items": { "type": "string", "enum": patterns::OPERATIONS } });
+fn key_rules() -> Vec<Rule> {
     let roles: Vec<&str> = leasehold_domain::Role::ALL
         .iter()
         .map(|role| role.as_str())
         .collect();
+    let roles = json!({ "items": { "type": "string", "enum": roles } });
+    vec![
+        ("CreateKeyRequest", "subject", subject()),
+        ("CreateKeyRequest", "team", label()),
+        ("CreateKeyRequest", "description", description()),
+        ("CreateKeyRequest", "roles", roles),
+    ]
+}
+
+fn governance_rules() -> Vec<Rule> {
+    let operations = || json!({ "items": { "type": "string", "enum": patterns::OPERATIONS } });
     let namespaces = json!({
         "minItems": 1,
         "items": { "type": "string", "pattern": "^(?:\\*|[a-z0-9][a-z0-9-]{0,62})$" },
@@ -235,14 +246,6 @@ fn governance_rules() -> Vec<Rule> {
     let judged = json!({ "items": { "type": "string", "enum": judged } });
     let note = text(&patterns::prose(), limits::INCIDENT_NOTE_BYTES_MAX);
     vec![
-        ("CreateKeyRequest", "subject", subject()),
-        ("CreateKeyRequest", "team", label()),
-        ("CreateKeyRequest", "description", description()),
-        (
-            "CreateKeyRequest",
-            "roles",
-            json!({ "items": { "type": "string", "enum": roles } }),
-        ),
         ("NamespaceRequest", "name", label()),
         ("NamespaceRequest", "team", label()),
         ("NamespaceRequest", "store", label()),
