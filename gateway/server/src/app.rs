@@ -5,7 +5,7 @@ mod away;
 mod backends;
 mod database_memory;
 pub(crate) mod embedded;
-pub(crate) mod missing;
+mod missing;
 mod older;
 mod recovery;
 
@@ -56,6 +56,7 @@ use crate::stores::Remembered;
 use crate::stores::RunningStore;
 use crate::stores::Stores;
 use crate::stores::open_ledger;
+use crate::stores::store_folder;
 use crate::tasks::Supervised;
 use crate::tasks::TaskMetrics;
 use crate::tasks::supervise;
@@ -337,7 +338,7 @@ async fn extra_parts(
 ) -> Result<Parts, NotOpen> {
     let chosen = config.stores.get(name.as_str());
     let chosen = chosen.ok_or_else(|| "not configured".to_owned())?.chosen();
-    let folder = config.storage.data_dir.join("stores").join(name.as_str());
+    let folder = store_folder(&config.storage.data_dir, &name);
     let made = tokio::fs::create_dir_all(&folder).await;
     made.map_err(|error| format!("{}: {error}", folder.display()))?;
     // The store first: its ledger is read, which takes a while, only once there is a store.
@@ -349,17 +350,21 @@ async fn extra_parts(
         },
         problem: error.to_string(),
     })?;
-    let ledger = match open_ledger(&folder).await {
-        Ok(ledger) => ledger,
+    let reading = async {
+        let claims = Claims::read(&*opened.documents).await;
+        let claims = claims.map_err(|error| error.to_string())?;
+        Ok::<_, String>((open_ledger(&folder).await?, claims))
+    };
+    let (ledger, claims) = match reading.await {
+        Ok(read) => read,
         Err(problem) => {
             opened.backend.close().await;
-            return Err(problem.into());
+            return Err(NotOpen::from(problem));
         }
     };
-    let claims = Claims::read(&*opened.documents).await;
     let parts = Parts {
         name,
-        claims: claims.map_err(|error| error.to_string())?,
+        claims,
         backend: opened.backend,
         documents: opened.documents,
         ledger: Arc::new(ledger),

@@ -74,8 +74,8 @@ impl Mover {
     }
 
     /// Moves a namespace, or goes on with a move that was cut off. One that is there already stays;
-    /// one that is about to leave turns back. If two stores consider it theirs, `to` is the one whose
-    /// locks count.
+    /// one that is about to leave turns back. If two stores disagree about which of them has it, `to` is
+    /// the one whose locks count.
     ///
     /// # Errors
     /// One of the stores does not answer: ask again, and it goes on. `conflict` if it is on its way

@@ -136,7 +136,7 @@ fn open_memory(clock: Arc<dyn Clock>) -> Opened {
     }
 }
 
-/// Opens a store that is not embedded, although it is older than this gateway remembers it.
+/// Opens a Postgres or etcd store although it is older than this gateway remembers.
 ///
 /// # Errors
 /// As for [`open_shared`], and if the history of such a store cannot be started anew.
@@ -155,7 +155,7 @@ pub(super) async fn open_older(
         }
         StorageBackend::Etcd => Ok((open_etcd(chosen.etcd, clock).await?, None)),
         StorageBackend::Memory | StorageBackend::Raft => {
-            let problem = "only a Postgres or etcd store comes back older by itself";
+            let problem = "only a Postgres or etcd store can start a new history this way";
             Err(AppError::Storage(problem.to_owned()))
         }
     }

@@ -37,7 +37,8 @@ struct Contents {
 pub(crate) struct DatabaseMemory {
     path: PathBuf,
     seen: Mutex<Option<Seen>>,
-    /// What an older database replaces: then nothing is written before [`DatabaseMemory::accept`].
+    /// Set while an operator accepts an older database: what the file says, which may be nothing. The
+    /// file is not written before [`DatabaseMemory::accept`] then.
     replaces: Option<Option<Seen>>,
 }
 
@@ -63,8 +64,8 @@ impl DatabaseMemory {
         })
     }
 
-    /// The same, to accept an older database: it shows nothing of what is remembered, and writes
-    /// nothing before [`DatabaseMemory::accept`].
+    /// The same, for an operator who accepts an older database: what is remembered is not compared
+    /// with the database, and the file is not written before [`DatabaseMemory::accept`].
     ///
     /// # Errors
     /// As for [`DatabaseMemory::open`].

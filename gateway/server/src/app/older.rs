@@ -1,7 +1,6 @@
-//! A store on other machines that came back older than this gateway remembers it: opened for an
-//! operator who accepts that.
+//! Opens a Postgres or etcd store that is older than this gateway remembers, so that an operator can
+//! start a new history from it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use crate::stores::accept::Terms;
 use crate::stores::accept::accept_older;
 use crate::stores::accept::shared::OldStore;
 use crate::stores::accept::shared::accept_shared;
+use crate::stores::store_folder;
 
 /// How long the store may take to open.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
@@ -37,16 +37,17 @@ pub(crate) async fn accept_older_store(
 ) -> Result<Accepted, AcceptError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = &config.storage.data_dir;
-    let (chosen, folder) = match name.is_home() {
-        true => (config.storage.chosen(), data_dir.clone()),
+    let chosen = match name.is_home() {
+        true => config.storage.chosen(),
         false => {
             let store = config.stores.get(name.as_str());
             let store = store.ok_or_else(|| {
                 AcceptError::Refused(format!("there is no [stores.{name}] in the configuration"))
             })?;
-            (store.chosen(), folder_of(data_dir.clone(), name))
+            store.chosen()
         }
     };
+    let folder = store_folder(data_dir, name);
     if chosen.backend == StorageBackend::Raft {
         return accept_older(data_dir, terms, clock.wall()).await;
     }
@@ -62,7 +63,7 @@ pub(crate) async fn accept_older_store(
     let (opened, database) = opened.map_err(|error: AppError| failed(&error))?;
     let new_history = opened
         .new_history
-        .ok_or_else(|| failed(&"not this store"))?;
+        .ok_or_else(|| failed(&"a store of this kind has no history that can be started anew"))?;
     let old = OldStore {
         name: name.clone(),
         folder,
@@ -83,8 +84,4 @@ pub(crate) async fn accept_older_store(
         written.map_err(|error| failed(&error))?;
     }
     Ok(accepted)
-}
-
-fn folder_of(data_dir: PathBuf, name: &StoreName) -> PathBuf {
-    data_dir.join("stores").join(name.as_str())
 }

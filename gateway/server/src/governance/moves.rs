@@ -70,7 +70,7 @@ impl Governance {
         self.replace(caller, stored).await
     }
 
-    /// An operator has chosen the store of a namespace that two consider theirs.
+    /// Records which of two stores an operator has chosen for a namespace.
     pub(crate) async fn choose_store(
         &self,
         caller: &Caller,

@@ -1,9 +1,11 @@
-//! An operator chooses the store of a namespace that two consider theirs, after one of them was
-//! restored from a backup: as a move that takes no records along.
+//! An operator chooses the store of a namespace about which two stores disagree, after one of them was
+//! restored from a backup.
 //!
-//! The store that is not chosen closes its seat first. Then the tokens of the other are raised above
-//! all that the first has granted, its seat opens, governance says that the namespace is there, and
-//! the first forgets its records. A choice that was cut off is made again by the same command.
+//! The choice is a move that copies no records. The store that is not chosen closes its seat first.
+//! Then the tokens of the chosen store are raised above all that the other has granted, its seat
+//! opens, governance records that the namespace is there, and the other store deletes its records of
+//! it. If the choice is cut off, the closed seat still contradicts governance: the namespace is served
+//! by neither store, also after a restart, until the command is repeated.
 
 use leasehold_domain::Seat;
 use leasehold_domain::SeatState;
@@ -22,7 +24,7 @@ use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
 impl Mover {
-    /// Leaves a namespace to one of the two stores that consider it theirs.
+    /// Gives a namespace to one of the two stores that disagree about it.
     ///
     /// # Errors
     /// `to` is neither of them, or one of them does not answer.
@@ -39,8 +41,8 @@ impl Mover {
             (_, true) => (rival, store),
             _ => {
                 let message = format!(
-                    "the stores {store} and {rival} both have namespace {name}; choose one of them \
-                     before it is moved to {to}"
+                    "the stores {store} and {rival} disagree about which of them has namespace \
+                     {name}; choose one of them before it is moved to {to}"
                 );
                 return Err(Failure::new(ErrorCode::Conflict, message));
             }

@@ -23,7 +23,7 @@ use leasehold_wire::v1::error::ErrorCode;
 
 use crate::stores::Places;
 
-/// How soon it may be worth asking again for a namespace that an operator must decide about.
+/// Delay before a client asks again for a namespace whose store an operator must choose.
 const CLAIMED_RETRY_AFTER_MS: u64 = 5_000;
 /// How soon a namespace that is moved may be there.
 const MOVING_RETRY_AFTER_MS: u64 = 200;
@@ -283,14 +283,15 @@ impl Failure {
         }
     }
 
-    /// Two stores consider the namespace their own, because one of them was restored from a backup.
+    /// Two stores disagree about which of them has the namespace.
     #[must_use]
     pub fn claimed_twice(namespace: &NamespaceName, stores: [&StoreName; 2]) -> Self {
         let [one, other] = stores;
         let message = format!(
-            "the stores {one} and {other} both have namespace {namespace}, and one of them was \
-             restored from a backup; neither serves it until an operator chooses the one whose locks \
-             count: `leasehold namespace move {namespace} --to {one}`, or `--to {other}`"
+            "the stores {one} and {other} disagree about which of them has namespace {namespace}: one \
+             of them was restored from a backup, or a choice between them was cut off; neither serves \
+             it until an operator chooses the store whose locks count: `leasehold namespace move \
+             {namespace} --to {one}`, or `--to {other}`"
         );
         Self {
             retry_after_ms: Some(CLAIMED_RETRY_AFTER_MS),
@@ -362,7 +363,7 @@ impl Failure {
             },
             Rejection::TooManyPermits => Self::new(
                 ErrorCode::Conflict,
-                "permits: more than the lock's limit, which its settings say",
+                "permits: more than the settings of the lock allow",
             ),
             Rejection::RequestIdReused => Self::new(
                 ErrorCode::Conflict,

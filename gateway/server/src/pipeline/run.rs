@@ -65,7 +65,7 @@ impl Inner {
         }
         let mut namespace = admit::namespace(&plan, name)?;
         if self.stores.rival(&namespace.document).is_some() {
-            // Governance may have heard of the move that the other store knows.
+            // Another gateway may have recorded the move that the other store knows of.
             self.governance.catch_up().await?;
             plan = self.governance.plan();
             namespace = admit::namespace(&plan, name)?;

@@ -41,6 +41,7 @@ pub(crate) use self::running::Parts;
 pub(crate) use self::running::RunningStore;
 pub(crate) use self::running::ledger_file;
 pub(crate) use self::running::open_ledger;
+pub(crate) use self::running::store_folder;
 
 use crate::governance::document::NamespaceDocument;
 use crate::pipeline::execute::Store;
@@ -64,7 +65,7 @@ pub struct OpenStore {
     pub ledger: Arc<dyn Ledger>,
     /// Compares it with its ledger, and with what the data directory remembers.
     pub(crate) parts: StoreParts,
-    /// The namespaces that it considered its own when it was opened.
+    /// The moves of namespaces that it knew of when it was opened.
     pub(crate) claims: Claims,
     /// How far the ledger is behind.
     pub carrier: Arc<CarrierStatus>,
@@ -95,7 +96,7 @@ impl OpenStore {
 /// Why a store is not open.
 #[derive(Debug, Clone)]
 pub(crate) struct NotOpen {
-    /// What callers are told.
+    /// The code of the answer to a request.
     pub(crate) code: ErrorCode,
     /// For operators.
     pub(crate) problem: String,
@@ -174,7 +175,8 @@ impl Stores {
     /// The store of that name.
     ///
     /// # Errors
-    /// `fenced` if it came back older, `unavailable` if it is not open for another reason, or another gateway knows it and this one does not.
+    /// `fenced` if it is older than this gateway remembers. `unavailable` if it is not open for
+    /// another reason, or is not configured on this gateway.
     pub fn get(&self, name: &StoreName) -> Result<&Arc<OpenStore>, Failure> {
         if *name == self.home.name {
             return Ok(&self.home);
@@ -191,8 +193,9 @@ impl Stores {
         slot.state().map_err(|NotOpen { code, problem }| {
             let message = match code {
                 ErrorCode::Fenced => format!(
-                    "the store {name} is behind what this gateway knows of it; it grants nothing \
-                     until the right one is back or an operator accepts the older one"
+                    "the store {name} is older than this gateway remembers it; it grants nothing \
+                     until the newer one is back, or an operator accepts it with `leasehold store \
+                     accept-older`"
                 ),
                 _ => format!("the store {name} is not open"),
             };
@@ -200,15 +203,14 @@ impl Stores {
         })
     }
 
-    /// Another store that considers the namespace its own, by a move that the document does not know:
-    /// one of the two was restored from a backup.
+    /// Returns another store that knows of a later move of the namespace than governance: see
+    /// [`Claims`].
     pub(crate) fn rival(&self, document: &NamespaceDocument) -> Option<&StoreName> {
         let NamespaceDocument { store, travels, .. } = document;
         let others = self.open().filter(|other| other.name != *store);
         let mut others = others.filter(|other| Some(&other.name) != travels.to.as_ref());
-        let claims =
-            |other: &&Arc<OpenStore>| other.claims.era(&document.name) >= Some(travels.era);
-        others.find(claims).map(|other| &other.name)
+        let rival = others.find(|other| other.claims.contradict(&document.name, travels.era));
+        rival.map(|rival| &rival.name)
     }
 
     /// Every store, home first, or why it is not open.

@@ -47,7 +47,7 @@ pub(crate) struct Parts {
     pub(crate) others: OtherLedgers,
     /// What the data directory remembers.
     pub(crate) remembered: Arc<Remembered>,
-    /// The namespaces that it considers its own.
+    /// The moves of namespaces that it knows of.
     pub(crate) claims: Claims,
     /// How many events stay in the store although the ledger has them.
     pub(crate) keep_events: u64,
@@ -63,6 +63,14 @@ pub(crate) struct RunningStore {
     waits: Supervised,
     watchman: Supervised,
     remembering: Supervised,
+}
+
+/// The folder of a store's ledger: the data directory for the home store, a folder in it for others.
+pub(crate) fn store_folder(data_dir: &Path, name: &StoreName) -> PathBuf {
+    match name.is_home() {
+        true => data_dir.to_owned(),
+        false => data_dir.join("stores").join(name.as_str()),
+    }
 }
 
 /// Where in a store's folder its ledger is.

@@ -15,8 +15,8 @@ use super::continuity::memory;
 use super::ledger_file;
 use super::open_ledger;
 use crate::app::embedded::StoppedStore;
+use crate::app::embedded::raft_folder;
 use crate::app::embedded::read_stopped;
-use crate::app::missing;
 
 /// What the parts of a directory are.
 pub(crate) struct StoppedParts {
@@ -66,7 +66,44 @@ pub(crate) async fn verify_stopped(data_dir: &Path) -> Result<StoppedParts, Stri
 /// A part cannot be read.
 pub(crate) async fn store_is_missing(data_dir: &Path) -> Result<Option<String>, String> {
     let remembered = Remembered::open(data_dir).map_err(|error| error.to_string())?;
-    missing::problem(data_dir, &remembered).await
+    missing_store(data_dir, &remembered).await
+}
+
+/// Returns what is wrong if the embedded store of a data directory is missing while its other parts
+/// are there.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub(crate) async fn missing_store(
+    data_dir: &Path,
+    remembered: &Remembered,
+) -> Result<Option<String>, String> {
+    let store = raft_folder(data_dir);
+    if store.join("log").is_dir() {
+        return Ok(None);
+    }
+    let mut had = Vec::new();
+    if let Some(was) = remembered.get(&StoreName::home())
+        && was.id.is_some()
+    {
+        had.push(format!("stores.json remembers event {}", was.newest));
+    }
+    if ledger_file(data_dir).exists() {
+        let ledger = open_ledger(data_dir).await?;
+        had.push(format!(
+            "the ledger ends at event {}",
+            ledger.head().cursor.0
+        ));
+    }
+    if had.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "{} is missing (a new store would begin at event 0), but {}; bring it back, or restore a \
+         backup into a new directory; `leasehold store accept-older` starts a new history",
+        store.display(),
+        had.join(" and "),
+    )))
 }
 
 /// Returns why the directory is not whole, if its store has events and its ledger is missing.

@@ -1,8 +1,8 @@
-//! The same for a store on other machines: a database that was restored from a backup, an etcd that
-//! was restored from a snapshot, or one whose gateway has lost its ledger.
+//! The same for a Postgres or etcd store: a database that was restored from a backup, an etcd that was
+//! restored from a snapshot, or a store whose gateway has lost its ledger.
 //!
-//! The identity of the new history is remembered before the store gets it, so that a command that was
-//! cut off finishes when it is asked again.
+//! The identity of the new history is noted in `stores.json` before the store gets it, so that a
+//! command that was cut off finishes when it is repeated.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,10 +42,10 @@ use crate::stores::Remembered;
 use crate::stores::RememberedStore;
 use crate::stores::open_ledger;
 
-/// How often it is tried while the store's own clock ends leases.
+/// Attempts in all: leases that end by time change the store meanwhile.
 const TRIES_MAX: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(200);
-/// For each look at the store.
+/// How long reading the next event may take.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// A store that is open although it is older than its gateway remembers.
