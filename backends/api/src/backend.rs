@@ -178,8 +178,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     async fn health(&self) -> Health;
 
     /// Resolves when the store has stopped for good in this process, and returns why: an I/O error
-    /// after which nobody knows what its disk holds, or a background task of its own that is gone.
-    /// It executes and reads nothing any more; a new process must open it.
+    /// after which the contents of its disk are unknown, or a background task of its own that has
+    /// ended. It executes and reads nothing any more; a new process must open it.
     async fn stopped(&self) -> String {
         std::future::pending().await
     }

@@ -1,4 +1,4 @@
-//! Small files that are replaced as a whole: what a gateway or a backend keeps beside its store.
+//! Small files that are replaced as a whole, such as `stores.json` and `peers.json`.
 
 use std::fs::File;
 use std::io;
@@ -12,19 +12,19 @@ use std::path::PathBuf;
 /// # Errors
 /// The file cannot be written; the old contents are still there then.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let beside = beside(path);
-    let mut file = File::create(&beside)?;
+    let temporary = temporary_path(path);
+    let mut file = File::create(&temporary)?;
     file.write_all(contents)?;
     file.sync_all()?;
-    std::fs::rename(&beside, path)?;
+    std::fs::rename(&temporary, path)?;
     match path.parent() {
         Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),
     }
 }
 
-/// Returns where the new contents are written before they get their name.
+/// Returns the path of the temporary file that is renamed to `path` once it is durable.
 #[must_use]
-pub fn beside(path: &Path) -> PathBuf {
+pub fn temporary_path(path: &Path) -> PathBuf {
     path.with_extension("json.new")
 }

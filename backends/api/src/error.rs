@@ -67,6 +67,26 @@ impl BackendError {
         }
     }
 
+    /// The error of a call to a store that has stopped; the store did not take the call.
+    #[must_use]
+    pub fn stopped(reason: &str) -> Self {
+        Self::without_effect(
+            ErrorKind::Closed,
+            format!("the store has stopped: {reason}"),
+        )
+    }
+
+    /// The error of a call that the store had taken when it stopped. `writes`: the call could change
+    /// the store.
+    #[must_use]
+    pub fn cut_off(writes: bool) -> Self {
+        let detail = "the store has stopped while it carried out the request";
+        match writes {
+            true => Self::unknown(ErrorKind::Closed, detail),
+            false => Self::without_effect(ErrorKind::Closed, detail),
+        }
+    }
+
     /// Whether the same call may succeed later. Exhaustive on purpose.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -64,8 +64,8 @@ pub struct StartedHistory {
     pub revision: u64,
 }
 
-/// A store on other machines whose history an operator can start anew, after the store came back
-/// older than its gateways remember it.
+/// A shared store (Postgres, etcd) of which an operator can start a new history, when the store is
+/// older than its gateways remember.
 #[async_trait]
 pub trait NewHistory: Debug + Send + Sync + 'static {
     /// Starts a new history with the locks and documents that the store has now. Every lease gets
@@ -73,7 +73,7 @@ pub trait NewHistory: Debug + Send + Sync + 'static {
     /// ends at `start.after`.
     ///
     /// *Guarantees.* The whole step is durable before the answer. A gateway that had the store open
-    /// before writes nothing to it any more: its calls fail as `Fenced`.
+    /// before changes no lock in it any more: its calls fail as `Fenced`.
     ///
     /// *Errors.* `Contended` if the store's newest event is not `start.newest`; nothing has changed
     /// then. After an unknown effect [`crate::Backend::history`] tells which history the store has.

@@ -1,4 +1,4 @@
-//! Stops a store for good after a failure that nothing in this process can make good.
+//! Stops a store for good after a failure from which this process cannot recover.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,10 +6,11 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::BackendError;
 use crate::Health;
 
-/// Tells whether a store has stopped for good in this process, and why: an I/O error after which
-/// nobody knows what the disk holds, or a background task that is gone. Clones share it.
+/// Whether a store has stopped for good in this process, and why: an I/O error after which the
+/// contents of the disk are unknown, or a background task that has ended. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct Poison(watch::Sender<Option<String>>);
 
@@ -31,8 +32,8 @@ impl Poison {
         });
     }
 
-    /// Starts a background task. If it panics, the store stops: nobody else does its work, and the
-    /// process must end rather than go on without it.
+    /// Starts a background task. If it panics, the store stops, because nothing else does the work of
+    /// that task.
     pub fn spawn<T: Send>(
         &self,
         task: &'static str,
@@ -57,16 +58,15 @@ impl Poison {
         let poison = self.clone();
         self.spawn(task, async move {
             run.await;
-            // A store whose handle is gone has closed, too.
+            // If the handle of the store was dropped, the store has closed, too.
             if closing.has_changed().is_ok() && !*closing.borrow() {
                 poison.set(&format!("the background task {task} ended"));
             }
         })
     }
 
-    /// Returns a guard that stops the store if it is dropped by a panic. Held together with a lock,
-    /// and taken after it, it stops the store before anybody else can see what the panic left half
-    /// changed behind that lock.
+    /// Returns a guard that stops the store if it is dropped by a panic. Take it after a lock: then
+    /// the store has stopped before another task can read what the panic left half changed.
     #[must_use]
     pub fn guard(&self, task: &'static str) -> PanicGuard<'_> {
         PanicGuard { poison: self, task }
@@ -76,6 +76,17 @@ impl Poison {
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         self.0.borrow().clone()
+    }
+
+    /// Lets a call pass unless the store has stopped.
+    ///
+    /// # Errors
+    /// The store has stopped; the call has had no effect.
+    pub fn check(&self) -> Result<(), BackendError> {
+        match &*self.0.borrow() {
+            None => Ok(()),
+            Some(reason) => Err(BackendError::stopped(reason)),
+        }
     }
 
     /// Returns whether the store has stopped.
@@ -142,6 +153,8 @@ mod tests {
         let stopped = tokio::time::timeout(PATIENCE, poison.stopped());
         let reason = stopped.await.expect("the store is stopped");
         assert!(reason.contains("bad panicked"), "{reason}");
+        let refused = poison.check().expect_err("the store is stopped");
+        assert!(refused.detail.contains(&reason), "{refused}");
         assert_eq!(poison.reason(), Some(reason));
     }
 

@@ -1,4 +1,4 @@
-//! What a store on other machines does when an operator starts its history anew.
+//! What a shared store does when an operator starts a new history of it.
 
 use std::sync::Arc;
 

@@ -80,16 +80,8 @@ impl EtcdBackend {
         if *self.closing.borrow() {
             return Err(error::closed());
         }
-        self.check_running()?;
+        self.shared.poison.check()?;
         self.queue.propose(item).await
-    }
-
-    /// Refuses everything once a background task of the store is gone.
-    fn check_running(&self) -> Result<(), BackendError> {
-        match self.shared.poison.reason() {
-            None => Ok(()),
-            Some(reason) => Err(error::stopped(&reason)),
-        }
     }
 
     /// An answer that does not fit its item.
@@ -111,8 +103,8 @@ impl Backend for EtcdBackend {
     async fn read(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, BackendError> {
         if let Freshness::Stale { max_age_ms } = freshness {
             let mirror = self.shared.mirror.read().await;
-            // A writer that has panicked may have left the mirror half changed.
-            self.check_running()?;
+            // A writer that panicked may have left the mirror half changed.
+            self.shared.poison.check()?;
             let now = self.shared.keeper.look();
             let age = self
                 .shared

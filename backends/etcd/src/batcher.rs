@@ -79,7 +79,9 @@ impl Queue {
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(error::closed()),
         }
         // The batcher answers everything that it took, unless it panics.
-        answered.await.unwrap_or_else(|_| Err(error::lost(writes)))
+        answered
+            .await
+            .unwrap_or_else(|_| Err(BackendError::cut_off(writes)))
     }
 }
 
@@ -193,12 +195,12 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 mod tests {
     use super::*;
 
-    /// Has a request taken from the queue by somebody who is gone before it answers.
+    /// Takes a request from the queue and drops it, as a batcher that panics does.
     async fn lose(item: Item) -> BackendError {
         let (queue, mut waiting) = Queue::new(1);
         let gone = async { drop(waiting.recv().await) };
         let (answer, ()) = tokio::join!(queue.propose(item), gone);
-        answer.expect_err("nobody answers")
+        answer.expect_err("the request is dropped without an answer")
     }
 
     #[tokio::test]

@@ -164,23 +164,6 @@ pub(crate) fn unavailable(detail: impl Into<String>) -> BackendError {
     BackendError::without_effect(ErrorKind::Unavailable, detail)
 }
 
-/// A background task of the store is gone; the command was not taken.
-pub(crate) fn stopped(reason: &str) -> BackendError {
-    BackendError::without_effect(
-        ErrorKind::Closed,
-        format!("the store has stopped: {reason}"),
-    )
-}
-
-/// The writer is gone with a request that it had taken.
-pub(crate) fn lost(writes: bool) -> BackendError {
-    let detail = "the store has stopped while it carried out the request";
-    match writes {
-        true => BackendError::unknown(ErrorKind::Closed, detail),
-        false => BackendError::without_effect(ErrorKind::Closed, detail),
-    }
-}
-
 /// The store is closing; the command was not taken.
 pub(crate) fn closed() -> BackendError {
     BackendError::without_effect(ErrorKind::Closed, "the store is closing")

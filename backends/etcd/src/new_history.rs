@@ -1,4 +1,5 @@
-//! A new history of the store, because an operator accepts an etcd that came back older.
+//! A new history of the store, when an operator accepts an etcd that is older than its gateways
+//! remember.
 //!
 //! A restored etcd counts its revisions on from the snapshot's, so `live/history` says what is added
 //! to them: tokens stay above those of the old history. One transaction replaces identity, base,

@@ -75,12 +75,12 @@ pub(crate) struct EndedRequests {
     by_key: Parts,
 }
 
-/// A hash table in parts, because one of this size would now and then move all of it at once. In a
-/// tree of this size each search would miss the processor's caches several times.
+/// A hash map in parts. A single map of this size moves all of its entries at once when it grows, and
+/// each search of a tree of this size misses the processor's caches several times.
 #[derive(Debug, Clone)]
 struct Parts(Box<[HashMap<RequestKey, (Millis, EndCause)>]>);
 
-/// So many that moving a part takes microseconds.
+/// Number of parts: enough that a part which grows moves within microseconds.
 const PARTS: usize = 256;
 
 impl Default for Parts {

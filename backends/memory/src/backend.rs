@@ -45,7 +45,7 @@ const NAP_MAX: Duration = Duration::from_millis(10);
 pub struct MemoryBackend {
     pub(crate) shared: Arc<Shared>,
     import_limit: Option<ImportLimit>,
-    /// Set when the reaper is gone.
+    /// Set when the reaper has ended.
     poison: Poison,
 }
 
@@ -99,9 +99,7 @@ impl Backend for MemoryBackend {
             let detail = format!("{weight} commands are too many");
             return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
         }
-        if let Some(reason) = self.poison.reason() {
-            return Err(BackendError::without_effect(ErrorKind::Closed, reason));
-        }
+        self.poison.check()?;
         {
             let mut inner = self.shared.lock();
             if inner.closed {
@@ -116,10 +114,12 @@ impl Backend for MemoryBackend {
     }
 
     async fn read(&self, lock: &LockRef, _: Freshness) -> Result<LockView, BackendError> {
+        self.poison.check()?;
         Ok(self.shared.lock().state.view(lock, self.shared.now()))
     }
 
     async fn list(&self, query: ListQuery) -> Result<Page<LockView>, BackendError> {
+        self.poison.check()?;
         Ok(self.shared.lock().state.list(&query, self.shared.now()))
     }
 
@@ -129,6 +129,7 @@ impl Backend for MemoryBackend {
         subject: &Subject,
         team: Option<&TeamName>,
     ) -> Result<Usage, BackendError> {
+        self.poison.check()?;
         Ok(self.shared.lock().state.usage(namespace, subject, team))
     }
 
@@ -138,6 +139,7 @@ impl Backend for MemoryBackend {
         subject: &Subject,
         request_id: &RequestId,
     ) -> Result<bool, BackendError> {
+        self.poison.check()?;
         Ok(self.shared.lock().state.holds(lock, subject, request_id))
     }
 

@@ -87,16 +87,8 @@ impl PostgresBackend {
         if *self.closing.borrow() {
             return Err(error::closed());
         }
-        self.check_running()?;
+        self.shared.poison.check()?;
         self.queue.propose(item).await
-    }
-
-    /// Refuses everything once a background task of the store is gone.
-    fn check_running(&self) -> Result<(), BackendError> {
-        match self.shared.poison.reason() {
-            None => Ok(()),
-            Some(reason) => Err(error::stopped(&reason)),
-        }
     }
 
     /// An answer that does not fit its item.
@@ -118,8 +110,8 @@ impl Backend for PostgresBackend {
     async fn read(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, BackendError> {
         if let Freshness::Stale { max_age_ms } = freshness {
             let mirror = self.shared.mirror.read().await;
-            // A writer that has panicked may have left the mirror half changed.
-            self.check_running()?;
+            // A writer that panicked may have left the mirror half changed.
+            self.shared.poison.check()?;
             let now_us = self.shared.keeper.look(&*self.shared.clock);
             let age = self.shared.status.age(self.shared.clock.monotonic());
             let stale_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);

@@ -1,4 +1,5 @@
-//! A new history of the store, because an operator accepts a database that came back older.
+//! A new history of the store, when an operator accepts a database that is older than its gateways
+//! remember.
 //!
 //! One transaction replaces the history's identity, the log and the consumers, and moves the version
 //! on. So a gateway that is still open finds another version with its next write, and another

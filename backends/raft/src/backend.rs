@@ -118,9 +118,7 @@ impl RaftBackend {
                 Err(error) if error.kind == ErrorKind::Closed => return Err(error),
                 Err(error) => tracing::info!(%error, "cluster.waits for its group"),
             }
-            if let Some(reason) = self.poison.reason() {
-                return Err(BackendError::without_effect(ErrorKind::Closed, reason));
-            }
+            self.poison.check()?;
         }
     }
 

@@ -1,12 +1,12 @@
 //! What a node does by itself: watching its clock, ending what is due, taking snapshots.
 
-use leasehold_backend_api::Poison;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use leasehold_backend_api::Poison;
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
 use openraft::type_config::TypeConfigExt;

@@ -112,7 +112,7 @@ impl Pipeline {
         let store = store.await?;
         if let Some(wait_ms) = request.wait_ms {
             let polled = (request, intent, lease_id, wait_ms);
-            // In a box: most requests do not wait, and need not have room for it.
+            // On the heap: the future of a request that does not wait stays small.
             return Box::pin(wait::acquire(&self.inner, &store, caller, polled)).await;
         }
         let (outcome, decision) = self.inner.run(&store, caller, request, intent).await?;

@@ -1,4 +1,4 @@
-//! A namespace that two stores consider theirs, after one of them was restored from a backup.
+//! A namespace about which two stores disagree, after one of them was restored from a backup.
 
 use std::path::Path;
 use std::process::Command;

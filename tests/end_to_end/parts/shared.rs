@@ -63,6 +63,14 @@ async fn older_is_accepted(data_dir: &Path, config: &str, newest: u64) -> Result
     Ok(())
 }
 
+/// An operator accepts that the ledger is lost.
+async fn lost_ledger_is_accepted(data_dir: &Path, config: &str, newest: u64) -> Result<()> {
+    remove_ledger(data_dir)?;
+    refused_with_positions(data_dir, config).await?;
+    let accepted = accept(data_dir, &["--config", &file_with(data_dir, config)?])?;
+    goes_on((data_dir, config), &accepted, newest).await
+}
+
 /// A gateway takes a lock and keeps it; returns its token.
 async fn holds(data_dir: &Path, config: &str, lock: &str) -> Result<u64> {
     let mut gateway = started(data_dir, config).await?;
@@ -186,11 +194,8 @@ async fn an_older_database_is_accepted() -> Result<()> {
         is_fenced(&data_dir, &older).await?;
         older_is_accepted(&data_dir, &older, newest).await?;
         if place == "data-dir" {
-            // Nothing has the rows but the ledger that is lost.
-            remove_ledger(&data_dir)?;
-            refused_with_positions(&data_dir, &older).await?;
-            let accepted = accept(&data_dir, &["--config", &file_with(&data_dir, &older)?])?;
-            goes_on((&data_dir, &older), &accepted, newest).await?;
+            // Only the lost ledger had the rows.
+            lost_ledger_is_accepted(&data_dir, &older, newest).await?;
         }
         // The newer database is not the one of this directory any more.
         is_fenced(&data_dir, &config).await?;
@@ -212,10 +217,7 @@ async fn an_older_etcd_is_accepted() -> Result<()> {
     cluster.restore(&snapshot).await;
     refused_with_positions(&data_dir, &config).await?;
     older_is_accepted(&data_dir, &config, newest).await?;
-    remove_ledger(&data_dir)?;
-    refused_with_positions(&data_dir, &config).await?;
-    let accepted = accept(&data_dir, &["--config", &file_with(&data_dir, &config)?])?;
-    goes_on((&data_dir, &config), &accepted, newest).await
+    lost_ledger_is_accepted(&data_dir, &config, newest).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -170,7 +170,7 @@ impl Writer {
         if head < mirror.head {
             let detail = format!("the head was at {} and is at {head}", mirror.head);
             return Err(error::fenced(format!(
-                "etcd came back older, from a snapshot perhaps: {detail}"
+                "etcd is older than this gateway has seen it (restored from a snapshot?): {detail}"
             )));
         }
         let current = head == mirror.head;

@@ -23,8 +23,8 @@ pub struct Limits {
     /// Most failed authentications a second from one client's address, ten seconds' worth at once;
     /// 0 for no limit.
     pub failed_authentications_per_address_per_s: u32,
-    /// Most requests of one client under way at once; more wait for it. Waiting acquires and
-    /// watches do not count.
+    /// Most requests of one client in flight at once; further ones wait. Waiting acquires and watches
+    /// do not count.
     pub requests_per_key_at_once_max: usize,
     /// Most watches with one key.
     pub watches_per_key_max: usize,

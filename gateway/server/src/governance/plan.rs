@@ -39,7 +39,7 @@ pub(crate) struct PlanStep {
     pub(crate) bound: Result<BoundPolicy, String>,
     /// All of that which makes it another rule.
     pub(crate) digest: Digest,
-    /// What is counted of its answers, from the first one on.
+    /// The metrics of its answers, from the first answer on.
     pub(crate) counted: OnceLock<DecisionMetrics>,
     patterns: Vec<LockPattern>,
     operations: Vec<Operation>,

@@ -48,7 +48,7 @@ impl Gate {
         })
     }
 
-    /// A place, and how many others were taken; no place if the gateway is full.
+    /// Takes a place, or none if the gateway is full; returns how many were taken before.
     fn enter(&self) -> (Option<UnderWay<'_>>, usize) {
         let place = UnderWay(&self.under_way);
         let before = self.under_way.fetch_add(1, Relaxed);
@@ -84,7 +84,7 @@ pub(super) async fn count(
     let client = client_of(app, &request);
     request.extensions_mut().insert(client);
     let (place, others) = gate.enter();
-    // Where fewer are under way in all, nobody can have more than a share.
+    // With fewer requests in flight in total, no client can exceed its limit.
     let is_crowded = others >= app.config.limits.requests_per_key_at_once_max;
     let admitted = match place {
         _ if ALWAYS_SERVED.contains(&route) => Ok(()),
@@ -102,7 +102,7 @@ pub(super) async fn count(
         let request_id = extract::request_id(request.headers());
         verbs::refuse(route, request.uri().path(), &request_id)
     } else if is_crowded && !ALWAYS_SERVED.contains(&route) {
-        in_turn(app, client, request, next).await
+        within_limit(app, client, request, next).await
     } else {
         next.run(request).await
     };
@@ -121,17 +121,22 @@ pub(super) async fn count(
     response
 }
 
-/// Runs a request when it is its client's turn.
-async fn in_turn(app: &App, client: ClientAddress, mut request: Request, next: Next) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION);
+/// Runs a request within its client's limit of requests in flight.
+async fn within_limit(
+    app: &App,
+    client: ClientAddress,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let credential = request.headers().get(header::AUTHORIZATION);
     let (namespace, _) = verbs::namespace_and_verb(request.uri().path());
-    let turn = app
+    let in_flight = app
         .limiter
-        .turn(client.group(), shown, namespace.as_deref())
+        .begin(client.group(), credential, namespace.as_deref())
         .await;
-    request.extensions_mut().insert(turn.clone());
+    request.extensions_mut().insert(in_flight.clone());
     let response = next.run(request).await;
-    turn.give_back();
+    in_flight.release();
     response
 }
 

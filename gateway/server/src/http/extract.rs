@@ -32,6 +32,7 @@ use leasehold_domain::limits::ADMIN_DENIAL_PATH_BYTES_MAX;
 use leasehold_wire::v1::error::ErrorCode;
 use serde::de::DeserializeOwned;
 
+use super::percent::decode;
 use super::problem;
 use crate::app::App;
 use crate::authentication::AuthFailure;
@@ -39,7 +40,7 @@ use crate::authentication::Authenticator;
 use crate::denials::Denied;
 use crate::limiting::Caller as CallerKey;
 use crate::limiting::ClientAddress;
-use crate::limiting::Turn;
+use crate::limiting::InFlightRequest;
 use crate::pipeline::ask::Caller;
 use crate::pipeline::failure::Failure;
 
@@ -84,7 +85,7 @@ pub(crate) struct Authenticated {
     principal: Arc<Principal>,
     fallback: RequestId,
     key: CallerKey,
-    turn: Option<Turn>,
+    in_flight: Option<InFlightRequest>,
     asked: Asked,
 }
 
@@ -175,9 +176,10 @@ impl Authenticated {
         &self.principal
     }
 
-    /// The request's place among those of its caller, if the gateway was crowded when it came.
-    pub(crate) fn turn(&self) -> Option<Turn> {
-        self.turn.clone()
+    /// The request as its client's limit counts it; `None` if few requests were in flight when it
+    /// came.
+    pub(crate) fn in_flight(&self) -> Option<InFlightRequest> {
+        self.in_flight.clone()
     }
 
     /// What identifies the caller to limits.
@@ -203,14 +205,14 @@ impl FromRequestParts<Arc<App>> for Authenticated {
         let keeps_leases = matches!(verb, Some("renew" | "release"));
         app.limiter
             .admit_caller(&key, namespace.as_deref(), keeps_leases)
-            .and_then(|()| super::verbs::check_query(parts))
+            .and_then(|()| super::query::check(parts))
             .map_err(|failure| Refused::new(failure, &parts.headers))?;
         Ok(Self {
             app: app.clone(),
             principal,
             fallback: request_id(&parts.headers),
             key,
-            turn: parts.extensions.get::<Turn>().cloned(),
+            in_flight: parts.extensions.get::<InFlightRequest>().cloned(),
             asked: Asked::of(parts),
         })
     }
@@ -340,7 +342,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
         let query = parts.uri.query().unwrap_or_default();
-        let read = super::verbs::parameters(query).and_then(|pairs| {
+        let read = super::query::parameters(query).and_then(|pairs| {
             crate::input::query(pairs).map_err(|error| Failure::invalid(error.to_string()))
         });
         read.map(Self)
@@ -398,27 +400,6 @@ fn parse_lock_path(path: &str) -> Result<LockPath, Failure> {
         lock: LockRef::new(namespace, lock),
         verb,
     })
-}
-
-/// Decodes percent-encoding once.
-pub(super) fn decode(text: &str) -> Result<String, Failure> {
-    if !text.contains('%') {
-        return Ok(text.to_owned());
-    }
-    let bad = || Failure::invalid("the path is not percent-encoded UTF-8");
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let digits = [bytes.next().ok_or_else(bad)?, bytes.next().ok_or_else(bad)?];
-        let mut decoded = [0];
-        hex::decode_to_slice(digits, &mut decoded).map_err(|_| bad())?;
-        out.push(decoded[0]);
-    }
-    String::from_utf8(out).map_err(|_| bad())
 }
 
 /// The namespace of a path, decoded and checked.

@@ -1,7 +1,6 @@
 //! The verbs of one lock.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 
 use axum::http::HeaderMap;
 use axum::http::HeaderValue;
@@ -60,15 +59,15 @@ pub(crate) async fn acquire(
     body: &RawJson,
 ) -> Response {
     let (key, credential) = (who.key(), who.credential());
-    let turn = who.turn();
+    let in_flight = who.in_flight();
     let (caller, body) = begin!(who, body: wire::AcquireRequest, |b| b.request_id.as_deref());
     let waits = body.wait_ms.is_some_and(|wait_ms| wait_ms > 0);
-    if waits && let Some(turn) = turn {
-        turn.give_back();
+    if waits && let Some(in_flight) = in_flight {
+        in_flight.release();
     }
     let who = (&caller, &*key);
     let acquired = match waits {
-        // In a box, so that a request that does not wait need not have room for it.
+        // On the heap, so that the future of a request that does not wait stays small.
         true => {
             let acquired = Box::pin(acquired(app, who, lock, body));
             while_valid(app, credential, acquired).await
@@ -83,7 +82,7 @@ pub(crate) async fn acquire(
 async fn while_valid<T>(
     app: &App,
     credential: Option<HeaderValue>,
-    request: Pin<Box<impl Future<Output = Result<T, Failure>>>>,
+    request: impl Future<Output = Result<T, Failure>> + Unpin,
 ) -> Result<T, Failure> {
     let credential = credential.map(|value| (header::AUTHORIZATION, value));
     let credential = HeaderMap::from_iter(credential);

@@ -382,12 +382,12 @@ async fn acquired_many(
 
 #[cfg(test)]
 mod tests {
-    /// Of the future that such a handler returns.
+    /// The size of the future that a handler returns, in bytes.
     fn bytes<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
         size_of::<F>()
     }
 
-    /// It is allocated and moved with each request; one that waits is in a box of its own.
+    /// The future of the handler is allocated and moved for each request.
     #[test]
     fn the_future_of_a_request_is_small() {
         let bytes = bytes(super::post);

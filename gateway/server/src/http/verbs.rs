@@ -3,16 +3,15 @@
 //! The router sees one route for a resource and all its verbs, such as `…/locks/a` and
 //! `…/locks/a:acquire`, and would let each take the methods of all.
 
-use axum::extract::MatchedPath;
 use axum::http::HeaderValue;
 use axum::http::Method;
 use axum::http::header;
-use axum::http::request::Parts;
 use axum::response::Response;
 use leasehold_domain::RequestId;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::paths;
 
+use super::percent::decode;
 use super::problem;
 use crate::pipeline::failure::Failure;
 
@@ -21,10 +20,7 @@ pub(super) fn namespace_and_verb(path: &str) -> (Option<String>, Option<&str>) {
     let rest = path.strip_prefix("/v1/namespaces/");
     let namespace = rest.and_then(|rest| rest.split(['/', ':']).next());
     let verb = path.rsplit_once(':').map(|(_, verb)| verb);
-    (
-        namespace.and_then(|text| super::extract::decode(text).ok()),
-        verb,
-    )
+    (namespace.and_then(|text| decode(text).ok()), verb)
 }
 
 /// The methods of a path on a route with verbs; `None` for other routes, and for unknown verbs,
@@ -44,54 +40,6 @@ pub(super) fn allowed(route: &str, path: &str) -> Option<&'static str> {
         (paths::INCIDENT, None) => Some("GET,HEAD"),
         (paths::INCIDENT, Some("acknowledge")) => Some("POST"),
         _ => None,
-    }
-}
-
-/// Whether an operation takes a query.
-fn has_options(route: &str, method: &Method) -> bool {
-    match route {
-        paths::LOCK
-        | paths::LOCKS
-        | paths::LOCKS_WATCH
-        | paths::INCIDENTS
-        | paths::AUDIT_EVENTS
-        | paths::AUDIT_HOLDERS
-        | paths::AUDIT_VERIFY => [Method::GET, Method::HEAD].contains(method),
-        paths::NAMESPACE | paths::KEY => *method == Method::DELETE,
-        _ => false,
-    }
-}
-
-/// The parameters of a query, decoded.
-///
-/// # Errors
-/// A name or a value is not UTF-8, or a `%` does not begin an encoded byte.
-pub(super) fn parameters(query: &str) -> Result<Vec<(String, String)>, Failure> {
-    let decoded = |text: &str| {
-        super::extract::decode(&text.replace('+', " "))
-            .map_err(|_| Failure::invalid("the query is not percent-encoded UTF-8"))
-    };
-    let given = query.split('&').filter(|parameter| !parameter.is_empty());
-    given
-        .map(|parameter| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            Ok((decoded(name)?, decoded(value)?))
-        })
-        .collect()
-}
-
-/// Refuses a query where an operation takes none; the parameter would be passed over in silence.
-pub(super) fn check_query(parts: &Parts) -> Result<(), Failure> {
-    let route = parts.extensions.get::<MatchedPath>();
-    let query = parts.uri.query().unwrap_or_default();
-    let first = query.split(['&', '=']).next().unwrap_or_default();
-    match route {
-        Some(route) if !query.is_empty() && !has_options(route.as_str(), &parts.method) => {
-            Err(Failure::invalid(format!(
-                "there is no parameter {first:?}: this operation takes no query"
-            )))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use serde::forward_to_deserialize_any;
 use super::error::InputError;
 use super::error::Refusal;
 
-/// Members that are compared one by one with the next; of more, a table is made.
+/// Up to so many members a new one is compared with each of them, and with a hash set beyond.
 const SEARCHED_MEMBERS: usize = 16;
 
 /// A value of a document. Members keep their order.
@@ -90,16 +90,16 @@ impl<'de> Visitor<'de> for Builder {
         let mut seen = HashSet::new();
         let mut members: Vec<(String, Node)> = Vec::new();
         while let Some(name) = entries.next_key::<String>()? {
-            // Requests have few members, and are read more often than anything else.
-            let is_seen = match members.len() {
-                ..SEARCHED_MEMBERS => members.iter().any(|(other, _)| *other == name),
-                SEARCHED_MEMBERS => {
+            // A request has few members; a hash set costs more than comparing them all.
+            let is_twice = if members.len() < SEARCHED_MEMBERS {
+                members.iter().any(|(other, _)| *other == name)
+            } else {
+                if seen.is_empty() {
                     seen.extend(members.iter().map(|(other, _)| other.clone()));
-                    !seen.insert(name.clone())
                 }
-                _ => !seen.insert(name.clone()),
+                !seen.insert(name.clone())
             };
-            if is_seen {
+            if is_twice {
                 return Err(A::Error::custom(Twice(&name)));
             }
             members.push((name, entries.next_value()?));
@@ -124,7 +124,7 @@ impl Twice<'_> {
 impl Node {
     /// The parameters of a query as members.
     pub(super) fn of_query(pairs: Vec<(String, String)>) -> Result<Self, InputError> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !seen.insert(name.as_str())) {
             return Err(InputError::twice(name));
         }

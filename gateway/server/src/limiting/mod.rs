@@ -5,9 +5,9 @@
 
 mod address;
 mod count;
+mod in_flight;
 mod proxies;
 mod rate;
-mod share;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use leasehold_domain::NamespaceName;
 use leasehold_wire::v1::error::ErrorCode;
 
 use self::count::Counts;
+use self::in_flight::InFlight;
+use self::in_flight::InFlightLimit;
 use self::rate::Rates;
-use self::share::Share;
-use self::share::Shares;
 use crate::config::Config;
 use crate::pipeline::failure::Failure;
 use crate::telemetry::Metrics;
@@ -52,19 +52,19 @@ pub(crate) struct Limiter {
     failures: Rates<AddressGroup>,
     watches: PerCaller,
     waits: PerCaller,
-    shares: Arc<Shares>,
+    in_flight: Arc<InFlightLimit>,
 }
 
-/// The place of a request among those of its caller; shared by the layer that counts requests and
-/// the handler, which gives it back before it waits.
+/// A request that counts towards the limit of its client. The layer around all handlers and the
+/// handler share it: a handler that waits for a lock releases it before it waits.
 #[derive(Debug, Clone)]
-pub(crate) struct Turn(Arc<Mutex<Option<Share>>>);
+pub(crate) struct InFlightRequest(Arc<Mutex<Option<InFlight>>>);
 
-impl Turn {
-    /// Lets the caller's next request begin.
-    pub(crate) fn give_back(&self) {
-        let share = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(share);
+impl InFlightRequest {
+    /// Lets the client's next request begin.
+    pub(crate) fn release(&self) {
+        let in_flight = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(in_flight);
     }
 }
 
@@ -123,7 +123,7 @@ impl Limiter {
             clock,
             metrics,
             proxies: Proxies::new(&config.listen.proxies),
-            shares: Shares::new(limits.requests_per_key_at_once_max),
+            in_flight: InFlightLimit::new(limits.requests_per_key_at_once_max),
             by_address: Rates::new(limits.requests_per_address_per_s, 1),
             by_key: Rates::new(limits.requests_per_key_per_s, 1),
             by_namespace: Rates::new(limits.requests_per_namespace_per_s, 1),
@@ -146,20 +146,20 @@ impl Limiter {
         &self.proxies
     }
 
-    /// Waits until a request may begin: not more of one client than the configuration says are
-    /// under way at once. A client is an address with a key, in a namespace. The key is not known
-    /// to be valid yet: with an address, nobody takes the place of somebody else.
-    pub(crate) async fn turn(
+    /// Waits until the request may begin, by the limit on the requests of one client that are in
+    /// flight. A client is an address with a credential, in a namespace. The credential is not
+    /// checked yet: because the address counts too, nobody can use up the limit of somebody else.
+    pub(crate) async fn begin(
         &self,
         address: AddressGroup,
-        shown: Option<&HeaderValue>,
+        credential: Option<&HeaderValue>,
         namespace: Option<&str>,
-    ) -> Turn {
-        let caller = (shown.map(HeaderValue::as_bytes), namespace);
-        let share = self
-            .shares
-            .take(address, caller, || self.metrics.held_back());
-        Turn(Arc::new(Mutex::new(Some(share.await))))
+    ) -> InFlightRequest {
+        let client = (credential.map(HeaderValue::as_bytes), namespace);
+        let in_flight = self
+            .in_flight
+            .take(address, client, || self.metrics.held_back());
+        InFlightRequest(Arc::new(Mutex::new(Some(in_flight.await))))
     }
 
     /// Counts a request of an address.

@@ -49,7 +49,7 @@ pub(super) fn write(path: &Path, incidents: &[Incident]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_backend_api::durable_file::beside;
+    use leasehold_backend_api::durable_file::temporary_path;
 
     use super::super::tests::incident;
     use super::*;
@@ -71,7 +71,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("incidents.json");
         write(&path, &[incident(1)]).unwrap();
-        std::fs::write(beside(&path), "{\"version\":1,\"incid").unwrap();
+        std::fs::write(temporary_path(&path), "{\"version\":1,\"incid").unwrap();
         assert_eq!(read(&path).unwrap(), [incident(1)]);
     }
 

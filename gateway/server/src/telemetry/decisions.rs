@@ -1,4 +1,4 @@
-//! What is measured of one policy's answers.
+//! Metrics of the answers of policies.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::metrics::BUCKETS;
 use super::metrics::Maker;
 use super::policy_labels::PolicyLabels;
 
-/// The counters of all policies.
+/// The metrics of all policies.
 pub(super) struct DecisionFamilies {
     answers: IntCounterVec,
     seconds: Histogram,
@@ -38,7 +38,7 @@ impl DecisionFamilies {
         }
     }
 
-    /// Those of one policy's version at one enforcement level.
+    /// Returns the metrics of one version of a policy at one enforcement level.
     pub(super) fn of(
         &self,
         (policy, version): (&str, &str),
@@ -54,7 +54,7 @@ impl DecisionFamilies {
     }
 }
 
-/// The counters of one version of a policy at one enforcement level.
+/// The metrics of one version of a policy at one enforcement level.
 pub(crate) struct DecisionMetrics {
     /// In the order of [`PolicyAnswer::KINDS`].
     answers: [IntCounter; PolicyAnswer::KINDS.len()],

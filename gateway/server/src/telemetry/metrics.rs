@@ -230,8 +230,8 @@ impl Metrics {
         self.unauthenticated.with_label_values(&[reason]).inc();
     }
 
-    /// What is counted of one policy's answers, for whoever asks it to keep: to find it each time
-    /// would cost more than to count.
+    /// Returns the metrics of one version of a policy at one enforcement level. Keep them: finding
+    /// them by their labels costs more than counting.
     pub(crate) fn of_policy(
         &self,
         policy: (&str, &str),
@@ -299,12 +299,12 @@ impl Metrics {
         &self.connections
     }
 
-    /// A request passed a limit, and was refused.
+    /// A request waits until another of its client has been answered.
     pub(crate) fn held_back(&self) {
         self.held_back.inc();
     }
 
-    /// A request passed a limit.
+    /// A request exceeded a limit and was refused.
     pub(crate) fn limited(&self, limit: &str) {
         self.limited.with_label_values(&[limit]).inc();
     }

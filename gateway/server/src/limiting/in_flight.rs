@@ -1,8 +1,10 @@
-//! How many requests of one caller are under way at once. More of them wait here, in the order in
-//! which they came: a client with many connections waits for itself, not in front of others.
+//! A limit on the requests of one client that are in flight at once. Further requests of that client
+//! wait in the order of their arrival, so a client with many connections delays itself and not the
+//! others.
 //!
-//! Requests are counted from the moment when so many of all callers are under way, so that a gateway
-//! that is not crowded pays nothing. One caller can therefore have twice as many for a moment.
+//! The caller counts requests only while the gateway as a whole has at least that many in flight. A
+//! client can therefore have twice as many for a moment, and a gateway with few requests does no work
+//! for the limit.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,25 +21,25 @@ use tokio::sync::Semaphore;
 
 use super::AddressGroup;
 
-/// One caller: an address, and a hash of what it shows and asks about, with a secret seed.
+/// A client: its address, and a hash of its credential and namespace with a secret seed.
 type Key = (AddressGroup, u64);
 
-/// The callers that have requests under way or waiting, so as many as there are requests at most.
-pub(crate) struct Shares {
-    callers: Mutex<HashMap<Key, Caller>>,
+/// The clients that have requests in flight or waiting: at most as many as there are requests.
+pub(crate) struct InFlightLimit {
+    clients: Mutex<HashMap<Key, Client>>,
     hasher: RandomState,
     max: usize,
 }
 
-struct Caller {
+struct Client {
     places: Arc<Semaphore>,
-    /// Requests under way and waiting.
+    /// Requests in flight and waiting.
     requests: usize,
 }
 
-/// A request's place among those of its caller; given back when dropped.
+/// A request in flight; dropping it lets the client's next request begin.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct InFlight {
     // Before the entry, whose end may remove the semaphore.
     _permit: Option<OwnedSemaphorePermit>,
     _entry: Entry,
@@ -46,39 +48,39 @@ pub(crate) struct Share {
 #[derive(Debug)]
 struct Entry {
     key: Key,
-    shares: Arc<Shares>,
+    limit: Arc<InFlightLimit>,
 }
 
-impl fmt::Debug for Shares {
+impl fmt::Debug for InFlightLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shares")
-            .field("callers", &self.callers().len())
+        f.debug_struct("InFlightLimit")
+            .field("clients", &self.clients().len())
             .finish_non_exhaustive()
     }
 }
 
-impl Shares {
-    /// At most `max` requests of one caller at once.
+impl InFlightLimit {
+    /// Allows `max` requests of one client at once.
     pub(crate) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
-            callers: Mutex::default(),
+            clients: Mutex::default(),
             hasher: RandomState::new(),
             max,
         })
     }
 
-    fn callers(&self) -> MutexGuard<'_, HashMap<Key, Caller>> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clients(&self) -> MutexGuard<'_, HashMap<Key, Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place. Calls `held_back` if there is none at once.
+    /// Waits until the request may begin. Calls `held_back` if it may not begin at once.
     pub(crate) async fn take(
         self: &Arc<Self>,
         address: AddressGroup,
-        caller: impl Hash,
+        client: impl Hash,
         held_back: impl FnOnce(),
-    ) -> Share {
-        let key = (address, self.hasher.hash_one(caller));
+    ) -> InFlight {
+        let key = (address, self.hasher.hash_one(client));
         let (entry, places) = self.enter(key);
         let permit = match places.clone().try_acquire_owned() {
             Ok(permit) => Some(permit),
@@ -88,32 +90,32 @@ impl Shares {
                 places.acquire_owned().await.ok()
             }
         };
-        Share {
+        InFlight {
             _permit: permit,
             _entry: entry,
         }
     }
 
     fn enter(self: &Arc<Self>, key: Key) -> (Entry, Arc<Semaphore>) {
-        let mut callers = self.callers();
-        let caller = callers.entry(key).or_insert_with(|| Caller {
+        let mut clients = self.clients();
+        let client = clients.entry(key).or_insert_with(|| Client {
             places: Arc::new(Semaphore::new(self.max)),
             requests: 0,
         });
-        caller.requests += 1;
-        let places = caller.places.clone();
-        let shares = self.clone();
-        (Entry { key, shares }, places)
+        client.requests += 1;
+        let places = client.places.clone();
+        let limit = self.clone();
+        (Entry { key, limit }, places)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut callers = self.shares.callers();
-        if let Some(caller) = callers.get_mut(&self.key) {
-            caller.requests -= 1;
-            if caller.requests == 0 {
-                callers.remove(&self.key);
+        let mut clients = self.limit.clients();
+        if let Some(client) = clients.get_mut(&self.key) {
+            client.requests -= 1;
+            if client.requests == 0 {
+                clients.remove(&self.key);
             }
         }
     }
@@ -132,18 +134,18 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_waits_for_its_own_requests_and_for_nobody_elses() {
-        let shares = Shares::new(2);
+    fn a_client_waits_for_its_own_requests_and_not_for_those_of_others() {
+        let limit = InFlightLimit::new(2);
         let held_back = Cell::new(0);
         let count = || held_back.set(held_back.get() + 1);
-        let take = |last, caller: &'static str| shares.take(address(last), caller, count);
+        let take = |last, client: &'static str| limit.take(address(last), client, count);
         let first = take(1, "a").now_or_never().unwrap();
         let second = take(1, "a").now_or_never().unwrap();
         let mut third = Box::pin(take(1, "a"));
         assert!(third.as_mut().now_or_never().is_none());
         assert_eq!(held_back.get(), 1);
-        for (last, caller) in [(1, "b"), (2, "a")] {
-            assert!(take(last, caller).now_or_never().is_some());
+        for (last, client) in [(1, "b"), (2, "a")] {
+            assert!(take(last, client).now_or_never().is_some());
         }
         // A client that leaves gives up its place in the queue.
         let mut fourth = Box::pin(take(1, "a"));
@@ -152,6 +154,6 @@ mod tests {
         drop(first);
         let fourth = fourth.as_mut().now_or_never().unwrap();
         drop((second, fourth));
-        assert!(shares.callers().is_empty(), "{shares:?}");
+        assert!(limit.clients().is_empty(), "{limit:?}");
     }
 }
