@@ -1,5 +1,6 @@
 //! `leasehold run`: a command under a lock.
 
+mod enforcer;
 mod gateways;
 mod nightly;
 mod signals;

@@ -88,6 +88,17 @@ impl Shell {
         self.shows("alive-42").await?;
         Ok(())
     }
+
+    /// Waits until the shell knows that its job was stopped. A job that it takes for a running one
+    /// is not continued by `fg`.
+    async fn has_stopped_job(&mut self) -> Result<()> {
+        loop {
+            self.enter("jobs -s; echo listed-$((40 + 2))")?;
+            if self.shows("listed-42").await?.contains("Stopped") {
+                return Ok(());
+            }
+        }
+    }
 }
 
 fn path_with_binary() -> Result<String> {
@@ -119,7 +130,7 @@ async fn a_run_in_the_background_leaves_the_terminal_to_the_shell() -> Result<()
     shell.shows("waited-0").await?;
     // It may come to the foreground later, and read.
     shell.enter("leasehold run --lock demo/a -- sh -c 'read x; echo got-$x' &")?;
-    shell.is_ready().await?;
+    shell.has_stopped_job().await?;
     shell.enter("fg")?;
     shell.enter("words")?;
     shell.shows("got-words").await?;
@@ -155,7 +166,8 @@ async fn a_stopped_job_goes_on_in_the_foreground() -> Result<()> {
     shell.press(CTRL_Z)?;
     shell.shows("Stopped").await?;
     shell.enter("bg")?;
-    shell.is_ready().await?;
+    // It reads, and the terminal is not its own.
+    shell.has_stopped_job().await?;
     shell.enter("fg")?;
     shell.enter("three")?;
     shell.shows("got-three").await?;

@@ -295,7 +295,7 @@ async fn ended_while_waiting(signals: &mut Signals) -> Signal {
             Signal::SIGWINCH | Signal::SIGTTIN | Signal::SIGTTOU => {}
             Signal::SIGTSTP => {
                 if tree::has_job_control() {
-                    stop_here(signals);
+                    stop_here(Signal::SIGTSTP, false, || true);
                 }
             }
             signal => return signal,

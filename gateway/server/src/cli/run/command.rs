@@ -58,6 +58,9 @@ pub(super) struct Command {
     phase: Phase,
     /// Whether the command itself has not ended yet.
     lives: bool,
+    /// How often it was stopped.
+    stops: u64,
+    is_stopped: bool,
     /// When work must have stopped, since boot.
     ends: Duration,
     /// When the grace is over that does not depend on the lease.
@@ -102,6 +105,8 @@ impl Command {
             },
             phase: Phase::Running,
             lives: true,
+            stops: 0,
+            is_stopped: false,
             ends: Duration::from_micros(start.ends_us),
             grace_over: None,
             ask_leftovers_at: None,
@@ -119,7 +124,7 @@ impl Command {
         std::mem::take(&mut self.reports)
     }
 
-    pub(super) fn obey(&mut self, order: &Order) {
+    pub(super) fn obey(&mut self, order: &Order, now: Duration) {
         match order {
             // Only once.
             Order::Start(_) => {}
@@ -135,7 +140,13 @@ impl Command {
                     self.send(signal);
                 }
             }
-            Order::Continue => self.send(Signal::SIGCONT),
+            Order::Continue { stop } => {
+                // What has happened since and was not collected yet counts, too.
+                self.reap(now);
+                if self.is_stopped && *stop == self.stops {
+                    self.send(Signal::SIGCONT);
+                }
+            }
             Order::Kill => self.phase = Phase::Killing,
         }
     }
@@ -229,10 +240,16 @@ impl Command {
         while let Some(status) = tree::reap() {
             let status = match status {
                 WaitStatus::Stopped(pid, signal) if pid == self.group => {
+                    self.stops += 1;
+                    self.is_stopped = true;
                     if self.phase == Phase::Running {
-                        let signal = signal as i32;
-                        self.reports.push(Report::Stopped { signal });
+                        let (signal, stop) = (signal as i32, self.stops);
+                        self.reports.push(Report::Stopped { signal, stop });
                     }
+                    continue;
+                }
+                WaitStatus::Continued(pid) if pid == self.group => {
+                    self.is_stopped = false;
                     continue;
                 }
                 WaitStatus::Exited(pid, code) if pid == self.group => Status::Code(code),

@@ -181,7 +181,7 @@ impl Enforcer {
     fn hear(&mut self, command: &mut Command) {
         self.read();
         while let Some(order) = self.lines.next() {
-            command.obey(&order);
+            command.obey(&order, self.timer.now());
         }
         if self.orders.is_none() {
             command.left_alone(self.timer.now());

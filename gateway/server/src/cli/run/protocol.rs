@@ -19,8 +19,9 @@ pub(super) enum Order {
     Drain { ends_us: u64 },
     /// A signal for the command's process group.
     Signal { number: i32 },
-    /// Continues the command, if it is stopped.
-    Continue,
+    /// Continues the command after this stop, unless it was continued since, or stopped again: a
+    /// person's Ctrl-Z must not be undone by the answer to an earlier stop.
+    Continue { stop: u64 },
     /// Kills everything at once.
     Kill,
 }
@@ -51,8 +52,8 @@ pub(super) enum Report {
     Started { group: i32 },
     /// The command cannot be started.
     Refused { message: String },
-    /// The command was stopped by this signal.
-    Stopped { signal: i32 },
+    /// The command was stopped by this signal. Its stops are counted from 1.
+    Stopped { signal: i32, stop: u64 },
     /// The lease runs out: the command is asked to end.
     Late,
     /// The command itself has ended.

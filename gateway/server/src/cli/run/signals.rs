@@ -5,9 +5,13 @@ use nix::sys::resource::setrlimit;
 use nix::sys::signal::SigSet;
 use nix::sys::signal::SigmaskHow;
 use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::sys::signal::killpg;
 use nix::sys::signal::raise;
 use nix::sys::signalfd::SfdFlags;
 use nix::sys::signalfd::SignalFd;
+use nix::unistd::Pid;
+use nix::unistd::getpgrp;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::SignalKind;
 
@@ -64,12 +68,8 @@ impl Blocked {
     /// Blocks what is read. What the caller has told this process to ignore stays ignored, by the
     /// command, too: that is how `nohup` works.
     pub(super) fn block() -> Result<Self, Failed> {
-        let ignored = ignored();
-        let mut read: SigSet = READ
-            .iter()
-            .copied()
-            .filter(|signal| ignored & (1 << (*signal as u64 - 1)) == 0)
-            .collect();
+        let heard = READ.iter().copied().filter(|signal| !is_ignored(*signal));
+        let mut read: SigSet = heard.collect();
         read.add(Signal::SIGCHLD);
         let before = read
             .thread_swap_mask(SigmaskHow::SIG_BLOCK)
@@ -101,12 +101,12 @@ impl Blocked {
     }
 }
 
-/// The signals that this process ignores, as bits.
-fn ignored() -> u64 {
+/// Whether this process ignores a signal.
+fn is_ignored(signal: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok())
-        .unwrap_or(0)
+    let ignored = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok());
+    ignored.is_some_and(|bits| bits & (1 << (signal as u64 - 1)) != 0)
 }
 
 /// What is read.
@@ -158,19 +158,34 @@ impl Signals {
     }
 }
 
-/// Stops this process, as the terminal's Ctrl-Z does, until it is continued.
-pub(super) fn stop_here(signals: &mut Signals) {
-    let _ = raise(Signal::SIGSTOP);
-    // What else asked to stop, has been obeyed.
-    let mut others = Vec::new();
-    while let Some(caught) = signals.pending() {
-        if caught.ends() {
-            others.push(caught.signal);
+/// Stops this process, or its whole process group, as `signal` does by default, and returns when it
+/// was continued. Does not stop if `still_wanted` says no.
+///
+/// Whoever may continue it may do so at any time, also before it has stopped: the kernel then drops
+/// the signal while it is blocked, as it drops every stop signal when SIGCONT is sent. So nothing
+/// stops after it was continued.
+pub(super) fn stop_here(signal: Signal, group: bool, still_wanted: impl FnOnce() -> bool) {
+    let target = if group { getpgrp() } else { Pid::this() };
+    let send = |signal| {
+        if group {
+            killpg(target, signal)
+        } else {
+            kill(target, signal)
         }
+    };
+    if is_ignored(signal) {
+        let _ = raise(Signal::SIGSTOP);
+        return;
     }
-    for signal in others {
-        let _ = raise(signal);
+    let _ = send(signal);
+    if !still_wanted() {
+        let _ = send(Signal::SIGCONT);
+        return;
     }
+    let mut only = SigSet::empty();
+    only.add(signal);
+    let _ = only.thread_unblock();
+    let _ = only.thread_block();
 }
 
 /// Ends this process by a signal, as its command ended: a shell stops its loop only then. Returns

@@ -163,15 +163,14 @@ impl<'a> Supervisor<'a> {
                 self.group = Some(group);
                 if let Some(terminal) = &mut self.terminal
                     && !terminal::is_in_pipeline()
-                    && terminal.give(group)
                 {
-                    // It may have been stopped for reading before the terminal was its own.
-                    self.handle.order(&Order::Continue);
+                    // If it was stopped before, because it has read, that is reported.
+                    terminal.give(group);
                 }
             }
-            Report::Stopped { signal } => {
+            Report::Stopped { signal, stop } => {
                 if let Ok(signal) = Signal::try_from(*signal) {
-                    self.stopped(signal);
+                    self.stopped(signal, *stop);
                 }
             }
             Report::Late => self.late(),

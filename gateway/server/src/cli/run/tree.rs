@@ -171,9 +171,11 @@ fn signal(members: &[Member], signals: &[Signal]) {
     }
 }
 
-/// Collects a child that has ended, or that was stopped; nothing if there is none such now.
+/// Collects a child that has ended, or that was stopped or continued; nothing if there is none such
+/// now.
 pub(super) fn reap() -> Option<WaitStatus> {
-    match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+    let changes = WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED;
+    match waitpid(None, Some(WaitPidFlag::WNOHANG | changes)) {
         Ok(WaitStatus::StillAlive) | Err(_) => None,
         Ok(status) => Some(status),
     }

@@ -28,7 +28,7 @@ impl Supervisor<'_> {
             }
             Signal::SIGTSTP => {
                 if tree::has_job_control() {
-                    stop_here(self.signals);
+                    stop_here(Signal::SIGTSTP, false, || true);
                 }
             }
             Signal::SIGTTIN | Signal::SIGTTOU => self.asked_for_terminal(),
@@ -48,35 +48,39 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The command has stopped: it needs the terminal, or the person has pressed Ctrl-Z.
-    pub(super) fn stopped(&mut self, signal: Signal) {
+    /// The command was stopped: it needs the terminal, or the person has pressed Ctrl-Z.
+    pub(super) fn stopped(&mut self, signal: Signal, stop: u64) {
         let (Some(terminal), Some(group)) = (&mut self.terminal, self.group) else {
             // Nobody could continue both; an operator who has stopped the command continues it.
             return;
         };
+        let go_on = Order::Continue { stop };
         let needs_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         // It may have got the terminal since it was stopped.
         if needs_terminal && (terminal.give(group) || terminal.is_of(group)) {
-            return self.handle.order(&Order::Continue);
+            return self.handle.order(&go_on);
         }
         if !tree::has_job_control() {
             // The kernel does not let these stop a group that nobody could continue.
             if signal != Signal::SIGSTOP {
-                self.handle.order(&Order::Continue);
+                self.handle.order(&go_on);
             }
             return;
         }
         let was_given = terminal.is_given();
         terminal.take_back(group);
-        if was_given && signal != Signal::SIGSTOP {
+        match signal {
+            // Who has stopped the command alone has not stopped the rest of its pipeline.
+            Signal::SIGSTOP => stop_here(Signal::SIGTSTP, false, || true),
+            // The shell may have given the terminal to this job meanwhile.
+            _ if needs_terminal => stop_here(signal, true, || !terminal.is_of(getpgrp())),
             // The key stops the whole pipeline, and not only the program that has the terminal.
-            let _ = killpg(getpgrp(), signal);
+            _ => stop_here(signal, was_given, || true),
         }
-        stop_here(self.signals);
-        if was_given {
+        if was_given || needs_terminal {
             terminal.give(group);
         }
-        self.handle.order(&Order::Continue);
+        self.handle.order(&go_on);
     }
 
     /// Another program of the pipeline has been stopped because the command has the terminal.
