@@ -11,6 +11,8 @@ use leasehold_wire::v1::error::ErrorCode;
 use serde_json::json;
 
 use crate::authentication::NewKey;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::governance::document::BindingDocument;
 use crate::governance::document::BoundPolicyDocument;
@@ -18,8 +20,6 @@ use crate::governance::document::DefaultDecision;
 use crate::governance::document::EnforcementName;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::OnError;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
 
 /// The namespace that the first start makes.
 pub const DEMO: &str = "demo";

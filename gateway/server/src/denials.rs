@@ -24,7 +24,7 @@ use leasehold_domain::limits::ADMIN_DENIAL_WINDOW_MS;
 use leasehold_domain::limits::ADMIN_DENIAL_WINDOWS_MAX;
 use leasehold_domain::limits::ADMIN_DENIALS_PER_WINDOW_MAX;
 
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 use crate::stores::OpenStore;
 
 /// The ledger's word for a denied administrative request.

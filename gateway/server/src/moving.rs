@@ -36,11 +36,11 @@ use leasehold_backend_api::Effect;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::StoreName;
 
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::governance::Stored;
 use crate::governance::document::NamespaceDocument;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
 use crate::stores::OpenStore;
 use crate::stores::Stores;
 

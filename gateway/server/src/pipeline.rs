@@ -4,10 +4,8 @@
 pub(crate) mod admit;
 pub mod ask;
 pub(crate) mod decide;
-pub(crate) mod execute;
+mod execute;
 mod facts;
-pub mod failure;
-mod fanout;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod in_use;
@@ -16,7 +14,7 @@ mod run;
 mod turns;
 mod view;
 mod wait;
-pub(crate) mod watch;
+mod watch;
 
 use std::sync::Arc;
 
@@ -29,17 +27,12 @@ use leasehold_domain::Outcome;
 use leasehold_domain::Request;
 
 pub use self::decide::PolicyFailure;
-pub use self::fanout::Published;
-pub use self::view::WatchScope;
-pub use self::watch::Place;
-pub use self::watch::Told;
-pub use self::watch::Watching;
 
-use self::ask::Caller;
 use self::decide::Decider;
 use self::decide::Intent;
-use self::failure::Blocked;
-use self::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Blocked;
+use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::stores::Stores;
 

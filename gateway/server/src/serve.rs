@@ -13,8 +13,10 @@ use tokio::signal::unix::signal;
 use crate::app;
 use crate::app::AppError;
 use crate::app::Running;
+use crate::authentication::NewKey;
 use crate::bootstrap;
 use crate::config::Config;
+use crate::config::ConfigError;
 use crate::http;
 use crate::listener::Listener;
 
@@ -36,7 +38,7 @@ enum StartError {
     #[error(transparent)]
     App(#[from] AppError),
     #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
+    Config(#[from] ConfigError),
     #[error("first start: {0}")]
     FirstStart(String),
     #[error(transparent)]
@@ -143,7 +145,13 @@ type Started = (Running, Vec<Listener>);
 /// Opens the house, prepares an empty store, and listens.
 async fn start(config: Arc<Config>) -> Result<Started, StartError> {
     let running = app::open(config.clone()).await?;
-    let given = config.bootstrap.first_key()?;
+    let given = match config.bootstrap.first_key()? {
+        Some((source, text)) => {
+            let key = NewKey::given(&text, "admin", "given to the first start");
+            Some(key.map_err(|error| ConfigError::at(&source, error))?)
+        }
+        None => None,
+    };
     let created = crate::telemetry::rfc3339(running.app.clock.wall());
     let key = bootstrap::first_start(&running.app.governance, given, &created)
         .await

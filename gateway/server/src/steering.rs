@@ -14,8 +14,8 @@ use leasehold_domain::Digest;
 use leasehold_domain::Note;
 use leasehold_wire::v1::error::ErrorCode;
 
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 
 /// The ledger's word for what is changed.
 const COLLECTION: &str = "cluster";

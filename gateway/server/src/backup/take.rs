@@ -30,8 +30,8 @@ use super::frame::FORMAT;
 use super::frame::FrameWriter;
 use super::frame::Head;
 use super::frame::PIECE_BYTES;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 
 /// The ledger's word for what is asked.
 pub(super) const COLLECTION: &str = "backup";

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::ConfigError;
-use crate::authentication::NewKey;
 
 /// The variable that may hold the first administrator's key.
 const ADMIN_KEY_VARIABLE: &str = "LEASEHOLD_ADMIN_KEY";
@@ -23,26 +22,21 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// The first administrator's key, if one is given.
+    /// Returns the text of the first administrator's key, if one is given, and where it is from.
     ///
     /// # Errors
-    /// The file cannot be read, or what is given is no key.
-    pub fn first_key(&self) -> Result<Option<NewKey>, ConfigError> {
-        let (source, text) = match (environment(), &self.admin_key_file) {
-            (Some(text), _) => (ADMIN_KEY_VARIABLE.to_owned(), text),
+    /// The file cannot be read.
+    pub fn first_key(&self) -> Result<Option<(String, SecretString)>, ConfigError> {
+        Ok(match (environment(), &self.admin_key_file) {
+            (Some(text), _) => Some((ADMIN_KEY_VARIABLE.to_owned(), text)),
             (None, Some(file)) => {
                 let text = std::fs::read_to_string(file)
                     .map_err(|error| ConfigError::read(file, &error))?;
-                (
-                    format!("bootstrap.admin_key_file {}", file.display()),
-                    SecretString::from(text),
-                )
+                let source = format!("bootstrap.admin_key_file {}", file.display());
+                Some((source, SecretString::from(text)))
             }
-            (None, None) => return Ok(None),
-        };
-        let key = NewKey::given(&text, "admin", "given to the first start");
-        key.map(Some)
-            .map_err(|error| ConfigError::at(&source, error))
+            (None, None) => None,
+        })
     }
 }
 

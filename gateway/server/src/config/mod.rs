@@ -37,6 +37,7 @@ pub(crate) use self::listen::ProxyReport;
 pub(crate) use self::listen::Tls;
 pub(crate) use self::policy::Policy;
 pub(crate) use self::safe_mode::SafeMode;
+pub(crate) use self::safe_mode::SafeModeEnd;
 pub(crate) use self::storage::Chosen;
 pub(crate) use self::storage::Etcd;
 pub(crate) use self::storage::LedgerPlace;
@@ -44,6 +45,7 @@ pub(crate) use self::storage::Postgres;
 pub(crate) use self::storage::Storage;
 pub(crate) use self::storage::StorageBackend;
 pub(crate) use self::stores::Stores;
+pub(crate) use self::telemetry::LogFormat;
 pub(crate) use self::telemetry::Telemetry;
 
 /// The whole configuration.

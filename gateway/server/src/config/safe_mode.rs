@@ -1,13 +1,9 @@
 //! `[safe_mode]`
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::ConfigError;
-use crate::safety::EndRule;
-use crate::safety::Rules;
 
 /// When a store counts as not agreeing and grants nothing, and when it grants again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +19,7 @@ pub struct SafeMode {
     /// granted in any store, milliseconds.
     pub governance_window_ms: u64,
     /// What ends safe mode.
-    pub end: EndName,
+    pub end: SafeModeEnd,
     /// What this gateway is called in incidents; none for the host's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
@@ -32,7 +28,7 @@ pub struct SafeMode {
 /// What ends safe mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum EndName {
+pub enum SafeModeEnd {
     /// That the store works again.
     #[default]
     Recovered,
@@ -47,7 +43,7 @@ impl Default for SafeMode {
             probe_every_ms: 1_000,
             recover_probes: 3,
             governance_window_ms: 5_000,
-            end: EndName::default(),
+            end: SafeModeEnd::default(),
             gateway: None,
         }
     }
@@ -92,21 +88,6 @@ impl SafeMode {
             return Err(ConfigError::at("safe_mode.gateway", problem));
         }
         Ok(())
-    }
-
-    pub(crate) fn rules(&self) -> Rules {
-        Rules {
-            window: Duration::from_millis(self.window_ms),
-            probe_every: Duration::from_millis(self.probe_every_ms),
-            recover_probes: self.recover_probes,
-        }
-    }
-
-    pub(crate) fn end_rule(&self) -> EndRule {
-        match self.end {
-            EndName::Recovered => EndRule::Recovery,
-            EndName::Acknowledged => EndRule::Acknowledgement,
-        }
     }
 
     /// What this gateway is called.

@@ -4,7 +4,17 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::ConfigError;
-use crate::telemetry::LogFormat;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
 
 /// What is logged, and how. Logs go to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,8 +22,8 @@ use super::document::PolicyDocument;
 use super::plan;
 use super::plan::PlanStep;
 use super::reach;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 
 /// A binding that was written.
 #[derive(Debug, Clone)]

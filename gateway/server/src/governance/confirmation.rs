@@ -16,7 +16,7 @@ use leasehold_wire::v1::error::ErrorCode;
 use tokio::time::MissedTickBehavior;
 
 use super::Governance;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 use crate::safety::begins_ownership;
 
 /// When a refused request may be worth sending again.

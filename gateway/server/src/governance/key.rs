@@ -11,8 +11,8 @@ use super::edit;
 use crate::authentication::AuthFailure;
 use crate::authentication::KeyDocument;
 use crate::authentication::KeySource;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 
 #[async_trait]
 impl KeySource for Governance {

@@ -35,7 +35,7 @@ use super::document::PolicyDocument;
 use super::plan;
 use super::plan::Plan;
 use super::replica::Replica;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 
 /// How soon a state that could not be loaded is loaded again.
 const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -50,7 +50,7 @@ use self::policy::Uploads;
 use self::replica::Replica;
 pub(crate) use self::writing::edit;
 use crate::authentication::KeyRing;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 use crate::tasks::TaskMetrics;
 use crate::tasks::supervise;
 

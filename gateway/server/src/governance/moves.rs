@@ -8,8 +8,8 @@ use leasehold_wire::v1::error::ErrorCode;
 use super::Governance;
 use super::Stored;
 use super::document::NamespaceDocument;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 
 impl Governance {
     /// Resolves when, by the plan in force, the namespace is not in this store (any more).

@@ -14,8 +14,8 @@ use super::document::PLACES;
 use super::document::PlaceDocument;
 use super::document::Travels;
 use super::edit;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 
 /// How often a replacement without a condition is tried against others that write, too.
 const WRITES_MAX: usize = 4;
@@ -32,7 +32,7 @@ impl Governance {
         draft: &NamespaceDraft,
         precondition: Precondition,
     ) -> Result<Stored<NamespaceDocument>, Failure> {
-        crate::pipeline::admit::check_description(&draft.description)?;
+        crate::field_limits::check_description(&draft.description)?;
         let mut tries = 1;
         loop {
             let existing = self.find_namespace(&draft.name).await?;

@@ -15,8 +15,8 @@ use super::Governance;
 use super::Stored;
 use super::document::POLICIES;
 use super::document::PolicyDocument;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 
 /// How soon an upload that found too many before it may be sent again.
 const UPLOAD_RETRY_AFTER_MS: u64 = 1_000;

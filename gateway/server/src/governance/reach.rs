@@ -8,7 +8,7 @@ use leasehold_policy_host::BoundPolicy;
 
 use super::document::BindingDocument;
 use super::plan::PlanStep;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 
 /// How many problems of one binding are told.
 const PROBLEMS_MAX: usize = 16;

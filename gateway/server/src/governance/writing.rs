@@ -14,8 +14,8 @@ use leasehold_wire::v1::error::ErrorCode;
 use serde::Serialize;
 
 use super::Governance;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 
 /// How long a write that took effect waits for the writes of other gateways before it.
 const RELOAD_WAIT: Duration = Duration::from_secs(1);

@@ -30,13 +30,13 @@ use super::problem::respond;
 use crate::app::App;
 use crate::authentication::KeyDocument;
 use crate::authentication::NewKey;
+use crate::caller::Caller;
+use crate::failure::Failure;
+use crate::failure::Fault;
+use crate::field_limits;
 use crate::governance::Stored;
 use crate::governance::document::PolicyDocument;
 use crate::pipeline::PolicyFailure;
-use crate::pipeline::admit;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
-use crate::pipeline::failure::Fault;
 use crate::telemetry::rfc3339;
 
 /// Who may change governance state.
@@ -132,7 +132,7 @@ pub(crate) async fn create_key(
             .team
             .map(|team| team.parse().map_err(invalid))
             .transpose()?;
-        admit::check_description(&body.description)?;
+        field_limits::check_description(&body.description)?;
         let created = crate::telemetry::rfc3339(app.clock.wall());
         let key = NewKey::draw(subject, team, roles, &body.description, &created);
         app.governance.put_key(&caller, &key.document).await?;

@@ -13,7 +13,7 @@ use super::admin::ADMINISTRATORS;
 use super::admin::as_role;
 use super::extract::Authenticated;
 use crate::app::App;
-use crate::pipeline::ask::Caller;
+use crate::caller::Caller;
 
 /// `GET /v1/backup`: the store and its ledger as one stream. A stream that is cut off is no backup,
 /// and says so when it is read.

@@ -21,6 +21,8 @@ use super::extract::Json;
 use super::extract::Path;
 use super::extract::answer;
 use crate::app::App;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::governance::JudgedChange;
 use crate::governance::Stored;
 use crate::governance::WrittenBinding;
@@ -28,8 +30,6 @@ use crate::governance::document::BindingDocument;
 use crate::governance::document::BoundPolicyDocument;
 use crate::governance::document::EnforcementName;
 use crate::governance::document::OnError;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
 
 fn document(name: &str, body: wire::BindingRequest) -> Result<BindingDocument, Failure> {
     if body.name.as_deref().is_some_and(|given| given != name) {

@@ -16,7 +16,7 @@ use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::answer;
 use crate::app::App;
-use crate::pipeline::ask::Caller;
+use crate::caller::Caller;
 
 fn show(view: ClusterView) -> wire::ClusterStatus {
     let member = |member: leasehold_backend_api::MemberView| wire::ClusterMember {

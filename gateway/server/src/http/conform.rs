@@ -16,8 +16,8 @@ use leasehold_wire::v1::error::ErrorCode;
 
 use super::extract;
 use super::problem;
+use crate::failure::Failure;
 use crate::listener::BareLineFeed;
-use crate::pipeline::failure::Failure;
 
 /// Checks a request before it is routed. `hosts` are the gateway's names, if they are known.
 ///

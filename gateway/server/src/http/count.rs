@@ -23,9 +23,9 @@ use super::extract;
 use super::problem;
 use super::verbs;
 use crate::app::App;
+use crate::failure::Failure;
 use crate::limiting::ClientAddress;
 use crate::listener::Peer;
-use crate::pipeline::failure::Failure;
 
 /// What a refused client is told to wait.
 const RETRY_AFTER_MS: u64 = 200;

@@ -37,12 +37,12 @@ use super::problem;
 use crate::app::App;
 use crate::authentication::AuthFailure;
 use crate::authentication::Authenticator;
+use crate::caller::Caller;
 use crate::denials::Denied;
+use crate::failure::Failure;
 use crate::limiting::Caller as CallerKey;
 use crate::limiting::ClientAddress;
 use crate::limiting::InFlightRequest;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
 
 /// Draws a request id for a caller that gave none.
 pub(crate) fn draw_request_id() -> RequestId {

@@ -14,7 +14,6 @@ use super::extract::answer;
 use super::extract::draw_request_id;
 use crate::app::App;
 use crate::stores::OpenStore;
-use crate::telemetry::Lag;
 use crate::telemetry::Scraped;
 
 /// `GET /healthz`: the process answers.
@@ -130,8 +129,7 @@ async fn health_of(store: &OpenStore) -> (wire::BackendHealth, wire::LedgerHealt
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut scraped = Vec::new();
     for store in app.stores.open() {
-        let ledger = store.ledger.head().cursor;
-        let lag = Lag::measure(&store.door, ledger, app.clock.wall()).await;
+        let lag = store.lag(app.clock.wall()).await;
         let health = store.door.health().await;
         let is_failing = store.carrier.problem().is_some();
         let scraped_now = Scraped {

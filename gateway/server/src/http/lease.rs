@@ -25,9 +25,9 @@ use super::extract::answer;
 use super::problem::respond;
 use super::view;
 use crate::app::App;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::pipeline::ask;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
 
 /// Reads the body and the caller, or answers why not.
 macro_rules! begin {

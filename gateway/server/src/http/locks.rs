@@ -32,10 +32,10 @@ use super::problem::respond;
 use super::view;
 use super::watch::Watcher;
 use crate::app::App;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::listener::Peer;
 use crate::pipeline::ask;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
 
 /// `POST …/locks/{lock}:{verb}`.
 pub(crate) async fn post(

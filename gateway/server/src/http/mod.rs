@@ -35,9 +35,9 @@ use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::paths;
 
 use crate::app::App;
+use crate::failure::Failure;
 use crate::listener::ListenError;
 use crate::listener::Listener;
-use crate::pipeline::failure::Failure;
 
 pub use openapi::document as openapi_document;
 

@@ -25,12 +25,12 @@ use super::extract::answer;
 use super::extract::namespace;
 use super::problem::respond;
 use crate::app::App;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::governance::Stored;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDocument;
 use crate::governance::document::NamespaceDraft;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
 
 fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
     let default_decision = match stored.document.default_decision {

@@ -113,7 +113,7 @@ pub(crate) async fn serve() -> Response {
     match made {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(error) => {
-            let failure = crate::pipeline::failure::Failure::internal(error.to_string());
+            let failure = crate::failure::Failure::internal(error.to_string());
             super::problem::respond(failure, &super::extract::draw_request_id())
         }
     }

@@ -1,6 +1,6 @@
 //! Percent-encoding, as paths and queries have it.
 
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 
 /// Decodes percent-encoding once.
 pub(super) fn decode(text: &str) -> Result<String, Failure> {

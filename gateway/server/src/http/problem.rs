@@ -21,9 +21,9 @@ use leasehold_wire::v1::error::InUseView;
 use leasehold_wire::v1::error::Problem;
 
 use super::view;
-use crate::pipeline::failure::Failure;
-use crate::pipeline::failure::FailureDetail;
-use crate::pipeline::failure::Fault;
+use crate::failure::Failure;
+use crate::failure::FailureDetail;
+use crate::failure::Fault;
 
 /// Echoes the request's id on every answer.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use leasehold_wire::v1::paths;
 
 use super::percent::decode;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 
 /// Whether an operation takes a query.
 fn has_options(route: &str, method: &Method) -> bool {

@@ -25,10 +25,10 @@ use tower::ServiceExt;
 use super::*;
 use crate::app::Running;
 use crate::authentication::NewKey;
+use crate::caller::Caller;
 use crate::config::Config;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
-use crate::pipeline::ask::Caller;
 
 /// A gateway with the namespace `demo`, and keys of somebody with all roles and somebody without.
 struct Gateway {

@@ -13,7 +13,7 @@ use leasehold_wire::v1::paths;
 
 use super::percent::decode;
 use super::problem;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 
 /// The namespace in a path, decoded, and the verb at its end.
 pub(super) fn namespace_and_verb(path: &str) -> (Option<String>, Option<&str>) {

@@ -18,10 +18,10 @@ use super::extract;
 use super::health;
 use super::problem;
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::limiting::Proxies;
 use crate::listener::ListenError;
 use crate::listener::Listener;
-use crate::pipeline::failure::Failure;
 use crate::telemetry::Metrics;
 
 /// How soon it may be worth asking again.

@@ -32,13 +32,13 @@ use super::extract::Query;
 use super::problem::respond;
 use super::view;
 use crate::app::App;
+use crate::failure::Failure;
 use crate::limiting::Caller as CallerKey;
 use crate::listener::Peer;
-use crate::pipeline::Place;
-use crate::pipeline::Told;
-use crate::pipeline::WatchScope;
-use crate::pipeline::Watching;
-use crate::pipeline::failure::Failure;
+use crate::watches::Place;
+use crate::watches::Told;
+use crate::watches::WatchScope;
+use crate::watches::Watching;
 
 /// How often a silent watch says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -25,7 +25,7 @@ use self::in_flight::InFlight;
 use self::in_flight::InFlightLimit;
 use self::rate::Rates;
 use crate::config::Config;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 use crate::telemetry::Metrics;
 
 pub(crate) use self::address::AddressGroup;

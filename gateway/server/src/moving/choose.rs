@@ -18,10 +18,10 @@ use super::Mover;
 use super::begun;
 use super::copy::floor;
 use super::seats::seat;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::governance::Stored;
 use crate::governance::document::NamespaceDocument;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
 
 impl Mover {
     /// Gives a namespace to one of the two stores that disagree about it.

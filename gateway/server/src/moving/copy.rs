@@ -12,8 +12,8 @@ use leasehold_wire::v1::error::ErrorCode;
 use super::Move;
 use super::writes::Moved;
 use super::writes::writes_of;
-use crate::pipeline::execute::Relocation;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
+use crate::store_client::Relocation;
 use crate::stores::OpenStore;
 
 /// Records in one write of a move: short writes, so that other namespaces are not kept waiting.

@@ -8,7 +8,7 @@ use leasehold_domain::NamespaceName;
 use leasehold_domain::StoreName;
 
 use super::Mover;
-use crate::pipeline::ask::Caller;
+use crate::caller::Caller;
 
 /// A move that is seen twice, so far apart, is taken up. That its mover is only slow does no harm:
 /// several may work on one move.

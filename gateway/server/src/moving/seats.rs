@@ -13,7 +13,7 @@ use leasehold_domain::SeatState;
 use leasehold_domain::StoreName;
 
 use super::Move;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 use crate::stores::OpenStore;
 
 /// How often a seat is written against other movers of the same namespace.

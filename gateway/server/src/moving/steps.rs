@@ -13,7 +13,7 @@ use super::copy::evict;
 use super::copy::floor;
 use super::copy::is_empty;
 use super::seats::seat;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 use crate::stores::OpenStore;
 
 /// Whether a namespace can be moved, as far as can be known before.

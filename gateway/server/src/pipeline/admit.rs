@@ -7,10 +7,14 @@ use leasehold_domain::Mode;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Request;
 use leasehold_domain::limits;
-use leasehold_domain::text;
 use leasehold_wire::v1::error::ErrorCode;
 
-use super::failure::Failure;
+use crate::failure::Failure;
+use crate::field_limits::check_description;
+use crate::field_limits::name;
+use crate::field_limits::prose;
+use crate::field_limits::value;
+use crate::field_limits::within;
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::Plan;
 
@@ -69,15 +73,6 @@ pub(crate) fn check_cooldown(cooldown_ms: u64) -> Result<(), Failure> {
     within("cooldown_ms", cooldown_ms, 0, limits::COOLDOWN_MS_MAX)
 }
 
-/// Checks the description of a key, a lock or a namespace.
-pub(crate) fn check_description(description: &str) -> Result<(), Failure> {
-    prose(
-        "description",
-        Some(description),
-        limits::DESCRIPTION_BYTES_MAX,
-    )
-}
-
 /// Checks a lock's settings against the limits.
 pub(crate) fn check_settings(settings: &LockSettings) -> Result<(), Failure> {
     within(
@@ -101,54 +96,4 @@ pub(crate) fn namespace<'a>(
             format!("there is no namespace {name}"),
         )
     })
-}
-
-fn within(field: &str, value: u64, min: u64, max: u64) -> Result<(), Failure> {
-    if (min..=max).contains(&value) {
-        Ok(())
-    } else {
-        Err(Failure::invalid(format!(
-            "{field}: must be {min} to {max}, not {value}"
-        )))
-    }
-}
-
-/// Checks text that tells one holder from another.
-fn name(field: &str, value: Option<&str>, bytes_max: usize) -> Result<(), Failure> {
-    checked(field, value, bytes_max, text::check_name)
-}
-
-/// Checks text for people.
-pub(crate) fn prose(field: &str, value: Option<&str>, bytes_max: usize) -> Result<(), Failure> {
-    checked(field, value, bytes_max, text::check_prose)
-}
-
-/// Checks what a holder publishes: read by programs.
-fn value(value: Option<&str>) -> Result<(), Failure> {
-    let no_control = |text: &str| {
-        let control = |c: char| c.is_control() && c != '\n' && c != '\t';
-        match text.chars().any(control) {
-            true => Err("must not hold control characters"),
-            false => Ok(()),
-        }
-    };
-    checked("value", value, limits::VALUE_BYTES_MAX, no_control)
-}
-
-fn checked(
-    field: &str,
-    value: Option<&str>,
-    bytes_max: usize,
-    check: impl Fn(&str) -> Result<(), &'static str>,
-) -> Result<(), Failure> {
-    let Some(value) = value else {
-        return Ok(());
-    };
-    if value.len() > bytes_max {
-        let length = value.len();
-        return Err(Failure::invalid(format!(
-            "{field}: must be at most {bytes_max} bytes, not {length}"
-        )));
-    }
-    check(value).map_err(|problem| Failure::invalid(format!("{field}: {problem}")))
 }

@@ -1,53 +1,17 @@
 //! What a handler asks of the pipeline: checked domain values, one struct for each operation.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use leasehold_domain::FencingToken;
-use leasehold_domain::InvalidName;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Mode;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
-use leasehold_domain::Principal;
 use leasehold_domain::Request;
-use leasehold_domain::RequestId;
 use leasehold_domain::RevokeTarget;
-use leasehold_domain::Role;
-use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
-
-use super::failure::Failure;
-
-/// Who asks, and under which idempotency key.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Who, after authentication.
-    pub principal: Arc<Principal>,
-    /// The caller's idempotency key, or one that the gateway drew.
-    pub request_id: RequestId,
-}
-
-impl Caller {
-    /// The gateway itself: an actor in the ledger like any other.
-    ///
-    /// # Errors
-    /// `work` is no name.
-    pub(crate) fn gateway(work: &str) -> Result<Self, Failure> {
-        let bad = |error: InvalidName| Failure::internal(error.to_string());
-        Ok(Self {
-            principal: Arc::new(Principal {
-                subject: format!("leasehold:{work}").parse().map_err(bad)?,
-                team: None,
-                roles: RoleSet::default().with(Role::Administrator),
-                claims: BTreeMap::new(),
-            }),
-            request_id: work.parse().map_err(bad)?,
-        })
-    }
-}
 
 /// Take a lock.
 #[derive(Debug, Clone)]

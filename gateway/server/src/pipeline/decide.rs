@@ -40,17 +40,17 @@ use self::denial::too_old;
 use self::denial::unbound;
 use self::not_holder::RecordBudget;
 use self::recent::Recent;
-use super::ask::Caller;
-use super::execute::Store;
 use super::facts;
 use super::facts::Needs;
-use super::failure::Failure;
-use super::failure::Fault;
 use super::turns::Taken;
 use super::turns::TurnKey;
 use super::turns::Turns;
+use crate::caller::Caller;
+use crate::failure::Failure;
+use crate::failure::Fault;
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::PlanStep;
+use crate::store_client::StoreClient;
 use crate::telemetry::Metrics;
 
 /// Runs the policies.
@@ -125,7 +125,7 @@ impl Decider {
     /// Judges a request by the role that its operation needs, and by the policies bound to it.
     pub(crate) async fn judge(
         &self,
-        store: &Store,
+        store: &StoreClient,
         namespace: &NamespacePlan,
         revision: u64,
         caller: &Caller,
@@ -256,7 +256,7 @@ impl Decider {
     /// judged its renewals may have been unbound since.
     async fn unjudged(
         &self,
-        store: &Store,
+        store: &StoreClient,
         namespace: &NamespacePlan,
         request: &Request,
         now: WallMillis,

@@ -6,11 +6,11 @@ use leasehold_domain::Request;
 use leasehold_domain::Usage;
 use leasehold_domain::WallMillis;
 
-use super::ask::Caller;
 use super::decide::Intent;
-use super::execute::Store;
-use super::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::governance::plan::PlanStep;
+use crate::store_client::StoreClient;
 
 /// Which state the policies' manifests ask for, and which of it a decision is tied to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Needs {
 /// errors then, and the request goes on.
 pub(super) async fn gather(
     now: WallMillis,
-    store: &Store,
+    store: &StoreClient,
     steps: &[&PlanStep],
     caller: &Caller,
     request: &Request,
@@ -92,7 +92,7 @@ fn unless_advisory<T>(read: Result<T, Failure>, tied: bool) -> Result<Option<T>,
 
 /// The usage as the request's lease finds it, and as it is.
 async fn usage(
-    store: &Store,
+    store: &StoreClient,
     caller: &Caller,
     request: &Request,
     intent: &Intent,
@@ -106,7 +106,7 @@ async fn usage(
 /// The usage as a lease finds it. One that the caller holds already, because the request is asked
 /// again or its grant waited, does not count against itself; one of several counts those before it.
 async fn found(
-    store: &Store,
+    store: &StoreClient,
     caller: &Caller,
     request: &Request,
     intent: &Intent,

@@ -44,23 +44,23 @@ use super::Held;
 use super::Inner;
 use super::Pipeline;
 use super::ask;
-use super::ask::Caller;
 use super::decide::Decider;
-use super::execute::Store;
-use super::failure::Failure;
-use super::watch::Watches;
 use crate::authentication::KeyRing;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::governance::WrittenBinding;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
 use crate::safety::tests::safety;
+use crate::store_client::StoreClient;
 use crate::stores::OpenStore;
 use crate::stores::Remembered;
 use crate::stores::StoreParts;
 use crate::stores::Stores;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
+use crate::watches::Watches;
 
 /// A store that lets other requests run between its own steps.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Gate {
         tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
         let name = StoreName::home();
         let store = Arc::new(Yielding(backend.clone()));
-        let door = Store::new(&name, store, clock.clone(), &metrics, &safety());
+        let door = StoreClient::new(&name, store, clock.clone(), &metrics, &safety());
         let door = Arc::new(door);
         let parts = StoreParts {
             name: name.clone(),

@@ -6,8 +6,8 @@ use leasehold_domain::NamespaceName;
 use leasehold_domain::limits;
 
 use super::Pipeline;
-use super::failure::Failure;
-use super::failure::InUse;
+use crate::failure::Failure;
+use crate::failure::InUse;
 
 impl Pipeline {
     /// Checks that a namespace may be deleted without harm: nobody holds a lock of it or waits for
@@ -70,8 +70,8 @@ mod tests {
     use leasehold_wire::v1::error::ErrorCode;
     use serde_json::json;
 
+    use crate::failure::FailureDetail;
     use crate::governance::document::DefaultDecision;
-    use crate::pipeline::failure::FailureDetail;
     use crate::pipeline::fixture::Gate;
     use crate::pipeline::fixture::caller;
 

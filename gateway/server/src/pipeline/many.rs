@@ -19,14 +19,14 @@ use super::MOVES_PER_REQUEST_MAX;
 use super::Pipeline;
 use super::admit;
 use super::ask;
-use super::ask::Caller;
 use super::decide::Denied;
 use super::decide::Intent;
 use super::decide::Permit;
 use super::decide::Refusal;
-use super::failure::Failure;
 use super::held;
 use super::refused;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::stores::OpenStore;
 
 /// How many writes a batch of renewals may take: as many as it has leases of one lock that a policy

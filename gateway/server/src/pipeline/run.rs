@@ -16,12 +16,12 @@ use super::DECISIONS_PER_REQUEST_MAX;
 use super::Inner;
 use super::MOVES_PER_REQUEST_MAX;
 use super::admit;
-use super::ask::Caller;
 use super::decide::Intent;
 use super::decide::Permit;
 use super::decide::Refusal;
-use super::failure::Failure;
 use super::turns::Taken;
+use crate::caller::Caller;
+use crate::failure::Failure;
 use crate::governance::plan::NamespacePlan;
 use crate::stores::OpenStore;
 

@@ -4,16 +4,14 @@ use leasehold_backend_api::Freshness;
 use leasehold_domain::HolderView;
 use leasehold_domain::LeaseState;
 use leasehold_domain::ListQuery;
-use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
-use leasehold_domain::NamespaceName;
 use leasehold_domain::Page;
 use leasehold_domain::limits;
 
 use super::Pipeline;
 use super::ask;
-use super::failure::Failure;
+use crate::failure::Failure;
 
 /// Whether a token is the current one (Chubby's `CheckSequencer`).
 #[derive(Debug, Clone)]
@@ -26,31 +24,6 @@ pub struct Validation {
     pub holder: Option<HolderView>,
     /// The greatest token that the lock's record knows.
     pub last_token: u64,
-}
-
-/// What a watch follows.
-#[derive(Debug, Clone)]
-pub enum WatchScope {
-    /// One lock.
-    Lock(LockRef),
-    /// All locks of a namespace whose names begin with the prefix.
-    Prefix(NamespaceName, String),
-}
-
-impl WatchScope {
-    pub(super) fn covers(&self, namespace: &NamespaceName, lock: &LockName) -> bool {
-        match self {
-            Self::Lock(one) => one.namespace == *namespace && one.lock == *lock,
-            Self::Prefix(of, prefix) => of == namespace && lock.as_str().starts_with(prefix),
-        }
-    }
-
-    pub(crate) fn namespace(&self) -> &NamespaceName {
-        match self {
-            Self::Lock(lock) => &lock.namespace,
-            Self::Prefix(namespace, _) => namespace,
-        }
-    }
 }
 
 impl Pipeline {

@@ -18,10 +18,10 @@ use leasehold_wire::v1::error::ErrorCode;
 
 use super::Held;
 use super::Inner;
-use super::ask::Caller;
 use super::decide::Intent;
-use super::failure::Blocked;
-use super::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Blocked;
+use crate::failure::Failure;
 use crate::stores::OpenStore;
 use crate::waits::Ear;
 use crate::waits::Signal;

@@ -11,6 +11,8 @@
 
 use std::time::Duration;
 
+use crate::config::SafeMode;
+
 /// When a store counts as not agreeing, and when it does again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
@@ -23,8 +25,16 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    pub(crate) fn configured(config: &SafeMode) -> Self {
+        Self {
+            window: Duration::from_millis(config.window_ms),
+            probe_every: Duration::from_millis(config.probe_every_ms),
+            recover_probes: config.recover_probes,
+        }
+    }
+
     /// How often to look.
-    pub(super) fn look_every(&self) -> Duration {
+    pub(crate) fn look_every(&self) -> Duration {
         let most = Duration::from_millis(250);
         (self.window / 20).clamp(Duration::from_millis(10), most)
     }
@@ -37,7 +47,7 @@ impl Rules {
 
 /// How to ask the store whether it agrees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Probe {
+pub(crate) enum Probe {
     /// A linearizable read: costs no write.
     Read,
     /// A command that changes nothing, and goes the way of all commands.
@@ -46,16 +56,16 @@ pub(super) enum Probe {
 
 /// What commands have left behind, on the gateway's monotonic clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// When the newest one began; none if there was none.
-    pub(super) begun: Option<Duration>,
+    pub(crate) begun: Option<Duration>,
     /// When the newest success came; none if there was none.
-    pub(super) good: Option<Duration>,
+    pub(crate) good: Option<Duration>,
 }
 
 /// What is known of a store's agreement.
 #[derive(Debug)]
-pub(super) struct Agreement {
+pub(crate) struct Agreement {
     rules: Rules,
     looked: Duration,
     /// The newest proof.
@@ -86,7 +96,7 @@ enum Next {
 
 impl Agreement {
     /// A store that has just been opened, and so agrees.
-    pub(super) fn new(rules: Rules, now: Duration) -> Self {
+    pub(crate) fn new(rules: Rules, now: Duration) -> Self {
         Self {
             rules,
             looked: now,
@@ -102,7 +112,7 @@ impl Agreement {
     }
 
     /// The same, in safe mode: the gateway was ended in it.
-    pub(super) fn resumed(rules: Rules, now: Duration) -> Self {
+    pub(crate) fn resumed(rules: Rules, now: Duration) -> Self {
         Self {
             good_in_a_row: Some(0),
             probe: Next::Rests(Duration::ZERO),
@@ -111,7 +121,7 @@ impl Agreement {
     }
 
     /// Counts time and evidence. Answers true at the moment at which safe mode begins.
-    pub(super) fn look(&mut self, now: Duration, seen: Seen) -> bool {
+    pub(crate) fn look(&mut self, now: Duration, seen: Seen) -> bool {
         let step = now.saturating_sub(self.looked).min(self.rules.step_max());
         self.looked = now;
         if let Next::Rests(rest) = self.probe {
@@ -134,7 +144,7 @@ impl Agreement {
     }
 
     /// The probe that is due; the caller has to make it, and to tell [`Self::answered`].
-    pub(super) fn due(&mut self) -> Option<Probe> {
+    pub(crate) fn due(&mut self) -> Option<Probe> {
         let rested = self.probe == Next::Rests(Duration::ZERO);
         let doubted = self.silent >= self.rules.probe_every.min(self.rules.window / 2);
         if !rested || !(doubted || self.is_safe_mode()) {
@@ -149,7 +159,7 @@ impl Agreement {
     }
 
     /// A probe succeeded or failed; the next comes no sooner than after `rest`.
-    pub(super) fn answered(&mut self, now: Duration, probe: Probe, good: bool, rest: Duration) {
+    pub(crate) fn answered(&mut self, now: Duration, probe: Probe, good: bool, rest: Duration) {
         self.probe = Next::Rests(rest);
         let Some(row) = self.good_in_a_row.as_mut() else {
             return self.answered_while_granting(now, probe, good);
@@ -175,25 +185,25 @@ impl Agreement {
     }
 
     /// Whether a proof has come since this was last asked.
-    pub(super) fn newly_proven(&mut self) -> bool {
+    pub(crate) fn newly_proven(&mut self) -> bool {
         std::mem::take(&mut self.news)
     }
 
     /// In safe mode: whether the store works again.
-    pub(super) fn works(&self) -> bool {
+    pub(crate) fn works(&self) -> bool {
         self.good_in_a_row
             .is_some_and(|row| row >= self.rules.recover_probes)
     }
 
     /// In safe mode: what should have worked has failed, so the row begins anew.
-    pub(super) fn failed(&mut self) {
+    pub(crate) fn failed(&mut self) {
         if let Some(row) = &mut self.good_in_a_row {
             *row = 0;
         }
     }
 
     /// Safe mode is over.
-    pub(super) fn end(&mut self, now: Duration) {
+    pub(crate) fn end(&mut self, now: Duration) {
         self.good_in_a_row = None;
         self.written = Some(now);
         self.prove(now);

@@ -34,9 +34,9 @@ pub(crate) struct Evidence {
 
 /// The newest success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Good {
-    pub(super) at: Duration,
-    pub(super) operation: Operation,
+pub(crate) struct Good {
+    pub(crate) at: Duration,
+    pub(crate) operation: Operation,
 }
 
 impl Evidence {
@@ -66,11 +66,11 @@ impl Evidence {
     }
 
     /// Whether the store is behind its history, as the last failure said.
-    pub(super) fn is_fenced(&self) -> bool {
+    pub(crate) fn is_fenced(&self) -> bool {
         self.fenced.load(Relaxed)
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         let begun = self.begun.load(Relaxed);
         Seen {
             begun: (begun > 0).then(|| Duration::from_nanos(begun & !KIND_BITS)),
@@ -79,7 +79,7 @@ impl Evidence {
     }
 
     /// The newest success, if there was one.
-    pub(super) fn newest(&self) -> Option<Good> {
+    pub(crate) fn newest(&self) -> Option<Good> {
         let good = self.good.load(Relaxed);
         let operation = Operation::ALL.get(usize::try_from(good & KIND_BITS).ok()?)?;
         (good > KIND_BITS).then(|| Good {
@@ -89,14 +89,14 @@ impl Evidence {
     }
 
     /// How many tries have failed since this was last set, and the last error.
-    pub(super) fn failures(&self) -> (u64, Option<String>) {
+    pub(crate) fn failures(&self) -> (u64, Option<String>) {
         let last = self.last_error.lock();
         let last = last.unwrap_or_else(PoisonError::into_inner).clone();
         (self.failed.load(Relaxed), last)
     }
 
     /// Counts on from here; without failures, the last error is forgotten.
-    pub(super) fn count_from(&self, failed: u64) {
+    pub(crate) fn count_from(&self, failed: u64) {
         if self.failed.swap(failed, Relaxed) != failed && failed == 0 {
             *self
                 .last_error

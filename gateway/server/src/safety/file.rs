@@ -26,7 +26,7 @@ struct Read {
 }
 
 /// Reads the incidents, oldest first; a file that is not there has none.
-pub(super) fn read(path: &Path) -> io::Result<Vec<Incident>> {
+pub(crate) fn read(path: &Path) -> io::Result<Vec<Incident>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<Incident>> {
 }
 
 /// Puts the incidents in the place of those that were there; durable when it returns.
-pub(super) fn write(path: &Path, incidents: &[Incident]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, incidents: &[Incident]) -> io::Result<()> {
     let version = VERSION;
     let text = serde_json::to_vec_pretty(&Written { version, incidents })?;
     durable_file::replace(path, &text)

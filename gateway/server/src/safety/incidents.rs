@@ -15,9 +15,9 @@ use leasehold_wire::v1::error::ErrorCode;
 use super::file;
 use super::incident::Acknowledged;
 use super::incident::Incident;
-use crate::pipeline::admit;
-use crate::pipeline::ask::Caller;
-use crate::pipeline::failure::Failure;
+use crate::caller::Caller;
+use crate::failure::Failure;
+use crate::field_limits;
 
 /// All incidents that this gateway knows.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Incidents {
     }
 
     /// Puts one on record. The oldest that have ended make room.
-    pub(super) fn add(&self, incident: Incident) {
+    pub(crate) fn add(&self, incident: Incident) {
         let mut known = self.known();
         known.push(incident);
         let beyond = known.len().saturating_sub(limits::INCIDENTS_MAX);
@@ -104,7 +104,7 @@ impl Incidents {
     }
 
     /// Changes one, if it is there, and answers how it is then.
-    pub(super) fn change(&self, id: &str, how: impl FnOnce(&mut Incident)) -> Option<Incident> {
+    pub(crate) fn change(&self, id: &str, how: impl FnOnce(&mut Incident)) -> Option<Incident> {
         let mut known = self.known();
         let incident = known.iter_mut().find(|incident| incident.id == id)?;
         how(incident);
@@ -120,7 +120,7 @@ impl Incidents {
     }
 
     /// The oldest of a store of which the ledger lacks something.
-    pub(super) fn unrecorded_of(&self, store: &str) -> Option<Incident> {
+    pub(crate) fn unrecorded_of(&self, store: &str) -> Option<Incident> {
         let known = self.known();
         let lacks = |incident: &&Incident| incident.store == store && incident.is_unrecorded();
         known.iter().find(lacks).cloned()
@@ -130,7 +130,7 @@ impl Incidents {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(super) async fn save(self: &Arc<Self>) -> io::Result<()> {
+    pub(crate) async fn save(self: &Arc<Self>) -> io::Result<()> {
         self.settle(|_| {}).await
     }
 
@@ -139,7 +139,7 @@ impl Incidents {
     ///
     /// # Errors
     /// The file cannot be written; the change is made all the same.
-    pub(super) async fn settle(
+    pub(crate) async fn settle(
         self: &Arc<Self>,
         how: impl Fn(&mut Vec<Incident>) + Send + 'static,
     ) -> io::Result<()> {
@@ -218,7 +218,7 @@ impl Incidents {
         note: String,
         now: WallMillis,
     ) -> Result<Incident, Failure> {
-        admit::prose("note", Some(&note), limits::INCIDENT_NOTE_BYTES_MAX)?;
+        field_limits::prose("note", Some(&note), limits::INCIDENT_NOTE_BYTES_MAX)?;
         let mut other = None;
         let changed = self.change(id, |incident| match &incident.acknowledged {
             Some(seen) if seen.by.subject != caller.principal.subject => {

@@ -2,21 +2,19 @@
 //! an incident tells of it.
 //!
 //! `agreement` judges, and is pure. `Evidence` is what the way of a request
-//! leaves behind for it. `Watchman` is the task of one store that looks, probes and records.
+//! leaves behind for it. The watchman (a module of its own) is the task of one store that looks,
+//! probes and records.
 //! `SafeMode` is what requests ask. [`Incidents`] are kept in a file of the data folder, because
 //! the store that an incident is about is the one place where it cannot be kept; once that store
 //! works again, its ledger is told.
 
-mod agreement;
+pub(crate) mod agreement;
 mod evidence;
 mod file;
-mod incident;
+pub(crate) mod incident;
 mod incidents;
-mod mode;
-mod notes;
-mod watchman;
+pub(crate) mod mode;
 
-pub(crate) use self::agreement::Rules;
 pub use self::incident::Acknowledged;
 pub use self::incident::Ended;
 pub use self::incident::EndedBy;
@@ -26,11 +24,9 @@ pub use self::incident::Recorded;
 pub use self::incidents::IncidentPage;
 pub use self::incidents::IncidentQuery;
 pub use self::incidents::Incidents;
-pub(crate) use self::mode::EndRule;
 pub(crate) use self::mode::SafeMode;
 pub(crate) use self::mode::Safety;
 pub(crate) use self::mode::begins_ownership;
-pub(crate) use self::watchman::Watchman;
 
 #[cfg(test)]
 pub(crate) mod tests;

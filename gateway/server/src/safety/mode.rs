@@ -15,23 +15,15 @@ use super::agreement::Rules;
 use super::evidence::Evidence;
 use super::incidents::Incidents;
 use crate::config::Config;
-use crate::pipeline::failure::Failure;
+use crate::config::SafeModeEnd;
+use crate::failure::Failure;
 use crate::telemetry::SafeModeMetrics;
-
-/// What ends safe mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndRule {
-    /// That the store works again.
-    Recovery,
-    /// That it does, and that an operator has acknowledged the incident.
-    Acknowledgement,
-}
 
 /// What safe mode goes by on this gateway, the same for all its stores.
 #[derive(Debug, Clone)]
 pub(crate) struct Safety {
     pub(crate) rules: Rules,
-    pub(crate) end: EndRule,
+    pub(crate) end: SafeModeEnd,
     pub(crate) incidents: Arc<Incidents>,
     /// Above how many events that the ledger does not have nothing is granted.
     pub(crate) unwritten_events_max: u64,
@@ -47,8 +39,8 @@ impl Safety {
         let failed = |error| format!("{}: {error}", path.display());
         let incidents = Incidents::open(path.clone(), config.safe_mode.gateway());
         Ok(Self {
-            rules: config.safe_mode.rules(),
-            end: config.safe_mode.end_rule(),
+            rules: Rules::configured(&config.safe_mode),
+            end: config.safe_mode.end,
             incidents: Arc::new(incidents.map_err(failed)?),
             unwritten_events_max: config.audit.unwritten_events_max,
         })
@@ -59,11 +51,11 @@ impl Safety {
 /// load; the task [`super::Watchman`] turns it on and off.
 #[derive(Debug)]
 pub(crate) struct SafeMode {
-    pub(super) store: StoreName,
-    pub(super) rules: Rules,
-    pub(super) end: EndRule,
-    pub(super) incidents: Arc<Incidents>,
-    pub(super) metrics: SafeModeMetrics,
+    pub(crate) store: StoreName,
+    pub(crate) rules: Rules,
+    pub(crate) end: SafeModeEnd,
+    pub(crate) incidents: Arc<Incidents>,
+    pub(crate) metrics: SafeModeMetrics,
     evidence: Evidence,
     on: AtomicBool,
     refused: AtomicU64,
@@ -132,17 +124,17 @@ impl SafeMode {
     }
 
     /// How many requests were refused in this incident.
-    pub(super) fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
 
-    pub(super) fn begin(&self, incident: Arc<str>) {
+    pub(crate) fn begin(&self, incident: Arc<str>) {
         self.incident.send_replace(Some(incident));
         self.on.store(true, Relaxed);
         self.metrics.on(true);
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.on.store(false, Relaxed);
         self.incident.send_replace(None);
         self.refused.store(0, Relaxed);
@@ -162,8 +154,8 @@ impl SafeMode {
     /// When it may be worth asking again: spread, so that not all who were refused come at once.
     fn come_again(&self) -> Duration {
         let soonest = match self.end {
-            EndRule::Recovery => self.rules.probe_every * self.rules.recover_probes,
-            EndRule::Acknowledgement => self.rules.window,
+            SafeModeEnd::Recovered => self.rules.probe_every * self.rules.recover_probes,
+            SafeModeEnd::Acknowledged => self.rules.window,
         };
         soonest.mul_f64(rand::rng().random_range(1.0..=2.0))
     }
@@ -184,6 +176,6 @@ pub(crate) fn begins_ownership(operation: Operation) -> bool {
     }
 }
 
-pub(super) fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use leasehold_domain::WallMillis;
 
-use super::EndRule;
 use super::Incident;
 use super::Incidents;
 use super::Recorded;
-use super::Rules;
 use super::Safety;
+use super::agreement::Rules;
+use crate::config::SafeModeEnd;
 
 /// Rules that are quick enough for tests with a real clock.
 pub(crate) const RULES: Rules = Rules {
@@ -23,7 +23,7 @@ pub(crate) const RULES: Rules = Rules {
 pub(crate) fn safety() -> Safety {
     Safety {
         rules: RULES,
-        end: EndRule::Recovery,
+        end: SafeModeEnd::Recovered,
         incidents: Arc::new(Incidents::in_memory("here".to_owned())),
         unwritten_events_max: u64::MAX,
     }

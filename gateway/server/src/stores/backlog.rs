@@ -5,7 +5,7 @@ use leasehold_domain::Operation;
 use leasehold_wire::v1::error::ErrorCode;
 
 use super::OpenStore;
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 
 /// When a refused request may be worth sending again.
 const RETRY_AFTER_MS: u64 = 1_000;

@@ -15,46 +15,9 @@ use leasehold_wire::v1::error::ErrorCode;
 
 use super::OpenStore;
 use super::Stores;
-use crate::pipeline::failure::Failure;
-use crate::pipeline::failure::FailureDetail;
-
-/// A place in each of several ledgers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places(BTreeMap<StoreName, Cursor>);
-
-impl Places {
-    /// The cursor, if there is one ledger only.
-    pub(crate) fn only(&self) -> Option<Cursor> {
-        match self.0.len() {
-            1 => self.0.values().next().copied(),
-            _ => None,
-        }
-    }
-}
-
-impl std::fmt::Display for Places {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, (store, cursor)) in self.0.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(f, "{comma}{store}:{}", cursor.0)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::str::FromStr for Places {
-    type Err = Failure;
-
-    fn from_str(text: &str) -> Result<Self, Failure> {
-        let place = |part: &str| {
-            let (store, cursor) = part.split_once(':')?;
-            Some((store.parse().ok()?, Cursor(cursor.parse().ok()?)))
-        };
-        let places: Option<_> = text.split(',').map(place).collect();
-        let wrong = || Failure::invalid("places: must be the next_places of a page before");
-        places.map(Self).ok_or_else(wrong)
-    }
-}
+use crate::failure::Failure;
+use crate::failure::FailureDetail;
+use crate::places::Places;
 
 /// Which ledgers are asked.
 #[derive(Debug, Clone, Default)]

@@ -9,6 +9,7 @@ mod claims;
 mod continuity;
 mod extra;
 mod history;
+mod lag;
 mod remembered;
 mod running;
 pub(crate) mod stopped;
@@ -25,6 +26,7 @@ use leasehold_audit::CarrierStatus;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
 use leasehold_domain::StoreName;
+use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
 use leasehold_wire::v1::error::ErrorCode;
 
@@ -34,7 +36,6 @@ pub(crate) use self::extra::Extra;
 pub use self::history::HistoryPage;
 pub use self::history::HistoryRow;
 pub use self::history::Ledgers;
-pub use self::history::Places;
 pub use self::remembered::Remembered;
 pub use self::remembered::RememberedStore;
 pub(crate) use self::running::Parts;
@@ -43,11 +44,12 @@ pub(crate) use self::running::ledger_file;
 pub(crate) use self::running::open_ledger;
 pub(crate) use self::running::store_folder;
 
+use crate::failure::Failure;
 use crate::governance::document::NamespaceDocument;
-use crate::pipeline::execute::Store;
-use crate::pipeline::failure::Failure;
-use crate::pipeline::watch::Watches;
+use crate::store_client::StoreClient;
+use crate::telemetry::Lag;
 use crate::waits::Waits;
+use crate::watches::Watches;
 
 /// How soon it may be worth asking again for a store that is not open.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -58,7 +60,7 @@ pub struct OpenStore {
     /// Its name.
     pub name: StoreName,
     /// The door to its backend.
-    pub(crate) door: Arc<Store>,
+    pub(crate) door: Arc<StoreClient>,
     /// Its documents; governance is in those of the home store alone.
     pub documents: Arc<dyn Documents>,
     /// Its audit log.
@@ -84,6 +86,11 @@ impl OpenStore {
         // If the store does not agree, this node tells what it has.
         let _ = tokio::time::timeout(at_most, self.door.probe_by_read()).await;
         self.ledger_follows().await;
+    }
+
+    /// How far the ledger is behind the store, in events and in time.
+    pub(crate) async fn lag(&self, now: WallMillis) -> Lag {
+        lag::measure_lag(&self.door, self.ledger.head().cursor, now).await
     }
 
     pub(crate) async fn ledger_follows(&self) {
@@ -183,7 +190,7 @@ impl Stores {
         }
         let refused = |code, message, detail| Failure {
             retry_after_ms: Some(RETRY_AFTER_MS),
-            detail: crate::pipeline::failure::FailureDetail::Internal(detail),
+            detail: crate::failure::FailureDetail::Internal(detail),
             ..Failure::new(code, message)
         };
         let Some(slot) = self.extra.get(name) else {

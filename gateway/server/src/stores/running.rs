@@ -26,15 +26,15 @@ use super::Remembered;
 use super::StoreParts;
 use crate::bookkeeping::Bookkeeping;
 use crate::bookkeeping::OtherLedgers;
-use crate::pipeline::execute::Store;
-use crate::pipeline::watch::Watches;
 use crate::safety::Safety;
-use crate::safety::Watchman;
 use crate::storage_note;
+use crate::store_client::StoreClient;
 use crate::tasks::Supervised;
 use crate::tasks::supervise;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
+use crate::watches::Watches;
+use crate::watchman::Watchman;
 
 /// What a store is made of.
 #[derive(Debug)]
@@ -179,7 +179,7 @@ impl Parts {
         let from = backend.health().await.newest;
         let follow = waits.clone().task(backend.clone(), from, metrics.clone());
         let following = supervise("waits", tasks, follow);
-        let door = Store::new(&name, backend.clone(), clock.clone(), metrics, safety);
+        let door = StoreClient::new(&name, backend.clone(), clock.clone(), metrics, safety);
         let door = Arc::new(door);
         let (watched, watched_stop) = (door.clone(), stopped.clone());
         let watchman = supervise("safe-mode", tasks, move || {

@@ -1,15 +1,4 @@
-//! How far the ledger is behind its backend, in events and in time.
-
-use std::time::Duration;
-
-use futures_util::StreamExt;
-use leasehold_domain::Cursor;
-use leasehold_domain::WallMillis;
-
-use crate::pipeline::execute::Store;
-
-/// How long a scrape waits for the event that tells the age. It is there, or the store is ill.
-const PATIENCE: Duration = Duration::from_secs(1);
+//! How far a ledger is behind its store.
 
 /// What the backend has and the ledger has not.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,31 +9,3 @@ pub struct Lag {
     /// the store cannot say.
     pub seconds: f64,
 }
-
-impl Lag {
-    /// Looks for the first event after the ledger's end.
-    pub(crate) async fn measure(store: &Store, ledger: Cursor, now: WallMillis) -> Self {
-        let newest = store.health().await.newest;
-        let events = newest.0.saturating_sub(ledger.0);
-        if events == 0 {
-            let seconds = 0.0;
-            return Self { events, seconds };
-        }
-        let mut behind = store.events(ledger);
-        let oldest = tokio::time::timeout(PATIENCE, behind.next()).await;
-        let seconds = match oldest {
-            Ok(Some(Ok(event))) => {
-                Duration::from_millis(now.0.saturating_sub(event.wall.0)).as_secs_f64()
-            }
-            Ok(Some(Err(error))) => {
-                tracing::warn!(%error, "lag.measure failed");
-                f64::NAN
-            }
-            Ok(None) | Err(_) => f64::NAN,
-        };
-        Self { events, seconds }
-    }
-}
-
-#[cfg(test)]
-mod tests;

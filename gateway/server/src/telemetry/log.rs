@@ -1,19 +1,8 @@
 //! Structured logs on standard error. Secrets do not reach them: their types do not print.
 
-use serde::Deserialize;
-use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line, for programs.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// Starts the log. `filter` is a level, or directives such as `info,openraft=warn`.
 ///

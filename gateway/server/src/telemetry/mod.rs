@@ -12,7 +12,6 @@ mod time;
 
 pub(crate) use decisions::DecisionMetrics;
 pub use lag::Lag;
-pub use log::LogFormat;
 pub use log::start as start_log;
 pub(crate) use metrics::ConnectionMetrics;
 pub use metrics::Metrics;

@@ -31,10 +31,10 @@ use crate::authentication::AuthFailure;
 use crate::authentication::Authenticator;
 use crate::authentication::KeyRing;
 use crate::authentication::NewKey;
+use crate::caller::Caller;
 use crate::config::Authentication;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
-use crate::pipeline::ask::Caller;
 
 /// A store that counts how often it is asked for its revision, and can be ill, also in its blobs
 /// alone.

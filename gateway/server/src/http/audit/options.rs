@@ -14,7 +14,7 @@ use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
 use serde::Deserialize;
 
-use crate::pipeline::failure::Failure;
+use crate::failure::Failure;
 
 /// Options of `GET /v1/audit/events`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

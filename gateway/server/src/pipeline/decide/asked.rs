@@ -14,8 +14,8 @@ use super::Decider;
 use super::PolicyFailure;
 use super::denial::break_glass;
 use super::denial::denial_of;
+use crate::failure::Fault;
 use crate::governance::plan::PlanStep;
-use crate::pipeline::failure::Fault;
 
 /// A denial, and why the policy that it names has no verdict, if it has none.
 pub(super) type Refused = (Denial, Option<Fault>);

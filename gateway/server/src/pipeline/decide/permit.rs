@@ -6,11 +6,11 @@ use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::Denial;
 
-use crate::pipeline::failure::Failure;
-use crate::pipeline::failure::Fault;
+use crate::failure::Failure;
+use crate::failure::Fault;
 
 /// Proof that a command may be executed. Only the deciding module can make one, and the store's door
-/// ([`Store::run`](crate::pipeline::execute::Store::run)) asks for it.
+/// ([`StoreClient::run`](crate::store_client::StoreClient::run)) asks for it.
 #[derive(Debug)]
 pub(crate) struct Permit {
     command: Command,
@@ -33,7 +33,7 @@ impl Permit {
     }
 }
 
-/// A denial that must be made durable before it may be answered; see [`Store::refuse`](crate::pipeline::execute::Store::refuse).
+/// A denial that must be made durable before it may be answered; see [`StoreClient::refuse`](crate::store_client::StoreClient::refuse).
 #[derive(Debug)]
 pub(crate) struct Denied {
     cause: Arc<Cause>,

@@ -13,9 +13,9 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::*;
+use crate::failure::FailureDetail;
 use crate::governance::document::DefaultDecision;
 use crate::pipeline::ask;
-use crate::pipeline::failure::FailureDetail;
 use crate::pipeline::fixture::Gate;
 use crate::pipeline::fixture::caller;
 

@@ -25,14 +25,14 @@ use crate::governance::document::NamespaceDraft;
 use crate::pipeline::Pipeline;
 use crate::pipeline::ask;
 use crate::pipeline::decide::Decider;
-use crate::pipeline::execute::Store;
-use crate::pipeline::watch::Watches;
 use crate::safety::tests::safety;
+use crate::store_client::StoreClient;
 use crate::stores::Remembered;
 use crate::stores::StoreParts;
 use crate::stores::Stores;
 use crate::telemetry::Metrics;
 use crate::waits::Waits;
+use crate::watches::Watches;
 
 /// Longer than any of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ async fn pair() -> Pair {
         let waits = Arc::new(Waits::default());
         tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
         let name = StoreName::home();
-        let door = Store::new(&name, backend.clone(), clock.clone(), &metrics, &safety());
+        let door = StoreClient::new(&name, backend.clone(), clock.clone(), &metrics, &safety());
         let door = Arc::new(door);
         let parts = StoreParts {
             name: name.clone(),

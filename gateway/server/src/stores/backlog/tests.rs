@@ -30,7 +30,7 @@ use leasehold_domain::WallMillis;
 
 use super::*;
 use crate::bookkeeping::OtherLedgers;
-use crate::pipeline::ask::Caller;
+use crate::caller::Caller;
 use crate::safety::Safety;
 use crate::safety::tests::safety;
 use crate::stores::Parts;

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use self::ring::Ring;
 use super::WatchScope;
-use super::execute::Store;
+use crate::store_client::StoreClient;
 
 pub(super) use self::ring::Found;
 pub(super) use self::subscription::Subscription;
@@ -99,7 +99,7 @@ impl Fanout {
     }
 
     /// Starts the tasks with the first watch; they end with the last handle of this.
-    pub(super) fn start(self: &Arc<Self>, store: &Arc<Store>) {
+    pub(super) fn start(self: &Arc<Self>, store: &Arc<StoreClient>) {
         self.started.get_or_init(|| {
             let (alive, ended) = watch::channel(());
             let fanout = Arc::downgrade(self);
@@ -127,7 +127,7 @@ impl Fanout {
 }
 
 /// Reads the store's events into the ring until the fan-out is gone.
-async fn read(fanout: Weak<Fanout>, store: Arc<Store>, mut ended: watch::Receiver<()>) {
+async fn read(fanout: Weak<Fanout>, store: Arc<StoreClient>, mut ended: watch::Receiver<()>) {
     loop {
         let newest = store.health().await.newest;
         match fanout.upgrade() {
@@ -157,7 +157,7 @@ async fn read(fanout: Weak<Fanout>, store: Arc<Store>, mut ended: watch::Receive
 async fn wake(
     fanout: Weak<Fanout>,
     queued: Arc<Notify>,
-    store: Arc<Store>,
+    store: Arc<StoreClient>,
     mut ended: watch::Receiver<()>,
 ) {
     let (mut woken, mut took) = (0, Duration::ZERO);

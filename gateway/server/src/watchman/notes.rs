@@ -8,8 +8,8 @@ use leasehold_domain::InvalidName;
 use leasehold_domain::Principal;
 use leasehold_domain::RoleSet;
 
-use super::incident::Incident;
-use super::incident::Recorded;
+use crate::safety::incident::Incident;
+use crate::safety::incident::Recorded;
 use crate::telemetry::rfc3339;
 
 /// The ledger's word for what has changed.

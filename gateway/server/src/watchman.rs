@@ -1,5 +1,7 @@
 //! The task that turns safe mode of one store on and off: looks, probes, and keeps the record. What
-//! it goes by is in [`super::agreement`].
+//! it goes by is in [`crate::safety::agreement`].
+
+mod notes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +15,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::agreement::Agreement;
-use super::agreement::Probe;
-use super::incident::Ended;
-use super::incident::EndedBy;
-use super::incident::Incident;
-use super::incident::LastGood;
-use super::incident::Recorded;
-use super::mode::EndRule;
-use super::mode::SafeMode;
-use super::mode::millis;
-use super::notes;
-use crate::pipeline::execute::Store;
+use crate::config::SafeModeEnd;
+use crate::safety::agreement::Agreement;
+use crate::safety::agreement::Probe;
+use crate::safety::incident::Ended;
+use crate::safety::incident::EndedBy;
+use crate::safety::incident::Incident;
+use crate::safety::incident::LastGood;
+use crate::safety::incident::Recorded;
+use crate::safety::mode::SafeMode;
+use crate::safety::mode::millis;
+use crate::store_client::StoreClient;
 use crate::telemetry::rfc3339;
 
 /// How often the counts of an incident that lasts are kept over a restart.
@@ -36,7 +37,7 @@ type Probed = (Probe, Result<(), BackendError>);
 /// The task of one store.
 #[derive(Debug)]
 pub(crate) struct Watchman {
-    store: Arc<Store>,
+    store: Arc<StoreClient>,
     mode: Arc<SafeMode>,
     clock: Arc<dyn Clock>,
     agreement: Agreement,
@@ -47,7 +48,7 @@ pub(crate) struct Watchman {
 }
 
 impl Watchman {
-    pub(crate) fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(store: Arc<StoreClient>, clock: Arc<dyn Clock>) -> Self {
         let mode = store.safe_mode().clone();
         let now = clock.monotonic();
         let agreement = match mode.incident() {
@@ -180,11 +181,11 @@ impl Watchman {
             return;
         }
         match (self.mode.end, &incident.acknowledged) {
-            (EndRule::Recovery, _) => self.end(incident, EndedBy::Recovery).await,
-            (EndRule::Acknowledgement, Some(_)) => {
+            (SafeModeEnd::Recovered, _) => self.end(incident, EndedBy::Recovery).await,
+            (SafeModeEnd::Acknowledged, Some(_)) => {
                 self.end(incident, EndedBy::Acknowledgement).await;
             }
-            (EndRule::Acknowledgement, None) => {
+            (SafeModeEnd::Acknowledged, None) => {
                 if incident.is_unrecorded() {
                     self.record(&incident).await;
                 }
@@ -270,7 +271,7 @@ fn kept(saved: std::io::Result<()>) {
     }
 }
 
-async fn ask(store: &Store, probe: Probe, patience: Duration) -> Result<(), BackendError> {
+async fn ask(store: &StoreClient, probe: Probe, patience: Duration) -> Result<(), BackendError> {
     match probe {
         Probe::Read => within(patience, store.probe_by_read()).await,
         Probe::Write => within(patience, store.probe_by_write()).await,

@@ -21,7 +21,8 @@ use leasehold_domain::limits::NOT_HOLDER_RECORD_EVERY_MS;
 use leasehold_domain::limits::REQUEST_ID_AGE_MS_MAX;
 use leasehold_wire::v1::error::ErrorCode;
 
-use crate::stores::Places;
+use crate::places::InvalidPlaces;
+use crate::places::Places;
 
 /// Delay before a client asks again for a namespace whose store an operator must choose.
 const CLAIMED_RETRY_AFTER_MS: u64 = 5_000;
@@ -379,6 +380,12 @@ impl Failure {
             ),
             Rejection::Impossible => Self::internal("the machine refused an impossible command"),
         }
+    }
+}
+
+impl From<InvalidPlaces> for Failure {
+    fn from(error: InvalidPlaces) -> Self {
+        Self::invalid(format!("places: {error}"))
     }
 }
 

@@ -10,7 +10,7 @@ use super::Fanout;
 use super::Found;
 
 /// A watch's place among the followers; given back when dropped.
-pub(in crate::pipeline) struct Subscription {
+pub(in crate::watches) struct Subscription {
     fanout: Arc<Fanout>,
     number: u64,
     waker: Arc<Notify>,
@@ -38,7 +38,7 @@ impl Subscription {
 
     /// Waits for events after a cursor, and reads them. It reads once each time that it is woken, so
     /// that others have their turn.
-    pub(in crate::pipeline) async fn next(&mut self, after: Cursor) -> Found {
+    pub(in crate::watches) async fn next(&mut self, after: Cursor) -> Found {
         let mut after = after;
         loop {
             if self.has_read {

@@ -18,9 +18,9 @@ use leasehold_domain::Request;
 use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
 
-use super::Lag;
-use crate::pipeline::execute::Store;
+use super::*;
 use crate::safety::tests::safety;
+use crate::store_client::StoreClient;
 use crate::telemetry::Metrics;
 
 /// A change of a lock, which is one event.
@@ -59,8 +59,8 @@ async fn the_age_is_that_of_the_oldest_event_which_the_ledger_lacks() {
         clock.advance(2_500);
     }
     let home = leasehold_domain::StoreName::home();
-    let store = Store::new(&home, backend, clock.clone(), &Metrics::new(), &safety());
-    let lag = async |ledger| Lag::measure(&store, Cursor(ledger), clock.wall()).await;
+    let store = StoreClient::new(&home, backend, clock.clone(), &Metrics::new(), &safety());
+    let lag = async |ledger| measure_lag(&store, Cursor(ledger), clock.wall()).await;
     let of = |events, seconds| Lag { events, seconds };
     assert_eq!(lag(0).await, of(2, 5.0));
     assert_eq!(lag(1).await, of(1, 2.5));

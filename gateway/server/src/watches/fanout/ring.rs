@@ -14,14 +14,14 @@ use leasehold_domain::limits::WATCH_BACKLOG_EVENTS_MAX;
 use tokio::sync::Notify;
 
 use super::Published;
-use crate::pipeline::WatchScope;
+use crate::watches::WatchScope;
 
 /// Most events that a watch reads at a time: some 20 KiB as they are sent.
 const READ_EVENTS_MAX: usize = 64;
 
 /// What a watch finds after its cursor.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::pipeline) enum Found {
+pub(in crate::watches) enum Found {
     /// Events of its scope, perhaps none.
     Events {
         events: Vec<Arc<Published>>,

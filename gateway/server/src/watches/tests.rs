@@ -47,7 +47,7 @@ fn house(folder: &Path) -> House {
     let ledger = SqliteLedger::open(&folder.join("ledger"), options).unwrap();
     let ledger = Arc::new(ledger);
     let home = leasehold_domain::StoreName::home();
-    let store = Store::new(&home, backend.clone(), clock, &Metrics::new(), &safety());
+    let store = StoreClient::new(&home, backend.clone(), clock, &Metrics::new(), &safety());
     House {
         watches: Watches::new(Arc::new(store), ledger.clone()),
         backend,

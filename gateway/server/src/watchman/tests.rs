@@ -31,7 +31,7 @@ use leasehold_domain::Usage;
 use leasehold_wire::v1::error::ErrorCode;
 
 use super::*;
-use crate::pipeline::ask::Caller;
+use crate::caller::Caller;
 use crate::safety::Safety;
 use crate::safety::tests::safety;
 use crate::telemetry::Metrics;
@@ -136,7 +136,7 @@ struct House {
 fn house(behind: &Arc<Behind>, safety: &Safety) -> House {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (home, metrics) = (StoreName::home(), Metrics::new());
-    let store = Store::new(&home, behind.clone(), clock.clone(), &metrics, safety);
+    let store = StoreClient::new(&home, behind.clone(), clock.clone(), &metrics, safety);
     let store = Arc::new(store);
     let (stop, stopped) = watch::channel(false);
     House {
@@ -245,7 +245,7 @@ async fn where_an_operator_is_asked_it_lasts_over_restarts_until_then() {
         let path = folder.path().join("incidents.json");
         let incidents = crate::safety::Incidents::open(path, "here".to_owned());
         Safety {
-            end: EndRule::Acknowledgement,
+            end: SafeModeEnd::Acknowledged,
             incidents: Arc::new(incidents.unwrap()),
             ..safety()
         }
