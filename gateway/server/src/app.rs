@@ -4,7 +4,7 @@
 mod away;
 mod backends;
 mod database_memory;
-pub(crate) mod embedded;
+mod home;
 mod missing;
 mod older;
 mod recovery;
@@ -36,6 +36,7 @@ use crate::authentication::KeySource;
 use crate::backup::Backups;
 use crate::concession;
 use crate::config::Config;
+use crate::data_dir::store_folder;
 use crate::denials::AdminDenials;
 use crate::denials::flush_windows;
 use crate::governance::Governance;
@@ -45,8 +46,8 @@ use crate::moving::Mover;
 use crate::pipeline::Inner;
 use crate::pipeline::Pipeline;
 use crate::pipeline::decide::Decider;
-use crate::safety::Incidents;
 use crate::safety::Safety;
+use crate::services::App;
 use crate::steering::Steerage;
 use crate::stores::Claims;
 use crate::stores::Extra;
@@ -56,7 +57,6 @@ use crate::stores::Remembered;
 use crate::stores::RunningStore;
 use crate::stores::Stores;
 use crate::stores::open_ledger;
-use crate::stores::store_folder;
 use crate::tasks::Supervised;
 use crate::tasks::TaskMetrics;
 use crate::tasks::supervise;
@@ -104,39 +104,6 @@ impl From<ListenError> for AppError {
     fn from(error: ListenError) -> Self {
         Self::Listen(error.to_string())
     }
-}
-
-/// What handlers see: no backend among it.
-#[derive(Debug)]
-pub struct App {
-    /// The way of a request.
-    pub pipeline: Pipeline,
-    /// Namespaces, policies, bindings, keys.
-    pub governance: Arc<Governance>,
-    /// The cluster.
-    pub steerage: Steerage,
-    /// The stores.
-    pub stores: Arc<Stores>,
-    /// When stores were in safe mode, as this gateway saw it.
-    pub incidents: Arc<Incidents>,
-    /// Takes namespaces from one to another.
-    pub mover: Arc<Mover>,
-    /// Backups.
-    pub backups: Backups,
-    /// Who calls.
-    pub authenticator: Authenticator,
-    /// How much one client may ask for.
-    pub(crate) limiter: Limiter,
-    /// Administrative requests that were denied.
-    pub denials: Arc<AdminDenials>,
-    /// What Prometheus reads.
-    pub metrics: Arc<Metrics>,
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Turns true when the gateway drains.
-    pub shutdown: watch::Receiver<bool>,
 }
 
 /// The open house: the app, and what must be closed behind it.
@@ -236,7 +203,7 @@ async fn home_parts(
     remembered: &Arc<Remembered>,
 ) -> Result<(Parts, Option<Arc<RaftBackend>>), AppError> {
     missing::check(config, remembered).await?;
-    let opened = backends::open_home(config, clock.clone(), metrics).await?;
+    let opened = home::open_home(config, clock.clone(), metrics).await?;
     let ledger = open_ledger(&config.storage.data_dir).await;
     let ledger: Arc<dyn Ledger> = Arc::new(ledger.map_err(AppError::Ledger)?);
     if let Some(raft) = &opened.raft {

@@ -9,6 +9,7 @@ mod facts;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod in_use;
+mod intent;
 mod many;
 mod run;
 mod turns;
@@ -29,7 +30,7 @@ use leasehold_domain::Request;
 pub use self::decide::PolicyFailure;
 
 use self::decide::Decider;
-use self::decide::Intent;
+use self::intent::Intent;
 use crate::caller::Caller;
 use crate::failure::Blocked;
 use crate::failure::Failure;

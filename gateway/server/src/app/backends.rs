@@ -22,9 +22,7 @@ use leasehold_domain::Clock;
 use tokio::sync::watch;
 
 use super::AppError;
-use super::away;
 use super::database_memory::DatabaseMemory;
-use super::embedded::raft_folder;
 use crate::bookkeeping::OtherLedgers;
 use crate::concession::Concessions;
 use crate::config::Chosen;
@@ -33,6 +31,7 @@ use crate::config::Etcd;
 use crate::config::LedgerPlace;
 use crate::config::Postgres;
 use crate::config::StorageBackend;
+use crate::data_dir::raft_folder;
 use crate::http::waiting;
 use crate::http::waiting::Waiting;
 use crate::telemetry::Metrics;
@@ -61,47 +60,6 @@ const NO_STORE: &str = "with a [cluster] section none is created by itself, beca
 
 /// The database's own ledger, among those who read its events.
 const ARCHIVE: &str = "ledger:archive";
-
-/// Opens the store of `[storage]`.
-pub(super) async fn open_home(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    metrics: &Metrics,
-) -> Result<Opened, AppError> {
-    let chosen = config.storage.chosen();
-    match chosen.backend {
-        StorageBackend::Raft => {
-            // Beside a cluster a folder without a store may be one that was lost.
-            let may_create = config.cluster.listen.is_none();
-            open_raft(config, clock, metrics, may_create).await
-        }
-        StorageBackend::Postgres | StorageBackend::Etcd | StorageBackend::Memory => {
-            away::open_when_there(config, clock, metrics).await
-        }
-    }
-}
-
-/// Opens the store of `[storage]`, which must be there already, and does not wait for it.
-///
-/// # Errors
-/// There is none, or it cannot be opened now.
-pub(super) async fn open_existing(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    metrics: &Metrics,
-) -> Result<Opened, AppError> {
-    let chosen = config.storage.chosen();
-    match chosen.backend {
-        StorageBackend::Raft => open_raft(config, clock, metrics, false).await,
-        StorageBackend::Memory => {
-            let problem = "memory: nothing is there while no gateway runs";
-            Err(AppError::Storage(problem.to_owned()))
-        }
-        StorageBackend::Postgres | StorageBackend::Etcd => {
-            open_shared(chosen, &config.storage.data_dir, clock).await
-        }
-    }
-}
 
 /// Opens a store that is not embedded. `folder` is where this gateway has what goes with it.
 ///
@@ -248,7 +206,7 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
     })
 }
 
-async fn open_raft(
+pub(super) async fn open_raft(
     config: &Config,
     clock: Arc<dyn Clock>,
     metrics: &Metrics,

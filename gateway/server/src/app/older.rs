@@ -13,6 +13,7 @@ use super::backends;
 use super::database_memory::DatabaseMemory;
 use crate::config::Config;
 use crate::config::StorageBackend;
+use crate::data_dir::store_folder;
 use crate::stores::Remembered;
 use crate::stores::accept::AcceptError;
 use crate::stores::accept::Accepted;
@@ -20,7 +21,6 @@ use crate::stores::accept::Terms;
 use crate::stores::accept::accept_older;
 use crate::stores::accept::shared::OldStore;
 use crate::stores::accept::shared::accept_shared;
-use crate::stores::store_folder;
 
 /// How long the store may take to open.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);

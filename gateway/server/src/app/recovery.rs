@@ -18,18 +18,18 @@ use leasehold_domain::Subject;
 use leasehold_domain::SystemClock;
 
 use super::AppError;
-use super::backends;
 use super::backends::Opened;
+use super::home;
 use super::missing;
 use crate::authentication::NewKey;
 use crate::caller::Caller;
 use crate::config::Config;
+use crate::data_dir::ledger_file;
 use crate::failure::Failure;
 use crate::governance::document::KEYS;
 use crate::governance::edit;
 use crate::stores::Remembered;
 use crate::stores::StoreParts;
-use crate::stores::ledger_file;
 use crate::stores::open_ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::rfc3339;
@@ -49,7 +49,7 @@ pub(crate) async fn recover_key(config: &Config, subject: Subject) -> Result<New
     let remembered = Remembered::open(&config.storage.data_dir);
     let remembered = Arc::new(remembered.map_err(|error| AppError::Storage(error.to_string()))?);
     missing::check(config, &remembered).await?;
-    let opening = backends::open_existing(config, clock.clone(), &metrics);
+    let opening = home::open_existing(config, clock.clone(), &metrics);
     let opened = tokio::time::timeout(OPEN_WITHIN, opening).await;
     let opened = opened.map_err(|_| {
         let problem = "the store does not agree; a majority of a cluster's members must run, and \

@@ -1,7 +1,7 @@
 //! Opening a store besides the default one.
 
 use super::*;
-use crate::stores::ledger_file;
+use crate::data_dir::ledger_file;
 
 #[tokio::test]
 async fn a_store_that_is_not_there_costs_no_opening_of_its_ledger() {

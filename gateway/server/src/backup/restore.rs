@@ -28,11 +28,11 @@ use super::Contents;
 use super::file::BackupReader;
 use super::frame::Frame;
 use super::take::COLLECTION;
-use crate::app::embedded::Restore;
-use crate::app::embedded::Restored;
-use crate::app::embedded::entries_ahead;
-use crate::app::embedded::write_restored;
-use crate::stores::ledger_file;
+use crate::data_dir::ledger_file;
+use crate::embedded::Restore;
+use crate::embedded::Restored;
+use crate::embedded::entries_ahead;
+use crate::embedded::write_restored;
 
 /// Events that go into the ledger at once.
 const EVENTS_AT_ONCE: usize = 1_000;

@@ -17,8 +17,8 @@ use super::exit::USAGE;
 use super::output::Shown;
 use crate::Config;
 use crate::Overrides;
-use crate::app::embedded;
 use crate::config::StorageBackend;
+use crate::embedded;
 
 /// What to do with the cluster. Any member can be asked.
 #[derive(Debug, Subcommand)]

@@ -6,9 +6,6 @@ use leasehold_client::Error;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::error::Problem;
 
-use super::output::Shown;
-use super::output::finish;
-
 /// What `--help` says of them. The README has the same.
 pub(super) const HELP: &str = "\
 Exit codes:
@@ -28,10 +25,10 @@ Exit codes:
 /// A failure to be shown, and its code.
 #[derive(Debug)]
 pub(super) struct Failed {
-    code: u8,
-    message: String,
+    pub(super) code: u8,
+    pub(super) message: String,
     /// What the gateway answered, for programs.
-    problem: Option<Box<Problem>>,
+    pub(super) problem: Option<Box<Problem>>,
 }
 
 pub(super) const USAGE: u8 = 64;
@@ -120,22 +117,6 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     // Nothing is left to be done if the terminal is gone.
     let _ = error.print();
     ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
-}
-
-/// Shows a failure, and answers its code. With `json` a problem that the gateway answered goes to
-/// standard output whole, where programs look for answers.
-pub(super) fn of(json: bool, result: Result<u8, Failed>) -> ExitCode {
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(failed) => {
-            if let (true, Some(problem)) = (json, &failed.problem) {
-                // Nothing is left to be done if nobody reads it.
-                let _ = finish(Shown::of(true, problem, |_| Shown::Fields(Vec::new())));
-            }
-            super::output::tell(&crate::input::plain(&failed.message));
-            ExitCode::from(failed.code)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -122,8 +122,8 @@ pub fn run() -> ExitCode {
     match arguments.command {
         None => serve::run(arguments.serve),
         Some(Command::Serve(serve)) => serve::run(serve),
-        Some(Command::Run(run)) => exit::of(false, run::run(run)),
-        Some(Command::Enforcer(enforcer)) => exit::of(false, run::enforcer::enforce(&enforcer)),
+        Some(Command::Run(run)) => output::end(false, run::run(run)),
+        Some(Command::Enforcer(enforcer)) => output::end(false, run::enforcer::enforce(&enforcer)),
         Some(Command::Lock {
             command,
             connection,
@@ -150,11 +150,11 @@ pub fn run() -> ExitCode {
             command,
             connection,
         }) => answer(connection, |to| output::finish(incident::run(command, to))),
-        Some(Command::Backup(backup)) => exit::of(false, backup::backup(backup)),
+        Some(Command::Backup(backup)) => output::end(false, backup::backup(backup)),
         Some(Command::Restore(restore)) => {
-            exit::of(false, output::finish(backup::restore(restore)))
+            output::end(false, output::finish(backup::restore(restore)))
         }
-        Some(Command::Store { command }) => exit::of(false, output::finish(store::run(command))),
+        Some(Command::Store { command }) => output::end(false, output::finish(store::run(command))),
         Some(Command::Audit {
             command,
             connection,
@@ -168,7 +168,7 @@ fn answer(
     run: impl FnOnce(Connection) -> Result<u8, exit::Failed>,
 ) -> ExitCode {
     let json = connection.json;
-    exit::of(json, run(connection))
+    output::end(json, run(connection))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::io::Write;
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -92,6 +93,22 @@ fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         text += &line(&mut row.iter().map(String::as_str));
     }
     text
+}
+
+/// Shows a failure, and answers its code. With `json` a problem that the gateway answered goes to
+/// standard output whole, where programs look for answers.
+pub(super) fn end(json: bool, result: Result<u8, Failed>) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failed) => {
+            if let (true, Some(problem)) = (json, &failed.problem) {
+                // Nothing is left to be done if nobody reads it.
+                let _ = finish(Shown::of(true, problem, |_| Shown::Fields(Vec::new())));
+            }
+            tell(&crate::input::plain(&failed.message));
+            ExitCode::from(failed.code)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,6 @@ use super::extract::Query;
 use super::extract::answer;
 use super::extract::read;
 use super::problem::respond;
-use crate::app::App;
 use crate::authentication::KeyDocument;
 use crate::authentication::NewKey;
 use crate::caller::Caller;
@@ -37,6 +36,7 @@ use crate::field_limits;
 use crate::governance::Stored;
 use crate::governance::document::PolicyDocument;
 use crate::pipeline::PolicyFailure;
+use crate::services::App;
 use crate::telemetry::rfc3339;
 
 /// Who may change governance state.

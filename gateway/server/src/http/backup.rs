@@ -12,8 +12,8 @@ use leasehold_wire::v1::Problem;
 use super::admin::ADMINISTRATORS;
 use super::admin::as_role;
 use super::extract::Authenticated;
-use crate::app::App;
 use crate::caller::Caller;
+use crate::services::App;
 
 /// `GET /v1/backup`: the store and its ledger as one stream. A stream that is cut off is no backup,
 /// and says so when it is read.

@@ -20,7 +20,6 @@ use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::Path;
 use super::extract::answer;
-use crate::app::App;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::governance::JudgedChange;
@@ -30,6 +29,7 @@ use crate::governance::document::BindingDocument;
 use crate::governance::document::BoundPolicyDocument;
 use crate::governance::document::EnforcementName;
 use crate::governance::document::OnError;
+use crate::services::App;
 
 fn document(name: &str, body: wire::BindingRequest) -> Result<BindingDocument, Failure> {
     if body.name.as_deref().is_some_and(|given| given != name) {

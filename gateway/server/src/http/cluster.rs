@@ -15,8 +15,8 @@ use super::admin::as_role;
 use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::answer;
-use crate::app::App;
 use crate::caller::Caller;
+use crate::services::App;
 
 fn show(view: ClusterView) -> wire::ClusterStatus {
     let member = |member: leasehold_backend_api::MemberView| wire::ClusterMember {

@@ -22,10 +22,10 @@ use super::conform;
 use super::extract;
 use super::problem;
 use super::verbs;
-use crate::app::App;
 use crate::failure::Failure;
 use crate::limiting::ClientAddress;
 use crate::listener::Peer;
+use crate::services::App;
 
 /// What a refused client is told to wait.
 const RETRY_AFTER_MS: u64 = 200;

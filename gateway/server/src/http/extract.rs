@@ -34,7 +34,6 @@ use serde::de::DeserializeOwned;
 
 use super::percent::decode;
 use super::problem;
-use crate::app::App;
 use crate::authentication::AuthFailure;
 use crate::authentication::Authenticator;
 use crate::caller::Caller;
@@ -43,6 +42,7 @@ use crate::failure::Failure;
 use crate::limiting::Caller as CallerKey;
 use crate::limiting::ClientAddress;
 use crate::limiting::InFlightRequest;
+use crate::services::App;
 
 /// Draws a request id for a caller that gave none.
 pub(crate) fn draw_request_id() -> RequestId {

@@ -12,7 +12,7 @@ use leasehold_wire::v1::health as wire;
 
 use super::extract::answer;
 use super::extract::draw_request_id;
-use crate::app::App;
+use crate::services::App;
 use crate::stores::OpenStore;
 use crate::telemetry::Scraped;
 

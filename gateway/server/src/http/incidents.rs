@@ -18,11 +18,11 @@ use super::extract::Path;
 use super::extract::Query;
 use super::extract::RawJson;
 use super::extract::answer;
-use crate::app::App;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::safety::Incident;
 use crate::safety::IncidentQuery;
+use crate::services::App;
 use crate::telemetry::rfc3339;
 
 /// Who may read incidents.

@@ -24,10 +24,10 @@ use super::extract::RawJson;
 use super::extract::answer;
 use super::problem::respond;
 use super::view;
-use crate::app::App;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::pipeline::ask;
+use crate::services::App;
 
 /// Reads the body and the caller, or answers why not.
 macro_rules! begin {

@@ -31,11 +31,11 @@ use super::problem::problem;
 use super::problem::respond;
 use super::view;
 use super::watch::Watcher;
-use crate::app::App;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::listener::Peer;
 use crate::pipeline::ask;
+use crate::services::App;
 
 /// `POST …/locks/{lock}:{verb}`.
 pub(crate) async fn post(

@@ -34,10 +34,10 @@ use axum::routing::put;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::paths;
 
-use crate::app::App;
 use crate::failure::Failure;
 use crate::listener::ListenError;
 use crate::listener::Listener;
+use crate::services::App;
 
 pub use openapi::document as openapi_document;
 

@@ -24,13 +24,13 @@ use super::extract::Query;
 use super::extract::answer;
 use super::extract::namespace;
 use super::problem::respond;
-use crate::app::App;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::governance::Stored;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDocument;
 use crate::governance::document::NamespaceDraft;
+use crate::services::App;
 
 fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
     let default_decision = match stored.document.default_decision {

@@ -6,7 +6,6 @@ use serde::de::Expected;
 use serde::de::Unexpected;
 
 use super::Format;
-use super::node::Twice;
 
 /// Characters of a wrong value that a message repeats.
 const SHOWN_CHARS_MAX: usize = 64;
@@ -99,6 +98,23 @@ impl InputError {
             syntax: false,
         }
     }
+}
+
+/// The message about a member that appears twice; readers would differ on which one counts.
+pub(super) struct Twice<'a>(&'a str);
+
+impl fmt::Display for Twice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:?}", Self::BEGINNING, self.0)
+    }
+}
+
+impl<'a> Twice<'a> {
+    pub(super) fn new(name: &'a str) -> Self {
+        Self(name)
+    }
+
+    const BEGINNING: &'static str = "given twice: ";
 }
 
 /// What serde reports while a type is read.

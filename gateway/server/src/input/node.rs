@@ -16,6 +16,7 @@ use serde::forward_to_deserialize_any;
 
 use super::error::InputError;
 use super::error::Refusal;
+use super::error::Twice;
 
 /// Up to so many members a new one is compared with each of them, and with a hash set beyond.
 const SEARCHED_MEMBERS: usize = 16;
@@ -100,25 +101,12 @@ impl<'de> Visitor<'de> for Builder {
                 !seen.insert(name.clone())
             };
             if is_twice {
-                return Err(A::Error::custom(Twice(&name)));
+                return Err(A::Error::custom(Twice::new(&name)));
             }
             members.push((name, entries.next_value()?));
         }
         Ok(Node::Object(members))
     }
-}
-
-/// The message about a member that appears twice; readers would differ on which one counts.
-pub(super) struct Twice<'a>(&'a str);
-
-impl fmt::Display for Twice<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{:?}", Self::BEGINNING, self.0)
-    }
-}
-
-impl Twice<'_> {
-    pub(super) const BEGINNING: &'static str = "given twice: ";
 }
 
 impl Node {

@@ -23,10 +23,10 @@ use tower::Service;
 
 use super::proxy_protocol;
 use super::reader::ClientStream;
-use super::registry::Order;
 use super::registry::Place;
 use super::unread::RequestBody;
 use super::unread::is_drained;
+use super::vitals::Order;
 use super::vitals::Phase;
 use super::vitals::Vitals;
 use super::watched::WatchedBody;

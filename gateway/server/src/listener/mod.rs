@@ -29,9 +29,9 @@ use tokio::sync::watch;
 
 use self::connection::Connections;
 use self::registry::Full;
-use self::registry::Order;
 use self::registry::Place;
 use self::registry::Registry;
+use self::vitals::Order;
 use crate::config::Limits;
 use crate::config::Tls;
 use crate::limiting::Proxies;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::counted::Counted;
+use super::vitals::Order;
 use super::vitals::Sweeps;
 use super::vitals::Vitals;
 use crate::config::Limits;
@@ -25,16 +26,6 @@ const SWEEPS_PER_DEADLINE: u64 = 4;
 const GROUPS_TRIED_MAX: usize = 8;
 /// How often a full listener looks for connections that have become idle.
 const ROOM_LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// What a connection is told. A later one outranks an earlier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Order {
-    /// Finish the request under way, then close.
-    Drain = 1,
-    /// Close now.
-    Close = 2,
-}
 
 /// The open connections.
 pub(super) struct Registry {

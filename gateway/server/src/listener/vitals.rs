@@ -11,7 +11,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
-use super::registry::Order;
+/// What a connection is told. A later one outranks an earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Order {
+    /// Finish the request under way, then close.
+    Drain = 1,
+    /// Close now.
+    Close = 2,
+}
 
 /// What a connection is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 mod asked;
 mod denial;
-mod intent;
 mod not_holder;
 mod permit;
 mod recent;
@@ -27,7 +26,6 @@ use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
 use leasehold_domain::limits::TURN_WAIT_MS_MAX;
 use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
 
-pub(crate) use self::intent::Intent;
 pub(crate) use self::permit::Denied;
 pub(crate) use self::permit::Permit;
 pub(crate) use self::permit::Refusal;
@@ -42,6 +40,7 @@ use self::not_holder::RecordBudget;
 use self::recent::Recent;
 use super::facts;
 use super::facts::Needs;
+use super::intent::Intent;
 use super::turns::Taken;
 use super::turns::TurnKey;
 use super::turns::Turns;

@@ -6,7 +6,7 @@ use leasehold_domain::Request;
 use leasehold_domain::Usage;
 use leasehold_domain::WallMillis;
 
-use super::decide::Intent;
+use super::intent::Intent;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::governance::plan::PlanStep;

@@ -18,7 +18,7 @@ use leasehold_wire::v1::error::ErrorCode;
 
 use super::Held;
 use super::Inner;
-use super::decide::Intent;
+use super::intent::Intent;
 use crate::caller::Caller;
 use crate::failure::Blocked;
 use crate::failure::Failure;

@@ -28,13 +28,13 @@ use leasehold_domain::limits::TOKENS_PER_WRITE;
 
 use super::Remembered;
 use super::open_ledger;
-use crate::app::embedded::Restore;
-use crate::app::embedded::StoppedStore;
-use crate::app::embedded::entries_ahead;
-use crate::app::embedded::lost_store;
-use crate::app::embedded::raft_folder;
-use crate::app::embedded::read_stopped;
-use crate::app::embedded::write_beside;
+use crate::data_dir::raft_folder;
+use crate::embedded::Restore;
+use crate::embedded::StoppedStore;
+use crate::embedded::entries_ahead;
+use crate::embedded::lost_store;
+use crate::embedded::read_stopped;
+use crate::embedded::write_beside;
 use crate::storage_note;
 
 /// Why no new history was started. Nothing has changed then.

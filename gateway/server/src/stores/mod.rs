@@ -40,9 +40,7 @@ pub use self::remembered::Remembered;
 pub use self::remembered::RememberedStore;
 pub(crate) use self::running::Parts;
 pub(crate) use self::running::RunningStore;
-pub(crate) use self::running::ledger_file;
 pub(crate) use self::running::open_ledger;
-pub(crate) use self::running::store_folder;
 
 use crate::failure::Failure;
 use crate::governance::document::NamespaceDocument;

@@ -3,7 +3,6 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use super::Remembered;
 use super::StoreParts;
 use crate::bookkeeping::Bookkeeping;
 use crate::bookkeeping::OtherLedgers;
+use crate::data_dir::ledger_file;
 use crate::safety::Safety;
 use crate::storage_note;
 use crate::store_client::StoreClient;
@@ -63,19 +63,6 @@ pub(crate) struct RunningStore {
     waits: Supervised,
     watchman: Supervised,
     remembering: Supervised,
-}
-
-/// The folder of a store's ledger: the data directory for the home store, a folder in it for others.
-pub(crate) fn store_folder(data_dir: &Path, name: &StoreName) -> PathBuf {
-    match name.is_home() {
-        true => data_dir.to_owned(),
-        false => data_dir.join("stores").join(name.as_str()),
-    }
-}
-
-/// Where in a store's folder its ledger is.
-pub(crate) fn ledger_file(folder: &Path) -> PathBuf {
-    folder.join("ledger.sqlite")
 }
 
 /// Opens the ledger of one store in its folder, which is made if absent. That reads the open

@@ -12,11 +12,11 @@ use leasehold_domain::StoreName;
 use super::Remembered;
 use super::continuity::ContinuityError;
 use super::continuity::memory;
-use super::ledger_file;
 use super::open_ledger;
-use crate::app::embedded::StoppedStore;
-use crate::app::embedded::raft_folder;
-use crate::app::embedded::read_stopped;
+use crate::data_dir::ledger_file;
+use crate::data_dir::raft_folder;
+use crate::embedded::StoppedStore;
+use crate::embedded::read_stopped;
 
 /// What the parts of a directory are.
 pub(crate) struct StoppedParts {

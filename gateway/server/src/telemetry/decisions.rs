@@ -10,8 +10,8 @@ use prometheus::HistogramOpts;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 
-use super::metrics::BUCKETS;
-use super::metrics::Maker;
+use super::maker::BUCKETS;
+use super::maker::Maker;
 use super::policy_labels::PolicyLabels;
 
 /// The metrics of all policies.

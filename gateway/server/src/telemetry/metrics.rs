@@ -14,32 +14,23 @@ use leasehold_domain::StoreName;
 use leasehold_domain::Transition;
 use prometheus::Encoder;
 use prometheus::Gauge;
-use prometheus::HistogramOpts;
 use prometheus::HistogramVec;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 use prometheus::IntGauge;
-use prometheus::IntGaugeVec;
-use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
-use prometheus::core::Collector;
 
 use super::commits;
 use super::decisions::DecisionFamilies;
 use super::decisions::DecisionMetrics;
+use super::maker::Maker;
 use super::safe_mode::SafeModeFamilies;
 use super::safe_mode::SafeModeMetrics;
 use super::stores::Scraped;
 use super::stores::StoreGauges;
 use super::stores::StoreMetrics;
 use crate::tasks::TaskMetrics;
-
-/// Seconds, from 5 µs to 10 s.
-pub(super) const BUCKETS: &[f64] = &[
-    0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005,
-    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-];
 
 /// All metrics of one gateway.
 pub struct Metrics {
@@ -102,40 +93,6 @@ impl ConnectionMetrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}
-
-/// Registers metrics under names that are all different, so that nothing can fail.
-pub(super) struct Maker(pub(super) Registry);
-
-impl Maker {
-    pub(super) fn put<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let metric = made.unwrap_or_else(|error| unreachable!("a fixed name is valid: {error}"));
-        if let Err(error) = self.0.register(Box::new(metric.clone())) {
-            unreachable!("a fixed name is registered once: {error}");
-        }
-        metric
-    }
-
-    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.put(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.put(IntCounter::new(name, help))
-    }
-
-    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.put(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.put(IntGauge::new(name, help))
-    }
-
-    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-        let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
-        self.put(HistogramVec::new(options, labels))
     }
 }
 

@@ -4,6 +4,7 @@ mod commits;
 mod decisions;
 mod lag;
 mod log;
+mod maker;
 mod metrics;
 mod policy_labels;
 mod safe_mode;

@@ -6,7 +6,7 @@ use prometheus::IntCounterVec;
 use prometheus::IntGauge;
 use prometheus::IntGaugeVec;
 
-use super::metrics::Maker;
+use super::maker::Maker;
 
 /// What is counted of one store's safe mode; there, as 0, from the store's opening on.
 #[derive(Debug)]

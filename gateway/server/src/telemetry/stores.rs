@@ -11,7 +11,7 @@ use prometheus::IntGaugeVec;
 use prometheus::Opts;
 
 use super::Lag;
-use super::metrics::Maker;
+use super::maker::Maker;
 
 /// What the door of one store counts.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! The embedded store of a gateway that does not run: read for a backup, and made from one.
 
 use std::path::Path;
-use std::path::PathBuf;
 
 use leasehold_backend_raft::RaftConfig;
 pub(crate) use leasehold_backend_raft::Restore;
@@ -9,12 +8,8 @@ pub(crate) use leasehold_backend_raft::Restored;
 pub(crate) use leasehold_backend_raft::StoppedStore;
 pub(crate) use leasehold_backend_raft::entries_ahead;
 
-use crate::stores::ledger_file;
-
-/// Where in a data folder the embedded store is.
-pub(crate) fn raft_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("raft")
-}
+use crate::data_dir::ledger_file;
+use crate::data_dir::raft_folder;
 
 /// Creates an empty store in a data folder that has neither a store nor a ledger; returns the name
 /// of its new group. Blocks until it is durable.
