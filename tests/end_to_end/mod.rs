@@ -28,6 +28,7 @@ mod lock;
 mod messages;
 mod moving;
 mod outdated;
+mod pages;
 mod parts;
 mod postgres;
 mod questions;
