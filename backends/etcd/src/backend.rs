@@ -34,13 +34,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::aside::Aside;
-use crate::batcher::Queue;
 use crate::error;
 use crate::import;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::item::Query;
 use crate::outbox::Found;
+use crate::queue::Queue;
 use crate::writer::Shared;
 
 /// How long a stream waits before it asks a cluster again that did not answer.

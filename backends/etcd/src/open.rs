@@ -15,10 +15,10 @@ use crate::EtcdConfig;
 use crate::OpenError;
 use crate::aside::Aside;
 use crate::batcher::Batcher;
-use crate::batcher::Queue;
 use crate::client::Client;
 use crate::error;
 use crate::history;
+use crate::history_growth::HistoryGrowth;
 use crate::item::Item;
 use crate::keys::Keys;
 use crate::members::Members;
@@ -31,9 +31,9 @@ use crate::proto::Performed;
 use crate::proto::PutRequest;
 use crate::proto::RequestOp;
 use crate::proto::TxnRequest;
+use crate::queue::Queue;
 use crate::status::Status;
 use crate::tasks;
-use crate::tasks::History;
 use crate::tasks::Watcher;
 use crate::time::Timekeeper;
 use crate::transaction;
@@ -68,7 +68,7 @@ impl EtcdBackend {
             keeper: Arc::new(Timekeeper::new(clock, config.step_max)),
             keys: Keys::new(config.prefix.clone()),
             members: Members::of(&config)?,
-            history: History::new(config.compact_after_bytes),
+            growth: HistoryGrowth::new(config.compact_after_bytes),
             deadline: config.transaction_deadline,
             poll_every: config.poll_every,
             client: std::sync::Mutex::new(None),

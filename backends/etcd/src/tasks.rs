@@ -2,19 +2,16 @@
 //! is there, and letting it forget its history.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::batcher::Queue;
 use crate::error;
 use crate::error::Refusal;
 use crate::item::Answer;
 use crate::item::Item;
+use crate::queue::Queue;
 use crate::writer::Shared;
 
 /// Asks the writer to tick when a deadline is due, and to look when it has not for a while.
@@ -61,34 +58,6 @@ impl Watcher {
     }
 }
 
-/// Counts what this gateway adds to etcd's history.
-#[derive(Debug)]
-pub(crate) struct History {
-    bytes: AtomicU64,
-    bytes_max: u64,
-    full: Notify,
-}
-
-impl History {
-    /// It counts as full after so many bytes.
-    pub(crate) fn new(bytes_max: u64) -> Self {
-        Self {
-            bytes: AtomicU64::new(0),
-            bytes_max,
-            full: Notify::new(),
-        }
-    }
-
-    /// So many bytes more were sent. When it is full, that is told once, and it begins anew.
-    pub(crate) fn grow(&self, bytes: usize) {
-        let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        if before.saturating_add(bytes as u64) >= self.bytes_max {
-            self.bytes.store(0, Ordering::Relaxed);
-            self.full.notify_one();
-        }
-    }
-}
-
 /// Lets etcd forget, now and then and whenever the history is full, what was before the last time.
 /// Any gateway may; one that is later than another is told so, and has nothing to do.
 pub(crate) async fn compact(
@@ -102,7 +71,7 @@ pub(crate) async fn compact(
     loop {
         tokio::select! {
             _ = every.tick() => {}
-            () = shared.history.full.notified() => {}
+            () = shared.growth.full() => {}
             _ = closing.wait_for(|closing| *closing) => return,
         }
         let known = shared.mirror.read().await.fed;

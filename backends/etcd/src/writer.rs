@@ -18,12 +18,12 @@ use leasehold_domain::LockRef;
 use tokio::sync::RwLock;
 use tokio::time::Sleep;
 
-use crate::batcher::Job;
 use crate::client::Client;
 use crate::error;
 use crate::feed::Feed;
 use crate::feed::News;
 use crate::feed::Written;
+use crate::history_growth::HistoryGrowth;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::keys::Keys;
@@ -31,8 +31,8 @@ use crate::members::Members;
 use crate::mirror::HistoryMark;
 use crate::mirror::Mirror;
 use crate::outbox::Outbox;
+use crate::queue::Job;
 use crate::status::Status;
-use crate::tasks::History;
 use crate::time::Timekeeper;
 
 pub(crate) use self::connect::read_all;
@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) keeper: Arc<Timekeeper>,
     pub(crate) keys: Keys,
     pub(crate) members: Members,
-    pub(crate) history: History,
+    pub(crate) growth: HistoryGrowth,
     pub(crate) deadline: Duration,
     pub(crate) poll_every: Duration,
     /// The connection that the writer uses now.

@@ -117,23 +117,3 @@ pub(crate) struct LeaseClaims {
     pub(crate) lease_id: LeaseId,
     pub(crate) claims: Claims,
 }
-
-#[cfg(test)]
-impl crate::LockRecord {
-    /// All claims, of waiters and of leases.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = (LeaseId, Claims)> {
-        let kept = |lease_id: &LeaseId| {
-            let mut kept = self.rest.iter().flat_map(|rest| &rest.claims);
-            let kept = kept.find(|kept| kept.lease_id == *lease_id);
-            kept.map_or_else(
-                || Claims::first(*lease_id, Millis::default()),
-                |kept| kept.claims.clone(),
-            )
-        };
-        let leases = self
-            .holders
-            .iter()
-            .map(move |l| (l.lease_id, kept(&l.lease_id)));
-        leases.chain(self.waiters().map(|w| (w.lease_id, w.claims.clone())))
-    }
-}

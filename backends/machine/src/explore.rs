@@ -5,7 +5,6 @@
 //! comes are searched once.
 
 mod check;
-mod poll;
 mod world;
 
 use std::collections::HashSet;

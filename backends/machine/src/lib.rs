@@ -9,6 +9,7 @@ mod lease;
 mod moment;
 mod planted;
 mod record;
+mod shift;
 mod state;
 pub mod stored;
 mod view;

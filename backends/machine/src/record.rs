@@ -24,7 +24,6 @@ mod change;
 mod rebase;
 
 pub use self::change::{ChangeParts, Misfit, RecordChange};
-pub(crate) use self::rebase::Shift;
 
 /// Longest time, in milliseconds, that a lock waits for the successor of a transfer.
 pub const RESERVATION_MS_MAX: u64 = 600_000;

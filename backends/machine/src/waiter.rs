@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::claim::Claims;
 use crate::lease::Party;
-use crate::record::Shift;
+use crate::shift::Shift;
 
 /// An acquire that stands in the queue, with all that its grant will need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::Memory;
+use crate::memory::Memory;
 
 /// How the store is reached, and what it must be.
 #[derive(Debug, Clone)]

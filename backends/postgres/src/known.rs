@@ -6,7 +6,6 @@
 //! standbys included. A position counts as seen only when the database has confirmed it by a commit:
 //! a primary that was started again may show writes that no standby has.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -20,29 +19,19 @@ use crate::OpenError;
 use crate::PostgresConfig;
 use crate::catch_up::Head;
 use crate::error;
-use crate::primary::Met;
+use crate::memory::Memory;
+use crate::memory::Seen;
 
-/// A position in a database's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// The cluster's system identifier.
-    pub system: i64,
-    /// The timeline that the primary wrote.
-    pub timeline: i32,
-    /// The store's version: it had at least so many writes.
-    pub version: u64,
-}
-
-/// Keeps, for the next process, what this gateway has seen of a database.
-pub trait Memory: fmt::Debug + Send + Sync {
-    /// Returns what was kept last, or `None` if nothing was.
-    fn seen(&self) -> Option<Seen>;
-
-    /// Keeps a position, durably before it returns. Blocks.
-    ///
-    /// # Errors
-    /// It cannot be written. What was kept before is still there.
-    fn keep(&self, seen: Seen) -> io::Result<()>;
+/// A server that was met, primary or not.
+#[derive(Debug)]
+pub(crate) struct Met<P> {
+    pub(crate) name: String,
+    /// Its cluster's system identifier.
+    pub(crate) system: i64,
+    /// Which timeline it writes or follows.
+    pub(crate) timeline: i32,
+    /// None for a standby.
+    pub(crate) primary: Option<P>,
 }
 
 /// What this gateway knows of the database's history.

@@ -8,6 +8,7 @@ use crate::client::Connection;
 use crate::client::Servers;
 use crate::error;
 use crate::known::Known;
+use crate::known::Met;
 
 /// The oldest server that is known to work.
 const SERVER_VERSION_MIN: i32 = 140_000;
@@ -25,18 +26,6 @@ const WHO_ARE_YOU: &str = "SELECT pg_is_in_recovery(), \
     pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'), \
     (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')), \
     (SELECT system_identifier FROM pg_control_system())";
-
-/// A server that was met, primary or not.
-#[derive(Debug)]
-pub(crate) struct Met<P = Primary> {
-    pub(crate) name: String,
-    /// Its cluster's system identifier.
-    pub(crate) system: i64,
-    /// Which timeline it writes or follows.
-    pub(crate) timeline: i32,
-    /// None for a standby.
-    pub(crate) primary: Option<P>,
-}
 
 /// A connected primary.
 #[derive(Debug)]
@@ -81,7 +70,7 @@ impl Primary {
         known.choose(met, refused)
     }
 
-    async fn meet(connection: Connection, name: &str) -> Result<Met, BackendError> {
+    async fn meet(connection: Connection, name: &str) -> Result<Met<Self>, BackendError> {
         let unavailable = |problem: String| error::unavailable(format!("{name}: {problem}"));
         let failed = |failure: tokio_postgres::Error| unavailable(error::describe(&failure));
         let row = connection.client.query_typed_one(WHO_ARE_YOU, &[]).await;

@@ -35,14 +35,13 @@ use crate::log::Unowned;
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::outbox::Applied;
-use crate::peer;
 use crate::peer::Acknowledged;
 use crate::peer::Calls;
-use crate::peer::Host;
-use crate::peer::Listener;
 use crate::peer::Memory;
 use crate::peer::Peers;
 use crate::peer::Security;
+use crate::peer_server::Host;
+use crate::peer_server::Listener;
 use crate::reads::Reads;
 use crate::seat::Seats;
 use crate::snapshot::SnapshotFile;
@@ -184,7 +183,7 @@ impl RaftBackend {
         let members = members.into_iter().map(|m| (m.node, m.address)).collect();
         let remembering = tasks::remember(peers.clone(), self.closing.subscribe());
         self.keep_running("remember", remembering);
-        let asking = async move { peer::ask(&peers, members, has).await };
+        let asking = async move { peers.ask_standing(members, has).await };
         self.poison.spawn("ask", asking);
     }
 

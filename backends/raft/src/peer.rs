@@ -6,18 +6,19 @@
 
 mod call;
 mod frame;
-mod handshake;
+pub(crate) mod handshake;
 mod link;
-mod listener;
 mod memory;
 mod message;
 mod peers;
 mod security;
-mod serve;
 mod standing;
 
 pub(crate) use call::CallError;
-pub(crate) use listener::Listener;
+pub(crate) use frame::FAREWELL;
+pub(crate) use frame::FRAME_BYTES_MAX;
+pub(crate) use frame::Frame;
+pub(crate) use frame::Unnumbered;
 pub(crate) use memory::Acknowledged;
 pub(crate) use memory::Memory;
 pub(crate) use message::Answered;
@@ -28,6 +29,5 @@ pub(crate) use peers::Calls;
 pub(crate) use peers::Peers;
 pub use security::PeerSecurity;
 pub(crate) use security::Security;
-pub(crate) use serve::Host;
-pub(crate) use standing::ask;
+pub(crate) use security::Stream;
 pub(crate) use standing::settled;

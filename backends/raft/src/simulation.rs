@@ -13,6 +13,7 @@ mod network;
 mod node;
 mod oracle;
 mod run;
+mod running;
 mod runtime;
 
 use self::run::Report;

@@ -1,6 +1,7 @@
 //! The embedded ledger: `SQLite`, one writing thread, readers on their own connections.
 
 mod holders;
+mod job;
 mod maintenance;
 mod query;
 mod reader;
@@ -38,10 +39,10 @@ use tokio::sync::oneshot;
 
 use crate::OpenError;
 use crate::error::closed;
+use job::Job;
 use reader::Readers;
 use reopen::Source;
 use state::Shared;
-use writer::Job;
 
 /// How a ledger is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use leasehold_domain::Request;
 
 use crate::convert::Arguments;
 use crate::convert::answer;
+use crate::error::ConfigError;
 use crate::error::ConfigProblem;
 use crate::fault::PolicyFault;
 use crate::module::Module;
-use crate::names;
 use crate::stock;
 
 /// A module with a configuration that it accepted. Cheap to clone.
@@ -35,16 +35,23 @@ pub struct Evaluation {
     pub fuel: u64,
 }
 
-impl BoundPolicy {
-    pub(crate) fn new(module: Arc<Module>, config: String) -> Self {
-        let config_digest = Digest::of(config.as_bytes());
-        Self {
-            module,
+impl Module {
+    /// The policy that this module is with a configuration. Checks it against the module's schema,
+    /// and then asks the module itself.
+    ///
+    /// # Errors
+    /// All that is wrong, with the place of each.
+    pub fn bind(self: &Arc<Self>, config: &serde_json::Value) -> Result<BoundPolicy, ConfigError> {
+        let config = self.check(config)?;
+        Ok(BoundPolicy {
+            module: self.clone(),
+            config_digest: Digest::of(config.as_bytes()),
             config: config.into(),
-            config_digest,
-        }
+        })
     }
+}
 
+impl BoundPolicy {
     /// The module.
     #[must_use]
     pub fn module(&self) -> &Arc<Module> {
@@ -76,7 +83,7 @@ impl BoundPolicy {
             stock::MODULES.iter().find(ours),
             serde_json::from_str(&self.config),
         ) {
-            (Some(_), Ok(config)) => names::unmatchable(&manifest.name, &config),
+            (Some(_), Ok(config)) => stock::unmatchable(&manifest.name, &config),
             _ => Vec::new(),
         }
     }

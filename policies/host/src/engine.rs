@@ -26,7 +26,6 @@ use crate::limits::COMPILER_STACK_BYTES;
 use crate::limits::EngineLimits;
 use crate::limits::KEEP_RESIDENT_BYTES;
 use crate::limits::TICK_MS;
-use crate::module::Module;
 
 /// Compiles policies and runs them. Clones share one engine; it ends with its last module.
 #[derive(Clone)]
@@ -62,20 +61,9 @@ impl PolicyEngine {
         })
     }
 
-    /// Verifies a module: validates it and counts its parts, compiles and links it, reads and checks
-    /// its manifest, and runs the test cases that it carries. One module is compiled at a time, on
-    /// one thread of its own. Blocks for about 2 ms per KiB; call it away from request threads.
-    ///
-    /// # Errors
-    /// Why the module is refused. No other module is affected. A panic on the way is
-    /// [`HostError::Panicked`].
-    pub fn compile(&self, wasm: &[u8]) -> Result<Arc<Module>, HostError> {
-        self.on_a_compiler_thread(|| Module::compile(self, wasm))
-    }
-
     /// Runs one step of a compilation on a thread whose stack is large enough for the recursion that
     /// the inspection's limits leave, and turns its panic into an error.
-    fn on_a_compiler_thread<T: Send>(
+    pub(crate) fn on_a_compiler_thread<T: Send>(
         &self,
         run: impl FnOnce() -> Result<T, HostError> + Send,
     ) -> Result<T, HostError> {
@@ -117,7 +105,7 @@ impl fmt::Debug for PolicyEngine {
 }
 
 /// What a panic said.
-pub(crate) fn message_of(panic: &(dyn Any + Send)) -> String {
+fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<&str>()
         .copied()

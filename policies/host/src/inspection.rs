@@ -66,3 +66,11 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<(), HostError> {
 fn invalid(error: BinaryReaderError) -> HostError {
     HostError::Compile(error.to_string())
 }
+
+/// Refuses more than `max`.
+fn within(what: &'static str, count: usize, max: usize) -> Result<(), HostError> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(HostError::TooComplex { what, count, max })
+}

@@ -16,6 +16,7 @@ mod names;
 mod schema;
 mod section;
 pub mod stock;
+mod verification;
 
 pub use bound::{BoundPolicy, Evaluation};
 pub use engine::PolicyEngine;

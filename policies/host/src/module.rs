@@ -3,7 +3,6 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
-use std::sync::Arc;
 
 use leasehold_domain::Digest;
 use leasehold_domain::limits::MODULE_BYTES_MAX;
@@ -14,8 +13,6 @@ use wasmtime::component::types::ComponentItem;
 
 use crate::bindings as wit;
 use crate::bindings::PolicyPre;
-use crate::bound::BoundPolicy;
-use crate::cases;
 use crate::convert::shortened;
 use crate::engine::PolicyEngine;
 use crate::error::ConfigError;
@@ -53,7 +50,8 @@ pub(crate) struct Called<T> {
 }
 
 impl Module {
-    pub(crate) fn compile(engine: &PolicyEngine, wasm: &[u8]) -> Result<Arc<Self>, HostError> {
+    /// Compiles and links a module, and checks what it says about itself.
+    pub(crate) fn compile(engine: &PolicyEngine, wasm: &[u8]) -> Result<Self, HostError> {
         check_header(wasm)?;
         inspect(wasm)?;
         let component = Component::new(engine.engine(), wasm)
@@ -75,16 +73,14 @@ impl Module {
         let decide = component
             .get_export_index(None, "decide")
             .ok_or_else(|| HostError::WrongWorld("it does not export decide".to_owned()))?;
-        let module = Arc::new(Self {
+        Ok(Self {
             engine: engine.clone(),
             digest,
             pre,
             decide,
             manifest,
             schema,
-        });
-        cases::run_embedded(&module, wasm)?;
-        Ok(module)
+        })
     }
 
     /// The SHA-256 of the module's bytes.
@@ -99,19 +95,16 @@ impl Module {
         &self.manifest
     }
 
-    /// The policy that this module is with a configuration. Checks it against the module's schema,
-    /// and then asks the module itself.
-    ///
-    /// # Errors
-    /// All that is wrong, with the place of each.
-    pub fn bind(self: &Arc<Self>, config: &serde_json::Value) -> Result<BoundPolicy, ConfigError> {
+    /// Checks a configuration against the module's schema, and then asks the module itself. Returns
+    /// it as canonical JSON.
+    pub(crate) fn check(&self, config: &serde_json::Value) -> Result<String, ConfigError> {
         self.schema.check(config)?;
         let text = canonical(config)?;
         let checked = call(&self.engine, ANSWER_BYTES_MAX, false, |store| {
             self.pre.instantiate(&mut *store)?.call_check(store, &text)
         });
         match checked.result {
-            Ok(Ok(())) => Ok(BoundPolicy::new(self.clone(), text)),
+            Ok(Ok(())) => Ok(text),
             Ok(Err(message)) => Err(ConfigError::whole(shortened(message))),
             Err(fault) => Err(ConfigError::whole(format!(
                 "`check` failed: the policy {fault}"

@@ -1,5 +1,5 @@
-//! Names in the configurations of stock policies: a rule about a lock, a team or a subject that
-//! cannot exist never matches, and so does a rule behind one that covers all that it covers.
+//! Names in a configuration: a rule about a lock, a team or a subject that cannot exist never
+//! matches, and neither does a rule behind one that covers all that it covers.
 
 use leasehold_domain::Role;
 use leasehold_domain::Subject;
@@ -10,8 +10,6 @@ use leasehold_domain::limits::LABEL_VALUE_BYTES_MAX;
 use serde_json::Value;
 
 use crate::error::ConfigProblem;
-use crate::limits::CONFIG_PROBLEMS_MAX;
-use crate::stock;
 
 /// A place in a configuration, and what the text there names. In the place, which is a JSON Pointer,
 /// `*` stands for each item of a list or member of an object, and a last `{}` for each member's name.
@@ -32,11 +30,10 @@ pub(crate) enum Kind {
     LabelPattern,
 }
 
-/// Finds what can never match in a stock policy's configuration, which fits the policy's schema.
-pub(crate) fn unmatchable(policy: &str, config: &Value) -> Vec<ConfigProblem> {
-    let mut problems = Vec::new();
-    let named = stock::NAMES.iter().filter(|(name, _)| *name == policy);
-    for Named(place, kind) in named.flat_map(|(_, places)| *places) {
+impl Named {
+    /// Finds the texts at this place that can never match.
+    pub(crate) fn unmatchable(self, config: &Value, problems: &mut Vec<ConfigProblem>) {
+        let Self(place, kind) = self;
         let segments: Vec<&str> = place.split('/').skip(1).collect();
         visit(config, &segments, String::new(), &mut |path, text| {
             if let Err(message) = kind.check(text) {
@@ -44,14 +41,6 @@ pub(crate) fn unmatchable(policy: &str, config: &Value) -> Vec<ConfigProblem> {
             }
         });
     }
-    let lists = stock::FIRST_MATCH
-        .iter()
-        .filter(|(name, _)| *name == policy);
-    for (_, list) in lists {
-        problems.extend(shadowed(list, &config[*list]));
-    }
-    problems.truncate(CONFIG_PROBLEMS_MAX);
-    problems
 }
 
 /// Shows every text at a place, with its JSON Pointer.
@@ -136,7 +125,7 @@ fn label_text(text: &str, bytes: usize, bytes_max: usize) -> Result<(), String> 
 }
 
 /// Finds rules behind another that covers all locks, or the same ones.
-fn shadowed(list: &str, rules: &Value) -> Vec<ConfigProblem> {
+pub(crate) fn shadowed(list: &str, rules: &Value) -> Vec<ConfigProblem> {
     let rules = rules.as_array().map(Vec::as_slice).unwrap_or_default();
     let pattern = |rule: &Value| rule["locks"].as_str().unwrap_or("**").to_owned();
     let patterns: Vec<String> = rules.iter().map(pattern).collect();
@@ -155,117 +144,4 @@ fn shadowed(list: &str, rules: &Value) -> Vec<ConfigProblem> {
         }
     }
     problems
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn paths(policy: &str, config: &Value) -> Vec<String> {
-        let problems = unmatchable(policy, config).into_iter();
-        let mut paths: Vec<String> = problems.map(|problem| problem.path).collect();
-        paths.sort();
-        paths
-    }
-
-    #[test]
-    fn every_text_of_a_stock_configuration_that_can_never_match_is_found() {
-        let long = "x".repeat(LABEL_VALUE_BYTES_MAX + 1);
-        let freeze = json!({ "windows": [
-            { "name": "a", "locks": ["ok/**", "prod/{a,b}/**"] },
-            { "name": "b", "exceptions": [
-                { "team": "Not A Team", "subject": "ok" },
-                { "subject": " padded ", "labels": { "ticket": "CHG-##\u{7}", "a/b": long } } ] },
-        ] });
-        assert_eq!(
-            paths("freeze-window", &freeze),
-            [
-                "/windows/0/locks/1",
-                "/windows/1/exceptions/0/team",
-                "/windows/1/exceptions/1/labels/a~1b",
-                "/windows/1/exceptions/1/labels/ticket",
-                "/windows/1/exceptions/1/subject",
-            ]
-        );
-        let claims = json!({ "unclaimed": "deny", "claims": [
-            { "locks": "a//b", "teams": ["*", "a*"] }, { "locks": "b/?", "subjects": [""] } ] });
-        assert_eq!(
-            paths("ownership", &claims),
-            [
-                "/claims/0/locks",
-                "/claims/0/teams/1",
-                "/claims/1/locks",
-                "/claims/1/subjects/0"
-            ]
-        );
-        let quota = json!({ "subjects": { "ok": 1, " x": 1 }, "teams": { "*": 1, "web": 2 } });
-        assert_eq!(paths("quota", &quota), ["/subjects/ x", "/teams/*"]);
-        let duties = json!({ "revoke": { "roles": ["operator", "admin"], "ticket": "\u{1}" },
-            "transfer": { "teams": ["a b"], "subjects": ["ok"] } });
-        assert_eq!(
-            paths("separation-of-duties", &duties),
-            ["/revoke/roles/1", "/revoke/ticket", "/transfer/teams/0"]
-        );
-        let bounds = json!({ "rules": [{ "locks": "a/../b" }, { "max_ttl_ms": 1_000 }] });
-        assert_eq!(paths("ttl-bounds", &bounds), ["/rules/0/locks"]);
-    }
-
-    #[test]
-    fn a_rule_behind_one_that_covers_it_is_found() {
-        let bounds = json!({ "rules": [{ "locks": "a/**" }, { "locks": "b" }, { "locks": "a/**" },
-            { "max_ttl_ms": 1_000 }, { "locks": "c" }] });
-        assert_eq!(paths("ttl-bounds", &bounds), ["/rules/2", "/rules/4"]);
-        let claims = json!({ "claims": [{ "locks": "a/b" }, { "locks": "a/**" }] });
-        assert_eq!(paths("ownership", &claims), [""; 0]);
-    }
-
-    #[test]
-    fn the_table_names_places_that_the_schemas_have() {
-        let engine = crate::PolicyEngine::new(crate::EngineLimits {
-            instances: 1,
-            ..crate::EngineLimits::default()
-        });
-        let engine = engine.unwrap();
-        for (policy, wasm) in stock::MODULES {
-            let module = engine.compile(wasm).unwrap();
-            let schema = &module.manifest().config_schema;
-            let places = stock::NAMES.iter().filter(|(name, _)| name == policy);
-            let places: Vec<_> = places.flat_map(|(_, places)| *places).collect();
-            assert!(!places.is_empty(), "{policy}");
-            for Named(place, _) in places {
-                assert!(
-                    has(
-                        schema,
-                        schema,
-                        &place.split('/').skip(1).collect::<Vec<_>>()
-                    ),
-                    "{policy} {place}"
-                );
-            }
-        }
-    }
-
-    /// Whether a schema knows a place.
-    fn has(whole: &Value, schema: &Value, place: &[&str]) -> bool {
-        let schema = match schema["$ref"].as_str() {
-            Some(at) => whole.pointer(at.trim_start_matches('#')).unwrap(),
-            None => schema,
-        };
-        let Some((first, rest)) = place.split_first() else {
-            return schema["type"] == "string";
-        };
-        match *first {
-            "{}" => schema["additionalProperties"].is_object(),
-            "*" if schema["items"].is_object() => has(whole, &schema["items"], rest),
-            "*" if schema["additionalProperties"].is_object() => {
-                has(whole, &schema["additionalProperties"], rest)
-            }
-            "*" => schema["properties"]
-                .as_object()
-                .is_some_and(|members| members.values().all(|member| has(whole, member, rest))),
-            name => has(whole, &schema["properties"][name], rest),
-        }
-    }
 }

@@ -1,8 +1,13 @@
 //! The stock policies, built from `policies/stock` and committed, so that a gateway needs no
 //! WebAssembly target to start.
 
+use serde_json::Value;
+
+use crate::error::ConfigProblem;
+use crate::limits::CONFIG_PROBLEMS_MAX;
 use crate::names::Kind;
 use crate::names::Named;
+use crate::names::shadowed;
 
 /// Each stock policy's name and module.
 pub const MODULES: &[(&str, &[u8])] = &[
@@ -24,7 +29,7 @@ pub const MODULES: &[(&str, &[u8])] = &[
 
 /// What the stock policies' configurations name, and where. The schema of a module cannot express
 /// these grammars, so the host checks them when a binding is written.
-pub(crate) const NAMES: &[(&str, &[Named])] = &[
+const NAMES: &[(&str, &[Named])] = &[
     (
         "freeze-window",
         &[
@@ -63,4 +68,133 @@ pub(crate) const NAMES: &[(&str, &[Named])] = &[
 ];
 
 /// The lists of which only the first rule that covers a lock counts.
-pub(crate) const FIRST_MATCH: &[(&str, &str)] = &[("ownership", "claims"), ("ttl-bounds", "rules")];
+const FIRST_MATCH: &[(&str, &str)] = &[("ownership", "claims"), ("ttl-bounds", "rules")];
+
+/// Finds what can never match in a stock policy's configuration, which fits the policy's schema.
+pub(crate) fn unmatchable(policy: &str, config: &Value) -> Vec<ConfigProblem> {
+    let mut problems = Vec::new();
+    let named = NAMES.iter().filter(|(name, _)| *name == policy);
+    for named in named.flat_map(|(_, places)| *places) {
+        named.unmatchable(config, &mut problems);
+    }
+    let lists = FIRST_MATCH.iter().filter(|(name, _)| *name == policy);
+    for (_, list) in lists {
+        problems.extend(shadowed(list, &config[*list]));
+    }
+    problems.truncate(CONFIG_PROBLEMS_MAX);
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_domain::limits::LABEL_VALUE_BYTES_MAX;
+    use serde_json::json;
+
+    use super::*;
+
+    fn paths(policy: &str, config: &Value) -> Vec<String> {
+        let problems = unmatchable(policy, config).into_iter();
+        let mut paths: Vec<String> = problems.map(|problem| problem.path).collect();
+        paths.sort();
+        paths
+    }
+
+    #[test]
+    fn every_text_of_a_stock_configuration_that_can_never_match_is_found() {
+        let long = "x".repeat(LABEL_VALUE_BYTES_MAX + 1);
+        let freeze = json!({ "windows": [
+            { "name": "a", "locks": ["ok/**", "prod/{a,b}/**"] },
+            { "name": "b", "exceptions": [
+                { "team": "Not A Team", "subject": "ok" },
+                { "subject": " padded ", "labels": { "ticket": "CHG-##\u{7}", "a/b": long } } ] },
+        ] });
+        assert_eq!(
+            paths("freeze-window", &freeze),
+            [
+                "/windows/0/locks/1",
+                "/windows/1/exceptions/0/team",
+                "/windows/1/exceptions/1/labels/a~1b",
+                "/windows/1/exceptions/1/labels/ticket",
+                "/windows/1/exceptions/1/subject",
+            ]
+        );
+        let claims = json!({ "unclaimed": "deny", "claims": [
+            { "locks": "a//b", "teams": ["*", "a*"] }, { "locks": "b/?", "subjects": [""] } ] });
+        assert_eq!(
+            paths("ownership", &claims),
+            [
+                "/claims/0/locks",
+                "/claims/0/teams/1",
+                "/claims/1/locks",
+                "/claims/1/subjects/0"
+            ]
+        );
+        let quota = json!({ "subjects": { "ok": 1, " x": 1 }, "teams": { "*": 1, "web": 2 } });
+        assert_eq!(paths("quota", &quota), ["/subjects/ x", "/teams/*"]);
+        let duties = json!({ "revoke": { "roles": ["operator", "admin"], "ticket": "\u{1}" },
+            "transfer": { "teams": ["a b"], "subjects": ["ok"] } });
+        assert_eq!(
+            paths("separation-of-duties", &duties),
+            ["/revoke/roles/1", "/revoke/ticket", "/transfer/teams/0"]
+        );
+        let bounds = json!({ "rules": [{ "locks": "a/../b" }, { "max_ttl_ms": 1_000 }] });
+        assert_eq!(paths("ttl-bounds", &bounds), ["/rules/0/locks"]);
+    }
+
+    #[test]
+    fn a_rule_behind_one_that_covers_it_is_found() {
+        let bounds = json!({ "rules": [{ "locks": "a/**" }, { "locks": "b" }, { "locks": "a/**" },
+            { "max_ttl_ms": 1_000 }, { "locks": "c" }] });
+        assert_eq!(paths("ttl-bounds", &bounds), ["/rules/2", "/rules/4"]);
+        let claims = json!({ "claims": [{ "locks": "a/b" }, { "locks": "a/**" }] });
+        assert_eq!(paths("ownership", &claims), [""; 0]);
+    }
+
+    #[test]
+    fn the_table_names_places_that_the_schemas_have() {
+        let engine = crate::PolicyEngine::new(crate::EngineLimits {
+            instances: 1,
+            ..crate::EngineLimits::default()
+        });
+        let engine = engine.unwrap();
+        for (policy, wasm) in MODULES {
+            let module = engine.compile(wasm).unwrap();
+            let schema = &module.manifest().config_schema;
+            let places = NAMES.iter().filter(|(name, _)| name == policy);
+            let places: Vec<_> = places.flat_map(|(_, places)| *places).collect();
+            assert!(!places.is_empty(), "{policy}");
+            for Named(place, _) in places {
+                assert!(
+                    has(
+                        schema,
+                        schema,
+                        &place.split('/').skip(1).collect::<Vec<_>>()
+                    ),
+                    "{policy} {place}"
+                );
+            }
+        }
+    }
+
+    /// Whether a schema knows a place.
+    fn has(whole: &Value, schema: &Value, place: &[&str]) -> bool {
+        let schema = match schema["$ref"].as_str() {
+            Some(at) => whole.pointer(at.trim_start_matches('#')).unwrap(),
+            None => schema,
+        };
+        let Some((first, rest)) = place.split_first() else {
+            return schema["type"] == "string";
+        };
+        match *first {
+            "{}" => schema["additionalProperties"].is_object(),
+            "*" if schema["items"].is_object() => has(whole, &schema["items"], rest),
+            "*" if schema["additionalProperties"].is_object() => {
+                has(whole, &schema["additionalProperties"], rest)
+            }
+            "*" => schema["properties"]
+                .as_object()
+                .is_some_and(|members| members.values().all(|member| has(whole, member, rest))),
+            name => has(whole, &schema["properties"][name], rest),
+        }
+    }
+}

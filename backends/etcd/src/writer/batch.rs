@@ -135,7 +135,7 @@ impl Writer {
             mirror.take_back_all(&prepared);
             return Ok(false);
         };
-        self.shared.history.grow(request.encoded_len());
+        self.shared.growth.grow(request.encoded_len());
         let sent = self.send(request, prepared.len()).await;
         let done = sent.inspect_err(|_| mirror.take_back_all(&prepared))?;
         for ((one, own), held) in prepared.iter().zip(&keys).zip(&done.held) {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::Step;
 use crate::LockRecord;
 use crate::lease::Lease;
-use crate::record::Shift;
+use crate::shift::Shift;
 
 /// The version of exported bytes; others are refused, not misread.
 const VERSION: u8 = 1;

@@ -1,5 +1,7 @@
 //! The small world: the store, what each client knows of each lock, and what can happen next.
 
+mod poll;
+
 use std::sync::Arc;
 
 use leasehold_domain::Action;
@@ -24,7 +26,6 @@ use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
 use serde::Serialize;
 
-use super::poll::Poll;
 use crate::LockRecord;
 use crate::Moment;
 use crate::State;
@@ -76,6 +77,17 @@ pub(super) struct World {
     pub(super) told: Vec<Event>,
     pub(super) queues: Vec<Vec<LeaseId>>,
     pub(super) tokens: Vec<FencingToken>,
+}
+
+/// A waiting acquire that hangs on a gateway. The gateway cancels it when its client has gone, which
+/// may be at any time, also after the client has asked again elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Poll {
+    pub(super) client: usize,
+    pub(super) lock: usize,
+    pub(super) drawn: LeaseId,
+    /// The gateway has given its client the lease: it will not cancel any more.
+    pub(super) answered: bool,
 }
 
 /// Something that happens. Most are (client, lock, whether the answer is lost).

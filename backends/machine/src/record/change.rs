@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::LockRecord;
 use super::Rest;
-use super::Shift;
+use crate::shift::Shift;
 use crate::waiter::Waiter;
 
 /// What leads from a record to the next: all of the next but its queue, and what has become of the

@@ -1,5 +1,7 @@
 //! Which server is chosen, and which are fenced.
 
+use std::fmt;
+
 use super::*;
 
 const OURS: i64 = 7;

@@ -10,7 +10,7 @@ use super::GROUP;
 use super::OWNER;
 use super::disk::Change;
 use super::reader::LogReader;
-use super::store::corrupt;
+use super::reader::corrupt;
 use super::writer::Job;
 use super::writer::Told;
 use super::writer::Writer;

@@ -13,6 +13,7 @@ use openraft::RaftLogReader;
 
 use super::VOTE;
 use super::recent::Recent;
+use crate::OpenError;
 use crate::entry::Entry;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
@@ -116,4 +117,12 @@ impl RaftLogReader<TypeConfig> for LogReader {
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
         self.meta(VOTE)
     }
+}
+
+/// What is stored under a key of the meta keyspace and cannot be read is corrupt.
+pub(super) fn corrupt<T>(read: io::Result<T>) -> Result<T, OpenError> {
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),
+        _ => OpenError::Io(error),
+    })
 }

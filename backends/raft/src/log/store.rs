@@ -28,6 +28,7 @@ use super::journal;
 use super::keeping::Keeping;
 use super::keeping::Owner;
 use super::reader::LogReader;
+use super::reader::corrupt;
 use super::writer::Job;
 use super::writer::Told;
 use super::writer::Writer;
@@ -326,12 +327,4 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         ])
         .await
     }
-}
-
-/// What is stored under a key of the meta keyspace and cannot be read is corrupt.
-pub(super) fn corrupt<T>(read: io::Result<T>) -> Result<T, OpenError> {
-    read.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),
-        _ => OpenError::Io(error),
-    })
 }

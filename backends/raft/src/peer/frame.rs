@@ -16,18 +16,18 @@ const VERSION: u8 = 1;
 const LENGTH_BYTES: usize = 4;
 const HEAD_BYTES: usize = 1 + 8;
 /// The largest frame: one log entry with a module in it, or a long answer, with room to spare.
-pub(super) const FRAME_BYTES_MAX: usize = 32 * 1_024 * 1_024;
+pub(crate) const FRAME_BYTES_MAX: usize = 32 * 1_024 * 1_024;
 /// The largest frame before both know who the other is.
 pub(super) const HELLO_BYTES_MAX: usize = 4 * 1_024;
 
 /// The number of the last frame of a side that ends: what it has not answered it has not begun.
-pub(super) const FAREWELL: u64 = 0;
+pub(crate) const FAREWELL: u64 = 0;
 
 /// One frame as it came.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// The request's number; its answer has the same.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     body: Vec<u8>,
 }
 
@@ -36,7 +36,7 @@ impl Frame {
     ///
     /// # Errors
     /// The connection broke, the frame is larger than `bytes_max`, or of an unknown version.
-    pub(super) async fn read<R>(from: &mut R, bytes_max: usize) -> io::Result<Option<Self>>
+    pub(crate) async fn read<R>(from: &mut R, bytes_max: usize) -> io::Result<Option<Self>>
     where
         R: AsyncRead + Unpin,
     {
@@ -67,19 +67,19 @@ impl Frame {
     }
 
     /// What the frame says.
-    pub(super) fn decode<T: DeserializeOwned>(&self) -> io::Result<T> {
+    pub(crate) fn decode<T: DeserializeOwned>(&self) -> io::Result<T> {
         postcard::from_bytes(&self.body[HEAD_BYTES..]).map_err(|error| invalid(error.to_string()))
     }
 }
 
 /// Bytes of a frame whose number is still to be given.
 #[derive(Debug)]
-pub(super) struct Unnumbered(Vec<u8>);
+pub(crate) struct Unnumbered(Vec<u8>);
 
 impl Unnumbered {
     /// # Errors
     /// The message is too large for a frame.
-    pub(super) fn encode<T: Serialize>(message: &T) -> io::Result<Self> {
+    pub(crate) fn encode<T: Serialize>(message: &T) -> io::Result<Self> {
         let mut bytes = vec![0; LENGTH_BYTES + HEAD_BYTES];
         bytes[LENGTH_BYTES] = VERSION;
         let mut bytes =
@@ -96,7 +96,7 @@ impl Unnumbered {
     }
 
     /// The bytes to send.
-    pub(super) fn number(mut self, number: u64) -> Vec<u8> {
+    pub(crate) fn number(mut self, number: u64) -> Vec<u8> {
         self.0[LENGTH_BYTES + 1..LENGTH_BYTES + HEAD_BYTES].copy_from_slice(&number.to_be_bytes());
         self.0
     }

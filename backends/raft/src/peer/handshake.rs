@@ -68,7 +68,7 @@ pub(super) async fn dial(
 }
 
 /// The accepting side: answers the dialling node's group and number.
-pub(super) async fn accept(
+pub(crate) async fn accept(
     stream: &mut dyn Stream,
     identity: &Identity,
 ) -> io::Result<(GroupId, u64)> {

@@ -8,8 +8,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use tokio::sync::watch;
 
+use super::Acknowledged;
 use super::CallError;
 use super::Request;
 use super::Response;
@@ -19,6 +21,9 @@ use super::memory::Memory;
 use super::security::Security;
 use super::standing::Standing;
 use crate::identity::Identity;
+
+/// How long a node that starts waits for the answers of its peers.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// A way to ask other nodes: over links, or over a simulated network.
 #[async_trait]
@@ -79,12 +84,12 @@ impl Peers {
         &self.standing
     }
 
-    pub(super) fn security(&self) -> &Security {
+    pub(crate) fn security(&self) -> &Security {
         &self.security
     }
 
     /// True while the node must talk to nobody.
-    pub(super) fn silent(&self) -> watch::Receiver<bool> {
+    pub(crate) fn silent(&self) -> watch::Receiver<bool> {
         self.silent.subscribe()
     }
 
@@ -103,6 +108,28 @@ impl Peers {
     ) -> Result<Response, CallError> {
         let link = self.link(node, address);
         link.call(request, within).await
+    }
+
+    /// Asks the members what they remember of this node, and compares it with what its folder has.
+    pub(crate) async fn ask_standing(&self, members: Vec<(u64, String)>, has: Acknowledged) {
+        let me = self.identity.node();
+        let others = members.into_iter().filter(|(node, _)| *node != me);
+        let asking = others.map(|(node, address)| async move {
+            let answer = self.call(Some(node), &address, &Request::Recall, ASK_WITHIN);
+            match answer.await {
+                Ok(Response::Recalled(remembered)) => {
+                    remembered.map(|remembered| (node, remembered))
+                }
+                // A build that does not remember, or a member that is away.
+                Ok(_) | Err(_) => None,
+            }
+        });
+        let remembered = join_all(asking).await.into_iter().flatten();
+        let standing = Standing::of(me, has, remembered);
+        if let Standing::Outdated(problem) = &standing {
+            tracing::error!(problem, "cluster.folder is an older copy");
+        }
+        self.standing.send_replace(standing);
     }
 
     fn link(&self, node: Option<u64>, address: &str) -> Link {

@@ -50,7 +50,7 @@ pub(crate) enum Security {
 }
 
 /// A connection, encrypted or not.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -130,7 +130,7 @@ impl Security {
     }
 
     /// Greets a peer that has dialled.
-    pub(super) async fn accept(&self, tcp: TcpStream) -> io::Result<Box<dyn Stream>> {
+    pub(crate) async fn accept(&self, tcp: TcpStream) -> io::Result<Box<dyn Stream>> {
         match self {
             Self::Tls { acceptor, .. } => Ok(Box::new(acceptor.accept(tcp).await?)),
             Self::Plaintext => Ok(Box::new(tcp)),

@@ -9,18 +9,9 @@
 //! What nobody remembers is not noticed: the memory is in `peers.json` a little later than in the
 //! process, and a member that asks while all others are away hears nothing.
 
-use std::time::Duration;
-
-use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::Acknowledged;
-use super::Peers;
-use super::Request;
-use super::Response;
-
-/// How long a node that starts waits for the answers of its peers.
-const ASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// Whether a node may take part in its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,31 +24,19 @@ pub(crate) enum Standing {
     Outdated(String),
 }
 
-/// Asks the members what they remember of this node, and compares it with what its folder has.
-pub(crate) async fn ask(peers: &Peers, members: Vec<(u64, String)>, has: Acknowledged) {
-    let me = peers.identity().node();
-    let others = members.into_iter().filter(|(node, _)| *node != me);
-    let asking = others.map(|(node, address)| async move {
-        let answer = peers.call(Some(node), &address, &Request::Recall, ASK_WITHIN);
-        match answer.await {
-            Ok(Response::Recalled(remembered)) => remembered.map(|remembered| (node, remembered)),
-            // A build that does not remember, or a member that is away.
-            Ok(_) | Err(_) => None,
+impl Standing {
+    /// Compares what members remember of node `me` with what its folder has.
+    pub(super) fn of(
+        me: u64,
+        has: Acknowledged,
+        remembered: impl IntoIterator<Item = (u64, Acknowledged)>,
+    ) -> Self {
+        let mut remembered = remembered.into_iter();
+        match remembered.find(|(_, remembered)| has.is_older_than(*remembered)) {
+            None => Self::Member,
+            Some((node, remembered)) => Self::Outdated(describe(me, node, has, remembered)),
         }
-    });
-    let answers = join_all(asking).await;
-    let more = answers
-        .into_iter()
-        .flatten()
-        .find(|(_, remembered)| has.is_older_than(*remembered));
-    let standing = match more {
-        None => Standing::Member,
-        Some((node, remembered)) => Standing::Outdated(describe(me, node, has, remembered)),
-    };
-    if let Standing::Outdated(problem) = &standing {
-        tracing::error!(problem, "cluster.folder is an older copy");
     }
-    peers.standing().send_replace(standing);
 }
 
 fn describe(me: u64, node: u64, has: Acknowledged, remembered: Acknowledged) -> String {

@@ -31,7 +31,7 @@ use super::history::History;
 use super::history::Seen;
 use super::history::Span;
 use super::node::Node;
-use super::node::Running;
+use super::running::Running;
 use super::runtime;
 use super::runtime::SimTypes;
 use crate::entry::Answer;

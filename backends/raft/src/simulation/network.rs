@@ -28,7 +28,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 
-use super::node::Running;
+use super::running::Running;
 use super::runtime::SimTypes;
 use crate::entry::Vote;
 use crate::peer::CallError;

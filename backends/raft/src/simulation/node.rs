@@ -1,7 +1,6 @@
 //! A node of the simulated group: our state machine, batcher, reads and reaper, on a simulated disk
 //! and network.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -9,11 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Poison;
-use leasehold_domain::LockRef;
-use leasehold_domain::LockView;
-use openraft::BasicNode;
 use openraft::Raft;
 use openraft::type_config::TypeConfigExt;
 use tokio::sync::watch;
@@ -23,28 +18,21 @@ use super::disk::Shelf;
 use super::disk::SimLog;
 use super::network::Line;
 use super::network::Net;
+use super::running::Running;
 use super::runtime::SimClock;
 use super::runtime::SimTypes;
 use crate::RaftConfig;
 use crate::batcher::Batcher;
-use crate::batcher::Hurry;
 use crate::batcher::Queue;
 use crate::clock::Stamper;
-use crate::entry::Answer;
-use crate::entry::Item;
 use crate::machine::Machine;
 use crate::open;
 use crate::outbox::Applied;
 use crate::peer::Calls;
-use crate::peer::Request;
-use crate::peer::Response;
 use crate::reads::Reads;
-use crate::seat::Seat;
 use crate::seat::Seats;
 use crate::tasks::Reaper;
 
-/// The members of the group.
-pub(crate) const NODES: u64 = 3;
 /// Entries that a node keeps although its snapshot has them: few, so that snapshots travel.
 const ENTRIES_KEPT: u64 = 8;
 
@@ -56,18 +44,6 @@ pub(crate) struct Node {
     running: Mutex<Option<Arc<Running>>>,
     /// How often it was started.
     starts: AtomicU64,
-}
-
-/// A node between a start and a crash.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) id: u64,
-    pub(crate) raft: Raft<SimTypes, Machine>,
-    pub(crate) applied: Arc<Applied>,
-    queue: Queue,
-    reads: Arc<Reads<SimTypes>>,
-    alive: Arc<AtomicBool>,
-    closing: watch::Sender<bool>,
 }
 
 impl Node {
@@ -162,55 +138,5 @@ impl Node {
         // Only frees the simulator of its tasks.
         running.closing.send_replace(true);
         let _detached = SimTypes::spawn(async move { running.raft.shutdown().await });
-    }
-}
-
-impl Running {
-    /// Makes the group of all nodes.
-    pub(crate) async fn found(&self) {
-        let members = (1..=NODES).map(|id| (id, BasicNode::new(format!("node-{id}"))));
-        let members: BTreeMap<_, _> = members.collect();
-        self.raft.initialize(members).await.unwrap();
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn term(&self) -> u64 {
-        use openraft::async_runtime::WatchReceiver;
-        self.raft.metrics().borrow_watched().current_term
-    }
-
-    pub(crate) fn leads(&self) -> bool {
-        matches!(self.reads.seats.find(), Seat::Leads(_))
-    }
-
-    /// What a gateway asks of its own node.
-    pub(crate) async fn execute(&self, item: Item) -> Result<Answer, BackendError> {
-        let hurry = Hurry::of(&item, &self.applied);
-        self.queue.propose(item, hurry).await
-    }
-
-    /// A linearizable read.
-    pub(crate) async fn read(&self, lock: &LockRef) -> Result<LockView, BackendError> {
-        let now = self.reads.linearize().await?;
-        Ok(self.applied.read().state.view(lock, now))
-    }
-
-    /// What another node asks, but for openraft's own requests.
-    pub(crate) async fn answer(&self, _from: u64, request: Request) -> Response {
-        match request {
-            Request::Forward(items) => {
-                let answers = self.queue.propose_forwarded(items, &self.applied).await;
-                let index = self.applied.index();
-                Response::Forwarded { answers, index }
-            }
-            Request::ReadIndex => match self.reads.lead().await {
-                Some((index, now)) => Response::ReadIndex { index, now },
-                None => Response::NotLeader,
-            },
-            other => Response::Failed(format!("not simulated: {other:?}")),
-        }
     }
 }

@@ -20,11 +20,11 @@ use super::client::LOCKS;
 use super::history::Call;
 use super::history::History;
 use super::network::Net;
-use super::node::NODES;
 use super::node::Node;
-use super::node::Running;
 use super::oracle;
 use super::oracle::Wrongs;
+use super::running::NODES;
+use super::running::Running;
 use super::runtime;
 use super::runtime::SimTypes;
 

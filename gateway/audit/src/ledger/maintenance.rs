@@ -10,11 +10,9 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::state::Closed;
+use super::job::Job;
 use super::state::Full;
 use super::store::PAGE_BYTES;
-use super::writer::Job;
-use crate::segment::Blocks;
 
 /// Beyond so many bytes the WAL is to be begun anew, and the writer helps with that. Far less than
 /// what its file is cut back to, so that its blocks are written over and never given back.
@@ -31,14 +29,6 @@ enum Task {
     Close(Full),
     Checkpoint,
     Stop,
-}
-
-/// A full segment, encoded.
-#[derive(Debug)]
-pub(super) struct Encoded {
-    pub(super) full: Full,
-    pub(super) blocks: Blocks,
-    pub(super) closed: Closed,
 }
 
 /// The writer's end of the thread.
@@ -68,7 +58,7 @@ pub(super) fn start(
             for task in queue {
                 match task {
                     Task::Close(full) => {
-                        if jobs.send(Job::Closed(Box::new(encode(full)))).is_err() {
+                        if jobs.send(Job::Closed(Box::new(full.encode()))).is_err() {
                             return;
                         }
                     }
@@ -166,32 +156,4 @@ pub(super) fn checkpoint(connection: &Connection) -> Left {
         tracing::warn!(%error, "ledger checkpoint failed; it will be tried again");
         Left::default()
     })
-}
-
-fn encode(full: Full) -> Encoded {
-    let walls = &full.hot.walls;
-    let holds = full.hot.ended.iter().map(|(_, hold)| hold);
-    let closed = Closed {
-        first: full.hot.first,
-        last: full.hot.first + full.hot.len() as u64 - 1,
-        chain: full.chain,
-        walls: (
-            walls.iter().copied().min().unwrap_or(0),
-            walls.iter().copied().max().unwrap_or(0),
-        ),
-        hold_min: holds
-            .clone()
-            .map(|hold| hold.from)
-            .min()
-            .unwrap_or(u64::MAX),
-        hold_max: holds
-            .map(|hold| hold.from.max(hold.until))
-            .max()
-            .unwrap_or(0),
-    };
-    Encoded {
-        blocks: full.hot.blocks(),
-        closed,
-        full,
-    }
 }

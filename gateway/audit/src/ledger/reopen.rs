@@ -13,12 +13,12 @@ use leasehold_backend_api::ErrorKind;
 use rusqlite::Connection;
 
 use super::LedgerOptions;
+use super::job::Append;
+use super::job::Job;
 use super::maintenance::Upkeep;
 use super::recover;
 use super::state::Shared;
 use super::store;
-use super::writer::Append;
-use super::writer::Job;
 use crate::OpenError;
 
 /// Which file, and how it is kept.

@@ -10,6 +10,7 @@ use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::StoreId;
 
+use crate::segment::Blocks;
 use crate::segment::Hot;
 use crate::segment::OpenHold;
 use crate::segment::OpenHolds;
@@ -71,6 +72,45 @@ pub(super) struct Full {
     pub(super) chain: Digest,
     /// The holds that were granted in it and had not ended at its end.
     pub(super) opened: Vec<OpenHold>,
+}
+
+/// A full segment, encoded.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) full: Full,
+    pub(super) blocks: Blocks,
+    pub(super) closed: Closed,
+}
+
+impl Full {
+    /// Encodes its index.
+    pub(super) fn encode(self) -> Encoded {
+        let walls = &self.hot.walls;
+        let holds = self.hot.ended.iter().map(|(_, hold)| hold);
+        let closed = Closed {
+            first: self.hot.first,
+            last: self.hot.first + self.hot.len() as u64 - 1,
+            chain: self.chain,
+            walls: (
+                walls.iter().copied().min().unwrap_or(0),
+                walls.iter().copied().max().unwrap_or(0),
+            ),
+            hold_min: holds
+                .clone()
+                .map(|hold| hold.from)
+                .min()
+                .unwrap_or(u64::MAX),
+            hold_max: holds
+                .map(|hold| hold.from.max(hold.until))
+                .max()
+                .unwrap_or(0),
+        };
+        Encoded {
+            blocks: self.hot.blocks(),
+            closed,
+            full: self,
+        }
+    }
 }
 
 /// Everything up to the head. Segments 0.. are `closed`, then `closing`, then `hot`.

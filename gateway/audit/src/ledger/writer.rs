@@ -10,12 +10,13 @@ use leasehold_backend_api::LedgerHead;
 use leasehold_domain::Event;
 use rusqlite::Connection;
 use rusqlite::Statement;
-use tokio::sync::oneshot;
 
+use super::job::Append;
+use super::job::Job;
 use super::maintenance;
-use super::maintenance::Encoded;
 use super::maintenance::Upkeep;
 use super::reopen::Source;
+use super::state::Encoded;
 use super::state::Fill;
 use super::state::Shared;
 use super::store::BLOCK_BITS;
@@ -27,26 +28,6 @@ use crate::error::without_effect;
 
 /// After about so many bytes of WAL a checkpoint is asked for.
 const CHECKPOINT_BYTES: usize = 4 * 1_024 * 1_024;
-
-/// What the writer is asked to do.
-#[derive(Debug)]
-pub(super) enum Job {
-    Append(
-        Vec<Arc<Event>>,
-        oneshot::Sender<Result<LedgerHead, BackendError>>,
-    ),
-    Closed(Box<Encoded>),
-    /// Fails as after an I/O error of a commit: these events are in the file, and nobody knows.
-    #[cfg(test)]
-    Break(Vec<Arc<Event>>),
-    Stop,
-}
-
-/// Events to append, and who waits for the answer.
-pub(super) type Append = (
-    Vec<Arc<Event>>,
-    oneshot::Sender<Result<LedgerHead, BackendError>>,
-);
 
 pub(super) fn start(
     connection: Connection,

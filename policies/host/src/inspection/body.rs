@@ -8,8 +8,8 @@ use wasmparser::FuncValidator;
 use wasmparser::FunctionBody;
 use wasmparser::WasmModuleResources;
 
-use super::counts::within;
 use super::invalid;
+use super::within;
 use super::work::Work;
 use crate::error::HostError;
 

@@ -11,6 +11,7 @@ use wasmparser::TypeSectionReader;
 use super::body::Measured;
 use super::invalid;
 use super::types;
+use super::within;
 use crate::error::HostError;
 
 /// What is counted.
@@ -67,14 +68,6 @@ impl Part {
 pub(super) struct Counts {
     depth: usize,
     counts: [usize; PARTS],
-}
-
-/// Refuses more than `max`.
-pub(super) fn within(what: &'static str, count: usize, max: usize) -> Result<(), HostError> {
-    if count <= max {
-        return Ok(());
-    }
-    Err(HostError::TooComplex { what, count, max })
 }
 
 fn rows<T>(section: &SectionLimited<'_, T>) -> usize {

@@ -6,7 +6,7 @@ use wasmparser::ComponentTypeDeclaration;
 use wasmparser::CoreType;
 use wasmparser::InstanceTypeDeclaration;
 
-use super::counts::within;
+use super::within;
 use crate::error::HostError;
 
 /// How many types a type consists of.

@@ -1,6 +1,6 @@
 //! A commit fails so that nobody knows what the file holds.
 
-use super::super::writer::Job;
+use super::super::job::Job;
 use super::*;
 
 /// Events of one lock, from this cursor on.

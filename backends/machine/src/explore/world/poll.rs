@@ -2,23 +2,14 @@
 
 use leasehold_domain::Action;
 use leasehold_domain::LeaseId;
+use leasehold_domain::Millis;
 use leasehold_domain::Outcome;
-use serde::Serialize;
 
-use super::world::World;
-use super::world::name;
+use super::Poll;
+use super::World;
+use super::name;
+use crate::LockRecord;
 use crate::claim::Claims;
-
-/// A waiting acquire that hangs on a gateway. The gateway cancels it when its client has gone, which
-/// may be at any time, also after the client has asked again elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Poll {
-    pub(super) client: usize,
-    pub(super) lock: usize,
-    pub(super) drawn: LeaseId,
-    /// The gateway has given its client the lease: it will not cancel any more.
-    pub(super) answered: bool,
-}
 
 impl World {
     /// The gateway of a poll cancels it. What another acquire claims too must stand after that.
@@ -61,5 +52,24 @@ impl World {
         let (attempt, ask) = (client.attempts[l], client.asks[l]);
         id[..5].copy_from_slice(&[c as u8 + 1, l as u8, attempt, ask, u8::from(!hangs)]);
         LeaseId::from_bytes(id)
+    }
+}
+
+impl LockRecord {
+    /// All claims, of waiters and of leases.
+    pub(in crate::explore) fn claims(&self) -> impl Iterator<Item = (LeaseId, Claims)> {
+        let kept = |lease_id: &LeaseId| {
+            let mut kept = self.rest.iter().flat_map(|rest| &rest.claims);
+            let kept = kept.find(|kept| kept.lease_id == *lease_id);
+            kept.map_or_else(
+                || Claims::first(*lease_id, Millis::default()),
+                |kept| kept.claims.clone(),
+            )
+        };
+        let leases = self
+            .holders
+            .iter()
+            .map(move |l| (l.lease_id, kept(&l.lease_id)));
+        leases.chain(self.waiters().map(|w| (w.lease_id, w.claims.clone())))
     }
 }

@@ -10,10 +10,10 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use super::Host;
-use super::Security;
-use super::handshake;
-use super::serve;
+use super::connection;
 use crate::OpenError;
+use crate::peer::Security;
+use crate::peer::handshake;
 
 /// Connections at once: every peer has one, and there are few peers.
 const CONNECTIONS_MAX: usize = 64;
@@ -89,7 +89,7 @@ async fn greet(host: Arc<Host>, tcp: TcpStream, ended: watch::Receiver<bool>) {
     match tokio::time::timeout(HANDSHAKE_MAX, greeting).await {
         Ok(Ok((stream, said))) => {
             tracing::debug!(node = said.1, "peer.accepted");
-            serve::connection(host, stream, said, ended).await;
+            connection::serve(host, stream, said, ended).await;
         }
         Ok(Err(error)) => tracing::warn!(%error, "peer.refused"),
         Err(_) => tracing::warn!("peer.refused: no handshake in time"),
