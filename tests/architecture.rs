@@ -1,6 +1,8 @@
 //! The house's rules, as tests: who may depend on whom, which room owns which foreign crate, and
 //! how large a file may grow.
 
+mod cycles;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;

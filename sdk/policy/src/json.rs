@@ -5,7 +5,6 @@
 
 mod cursor;
 mod error;
-mod items;
 mod reader;
 #[cfg(test)]
 mod tests;

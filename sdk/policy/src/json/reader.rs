@@ -1,5 +1,7 @@
 //! Serde's side of the reader.
 
+mod items;
+
 use std::borrow::Cow;
 use std::str::FromStr;
 
@@ -8,11 +10,11 @@ use serde::de::IntoDeserializer;
 use serde::de::Visitor;
 use serde::forward_to_deserialize_any;
 
+use self::items::Items;
+use self::items::Variant;
 use super::DEPTH_MAX;
 use super::Error;
 use super::cursor::Cursor;
-use super::items::Items;
-use super::items::Variant;
 
 /// Reads one value after the other.
 #[derive(Debug)]

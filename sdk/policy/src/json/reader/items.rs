@@ -10,8 +10,8 @@ use serde::de::VariantAccess;
 use serde::de::Visitor;
 use serde::forward_to_deserialize_any;
 
-use super::Error;
-use super::reader::Reader;
+use super::Reader;
+use crate::json::Error;
 
 /// Reads items up to the closing byte, which stays where it is.
 #[derive(Debug)]
