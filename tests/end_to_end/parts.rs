@@ -316,3 +316,58 @@ async fn a_ledger_that_the_store_can_fill_is_filled_and_that_is_on_record() -> R
     ensure!(verified(&gateway).await? == Some(0));
     Ok(())
 }
+
+/// Overwrites all pages of a ledger but the first.
+const DAMAGE_PAGES: &str = "
+import sqlite3, sys
+sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(TRUNCATE)')
+with open(sys.argv[1], 'r+b') as ledger:
+    length = ledger.seek(0, 2) - ledger.seek(4096)
+    ledger.write(bytes([255]) * length)
+";
+
+fn python(script: &str, ledger: &Path) -> Result<()> {
+    let mut python = Command::new("python3");
+    let changed = python.args(["-c", script]).arg(ledger).status()?;
+    ensure!(changed.success(), "{changed}");
+    Ok(())
+}
+
+type ChangeOfLedger = fn(&Path) -> Result<()>;
+
+/// Changes one bit of the newest events of a ledger.
+const CHANGE_AN_EVENT: &str = "
+import sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1])
+first, bodies = ledger.execute('SELECT first, bodies FROM chunks ORDER BY first DESC').fetchone()
+bodies = bytearray(bodies)
+bodies[len(bodies) // 2] ^= 1
+ledger.execute('UPDATE chunks SET bodies = ? WHERE first = ?', (bytes(bodies), first))
+ledger.commit()
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_was_changed_in_place_is_not_what_was_written() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data_dir = folder.path().join("data");
+    used(&data_dir, "", 5).await?;
+    let changes: [(&str, ChangeOfLedger); 3] = [
+        // The newest events are read when the file is opened.
+        ("an event", |ledger| python(CHANGE_AN_EVENT, ledger)),
+        ("pages", |ledger| python(DAMAGE_PAGES, ledger)),
+        ("another file", |ledger| {
+            Ok(std::fs::write(ledger, "a note ".repeat(1_000))?)
+        }),
+    ];
+    for (name, change) in changes {
+        let changed = copied(&data_dir, folder.path(), "changed")?;
+        change(&changed.join("ledger.sqlite"))?;
+        let verified = Command::new(binary())
+            .args(["audit", "verify", "--data-dir"])
+            .arg(&changed)
+            .output()?;
+        ensure!(verified.status.code() == Some(65), "{name}: {verified:?}");
+        std::fs::remove_dir_all(changed)?;
+    }
+    Ok(())
+}

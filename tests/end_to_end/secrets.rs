@@ -199,3 +199,25 @@ async fn clients_cannot_fill_the_metrics_with_names() -> Result<()> {
     assert_eq!(new, Vec::<&String>::new());
     Ok(())
 }
+
+/// Stores, ledgers and backups hold lease secrets: other users of the machine must not read them.
+#[tokio::test]
+async fn what_a_gateway_writes_is_its_owners_alone() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir()?;
+    let data_dir = folder.path().join("data");
+    let options = GatewayOptions {
+        data_dir: Some(data_dir.clone()),
+        ..GatewayOptions::default()
+    };
+    let gateway = Gateway::start_with(options).await?;
+    gateway.admin().acquire("a", 60_000).await?;
+    let mut written = files(&data_dir)?;
+    written.push(data_dir);
+    assert!(written.len() > 3, "{written:?}");
+    for path in written {
+        let mode = std::fs::metadata(&path)?.permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+    }
+    Ok(())
+}

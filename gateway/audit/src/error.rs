@@ -48,6 +48,18 @@ pub enum OpenError {
     Thread(#[from] std::io::Error),
 }
 
+impl OpenError {
+    /// Whether the file is there and can be read, but is not what a ledger of this backend wrote.
+    #[must_use]
+    pub fn is_not_what_was_written(&self) -> bool {
+        match self {
+            Self::Tampered { .. } | Self::NotALedger | Self::OtherBackend { .. } => true,
+            Self::Sqlite(error) => kind(error) == ErrorKind::Corrupt,
+            Self::File(_) | Self::OtherSchema { .. } | Self::Options(_) | Self::Thread(_) => false,
+        }
+    }
+}
+
 /// A failed read, or a write that was rolled back: nothing happened.
 pub(crate) fn without_effect(error: &rusqlite::Error) -> BackendError {
     BackendError::without_effect(kind(error), error.to_string())

@@ -205,7 +205,8 @@ async fn home_parts(
     missing::check(config, remembered).await?;
     let opened = home::open_home(config, clock.clone(), metrics).await?;
     let ledger = open_ledger(&config.storage.data_dir).await;
-    let ledger: Arc<dyn Ledger> = Arc::new(ledger.map_err(AppError::Ledger)?);
+    let ledger: Arc<dyn Ledger> =
+        Arc::new(ledger.map_err(|error| AppError::Ledger(error.problem))?);
     if let Some(raft) = &opened.raft {
         raft.show_ledger(ledger.clone());
     }

@@ -19,6 +19,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::Subcommand;
 use leasehold_backend_raft::PlantedBug;
+use nix::sys::stat::Mode;
+use nix::sys::stat::umask;
 
 use self::connection::Connection;
 
@@ -119,6 +121,14 @@ pub fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
     };
+    if !matches!(
+        arguments.command,
+        Some(Command::Run(_) | Command::Enforcer(_))
+    ) {
+        // Stores, ledgers and backups hold lease secrets. A command under `run` has its caller's
+        // mask.
+        umask(Mode::from_bits_truncate(0o077));
+    }
     match arguments.command {
         None => serve::run(arguments.serve),
         Some(Command::Serve(serve)) => serve::run(serve),

@@ -87,7 +87,9 @@ pub(crate) async fn accept_older(
     let failed = |error: &dyn std::fmt::Display| AcceptError::Failed(error.to_string());
     let remembered = Remembered::open(data_dir).map_err(|error| failed(&error))?;
     let store = read(data_dir, terms).await?;
-    let ledger = open_ledger(data_dir).await.map_err(AcceptError::Failed)?;
+    let ledger = open_ledger(data_dir)
+        .await
+        .map_err(|error| AcceptError::Failed(error.problem))?;
     check(&store, &ledger)?;
     let restore = plan(&store, &ledger, &remembered, terms, now).await?;
     let after = restore.after;

@@ -70,17 +70,42 @@ pub(crate) struct RunningStore {
 ///
 /// # Errors
 /// The folder cannot be made, or the ledger in it cannot be used.
-pub(crate) async fn open_ledger(folder: &Path) -> Result<SqliteLedger, String> {
+pub(crate) async fn open_ledger(folder: &Path) -> Result<SqliteLedger, LedgerNotOpen> {
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || open_ledger_here(&folder)).await;
-    opened.unwrap_or_else(|error| Err(format!("opening the ledger: {error}")))
+    opened.unwrap_or_else(|error| {
+        Err(LedgerNotOpen {
+            is_not_what_was_written: false,
+            problem: format!("opening the ledger: {error}"),
+        })
+    })
 }
 
-fn open_ledger_here(folder: &Path) -> Result<SqliteLedger, String> {
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+fn open_ledger_here(folder: &Path) -> Result<SqliteLedger, LedgerNotOpen> {
+    std::fs::create_dir_all(folder).map_err(|error| LedgerNotOpen {
+        is_not_what_was_written: false,
+        problem: format!("{}: {error}", folder.display()),
+    })?;
     let path = ledger_file(folder);
-    SqliteLedger::open(&path, LedgerOptions::default())
-        .map_err(|error| format!("{}: {}", path.display(), crate::input::with_causes(&error)))
+    SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| LedgerNotOpen {
+        is_not_what_was_written: error.is_not_what_was_written(),
+        problem: format!("{}: {}", path.display(), crate::input::with_causes(&error)),
+    })
+}
+
+/// Why a ledger was not opened.
+#[derive(Debug)]
+pub(crate) struct LedgerNotOpen {
+    /// Whether the file can be read, and holds something else than was written into it.
+    pub(crate) is_not_what_was_written: bool,
+    /// For operators.
+    pub(crate) problem: String,
+}
+
+impl From<LedgerNotOpen> for String {
+    fn from(error: LedgerNotOpen) -> Self {
+        error.problem
+    }
 }
 
 /// How often the data directory remembers where store and ledger are.

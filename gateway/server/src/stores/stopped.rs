@@ -51,7 +51,10 @@ pub(crate) async fn verify_stopped(data_dir: &Path) -> Result<StoppedParts, Stri
     if let Some(problem) = ledger_is_missing(data_dir, &store) {
         return Ok(without_ledger(problem));
     }
-    let ledger = open_ledger(data_dir).await?;
+    let ledger = match open_ledger(data_dir).await {
+        Err(error) if error.is_not_what_was_written => return Ok(without_ledger(error.problem)),
+        opened => opened?,
+    };
     let bad = ledger.verify().await.map_err(|error| error.to_string())?;
     Ok(StoppedParts {
         head: ledger.head(),

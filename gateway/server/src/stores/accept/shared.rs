@@ -78,7 +78,7 @@ pub(crate) async fn accept_shared(
 ) -> Result<Accepted, AcceptError> {
     let ledger = open_ledger(&old.folder)
         .await
-        .map_err(AcceptError::Failed)?;
+        .map_err(|error| AcceptError::Failed(error.problem))?;
     let was = remembered.get(&old.name).unwrap_or_default();
     let mut tries = 0;
     loop {
