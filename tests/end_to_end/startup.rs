@@ -1,13 +1,18 @@
 //! Starting and stopping, as an operator does.
 
+use std::io::BufRead;
+use std::io::BufReader;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
 use leasehold_tests::ADMIN_KEY;
 use leasehold_tests::Gateway;
+use leasehold_tests::GatewayOptions;
 use leasehold_tests::binary;
 
 /// Runs the binary with a configuration file, and answers its exit code and what it said.
@@ -144,43 +149,104 @@ async fn health_readiness_metrics_and_openapi_answer() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_printed_lines_work_when_pasted() -> Result<()> {
-    use std::io::BufRead;
-    use std::io::BufReader;
-    let run = || -> Result<()> {
-        let folder = tempfile::tempdir()?;
-        let mut child = Command::new(binary())
-            .args(["--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.path().join("data"))
-            .env_remove("LEASEHOLD_ADMIN_KEY")
-            .stdout(Stdio::piped())
-            .spawn()?;
-        // Reads no further than the third line, and closes: the gateway must serve on.
-        let stdout = BufReader::new(child.stdout.take().context("stdout")?);
-        let lines = stdout.lines().map_while(Result::ok);
-        let pasted: Vec<String> = lines
-            .map(|line| line.trim().to_owned())
-            .filter(|line| line.starts_with("curl "))
-            .take(3)
-            .collect();
-        assert_eq!(pasted.len(), 3, "three lines to paste");
-        let results: Vec<_> = pasted
-            .iter()
-            .map(|line| {
-                Command::new("sh")
-                    .arg("-c")
-                    .arg(format!("{line} --fail-with-body"))
-                    .output()
-            })
-            .collect();
-        child.kill()?;
-        child.wait()?;
-        for (line, result) in pasted.iter().zip(results) {
-            let output = result?;
-            assert!(output.status.success(), "{line}\n{output:?}");
+/// A first start with its standard output somewhere.
+fn first_start(data_dir: &Path, options: &[&str], stdout: Stdio) -> Result<Child> {
+    Ok(Command::new(binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data_dir)
+        .args(options)
+        .env_remove("LEASEHOLD_ADMIN_KEY")
+        .stdout(stdout)
+        .spawn()?)
+}
+
+/// Pastes three lines into a shell. Reads no further than the third, and closes: the gateway must
+/// serve on. Returns all lines that were read.
+fn paste(mut child: Child, stdout: impl std::io::Read) -> Result<String> {
+    let (mut pasted, mut read) = (Vec::new(), String::new());
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        read += &format!("{line}\n");
+        if line.trim().starts_with("curl ") {
+            pasted.push(line.trim().to_owned());
         }
-        Ok(())
+        if pasted.len() == 3 {
+            break;
+        }
+    }
+    let results: Vec<_> = pasted
+        .iter()
+        .map(|line| {
+            Command::new("sh")
+                .arg("-c")
+                .arg(format!("{line} --fail-with-body"))
+                .output()
+        })
+        .collect();
+    child.kill()?;
+    child.wait()?;
+    assert_eq!(pasted.len(), 3, "three lines to paste: {read}");
+    for (line, result) in pasted.iter().zip(results) {
+        let output = result?;
+        assert!(output.status.success(), "{line}\n{output:?}");
+    }
+    Ok(read)
+}
+
+#[test]
+fn the_printed_lines_work_when_pasted_and_a_log_holds_no_key() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data_dir = folder.path().join("it's \"$HOME\"");
+    let mut child = first_start(&data_dir, &[], Stdio::piped())?;
+    let stdout = child.stdout.take().context("stdout")?;
+    let read = paste(child, stdout)?;
+    let file = data_dir.join("administrator.key");
+    let key = std::fs::read_to_string(&file)?;
+    assert!(key.starts_with("lh_"), "{}", key.len());
+    assert!(!read.contains("lh_"), "the key is in what is printed");
+    assert!(read.contains(&file.display().to_string()), "{read}");
+    let mode = std::fs::metadata(&file)?.permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+    Ok(())
+}
+
+#[test]
+fn a_terminal_is_shown_the_key_and_no_file_has_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let terminal = nix::pty::openpty(None, None)?;
+    let child = first_start(folder.path(), &[], Stdio::from(terminal.slave))?;
+    let read = paste(child, std::fs::File::from(terminal.master))?;
+    assert!(read.contains("\n  lh_"), "{read}");
+    assert!(!folder.path().join("administrator.key").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_namespace_demo_is_made_unless_it_is_not_wanted() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let options = GatewayOptions {
+        data_dir: Some(folder.path().to_owned()),
+        config: "[bootstrap]\ndemo = false\n".to_owned(),
+        log: None,
     };
-    tokio::time::timeout(Duration::from_secs(60), tokio::task::spawn_blocking(run)).await??
+    let gateway = Gateway::start_with(options).await?;
+    let listed = gateway.admin().get("/v1/namespaces").await?;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    assert!(!listed.text.contains("demo"), "{listed:?}");
+    let bindings = gateway.admin().get("/v1/bindings").await?;
+    assert!(!bindings.text.contains("demo"), "{bindings:?}");
+    let policies = gateway.admin().get("/v1/policies").await?;
+    assert!(policies.text.contains("ttl-bounds"), "{policies:?}");
+    drop(gateway);
+    // The same by the command line.
+    let folder = tempfile::tempdir()?;
+    let mut child = first_start(folder.path(), &["--no-demo"], Stdio::piped())?;
+    let stdout = BufReader::new(child.stdout.take().context("stdout")?);
+    let file = folder.path().join("administrator.key");
+    let told = stdout.lines().map_while(Result::ok);
+    let told = told.take_while(|line| !line.contains("administrator.key"));
+    let told: Vec<_> = told.collect();
+    child.kill()?;
+    child.wait()?;
+    assert!(file.exists(), "{told:?}");
+    Ok(())
 }

@@ -1,5 +1,5 @@
-//! The first start: an administrator's key, a namespace `demo`, and stock policies bound to it, so
-//! that the printed lines work when pasted.
+//! The first start: an administrator's key, and unless it is not wanted a namespace `demo` with stock
+//! policies bound to it, so that the printed lines work when pasted.
 
 use std::sync::Arc;
 
@@ -25,13 +25,15 @@ use crate::governance::document::OnError;
 pub const DEMO: &str = "demo";
 
 /// Prepares an empty store; a store that has keys is left alone. Answers the administrator's key
-/// if one was made here and is to be shown. `created` is the time, RFC 3339.
+/// if one was made here and is to be shown. `demo`: whether the namespace of that name is made.
+/// `created` is the time, RFC 3339.
 ///
 /// # Errors
 /// The store cannot be written.
 pub async fn first_start(
     governance: &Governance,
     given: Option<NewKey>,
+    demo: bool,
     created: &str,
 ) -> Result<Option<String>, Failure> {
     if !governance.keys().await?.is_empty() {
@@ -43,26 +45,8 @@ pub async fn first_start(
             .upload_policy(&caller, None, Arc::from(*wasm))
             .await?;
     }
-    let namespace = NamespaceDraft {
-        name: DEMO
-            .parse()
-            .map_err(|error| Failure::internal(format!("{error}")))?,
-        team: None,
-        description: "made by the first start, with the stock policies bound".to_owned(),
-        default_decision: DefaultDecision::Deny,
-        store: None,
-    };
-    existing_is_fine(
-        governance
-            .put_namespace(&caller, &namespace, Precondition::Absent)
-            .await,
-    )?;
-    for binding in bindings(governance).await? {
-        existing_is_fine(
-            governance
-                .put_binding(&caller, &binding, Precondition::Absent)
-                .await,
-        )?;
+    if demo {
+        make_demo(governance, &caller).await?;
     }
     // The key comes last: a start that was cut off before is begun again.
     let shown = given.is_none();
@@ -83,6 +67,32 @@ pub async fn first_start(
     // Another gateway that begins the same store may have been given the same key.
     existing_is_fine(governance.put_key(&caller, &key.document).await)?;
     Ok(shown.then_some(text))
+}
+
+/// Makes the namespace `demo`, and binds the stock policies to it.
+async fn make_demo(governance: &Governance, caller: &Caller) -> Result<(), Failure> {
+    let namespace = NamespaceDraft {
+        name: DEMO
+            .parse()
+            .map_err(|error| Failure::internal(format!("{error}")))?,
+        team: None,
+        description: "made by the first start, with the stock policies bound".to_owned(),
+        default_decision: DefaultDecision::Deny,
+        store: None,
+    };
+    existing_is_fine(
+        governance
+            .put_namespace(caller, &namespace, Precondition::Absent)
+            .await,
+    )?;
+    for binding in bindings(governance).await? {
+        existing_is_fine(
+            governance
+                .put_binding(caller, &binding, Precondition::Absent)
+                .await,
+        )?;
+    }
+    Ok(())
 }
 
 fn existing_is_fine<T>(written: Result<T, Failure>) -> Result<(), Failure> {

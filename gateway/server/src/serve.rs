@@ -1,7 +1,12 @@
 //! `leasehold serve`: opens the house, serves until told to stop, and closes it in order.
 
+use std::fs::File;
 use std::io::ErrorKind;
+use std::io::IsTerminal;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +22,8 @@ use crate::authentication::NewKey;
 use crate::bootstrap;
 use crate::config::Config;
 use crate::config::ConfigError;
+use crate::greeting;
+use crate::greeting::FirstKey;
 use crate::http;
 use crate::listener::Listener;
 
@@ -28,6 +35,9 @@ const EXIT_STOPPED: u8 = 70;
 /// Longest time from the stop of the store to the end of the process. The other members of its group
 /// elect a leader meanwhile.
 const STOPPED_MAX: Duration = Duration::from_secs(2);
+
+/// The file in the data directory that gets the first key if standard output is no terminal.
+const KEY_FILE: &str = "administrator.key";
 
 /// `EX_USAGE`: the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
@@ -43,6 +53,8 @@ enum StartError {
     FirstStart(String),
     #[error(transparent)]
     Listen(#[from] crate::listener::ListenError),
+    #[error("the first key cannot be written to {0}: {1}")]
+    Key(PathBuf, std::io::Error),
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -51,9 +63,11 @@ impl StartError {
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Config(_) => EXIT_USAGE,
-            Self::App(_) | Self::FirstStart(_) | Self::Listen(_) | Self::Output(_) => {
-                EXIT_UNAVAILABLE
-            }
+            Self::App(_)
+            | Self::FirstStart(_)
+            | Self::Key(..)
+            | Self::Listen(_)
+            | Self::Output(_) => EXIT_UNAVAILABLE,
         })
     }
 }
@@ -153,7 +167,8 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
         None => None,
     };
     let created = crate::telemetry::rfc3339(running.app.clock.wall());
-    let key = bootstrap::first_start(&running.app.governance, given, &created)
+    let demo = config.bootstrap.demo;
+    let key = bootstrap::first_start(&running.app.governance, given, demo, &created)
         .await
         .map_err(|failure| {
             StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail))
@@ -166,30 +181,53 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
              listen.tls"
         );
     }
-    greet(&listeners, key.as_deref())?;
+    greet(&config, &listeners, key.as_deref())?;
     Ok((running, listeners))
 }
 
 /// Says where it listens. A reader that left after the line it wanted is no reason to stop.
-fn greet(listeners: &[Listener], key: Option<&str>) -> std::io::Result<()> {
+fn greet(config: &Config, listeners: &[Listener], key: Option<&str>) -> Result<(), StartError> {
     let Some(main) = listeners.first() else {
         return Ok(());
     };
     let mut text = Vec::new();
     // First, because programs read no further than the line with the main address.
     for admin in &listeners[1..] {
-        crate::greeting::administration(&mut text, admin.scheme(), admin.address())?;
+        greeting::administration(&mut text, admin.scheme(), admin.address())?;
     }
-    crate::greeting::listening(&mut text, main.scheme(), main.address())?;
-    if let Some(key) = key {
-        crate::greeting::first_start(&mut text, main.scheme(), main.address(), key)?;
-    }
+    greeting::listening(&mut text, main.scheme(), main.address())?;
     let mut out = std::io::stdout().lock();
+    if let Some(key) = key {
+        let url = format!("{}://{}", main.scheme(), main.address());
+        let demo = config.bootstrap.demo;
+        if out.is_terminal() {
+            greeting::first_start(&mut text, &url, FirstKey::Shown(key), demo)?;
+        } else {
+            // What is not a terminal is often kept: a container's log, a journal.
+            let file = std::path::absolute(&config.storage.data_dir)?.join(KEY_FILE);
+            write_key(&file, key).map_err(|error| StartError::Key(file.clone(), error))?;
+            greeting::first_start(&mut text, &url, FirstKey::Written(&file), demo)?;
+        }
+    }
     match out.write_all(&text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {
             tracing::warn!("nobody reads standard output; where to listen was said in vain");
             Ok(())
         }
-        written => written,
+        written => Ok(written?),
     }
+}
+
+/// Writes the first administrator's key to a file that only this user can read.
+fn write_key(file: &Path, key: &str) -> std::io::Result<()> {
+    // One that was left there may have other permissions.
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    let mut written = options.open(file)?;
+    written.write_all(key.as_bytes())?;
+    written.sync_all()
 }

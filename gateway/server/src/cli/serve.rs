@@ -27,6 +27,9 @@ pub(super) struct ServeArguments {
     /// Where locks and ledger are kept.
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Do not make the namespace demo, which is open to every key, at the first start.
+    #[arg(long)]
+    no_demo: bool,
 }
 
 /// Starts the gateway and serves until it is told to stop.
@@ -38,6 +41,7 @@ pub(super) fn run(arguments: ServeArguments) -> ExitCode {
     let overrides = Overrides {
         listen: arguments.listen,
         data_dir: arguments.data_dir,
+        no_demo: arguments.no_demo,
     };
     let config = match Config::load(arguments.config.as_deref(), overrides) {
         Ok(config) => config,

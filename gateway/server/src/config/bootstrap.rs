@@ -12,13 +12,25 @@ use super::ConfigError;
 const ADMIN_KEY_VARIABLE: &str = "LEASEHOLD_ADMIN_KEY";
 
 /// What the first start makes. A store that has keys already is left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bootstrap {
     /// A file that holds the first administrator's key, for automation. The variable
-    /// `LEASEHOLD_ADMIN_KEY` goes before it; without either, a key is made and shown once.
+    /// `LEASEHOLD_ADMIN_KEY` goes before it; without either, a key is made, and shown once on a
+    /// terminal or written to a file in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
+    /// Whether the first start makes the namespace `demo`, which is open to every key.
+    pub demo: bool,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self {
+            admin_key_file: None,
+            demo: true,
+        }
+    }
 }
 
 impl Bootstrap {

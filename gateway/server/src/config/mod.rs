@@ -84,6 +84,8 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
+    /// The first start makes no namespace `demo`.
+    pub no_demo: bool,
 }
 
 impl Config {
@@ -127,6 +129,7 @@ impl Config {
         if let Some(data_dir) = overrides.data_dir {
             self.storage.data_dir = data_dir;
         }
+        self.bootstrap.demo &= !overrides.no_demo;
     }
 
     /// Checks what a single key cannot.

@@ -132,7 +132,7 @@ fn a_key_pasted_into_the_file_is_not_shown() {
 fn beyond_loopback_needs_tls_or_a_name() {
     let overrides = |address: &str| Overrides {
         listen: Some(address.parse().unwrap()),
-        data_dir: None,
+        ..Overrides::default()
     };
     let refused = Config::load(None, overrides("0.0.0.0:7878"))
         .unwrap_err()
