@@ -76,8 +76,6 @@ pub struct OpenStore {
 }
 
 impl OpenStore {
-    /// Waits until the ledger has what was answered before this call, but not for long: an answer
-    /// says up to where it is complete.
     /// Brings this node up to date with the others of its store, then its ledger.
     pub(crate) async fn catch_up(&self) {
         let at_most = Duration::from_millis(limits::LEDGER_WAIT_MS_MAX);
@@ -91,6 +89,8 @@ impl OpenStore {
         lag::measure_lag(&self.door, self.ledger.head().cursor, now).await
     }
 
+    /// Waits until the ledger has what was answered before this call, but not for long: an answer
+    /// says up to where it is complete.
     pub(crate) async fn ledger_follows(&self) {
         let newest = self.door.health().await.newest;
         let at_most = Duration::from_millis(limits::LEDGER_WAIT_MS_MAX);
