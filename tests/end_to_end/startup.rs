@@ -11,6 +11,7 @@ use std::process::Stdio;
 use anyhow::Context;
 use anyhow::Result;
 use leasehold_tests::ADMIN_KEY;
+use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use leasehold_tests::GatewayOptions;
 use leasehold_tests::binary;
@@ -237,16 +238,25 @@ async fn the_namespace_demo_is_made_unless_it_is_not_wanted() -> Result<()> {
     let policies = gateway.admin().get("/v1/policies").await?;
     assert!(policies.text.contains("ttl-bounds"), "{policies:?}");
     drop(gateway);
-    // The same by the command line.
+    // The same by the command line, with the key that it makes.
     let folder = tempfile::tempdir()?;
     let mut child = first_start(folder.path(), &["--no-demo"], Stdio::piped())?;
     let stdout = BufReader::new(child.stdout.take().context("stdout")?);
-    let file = folder.path().join("administrator.key");
-    let told = stdout.lines().map_while(Result::ok);
-    let told = told.take_while(|line| !line.contains("administrator.key"));
-    let told: Vec<_> = told.collect();
+    let mut told = stdout.lines().map_while(Result::ok);
+    let url = told.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+    let key = std::fs::read_to_string(folder.path().join("administrator.key"))?;
+    let api = Api::new(&url.context("where it listens")?, Some(&key));
+    let listed = api.get("/v1/namespaces").await;
     child.kill()?;
     child.wait()?;
-    assert!(file.exists(), "{told:?}");
+    let listed = listed?;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    assert!(!listed.text.contains("demo"), "{listed:?}");
+    // There is no lock that lines to paste could take.
+    let rest = told.collect::<Vec<_>>().join("\n");
+    assert!(
+        rest.contains("administrator.key") && !rest.contains("curl"),
+        "{rest}"
+    );
     Ok(())
 }

@@ -26,5 +26,5 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
 /// Returns the path of the temporary file that is renamed to `path` once it is durable.
 #[must_use]
 pub fn temporary_path(path: &Path) -> PathBuf {
-    path.with_extension("json.new")
+    path.with_added_extension("new")
 }

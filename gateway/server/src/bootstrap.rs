@@ -1,8 +1,10 @@
 //! The first start: an administrator's key, and unless it is not wanted a namespace `demo` with stock
 //! policies bound to it, so that the printed lines work when pasted.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use leasehold_backend_api::durable_file;
 use leasehold_domain::Precondition;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
@@ -24,17 +26,27 @@ use crate::governance::document::OnError;
 /// The namespace that the first start makes.
 pub const DEMO: &str = "demo";
 
-/// Prepares an empty store; a store that has keys is left alone. Answers the administrator's key
-/// if one was made here and is to be shown. `demo`: whether the namespace of that name is made.
-/// `created` is the time, RFC 3339.
+/// How an empty store is prepared.
+#[derive(Debug)]
+pub struct FirstStart<'a> {
+    /// The administrator's key; `None` to make one.
+    pub given: Option<NewKey>,
+    /// Where a key that is made is written; `None` where it is only returned.
+    pub key_file: Option<&'a Path>,
+    /// Whether the namespace [`DEMO`] is made.
+    pub demo: bool,
+    /// The time, RFC 3339.
+    pub created: &'a str,
+}
+
+/// Prepares an empty store; a store that has keys is left alone. Returns the administrator's key if
+/// one was made here.
 ///
 /// # Errors
-/// The store cannot be written.
+/// The store or the file for the key cannot be written.
 pub async fn first_start(
     governance: &Governance,
-    given: Option<NewKey>,
-    demo: bool,
-    created: &str,
+    how: FirstStart<'_>,
 ) -> Result<Option<String>, Failure> {
     if !governance.keys().await?.is_empty() {
         return Ok(None);
@@ -45,28 +57,34 @@ pub async fn first_start(
             .upload_policy(&caller, None, Arc::from(*wasm))
             .await?;
     }
-    if demo {
+    if how.demo {
         make_demo(governance, &caller).await?;
     }
     // The key comes last: a start that was cut off before is begun again.
-    let shown = given.is_none();
+    let is_made_here = how.given.is_none();
     let subject = "admin"
         .parse()
         .map_err(|error| Failure::internal(format!("{error}")))?;
-    let mut key = given.unwrap_or_else(|| {
+    let mut key = how.given.unwrap_or_else(|| {
         NewKey::draw(
             subject,
             None,
             RoleSet::from_iter(Role::ALL),
             "made by the first start",
-            created,
+            how.created,
         )
     });
-    created.clone_into(&mut key.document.created);
+    how.created.clone_into(&mut key.document.created);
     let text = key.reveal();
+    if let (true, Some(file)) = (is_made_here, how.key_file) {
+        // Before the key is in force: a start that is cut off in between makes another one, and no
+        // key is in force that nobody has.
+        durable_file::replace(file, text.as_bytes())
+            .map_err(|error| Failure::internal(format!("{}: {error}", file.display())))?;
+    }
     // Another gateway that begins the same store may have been given the same key.
     existing_is_fine(governance.put_key(&caller, &key.document).await)?;
-    Ok(shown.then_some(text))
+    Ok(is_made_here.then_some(text))
 }
 
 /// Makes the namespace `demo`, and binds the stock policies to it.

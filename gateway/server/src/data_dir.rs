@@ -18,6 +18,11 @@ pub(crate) fn ledger_file(folder: &Path) -> PathBuf {
     folder.join("ledger.sqlite")
 }
 
+/// The file that gets the first administrator's key if standard output is no terminal.
+pub(crate) fn first_key_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("administrator.key")
+}
+
 /// Where in a data folder the embedded store is.
 pub(crate) fn raft_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("raft")

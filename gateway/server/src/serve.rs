@@ -1,12 +1,8 @@
 //! `leasehold serve`: opens the house, serves until told to stop, and closes it in order.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::io::IsTerminal;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +16,10 @@ use crate::app::AppError;
 use crate::app::Running;
 use crate::authentication::NewKey;
 use crate::bootstrap;
+use crate::bootstrap::FirstStart;
 use crate::config::Config;
 use crate::config::ConfigError;
+use crate::data_dir::first_key_file;
 use crate::greeting;
 use crate::greeting::FirstKey;
 use crate::http;
@@ -35,9 +33,6 @@ const EXIT_STOPPED: u8 = 70;
 /// Longest time from the stop of the store to the end of the process. The other members of its group
 /// elect a leader meanwhile.
 const STOPPED_MAX: Duration = Duration::from_secs(2);
-
-/// The file in the data directory that gets the first key if standard output is no terminal.
-const KEY_FILE: &str = "administrator.key";
 
 /// `EX_USAGE`: the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
@@ -53,8 +48,6 @@ enum StartError {
     FirstStart(String),
     #[error(transparent)]
     Listen(#[from] crate::listener::ListenError),
-    #[error("the first key cannot be written to {0}: {1}")]
-    Key(PathBuf, std::io::Error),
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -63,11 +56,9 @@ impl StartError {
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Config(_) => EXIT_USAGE,
-            Self::App(_)
-            | Self::FirstStart(_)
-            | Self::Key(..)
-            | Self::Listen(_)
-            | Self::Output(_) => EXIT_UNAVAILABLE,
+            Self::App(_) | Self::FirstStart(_) | Self::Listen(_) | Self::Output(_) => {
+                EXIT_UNAVAILABLE
+            }
         })
     }
 }
@@ -167,12 +158,23 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
         None => None,
     };
     let created = crate::telemetry::rfc3339(running.app.clock.wall());
-    let demo = config.bootstrap.demo;
-    let key = bootstrap::first_start(&running.app.governance, given, demo, &created)
-        .await
-        .map_err(|failure| {
-            StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail))
-        })?;
+    // What is not a terminal is often kept: a container's log, a journal.
+    let key_file = match std::io::stdout().is_terminal() {
+        true => None,
+        false => Some(first_key_file(&std::path::absolute(
+            &config.storage.data_dir,
+        )?)),
+    };
+    let how = FirstStart {
+        given,
+        key_file: key_file.as_deref(),
+        demo: config.bootstrap.demo,
+        created: &created,
+    };
+    let key = bootstrap::first_start(&running.app.governance, how).await;
+    let key = key.map_err(|failure| {
+        StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail))
+    })?;
     let listeners = http::listen(&running.app).await?;
     for address in config.listen.unprotected() {
         tracing::warn!(
@@ -181,12 +183,16 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
              listen.tls"
         );
     }
-    greet(&config, &listeners, key.as_deref())?;
+    let key = key.as_deref().map(|key| match &key_file {
+        Some(file) => FirstKey::Written(file),
+        None => FirstKey::Shown(key),
+    });
+    greet(&listeners, key, config.bootstrap.demo)?;
     Ok((running, listeners))
 }
 
 /// Says where it listens. A reader that left after the line it wanted is no reason to stop.
-fn greet(config: &Config, listeners: &[Listener], key: Option<&str>) -> Result<(), StartError> {
+fn greet(listeners: &[Listener], key: Option<FirstKey<'_>>, demo: bool) -> std::io::Result<()> {
     let Some(main) = listeners.first() else {
         return Ok(());
     };
@@ -196,38 +202,16 @@ fn greet(config: &Config, listeners: &[Listener], key: Option<&str>) -> Result<(
         greeting::administration(&mut text, admin.scheme(), admin.address())?;
     }
     greeting::listening(&mut text, main.scheme(), main.address())?;
-    let mut out = std::io::stdout().lock();
     if let Some(key) = key {
         let url = format!("{}://{}", main.scheme(), main.address());
-        let demo = config.bootstrap.demo;
-        if out.is_terminal() {
-            greeting::first_start(&mut text, &url, FirstKey::Shown(key), demo)?;
-        } else {
-            // What is not a terminal is often kept: a container's log, a journal.
-            let file = std::path::absolute(&config.storage.data_dir)?.join(KEY_FILE);
-            write_key(&file, key).map_err(|error| StartError::Key(file.clone(), error))?;
-            greeting::first_start(&mut text, &url, FirstKey::Written(&file), demo)?;
-        }
+        greeting::first_start(&mut text, &url, key, demo)?;
     }
+    let mut out = std::io::stdout().lock();
     match out.write_all(&text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {
             tracing::warn!("nobody reads standard output; where to listen was said in vain");
             Ok(())
         }
-        written => Ok(written?),
+        written => written,
     }
-}
-
-/// Writes the first administrator's key to a file that only this user can read.
-fn write_key(file: &Path, key: &str) -> std::io::Result<()> {
-    // One that was left there may have other permissions.
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(0o600);
-    let mut written = options.open(file)?;
-    written.write_all(key.as_bytes())?;
-    written.sync_all()
 }

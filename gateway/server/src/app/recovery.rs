@@ -76,11 +76,9 @@ async fn check_parts(
     if !had && !ledger_file(data_dir).exists() {
         return Ok(());
     }
-    let ledger: Arc<dyn Ledger> = Arc::new(
-        open_ledger(data_dir)
-            .await
-            .map_err(|error| AppError::Ledger(error.problem))?,
-    );
+    let ledger = open_ledger(data_dir).await;
+    let ledger: Arc<dyn Ledger> =
+        Arc::new(ledger.map_err(|error| AppError::Ledger(error.problem))?);
     let parts = StoreParts {
         name,
         backend: opened.backend.clone(),

@@ -39,7 +39,7 @@ use self::protocol::micros;
 use self::signals::Blocked;
 use self::signals::Signals;
 use self::signals::die_by;
-use self::signals::stop_here;
+use self::signals::stop_alone;
 use self::supervisor::Outcome;
 use self::supervisor::Supervisor;
 use super::connection::Connection;
@@ -295,7 +295,7 @@ async fn ended_while_waiting(signals: &mut Signals) -> Signal {
             Signal::SIGWINCH | Signal::SIGTTIN | Signal::SIGTTOU => {}
             Signal::SIGTSTP => {
                 if tree::has_job_control() {
-                    stop_here(Signal::SIGTSTP, false, || true);
+                    stop_alone();
                 }
             }
             signal => return signal,

@@ -73,19 +73,11 @@ pub(crate) struct RunningStore {
 pub(crate) async fn open_ledger(folder: &Path) -> Result<SqliteLedger, LedgerNotOpen> {
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || open_ledger_here(&folder)).await;
-    opened.unwrap_or_else(|error| {
-        Err(LedgerNotOpen {
-            is_not_what_was_written: false,
-            problem: format!("opening the ledger: {error}"),
-        })
-    })
+    opened.unwrap_or_else(|error| Err(format!("opening the ledger: {error}").into()))
 }
 
 fn open_ledger_here(folder: &Path) -> Result<SqliteLedger, LedgerNotOpen> {
-    std::fs::create_dir_all(folder).map_err(|error| LedgerNotOpen {
-        is_not_what_was_written: false,
-        problem: format!("{}: {error}", folder.display()),
-    })?;
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let path = ledger_file(folder);
     SqliteLedger::open(&path, LedgerOptions::default()).map_err(|error| LedgerNotOpen {
         is_not_what_was_written: error.is_not_what_was_written(),
@@ -100,6 +92,16 @@ pub(crate) struct LedgerNotOpen {
     pub(crate) is_not_what_was_written: bool,
     /// For operators.
     pub(crate) problem: String,
+}
+
+impl From<String> for LedgerNotOpen {
+    /// The system refused; nothing is known of the file.
+    fn from(problem: String) -> Self {
+        Self {
+            is_not_what_was_written: false,
+            problem,
+        }
+    }
 }
 
 impl From<LedgerNotOpen> for String {

@@ -158,28 +158,30 @@ impl Signals {
     }
 }
 
-/// Stops this process, or its whole process group, as `signal` does by default, and returns when it
-/// was continued. Does not stop if `still_wanted` says no.
+/// Stops this process, as the terminal's Ctrl-Z does, and returns when it was continued.
+pub(super) fn stop_alone() {
+    let _ = kill(Pid::this(), Signal::SIGTSTP);
+    obey_stop(Signal::SIGTSTP);
+}
+
+/// Stops the process group of this process by `signal`, and returns when it was continued. Nothing
+/// stays stopped if `still_wanted`, which is asked after the signal was sent, says no.
+pub(super) fn stop_group(signal: Signal, still_wanted: impl FnOnce() -> bool) {
+    let _ = killpg(getpgrp(), signal);
+    if still_wanted() {
+        obey_stop(signal);
+    } else {
+        let _ = killpg(getpgrp(), Signal::SIGCONT);
+    }
+}
+
+/// Lets a stop signal that was sent to this process, and is blocked, take effect.
 ///
-/// Whoever may continue it may do so at any time, also before it has stopped: the kernel then drops
-/// the signal while it is blocked, as it drops every stop signal when SIGCONT is sent. So nothing
-/// stops after it was continued.
-pub(super) fn stop_here(signal: Signal, group: bool, still_wanted: impl FnOnce() -> bool) {
-    let target = if group { getpgrp() } else { Pid::this() };
-    let send = |signal| {
-        if group {
-            killpg(target, signal)
-        } else {
-            kill(target, signal)
-        }
-    };
+/// The shell may continue this process before it has stopped. The kernel drops pending stop signals
+/// when SIGCONT is sent, so a process that was continued does not stop here any more.
+fn obey_stop(signal: Signal) {
     if is_ignored(signal) {
         let _ = raise(Signal::SIGSTOP);
-        return;
-    }
-    let _ = send(signal);
-    if !still_wanted() {
-        let _ = send(Signal::SIGCONT);
         return;
     }
     let mut only = SigSet::empty();

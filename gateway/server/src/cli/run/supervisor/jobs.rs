@@ -9,7 +9,8 @@ use nix::unistd::getpgrp;
 
 use super::super::protocol::Order;
 use super::super::signals::Caught;
-use super::super::signals::stop_here;
+use super::super::signals::stop_alone;
+use super::super::signals::stop_group;
 use super::super::tree;
 use super::Supervisor;
 
@@ -28,7 +29,7 @@ impl Supervisor<'_> {
             }
             Signal::SIGTSTP => {
                 if tree::has_job_control() {
-                    stop_here(Signal::SIGTSTP, false, || true);
+                    stop_alone();
                 }
             }
             Signal::SIGTTIN | Signal::SIGTTOU => self.asked_for_terminal(),
@@ -71,11 +72,14 @@ impl Supervisor<'_> {
         terminal.take_back(group);
         match signal {
             // Who has stopped the command alone has not stopped the rest of its pipeline.
-            Signal::SIGSTOP => stop_here(Signal::SIGTSTP, false, || true),
+            Signal::SIGSTOP => stop_alone(),
             // The shell may have given the terminal to this job meanwhile.
-            _ if needs_terminal => stop_here(signal, true, || !terminal.is_of(getpgrp())),
+            _ if needs_terminal => stop_group(signal, || !terminal.is_of(getpgrp())),
             // The key stops the whole pipeline, and not only the program that has the terminal.
-            _ => stop_here(signal, was_given, || true),
+            _ if was_given => stop_group(signal, || true),
+            // The signal was not the terminal's to the command: the rest of the pipeline has had it
+            // from the terminal already, or was not meant.
+            _ => stop_alone(),
         }
         if was_given || needs_terminal {
             terminal.give(group);
