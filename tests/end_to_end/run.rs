@@ -213,11 +213,12 @@ async fn signals_reach_the_command_and_a_short_ttl_is_kept() -> Result<()> {
         quit.display(),
         started.display()
     );
-    let child = run(&gateway, "demo/short", &["--ttl", "1s"], &script)?;
+    let mut child = run(&gateway, "demo/short", &["--ttl", "2s"], &script)?;
     exists(&started).await?;
     // Several ttls long: the command is not ended for a ttl that is only short.
     let renewed = async {
-        while renewals(&gateway).await? < 12 {
+        while renewals(&gateway).await? < 9 {
+            anyhow::ensure!(child.try_wait()?.is_none(), "the command was ended");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         anyhow::Ok(())

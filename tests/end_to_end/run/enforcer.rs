@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::io::Write;
 use std::os::fd::AsFd;
 
+use nix::errno::Errno;
 use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
@@ -64,8 +65,13 @@ impl Enforcer {
                 self.reports.get_ref().as_fd(),
                 PollFlags::POLLIN,
             )];
-            let ready = poll(&mut reports, PollTimeout::try_from(PATIENCE)?)?;
-            anyhow::ensure!(ready == 1, "nothing is reported");
+            let patience = PollTimeout::try_from(PATIENCE)?;
+            let mut ready = Err(Errno::EINTR);
+            // Other tests' children end meanwhile, and this process has a handler for that.
+            while ready == Err(Errno::EINTR) {
+                ready = poll(&mut reports, patience);
+            }
+            anyhow::ensure!(ready? == 1, "nothing is reported");
         }
         let mut line = String::new();
         self.reports.read_line(&mut line)?;
