@@ -63,6 +63,25 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("leasehold-policy-pack", &["leasehold-policy-host"]),
     ("leasehold-client", &["leasehold-wire"]),
     (
+        "leasehold-core",
+        &[
+            "leasehold-domain",
+            "leasehold-audit",
+            "leasehold-backend-api",
+            "leasehold-backend-raft",
+            "leasehold-policy-host",
+        ],
+    ),
+    (
+        "leasehold-http",
+        &[
+            "leasehold-domain",
+            "leasehold-backend-api",
+            "leasehold-core",
+            "leasehold-wire",
+        ],
+    ),
+    (
         "leasehold-server",
         &[
             "leasehold-domain",
@@ -73,6 +92,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-backend-postgres",
             "leasehold-backend-etcd",
             "leasehold-policy-host",
+            "leasehold-core",
+            "leasehold-http",
+        ],
+    ),
+    (
+        "leasehold-cli",
+        &[
+            "leasehold-domain",
+            "leasehold-audit",
+            "leasehold-backend-api",
+            "leasehold-backend-raft",
+            "leasehold-core",
+            "leasehold-server",
             "leasehold-wire",
             "leasehold-client",
         ],
@@ -101,45 +133,34 @@ const OWNED: &[(&str, &[&str])] = &[
     ("prost", &["leasehold-backend-etcd"]),
     ("rusqlite", &["leasehold-audit"]),
     ("jsonschema", &["leasehold-policy-host"]),
-    ("axum", &["leasehold-server"]),
-    ("hyper", &["leasehold-server"]),
-    ("hyper-util", &["leasehold-server"]),
+    ("axum", &["leasehold-http"]),
+    ("hyper", &["leasehold-http"]),
+    ("hyper-util", &["leasehold-http"]),
     (
         "tokio-rustls",
         &[
             "leasehold-backend-postgres",
             "leasehold-backend-raft",
-            "leasehold-server",
+            "leasehold-http",
         ],
     ),
-    ("ppp", &["leasehold-server"]),
-    ("ipnet", &["leasehold-server"]),
-    ("socket2", &["leasehold-server"]),
-    ("jsonwebtoken", &["leasehold-server"]),
-    ("prometheus", &["leasehold-server"]),
-    ("tracing-subscriber", &["leasehold-server"]),
-    ("toml", &["leasehold-server"]),
-    ("utoipa", &["leasehold-wire", "leasehold-server"]),
+    ("ppp", &["leasehold-http"]),
+    ("ipnet", &["leasehold-core"]),
+    ("socket2", &["leasehold-http"]),
+    ("jsonwebtoken", &["leasehold-core"]),
+    ("prometheus", &["leasehold-core", "leasehold-http"]),
+    ("tracing-subscriber", &["leasehold-core"]),
+    ("toml", &["leasehold-core"]),
+    ("utoipa", &["leasehold-wire", "leasehold-http"]),
     (
         "reqwest",
-        &["leasehold-client", "leasehold-server", "leasehold-tests"],
+        &["leasehold-client", "leasehold-core", "leasehold-tests"],
     ),
     (
         "clap",
-        &[
-            "leasehold-server",
-            "leasehold-policy-pack",
-            "leasehold-tests",
-        ],
+        &["leasehold-cli", "leasehold-policy-pack", "leasehold-tests"],
     ),
-    (
-        "anyhow",
-        &[
-            "leasehold-server",
-            "leasehold-policy-pack",
-            "leasehold-tests",
-        ],
-    ),
+    ("anyhow", &["leasehold-policy-pack", "leasehold-tests"]),
 ];
 
 /// The only top-level entries besides dotfiles.

@@ -60,7 +60,7 @@ async fn administration_on_a_listener_of_its_own_is_only_there() -> Result<()> {
 
 /// The certificate and key for `localhost` that the listener's own tests use.
 fn certificate() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/server/src/listener/tests")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/http/src/listener/tests")
 }
 
 fn tls(cert: &Path, key: &Path) -> String {

@@ -20,7 +20,7 @@ fn judge(bug: &str, binary: &str, version: &str) -> Result<()> {
     let Some(bugs) = bugs.map(str::trim) else {
         anyhow::bail!(
             "{binary} was built without planted bugs; build it with\n  \
-             cargo build --workspace --bins --features leasehold-server/planted-bugs"
+             cargo build --workspace --bins --features leasehold-cli/planted-bugs"
         );
     };
     ensure!(

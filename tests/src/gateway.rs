@@ -78,7 +78,7 @@ fn find() -> Result<PathBuf> {
         "build",
         "--locked",
         "--package",
-        "leasehold-server",
+        "leasehold-cli",
         "--bin",
         "leasehold",
     ]);

@@ -20,47 +20,47 @@ use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_raft::RaftBackend;
+use leasehold_core::authentication::Authenticator;
+use leasehold_core::authentication::KeyRing;
+use leasehold_core::authentication::KeySource;
+use leasehold_core::backup::Backups;
+use leasehold_core::concession;
+use leasehold_core::config::Config;
+use leasehold_core::data_dir::store_folder;
+use leasehold_core::denials::AdminDenials;
+use leasehold_core::denials::flush_windows;
+use leasehold_core::failure::FailureKind;
+use leasehold_core::governance::Governance;
+use leasehold_core::moving::Mover;
+use leasehold_core::pipeline::Inner;
+use leasehold_core::pipeline::Pipeline;
+use leasehold_core::pipeline::decide::Decider;
+use leasehold_core::safety::Safety;
+use leasehold_core::steering::Steerage;
+use leasehold_core::stores::Claims;
+use leasehold_core::stores::Extra;
+use leasehold_core::stores::NotOpen;
+use leasehold_core::stores::Parts;
+use leasehold_core::stores::Remembered;
+use leasehold_core::stores::RunningStore;
+use leasehold_core::stores::Stores;
+use leasehold_core::stores::open_ledger;
+use leasehold_core::tasks::Supervised;
+use leasehold_core::tasks::TaskMetrics;
+use leasehold_core::tasks::supervise;
+use leasehold_core::telemetry::Metrics;
 use leasehold_domain::Clock;
 use leasehold_domain::StoreName;
 use leasehold_domain::SystemClock;
+use leasehold_http::limiting::Limiter;
+use leasehold_http::listener::ListenError;
+use leasehold_http::services::App;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
-use leasehold_wire::v1::error::ErrorCode;
 use tokio::sync::watch;
 
-pub(crate) use self::older::accept_older_store;
-pub(crate) use self::recovery::recover_key;
-use crate::authentication::Authenticator;
-use crate::authentication::KeyRing;
-use crate::authentication::KeySource;
-use crate::backup::Backups;
-use crate::concession;
-use crate::config::Config;
-use crate::data_dir::store_folder;
-use crate::denials::AdminDenials;
-use crate::denials::flush_windows;
-use crate::governance::Governance;
-use crate::limiting::Limiter;
-use crate::listener::ListenError;
-use crate::moving::Mover;
-use crate::pipeline::Inner;
-use crate::pipeline::Pipeline;
-use crate::pipeline::decide::Decider;
-use crate::safety::Safety;
-use crate::services::App;
-use crate::steering::Steerage;
-use crate::stores::Claims;
-use crate::stores::Extra;
-use crate::stores::NotOpen;
-use crate::stores::Parts;
-use crate::stores::Remembered;
-use crate::stores::RunningStore;
-use crate::stores::Stores;
-use crate::stores::open_ledger;
-use crate::tasks::Supervised;
-use crate::tasks::TaskMetrics;
-use crate::tasks::supervise;
-use crate::telemetry::Metrics;
+pub use self::older::accept_older_store;
+pub use self::recovery::recover_key;
 
 /// How long a start waits for stores other than the home store.
 const EXTRA_STORES_PATIENCE: Duration = Duration::from_secs(5);
@@ -312,9 +312,9 @@ async fn extra_parts(
     // The store first: its ledger is read, which takes a while, only once there is a store.
     let opened = backends::open_shared(chosen, &folder, clock).await;
     let opened = opened.map_err(|error| NotOpen {
-        code: match error {
-            AppError::StoreFenced(_) => ErrorCode::Fenced,
-            _ => ErrorCode::Unavailable,
+        kind: match error {
+            AppError::StoreFenced(_) => FailureKind::Fenced,
+            _ => FailureKind::Unavailable,
         },
         problem: error.to_string(),
     })?;

@@ -5,30 +5,30 @@ use std::path::Path;
 use std::sync::Arc;
 
 use leasehold_backend_api::durable_file;
+use leasehold_core::failure::FailureKind;
 use leasehold_domain::Precondition;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_policy_host::stock;
-use leasehold_wire::v1::error::ErrorCode;
 use serde_json::json;
 
-use crate::authentication::NewKey;
-use crate::caller::Caller;
-use crate::failure::Failure;
-use crate::governance::Governance;
-use crate::governance::document::BindingDocument;
-use crate::governance::document::BoundPolicyDocument;
-use crate::governance::document::DefaultDecision;
-use crate::governance::document::EnforcementName;
-use crate::governance::document::NamespaceDraft;
-use crate::governance::document::OnError;
+use leasehold_core::authentication::NewKey;
+use leasehold_core::caller::Caller;
+use leasehold_core::failure::Failure;
+use leasehold_core::governance::Governance;
+use leasehold_core::governance::document::BindingDocument;
+use leasehold_core::governance::document::BoundPolicyDocument;
+use leasehold_core::governance::document::DefaultDecision;
+use leasehold_core::governance::document::EnforcementName;
+use leasehold_core::governance::document::NamespaceDraft;
+use leasehold_core::governance::document::OnError;
 
 /// The namespace that the first start makes.
-pub const DEMO: &str = "demo";
+pub(super) const DEMO: &str = "demo";
 
 /// How an empty store is prepared.
 #[derive(Debug)]
-pub struct FirstStart<'a> {
+pub(super) struct FirstStart<'a> {
     /// The administrator's key; `None` to make one.
     pub given: Option<NewKey>,
     /// Where a key that is made is written; `None` where it is only returned.
@@ -44,7 +44,7 @@ pub struct FirstStart<'a> {
 ///
 /// # Errors
 /// The store or the file for the key cannot be written.
-pub async fn first_start(
+pub(super) async fn first_start(
     governance: &Governance,
     how: FirstStart<'_>,
 ) -> Result<Option<String>, Failure> {
@@ -116,7 +116,7 @@ async fn make_demo(governance: &Governance, caller: &Caller) -> Result<(), Failu
 fn existing_is_fine<T>(written: Result<T, Failure>) -> Result<(), Failure> {
     match written {
         Ok(_) => Ok(()),
-        Err(failure) if failure.code == ErrorCode::PreconditionFailed => Ok(()),
+        Err(failure) if failure.kind == FailureKind::PreconditionFailed => Ok(()),
         Err(failure) => Err(failure),
     }
 }

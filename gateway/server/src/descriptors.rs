@@ -4,8 +4,8 @@ use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
 
-use crate::config::Config;
-use crate::config::ConfigError;
+use leasehold_core::config::Config;
+use leasehold_core::config::ConfigError;
 
 /// Files that are not clients' connections: stores, ledgers, peers, other stores' connections.
 const RESERVED: u64 = 256;
@@ -53,7 +53,7 @@ fn fit(connections_max: usize, listeners: usize, soft: u64, hard: u64) -> Fitted
 ///
 /// # Errors
 /// Not even one connection fits.
-pub(crate) fn make_room(mut config: Config) -> Result<Config, ConfigError> {
+pub fn make_room(mut config: Config) -> Result<Config, ConfigError> {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return Ok(config);
     };

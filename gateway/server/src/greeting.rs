@@ -6,12 +6,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 /// Prints where the gateway listens. Programs read the line that begins with `listening on `.
-pub fn listening(out: &mut impl Write, scheme: &str, address: SocketAddr) -> std::io::Result<()> {
+pub(super) fn listening(
+    out: &mut impl Write,
+    scheme: &str,
+    address: SocketAddr,
+) -> std::io::Result<()> {
     writeln!(out, "listening on {scheme}://{address}")
 }
 
 /// Prints where administration listens, if that is elsewhere.
-pub fn administration(
+pub(super) fn administration(
     out: &mut impl Write,
     scheme: &str,
     address: SocketAddr,
@@ -21,7 +25,7 @@ pub fn administration(
 
 /// Where the first administrator's key is found.
 #[derive(Debug, Clone, Copy)]
-pub enum FirstKey<'a> {
+pub(super) enum FirstKey<'a> {
     /// On the terminal, here and never again.
     Shown(&'a str),
     /// In a file that only this user can read.
@@ -29,7 +33,7 @@ pub enum FirstKey<'a> {
 }
 
 /// Prints where the first key is, and with the namespace `demo` three lines that work when pasted.
-pub fn first_start(
+pub(super) fn first_start(
     out: &mut impl Write,
     url: &str,
     key: FirstKey<'_>,

@@ -7,6 +7,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_core::authentication::NewKey;
+use leasehold_core::config::Config;
+use leasehold_core::config::ConfigError;
+use leasehold_core::data_dir::first_key_file;
+use leasehold_http::listener::Listener;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -14,16 +19,10 @@ use tokio::signal::unix::signal;
 use crate::app;
 use crate::app::AppError;
 use crate::app::Running;
-use crate::authentication::NewKey;
 use crate::bootstrap;
 use crate::bootstrap::FirstStart;
-use crate::config::Config;
-use crate::config::ConfigError;
-use crate::data_dir::first_key_file;
 use crate::greeting;
 use crate::greeting::FirstKey;
-use crate::http;
-use crate::listener::Listener;
 
 /// `EX_UNAVAILABLE`: a part cannot be opened.
 const EXIT_UNAVAILABLE: u8 = 69;
@@ -47,7 +46,7 @@ enum StartError {
     #[error("first start: {0}")]
     FirstStart(String),
     #[error(transparent)]
-    Listen(#[from] crate::listener::ListenError),
+    Listen(#[from] leasehold_http::listener::ListenError),
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -102,7 +101,7 @@ pub async fn serve(config: Arc<Config>) -> ExitCode {
     let (running, listeners) = match started {
         Ok(running) => running,
         Err(error) => {
-            let problem = crate::input::plain(&error.to_string());
+            let problem = leasehold_core::input::plain(&error.to_string());
             tracing::error!(error = problem, "leasehold cannot start");
             return error.exit_code();
         }
@@ -157,7 +156,7 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
         }
         None => None,
     };
-    let created = crate::telemetry::rfc3339(running.app.clock.wall());
+    let created = leasehold_core::telemetry::rfc3339(running.app.clock.wall());
     // What is not a terminal is often kept: a container's log, a journal.
     let key_file = match std::io::stdout().is_terminal() {
         true => None,
@@ -175,7 +174,7 @@ async fn start(config: Arc<Config>) -> Result<Started, StartError> {
     let key = key.map_err(|failure| {
         StartError::FirstStart(format!("{} ({:?})", failure.message, failure.detail))
     })?;
-    let listeners = http::listen(&running.app).await?;
+    let listeners = leasehold_http::listen(&running.app).await?;
     for address in config.listen.unprotected() {
         tracing::warn!(
             %address,

@@ -5,17 +5,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_core::config::Config;
+use leasehold_core::failure::FailureKind;
+use leasehold_core::telemetry::Metrics;
 use leasehold_domain::Clock;
-use leasehold_wire::v1::error::ErrorCode;
+use leasehold_http::waiting;
+use leasehold_http::waiting::Waiting;
 use tokio::sync::watch;
 
 use super::AppError;
 use super::backends;
 use super::backends::Opened;
-use crate::config::Config;
-use crate::http::waiting;
-use crate::http::waiting::Waiting;
-use crate::telemetry::Metrics;
 
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -36,14 +36,14 @@ pub(super) async fn open_when_there(
     let folder = &config.storage.data_dir;
     let opened = loop {
         let opening = backends::open_shared(config.storage.chosen(), folder, clock.clone());
-        let (code, problem) = match opening.await {
-            Err(AppError::StoreAway(problem)) => (ErrorCode::Unavailable, problem),
-            Err(AppError::StoreFenced(problem)) => (ErrorCode::Fenced, problem),
+        let (kind, problem) = match opening.await {
+            Err(AppError::StoreAway(problem)) => (FailureKind::Unavailable, problem),
+            Err(AppError::StoreFenced(problem)) => (FailureKind::Fenced, problem),
             settled => break settled?,
         };
         tracing::warn!(problem, "storage.open failed; again in {pause:?}");
         says.send_replace(Waiting {
-            code,
+            kind,
             does: format!("{WAITS}: {problem}"),
         });
         if listening.is_none() {

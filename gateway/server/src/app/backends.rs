@@ -18,23 +18,23 @@ use leasehold_backend_raft::PeerSecurity;
 use leasehold_backend_raft::PeersConfig;
 use leasehold_backend_raft::RaftBackend;
 use leasehold_backend_raft::RaftConfig;
+use leasehold_core::bookkeeping::OtherLedgers;
+use leasehold_core::concession::Concessions;
+use leasehold_core::config::Chosen;
+use leasehold_core::config::Config;
+use leasehold_core::config::Etcd;
+use leasehold_core::config::LedgerPlace;
+use leasehold_core::config::Postgres;
+use leasehold_core::config::StorageBackend;
+use leasehold_core::data_dir::raft_folder;
+use leasehold_core::telemetry::Metrics;
 use leasehold_domain::Clock;
+use leasehold_http::waiting;
+use leasehold_http::waiting::Waiting;
 use tokio::sync::watch;
 
 use super::AppError;
 use super::database_memory::DatabaseMemory;
-use crate::bookkeeping::OtherLedgers;
-use crate::concession::Concessions;
-use crate::config::Chosen;
-use crate::config::Config;
-use crate::config::Etcd;
-use crate::config::LedgerPlace;
-use crate::config::Postgres;
-use crate::config::StorageBackend;
-use crate::data_dir::raft_folder;
-use crate::http::waiting;
-use crate::http::waiting::Waiting;
-use crate::telemetry::Metrics;
 
 /// A backend that is open.
 pub(super) struct Opened {

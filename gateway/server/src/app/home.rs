@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use leasehold_core::config::Config;
+use leasehold_core::config::StorageBackend;
+use leasehold_core::telemetry::Metrics;
 use leasehold_domain::Clock;
 
 use super::AppError;
 use super::away;
 use super::backends;
 use super::backends::Opened;
-use crate::config::Config;
-use crate::config::StorageBackend;
-use crate::telemetry::Metrics;
 
 /// Opens the store of `[storage]`.
 pub(super) async fn open_home(

@@ -1,10 +1,11 @@
 //! A data directory whose embedded store is missing while its other parts are there.
 
+use leasehold_core::config::Config;
+use leasehold_core::config::StorageBackend;
+use leasehold_core::stores::Remembered;
+use leasehold_core::stores::stopped::missing_store;
+
 use super::AppError;
-use crate::config::Config;
-use crate::config::StorageBackend;
-use crate::stores::Remembered;
-use crate::stores::stopped::missing_store;
 
 /// Refuses to create an embedded store in a data directory that had one: the new one would know
 /// nothing of the locks that are held, and its fencing tokens would be smaller.

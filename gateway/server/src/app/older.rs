@@ -4,6 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_core::config::Config;
+use leasehold_core::config::StorageBackend;
+use leasehold_core::data_dir::store_folder;
+use leasehold_core::stores::Remembered;
+use leasehold_core::stores::accept::AcceptError;
+use leasehold_core::stores::accept::Accepted;
+use leasehold_core::stores::accept::Terms;
+use leasehold_core::stores::accept::accept_older;
+use leasehold_core::stores::accept::shared::OldStore;
+use leasehold_core::stores::accept::shared::accept_shared;
 use leasehold_domain::Clock;
 use leasehold_domain::StoreName;
 use leasehold_domain::SystemClock;
@@ -11,16 +21,6 @@ use leasehold_domain::SystemClock;
 use super::AppError;
 use super::backends;
 use super::database_memory::DatabaseMemory;
-use crate::config::Config;
-use crate::config::StorageBackend;
-use crate::data_dir::store_folder;
-use crate::stores::Remembered;
-use crate::stores::accept::AcceptError;
-use crate::stores::accept::Accepted;
-use crate::stores::accept::Terms;
-use crate::stores::accept::accept_older;
-use crate::stores::accept::shared::OldStore;
-use crate::stores::accept::shared::accept_shared;
 
 /// How long the store may take to open.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// # Errors
 /// There is no such store, it cannot be opened, or its parts are not such that a new history could
 /// continue them.
-pub(crate) async fn accept_older_store(
+pub async fn accept_older_store(
     config: &Config,
     name: &StoreName,
     terms: Terms,

@@ -8,6 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_backend_api::Ledger;
+use leasehold_core::authentication::NewKey;
+use leasehold_core::caller::Caller;
+use leasehold_core::config::Config;
+use leasehold_core::data_dir::ledger_file;
+use leasehold_core::failure::Failure;
+use leasehold_core::governance::document::KEYS;
+use leasehold_core::governance::edit;
+use leasehold_core::stores::Remembered;
+use leasehold_core::stores::StoreParts;
+use leasehold_core::stores::open_ledger;
+use leasehold_core::telemetry::Metrics;
+use leasehold_core::telemetry::rfc3339;
 use leasehold_domain::Clock;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Precondition;
@@ -21,18 +33,6 @@ use super::AppError;
 use super::backends::Opened;
 use super::home;
 use super::missing;
-use crate::authentication::NewKey;
-use crate::caller::Caller;
-use crate::config::Config;
-use crate::data_dir::ledger_file;
-use crate::failure::Failure;
-use crate::governance::document::KEYS;
-use crate::governance::edit;
-use crate::stores::Remembered;
-use crate::stores::StoreParts;
-use crate::stores::open_ledger;
-use crate::telemetry::Metrics;
-use crate::telemetry::rfc3339;
 
 /// How long the store may take to open, and a member's cluster to agree.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ const WORK: &str = "key-recovery";
 ///
 /// # Errors
 /// The store cannot be opened or written, or has never had a key.
-pub(crate) async fn recover_key(config: &Config, subject: Subject) -> Result<NewKey, AppError> {
+pub async fn recover_key(config: &Config, subject: Subject) -> Result<NewKey, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Metrics::new();
     let remembered = Remembered::open(&config.storage.data_dir);

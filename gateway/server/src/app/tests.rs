@@ -1,7 +1,8 @@
 //! Opening a store besides the default one.
 
+use leasehold_core::data_dir::ledger_file;
+
 use super::*;
-use crate::data_dir::ledger_file;
 
 #[tokio::test]
 async fn a_store_that_is_not_there_costs_no_opening_of_its_ledger() {

@@ -1,0 +1,289 @@
+//! `leasehold key …` and `leasehold namespace …`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Subcommand;
+use leasehold_client::Client;
+use leasehold_core::config::Config;
+use leasehold_core::config::Overrides;
+use leasehold_domain::InvalidName;
+use leasehold_wire::v1::keys;
+use leasehold_wire::v1::namespaces as ns;
+use leasehold_wire::v1::paths;
+use serde_json::json;
+
+use super::connection::Connection;
+use super::connection::block_on;
+use super::exit::Failed;
+use super::exit::UNAVAILABLE;
+use super::exit::USAGE;
+use super::output::Shown;
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key. It is shown once.
+    Create {
+        /// Who it stands for.
+        subject: String,
+        /// Of which team.
+        #[arg(long)]
+        team: Option<String>,
+        /// administrator, operator, policy-author, auditor, break-glass; may be repeated.
+        #[arg(long)]
+        role: Vec<String>,
+        /// For people.
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// List keys; none shows its secret.
+    List,
+    /// Revoke a key.
+    Revoke {
+        /// The key's id.
+        id: String,
+        /// Revoke it even if it is the last key of an administrator. Nobody can make keys then; see
+        /// `leasehold key recover`.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make an administrator's key when there is none any more. No gateway is asked: this opens the
+    /// store itself, so a gateway of the same data folder must be stopped.
+    Recover(RecoverArguments),
+}
+
+/// Whose store to open.
+#[derive(Debug, Args)]
+pub(super) struct RecoverArguments {
+    /// The gateway's configuration file. Needed for Postgres and etcd, and for a member of a
+    /// cluster.
+    #[arg(long, required_unless_present = "data_dir")]
+    config: Option<PathBuf>,
+    /// The data folder of a gateway with the embedded store.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Who the key stands for.
+    #[arg(long, default_value = "admin")]
+    subject: String,
+}
+
+/// What to do with namespaces.
+#[derive(Debug, Subcommand)]
+pub(super) enum NamespaceCommand {
+    /// Make a namespace.
+    Create {
+        /// Its name.
+        name: String,
+        /// The team that owns it.
+        #[arg(long)]
+        team: Option<String>,
+        /// For people.
+        #[arg(long, default_value = "")]
+        description: String,
+        /// What happens to operations that no mandatory or overridable policy judges: deny or allow.
+        #[arg(long = "default", value_name = "DECISION")]
+        default_decision: Option<String>,
+        /// The store of its locks, as the gateway's configuration names it; home if absent.
+        #[arg(long)]
+        store: Option<String>,
+    },
+    /// Show a namespace.
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// List namespaces.
+    List,
+    /// Move a live namespace to another store: leases stay, tokens grow. Acquires are told to ask
+    /// again meanwhile; renewals wait. A move that was cut off goes on when it is asked for again,
+    /// and turns back when it is asked for the store that the namespace is about to leave.
+    Move {
+        /// Its name.
+        name: String,
+        /// Which store, as the gateway's configuration names it.
+        #[arg(long)]
+        to: String,
+    },
+    /// Delete a namespace. Its locks stay, unreachable, and their tokens stay safe.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Also if locks are held, if requests wait, or if bindings name it.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Does it.
+pub(super) fn key(command: KeyCommand, connection: Connection) -> Result<Shown, Failed> {
+    if let KeyCommand::Recover(arguments) = command {
+        return recover(arguments, connection.json);
+    }
+    let client = connection.client()?;
+    block_on(keys_of(&client, command, connection.json))
+}
+
+fn recover(arguments: RecoverArguments, json: bool) -> Result<Shown, Failed> {
+    let usage = |problem: String| Failed::new(USAGE, problem);
+    let overrides = Overrides {
+        data_dir: arguments.data_dir,
+        ..Overrides::default()
+    };
+    let config = Config::load(arguments.config.as_deref(), overrides);
+    let config = config.map_err(|error| usage(error.to_string()))?;
+    let subject = arguments.subject.parse();
+    let subject = subject.map_err(|error: InvalidName| usage(format!("--subject: {error}")))?;
+    let recovered = block_on(async {
+        let recovering = leasehold_server::app::recover_key(&config, subject).await;
+        recovering.map_err(|error| Failed::new(UNAVAILABLE, error.to_string()))
+    })?;
+    let document = &recovered.document;
+    let answer = json!({
+        "key": recovered.reveal(), "id": document.id, "subject": document.subject.to_string(),
+    });
+    Shown::of(json, &answer, |_| {
+        Shown::Fields(vec![
+            ("key", recovered.reveal()),
+            ("id", document.id.clone()),
+            ("subject", document.subject.to_string()),
+        ])
+    })
+}
+
+async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Shown, Failed> {
+    match command {
+        KeyCommand::Create {
+            subject,
+            team,
+            role,
+            description,
+        } => {
+            let request = keys::CreateKeyRequest {
+                subject,
+                team,
+                roles: role,
+                description,
+            };
+            let created: keys::CreatedKey = client.post(paths::KEYS, &request).await?;
+            Shown::of(json, &created, |created| {
+                Shown::Fields(vec![
+                    ("key", created.key.clone()),
+                    ("id", created.view.id.clone()),
+                    ("subject", created.view.subject.clone()),
+                ])
+            })
+        }
+        KeyCommand::List => {
+            let list: keys::KeyList = client.get(paths::KEYS).await?;
+            Shown::of(json, &list, |list| {
+                let headings = vec!["ID", "SUBJECT", "TEAM", "ROLES", "REVOKED", "DESCRIPTION"];
+                Shown::Table(headings, list.keys.iter().map(key_row).collect())
+            })
+        }
+        KeyCommand::Recover(arguments) => recover(arguments, json),
+        KeyCommand::Revoke { id, force } => {
+            let mut path = paths::member(paths::KEYS, &id);
+            if force {
+                path.push_str("?force=true");
+            }
+            let view: keys::KeyView = client.delete(&path).await?;
+            Shown::of(json, &view, |view| {
+                Shown::Fields(vec![("revoked", view.revoked.clone().unwrap_or_default())])
+            })
+        }
+    }
+}
+
+fn key_row(view: &keys::KeyView) -> Vec<String> {
+    vec![
+        view.id.clone(),
+        view.subject.clone(),
+        view.team.clone().unwrap_or_default(),
+        view.roles.join(","),
+        view.revoked.clone().unwrap_or_default(),
+        view.description.clone(),
+    ]
+}
+
+/// Does it.
+pub(super) fn namespace(
+    command: NamespaceCommand,
+    connection: Connection,
+) -> Result<Shown, Failed> {
+    let client = connection.client()?;
+    block_on(namespaces_of(&client, command, connection.json))
+}
+
+async fn namespaces_of(
+    client: &Client,
+    command: NamespaceCommand,
+    json: bool,
+) -> Result<Shown, Failed> {
+    match command {
+        NamespaceCommand::Create {
+            name,
+            team,
+            description,
+            default_decision,
+            store,
+        } => {
+            let name = Some(name);
+            let request = ns::NamespaceRequest {
+                name,
+                team,
+                description,
+                default_decision,
+                store,
+                revision: None,
+            };
+            let made: ns::Namespace = client.post(paths::NAMESPACES, &request).await?;
+            Shown::of(json, &made, show_namespace)
+        }
+        NamespaceCommand::Get { name } => {
+            let path = paths::member(paths::NAMESPACES, &name);
+            let namespace: ns::Namespace = client.get(&path).await?;
+            Shown::of(json, &namespace, show_namespace)
+        }
+        NamespaceCommand::List => {
+            let list: ns::NamespaceList = client.get(paths::NAMESPACES).await?;
+            Shown::of(json, &list, |list| {
+                let row = |n: &ns::Namespace| {
+                    vec![
+                        n.name.clone(),
+                        n.team.clone().unwrap_or_default(),
+                        n.default_decision.clone(),
+                        n.store.clone(),
+                        n.description.clone(),
+                    ]
+                };
+                let headings = vec!["NAME", "TEAM", "DEFAULT", "STORE", "DESCRIPTION"];
+                Shown::Table(headings, list.namespaces.iter().map(row).collect())
+            })
+        }
+        NamespaceCommand::Move { name, to } => {
+            let path = format!("{}:move", paths::member(paths::NAMESPACES, &name));
+            let moved: ns::Namespace = client.post(&path, &ns::MoveRequest { to }).await?;
+            Shown::of(json, &moved, show_namespace)
+        }
+        NamespaceCommand::Delete { name, force } => {
+            let mut path = paths::member(paths::NAMESPACES, &name);
+            if force {
+                path += "?force=true";
+            }
+            let gone: ns::Namespace = client.delete(&path).await?;
+            Shown::of(json, &gone, show_namespace)
+        }
+    }
+}
+
+fn show_namespace(namespace: &ns::Namespace) -> Shown {
+    Shown::Fields(vec![
+        ("name", namespace.name.clone()),
+        ("team", namespace.team.clone().unwrap_or_default()),
+        ("default", namespace.default_decision.clone()),
+        ("store", namespace.store.clone()),
+        ("description", namespace.description.clone()),
+        ("revision", namespace.revision.to_string()),
+    ])
+}

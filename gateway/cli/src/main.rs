@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+mod admin;
+mod audit;
+mod backup;
+mod cluster;
+mod commands;
+mod connection;
+mod exit;
+mod incident;
+mod lock;
+mod output;
+mod policy;
+mod run;
+mod serve;
+mod store;
+
+use std::process::ExitCode;
+
+/// Requests allocate on one thread and are freed on another; glibc's arenas contend there, and took
+/// a tenth of the processor.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    commands::run()
+}

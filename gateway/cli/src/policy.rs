@@ -1,0 +1,219 @@
+//! `leasehold policy …`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use leasehold_client::Client;
+use leasehold_wire::v1::bindings as wire;
+use leasehold_wire::v1::paths;
+use leasehold_wire::v1::policies::PolicyList;
+use leasehold_wire::v1::policies::PolicyVersion;
+
+use super::connection::Connection;
+use super::connection::block_on;
+use super::exit::Failed;
+use super::exit::USAGE;
+use super::output::Shown;
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Upload a module. The gateway verifies it and runs its own test cases first.
+    Upload {
+        /// POLICY@VERSION, as the module's manifest says.
+        policy: String,
+        /// The component, a .wasm file.
+        file: PathBuf,
+    },
+    /// Bind policies, or replace a binding, from a JSON file (- for standard input).
+    Bind {
+        /// The binding's name.
+        name: String,
+        /// The file: namespaces, locks, operations, order, policies.
+        file: PathBuf,
+    },
+    /// Delete a binding.
+    Unbind {
+        /// The binding's name.
+        name: String,
+    },
+    /// List versions of policies.
+    List,
+    /// Show one version, and its newest failures in the gateway that is asked.
+    Show {
+        /// POLICY@VERSION
+        policy: String,
+    },
+    /// List bindings.
+    Bindings,
+}
+
+/// Does it.
+pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<Shown, Failed> {
+    let client = connection.client()?;
+    block_on(perform(&client, command, connection.json))
+}
+
+async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<Shown, Failed> {
+    match command {
+        PolicyCommand::Upload { policy, file } => {
+            let (name, version) = split_version(&policy)?;
+            let wasm = std::fs::read(&file).map_err(|error| unreadable(&file, &error))?;
+            let path = paths::policy_version(name, version);
+            let stored: PolicyVersion = client.upload(&path, wasm).await?;
+            Shown::of(json, &stored, |stored| {
+                Shown::Fields(vec![
+                    ("policy", format!("{}@{}", stored.policy, stored.version)),
+                    ("digest", stored.digest.clone()),
+                    ("judges", stored.operations.join(", ")),
+                ])
+            })
+        }
+        PolicyCommand::Bind { name, file } => {
+            let text = if file.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())
+            } else {
+                std::fs::read_to_string(&file)
+            };
+            let text = text.map_err(|error| unreadable(&file, &error))?;
+            let request: wire::BindingRequest = leasehold_core::input::json(text.as_bytes())
+                .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display())))?;
+            let path = paths::member(paths::BINDINGS, &name);
+            let bound: wire::Binding = client.put(&path, &request).await?;
+            Shown::of(json, &bound, show_bound)
+        }
+        PolicyCommand::Unbind { name } => {
+            let path = paths::member(paths::BINDINGS, &name);
+            let gone: wire::Binding = client.delete(&path).await?;
+            Shown::of(json, &gone, |gone| {
+                Shown::Fields(vec![("unbound", gone.name.clone())])
+            })
+        }
+        PolicyCommand::List => {
+            let list: PolicyList = client.get(paths::POLICIES).await?;
+            Shown::of(json, &list, |list| {
+                let row = |v: &PolicyVersion| {
+                    vec![
+                        v.policy.clone(),
+                        v.version.clone(),
+                        v.operations.join(","),
+                        v.digest.clone(),
+                    ]
+                };
+                let headings = vec!["POLICY", "VERSION", "JUDGES", "DIGEST"];
+                Shown::Table(headings, list.policies.iter().map(row).collect())
+            })
+        }
+        PolicyCommand::Show { policy } => {
+            let (name, version) = split_version(&policy)?;
+            let path = paths::policy_version(name, version);
+            let shown: PolicyVersion = client.get(&path).await?;
+            Shown::of(json, &shown, show_version)
+        }
+        PolicyCommand::Bindings => {
+            let list: wire::BindingList = client.get(paths::BINDINGS).await?;
+            Shown::of(json, &list, |list| {
+                Shown::Table(HEADINGS.to_vec(), list.bindings.iter().map(row).collect())
+            })
+        }
+    }
+}
+
+fn split_version(policy: &str) -> Result<(&str, &str), Failed> {
+    let split = policy.split_once('@');
+    split.ok_or_else(|| Failed::new(USAGE, format!("{policy}: must be POLICY@VERSION")))
+}
+
+/// A version, and how it failed.
+fn show_version(version: &PolicyVersion) -> Shown {
+    let mut fields = vec![
+        ("policy", format!("{}@{}", version.policy, version.version)),
+        ("digest", version.digest.clone()),
+        ("judges", version.operations.join(", ")),
+        (
+            "uploaded",
+            format!("{} by {}", version.uploaded_at, version.uploaded_by),
+        ),
+    ];
+    for failure in &version.failures {
+        let told = format!(
+            "{} {}: {} [{} {}, binding {}, {}, decision {}]",
+            failure.at,
+            failure.kind,
+            failure.detail,
+            failure.operation,
+            failure.lock,
+            failure.binding,
+            failure.enforcement,
+            failure.decision_id
+        );
+        fields.push(("failed", told));
+    }
+    Shown::Fields(fields)
+}
+
+const HEADINGS: [&str; 6] = [
+    "BINDING",
+    "ORDER",
+    "NAMESPACES",
+    "LOCKS",
+    "OPERATIONS",
+    "POLICIES",
+];
+
+fn row(binding: &wire::Binding) -> Vec<String> {
+    let policies = binding
+        .policies
+        .iter()
+        .map(|p| format!("{}@{}", p.policy, p.version));
+    vec![
+        binding.name.clone(),
+        binding.order.to_string(),
+        binding.namespaces.join(","),
+        binding.locks.join(","),
+        binding.operations.join(","),
+        policies.collect::<Vec<_>>().join(","),
+    ]
+}
+
+/// A binding that was written: what it judges, and what judges otherwise than before.
+fn show_bound(bound: &wire::Binding) -> Shown {
+    let cells = HEADINGS_OF_BOUND.into_iter().zip(row(bound));
+    let mut fields: Vec<_> = cells.collect();
+    fields.push(("judges", bound.judges.join(",")));
+    for change in &bound.changes {
+        let versions = |versions: &[String]| match versions {
+            [] => "not bound".to_owned(),
+            some => some.join(" and "),
+        };
+        let mut told = format!(
+            "{}, {} before, {} now",
+            change.policy,
+            versions(&change.from),
+            versions(&change.to)
+        );
+        for (what, names) in [
+            ("newly judges", &change.newly_judged),
+            ("no longer judges", &change.no_longer_judged),
+        ] {
+            if !names.is_empty() {
+                told += &format!("; {what} {}", names.join(", "));
+            }
+        }
+        fields.push(("changed", told));
+    }
+    Shown::Fields(fields)
+}
+
+const HEADINGS_OF_BOUND: [&str; 6] = [
+    "binding",
+    "order",
+    "namespaces",
+    "locks",
+    "operations",
+    "policies",
+];
+
+fn unreadable(file: &std::path::Path, error: &std::io::Error) -> Failed {
+    Failed::new(USAGE, format!("{}: {error}", file.display()))
+}

@@ -1,0 +1,20 @@
+//! Who calls: API keys of the gateway's own, and tokens of an identity provider.
+//!
+//! A failure never says which part of a key or token was wrong, only whether it was missing or has
+//! expired. No secret is in a log or in `Debug`.
+
+mod authenticator;
+mod claims;
+mod failure;
+mod jwks;
+mod key;
+mod keyring;
+mod token;
+
+pub use self::authenticator::Authenticator;
+pub use self::failure::AuthFailure;
+pub(crate) use self::failure::AuthenticationError;
+pub use self::key::KeyDocument;
+pub use self::key::NewKey;
+pub use self::keyring::KeyRing;
+pub use self::keyring::KeySource;

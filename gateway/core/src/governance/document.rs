@@ -1,0 +1,228 @@
+//! Governance documents as they are stored: JSON in collections of the store.
+
+use std::collections::BTreeSet;
+
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Operation;
+use leasehold_domain::StoreName;
+use leasehold_domain::TeamName;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Collection of [`NamespaceDocument`]s, by name.
+pub(crate) const NAMESPACES: &str = "namespace";
+/// Collection of [`PlaceDocument`]s, by the namespace's name.
+pub(crate) const PLACES: &str = "place";
+/// Collection of [`PolicyDocument`]s, by `name@version`.
+pub(crate) const POLICIES: &str = "policy";
+/// Collection of [`BindingDocument`]s, by name.
+pub(crate) const BINDINGS: &str = "binding";
+/// Collection of API keys, by id.
+pub const KEYS: &str = "key";
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceDocument {
+    /// Its name.
+    pub name: NamespaceName,
+    /// Who owns it.
+    pub team: Option<TeamName>,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// What happens to operations that no policy decides: none is bound, or only advisory ones.
+    #[serde(default)]
+    pub default_decision: DefaultDecision,
+    /// Which store has its locks.
+    #[serde(default = "StoreName::home")]
+    pub store: StoreName,
+    /// Where else it was, or is on its way.
+    #[serde(default, skip_serializing_if = "Travels::is_none")]
+    pub travels: Travels,
+}
+
+/// The moves of a namespace between stores.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Travels {
+    /// How many moves were begun.
+    #[serde(default)]
+    pub era: u64,
+    /// Stores that it has left, whose ledgers tell of its past.
+    #[serde(default)]
+    pub earlier: BTreeSet<StoreName>,
+    /// Where it is being moved, by the move of this era.
+    #[serde(default)]
+    pub to: Option<StoreName>,
+    /// Which store has records to forget, of the move of this era.
+    #[serde(default)]
+    pub leaving: Option<StoreName>,
+}
+
+impl Travels {
+    /// Whether it was never moved.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl NamespaceDocument {
+    /// Where its locks are, and were.
+    #[must_use]
+    pub fn place(&self) -> PlaceDocument {
+        PlaceDocument {
+            store: self.store.clone(),
+            travels: self.travels.clone(),
+        }
+    }
+
+    /// Every store whose ledger tells of it.
+    pub fn stores(&self) -> impl Iterator<Item = &StoreName> {
+        let others = self.travels.earlier.iter().chain(&self.travels.to);
+        let others = others.filter(|store| **store != self.store);
+        std::iter::once(&self.store).chain(others)
+    }
+}
+
+/// Where a deleted namespace was: its locks and the numbers of its tokens are still there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceDocument {
+    /// Which store has them.
+    pub store: StoreName,
+    /// Where it was before.
+    #[serde(default)]
+    pub travels: Travels,
+}
+
+/// What an administrator says of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceDraft {
+    /// Its name.
+    pub name: NamespaceName,
+    /// Who owns it.
+    pub team: Option<TeamName>,
+    /// For people.
+    pub description: String,
+    /// What happens to operations that no policy decides: none is bound, or only advisory ones.
+    pub default_decision: DefaultDecision,
+    /// Which store has its locks; none for the one that has them, or home.
+    pub store: Option<StoreName>,
+}
+
+/// What happens to operations that no policy decides: none is bound, or only advisory ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DefaultDecision {
+    /// The request is denied with `no_policy_bound`.
+    #[default]
+    Deny,
+    /// It passes.
+    Allow,
+}
+
+/// An immutable version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyDocument {
+    /// The policy's name, from its manifest.
+    pub policy: String,
+    /// Its semantic version, from its manifest.
+    pub version: String,
+    /// SHA-256 of the module, 64 hex digits.
+    pub digest: String,
+    /// The operations that it judges.
+    pub operations: Vec<String>,
+    /// Whether it wants to see the lock.
+    pub needs_lock: bool,
+    /// Whether it wants to see the caller's usage.
+    pub needs_usage: bool,
+    /// JSON Schema of its configuration.
+    pub config_schema: serde_json::Value,
+    /// Who uploaded it.
+    pub uploaded_by: String,
+    /// When, RFC 3339.
+    pub uploaded_at: String,
+}
+
+impl PolicyDocument {
+    /// The document's id.
+    #[must_use]
+    pub fn id(policy: &str, version: &str) -> String {
+        format!("{policy}@{version}")
+    }
+}
+
+/// Which policies judge what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindingDocument {
+    /// Its name.
+    pub name: String,
+    /// In which namespaces; `*` for all.
+    pub namespaces: Vec<String>,
+    /// Of which locks: patterns, `*` inside a segment, `**` across segments.
+    #[serde(default = "all_locks")]
+    pub locks: Vec<String>,
+    /// Which operations; empty for all that the policy judges.
+    #[serde(default)]
+    pub operations: Vec<String>,
+    /// Bindings are asked in this order, then by name.
+    #[serde(default)]
+    pub order: i32,
+    /// The policies, in the order in which they are asked.
+    pub policies: Vec<BoundPolicyDocument>,
+}
+
+fn all_locks() -> Vec<String> {
+    vec!["**".to_owned()]
+}
+
+/// One policy of a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundPolicyDocument {
+    /// Which policy.
+    pub policy: String,
+    /// Which version.
+    pub version: String,
+    /// Its configuration, checked against the version's schema.
+    #[serde(default = "empty_config")]
+    pub config: serde_json::Value,
+    /// How binding its answer is.
+    #[serde(default)]
+    pub enforcement: EnforcementName,
+    /// What its failure means.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+fn empty_config() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
+
+/// How binding a policy's answer is, as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnforcementName {
+    /// Recorded only.
+    Advisory,
+    /// A denial denies.
+    #[default]
+    Mandatory,
+    /// A denial denies unless a break-glass principal gives a reason.
+    Overridable,
+}
+
+/// What a policy's failure means.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OnError {
+    /// The operations for which a failing policy lets the request pass. Empty: a failure denies.
+    #[serde(default)]
+    pub allow: Vec<String>,
+}
+
+impl OnError {
+    /// Whether a failure lets `operation` pass.
+    #[must_use]
+    pub fn passes(&self, operation: Operation) -> bool {
+        self.allow.iter().any(|name| name == operation.as_str())
+    }
+}

@@ -1,0 +1,289 @@
+//! How the plan is kept up. New state is loaded in two phases: everything is compiled and checked
+//! beside the old plan, which is then swapped at once.
+//!
+//! What another gateway has written is heard of some milliseconds later. So whatever this gateway
+//! does not know is in doubt until it has asked the store: [`Governance::catch_up`]. The question is
+//! not about the unknown thing but whether the plan is the newest. One question settles all doubts
+//! that there are, and questions have a pause between them: strangers who make up keys cost the
+//! store ten small reads a second, however many they are.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::time::Duration;
+
+use crate::failure::FailureKind;
+use futures_util::StreamExt;
+use leasehold_domain::limits::CATCH_UP_EVERY_MS;
+use leasehold_domain::limits::CATCH_UP_WAIT_MS_MAX;
+use leasehold_domain::limits::STRANGERS_WAITING_MAX;
+use leasehold_policy_host::Module;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::Governance;
+use super::bind;
+use super::document;
+use super::document::BindingDocument;
+use super::document::BoundPolicyDocument;
+use super::document::NamespaceDocument;
+use super::document::PolicyDocument;
+use super::plan;
+use super::plan::Plan;
+use super::replica::Replica;
+use crate::failure::Failure;
+
+/// How soon a state that could not be loaded is loaded again.
+const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(100);
+const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long one question and what it loads may take before it is given up and asked anew. Compiling
+/// the modules of a first binding is part of it.
+const LOOK_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Requests that met something unknown, by number.
+#[derive(Debug)]
+pub(super) struct Doubts {
+    /// How many there were.
+    pub(super) asked: watch::Sender<u64>,
+    settled: watch::Sender<Settled>,
+    /// Places for those whom nobody knows: they must not keep others from being served.
+    pub(super) strangers: Semaphore,
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self {
+            asked: watch::Sender::default(),
+            settled: watch::Sender::default(),
+            strangers: Semaphore::new(STRANGERS_WAITING_MAX),
+        }
+    }
+}
+
+/// What the newest question came to.
+#[derive(Debug)]
+struct Settled {
+    /// The last doubt that there was when it was asked.
+    to: u64,
+    how: Result<(), Failure>,
+}
+
+impl Default for Settled {
+    fn default() -> Self {
+        Self { to: 0, how: Ok(()) }
+    }
+}
+
+/// Settles doubts until governance is gone.
+pub(super) async fn settle(governance: Weak<Governance>) -> ControlFlow<()> {
+    let Some(mut asked) = governance.upgrade().map(|all| all.doubts.asked.subscribe()) else {
+        return ControlFlow::Break(());
+    };
+    // Those who asked before a restart of this task wait, too.
+    asked.mark_changed();
+    let mut pace = tokio::time::interval(Duration::from_millis(CATCH_UP_EVERY_MS));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while asked.changed().await.is_ok() {
+        pace.tick().await;
+        let Some(governance) = governance.upgrade() else {
+            break;
+        };
+        // All that have asked by now ask before the store is asked.
+        let to = *asked.borrow_and_update();
+        let how = match tokio::time::timeout(LOOK_DEADLINE, governance.look()).await {
+            Ok(how) => how,
+            Err(_) => Err(unanswered()),
+        };
+        governance.confirmation.tried(how.is_ok());
+        governance.doubts.settled.send_replace(Settled { to, how });
+    }
+    ControlFlow::Break(())
+}
+
+fn unanswered() -> Failure {
+    Failure {
+        retry_after_ms: Some(1_000),
+        ..Failure::new(
+            FailureKind::Unavailable,
+            "the store of governance does not answer",
+        )
+    }
+}
+
+impl Governance {
+    /// Puts into force what any gateway had written before this was called.
+    ///
+    /// # Errors
+    /// `unavailable`: the store does not say, or not in time.
+    pub(crate) async fn catch_up(&self) -> Result<(), Failure> {
+        let mut settled = self.doubts.settled.subscribe();
+        let mut own = 0;
+        self.doubts.asked.send_modify(|asked| {
+            *asked += 1;
+            own = *asked;
+        });
+        let settled = settled.wait_for(|settled| settled.to >= own);
+        let patience = Duration::from_millis(CATCH_UP_WAIT_MS_MAX);
+        match tokio::time::timeout(patience, settled).await {
+            Ok(Ok(settled)) => settled.how.clone(),
+            Ok(Err(_)) | Err(_) => {
+                self.confirmation.tried(false);
+                Err(unanswered())
+            }
+        }
+    }
+
+    /// Asks the store for its revision, and loads what is newer than the plan in force.
+    async fn look(&self) -> Result<(), Failure> {
+        let asked = self.clock.monotonic();
+        let newest = self.documents.revision().await?;
+        self.reload_to(newest).await?;
+        self.confirmation.confirmed(asked);
+        Ok(())
+    }
+
+    /// Follows the store's changes for ever; other gateways write, too. A stream that ends is opened
+    /// again.
+    pub async fn follow(self: Arc<Self>) {
+        loop {
+            let mut revisions = self.documents.watch();
+            while let Some(revision) = revisions.next().await {
+                self.follow_to(revision).await;
+                self.warm_up().await;
+            }
+            tracing::warn!("governance.watch ended; it is opened again");
+            tokio::time::sleep(RELOAD_PAUSE_MIN).await;
+        }
+    }
+
+    /// Loads until the plan is of that revision, unless what is stored cannot be loaded.
+    async fn follow_to(&self, revision: u64) {
+        let mut pause = RELOAD_PAUSE_MIN;
+        while let Err(failure) = self.reload_to(revision).await {
+            // The old plan stays in force until the store can be read again.
+            tracing::error!(message = %failure.message, detail = ?failure.detail, "governance.reload failed");
+            if !failure.kind.is_retryable() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RELOAD_PAUSE_MAX);
+        }
+    }
+
+    /// Compiles versions that no binding names yet, so that binding one is quick.
+    async fn warm_up(&self) {
+        let versions = self
+            .replica()
+            .documents::<PolicyDocument>(document::POLICIES);
+        for version in versions {
+            if let Err(failure) = self.module(&version.digest).await {
+                tracing::warn!(message = %failure.message, policy = %version.policy, "governance.module not loaded");
+                return;
+            }
+        }
+    }
+
+    /// Loads everything, unless the plan in force is of that revision or a later one.
+    pub(super) async fn reload_to(&self, revision: u64) -> Result<(), Failure> {
+        let _one_at_a_time = self.reloading.lock().await;
+        match self.plan().revision >= revision {
+            true => Ok(()),
+            false => self.load_all().await,
+        }
+    }
+
+    /// Reads everything, checks it beside the old plan, and swaps. Keys are in force as soon as they
+    /// are read: a module that cannot be loaded must not keep a revoked key valid.
+    pub(super) async fn load_all(&self) -> Result<(), Failure> {
+        let asked = self.clock.monotonic();
+        // Asked before the reads: what they show is of this revision, or newer.
+        let revision = self.documents.revision().await?;
+        self.fetch(document::KEYS).await?;
+        self.keys.replace(self.replica().documents(document::KEYS));
+        for collection in [document::NAMESPACES, document::POLICIES, document::BINDINGS] {
+            self.fetch(collection).await?;
+        }
+        let mut broken = HashMap::new();
+        for digest in self.bound_modules() {
+            if let Err(problem) = self.module(&digest).await? {
+                broken.insert(digest, problem);
+            }
+        }
+        let mut replica = self.replica();
+        replica.broken = broken;
+        replica.complete(revision);
+        self.enact(&replica);
+        self.confirmation.confirmed(asked);
+        Ok(())
+    }
+
+    async fn fetch(&self, collection: &'static str) -> Result<(), Failure> {
+        let rows = self.all(collection).await?;
+        self.replica().load(collection, rows);
+        Ok(())
+    }
+
+    /// The digests of the modules that bindings name.
+    fn bound_modules(&self) -> BTreeSet<String> {
+        let replica = self.replica();
+        let bindings = replica.documents::<BindingDocument>(document::BINDINGS);
+        let bound: BTreeSet<String> = bindings
+            .iter()
+            .flat_map(|binding| &binding.policies)
+            .map(|policy| PolicyDocument::id(&policy.policy, &policy.version))
+            .collect();
+        let versions = replica.documents::<PolicyDocument>(document::POLICIES);
+        let versions = versions.into_iter();
+        versions
+            .filter(|version| {
+                bound.contains(&PolicyDocument::id(&version.policy, &version.version))
+            })
+            .map(|version| version.digest)
+            .collect()
+    }
+
+    /// Makes the plan of these documents, and puts it into force with the keys.
+    pub(super) fn enact(&self, replica: &Replica) {
+        let namespaces = replica.documents::<NamespaceDocument>(document::NAMESPACES);
+        let versions = replica.documents::<PolicyDocument>(document::POLICIES);
+        let bindings = replica.documents::<BindingDocument>(document::BINDINGS);
+        let modules = versions.iter().map(|version| {
+            let id = PolicyDocument::id(&version.policy, &version.version);
+            (id, self.compiled(replica, &version.digest))
+        });
+        let modules: HashMap<_, _> = modules.collect();
+        let mut steps = Vec::new();
+        for binding in &bindings {
+            let bind = |document: &BoundPolicyDocument| bind(&modules, document);
+            match plan::steps_of(binding, bind) {
+                Ok(of_binding) => steps.extend(of_binding),
+                Err(problem) => {
+                    // Bindings are checked when they are written, so this is a newer or broken one.
+                    tracing::error!(binding = %binding.name, problem, "governance.binding unreadable");
+                }
+            }
+        }
+        let plan = Arc::new(Plan::new(replica.revision, namespaces, steps));
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+        self.keys.replace(replica.documents(document::KEYS));
+        self.changed.send_replace(());
+    }
+
+    /// The module of that digest, if it is in memory.
+    fn compiled(&self, replica: &Replica, digest: &str) -> Result<Arc<Module>, String> {
+        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = digest.parse().ok().and_then(|digest| modules.get(&digest));
+        let problem = || match replica.broken.get(digest) {
+            Some(problem) => problem.clone(),
+            None => format!("module {digest} is not loaded"),
+        };
+        known.cloned().ok_or_else(problem)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

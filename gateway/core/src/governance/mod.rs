@@ -1,0 +1,271 @@
+//! Governance: namespaces, policy versions, bindings and keys, kept as replicated documents.
+//!
+//! Reads come from memory (`Governance::plan`); writes go to the store together with their audit
+//! event, and are in force on this gateway when they are answered.
+
+mod binding;
+mod confirmation;
+pub mod document;
+mod key;
+mod loading;
+mod moves;
+mod namespace;
+mod pattern;
+pub(crate) mod plan;
+mod policy;
+mod reach;
+mod replica;
+mod writing;
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::time::Duration;
+
+use crate::failure::FailureKind;
+use leasehold_backend_api::Documents;
+use leasehold_domain::Clock;
+use leasehold_domain::Digest;
+use leasehold_domain::StoreName;
+use leasehold_policy_host::BoundPolicy;
+use leasehold_policy_host::HostError;
+use leasehold_policy_host::Module;
+use leasehold_policy_host::PolicyEngine;
+use serde::de::DeserializeOwned;
+
+pub use self::binding::JudgedChange;
+pub use self::binding::WrittenBinding;
+
+use self::confirmation::Confirmation;
+use self::document::BoundPolicyDocument;
+use self::document::PolicyDocument;
+use self::loading::Doubts;
+use self::plan::Plan;
+use self::policy::Uploads;
+use self::replica::Replica;
+pub use self::writing::edit;
+use crate::authentication::KeyRing;
+use crate::failure::Failure;
+use crate::tasks::TaskMetrics;
+use crate::tasks::supervise;
+
+/// How old the last answer of the store may be for grants, if the configuration says nothing else.
+const CONFIRM_WINDOW: Duration = Duration::from_secs(5);
+
+/// The governance state of one gateway.
+pub struct Governance {
+    documents: Arc<dyn Documents>,
+    engine: PolicyEngine,
+    keys: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+    /// The stores that namespaces may choose.
+    stores: BTreeSet<StoreName>,
+    plan: RwLock<Arc<Plan>>,
+    /// What the plan is made from. Whoever makes a plan holds this, so that an older plan never
+    /// replaces a newer one.
+    replica: Mutex<Replica>,
+    /// When the plan was known to be the newest.
+    confirmation: Confirmation,
+    /// Tells that there is another plan.
+    changed: tokio::sync::watch::Sender<()>,
+    /// Compiled modules by digest: immutable, so never stale.
+    modules: Mutex<HashMap<Digest, Arc<Module>>>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+    /// Requests that met something unknown.
+    doubts: Doubts,
+    /// Uploads of modules that are under way.
+    uploads: Uploads,
+}
+
+impl fmt::Debug for Governance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Governance")
+            .field("revision", &self.plan().revision)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A document and its revision, as the API shows it.
+#[derive(Debug, Clone)]
+pub struct Stored<T> {
+    /// The document.
+    pub document: T,
+    /// The revision of its last write, for compare-and-set.
+    pub revision: u64,
+}
+
+impl Governance {
+    /// Loads the governance state from the store, as [`Self::load_with`] does with the defaults.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn load(
+        documents: Arc<dyn Documents>,
+        engine: PolicyEngine,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        stores: BTreeSet<StoreName>,
+    ) -> Result<Arc<Self>, Failure> {
+        let watched = (CONFIRM_WINDOW, TaskMetrics::default());
+        Self::load_with(documents, engine, keys, clock, stores, watched).await
+    }
+
+    /// Loads the governance state from the store. For as long as this lives, background tasks ask
+    /// the store whether it is the newest: when a request meets something unknown, and regularly.
+    /// Nothing is granted while the last answer is older than `window`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn load_with(
+        documents: Arc<dyn Documents>,
+        engine: PolicyEngine,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        stores: BTreeSet<StoreName>,
+        (window, tasks): (Duration, TaskMetrics),
+    ) -> Result<Arc<Self>, Failure> {
+        let governance = Arc::new(Self {
+            documents,
+            engine,
+            keys,
+            clock,
+            stores,
+            plan: RwLock::default(),
+            replica: Mutex::default(),
+            confirmation: Confirmation::new(window),
+            changed: tokio::sync::watch::Sender::default(),
+            modules: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
+            doubts: Doubts::default(),
+            uploads: Uploads::default(),
+        });
+        governance.load_all().await?;
+        let this = Arc::downgrade(&governance);
+        supervise("governance-settle", &tasks, move || {
+            loading::settle(this.clone())
+        })
+        .detach();
+        let this = Arc::downgrade(&governance);
+        supervise("governance-confirm", &tasks, move || {
+            confirmation::confirm(this.clone())
+        })
+        .detach();
+        Ok(governance)
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.plan
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn replica(&self) -> MutexGuard<'_, Replica> {
+        self.replica.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn all(&self, collection: &str) -> Result<Vec<leasehold_domain::Document>, Failure> {
+        Ok(self.documents.list(collection).await?)
+    }
+
+    /// The compiled module of that digest, from memory or from the store; or why it is none.
+    ///
+    /// # Errors
+    /// The store cannot be read. That says nothing of the module, and is not remembered as if.
+    async fn module(&self, digest: &str) -> Result<Result<Arc<Module>, String>, Failure> {
+        let Ok(digest) = digest.parse::<Digest>() else {
+            return Ok(Err(format!("{digest}: not a digest")));
+        };
+        let known = self
+            .modules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&digest)
+            .cloned();
+        if let Some(module) = known {
+            return Ok(Ok(module));
+        }
+        let Some(bytes) = self.documents.get_blob(&digest).await? else {
+            return Ok(Err(format!("module {digest} is not in the store")));
+        };
+        let compiled = self.compile(bytes).await;
+        Ok(compiled.map_err(|error| format!("module {digest}: {error}")))
+    }
+
+    /// Compiles away from the request threads, and remembers.
+    async fn compile(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, HostError> {
+        let engine = self.engine.clone();
+        let compiled = tokio::task::spawn_blocking(move || engine.compile(&wasm)).await;
+        // The engine turns a panic of the compiler into an error. This one is of the task itself.
+        let module = compiled.map_err(|error| HostError::Panicked(error.to_string()))??;
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        modules.insert(module.digest(), module.clone());
+        Ok(module)
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        collection: &str,
+        id: &str,
+    ) -> Result<Stored<T>, Failure> {
+        let found = self.documents.get(collection, id).await?;
+        let found = found.ok_or_else(|| {
+            Failure::new(
+                FailureKind::NotFound,
+                format!("there is no {collection} {id}"),
+            )
+        })?;
+        let document = serde_json::from_slice(&found.body)
+            .map_err(|error| Failure::internal(format!("{collection} {id}: {error}")))?;
+        Ok(Stored {
+            document,
+            revision: found.revision,
+        })
+    }
+
+    async fn list<T: DeserializeOwned>(&self, collection: &str) -> Result<Vec<Stored<T>>, Failure> {
+        let rows = self.all(collection).await?;
+        let stored = |row: &leasehold_domain::Document| {
+            let document = serde_json::from_slice(&row.body)
+                .map_err(|error| Failure::internal(format!("{collection} {}: {error}", row.id)))?;
+            Ok(Stored {
+                document,
+                revision: row.revision,
+            })
+        };
+        rows.iter().map(stored).collect()
+    }
+}
+
+fn bind(
+    modules: &HashMap<String, Result<Arc<Module>, String>>,
+    document: &BoundPolicyDocument,
+) -> Result<BoundPolicy, String> {
+    let id = PolicyDocument::id(&document.policy, &document.version);
+    let module = modules
+        .get(&id)
+        .ok_or_else(|| format!("there is no policy {id}"))?;
+    let module = module.as_ref().map_err(Clone::clone)?;
+    module
+        .bind(&document.config)
+        .map_err(|error| error.to_string())
+}
+
+/// Parses what it can; a document that cannot be read is logged and left out.
+fn documents_of<T: DeserializeOwned>(rows: Vec<leasehold_domain::Document>) -> Vec<T> {
+    let parse = |row: leasehold_domain::Document| match serde_json::from_slice(&row.body) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            tracing::error!(collection = %row.collection, id = %row.id, %error, "governance.document unreadable");
+            None
+        }
+    };
+    rows.into_iter().filter_map(parse).collect()
+}

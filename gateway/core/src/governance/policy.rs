@@ -1,0 +1,185 @@
+//! Policy versions: immutable, verified before they are stored.
+
+use std::sync::Arc;
+
+use crate::failure::FailureKind;
+use leasehold_domain::Digest;
+use leasehold_domain::Precondition;
+use leasehold_domain::limits::UPLOADS_WAITING_MAX;
+use leasehold_policy_host::HostError;
+use leasehold_policy_host::Module;
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
+
+use super::Governance;
+use super::Stored;
+use super::document::POLICIES;
+use super::document::PolicyDocument;
+use crate::caller::Caller;
+use crate::failure::Failure;
+
+/// How soon an upload that found too many before it may be sent again.
+const UPLOAD_RETRY_AFTER_MS: u64 = 1_000;
+
+/// Uploads of modules that are under way on this gateway. The engine compiles one module at a time;
+/// only one upload at a time may wait for it, so that a module that governance loads waits for one
+/// compilation at most.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    places: Semaphore,
+    compiler: tokio::sync::Mutex<()>,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            places: Semaphore::new(1 + UPLOADS_WAITING_MAX),
+            compiler: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+/// The right to send a module; given back when dropped.
+#[derive(Debug)]
+pub struct UploadPlace<'a>(#[expect(dead_code, reason = "held, not read")] SemaphorePermit<'a>);
+
+impl Governance {
+    /// Admits an upload before its body is read, so that bodies that wait cost bounded memory.
+    ///
+    /// # Errors
+    /// `overloaded`: too many uploads wait already.
+    pub fn admit_upload(&self) -> Result<UploadPlace<'_>, Failure> {
+        match self.uploads.places.try_acquire() {
+            Ok(place) => Ok(UploadPlace(place)),
+            Err(_) => Err(Failure {
+                retry_after_ms: Some(UPLOAD_RETRY_AFTER_MS),
+                ..Failure::new(
+                    FailureKind::Overloaded,
+                    "too many modules are being uploaded",
+                )
+            }),
+        }
+    }
+
+    /// Takes a module: compiles it, reads its manifest, runs its own test cases, and only then
+    /// stores it. Uploading the same bytes again is harmless; other bytes under a name and version
+    /// that exist are refused.
+    ///
+    /// # Errors
+    /// The module is refused (the message says why), the version exists with another digest, or
+    /// the store cannot write.
+    pub async fn upload_policy(
+        &self,
+        caller: &Caller,
+        named: Option<(&str, &str)>,
+        wasm: Arc<[u8]>,
+    ) -> Result<Stored<PolicyDocument>, Failure> {
+        if wasm.len() > leasehold_domain::limits::MODULE_BYTES_MAX {
+            return Err(Failure::new(
+                FailureKind::TooLarge,
+                "the module is too large",
+            ));
+        }
+        let module = self.verify(wasm.clone()).await?;
+        let manifest = module.manifest();
+        if let Some((name, version)) = named
+            && (name, version) != (manifest.name.as_str(), manifest.version.as_str())
+        {
+            return Err(Failure::invalid(format!(
+                "the module says that it is {}@{}",
+                manifest.name, manifest.version
+            )));
+        }
+        let id = PolicyDocument::id(&manifest.name, &manifest.version);
+        let digest = module.digest().to_string();
+        if let Some(existing) = self.version(&manifest.name, &manifest.version).await? {
+            return same_bytes(existing, &digest);
+        }
+        let document = PolicyDocument {
+            policy: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest: digest.clone(),
+            operations: manifest
+                .operations
+                .iter()
+                .map(|o| o.as_str().to_owned())
+                .collect(),
+            needs_lock: manifest.needs_lock,
+            needs_usage: manifest.needs_usage,
+            config_schema: manifest.config_schema.clone(),
+            uploaded_by: caller.principal.subject.to_string(),
+            uploaded_at: crate::telemetry::rfc3339(self.clock.wall()),
+        };
+        // The blob first: a version must never point to nothing.
+        let stored: Digest = self.documents.put_blob(wasm).await?;
+        let summary = format!("policy {id}, module {stored}");
+        let absent = Precondition::Absent;
+        match self
+            .write(caller, POLICIES, &id, Some(&document), absent, summary)
+            .await
+        {
+            Ok(revision) => Ok(Stored { document, revision }),
+            Err(failure) if failure.kind == FailureKind::PreconditionFailed => {
+                let existing = self.version(&document.policy, &document.version).await?;
+                same_bytes(existing.ok_or(failure)?, &digest)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Compiles an uploaded module, one at a time.
+    async fn verify(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, Failure> {
+        let _one_at_a_time = self.uploads.compiler.lock().await;
+        let digest = Digest::of(&wasm);
+        self.compile(wasm).await.map_err(|error| {
+            if matches!(error, HostError::Panicked(_)) {
+                tracing::error!(module.digest = %digest, %error, "governance.module compiler failed");
+            }
+            Failure::invalid(format!("module {digest} was refused: {error}"))
+        })
+    }
+
+    /// All versions of all policies, by id.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn policies(&self) -> Result<Vec<Stored<PolicyDocument>>, Failure> {
+        self.list(POLICIES).await
+    }
+
+    /// One version, if it exists.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn version(
+        &self,
+        policy: &str,
+        version: &str,
+    ) -> Result<Option<Stored<PolicyDocument>>, Failure> {
+        match self
+            .read(POLICIES, &PolicyDocument::id(policy, version))
+            .await
+        {
+            Ok(stored) => Ok(Some(stored)),
+            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn same_bytes(
+    existing: Stored<PolicyDocument>,
+    digest: &str,
+) -> Result<Stored<PolicyDocument>, Failure> {
+    if existing.document.digest == digest {
+        return Ok(existing);
+    }
+    let id = PolicyDocument::id(&existing.document.policy, &existing.document.version);
+    Err(Failure::new(
+        FailureKind::Conflict,
+        format!(
+            "{id} exists with module {}; versions are immutable",
+            existing.document.digest
+        ),
+    ))
+}

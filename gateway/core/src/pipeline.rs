@@ -1,0 +1,283 @@
+//! The way of a request, in one direction:
+//! principal → admission → decision (`decide::Permit`) → backend → answer.
+
+pub(crate) mod admit;
+pub mod ask;
+pub mod decide;
+mod execute;
+mod facts;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod in_use;
+mod intent;
+mod many;
+mod run;
+mod turns;
+mod view;
+mod wait;
+mod watch;
+
+use std::sync::Arc;
+
+use leasehold_domain::Decision;
+use leasehold_domain::Grant;
+use leasehold_domain::LeaseHandle;
+use leasehold_domain::LeaseId;
+use leasehold_domain::Operation;
+use leasehold_domain::Outcome;
+use leasehold_domain::Request;
+
+pub use self::decide::PolicyFailure;
+
+use self::decide::Decider;
+use self::intent::Intent;
+use crate::caller::Caller;
+use crate::failure::Blocked;
+use crate::failure::Failure;
+use crate::governance::Governance;
+use crate::stores::Stores;
+
+/// How often a request is decided because the state that the decision saw had changed. Requests of one
+/// gateway that change the same state take turns, so that only releases, expiries and other gateways
+/// come between; each of those takes a durable write.
+const DECISIONS_PER_REQUEST_MAX: usize = 64;
+/// How often a request follows its namespace to another store.
+const MOVES_PER_REQUEST_MAX: usize = 8;
+
+/// The pipeline. Handlers call it once for each request.
+#[derive(Debug)]
+pub struct Pipeline {
+    inner: Arc<Inner>,
+}
+
+/// What a waiter's background task shares with the pipeline.
+#[derive(Debug)]
+pub struct Inner {
+    /// The rules in force.
+    pub governance: Arc<Governance>,
+    /// Runs the policies.
+    pub decider: Decider,
+    /// The stores by name.
+    pub stores: Arc<Stores>,
+    /// Turns true when the gateway drains.
+    pub shutdown: tokio::sync::watch::Receiver<bool>,
+}
+
+/// A lease that the caller holds, and the decision that allowed it.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The lease.
+    pub grant: Grant,
+    /// The decision, with the limits that policies put on the lease.
+    pub decision: Option<Arc<Decision>>,
+    /// Whether a renewal found the lease draining, and did not lengthen it.
+    pub draining: bool,
+}
+
+/// What a transfer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transferring {
+    /// How long the holder may drain.
+    pub drain_remaining_ms: u64,
+}
+
+impl Pipeline {
+    /// Puts the stages together.
+    #[must_use]
+    pub fn new(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Takes a lock, at once or from its queue.
+    ///
+    /// # Errors
+    /// `held` if somebody else has it (after the wait, if one was asked for), or why it was denied.
+    /// `lease_ended` or `request_id_too_old` to a late duplicate of a request.
+    pub async fn acquire(&self, caller: &Caller, ask: ask::Acquire) -> Result<Held, Failure> {
+        let (mode, ttl_ms) = (ask.mode, ask.ttl_ms);
+        let request = ask.request();
+        let lease_id = LeaseId::from_bytes(rand::random());
+        let intent = Intent::Acquire {
+            lease_id,
+            mode,
+            ttl_ms,
+            before: 0,
+        };
+        let (inner, lock) = (&self.inner, &request.lock);
+        let store = inner.store_for(&lock.namespace, request.operation, [lock]);
+        let store = store.await?;
+        if let Some(wait_ms) = request.wait_ms {
+            let polled = (request, intent, lease_id, wait_ms);
+            // On the heap: the future of a request that does not wait stays small.
+            return Box::pin(wait::acquire(&self.inner, &store, caller, polled)).await;
+        }
+        let (outcome, decision) = self.inner.run(&store, caller, request, intent).await?;
+        acquired(outcome, decision)
+    }
+
+    /// Lengthens a lease.
+    ///
+    /// # Errors
+    /// `lease_ended`, `lease_lost` or `not_holder` if there is nothing to lengthen, or why it was
+    /// denied.
+    pub async fn renew(&self, caller: &Caller, ask: ask::Renew) -> Result<Held, Failure> {
+        let intent = Intent::Renew {
+            lease_id: ask.lease_id,
+        };
+        let (outcome, decision) = self
+            .inner
+            .run_where_it_is(caller, ask.request(), intent)
+            .await?;
+        held(outcome, decision)
+    }
+
+    /// Gives a lease back. No policy judges it: giving back must always be possible.
+    ///
+    /// # Errors
+    /// `invalid` if the cooldown is too long; `lease_ended`, `lease_lost` or `not_holder`.
+    pub async fn release(&self, caller: &Caller, ask: ask::Release) -> Result<(), Failure> {
+        admit::check_cooldown(ask.cooldown_ms)?;
+        let request = ask.request();
+        let store = self.inner.store_of(&request.lock.namespace).await?;
+        let intent = Intent::Release {
+            lease_id: ask.lease_id,
+            cooldown_ms: ask.cooldown_ms,
+        };
+        match self.inner.pass(store, caller, request, intent).await? {
+            Outcome::Released => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// Ends leases of others; answers which.
+    ///
+    /// # Errors
+    /// Why it was denied.
+    pub async fn revoke(
+        &self,
+        caller: &Caller,
+        ask: ask::Revoke,
+    ) -> Result<Vec<LeaseHandle>, Failure> {
+        let (request, target) = ask.request();
+        let intent = Intent::Revoke { target };
+        let (outcome, _) = self.inner.run_where_it_is(caller, request, intent).await?;
+        match outcome {
+            Outcome::Revoked { leases } => Ok(leases),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// Hands a lease to a successor.
+    ///
+    /// # Errors
+    /// As for a renewal.
+    pub async fn transfer(
+        &self,
+        caller: &Caller,
+        ask: ask::Transfer,
+    ) -> Result<Transferring, Failure> {
+        let intent = Intent::Transfer {
+            lease_id: ask.lease_id,
+            to: ask.to.clone(),
+        };
+        let (outcome, _) = self
+            .inner
+            .run_where_it_is(caller, ask.request(), intent)
+            .await?;
+        match outcome {
+            Outcome::Transferring { drain_remaining_ms } => Ok(Transferring { drain_remaining_ms }),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// The newest failures of a policy version in this gateway, oldest first.
+    #[must_use]
+    pub fn policy_failures(&self, policy: &str, version: &str) -> Vec<PolicyFailure> {
+        self.inner.decider.failures(policy, version)
+    }
+
+    /// Sets a lock's settings.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub async fn declare(&self, caller: &Caller, ask: ask::Declare) -> Result<(), Failure> {
+        admit::check_settings(&ask.settings)?;
+        let request = Request::new(Operation::Configure, ask.lock);
+        let intent = Intent::Configure(ask.settings);
+        let (outcome, _) = self.inner.run_where_it_is(caller, request, intent).await?;
+        match outcome {
+            Outcome::Configured => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+}
+
+/// The answer of an acquire.
+pub(crate) fn acquired(outcome: Outcome, decision: Option<Arc<Decision>>) -> Result<Held, Failure> {
+    match outcome {
+        Outcome::LeaseLost(cause) => Err(Failure::late_duplicate(cause)),
+        outcome => held(outcome, decision),
+    }
+}
+
+/// The answer of an acquire or a renewal.
+pub(crate) fn held(outcome: Outcome, decision: Option<Arc<Decision>>) -> Result<Held, Failure> {
+    match outcome {
+        Outcome::Granted(grant) | Outcome::Renewed(grant) => Ok(Held {
+            grant,
+            decision,
+            draining: false,
+        }),
+        Outcome::Draining(grant) => Ok(Held {
+            grant,
+            decision,
+            draining: true,
+        }),
+        other => Err(refused(other)),
+    }
+}
+
+/// An outcome that is not what was asked for.
+pub(crate) fn refused(outcome: Outcome) -> Failure {
+    match outcome {
+        Outcome::Held {
+            holders,
+            waiters,
+            cooldown_remaining_ms,
+            reserved_for,
+        } => Failure::held(Blocked {
+            holders,
+            waiters: Some(waiters),
+            position: None,
+            cooldown_remaining_ms,
+            reserved_for,
+        }),
+        Outcome::Queued {
+            holders, position, ..
+        } => Failure::held(Blocked {
+            holders,
+            position: Some(position),
+            ..Blocked::default()
+        }),
+        Outcome::LeaseLost(cause) => Failure::lost(cause),
+        Outcome::NotHolder => Failure::not_holder(),
+        Outcome::Rejected(rejection) => Failure::rejected(rejection),
+        Outcome::Moved => Failure::moving(),
+        other @ (Outcome::Granted(_)
+        | Outcome::Renewed(_)
+        | Outcome::Draining(_)
+        | Outcome::Released
+        | Outcome::Revoked { .. }
+        | Outcome::Transferring { .. }
+        | Outcome::Cancelled
+        | Outcome::Configured
+        | Outcome::Ticked
+        | Outcome::Stale
+        | Outcome::NotAttempted
+        | Outcome::Exported { .. }
+        | Outcome::Imported
+        | Outcome::Evicted) => Failure::internal(format!("unexpected outcome {other:?}")),
+    }
+}

@@ -1,0 +1,281 @@
+//! Decision: runs the policies, and is the only maker of a [`Permit`].
+
+mod asked;
+mod denial;
+mod not_holder;
+mod permit;
+mod recent;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_domain::Cause;
+use leasehold_domain::Clock;
+use leasehold_domain::Command;
+use leasehold_domain::Decision;
+use leasehold_domain::Effect;
+use leasehold_domain::Expectation;
+use leasehold_domain::Operation;
+use leasehold_domain::PolicyAnswer;
+use leasehold_domain::PolicyLimits;
+use leasehold_domain::Principal;
+use leasehold_domain::Request;
+use leasehold_domain::WallMillis;
+use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
+use leasehold_domain::limits::TURN_WAIT_MS_MAX;
+use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
+
+pub(crate) use self::permit::Denied;
+pub(crate) use self::permit::Permit;
+pub(crate) use self::permit::Refusal;
+pub use self::recent::PolicyFailure;
+
+use self::asked::Sum;
+use self::denial::missing_role;
+use self::denial::too_many;
+use self::denial::too_old;
+use self::denial::unbound;
+use self::not_holder::RecordBudget;
+use self::recent::Recent;
+use super::facts;
+use super::facts::Needs;
+use super::intent::Intent;
+use super::turns::Taken;
+use super::turns::TurnKey;
+use super::turns::Turns;
+use crate::caller::Caller;
+use crate::failure::Failure;
+use crate::failure::Fault;
+use crate::governance::plan::NamespacePlan;
+use crate::governance::plan::PlanStep;
+use crate::store_client::StoreClient;
+use crate::telemetry::Metrics;
+
+/// Runs the policies.
+#[derive(Debug)]
+pub struct Decider {
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    /// `audit.renewals = "every"`.
+    record_renewals: bool,
+    turns: Arc<Turns>,
+    failures: Recent,
+    not_holder: RecordBudget,
+}
+
+impl Decider {
+    /// Decides by this clock. `record_renewals`: whether every renewal is in the ledger.
+    pub fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, record_renewals: bool) -> Self {
+        Self {
+            clock,
+            metrics,
+            record_renewals,
+            turns: Arc::new(Turns::new(Duration::from_millis(TURN_WAIT_MS_MAX))),
+            failures: Recent::default(),
+            not_holder: RecordBudget::default(),
+        }
+    }
+
+    /// The newest failures of a policy version in this gateway, oldest first.
+    pub(crate) fn failures(&self, policy: &str, version: &str) -> Vec<PolicyFailure> {
+        self.failures.of(policy, version)
+    }
+
+    /// Waits until no other request of this gateway is being decided and executed that these
+    /// requests could invalidate, or be invalidated by.
+    pub(crate) async fn turn<'r>(
+        &self,
+        namespace: &NamespacePlan,
+        principal: &Principal,
+        requests: impl IntoIterator<Item = &'r Request>,
+    ) -> Taken {
+        let mut keys = BTreeSet::new();
+        for request in requests {
+            let needs = Needs::of(namespace.judges(request.operation, &request.lock.lock));
+            if needs.tied_to_usage {
+                keys.insert(TurnKey::usage(&namespace.document.name, principal));
+            }
+            if needs.tied_to_lock {
+                keys.insert(TurnKey::Lock(request.lock.clone()));
+            }
+        }
+        match keys.is_empty() {
+            true => Taken::default(),
+            false => self.turns.take(keys).await,
+        }
+    }
+
+    /// Returns the denial of a request about a lease that is another principal's: to be made
+    /// durable before it is answered.
+    ///
+    /// # Errors
+    /// `rate_limited` if the principal has caused too many of them.
+    pub(crate) fn not_holder(&self, cause: &Cause) -> Result<Denied, Failure> {
+        let subject = &cause.principal.subject;
+        if !self.not_holder.take(subject, self.clock.monotonic()) {
+            return Err(Failure::too_many_foreign_leases());
+        }
+        let denial = not_holder::denial();
+        self.metrics.denied(denial.kind);
+        let cause = not_holder::denied_cause(cause, self.clock.wall());
+        Ok(Denied::new(Arc::new(cause), denial, None))
+    }
+
+    /// Judges a request by the role that its operation needs, and by the policies bound to it.
+    pub(crate) async fn judge(
+        &self,
+        store: &StoreClient,
+        namespace: &NamespacePlan,
+        revision: u64,
+        caller: &Caller,
+        request: Request,
+        intent: Intent,
+    ) -> Result<Permit, Refusal> {
+        let judges = namespace.judges(request.operation, &request.lock.lock);
+        let steps: Vec<&PlanStep> = judges.collect();
+        let now = self.clock.wall();
+        let (facts, expect) = facts::gather(now, store, &steps, caller, &request, &intent).await?;
+        let mut decision = Decision {
+            id: rand::random(),
+            effect: Effect::Allow,
+            facts,
+            verdicts: Vec::with_capacity(steps.len()),
+            limits: PolicyLimits::default(),
+            bindings_revision: revision,
+            rule: None,
+        };
+        let mut fault = None;
+        decision.effect = match missing_role(namespace, &caller.principal, request.operation) {
+            Some(denial) => Effect::Deny(denial),
+            None => {
+                let judged = self.ask_all(&steps, &caller.principal, &request, &mut decision);
+                fault = judged.1;
+                match judged.0 {
+                    Effect::Allow if !steps.iter().any(|step| step.decides()) => {
+                        self.unjudged(store, namespace, &request, now).await?
+                    }
+                    effect => effect,
+                }
+            }
+        };
+        let denial = match &decision.effect {
+            Effect::Deny(denial) => Some(denial.clone()),
+            Effect::Allow | Effect::Override { .. } => None,
+        };
+        let limits = decision.limits;
+        if matches!(request.operation, Operation::Acquire | Operation::Renew) && denial.is_none() {
+            let overridden = matches!(decision.effect, Effect::Override { .. });
+            decision.rule = Some(namespace.rule(&request.lock.lock, limits, overridden));
+        }
+        let cause = self.cause(caller, request, Some(Arc::new(decision)));
+        match denial {
+            Some(denial) => {
+                self.metrics.denied(denial.kind);
+                Err(Refusal::Denied(Box::new(Denied::new(cause, denial, fault))))
+            }
+            None => Ok(self.permit(cause, intent, limits, expect)),
+        }
+    }
+
+    /// A permit for an operation that no policy judges: giving back, and leaving the queue.
+    pub(crate) fn pass(&self, caller: &Caller, request: Request, intent: Intent) -> Permit {
+        let cause = self.cause(caller, request, None);
+        self.permit(cause, intent, PolicyLimits::default(), None)
+    }
+
+    fn cause(
+        &self,
+        caller: &Caller,
+        request: Request,
+        decision: Option<Arc<Decision>>,
+    ) -> Arc<Cause> {
+        Arc::new(Cause {
+            request_id: caller.request_id.clone(),
+            received: self.clock.wall(),
+            principal: caller.principal.clone(),
+            request,
+            decision,
+        })
+    }
+
+    fn permit(
+        &self,
+        cause: Arc<Cause>,
+        intent: Intent,
+        limits: PolicyLimits,
+        expect: Option<Expectation>,
+    ) -> Permit {
+        Permit::new(Command {
+            lock: cause.request.lock.clone(),
+            action: intent.into_action(&cause.request, limits, self.record_renewals),
+            cause: Some(cause),
+            expect,
+        })
+    }
+
+    /// Asks each policy in turn. All are asked even after a denial, so that the ledger shows the
+    /// whole picture; the first that denies is the one that is answered.
+    fn ask_all(
+        &self,
+        steps: &[&PlanStep],
+        principal: &Principal,
+        request: &Request,
+        decision: &mut Decision,
+    ) -> (Effect, Option<Fault>) {
+        if steps.len() > POLICIES_PER_DECISION_MAX {
+            let fault = Fault {
+                kind: "too-many-policies",
+                lasts: true,
+                detail: None,
+            };
+            return (Effect::Deny(too_many()), Some(fault));
+        }
+        let mut sum = Sum::default();
+        for step in steps {
+            let (verdict, fault) = self.ask(step, principal, request, decision);
+            sum.add(step, (&verdict, fault), principal, request);
+            if let (PolicyAnswer::Allow(limits), true) = (&verdict.answer, step.decides()) {
+                decision.limits = decision.limits.tightest(*limits);
+            }
+            decision.verdicts.push(verdict);
+        }
+        match (sum.denial, sum.overridden) {
+            (Some((denial, fault)), _) => (Effect::Deny(denial), fault),
+            (None, Some(reason)) => {
+                self.metrics.overridden();
+                (Effect::Override { reason }, None)
+            }
+            (None, None) => (Effect::Allow, None),
+        }
+    }
+
+    /// Returns the effect where no policy judges the request, or only advisory ones, which never
+    /// grant anything. A lease that is held may be renewed and transferred for a day after its grant
+    /// all the same: the policies that let it be granted may judge nothing else, and those that
+    /// judged its renewals may have been unbound since.
+    async fn unjudged(
+        &self,
+        store: &StoreClient,
+        namespace: &NamespacePlan,
+        request: &Request,
+        now: WallMillis,
+    ) -> Result<Effect, Failure> {
+        let effect = unbound(namespace, request.operation);
+        let of_a_lease = matches!(request.operation, Operation::Renew | Operation::Transfer);
+        let lease = request.lease.filter(|_| of_a_lease);
+        let (Effect::Deny(denial), Some(lease)) = (&effect, lease) else {
+            return Ok(effect);
+        };
+        let since = store.granted_at(&request.lock, lease).await?;
+        let young = |since: WallMillis| now.0.saturating_sub(since.0) < UNJUDGED_LEASE_MS_MAX;
+        // Of a lease that is not there, the store says what became of it.
+        Ok(match since.is_none_or(young) {
+            true => Effect::Allow,
+            false => Effect::Deny(too_old(denial)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! What Prometheus reads. Labels are bounded: routes, operations, policies, verdicts; never the
+//! names of locks or subjects.
+
+use std::fmt;
+use std::time::Duration;
+
+use leasehold_domain::DenialKind;
+use leasehold_domain::EndCause;
+use leasehold_domain::Enforcement;
+use leasehold_domain::Event;
+use leasehold_domain::EventKind;
+use leasehold_domain::Operation;
+use leasehold_domain::StoreName;
+use leasehold_domain::Transition;
+use prometheus::Encoder;
+use prometheus::Gauge;
+use prometheus::HistogramVec;
+use prometheus::IntCounter;
+use prometheus::IntCounterVec;
+use prometheus::IntGauge;
+use prometheus::Registry;
+use prometheus::TextEncoder;
+
+use super::commits;
+use super::decisions::DecisionFamilies;
+use super::decisions::DecisionMetrics;
+use super::maker::Maker;
+use super::safe_mode::SafeModeFamilies;
+use super::safe_mode::SafeModeMetrics;
+use super::stores::Scraped;
+use super::stores::StoreGauges;
+use super::stores::StoreMetrics;
+use crate::tasks::TaskMetrics;
+
+/// All metrics of one gateway.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    unauthenticated: IntCounterVec,
+    decisions: DecisionFamilies,
+    denials: IntCounterVec,
+    overrides: IntCounter,
+    backend_seconds: HistogramVec,
+    transitions: IntCounterVec,
+    hand_offs: IntCounter,
+    expiries: IntCounter,
+    revocations: IntCounter,
+    stores: StoreGauges,
+    safe_mode: SafeModeFamilies,
+    connections: ConnectionMetrics,
+    limited: IntCounterVec,
+    held_back: IntCounter,
+    watches: IntGauge,
+    waits: IntGauge,
+    tasks: TaskMetrics,
+    governance_age: Gauge,
+}
+
+/// What is counted of connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionMetrics {
+    /// Those that are open.
+    pub open: IntGauge,
+    /// Those that were closed idle, to make room for others.
+    pub evicted: IntCounter,
+    /// Those that got no place, because their address has too many.
+    pub refused: IntCounter,
+    /// Those that were closed because the client of a watch read too slowly.
+    pub slow_watches: IntCounter,
+}
+
+impl ConnectionMetrics {
+    fn new(make: &Maker) -> Self {
+        Self {
+            open: make.gauge("leasehold_connections", "Open connections."),
+            evicted: make.counter(
+                "leasehold_connections_evicted_total",
+                "Idle connections that were closed to make room for others.",
+            ),
+            refused: make.counter(
+                "leasehold_connections_refused_total",
+                "Connections beyond the limit of their address.",
+            ),
+            slow_watches: make.counter(
+                "leasehold_slow_watches_total",
+                "Watches that were disconnected because their client read too slowly.",
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers everything.
+    #[must_use]
+    pub fn new() -> Self {
+        let make = Maker(Registry::new());
+        let tasks = TaskMetrics::default();
+        make.put(Ok(tasks.counters()));
+        Self {
+            tasks,
+            governance_age: make.put(Gauge::new(
+                "leasehold_governance_age_seconds",
+                "Time since the home store confirmed policies and keys.",
+            )),
+            requests: make.counters(
+                "leasehold_http_requests_total",
+                "Requests by route, method and status.",
+                &["route", "method", "status"],
+            ),
+            request_seconds: make.histograms(
+                "leasehold_http_request_seconds",
+                "Time of a request by route; waits included.",
+                &["route"],
+            ),
+            unauthenticated: make.counters(
+                "leasehold_unauthenticated_total",
+                "Requests without a valid key or token.",
+                &["reason"],
+            ),
+            decisions: DecisionFamilies::new(&make),
+            denials: make.counters("leasehold_denials_total", "Denied requests.", &["kind"]),
+            overrides: make.counter(
+                "leasehold_overrides_total",
+                "Denials that a break-glass principal passed.",
+            ),
+            backend_seconds: make.histograms(
+                "leasehold_backend_seconds",
+                "Time of a durable command in a store's backend.",
+                &["operation", "store"],
+            ),
+            transitions: make.counters(
+                "leasehold_transitions_total",
+                "Transitions of locks.",
+                &["transition"],
+            ),
+            hand_offs: make.counter("leasehold_hand_offs_total", "Grants to a waiter."),
+            expiries: make.counter("leasehold_expiries_total", "Leases that ended by time."),
+            revocations: make.counter("leasehold_revocations_total", "Leases that were revoked."),
+            stores: StoreGauges::new(&make),
+            safe_mode: SafeModeFamilies::new(&make),
+            connections: ConnectionMetrics::new(&make),
+            limited: make.counters(
+                "leasehold_rate_limited_total",
+                "Requests that were answered 429, by the limit that they passed.",
+                &["limit"],
+            ),
+            held_back: make.counter(
+                "leasehold_requests_held_back_total",
+                "Requests that waited because their client had as many under way as it may.",
+            ),
+            watches: make.gauge("leasehold_watches", "Open watches."),
+            waits: make.gauge("leasehold_waits", "Acquires that wait on this gateway."),
+            registry: make.0,
+        }
+    }
+
+    /// A request was answered. `route` and `method` are of a fixed set, never as the client wrote
+    /// them.
+    pub fn served(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let mut digits = [b'0' + (status / 100 % 10) as u8, b'0', b'0'];
+        digits[1] += (status / 10 % 10) as u8;
+        digits[2] += (status % 10) as u8;
+        let status = std::str::from_utf8(&digits).unwrap_or("000");
+        self.requests
+            .with_label_values(&[route, method, status])
+            .inc();
+        self.request_seconds
+            .with_label_values(&[route])
+            .observe(took.as_secs_f64());
+    }
+
+    /// A request had no valid key or token.
+    pub fn unauthenticated(&self, reason: &str) {
+        self.unauthenticated.with_label_values(&[reason]).inc();
+    }
+
+    /// Returns the metrics of one version of a policy at one enforcement level. Keep them: finding
+    /// them by their labels costs more than counting.
+    pub(crate) fn of_policy(
+        &self,
+        policy: (&str, &str),
+        enforcement: Enforcement,
+    ) -> DecisionMetrics {
+        self.decisions.of(policy, enforcement)
+    }
+
+    /// A request was denied.
+    pub fn denied(&self, kind: DenialKind) {
+        self.denials.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// A break-glass principal passed a denial.
+    pub fn overridden(&self) {
+        self.overrides.inc();
+    }
+
+    /// What is counted of one store's safe mode.
+    pub(crate) fn of_safe_mode(&self, store: &StoreName) -> SafeModeMetrics {
+        self.safe_mode.of(store)
+    }
+
+    /// What is measured of one store.
+    pub(crate) fn of_store(&self, store: &StoreName) -> StoreMetrics {
+        let seconds = |operation: Operation| {
+            let labels = [operation.as_str(), store.as_str()];
+            self.backend_seconds.with_label_values(&labels)
+        };
+        StoreMetrics {
+            backend_seconds: Operation::ALL.map(seconds),
+        }
+    }
+
+    /// An event came from the backend.
+    pub fn observe(&self, event: &Event) {
+        let EventKind::Lock { transitions, .. } = &event.kind else {
+            return;
+        };
+        for transition in transitions {
+            self.transitions
+                .with_label_values(&[transition.as_str()])
+                .inc();
+            match transition {
+                Transition::Granted {
+                    waited_ms: Some(_), ..
+                } => self.hand_offs.inc(),
+                Transition::Ended {
+                    cause: EndCause::Expired | EndCause::HeldTooLong,
+                    ..
+                } => {
+                    self.expiries.inc();
+                }
+                Transition::Ended {
+                    cause: EndCause::Revoked,
+                    ..
+                } => self.revocations.inc(),
+                _ => {}
+            }
+        }
+    }
+
+    /// What is counted of connections.
+    pub fn connections(&self) -> &ConnectionMetrics {
+        &self.connections
+    }
+
+    /// A request waits until another of its client has been answered.
+    pub fn held_back(&self) {
+        self.held_back.inc();
+    }
+
+    /// A request exceeded a limit and was refused.
+    pub fn limited(&self, limit: &str) {
+        self.limited.with_label_values(&[limit]).inc();
+    }
+
+    /// Open watches.
+    pub fn watches(&self) -> &IntGauge {
+        &self.watches
+    }
+
+    /// Acquires that wait.
+    pub fn waits(&self) -> &IntGauge {
+        &self.waits
+    }
+
+    /// How long ago the home store confirmed policies and keys.
+    pub fn governance_age(&self, age: Duration) {
+        self.governance_age.set(age.as_secs_f64());
+    }
+
+    /// What is counted of supervised tasks.
+    pub fn tasks(&self) -> &TaskMetrics {
+        &self.tasks
+    }
+
+    /// The text that Prometheus scrapes, with the stores as they are now; those that are not open
+    /// are `closed`.
+    pub fn encode(&self, stores: &[(&StoreName, Scraped)], closed: &[&StoreName]) -> Vec<u8> {
+        self.stores.set(stores, closed);
+        let mut text = Vec::new();
+        let mut families = self.registry.gather();
+        let writes = stores.iter().map(|(name, s)| (*name, &s.health.writes));
+        families.push(commits::family(writes));
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+            tracing::error!(%error, "metrics.encode failed");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_registers_and_statuses_are_written_out() {
+        let metrics = Metrics::new();
+        metrics.served("/healthz", "GET", 201, Duration::from_millis(1));
+        let counter = metrics
+            .requests
+            .with_label_values(&["/healthz", "GET", "201"]);
+        assert_eq!(counter.get(), 1);
+    }
+}

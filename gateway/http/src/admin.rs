@@ -1,0 +1,329 @@
+//! Namespaces, keys, policies and bindings: for administrators and policy authors.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::Response;
+use leasehold_core::authentication::KeyDocument;
+use leasehold_core::authentication::NewKey;
+use leasehold_core::caller::Caller;
+use leasehold_core::failure::Failure;
+use leasehold_core::failure::FailureKind;
+use leasehold_core::failure::Fault;
+use leasehold_core::field_limits;
+use leasehold_core::governance::Stored;
+use leasehold_core::governance::document::PolicyDocument;
+use leasehold_core::pipeline::PolicyFailure;
+use leasehold_core::telemetry::rfc3339;
+use leasehold_domain::Precondition;
+use leasehold_domain::Role;
+use leasehold_domain::RoleSet;
+use leasehold_domain::Subject;
+use leasehold_domain::limits;
+use leasehold_wire::v1::Problem;
+use leasehold_wire::v1::error::ErrorCode;
+use leasehold_wire::v1::keys as wire_keys;
+use leasehold_wire::v1::policies as wire_policies;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::extract::Authenticated;
+use super::extract::Json;
+use super::extract::Path;
+use super::extract::Query;
+use super::extract::answer;
+use super::extract::read;
+use super::problem::Refusal;
+use super::problem::respond;
+use super::problem::settle;
+use crate::services::App;
+
+/// Who may change governance state.
+pub(crate) const ADMINISTRATORS: &[Role] = &[Role::Administrator];
+/// Who may upload policies and read bindings.
+pub(crate) const AUTHORS: &[Role] = &[Role::PolicyAuthor, Role::Administrator];
+
+/// Runs an administrative handler for a caller with one of `roles`.
+pub(crate) async fn as_role<F, Fut>(who: Authenticated, roles: &[Role], handle: F) -> Response
+where
+    F: FnOnce(Caller) -> Fut,
+    Fut: Future<Output = Result<Response, Refusal>>,
+{
+    match who.with_role(roles).await {
+        Ok(caller) => {
+            let request_id = caller.request_id.clone();
+            settle(handle(caller).await, &request_id)
+        }
+        Err((failure, request_id)) => respond(failure, &request_id),
+    }
+}
+
+/// The condition of a PUT: its body's revision, or none.
+pub(crate) fn precondition(revision: Option<u64>) -> Precondition {
+    revision.map_or(Precondition::Any, Precondition::Revision)
+}
+
+/// The name in the body of a POST that creates a document.
+///
+/// # Errors
+/// It is missing, or the body has a revision, which only a document that exists has.
+pub(crate) fn new_name(name: Option<&String>, revision: Option<u64>) -> Result<String, Failure> {
+    if revision.is_some() {
+        return Err(Failure::invalid("revision: only a PUT may have one"));
+    }
+    name.cloned()
+        .ok_or_else(|| Failure::invalid("name: is missing"))
+}
+
+/// The failure of a POST that creates a document: one of that name exists.
+pub(crate) fn exists(failure: Failure) -> Failure {
+    if failure.kind != FailureKind::PreconditionFailed {
+        return failure;
+    }
+    let message = format!("it exists already: {}", failure.message);
+    Failure {
+        kind: FailureKind::Conflict,
+        message,
+        ..failure
+    }
+}
+
+fn show_key(document: &KeyDocument) -> wire_keys::KeyView {
+    wire_keys::KeyView {
+        id: document.id.clone(),
+        subject: document.subject.to_string(),
+        team: document.team.as_ref().map(ToString::to_string),
+        roles: document.roles.clone(),
+        description: document.description.clone(),
+        created: document.created.clone(),
+        revoked: document.revoked.clone(),
+    }
+}
+
+/// `POST /v1/keys`.
+#[utoipa::path(
+    post,
+    path = "/v1/keys",
+    tag = "keys",
+    request_body = wire_keys::CreateKeyRequest,
+    responses((status = 201, body = wire_keys::CreatedKey), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn create_key(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire_keys::CreateKeyRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
+        let role = |name: &String| {
+            Role::from_name(name)
+                .ok_or_else(|| Failure::invalid(format!("roles: there is no {name:?}")))
+        };
+        let roles = body
+            .roles
+            .iter()
+            .map(role)
+            .collect::<Result<RoleSet, _>>()?;
+        let subject = Subject::of_caller(&body.subject).map_err(invalid)?;
+        let team = body
+            .team
+            .map(|team| team.parse().map_err(invalid))
+            .transpose()?;
+        field_limits::check_description(&body.description)?;
+        let created = leasehold_core::telemetry::rfc3339(app.clock.wall());
+        let key = NewKey::draw(subject, team, roles, &body.description, &created);
+        app.governance.put_key(&caller, &key.document).await?;
+        let created = wire_keys::CreatedKey {
+            key: key.reveal(),
+            view: show_key(&key.document),
+        };
+        Ok(answer(StatusCode::CREATED, &caller.request_id, &created))
+    })
+    .await
+}
+
+/// `GET /v1/keys`.
+#[utoipa::path(
+    get,
+    path = "/v1/keys",
+    tag = "keys",
+    responses((status = 200, body = wire_keys::KeyList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let rows = app.governance.keys().await?;
+        let keys = rows
+            .iter()
+            .map(|stored| show_key(&stored.document))
+            .collect();
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &wire_keys::KeyList { keys },
+        ))
+    })
+    .await
+}
+
+/// Options of a revocation.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RevokeKeyOptions {
+    /// Revoke also the last key of an administrator.
+    force: Option<bool>,
+}
+
+/// `DELETE /v1/keys/{id}`.
+#[utoipa::path(
+    delete,
+    path = "/v1/keys/{id}",
+    tag = "keys",
+    params(("id" = String, Path, description = "Id of the key"), RevokeKeyOptions),
+    responses((status = 200, body = wire_keys::KeyView), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn revoke_key(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(id): Path<String>,
+    Query(options): Query<RevokeKeyOptions>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let revoking = app
+            .governance
+            .revoke_key(&caller, &id, options.force == Some(true));
+        let document = revoking.await?;
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &show_key(&document),
+        ))
+    })
+    .await
+}
+
+fn show_policy(stored: Stored<PolicyDocument>) -> wire_policies::PolicyVersion {
+    let document = stored.document;
+    wire_policies::PolicyVersion {
+        policy: document.policy,
+        version: document.version,
+        digest: document.digest,
+        operations: document.operations,
+        needs_lock: document.needs_lock,
+        needs_usage: document.needs_usage,
+        config_schema: document.config_schema,
+        uploaded_by: document.uploaded_by,
+        uploaded_at: document.uploaded_at,
+        failures: Vec::new(),
+    }
+}
+
+fn show_failure(failure: PolicyFailure) -> wire_policies::PolicyFailure {
+    wire_policies::PolicyFailure {
+        at: rfc3339(failure.at),
+        binding: failure.binding.to_string(),
+        enforcement: failure.enforcement.as_str().to_owned(),
+        operation: failure.operation.as_str().to_owned(),
+        lock: failure.lock.to_string(),
+        kind: failure.kind.to_owned(),
+        detail: failure.detail.into(),
+        decision_id: format!("{:032x}", failure.decision),
+    }
+}
+
+/// `PUT /v1/policies/{policy}/versions/{version}`.
+#[utoipa::path(
+    put,
+    path = "/v1/policies/{policy}/versions/{version}",
+    tag = "policies",
+    params(("policy" = String, Path, description = "Name of the policy"), ("version" = String, Path, description = "Semantic version")),
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses((status = 201, body = wire_policies::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn upload_policy(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path((policy, version)): Path<(String, String)>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    as_role(who, AUTHORS, async |caller: Caller| {
+        let kind = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        if !matches!(kind, Some("application/wasm" | "application/octet-stream")) {
+            let message = "content-type: must be application/wasm or application/octet-stream";
+            return Err(Refusal::new(ErrorCode::UnsupportedMediaType, message));
+        }
+        let _place = app.governance.admit_upload()?;
+        let wasm = read(request.into_body(), &app, limits::MODULE_BYTES_MAX).await?;
+        let named = Some((policy.as_str(), version.as_str()));
+        let stored = app
+            .governance
+            .upload_policy(&caller, named, Arc::from(&*wasm))
+            .await?;
+        Ok(answer(
+            StatusCode::CREATED,
+            &caller.request_id,
+            &show_policy(stored),
+        ))
+    })
+    .await
+}
+
+/// `GET /v1/policies`.
+#[utoipa::path(
+    get,
+    path = "/v1/policies",
+    tag = "policies",
+    responses((status = 200, body = wire_policies::PolicyList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn list_policies(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    let request_id = who.request_id();
+    match app.governance.policies().await {
+        Ok(rows) => {
+            let policies = rows.into_iter().map(show_policy).collect();
+            answer(
+                StatusCode::OK,
+                request_id,
+                &wire_policies::PolicyList { policies },
+            )
+        }
+        Err(failure) => respond(failure, request_id),
+    }
+}
+
+/// `GET /v1/policies/{policy}/versions/{version}`.
+#[utoipa::path(
+    get,
+    path = "/v1/policies/{policy}/versions/{version}",
+    tag = "policies",
+    params(("policy" = String, Path, description = "Name of the policy"), ("version" = String, Path, description = "Semantic version")),
+    responses((status = 200, body = wire_policies::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn get_policy(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path((policy, version)): Path<(String, String)>,
+) -> Response {
+    let request_id = who.request_id();
+    match app.governance.version(&policy, &version).await {
+        Ok(Some(stored)) => {
+            let mut shown = show_policy(stored);
+            if Fault::is_told_to(who.principal()) {
+                let failures = app.pipeline.policy_failures(&policy, &version);
+                shown.failures = failures.into_iter().map(show_failure).collect();
+            }
+            answer(StatusCode::OK, request_id, &shown)
+        }
+        Ok(None) => {
+            let message = format!("there is no policy {policy}@{version}");
+            respond(Failure::new(FailureKind::NotFound, message), request_id)
+        }
+        Err(failure) => respond(failure, request_id),
+    }
+}

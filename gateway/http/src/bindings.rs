@@ -1,0 +1,257 @@
+//! Bindings.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use leasehold_core::caller::Caller;
+use leasehold_core::failure::Failure;
+use leasehold_core::governance::JudgedChange;
+use leasehold_core::governance::Stored;
+use leasehold_core::governance::WrittenBinding;
+use leasehold_core::governance::document::BindingDocument;
+use leasehold_core::governance::document::BoundPolicyDocument;
+use leasehold_core::governance::document::EnforcementName;
+use leasehold_core::governance::document::OnError;
+use leasehold_domain::Operation;
+use leasehold_domain::Precondition;
+use leasehold_wire::v1::Problem;
+use leasehold_wire::v1::bindings as wire;
+
+use super::admin::ADMINISTRATORS;
+use super::admin::AUTHORS;
+use super::admin::as_role;
+use super::admin::exists;
+use super::admin::new_name;
+use super::admin::precondition;
+use super::extract::Authenticated;
+use super::extract::Json;
+use super::extract::Path;
+use super::extract::answer;
+use crate::services::App;
+
+fn document(name: &str, body: wire::BindingRequest) -> Result<BindingDocument, Failure> {
+    if body.name.as_deref().is_some_and(|given| given != name) {
+        return Err(Failure::invalid("name: path and body differ"));
+    }
+    Ok(BindingDocument {
+        name: name.to_owned(),
+        namespaces: body.namespaces,
+        locks: body.locks.unwrap_or_else(|| vec!["**".to_owned()]),
+        operations: body.operations,
+        order: body.order,
+        policies: body
+            .policies
+            .into_iter()
+            .map(bound)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn bound(policy: wire::BoundPolicy) -> Result<BoundPolicyDocument, Failure> {
+    Ok(BoundPolicyDocument {
+        policy: policy.policy,
+        version: policy.version,
+        config: policy.config.unwrap_or_else(|| serde_json::json!({})),
+        enforcement: match policy.enforcement.as_deref() {
+            None | Some("mandatory") => EnforcementName::Mandatory,
+            Some("advisory") => EnforcementName::Advisory,
+            Some("overridable") => EnforcementName::Overridable,
+            Some(_) => {
+                return Err(Failure::invalid(
+                    "enforcement: advisory, mandatory or overridable",
+                ));
+            }
+        },
+        on_error: OnError {
+            allow: policy.on_error_allow,
+        },
+    })
+}
+
+fn show(stored: Stored<BindingDocument>) -> wire::Binding {
+    let show_bound = |policy: BoundPolicyDocument| {
+        let enforcement = match policy.enforcement {
+            EnforcementName::Advisory => "advisory",
+            EnforcementName::Mandatory => "mandatory",
+            EnforcementName::Overridable => "overridable",
+        };
+        wire::BoundPolicy {
+            policy: policy.policy,
+            version: policy.version,
+            config: Some(policy.config),
+            enforcement: Some(enforcement.to_owned()),
+            on_error_allow: policy.on_error.allow,
+        }
+    };
+    wire::Binding {
+        name: stored.document.name,
+        namespaces: stored.document.namespaces,
+        locks: stored.document.locks,
+        operations: stored.document.operations,
+        order: stored.document.order,
+        policies: stored
+            .document
+            .policies
+            .into_iter()
+            .map(show_bound)
+            .collect(),
+        revision: stored.revision,
+        judges: Vec::new(),
+        changes: Vec::new(),
+    }
+}
+
+/// A binding as the answer to its write, with what it judges now.
+fn show_written(document: BindingDocument, written: WrittenBinding) -> wire::Binding {
+    let names = |operations: Vec<Operation>| {
+        let names = operations.into_iter().map(|o| o.as_str().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let change = |change: JudgedChange| wire::JudgedChange {
+        policy: change.policy,
+        from: change.from,
+        to: change.to,
+        newly_judged: names(change.added),
+        no_longer_judged: names(change.removed),
+    };
+    let revision = written.revision;
+    wire::Binding {
+        judges: names(written.judges),
+        changes: written.changes.into_iter().map(change).collect(),
+        ..show(Stored { document, revision })
+    }
+}
+
+/// `POST /v1/bindings`.
+#[utoipa::path(
+    post,
+    path = "/v1/bindings",
+    operation_id = "create_binding",
+    tag = "bindings",
+    request_body = wire::BindingRequest,
+    responses((status = 201, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::BindingRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let name = new_name(body.name.as_ref(), body.revision)?;
+        let document = document(&name, body)?;
+        let written = app
+            .governance
+            .put_binding(&caller, &document, Precondition::Absent)
+            .await
+            .map_err(exists)?;
+        Ok(answer(
+            StatusCode::CREATED,
+            &caller.request_id,
+            &show_written(document, written),
+        ))
+    })
+    .await
+}
+
+/// `PUT /v1/bindings/{binding}`.
+#[utoipa::path(
+    put,
+    path = "/v1/bindings/{binding}",
+    operation_id = "put_binding",
+    tag = "bindings",
+    params(("binding" = String, Path, description = "Name of the binding")),
+    request_body = wire::BindingRequest,
+    responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn put(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+    Json(body): Json<wire::BindingRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let condition = precondition(body.revision);
+        let document = document(&name, body)?;
+        let written = app
+            .governance
+            .put_binding(&caller, &document, condition)
+            .await?;
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &show_written(document, written),
+        ))
+    })
+    .await
+}
+
+/// `GET /v1/bindings`.
+#[utoipa::path(
+    get,
+    path = "/v1/bindings",
+    operation_id = "list_bindings",
+    tag = "bindings",
+    responses((status = 200, body = wire::BindingList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    as_role(who, AUTHORS, async |caller: Caller| {
+        let bindings = app
+            .governance
+            .bindings()
+            .await?
+            .into_iter()
+            .map(show)
+            .collect();
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &wire::BindingList { bindings },
+        ))
+    })
+    .await
+}
+
+/// `GET /v1/bindings/{binding}`.
+#[utoipa::path(
+    get,
+    path = "/v1/bindings/{binding}",
+    operation_id = "get_binding",
+    tag = "bindings",
+    params(("binding" = String, Path, description = "Name of the binding")),
+    responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    as_role(who, AUTHORS, async |caller: Caller| {
+        let stored = app.governance.binding(&name).await?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))
+    })
+    .await
+}
+
+/// `DELETE /v1/bindings/{binding}`.
+#[utoipa::path(
+    delete,
+    path = "/v1/bindings/{binding}",
+    operation_id = "delete_binding",
+    tag = "bindings",
+    params(("binding" = String, Path, description = "Name of the binding")),
+    responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let stored = app.governance.binding(&name).await?;
+        app.governance.delete_binding(&caller, &name).await?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))
+    })
+    .await
+}

@@ -1,0 +1,146 @@
+//! The cluster: for administrators.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use leasehold_backend_api::ClusterView;
+use leasehold_backend_api::Steering;
+use leasehold_core::caller::Caller;
+use leasehold_wire::v1::Problem;
+use leasehold_wire::v1::cluster as wire;
+
+use super::admin::ADMINISTRATORS;
+use super::admin::as_role;
+use super::extract::Authenticated;
+use super::extract::Json;
+use super::extract::answer;
+use crate::services::App;
+
+fn show(view: ClusterView) -> wire::ClusterStatus {
+    let member = |member: leasehold_backend_api::MemberView| wire::ClusterMember {
+        node: member.node,
+        address: member.address,
+        role: match member.voter {
+            true => "voter",
+            false => "learner",
+        }
+        .to_owned(),
+        replicated: member.replicated,
+    };
+    wire::ClusterStatus {
+        group: view.group,
+        node: view.node,
+        leader: view.leader,
+        term: view.term,
+        applied: view.applied,
+        members: view.members.into_iter().map(member).collect(),
+    }
+}
+
+async fn steer(app: Arc<App>, who: Authenticated, asked: Steering) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let view = app.steerage.steer(&caller, asked).await?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show(view)))
+    })
+    .await
+}
+
+/// `GET /v1/cluster`.
+#[utoipa::path(
+    get,
+    path = "/v1/cluster",
+    operation_id = "get_cluster",
+    tag = "cluster",
+    responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn status(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let view = app.steerage.view()?;
+        Ok(answer(StatusCode::OK, &caller.request_id, &show(view)))
+    })
+    .await
+}
+
+/// `POST /v1/cluster:init`: this gateway, alone until now, becomes the first member.
+#[utoipa::path(
+    post,
+    path = "/v1/cluster:init",
+    operation_id = "init_cluster",
+    tag = "cluster",
+    responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn init(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    steer(app, who, Steering::Init).await
+}
+
+/// `POST /v1/cluster:join`: takes in a gateway that waits, as a learner first, then as a voter.
+#[utoipa::path(
+    post,
+    path = "/v1/cluster:join",
+    operation_id = "join_cluster",
+    tag = "cluster",
+    request_body = wire::JoinRequest,
+    responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn join(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::JoinRequest>,
+) -> Response {
+    let wire::JoinRequest { address } = body;
+    steer(app, who, Steering::Join { address }).await
+}
+
+/// `POST /v1/cluster:leave`: a member leaves for ever.
+#[utoipa::path(
+    post,
+    path = "/v1/cluster:leave",
+    operation_id = "leave_cluster",
+    tag = "cluster",
+    request_body = wire::LeaveRequest,
+    responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn leave(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::LeaveRequest>,
+) -> Response {
+    steer(app, who, Steering::Leave { node: body.node }).await
+}
+
+/// `POST /v1/cluster:replace`: a gateway that waits takes the place of a member, in one step.
+#[utoipa::path(
+    post,
+    path = "/v1/cluster:replace",
+    operation_id = "replace_member",
+    tag = "cluster",
+    request_body = wire::ReplaceRequest,
+    responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn replace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::ReplaceRequest>,
+) -> Response {
+    let wire::ReplaceRequest { node, address } = body;
+    steer(app, who, Steering::Replace { node, address }).await
+}
+
+/// `POST /v1/cluster:transfer-leader`: another member leads.
+#[utoipa::path(
+    post,
+    path = "/v1/cluster:transfer-leader",
+    operation_id = "transfer_leadership",
+    tag = "cluster",
+    request_body = wire::TransferLeaderRequest,
+    responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn transfer_leader(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::TransferLeaderRequest>,
+) -> Response {
+    steer(app, who, Steering::TransferLeader { to: body.to }).await
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod admin;
+mod audit;
+mod backup;
+mod bearer;
+mod bindings;
+mod cluster;
+mod conform;
+mod count;
+mod extract;
+mod health;
+mod incidents;
+mod lease;
+pub mod limiting;
+pub mod listener;
+mod locks;
+mod namespaces;
+mod openapi;
+mod percent;
+mod problem;
+mod query;
+mod routes;
+pub mod services;
+mod verbs;
+mod view;
+pub mod waiting;
+mod watch;
+
+pub use openapi::document as openapi_document;
+pub use routes::listen;
+pub use routes::router;

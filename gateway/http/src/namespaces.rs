@@ -1,0 +1,255 @@
+//! Namespaces: for administrators.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use leasehold_backend_api::Effect;
+use leasehold_core::caller::Caller;
+use leasehold_core::failure::Failure;
+use leasehold_core::failure::FailureKind;
+use leasehold_core::governance::Stored;
+use leasehold_core::governance::document::DefaultDecision;
+use leasehold_core::governance::document::NamespaceDocument;
+use leasehold_core::governance::document::NamespaceDraft;
+use leasehold_domain::Precondition;
+use leasehold_wire::v1::Problem;
+use leasehold_wire::v1::namespaces as wire;
+use serde::Deserialize;
+
+use super::admin::ADMINISTRATORS;
+use super::admin::as_role;
+use super::admin::exists;
+use super::admin::new_name;
+use super::admin::precondition;
+use super::extract::Authenticated;
+use super::extract::Json;
+use super::extract::Path;
+use super::extract::Query;
+use super::extract::answer;
+use super::extract::namespace;
+use super::problem::respond;
+use crate::services::App;
+
+fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
+    let default_decision = match stored.document.default_decision {
+        DefaultDecision::Deny => "deny",
+        DefaultDecision::Allow => "allow",
+    };
+    wire::Namespace {
+        name: stored.document.name.to_string(),
+        team: stored.document.team.map(|team| team.to_string()),
+        description: stored.document.description,
+        default_decision: default_decision.to_owned(),
+        store: stored.document.store.to_string(),
+        moving_to: stored.document.travels.to.map(|to| to.to_string()),
+        earlier_stores: stored
+            .document
+            .travels
+            .earlier
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        revision: stored.revision,
+    }
+}
+
+fn namespace_draft(name: &str, body: wire::NamespaceRequest) -> Result<NamespaceDraft, Failure> {
+    if body.name.as_deref().is_some_and(|given| given != name) {
+        return Err(Failure::invalid("name: path and body differ"));
+    }
+    let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
+    Ok(NamespaceDraft {
+        name: namespace(name)?,
+        team: body
+            .team
+            .map(|team| team.parse().map_err(invalid))
+            .transpose()?,
+        description: body.description,
+        default_decision: match body.default_decision.as_deref() {
+            None | Some("deny") => DefaultDecision::Deny,
+            Some("allow") => DefaultDecision::Allow,
+            Some(_) => return Err(Failure::invalid("default_decision: deny or allow")),
+        },
+        store: body
+            .store
+            .map(|store| store.parse().map_err(invalid))
+            .transpose()?,
+    })
+}
+
+/// `POST /v1/namespaces`.
+#[utoipa::path(
+    post,
+    path = "/v1/namespaces",
+    tag = "namespaces",
+    request_body = wire::NamespaceRequest,
+    responses((status = 201, body = wire::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn create_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::NamespaceRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let name = new_name(body.name.as_ref(), body.revision)?;
+        let draft = namespace_draft(&name, body)?;
+        let stored = app
+            .governance
+            .put_namespace(&caller, &draft, Precondition::Absent)
+            .await
+            .map_err(exists)?;
+        let shown = show_namespace(stored);
+        Ok(answer(StatusCode::CREATED, &caller.request_id, &shown))
+    })
+    .await
+}
+
+/// `PUT /v1/namespaces/{ns}`.
+#[utoipa::path(
+    put,
+    path = "/v1/namespaces/{ns}",
+    tag = "namespaces",
+    params(("ns" = String, Path, description = "Namespace")),
+    request_body = wire::NamespaceRequest,
+    responses((status = 200, body = wire::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn put_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+    Json(body): Json<wire::NamespaceRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let condition = precondition(body.revision);
+        let draft = namespace_draft(&name, body)?;
+        let stored = app
+            .governance
+            .put_namespace(&caller, &draft, condition)
+            .await?;
+        let shown = show_namespace(stored);
+        Ok(answer(StatusCode::OK, &caller.request_id, &shown))
+    })
+    .await
+}
+
+/// `GET /v1/namespaces`.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces",
+    tag = "namespaces",
+    responses((status = 200, body = wire::NamespaceList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn list_namespaces(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    let request_id = who.request_id();
+    match app.governance.namespaces().await {
+        Ok(rows) => {
+            let namespaces = rows.into_iter().map(show_namespace).collect();
+            answer(
+                StatusCode::OK,
+                request_id,
+                &wire::NamespaceList { namespaces },
+            )
+        }
+        Err(failure) => respond(failure, request_id),
+    }
+}
+
+/// `GET /v1/namespaces/{ns}`.
+#[utoipa::path(
+    get,
+    path = "/v1/namespaces/{ns}",
+    tag = "namespaces",
+    params(("ns" = String, Path, description = "Namespace")),
+    responses((status = 200, body = wire::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn get_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    let request_id = who.request_id();
+    let found = async { app.governance.namespace(&namespace(&name)?).await };
+    match found.await {
+        Ok(stored) => answer(StatusCode::OK, request_id, &show_namespace(stored)),
+        Err(failure) => respond(failure, request_id),
+    }
+}
+
+/// Options of `DELETE /v1/namespaces/{ns}`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteOptions {
+    /// Delete it also if locks are held, if requests wait, or if bindings name it.
+    #[serde(default)]
+    force: bool,
+}
+
+/// `DELETE /v1/namespaces/{ns}`.
+#[utoipa::path(
+    delete,
+    path = "/v1/namespaces/{ns}",
+    tag = "namespaces",
+    params(("ns" = String, Path, description = "Namespace"), DeleteOptions),
+    responses((status = 200, body = wire::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn delete_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+    Query(options): Query<DeleteOptions>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let stored = app.governance.namespace(&namespace(&name)?).await?;
+        if !options.force {
+            app.pipeline.check_unused(&stored.document.name).await?;
+        }
+        app.governance
+            .delete_namespace(&caller, &stored.document.name)
+            .await?;
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &show_namespace(stored),
+        ))
+    })
+    .await
+}
+
+/// `POST /v1/namespaces/{ns}:move`. Asked again after it was cut off, it goes on.
+///
+/// Asked for the store that the namespace is about to leave, it turns back.
+#[utoipa::path(
+    post,
+    path = "/v1/namespaces/{ns}:move",
+    tag = "namespaces",
+    params(("ns" = String, Path, description = "Namespace")),
+    request_body = wire::MoveRequest,
+    responses((status = 200, body = wire::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn move_namespace(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+    Json(body): Json<wire::MoveRequest>,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let verb = || Failure::new(FailureKind::NotFound, "a namespace has the verb move only");
+        let name = namespace(name.strip_suffix(":move").ok_or_else(verb)?)?;
+        let to = super::extract::store(&app, &body.to)?;
+        // Not cut off by a client that leaves: a namespace on its way serves nobody.
+        let (moving, asker) = (app.clone(), caller.clone());
+        let moved = tokio::spawn(async move { moving.mover.run(&asker, &name, &to).await });
+        let moved = moved.await;
+        // A mover that panicked may have begun.
+        let stored = moved.map_err(|error| Failure {
+            effect: Effect::Unknown,
+            ..Failure::internal(error.to_string())
+        })??;
+        let shown = show_namespace(stored);
+        Ok(answer(StatusCode::OK, &caller.request_id, &shown))
+    })
+    .await
+}
