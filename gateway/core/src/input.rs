@@ -32,7 +32,7 @@ enum Format {
 /// Reads a JSON document.
 ///
 /// # Errors
-/// [`InputError::is_syntax`] tells text that is not JSON from JSON that does not fit.
+/// `is_syntax` of the error tells text that is not JSON from JSON that does not fit.
 pub fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, InputError> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let node = serde::Deserialize::deserialize(&mut reader)
@@ -44,7 +44,7 @@ pub fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, InputError> {
 /// Reads a configuration file's text.
 ///
 /// # Errors
-/// [`InputError::is_syntax`] tells text that is not TOML from keys and values that do not fit.
+/// `is_syntax` of the error tells text that is not TOML from keys and values that do not fit.
 pub(crate) fn toml<T: DeserializeOwned>(text: &str) -> Result<T, InputError> {
     let node: Node = toml::from_str(text).map_err(|error| InputError::not_toml(text, &error))?;
     typed(node, Format::Toml)

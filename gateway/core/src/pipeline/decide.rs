@@ -1,4 +1,4 @@
-//! Decision: runs the policies, and is the only maker of a [`Permit`].
+//! Decision: runs the policies, and is the only maker of a `Permit`.
 
 mod asked;
 mod denial;
