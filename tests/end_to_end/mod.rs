@@ -46,5 +46,6 @@ mod stores;
 mod story;
 mod tampering;
 mod tokens;
+mod visibility;
 mod waiting;
 mod watching;

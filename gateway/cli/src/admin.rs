@@ -78,6 +78,9 @@ pub(super) enum NamespaceCommand {
         /// The team that owns it.
         #[arg(long)]
         team: Option<String>,
+        /// A team that can see it, too; may be repeated. `*` for everybody.
+        #[arg(long = "visible-to", value_name = "TEAM")]
+        visible_to: Vec<String>,
         /// For people.
         #[arg(long, default_value = "")]
         description: String,
@@ -224,6 +227,7 @@ async fn namespaces_of(
         NamespaceCommand::Create {
             name,
             team,
+            visible_to,
             description,
             default_decision,
             store,
@@ -232,6 +236,7 @@ async fn namespaces_of(
             let request = ns::NamespaceRequest {
                 name,
                 team,
+                visible_to,
                 description,
                 default_decision,
                 store,
@@ -281,6 +286,7 @@ fn show_namespace(namespace: &ns::Namespace) -> Shown {
     Shown::Fields(vec![
         ("name", namespace.name.clone()),
         ("team", namespace.team.clone().unwrap_or_default()),
+        ("visible to", namespace.visible_to.join(", ")),
         ("default", namespace.default_decision.clone()),
         ("store", namespace.store.clone()),
         ("description", namespace.description.clone()),

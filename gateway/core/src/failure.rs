@@ -147,6 +147,13 @@ impl Failure {
         Self::new(FailureKind::Invalid, message)
     }
 
+    /// There is no such namespace, as far as the caller may know.
+    #[must_use]
+    pub fn no_namespace(name: &NamespaceName) -> Self {
+        let message = format!("there is no namespace {name}");
+        Self::new(FailureKind::NamespaceNotFound, message)
+    }
+
     /// The request names a store that this gateway does not have.
     #[must_use]
     pub fn no_store(name: &StoreName, known: &BTreeSet<StoreName>) -> Self {

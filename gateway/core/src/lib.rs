@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod authentication;
+pub mod authorization;
 pub mod backup;
 pub mod bookkeeping;
 pub mod caller;

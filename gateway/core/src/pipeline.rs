@@ -31,6 +31,7 @@ pub use self::decide::PolicyFailure;
 
 use self::decide::Decider;
 use self::intent::Intent;
+use crate::authorization::Authorization;
 use crate::caller::Caller;
 use crate::failure::Blocked;
 use crate::failure::Failure;
@@ -55,6 +56,8 @@ pub struct Pipeline {
 pub struct Inner {
     /// The rules in force.
     pub governance: Arc<Governance>,
+    /// Who may do what.
+    pub authorization: Arc<Authorization>,
     /// Runs the policies.
     pub decider: Decider,
     /// The stores by name.
@@ -106,7 +109,7 @@ impl Pipeline {
             before: 0,
         };
         let (inner, lock) = (&self.inner, &request.lock);
-        let store = inner.store_for(&lock.namespace, request.operation, [lock]);
+        let store = inner.store_for(caller, &lock.namespace, request.operation, [lock]);
         let store = store.await?;
         if let Some(wait_ms) = request.wait_ms {
             let polled = (request, intent, lease_id, wait_ms);
@@ -140,14 +143,34 @@ impl Pipeline {
     pub async fn release(&self, caller: &Caller, ask: ask::Release) -> Result<(), Failure> {
         admit::check_cooldown(ask.cooldown_ms)?;
         let request = ask.request();
-        let store = self.inner.store_of(&request.lock.namespace).await?;
+        let namespace = request.lock.namespace.clone();
         let intent = Intent::Release {
             lease_id: ask.lease_id,
             cooldown_ms: ask.cooldown_ms,
         };
-        match self.inner.pass(store, caller, request, intent).await? {
-            Outcome::Released => Ok(()),
-            other => Err(refused(other)),
+        let Some(store) = self.inner.locate(&namespace).await? else {
+            let operation = request.operation.as_str();
+            let unseen = self
+                .inner
+                .authorization
+                .unseen(caller, operation, &namespace);
+            return Err(unseen.await);
+        };
+        let passed = self.inner.pass(store, caller, request, intent).await;
+        match passed {
+            Ok(Outcome::Released) => Ok(()),
+            // Who has a lease may give it back, although it cannot see the namespace any more. Who
+            // has none learns nothing.
+            Ok(_) | Err(_) if !self.inner.is_seen(caller, &namespace) => {
+                let operation = Operation::Release.as_str();
+                Err(self
+                    .inner
+                    .authorization
+                    .unseen(caller, operation, &namespace)
+                    .await)
+            }
+            Ok(other) => Err(refused(other)),
+            Err(failure) => Err(failure),
         }
     }
 

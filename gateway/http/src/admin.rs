@@ -10,6 +10,7 @@ use axum::http::header;
 use axum::response::Response;
 use leasehold_core::authentication::KeyDocument;
 use leasehold_core::authentication::NewKey;
+use leasehold_core::authorization::Deed;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
@@ -42,18 +43,13 @@ use super::problem::respond;
 use super::problem::settle;
 use crate::services::App;
 
-/// Who may change governance state.
-pub(crate) const ADMINISTRATORS: &[Role] = &[Role::Administrator];
-/// Who may upload policies and read bindings.
-pub(crate) const AUTHORS: &[Role] = &[Role::PolicyAuthor, Role::Administrator];
-
-/// Runs an administrative handler for a caller with one of `roles`.
-pub(crate) async fn as_role<F, Fut>(who: Authenticated, roles: &[Role], handle: F) -> Response
+/// Runs a handler for a caller that may do this.
+pub(crate) async fn allowed<F, Fut>(who: Authenticated, deed: Deed, handle: F) -> Response
 where
     F: FnOnce(Caller) -> Fut,
     Fut: Future<Output = Result<Response, Refusal>>,
 {
-    match who.with_role(roles).await {
+    match who.allowed(deed).await {
         Ok(caller) => {
             let request_id = caller.request_id.clone();
             settle(handle(caller).await, &request_id)
@@ -117,7 +113,7 @@ pub(crate) async fn create_key(
     who: Authenticated,
     Json(body): Json<wire_keys::CreateKeyRequest>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
         let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
         let role = |name: &String| {
             Role::from_name(name)
@@ -154,7 +150,7 @@ pub(crate) async fn create_key(
     responses((status = 200, body = wire_keys::KeyList), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
         let rows = app.governance.keys().await?;
         let keys = rows
             .iter()
@@ -192,7 +188,7 @@ pub(crate) async fn revoke_key(
     Path(id): Path<String>,
     Query(options): Query<RevokeKeyOptions>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
         let revoking = app
             .governance
             .revoke_key(&caller, &id, options.force == Some(true));
@@ -251,7 +247,7 @@ pub(crate) async fn upload_policy(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    as_role(who, AUTHORS, async |caller: Caller| {
+    allowed(who, Deed::UploadPolicies, async |caller: Caller| {
         let kind = headers
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok());

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_backend_api::HeldUnder;
 use leasehold_backend_api::Hold;
+use leasehold_core::authorization::Deed;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::stores::HistoryRow;
@@ -31,15 +32,12 @@ use self::options::EventOptions;
 pub(super) use self::options::OTHER_OPERATIONS;
 pub(super) use self::options::VERDICTS;
 use self::options::moment;
-use super::admin::as_role;
+use super::admin::allowed;
 use super::extract::Authenticated;
 use super::extract::Query;
 use super::extract::answer;
 use super::view::decision_id;
 use crate::services::App;
-
-/// Who may read the ledger.
-const READERS: &[Role] = &[Role::Auditor, Role::Administrator];
 
 /// Which ledgers tell of a question: that of the named store, or those of every store that has, or
 /// had, the namespace, or all.
@@ -88,7 +86,7 @@ pub(crate) async fn events(
     who: Authenticated,
     Query(options): Query<EventOptions>,
 ) -> Response {
-    as_role(who, READERS, async |caller: Caller| {
+    allowed(who, Deed::ReadLedger, async |caller: Caller| {
         let ledgers = ledgers(&app, options.store.as_ref(), options.namespace()?.as_ref())?;
         let places = options.places.as_deref().map(str::parse).transpose()?;
         let query = options.query()?;
@@ -148,7 +146,7 @@ pub(crate) async fn holders(
     who: Authenticated,
     Query(options): Query<HolderOptions>,
 ) -> Response {
-    as_role(who, READERS, async |caller: Caller| {
+    allowed(who, Deed::ReadLedger, async |caller: Caller| {
         let lock: LockRef = options
             .lock
             .parse()
@@ -239,7 +237,7 @@ pub(crate) async fn verify(
     who: Authenticated,
     Query(options): Query<VerifyOptions>,
 ) -> Response {
-    as_role(who, READERS, async |caller: Caller| {
+    allowed(who, Deed::ReadLedger, async |caller: Caller| {
         let store = match &options.store {
             Some(name) => app.stores.get(&super::extract::store(&app, name)?)?,
             None => app.stores.home(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use leasehold_core::authorization::Deed;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::governance::JudgedChange;
@@ -19,9 +20,7 @@ use leasehold_domain::Precondition;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::bindings as wire;
 
-use super::admin::ADMINISTRATORS;
-use super::admin::AUTHORS;
-use super::admin::as_role;
+use super::admin::allowed;
 use super::admin::exists;
 use super::admin::new_name;
 use super::admin::precondition;
@@ -138,7 +137,7 @@ pub(crate) async fn create(
     who: Authenticated,
     Json(body): Json<wire::BindingRequest>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::ChangeBindings, async |caller: Caller| {
         let name = new_name(body.name.as_ref(), body.revision)?;
         let document = document(&name, body)?;
         let written = app
@@ -171,7 +170,7 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     Json(body): Json<wire::BindingRequest>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::ChangeBindings, async |caller: Caller| {
         let condition = precondition(body.revision);
         let document = document(&name, body)?;
         let written = app
@@ -196,7 +195,7 @@ pub(crate) async fn put(
     responses((status = 200, body = wire::BindingList), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    as_role(who, AUTHORS, async |caller: Caller| {
+    allowed(who, Deed::ReadBindings, async |caller: Caller| {
         let bindings = app
             .governance
             .bindings()
@@ -227,7 +226,7 @@ pub(crate) async fn get(
     who: Authenticated,
     Path(name): Path<String>,
 ) -> Response {
-    as_role(who, AUTHORS, async |caller: Caller| {
+    allowed(who, Deed::ReadBindings, async |caller: Caller| {
         let stored = app.governance.binding(&name).await?;
         Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))
     })
@@ -248,7 +247,7 @@ pub(crate) async fn delete(
     who: Authenticated,
     Path(name): Path<String>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::ChangeBindings, async |caller: Caller| {
         let stored = app.governance.binding(&name).await?;
         app.governance.delete_binding(&caller, &name).await?;
         Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))

@@ -22,17 +22,16 @@ use http_body_util::LengthLimitError;
 use http_body_util::Limited;
 use leasehold_core::authentication::AuthFailure;
 use leasehold_core::authentication::Authenticator;
+use leasehold_core::authorization;
+use leasehold_core::authorization::Deed;
 use leasehold_core::caller::Caller;
-use leasehold_core::denials::Denied;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
-use leasehold_domain::DenialKind;
 use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Principal;
 use leasehold_domain::RequestId;
-use leasehold_domain::Role;
 use leasehold_domain::StoreName;
 use leasehold_domain::limits::ADMIN_DENIAL_PATH_BYTES_MAX;
 use leasehold_wire::v1::error::ErrorCode;
@@ -111,19 +110,14 @@ impl Asked {
         }
     }
 
-    fn denied(&self, principal: Arc<Principal>, request_id: RequestId, why: &str) -> Denied {
+    /// As the ledger tells of it.
+    fn told(&self) -> authorization::Asked {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
-        let path: String = self
-            .uri
-            .path()
-            .chars()
-            .take(ADMIN_DENIAL_PATH_BYTES_MAX)
-            .collect();
-        Denied {
-            principal,
-            request_id,
+        let path = self.uri.path().chars();
+        let path: String = path.take(ADMIN_DENIAL_PATH_BYTES_MAX).collect();
+        authorization::Asked {
             operation: format!("{} {route}", self.method),
-            summary: format!("denied: {} {path}: {why}", self.method),
+            of: format!("{} {path}", self.method),
         }
     }
 }
@@ -154,23 +148,21 @@ impl Authenticated {
         self.asked.credential.clone()
     }
 
-    /// The caller, if it has one of these roles. That it has not is in the ledger when this returns.
-    pub(crate) async fn with_role(self, roles: &[Role]) -> Result<Caller, (Failure, RequestId)> {
-        if roles.iter().any(|role| self.principal.roles.has(*role)) {
-            return Ok(Caller {
-                principal: self.principal,
-                request_id: self.fallback,
-            });
+    /// The caller under the idempotency key of its headers, or a new one.
+    pub(crate) fn by_header(self) -> Caller {
+        Caller {
+            principal: self.principal,
+            request_id: self.fallback,
         }
-        let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
-        let message = format!("this needs role {}", names.join(" or "));
-        self.app.metrics.denied(DenialKind::Role);
-        let (principal, id) = (self.principal, self.fallback);
-        let denied = self.asked.denied(principal, id.clone(), &message);
-        match self.app.denials.record(denied).await {
-            Ok(()) => Err((Failure::new(FailureKind::Forbidden, message), id)),
-            // A denial that could not be recorded is not answered: nothing unaudited.
-            Err(failure) => Err((failure, id)),
+    }
+
+    /// The caller, if it may do this.
+    pub(crate) async fn allowed(self, deed: Deed) -> Result<Caller, (Failure, RequestId)> {
+        let (authorization, asked) = (self.app.authorization.clone(), self.asked.told());
+        let caller = self.by_header();
+        match authorization.allow(&caller, deed, asked).await {
+            Ok(()) => Ok(caller),
+            Err(failure) => Err((failure, caller.request_id)),
         }
     }
 

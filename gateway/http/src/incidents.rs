@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use leasehold_core::authorization::Deed;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
@@ -17,18 +18,13 @@ use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::incidents as wire;
 use serde::Deserialize;
 
-use super::admin::as_role;
+use super::admin::allowed;
 use super::extract::Authenticated;
 use super::extract::Path;
 use super::extract::Query;
 use super::extract::RawJson;
 use super::extract::answer;
 use crate::services::App;
-
-/// Who may read incidents.
-const READERS: &[Role] = &[Role::Operator, Role::Auditor, Role::Administrator];
-/// Who may acknowledge them.
-const OPERATORS: &[Role] = &[Role::Operator, Role::Administrator];
 
 /// The verb after an incident's name.
 const ACKNOWLEDGE: &str = ":acknowledge";
@@ -86,7 +82,7 @@ pub(crate) async fn list(
     who: Authenticated,
     Query(options): Query<IncidentOptions>,
 ) -> Response {
-    as_role(who, READERS, async |caller: Caller| {
+    allowed(who, Deed::ReadIncidents, async |caller: Caller| {
         let known = options.store.as_deref().map(str::parse::<StoreName>);
         if let Some(Err(error)) = known {
             return Err(Failure::invalid(format!("store: {error}")).into());
@@ -121,7 +117,7 @@ pub(crate) async fn get(
     who: Authenticated,
     Path(id): Path<String>,
 ) -> Response {
-    as_role(who, READERS, async |caller: Caller| {
+    allowed(who, Deed::ReadIncidents, async |caller: Caller| {
         let incident = app.incidents.get(&id)?;
         Ok(answer(StatusCode::OK, &caller.request_id, &show(incident)))
     })
@@ -145,7 +141,7 @@ pub(crate) async fn acknowledge(
     Path(id): Path<String>,
     body: RawJson,
 ) -> Response {
-    as_role(who, OPERATORS, async |caller: Caller| {
+    allowed(who, Deed::AcknowledgeIncidents, async |caller: Caller| {
         let not_found = || Failure::new(FailureKind::NotFound, "there is no such path");
         let id = id.strip_suffix(ACKNOWLEDGE).ok_or_else(not_found)?;
         let wire::AcknowledgeRequest { note } = body.parse()?;

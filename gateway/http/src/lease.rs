@@ -284,8 +284,6 @@ pub(crate) async fn validate(
         let body = wire::ValidateResponse {
             current: validation.current,
             accepts_work: validation.accepts_work,
-            last_fencing_token: validation.last_token,
-            holder: validation.holder.as_ref().map(view::holder),
         };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     };

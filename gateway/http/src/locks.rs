@@ -104,27 +104,31 @@ pub(crate) async fn get(
     headers: axum::http::HeaderMap,
     Query(options): Query<GetOptions>,
 ) -> Response {
-    let request_id = who.request_id().clone();
     match path.verb.as_deref() {
         None => {}
         Some("watch") => {
-            let watcher = Watcher {
-                key: who.key(),
-                request_id,
-                peer,
-            };
+            let watcher = Watcher::new(who, peer);
             return super::watch::lock(&app, path.lock, &headers, &watcher).await;
         }
         Some(verb) => {
             let message = format!("a lock has no verb {verb:?} for GET");
-            return respond(Failure::new(FailureKind::NotFound, message), &request_id);
+            return respond(
+                Failure::new(FailureKind::NotFound, message),
+                who.request_id(),
+            );
         }
     }
+    let caller = who.by_header();
     let read = async {
-        let view = app.pipeline.get(&path.lock, options.freshness()?).await?;
-        Ok(answer(StatusCode::OK, &request_id, &view::lock(&view)))
+        let freshness = options.freshness()?;
+        let view = app.pipeline.get(&caller, &path.lock, freshness).await?;
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &view::lock(&view),
+        ))
     };
-    settle(read.await, &request_id)
+    settle(read.await, &caller.request_id)
 }
 
 /// `PUT …/locks/{lock}`.
@@ -163,7 +167,7 @@ pub(crate) async fn declare(
             .await?;
         let view = app
             .pipeline
-            .get(&path.lock, Freshness::Linearizable)
+            .get(&caller, &path.lock, Freshness::Linearizable)
             .await?;
         Ok(answer(
             StatusCode::OK,
@@ -241,16 +245,17 @@ pub(crate) async fn list(
     Path(namespace): Path<String>,
     Query(options): Query<ListOptions>,
 ) -> Response {
-    let request_id = who.request_id().clone();
+    let caller = who.by_header();
     let listed = async {
-        let page = app.pipeline.list(options.query(&namespace)?).await?;
+        let query = options.query(&namespace)?;
+        let page = app.pipeline.list(&caller, query).await?;
         let body = LockList {
             locks: page.rows.iter().map(view::lock).collect(),
             next_cursor: page.next.map(|name| name.to_string()),
         };
-        Ok(answer(StatusCode::OK, &request_id, &body))
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
     };
-    settle(listed.await, &request_id)
+    settle(listed.await, &caller.request_id)
 }
 
 /// `POST …/leases:renew`.

@@ -1,11 +1,14 @@
 //! Namespaces: for administrators.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_backend_api::Effect;
+use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::sees;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
@@ -13,13 +16,15 @@ use leasehold_core::governance::Stored;
 use leasehold_core::governance::document::DefaultDecision;
 use leasehold_core::governance::document::NamespaceDocument;
 use leasehold_core::governance::document::NamespaceDraft;
+use leasehold_core::governance::document::Visibility;
 use leasehold_domain::Precondition;
+use leasehold_domain::TeamName;
+use leasehold_domain::limits;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::namespaces as wire;
 use serde::Deserialize;
 
-use super::admin::ADMINISTRATORS;
-use super::admin::as_role;
+use super::admin::allowed;
 use super::admin::exists;
 use super::admin::new_name;
 use super::admin::precondition;
@@ -37,9 +42,15 @@ fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
         DefaultDecision::Deny => "deny",
         DefaultDecision::Allow => "allow",
     };
+    let visible_to = match stored.document.visibility {
+        Visibility::Team => Vec::new(),
+        Visibility::Everyone => vec![EVERYONE.to_owned()],
+        Visibility::Teams(teams) => teams.iter().map(ToString::to_string).collect(),
+    };
     wire::Namespace {
         name: stored.document.name.to_string(),
         team: stored.document.team.map(|team| team.to_string()),
+        visible_to,
         description: stored.document.description,
         default_decision: default_decision.to_owned(),
         store: stored.document.store.to_string(),
@@ -55,6 +66,29 @@ fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
     }
 }
 
+/// Stands for all teams.
+const EVERYONE: &str = "*";
+
+/// Who can see a namespace, as a body says it.
+fn visibility(teams: &[String]) -> Result<Visibility, Failure> {
+    let max = limits::VISIBLE_TO_TEAMS_MAX;
+    if teams.len() > max {
+        let message = format!("visible_to: must be at most {max} teams");
+        return Err(Failure::invalid(message));
+    }
+    let parse = |team: &String| {
+        let invalid = |error| Failure::invalid(format!("visible_to: {error}"));
+        team.parse::<TeamName>().map_err(invalid)
+    };
+    let named = teams.iter().filter(|team| *team != EVERYONE);
+    let named = named.map(parse).collect::<Result<BTreeSet<_>, _>>()?;
+    Ok(match teams {
+        [] => Visibility::Team,
+        _ if teams.iter().any(|team| team == EVERYONE) => Visibility::Everyone,
+        _ => Visibility::Teams(named),
+    })
+}
+
 fn namespace_draft(name: &str, body: wire::NamespaceRequest) -> Result<NamespaceDraft, Failure> {
     if body.name.as_deref().is_some_and(|given| given != name) {
         return Err(Failure::invalid("name: path and body differ"));
@@ -66,6 +100,7 @@ fn namespace_draft(name: &str, body: wire::NamespaceRequest) -> Result<Namespace
             .team
             .map(|team| team.parse().map_err(invalid))
             .transpose()?,
+        visibility: visibility(&body.visible_to)?,
         description: body.description,
         default_decision: match body.default_decision.as_deref() {
             None | Some("deny") => DefaultDecision::Deny,
@@ -92,7 +127,7 @@ pub(crate) async fn create_namespace(
     who: Authenticated,
     Json(body): Json<wire::NamespaceRequest>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::ChangeNamespaces, async |caller: Caller| {
         let name = new_name(body.name.as_ref(), body.revision)?;
         let draft = namespace_draft(&name, body)?;
         let stored = app
@@ -121,7 +156,7 @@ pub(crate) async fn put_namespace(
     Path(name): Path<String>,
     Json(body): Json<wire::NamespaceRequest>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::ChangeNamespaces, async |caller: Caller| {
         let condition = precondition(body.revision);
         let draft = namespace_draft(&name, body)?;
         let stored = app
@@ -142,17 +177,20 @@ pub(crate) async fn put_namespace(
     responses((status = 200, body = wire::NamespaceList), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list_namespaces(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    let request_id = who.request_id();
+    let Caller {
+        principal,
+        request_id,
+    } = who.by_header();
     match app.governance.namespaces().await {
         Ok(rows) => {
-            let namespaces = rows.into_iter().map(show_namespace).collect();
-            answer(
-                StatusCode::OK,
-                request_id,
-                &wire::NamespaceList { namespaces },
-            )
+            let seen = rows
+                .into_iter()
+                .filter(|row| sees(&principal, &row.document));
+            let namespaces = seen.map(show_namespace).collect();
+            let body = wire::NamespaceList { namespaces };
+            answer(StatusCode::OK, &request_id, &body)
         }
-        Err(failure) => respond(failure, request_id),
+        Err(failure) => respond(failure, &request_id),
     }
 }
 
@@ -169,11 +207,19 @@ pub(crate) async fn get_namespace(
     who: Authenticated,
     Path(name): Path<String>,
 ) -> Response {
-    let request_id = who.request_id();
-    let found = async { app.governance.namespace(&namespace(&name)?).await };
+    let caller = who.by_header();
+    let found = async {
+        let name = namespace(&name)?;
+        let found = app.governance.find_namespace(&name).await?;
+        let seen = found.filter(|stored| sees(&caller.principal, &stored.document));
+        match seen {
+            Some(stored) => Ok(stored),
+            None => Err(app.authorization.unseen(&caller, "get", &name).await),
+        }
+    };
     match found.await {
-        Ok(stored) => answer(StatusCode::OK, request_id, &show_namespace(stored)),
-        Err(failure) => respond(failure, request_id),
+        Ok(stored) => answer(StatusCode::OK, &caller.request_id, &show_namespace(stored)),
+        Err(failure) => respond(failure, &caller.request_id),
     }
 }
 
@@ -201,7 +247,7 @@ pub(crate) async fn delete_namespace(
     Path(name): Path<String>,
     Query(options): Query<DeleteOptions>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::ChangeNamespaces, async |caller: Caller| {
         let stored = app.governance.namespace(&namespace(&name)?).await?;
         if !options.force {
             app.pipeline.check_unused(&stored.document.name).await?;
@@ -235,7 +281,7 @@ pub(crate) async fn move_namespace(
     Path(name): Path<String>,
     Json(body): Json<wire::MoveRequest>,
 ) -> Response {
-    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+    allowed(who, Deed::ChangeNamespaces, async |caller: Caller| {
         let verb = || Failure::new(FailureKind::NotFound, "a namespace has the verb move only");
         let name = namespace(name.strip_suffix(":move").ok_or_else(verb)?)?;
         let to = super::extract::store(&app, &body.to)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_core::authentication::Authenticator;
+use leasehold_core::authorization::Authorization;
 use leasehold_core::backup::Backups;
 use leasehold_core::config::Config;
 use leasehold_core::denials::AdminDenials;
@@ -39,6 +40,8 @@ pub struct App {
     pub authenticator: Authenticator,
     /// How much one client may ask for.
     pub limiter: Limiter,
+    /// Who may do what.
+    pub authorization: Arc<Authorization>,
     /// Administrative requests that were denied.
     pub denials: Arc<AdminDenials>,
     /// What Prometheus reads.

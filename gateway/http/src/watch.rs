@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::StreamExt;
 use futures_util::stream;
+use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::watches::Place;
 use leasehold_core::watches::Told;
@@ -25,7 +26,6 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::LockRef;
-use leasehold_domain::RequestId;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::watch::WatchEvent;
 use serde::Deserialize;
@@ -69,17 +69,13 @@ pub(crate) async fn namespace(
     headers: HeaderMap,
     Query(options): Query<WatchOptions>,
 ) -> Response {
-    let watcher = Watcher {
-        key: who.key(),
-        request_id: who.request_id().clone(),
-        peer,
-    };
+    let watcher = Watcher::new(who, peer);
     match super::extract::namespace(&ns) {
         Ok(ns) => {
             let scope = WatchScope::Prefix(ns, options.prefix);
             follow(&app, scope, &headers, &watcher).await
         }
-        Err(failure) => respond(failure, &watcher.request_id),
+        Err(failure) => respond(failure, &watcher.caller.request_id),
     }
 }
 
@@ -106,10 +102,20 @@ pub(crate) async fn lock(
 pub(crate) struct Watcher {
     /// What identifies the caller to limits.
     pub(crate) key: CallerKey,
-    /// The request's id.
-    pub(crate) request_id: RequestId,
+    /// Who asks.
+    pub(crate) caller: Caller,
     /// The connection; only a test has none.
     pub(crate) peer: Option<Extension<Peer>>,
+}
+
+impl Watcher {
+    pub(crate) fn new(who: Authenticated, peer: Option<Extension<Peer>>) -> Self {
+        Self {
+            key: who.key(),
+            caller: who.by_header(),
+            peer,
+        }
+    }
 }
 
 async fn follow(
@@ -121,12 +127,12 @@ async fn follow(
     let begun = async {
         let after = last_event_id(headers)?;
         let counted = app.limiter.watch(&watcher.key, scope.namespace())?;
-        let watching = app.pipeline.watch(scope, after).await?;
+        let watching = app.pipeline.watch(&watcher.caller, scope, after).await?;
         Ok::<_, Failure>((watching, counted))
     };
     let (Watching { begin, told }, counted) = match begun.await {
         Ok(begun) => begun,
-        Err(failure) => return respond(failure, &watcher.request_id),
+        Err(failure) => return respond(failure, &watcher.caller.request_id),
     };
     if let Some(peer) = &watcher.peer {
         peer.watches();

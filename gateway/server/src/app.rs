@@ -23,6 +23,7 @@ use leasehold_backend_raft::RaftBackend;
 use leasehold_core::authentication::Authenticator;
 use leasehold_core::authentication::KeyRing;
 use leasehold_core::authentication::KeySource;
+use leasehold_core::authorization::Authorization;
 use leasehold_core::backup::Backups;
 use leasehold_core::concession;
 use leasehold_core::config::Config;
@@ -139,6 +140,8 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let governance = govern(&config, from, &stores, metrics.tasks()).await?;
     let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
     let denials = AdminDenials::new(home.open.clone(), clock.clone());
+    let authorization = Authorization::new(denials.clone(), metrics.clone());
+    let authorization = Arc::new(authorization);
     let tasks = follow_up(&governance, &mover, &denials, metrics.tasks());
 
     let keys = (keys, governance.clone() as Arc<dyn KeySource>);
@@ -146,8 +149,18 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let authenticator =
         authenticator.map_err(|error| AppError::Authentication(error.to_string()))?;
     let (drain, shutdown) = watch::channel(false);
-    let of = (&clock, &metrics);
-    let pipeline = pipeline(&config, of, &governance, &stores, &shutdown);
+    let decider = Decider::new(
+        clock.clone(),
+        metrics.clone(),
+        config.audit.records_renewals(),
+    );
+    let pipeline = Pipeline::new(Inner {
+        governance: governance.clone(),
+        authorization: authorization.clone(),
+        decider,
+        stores: stores.clone(),
+        shutdown: shutdown.clone(),
+    });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
     let store = raft.map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
@@ -162,6 +175,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         backups,
         authenticator,
         limiter: Limiter::new(&config, clock.clone(), metrics.clone()),
+        authorization,
         denials,
         metrics,
         config,
@@ -174,23 +188,6 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         home,
         extra,
         tasks,
-    })
-}
-
-/// The way of a request through governance and the stores.
-fn pipeline(
-    config: &Config,
-    (clock, metrics): (&Arc<dyn Clock>, &Arc<Metrics>),
-    governance: &Arc<Governance>,
-    stores: &Arc<Stores>,
-    shutdown: &watch::Receiver<bool>,
-) -> Pipeline {
-    let records_renewals = config.audit.records_renewals();
-    Pipeline::new(Inner {
-        governance: governance.clone(),
-        decider: Decider::new(clock.clone(), metrics.clone(), records_renewals),
-        stores: stores.clone(),
-        shutdown: shutdown.clone(),
     })
 }
 

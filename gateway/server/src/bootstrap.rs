@@ -22,6 +22,7 @@ use leasehold_core::governance::document::DefaultDecision;
 use leasehold_core::governance::document::EnforcementName;
 use leasehold_core::governance::document::NamespaceDraft;
 use leasehold_core::governance::document::OnError;
+use leasehold_core::governance::document::Visibility;
 
 /// The namespace that the first start makes.
 pub(super) const DEMO: &str = "demo";
@@ -94,6 +95,7 @@ async fn make_demo(governance: &Governance, caller: &Caller) -> Result<(), Failu
             .parse()
             .map_err(|error| Failure::internal(format!("{error}")))?,
         team: None,
+        visibility: Visibility::Everyone,
         description: "made by the first start, with the stock policies bound".to_owned(),
         default_decision: DefaultDecision::Deny,
         store: None,

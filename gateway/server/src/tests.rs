@@ -20,6 +20,7 @@ use leasehold_core::caller::Caller;
 use leasehold_core::config::Config;
 use leasehold_core::governance::document::DefaultDecision;
 use leasehold_core::governance::document::NamespaceDraft;
+use leasehold_core::governance::document::Visibility;
 use leasehold_domain::Precondition;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
@@ -63,6 +64,7 @@ impl Gateway {
         let demo = NamespaceDraft {
             name: "demo".parse().unwrap(),
             team: None,
+            visibility: Visibility::default(),
             description: String::new(),
             default_decision: DefaultDecision::Allow,
             store: None,

@@ -97,7 +97,7 @@ pub(super) async fn get(client: &Client, lock: &str, json: bool) -> Result<Shown
     Shown::of(json, &view, show_lock)
 }
 
-/// Shows what is known of the token. The exit code says whether work may begin under it, so that a
+/// Shows whether the token is the current one. The exit code says whether work may begin under it, so that a
 /// script can ask.
 pub(super) async fn validate(
     client: &Client,
@@ -111,15 +111,10 @@ pub(super) async fn validate(
     let answer: wire::ValidateResponse = client.post(&path, &request).await?;
     let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let shown = Shown::of(json, &answer, |answer| {
-        let mut fields = vec![
+        Shown::Fields(vec![
             ("current", yes_or_no(answer.current)),
             ("accepts work", yes_or_no(answer.accepts_work)),
-            ("last fencing token", answer.last_fencing_token.to_string()),
-        ];
-        if let Some(holder) = &answer.holder {
-            fields.push(("holder", holder.subject.clone()));
-        }
-        Shown::Fields(fields)
+        ])
     });
     let shown = finish(shown)?;
     Ok(if answer.accepts_work { shown } else { LOST })

@@ -27,6 +27,9 @@ pub struct NamespaceDocument {
     pub name: NamespaceName,
     /// Who owns it.
     pub team: Option<TeamName>,
+    /// Who can see it.
+    #[serde(default, skip_serializing_if = "Visibility::is_default")]
+    pub visibility: Visibility,
     /// For people.
     #[serde(default)]
     pub description: String,
@@ -39,6 +42,25 @@ pub struct NamespaceDocument {
     /// Where else it was, or is on its way.
     #[serde(default, skip_serializing_if = "Travels::is_none")]
     pub travels: Travels,
+}
+
+/// Who can see a namespace and use its locks, besides those whose role lets them see all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visibility {
+    /// The team that owns it; everybody if nobody owns it.
+    #[default]
+    Team,
+    /// Everybody.
+    Everyone,
+    /// These teams, and the team that owns it.
+    Teams(BTreeSet<TeamName>),
+}
+
+impl Visibility {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The moves of a namespace between stores.
@@ -101,6 +123,8 @@ pub struct NamespaceDraft {
     pub name: NamespaceName,
     /// Who owns it.
     pub team: Option<TeamName>,
+    /// Who can see it.
+    pub visibility: Visibility,
     /// For people.
     pub description: String,
     /// What happens to operations that no policy decides: none is bound, or only advisory ones.

@@ -14,13 +14,23 @@ use crate::failure::Failure;
 impl Governance {
     /// Resolves when, by the plan in force, the namespace is not in this store (any more).
     pub(crate) async fn leaves(&self, namespace: &NamespaceName, store: &StoreName) {
+        let is_here = |namespace: &NamespaceDocument| namespace.store == *store;
+        self.while_it_is(namespace, is_here).await;
+    }
+
+    /// Resolves when, by the plan in force, the namespace is gone or this does not hold of it.
+    pub(crate) async fn while_it_is(
+        &self,
+        namespace: &NamespaceName,
+        holds: impl Fn(&NamespaceDocument) -> bool,
+    ) {
         let mut changed = self.changed.subscribe();
-        let is_here = || {
+        let is_so = || {
             let plan = self.plan();
             let namespace = plan.namespace(namespace);
-            namespace.is_some_and(|namespace| namespace.document.store == *store)
+            namespace.is_some_and(|namespace| holds(&namespace.document))
         };
-        while is_here() {
+        while is_so() {
             // The sender is our own, so it is there.
             let _ = changed.changed().await;
         }

@@ -90,6 +90,7 @@ impl Governance {
         Ok(NamespaceDocument {
             name: draft.name.clone(),
             team: draft.team.clone(),
+            visibility: draft.visibility.clone(),
             description: draft.description.clone(),
             default_decision: draft.default_decision,
             store,
@@ -125,7 +126,11 @@ impl Governance {
         }
     }
 
-    async fn find_namespace(
+    /// One namespace; none if there is none of that name.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn find_namespace(
         &self,
         name: &NamespaceName,
     ) -> Result<Option<Stored<NamespaceDocument>>, Failure> {

@@ -31,6 +31,7 @@ use crate::authentication::KeyRing;
 use crate::bookkeeping::OtherLedgers;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
+use crate::governance::document::Visibility;
 use crate::safety::tests::safety;
 use crate::stores::Parts;
 use crate::stores::Remembered;
@@ -106,6 +107,7 @@ async fn house() -> House {
     let draft = NamespaceDraft {
         name: "west".parse().unwrap(),
         team: None,
+        visibility: Visibility::default(),
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::failure::FailureKind;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Mode;
-use leasehold_domain::NamespaceName;
 use leasehold_domain::Request;
 use leasehold_domain::limits;
 
@@ -15,8 +13,6 @@ use crate::field_limits::name;
 use crate::field_limits::prose;
 use crate::field_limits::value;
 use crate::field_limits::within;
-use crate::governance::plan::NamespacePlan;
-use crate::governance::plan::Plan;
 
 /// Checks a request against the limits.
 pub(crate) fn check(request: &Request) -> Result<(), Failure> {
@@ -83,17 +79,4 @@ pub(crate) fn check_settings(settings: &LockSettings) -> Result<(), Failure> {
     )?;
     check_cooldown(settings.cooldown_ms)?;
     check_description(&settings.description)
-}
-
-/// The namespace that a request is for.
-pub(crate) fn namespace<'a>(
-    plan: &'a Plan,
-    name: &NamespaceName,
-) -> Result<&'a NamespacePlan, Failure> {
-    plan.namespace(name).ok_or_else(|| {
-        Failure::new(
-            FailureKind::NamespaceNotFound,
-            format!("there is no namespace {name}"),
-        )
-    })
 }

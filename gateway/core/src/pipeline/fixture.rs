@@ -46,12 +46,14 @@ use super::Pipeline;
 use super::ask;
 use super::decide::Decider;
 use crate::authentication::KeyRing;
+use crate::authorization::fixture::authorization;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::governance::WrittenBinding;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
+use crate::governance::document::Visibility;
 use crate::safety::tests::safety;
 use crate::store_client::StoreClient;
 use crate::stores::OpenStore;
@@ -200,10 +202,12 @@ impl Gate {
             carrier: Arc::default(),
             waits,
         };
+        let store = Arc::new(store);
         let pipeline = Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
+            authorization: authorization(&store, &clock),
             decider: Decider::new(clock, metrics, false),
-            stores: Arc::new(Stores::new(Arc::new(store), [].into())),
+            stores: Arc::new(Stores::new(store, [].into())),
             shutdown,
         }));
         let gate = Self {
@@ -230,6 +234,7 @@ impl Gate {
         let draft = NamespaceDraft {
             name: name.parse().unwrap(),
             team: None,
+            visibility: Visibility::default(),
             description: String::new(),
             default_decision,
             store: None,

@@ -34,7 +34,8 @@ impl Pipeline {
 
     /// Counts the leases and waiters of a namespace, in the first locks of it by name.
     async fn count(&self, namespace: &NamespaceName) -> Result<InUse, Failure> {
-        let store = self.inner.store_of(namespace).await?;
+        let store = self.inner.locate(namespace).await?;
+        let store = store.ok_or_else(|| Failure::no_namespace(namespace))?;
         let mut counted = InUse::default();
         let (mut after, mut rows) = (None, 0);
         loop {

@@ -52,7 +52,9 @@ impl Pipeline {
         // Its path names one namespace for all of them, and so one store.
         let namespace = &renewals[0].lock.namespace;
         let locks = renewals.iter().map(|renewal| &renewal.lock);
-        let store = self.inner.store_for(namespace, Operation::Renew, locks);
+        let store = self
+            .inner
+            .store_for(caller, namespace, Operation::Renew, locks);
         let mut store = store.await?;
         for _ in 0..MOVES_PER_REQUEST_MAX {
             match self.renew_all(&store, caller, &renewals).await? {
@@ -212,7 +214,7 @@ impl Pipeline {
         let locks = ask.acquires.iter().map(|acquire| &acquire.lock);
         let store = self
             .inner
-            .store_for(&ask.namespace, Operation::Acquire, locks);
+            .store_for(caller, &ask.namespace, Operation::Acquire, locks);
         let store = store.await?;
         let requests: Vec<(Request, Intent)> = ask.acquires.into_iter().zip(0..).map(one).collect();
         let asked = requests.iter().map(|(request, _)| request);

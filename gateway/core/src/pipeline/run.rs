@@ -20,6 +20,7 @@ use super::decide::Permit;
 use super::decide::Refusal;
 use super::intent::Intent;
 use super::turns::Taken;
+use crate::authorization::sees;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::governance::plan::NamespacePlan;
@@ -30,18 +31,33 @@ const MOVE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Inner {
     /// The store of a namespace: where its locks are. Before it says that there is no such
-    /// namespace it makes sure that no other gateway has just made it.
+    /// namespace, or that the caller cannot see it, it makes sure that no other gateway has just
+    /// changed that.
     pub(crate) async fn store_of(
         &self,
+        caller: &Caller,
         namespace: &NamespaceName,
+        operation: &str,
     ) -> Result<Arc<OpenStore>, Failure> {
-        self.find(namespace, |_| false).await
+        self.find(caller, (namespace, operation), |_| false).await
+    }
+
+    /// The store of a namespace, whoever asks; none if there is no such namespace.
+    pub(crate) async fn locate(
+        &self,
+        namespace: &NamespaceName,
+    ) -> Result<Option<Arc<OpenStore>>, Failure> {
+        if self.governance.plan().namespace(namespace).is_none() {
+            self.governance.catch_up().await?;
+        }
+        self.place(namespace).await
     }
 
     /// The store of the namespace of a request for these locks. What would be denied because no
     /// policy judges it is in doubt as well: another gateway may have just bound one.
     pub(crate) async fn store_for<'a>(
         &self,
+        caller: &Caller,
         namespace: &NamespaceName,
         operation: Operation,
         locks: impl IntoIterator<Item = &'a LockRef>,
@@ -50,31 +66,61 @@ impl Inner {
             let mut locks = locks.into_iter();
             locks.any(|lock| plan.lacks_policies(operation, &lock.lock))
         };
-        self.find(namespace, lacks).await
+        self.find(caller, (namespace, operation.as_str()), lacks)
+            .await
     }
 
     async fn find(
         &self,
-        name: &NamespaceName,
+        caller: &Caller,
+        (name, operation): (&NamespaceName, &str),
         in_doubt: impl FnOnce(&NamespacePlan) -> bool,
     ) -> Result<Arc<OpenStore>, Failure> {
-        let mut plan = self.governance.plan();
+        let plan = self.governance.plan();
+        let is_hidden = |plan: &NamespacePlan| !sees(&caller.principal, &plan.document);
+        let in_doubt = |plan: &NamespacePlan| is_hidden(plan) || in_doubt(plan);
         if plan.namespace(name).is_none_or(in_doubt) {
             self.governance.catch_up().await?;
-            plan = self.governance.plan();
         }
-        let mut namespace = admit::namespace(&plan, name)?;
+        match self.is_seen(caller, name) {
+            true => match self.place(name).await? {
+                Some(store) => Ok(store),
+                None => Err(self.authorization.unseen(caller, operation, name).await),
+            },
+            false => Err(self.authorization.unseen(caller, operation, name).await),
+        }
+    }
+
+    /// Whether, by the plan in force, there is such a namespace and the caller can see it.
+    pub(crate) fn is_seen(&self, caller: &Caller, name: &NamespaceName) -> bool {
+        let plan = self.governance.plan();
+        let namespace = plan.namespace(name);
+        namespace.is_some_and(|namespace| sees(&caller.principal, &namespace.document))
+    }
+
+    /// The store that has a namespace by the plan in force; none if there is no such namespace.
+    async fn place(&self, name: &NamespaceName) -> Result<Option<Arc<OpenStore>>, Failure> {
+        let mut plan = self.governance.plan();
+        let Some(mut namespace) = plan.namespace(name) else {
+            return Ok(None);
+        };
         if self.stores.rival(&namespace.document).is_some() {
             // Another gateway may have recorded the move that the other store knows of.
             self.governance.catch_up().await?;
             plan = self.governance.plan();
-            namespace = admit::namespace(&plan, name)?;
+            namespace = match plan.namespace(name) {
+                Some(namespace) => namespace,
+                None => return Ok(None),
+            };
             let store = &namespace.document.store;
             if let Some(rival) = self.stores.rival(&namespace.document) {
                 return Err(Failure::claimed_twice(name, [store, rival]));
             }
         }
-        self.stores.get(&namespace.document.store).cloned()
+        self.stores
+            .get(&namespace.document.store)
+            .cloned()
+            .map(Some)
     }
 
     /// Runs one request in the store of its namespace.
@@ -85,7 +131,7 @@ impl Inner {
         intent: Intent,
     ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
         let lock = &request.lock;
-        let store = self.store_for(&lock.namespace, request.operation, [lock]);
+        let store = self.store_for(caller, &lock.namespace, request.operation, [lock]);
         let store = store.await?;
         self.run(&store, caller, request, intent).await
     }
@@ -195,7 +241,8 @@ impl Inner {
         let left = self.governance.leaves(namespace, &store.name);
         let in_time = tokio::time::timeout(MOVE_PATIENCE, left).await;
         in_time.map_err(|_| Failure::moving())?;
-        self.store_of(namespace).await
+        let gone = || Failure::no_namespace(namespace);
+        self.locate(namespace).await?.ok_or_else(gone)
     }
 
     /// Admits to the namespace and to what its store grants, and decides by the plan in force.
@@ -207,7 +254,16 @@ impl Inner {
         intent: Intent,
     ) -> Result<Permit, Refusal> {
         let plan = self.governance.plan();
-        let namespace = admit::namespace(&plan, &request.lock.namespace)?;
+        let (name, operation) = (&request.lock.namespace, request.operation.as_str());
+        let seen = plan.namespace(name);
+        let seen = seen.filter(|namespace| sees(&caller.principal, &namespace.document));
+        let Some(namespace) = seen else {
+            return Err(self
+                .authorization
+                .unseen(caller, operation, name)
+                .await
+                .into());
+        };
         store.door.safe_mode().admit(request.operation)?;
         self.governance.admit(request.operation).await?;
         store.admit(request.operation)?;

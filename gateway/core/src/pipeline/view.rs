@@ -11,19 +11,17 @@ use leasehold_domain::limits;
 
 use super::Pipeline;
 use super::ask;
+use crate::caller::Caller;
 use crate::failure::Failure;
 
-/// Whether a token is the current one (Chubby's `CheckSequencer`).
-#[derive(Debug, Clone)]
+/// Whether a token is the current one (Chubby's `CheckSequencer`). Nothing else of the lock is told:
+/// whoever guards a resource may ask, and need not see the namespace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Validation {
     /// Whether a lease with this token is held now.
     pub current: bool,
     /// Whether new work may be begun under it: it is current, and not draining.
     pub accepts_work: bool,
-    /// The holder, if it is current.
-    pub holder: Option<HolderView>,
-    /// The greatest token that the lock's record knows.
-    pub last_token: u64,
 }
 
 impl Pipeline {
@@ -31,8 +29,13 @@ impl Pipeline {
     ///
     /// # Errors
     /// There is no such namespace, or the store cannot answer.
-    pub async fn get(&self, lock: &LockRef, freshness: Freshness) -> Result<LockView, Failure> {
-        let store = self.inner.store_of(&lock.namespace).await?;
+    pub async fn get(
+        &self,
+        caller: &Caller,
+        lock: &LockRef,
+        freshness: Freshness,
+    ) -> Result<LockView, Failure> {
+        let store = self.inner.store_of(caller, &lock.namespace, "get").await?;
         store.door.read(lock, freshness).await
     }
 
@@ -40,31 +43,33 @@ impl Pipeline {
     ///
     /// # Errors
     /// There is no such namespace, the limit is out of range, or the store cannot answer.
-    pub async fn list(&self, query: ListQuery) -> Result<Page<LockView>, Failure> {
-        let store = self.inner.store_of(&query.namespace).await?;
+    pub async fn list(&self, caller: &Caller, query: ListQuery) -> Result<Page<LockView>, Failure> {
+        let store = self
+            .inner
+            .store_of(caller, &query.namespace, "list")
+            .await?;
         if query.limit == 0 || query.limit > limits::PAGE_ROWS_MAX {
             return Err(Failure::invalid("limit: must be 1 to 1000"));
         }
         store.door.list(query).await
     }
 
-    /// Says whether a token is the current one, linearizably.
+    /// Says whether a token is the current one, linearizably. No token is current in a namespace
+    /// that is not there.
     ///
     /// # Errors
-    /// There is no such namespace, or the store cannot answer.
+    /// The store cannot answer.
     pub async fn validate(&self, ask: ask::Validate) -> Result<Validation, Failure> {
-        let view = self.get(&ask.lock, Freshness::Linearizable).await?;
-        let last_token = view.last_token.0;
-        let holder = view
-            .holders
-            .into_iter()
-            .find(|holder| holder.token == ask.token);
+        let Some(store) = self.inner.locate(&ask.lock.namespace).await? else {
+            return Ok(Validation::default());
+        };
+        let view = store.door.read(&ask.lock, Freshness::Linearizable).await?;
+        let mut holders = view.holders.iter();
+        let holder = holders.find(|holder| holder.token == ask.token);
         let active = |holder: &HolderView| holder.state == LeaseState::Active;
         Ok(Validation {
             current: holder.is_some(),
-            accepts_work: holder.as_ref().is_some_and(active),
-            holder,
-            last_token,
+            accepts_work: holder.is_some_and(active),
         })
     }
 }

@@ -144,8 +144,9 @@ async fn stand(
         }
         Some(Signal::Ended) => {
             waiter.settled();
-            let there = inner.store_of(&place.request.lock.namespace).await;
-            let store = there.unwrap_or_else(|_| waiter.store.clone());
+            let there = inner.locate(&place.request.lock.namespace).await;
+            let store = there.ok().flatten();
+            let store = store.unwrap_or_else(|| waiter.store.clone());
             Err(still_held(&store, &place.request.lock, place.lease_id).await)
         }
         Some(Signal::Granted { .. } | Signal::Missed) | None => {

@@ -236,6 +236,10 @@ fn governance_rules() -> Vec<Rule> {
         "minItems": 1,
         "items": { "type": "string", "pattern": "^(?:\\*|[a-z0-9][a-z0-9-]{0,62})$" },
     });
+    let teams = json!({
+        "maxItems": limits::VISIBLE_TO_TEAMS_MAX,
+        "items": { "type": "string", "pattern": "^(?:\\*|[a-z0-9][a-z0-9-]{0,62})$" },
+    });
     let mut lock_pattern = ascii(&patterns::lock_pattern(), limits::LOCK_NAME_BYTES_MAX);
     lock_pattern["type"] = json!("string");
     let judged: Vec<_> = leasehold_domain::Operation::ALL
@@ -248,6 +252,7 @@ fn governance_rules() -> Vec<Rule> {
     vec![
         ("NamespaceRequest", "name", label()),
         ("NamespaceRequest", "team", label()),
+        ("NamespaceRequest", "visible_to", teams),
         ("NamespaceRequest", "store", label()),
         ("NamespaceRequest", "description", description()),
         (

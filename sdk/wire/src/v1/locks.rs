@@ -250,18 +250,13 @@ pub struct ValidateRequest {
     pub fencing_token: u64,
 }
 
-/// Whether a token is the current one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// Whether a token is the current one; nothing else of the lock is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ValidateResponse {
     /// Whether a lease with this token is held now.
     pub current: bool,
     /// Whether new work may begin under it: current, and not draining.
     pub accepts_work: bool,
-    /// The greatest token that the lock's record knows.
-    pub last_fencing_token: u64,
-    /// The holder, if the token is current.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<HolderView>,
 }
 
 /// Set a lock's settings, whole.

@@ -14,6 +14,10 @@ pub struct NamespaceRequest {
     /// The team that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// Which teams can see it and use its locks, besides the team that owns it; `*` for everybody. If
+    /// it names none, the owner's alone; a namespace that nobody owns is everybody's then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visible_to: Vec<String>,
     /// For people.
     #[serde(default)]
     pub description: String,
@@ -37,6 +41,9 @@ pub struct Namespace {
     /// The team that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// Which teams can see it, besides the team that owns it; `*` for everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visible_to: Vec<String>,
     /// For people.
     pub description: String,
     /// What happens where no policy is bound.

@@ -16,9 +16,11 @@ use leasehold_policy_host::PolicyEngine;
 
 use super::*;
 use crate::authentication::KeyRing;
+use crate::authorization::fixture::authorization;
 use crate::bookkeeping::OtherLedgers;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
+use crate::governance::document::Visibility;
 use crate::governance::loading::tests::Counting;
 use crate::governance::loading::tests::operator;
 use crate::governance::loading::tests::store;
@@ -93,6 +95,7 @@ async fn house() -> House {
         let draft = NamespaceDraft {
             name: name.parse().unwrap(),
             team: None,
+            visibility: Visibility::default(),
             description: String::new(),
             default_decision: DefaultDecision::Allow,
             store,
@@ -104,6 +107,7 @@ async fn house() -> House {
     let (running_on, shutdown) = tokio::sync::watch::channel(false);
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
+        authorization: authorization(stores.get(&StoreName::home()).unwrap(), &system),
         decider: Decider::new(system, metrics.clone(), false),
         stores,
         shutdown,

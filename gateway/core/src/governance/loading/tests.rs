@@ -35,6 +35,7 @@ use crate::caller::Caller;
 use crate::config::Authentication;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
+use crate::governance::document::Visibility;
 
 /// A store that counts how often it is asked for its revision, and can be ill, also in its blobs
 /// alone.
@@ -190,6 +191,7 @@ async fn what_one_gateway_has_written_another_knows_at_once() {
     let draft = NamespaceDraft {
         name: "demo".parse().unwrap(),
         team: None,
+        visibility: Visibility::default(),
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,

@@ -19,9 +19,11 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::authentication::KeyRing;
+use crate::authorization::fixture::authorization;
 use crate::governance::Governance;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
+use crate::governance::document::Visibility;
 use crate::pipeline::Pipeline;
 use crate::pipeline::ask;
 use crate::pipeline::decide::Decider;
@@ -67,6 +69,7 @@ fn namespace() -> NamespaceDraft {
     NamespaceDraft {
         name: "demo".parse().unwrap(),
         team: None,
+        visibility: Visibility::default(),
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,
@@ -119,10 +122,12 @@ async fn pair() -> Pair {
             carrier: Arc::default(),
             waits,
         };
+        let store = Arc::new(store);
         Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
+            authorization: authorization(&store, &clock),
             decider: Decider::new(clock.clone(), metrics, false),
-            stores: Arc::new(Stores::new(Arc::new(store), [].into())),
+            stores: Arc::new(Stores::new(store, [].into())),
             shutdown: shutdown.clone(),
         }))
     };

@@ -4,11 +4,13 @@ use leasehold_backend_api::Effect;
 
 use super::*;
 use crate::governance::document::PLACES;
+use crate::governance::document::Visibility;
 
 fn draft(name: &str) -> NamespaceDraft {
     NamespaceDraft {
         name: name.parse().unwrap(),
         team: None,
+        visibility: Visibility::default(),
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,

@@ -1,0 +1,131 @@
+//! Authorization: what a caller may do, by its roles and by which namespaces it can see.
+//!
+//! Policies come after it, for operations on locks. What is refused here is in the ledger before it
+//! is answered.
+
+mod deed;
+
+use std::sync::Arc;
+
+use leasehold_domain::DenialKind;
+use leasehold_domain::NamespaceName;
+use leasehold_domain::Principal;
+
+pub use self::deed::Deed;
+use crate::caller::Caller;
+use crate::denials::AdminDenials;
+use crate::denials::Denied;
+use crate::failure::Failure;
+use crate::failure::FailureKind;
+use crate::governance::document::NamespaceDocument;
+use crate::governance::document::Visibility;
+use crate::telemetry::Metrics;
+
+/// What was asked for, as the ledger tells of it if it is refused.
+#[derive(Debug)]
+pub struct Asked {
+    /// The operation, such as `DELETE /v1/bindings/{binding}`: never what the caller made up.
+    pub operation: String,
+    /// What it was asked for, such as `DELETE /v1/bindings/a`.
+    pub of: String,
+}
+
+/// The stage that every operation passes.
+#[derive(Debug)]
+pub struct Authorization {
+    denials: Arc<AdminDenials>,
+    metrics: Arc<Metrics>,
+}
+
+impl Authorization {
+    /// Records what it refuses in these denials.
+    #[must_use]
+    pub fn new(denials: Arc<AdminDenials>, metrics: Arc<Metrics>) -> Self {
+        Self { denials, metrics }
+    }
+
+    /// Whether the caller may do this.
+    ///
+    /// # Errors
+    /// `forbidden` if it has none of the roles that this needs; that is in the ledger then. Or it
+    /// could not be recorded.
+    pub async fn allow(&self, caller: &Caller, deed: Deed, asked: Asked) -> Result<(), Failure> {
+        if deed.is_open_to(&caller.principal) {
+            return Ok(());
+        }
+        let roles: Vec<&str> = deed.roles().iter().map(|role| role.as_str()).collect();
+        let message = format!("this needs role {}", roles.join(" or "));
+        let summary = format!("denied: {}: {message}", asked.of);
+        self.refuse(caller, asked.operation, summary).await?;
+        Err(Failure::new(FailureKind::Forbidden, message))
+    }
+
+    /// The answer about a namespace that is not there, or that the caller cannot see: both are
+    /// recorded, so that the time of the answer does not tell one from the other.
+    pub async fn unseen(
+        &self,
+        caller: &Caller,
+        operation: &str,
+        namespace: &NamespaceName,
+    ) -> Failure {
+        let summary = format!(
+            "denied: {operation} in {namespace}: there is no such namespace that the caller can see"
+        );
+        match self.refuse(caller, operation.to_owned(), summary).await {
+            Ok(()) => Failure::no_namespace(namespace),
+            Err(failure) => failure,
+        }
+    }
+
+    async fn refuse(
+        &self,
+        caller: &Caller,
+        operation: String,
+        summary: String,
+    ) -> Result<(), Failure> {
+        self.metrics.denied(DenialKind::Role);
+        let denied = Denied {
+            principal: caller.principal.clone(),
+            request_id: caller.request_id.clone(),
+            operation,
+            summary,
+        };
+        self.denials.record(denied).await
+    }
+}
+
+/// Whether a principal can see a namespace. One that nobody owns is everybody's.
+#[must_use]
+pub fn sees(principal: &Principal, namespace: &NamespaceDocument) -> bool {
+    let is_of = |team| principal.team.as_ref() == Some(team);
+    let owns = match &namespace.team {
+        Some(owner) => is_of(owner),
+        None => namespace.visibility == Visibility::Team,
+    };
+    let is_shown = match &namespace.visibility {
+        Visibility::Team => false,
+        Visibility::Everyone => true,
+        Visibility::Teams(teams) => teams.iter().any(is_of),
+    };
+    owns || is_shown || Deed::SeeEveryNamespace.is_open_to(principal)
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    use leasehold_domain::Clock;
+
+    use super::*;
+    use crate::stores::OpenStore;
+
+    /// Records what it refuses in this store.
+    pub(crate) fn authorization(
+        store: &Arc<OpenStore>,
+        clock: &Arc<dyn Clock>,
+    ) -> Arc<Authorization> {
+        let denials = AdminDenials::new(store.clone(), clock.clone());
+        Arc::new(Authorization::new(denials, Arc::new(Metrics::new())))
+    }
+}

@@ -1,0 +1,63 @@
+//! What needs a role.
+
+use leasehold_domain::Principal;
+use leasehold_domain::Role;
+
+/// Something that only principals with certain roles may do, whatever the policies say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// See and use namespaces of other teams.
+    SeeEveryNamespace,
+    /// End leases of others.
+    RevokeLeases,
+    /// Set the settings of locks in namespaces of other teams.
+    DeclareLocks,
+    /// Create, change, move and delete namespaces.
+    ChangeNamespaces,
+    /// Make, list and revoke API keys.
+    AdministerKeys,
+    /// Upload policies.
+    UploadPolicies,
+    /// Read bindings, with the configuration of the policies.
+    ReadBindings,
+    /// Bind and unbind policies.
+    ChangeBindings,
+    /// Ask the ledger.
+    ReadLedger,
+    /// Read when stores granted nothing.
+    ReadIncidents,
+    /// End safe mode where that needs an operator.
+    AcknowledgeIncidents,
+    /// See and change the members of the cluster.
+    SteerCluster,
+    /// Take a backup, which holds the secrets of leases.
+    TakeBackups,
+}
+
+impl Deed {
+    /// The roles of which it needs one.
+    #[must_use]
+    pub fn roles(self) -> &'static [Role] {
+        match self {
+            Self::SeeEveryNamespace | Self::ReadIncidents => {
+                &[Role::Operator, Role::Auditor, Role::Administrator]
+            }
+            Self::RevokeLeases | Self::DeclareLocks | Self::AcknowledgeIncidents => {
+                &[Role::Operator, Role::Administrator]
+            }
+            Self::UploadPolicies | Self::ReadBindings => &[Role::PolicyAuthor, Role::Administrator],
+            Self::ReadLedger => &[Role::Auditor, Role::Administrator],
+            Self::ChangeNamespaces
+            | Self::AdministerKeys
+            | Self::ChangeBindings
+            | Self::SteerCluster
+            | Self::TakeBackups => &[Role::Administrator],
+        }
+    }
+
+    /// Whether a principal has one of them.
+    #[must_use]
+    pub fn is_open_to(self, principal: &Principal) -> bool {
+        self.roles().iter().any(|role| principal.roles.has(*role))
+    }
+}
