@@ -110,6 +110,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("leasehold-test-servers", &[]),
+    ("leasehold-verify", &[]),
     ("leasehold-tests", &["*"]),
 ];
 

@@ -1,6 +1,8 @@
 //! `cargo verify`: everything that must hold before a change lands. Never writes to the tree.
 #![expect(clippy::print_stderr, reason = "a command that talks to people")]
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::process::ExitCode;
 
@@ -36,7 +38,26 @@ const STEPS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The programs that the tests start, and Debian's package of each.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("postgres", "postgresql"),
+    ("pgbouncer", "pgbouncer"),
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("strace", "strace"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("python3", "python3-venv"),
+];
+
 fn main() -> ExitCode {
+    let missing = missing();
+    if !missing.is_empty() {
+        let packages = missing.join(" ");
+        eprintln!("== the tests need programs that are not here: apt-get install {packages}");
+        return ExitCode::FAILURE;
+    }
     for (what, arguments) in STEPS {
         eprintln!("== {what}: cargo {}", arguments.join(" "));
         let mut cargo = Command::new(env!("CARGO"));
@@ -58,4 +79,23 @@ fn main() -> ExitCode {
     }
     eprintln!("== all of it holds");
     ExitCode::SUCCESS
+}
+
+/// The packages of the programs that are not installed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where programs are is not the gateway's configuration"
+)]
+fn missing() -> Vec<&'static str> {
+    let mut folders: Vec<PathBuf> = ["/usr/sbin", "/sbin"].map(PathBuf::from).to_vec();
+    folders.extend(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    ));
+    // Debian keeps PostgreSQL's server programs apart, by version.
+    let versions = Path::new("/usr/lib/postgresql").read_dir();
+    let versions = versions.into_iter().flatten().flatten();
+    folders.extend(versions.map(|version| version.path().join("bin")));
+    let is_there = |name: &str| folders.iter().any(|folder| folder.join(name).is_file());
+    let absent = PROGRAMS.iter().filter(|(program, _)| !is_there(program));
+    absent.map(|(_, package)| *package).collect()
 }
