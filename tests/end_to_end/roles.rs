@@ -115,7 +115,8 @@ async fn each_deed_needs_its_role_and_no_other_opens_it() -> Result<()> {
 #[tokio::test]
 async fn a_namespaces_team_declares_its_own_locks_and_no_others() -> Result<()> {
     let gateway = Gateway::start().await?;
-    let body = json!({ "name": "pay", "team": "payments", "default_decision": "allow" });
+    let body = json!({ "name": "pay", "team": "payments", "visible_to": ["*"],
+        "default_decision": "allow" });
     assert_eq!(
         gateway.admin().post("/v1/namespaces", &body).await?.status,
         201

@@ -169,8 +169,6 @@ async fn who_loses_sight_of_it_can_give_back_and_nothing_else() -> Result<()> {
     assert_eq!(foreign.code(), "namespace_not_found", "{foreign:?}");
     let released = other.post(&format!("{lock}:release"), &lease).await?;
     assert_eq!(released.status, 200, "{released:?}");
-    let again = other.post(&format!("{lock}:release"), &lease).await?;
-    assert_eq!(again.code(), "namespace_not_found", "{again:?}");
     Ok(())
 }
 

@@ -123,9 +123,9 @@ pub(crate) mod fixture {
     /// Records what it refuses in this store.
     pub(crate) fn authorization(
         store: &Arc<OpenStore>,
-        clock: &Arc<dyn Clock>,
+        clock: Arc<dyn Clock>,
     ) -> Arc<Authorization> {
-        let denials = AdminDenials::new(store.clone(), clock.clone());
+        let denials = AdminDenials::new(store.clone(), clock);
         Arc::new(Authorization::new(denials, Arc::new(Metrics::new())))
     }
 }

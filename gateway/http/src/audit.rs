@@ -21,7 +21,6 @@ use leasehold_domain::Enforcement;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::PolicyVerdict;
-use leasehold_domain::Role;
 use leasehold_domain::StoreName;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::audit as wire;

@@ -12,7 +12,6 @@ use leasehold_core::failure::FailureKind;
 use leasehold_core::safety::Incident;
 use leasehold_core::safety::IncidentQuery;
 use leasehold_core::telemetry::rfc3339;
-use leasehold_domain::Role;
 use leasehold_domain::StoreName;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::incidents as wire;

@@ -205,7 +205,7 @@ impl Gate {
         let store = Arc::new(store);
         let pipeline = Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
-            authorization: authorization(&store, &clock),
+            authorization: authorization(&store, clock.clone()),
             decider: Decider::new(clock, metrics, false),
             stores: Arc::new(Stores::new(store, [].into())),
             shutdown,

@@ -232,14 +232,9 @@ fn key_rules() -> Vec<Rule> {
 
 fn governance_rules() -> Vec<Rule> {
     let operations = || json!({ "items": { "type": "string", "enum": patterns::OPERATIONS } });
-    let namespaces = json!({
-        "minItems": 1,
-        "items": { "type": "string", "pattern": "^(?:\\*|[a-z0-9][a-z0-9-]{0,62})$" },
-    });
-    let teams = json!({
-        "maxItems": limits::VISIBLE_TO_TEAMS_MAX,
-        "items": { "type": "string", "pattern": "^(?:\\*|[a-z0-9][a-z0-9-]{0,62})$" },
-    });
+    let name_or_all = json!({ "type": "string", "pattern": "^(?:\\*|[a-z0-9][a-z0-9-]{0,62})$" });
+    let namespaces = json!({ "minItems": 1, "items": name_or_all });
+    let teams = json!({ "maxItems": limits::VISIBLE_TO_TEAMS_MAX, "items": name_or_all });
     let mut lock_pattern = ascii(&patterns::lock_pattern(), limits::LOCK_NAME_BYTES_MAX);
     lock_pattern["type"] = json!("string");
     let judged: Vec<_> = leasehold_domain::Operation::ALL

@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 
 use super::error::Problem;
 use super::views::DrainView;
-use super::views::HolderView;
 
 /// How to hold a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]

@@ -50,6 +50,17 @@ struct House {
     _run: tokio::sync::watch::Sender<bool>,
 }
 
+fn draft(name: &str, store: Option<StoreName>) -> NamespaceDraft {
+    NamespaceDraft {
+        name: name.parse().unwrap(),
+        team: None,
+        visibility: Visibility::default(),
+        description: String::new(),
+        default_decision: DefaultDecision::Allow,
+        store,
+    }
+}
+
 async fn house() -> House {
     let system: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (clock, documents) = (Arc::new(ManualClock::default()), store());
@@ -92,22 +103,14 @@ async fn house() -> House {
     );
     let governance = governance.await.unwrap();
     for (name, store) in [("near", None), ("far", Some(sea))] {
-        let draft = NamespaceDraft {
-            name: name.parse().unwrap(),
-            team: None,
-            visibility: Visibility::default(),
-            description: String::new(),
-            default_decision: DefaultDecision::Allow,
-            store,
-        };
-        let ops = operator();
+        let (ops, draft) = (operator(), draft(name, store));
         let made = governance.put_namespace(&ops, &draft, Precondition::Absent);
         made.await.unwrap();
     }
     let (running_on, shutdown) = tokio::sync::watch::channel(false);
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
-        authorization: authorization(stores.get(&StoreName::home()).unwrap(), &system),
+        authorization: authorization(stores.get(&StoreName::home()).unwrap(), system.clone()),
         decider: Decider::new(system, metrics.clone(), false),
         stores,
         shutdown,

@@ -125,7 +125,7 @@ async fn pair() -> Pair {
         let store = Arc::new(store);
         Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
-            authorization: authorization(&store, &clock),
+            authorization: authorization(&store, clock.clone()),
             decider: Decider::new(clock.clone(), metrics, false),
             stores: Arc::new(Stores::new(store, [].into())),
             shutdown: shutdown.clone(),
