@@ -1,4 +1,4 @@
-//! `cargo verify`: everything that must hold before a change lands. Never writes to the tree.
+#![doc = include_str!("../README.md")]
 #![expect(clippy::print_stderr, reason = "a command that talks to people")]
 
 use std::path::Path;
