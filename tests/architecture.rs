@@ -354,7 +354,7 @@ fn the_fuzzer_is_built_of_the_same_crates() {
     let names: BTreeSet<_> = ours.iter().map(|(name, _)| name).collect();
     let mut shared = fuzzed.iter().filter(|(name, _)| names.contains(name));
     assert!(shared.clone().any(|(name, _)| name == "\"wasmtime\""));
-    let other = shared.find(|package| !ours.contains(package));
+    let other = shared.find(|package| !ours.contains(*package));
     assert_eq!(
         other, None,
         "copy Cargo.lock to policies/host/fuzz, and build there"

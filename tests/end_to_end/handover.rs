@@ -84,8 +84,17 @@ async fn a_transfer_at_once_keeps_the_lock_for_a_successor_that_is_not_there_yet
     assert_eq!(refused.body["reserved_for"], json!("heir"), "{refused:?}");
     let view = other.show("t").await?;
     assert_eq!(view.body["state"], json!("reserved"), "{view:?}");
+    let reserved = "/v1/namespaces/demo/locks?state=reserved";
+    let list = other.get(reserved).await?;
+    assert_eq!(
+        list.body["locks"].as_array().map(Vec::len),
+        Some(1),
+        "{list:?}"
+    );
     let inherited = heir.acquire("t", 10_000).await?;
     assert_eq!(inherited.status, 201, "{inherited:?}");
+    let list = other.get(reserved).await?;
+    assert_eq!(list.body["locks"], json!([]), "{list:?}");
     assert!(inherited.token()? > grant.token()?);
     for bad in [
         json!({ "lease_id": lease_id, "to": "" }),

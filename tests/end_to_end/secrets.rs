@@ -210,7 +210,7 @@ async fn what_a_gateway_writes_is_its_owners_alone() -> Result<()> {
         data_dir: Some(data_dir.clone()),
         ..GatewayOptions::default()
     };
-    let gateway = Gateway::start_with(options).await?;
+    let gateway = Gateway::start_cold(options).await?;
     gateway.admin().acquire("a", 60_000).await?;
     let mut written = files(&data_dir)?;
     written.push(data_dir);

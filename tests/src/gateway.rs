@@ -99,11 +99,23 @@ impl Gateway {
         Self::start_with(GatewayOptions::default()).await
     }
 
-    /// Starts a gateway.
+    /// Starts a gateway, with the stock policies compiled if another test has started one before.
     ///
     /// # Errors
     /// It does not start.
     pub async fn start_with(options: GatewayOptions) -> Result<Self> {
+        Self::start_as(options, true).await
+    }
+
+    /// Starts a gateway that makes its data directory itself and compiles the stock policies.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_cold(options: GatewayOptions) -> Result<Self> {
+        Self::start_as(options, false).await
+    }
+
+    async fn start_as(options: GatewayOptions, is_warm: bool) -> Result<Self> {
         let (folder, data_dir) = match options.data_dir {
             Some(data_dir) => (None, data_dir),
             None => {
@@ -112,11 +124,16 @@ impl Gateway {
                 (Some(folder), data_dir)
             }
         };
+        let (warm, compiled) = (warm_modules(), data_dir.join("compiled"));
+        if is_warm {
+            keep_compiled(&warm, &compiled)?;
+        }
         let Spawned {
             child,
             url,
             admin_url,
         } = spawn(&data_dir, &options.config, options.log.as_deref()).await?;
+        keep_compiled(&compiled, &warm)?;
         Ok(Self {
             child,
             url,
@@ -258,6 +275,31 @@ impl Gateway {
         self.admin_url = spawned.admin_url;
         Ok(())
     }
+}
+
+/// What the gateways of all tests have compiled of the stock policies, so that each start does not
+/// compile them again.
+fn warm_modules() -> PathBuf {
+    let built = binary().parent().unwrap_or(Path::new("."));
+    built.join("compiled-modules")
+}
+
+/// Copies compiled modules, unless there are some already.
+fn keep_compiled(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() || !from.is_dir() {
+        return Ok(());
+    }
+    let parent = to.parent().context("a parent")?;
+    std::fs::create_dir_all(parent)?;
+    let copy = tempfile::tempdir_in(parent)?;
+    let status = std::process::Command::new("cp")
+        .args(["-a", "--"])
+        .args([from, &copy.path().join("modules")])
+        .status()?;
+    ensure!(status.success(), "compiled modules were not copied");
+    // Another test may have been quicker.
+    let _ = std::fs::rename(copy.path().join("modules"), to);
+    Ok(())
 }
 
 /// A gateway that listens.

@@ -100,6 +100,7 @@ pub async fn a_list_has_pages_and_filters(harness: &impl Harness) {
         (LockFilter::Contended, 1),
         (LockFilter::Draining, 1),
         (LockFilter::CoolingDown, 0),
+        (LockFilter::Reserved, 0),
     ];
     for (state, count) in states {
         let state = ListQuery {

@@ -23,6 +23,11 @@ pub fn first_key_file(data_dir: &Path) -> PathBuf {
     data_dir.join("administrator.key")
 }
 
+/// Where compiled modules are kept: what is there is executed.
+pub fn compiled_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("compiled")
+}
+
 /// Where in a data folder the embedded store is.
 pub fn raft_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("raft")

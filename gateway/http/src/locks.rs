@@ -204,8 +204,9 @@ impl ListOptions {
             Some("contended") => Some(LockFilter::Contended),
             Some("draining") => Some(LockFilter::Draining),
             Some("cooling-down") => Some(LockFilter::CoolingDown),
+            Some("reserved") => Some(LockFilter::Reserved),
             Some(_) => {
-                let names = "held, free, contended, draining or cooling-down";
+                let names = "held, free, contended, draining, cooling-down or reserved";
                 return Err(Failure::invalid(format!("state: {names}")));
             }
         };

@@ -3,6 +3,7 @@
 
 mod away;
 mod backends;
+mod compiled;
 mod database_memory;
 mod home;
 mod missing;
@@ -232,8 +233,7 @@ async fn govern(
     stores: &Stores,
     tasks: &TaskMetrics,
 ) -> Result<Arc<Governance>, AppError> {
-    let engine = PolicyEngine::new(engine_limits(config))
-        .map_err(|error| AppError::Policies(error.to_string()))?;
+    let engine = engine(config)?;
     let (keys, clock) = (keys.clone(), clock.clone());
     let window = Duration::from_millis(config.safe_mode.governance_window_ms);
     let watched = (window, tasks.clone());
@@ -369,14 +369,26 @@ impl Running {
     }
 }
 
-fn engine_limits(config: &Config) -> EngineLimits {
-    EngineLimits {
+/// The policy engine, with its compiled modules in the data directory.
+fn engine(config: &Config) -> Result<PolicyEngine, AppError> {
+    let limits = EngineLimits {
         fuel: config.policy.fuel,
         deadline_ms: config.policy.deadline_ms,
         memory_bytes: config.policy.memory_bytes,
         instances: config.policy.instances_max,
         ..EngineLimits::default()
-    }
+    };
+    let engine = match compiled::folder(&config.storage.data_dir) {
+        Ok(folder) => PolicyEngine::with_cache(limits, &folder),
+        Err(problem) => {
+            tracing::warn!(
+                problem,
+                "compiled policies are not kept; each start compiles them"
+            );
+            PolicyEngine::new(limits)
+        }
+    };
+    engine.map_err(|error| AppError::Policies(error.to_string()))
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 use std::any::Any;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use wasmtime::Cache;
+use wasmtime::CacheConfig;
 use wasmtime::Config;
 use wasmtime::Enabled;
 use wasmtime::Engine;
@@ -22,6 +25,8 @@ use crate::error::HostError;
 use crate::guest::Guest;
 use crate::guest::linker;
 use crate::inspection::FEATURES;
+use crate::limits::CACHED_BYTES_MAX;
+use crate::limits::CACHED_FILES_MAX;
 use crate::limits::COMPILER_STACK_BYTES;
 use crate::limits::EngineLimits;
 use crate::limits::KEEP_RESIDENT_BYTES;
@@ -39,6 +44,7 @@ struct Inner {
     limits: EngineLimits,
     /// One module is compiled at a time, so that the memory for it is needed once.
     compiling: Mutex<()>,
+    cache: Option<Cache>,
 }
 
 impl PolicyEngine {
@@ -47,8 +53,33 @@ impl PolicyEngine {
     /// # Errors
     /// [`HostError::Engine`] if this machine refuses the reservations or the thread.
     pub fn new(limits: EngineLimits) -> Result<Self, HostError> {
+        Self::open(limits, config(&limits), None)
+    }
+
+    /// The same, with compiled modules kept in a directory, by the module's bytes, the settings and
+    /// the compiler's version. What is in the directory is executed: nobody else may write to it.
+    /// Files that cannot be read or written cost time and nothing else.
+    ///
+    /// # Errors
+    /// [`HostError::Engine`] if the path is not absolute, or as for [`PolicyEngine::new`].
+    pub fn with_cache(limits: EngineLimits, directory: &Path) -> Result<Self, HostError> {
+        let mut settings = CacheConfig::new();
+        settings
+            .with_directory(directory)
+            .with_file_count_soft_limit(CACHED_FILES_MAX)
+            .with_files_total_size_soft_limit(CACHED_BYTES_MAX);
         let failed = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
-        let engine = Engine::new(&config(&limits)).map_err(failed)?;
+        let cache = Cache::new(settings).map_err(failed)?;
+        Self::open(limits, config(&limits), Some(cache))
+    }
+
+    fn open(
+        limits: EngineLimits,
+        mut config: Config,
+        cache: Option<Cache>,
+    ) -> Result<Self, HostError> {
+        let failed = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
+        let engine = Engine::new(config.cache(cache.clone())).map_err(failed)?;
         let linker = linker(&engine).map_err(failed)?;
         start_ticker(engine.weak()).map_err(|error| HostError::Engine(error.to_string()))?;
         Ok(Self {
@@ -57,6 +88,7 @@ impl PolicyEngine {
                 linker,
                 limits,
                 compiling: Mutex::default(),
+                cache,
             }),
         })
     }
@@ -81,6 +113,14 @@ impl PolicyEngine {
                 .join()
                 .unwrap_or_else(|panic| Err(HostError::Panicked(message_of(panic.as_ref()))))
         })
+    }
+
+    /// How many modules were read from the directory of compiled ones, and how many had to be
+    /// compiled for it; none without a directory.
+    #[must_use]
+    pub fn cache_hits_and_misses(&self) -> Option<(usize, usize)> {
+        let cache = self.inner.cache.as_ref()?;
+        Some((cache.cache_hits(), cache.cache_misses()))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -189,5 +229,26 @@ mod tests {
         assert_eq!(panicked, Err(HostError::Panicked("at 7".to_owned())));
         let after = engine.on_a_compiler_thread(|| Ok(7));
         assert_eq!(after, Ok(7), "the next module is compiled");
+    }
+
+    #[test]
+    fn a_module_that_was_compiled_before_is_not_compiled_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, wasm) = crate::stock::MODULES[0];
+        let digest = |engine: PolicyEngine| engine.compile(wasm).unwrap().digest();
+        let open = || PolicyEngine::with_cache(EngineLimits::default(), folder.path()).unwrap();
+        let first = open();
+        let compiled = digest(first.clone());
+        assert_eq!(first.cache_hits_and_misses(), Some((0, 1)));
+        let second = open();
+        assert_eq!(digest(second.clone()), compiled);
+        assert_eq!(second.cache_hits_and_misses(), Some((1, 0)));
+        // Other settings, another compilation.
+        let limits = EngineLimits {
+            memory_bytes: 8 << 20,
+            ..EngineLimits::default()
+        };
+        let third = PolicyEngine::with_cache(limits, folder.path()).unwrap();
+        assert_eq!(digest(third), compiled);
     }
 }

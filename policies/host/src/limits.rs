@@ -34,6 +34,11 @@ pub(crate) const CONFIG_PROBLEMS_MAX: usize = 20;
 /// How much of a memory slot is cleaned by copying instead of by giving its pages back.
 pub(crate) const KEEP_RESIDENT_BYTES: usize = 1_024 * 1_024;
 
+/// How many compiled modules are kept on disk before the oldest are deleted.
+pub(crate) const CACHED_FILES_MAX: u64 = 4_096;
+/// How many bytes of them.
+pub(crate) const CACHED_BYTES_MAX: u64 = 1 << 30;
+
 /// What a guest may spend, and how many may run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineLimits {

@@ -37,6 +37,8 @@ pub enum LockFilter {
     Draining,
     /// It is not granted because a lease expired.
     CoolingDown,
+    /// A transfer reserved it for a successor.
+    Reserved,
 }
 
 /// Some rows, and where the next page begins.

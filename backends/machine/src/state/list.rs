@@ -69,6 +69,7 @@ fn is_asked_for(record: &LockRecord, query: &ListQuery, now: Millis) -> bool {
         LockFilter::Contended => record.queue_len() > 0,
         LockFilter::Draining => record.holders.iter().any(|l| l.drain.is_some()),
         LockFilter::CoolingDown => record.cooldown_until() > now,
+        LockFilter::Reserved => record.reservations().iter().any(|r| r.until > now),
     };
     query.holder.as_ref().is_none_or(held_by)
         && query.team.as_ref().is_none_or(held_by_team)

@@ -25,7 +25,7 @@ pub(crate) struct List {
     /// Only names that begin so.
     #[arg(long, default_value = "")]
     prefix: String,
-    /// Only held, free, contended, draining or cooling-down ones.
+    /// Only held, free, contended, draining, cooling-down or reserved ones.
     #[arg(long)]
     state: Option<String>,
 }

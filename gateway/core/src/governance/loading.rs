@@ -153,7 +153,6 @@ impl Governance {
             let mut revisions = self.documents.watch();
             while let Some(revision) = revisions.next().await {
                 self.follow_to(revision).await;
-                self.warm_up().await;
             }
             tracing::warn!("governance.watch ended; it is opened again");
             tokio::time::sleep(RELOAD_PAUSE_MIN).await;
@@ -171,19 +170,6 @@ impl Governance {
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RELOAD_PAUSE_MAX);
-        }
-    }
-
-    /// Compiles versions that no binding names yet, so that binding one is quick.
-    async fn warm_up(&self) {
-        let versions = self
-            .replica()
-            .documents::<PolicyDocument>(document::POLICIES);
-        for version in versions {
-            if let Err(failure) = self.module(&version.digest).await {
-                tracing::warn!(message = %failure.message, policy = %version.policy, "governance.module not loaded");
-                return;
-            }
         }
     }
 

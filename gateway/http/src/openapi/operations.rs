@@ -116,7 +116,15 @@ fn parameter_rule(place: &str, name: &str) -> Value {
         (_, "places") => json!({ "pattern": patterns::places() }),
         (_, "freshness") => json!({ "enum": ["linearizable", "stale"] }),
         (_, "state") => {
-            json!({ "enum": ["held", "free", "contended", "draining", "cooling-down"] })
+            let states = [
+                "held",
+                "free",
+                "contended",
+                "draining",
+                "cooling-down",
+                "reserved",
+            ];
+            json!({ "enum": states })
         }
         (_, "operation") => {
             let others = crate::audit::OTHER_OPERATIONS;
