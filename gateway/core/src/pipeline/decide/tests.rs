@@ -39,7 +39,7 @@ fn one(policy: &str, members: Value) -> Value {
 }
 
 /// Sixteen clients of one subject take and give back locks of their own, twenty-five times each.
-/// Answers the codes of the refusals.
+/// Returns the kinds of the refusals.
 async fn sixteen_clients(gate: &Arc<Gate>, lock: fn(usize, usize) -> String) -> BTreeSet<String> {
     let client = |client: usize| {
         let gate = gate.clone();
@@ -90,7 +90,7 @@ async fn an_advisory_policy_that_reads_the_lock_ties_no_request_to_it() {
     gate.bind(one("looks", advice)).await.unwrap();
     let contended = |_, _| "demo/one".to_owned();
     let refused = sixteen_clients(&gate, contended).await;
-    assert!(refused.iter().all(|code| code == "held"), "{refused:?}");
+    assert!(refused.iter().all(|kind| kind == "Held"), "{refused:?}");
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_mandatory_policy_that_reads_the_lock_absorbs_sixteen_clients() {
     gate.bind(one("looks", json!({}))).await.unwrap();
     let contended = |_, _| "demo/one".to_owned();
     let refused = sixteen_clients(&gate, contended).await;
-    assert!(refused.iter().all(|code| code == "held"), "{refused:?}");
+    assert!(refused.iter().all(|kind| kind == "Held"), "{refused:?}");
 }
 
 #[tokio::test]
