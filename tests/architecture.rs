@@ -60,6 +60,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("leasehold-policy-guests", &[]),
     ("leasehold-policy-host", &["leasehold-domain"]),
+    (
+        "leasehold-policy-evaluate",
+        &["leasehold-domain", "leasehold-policy-host"],
+    ),
     ("leasehold-policy-pack", &["leasehold-policy-host"]),
     ("leasehold-client", &["leasehold-wire"]),
     (
