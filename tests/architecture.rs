@@ -73,6 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-audit",
             "leasehold-backend-api",
             "leasehold-backend-raft",
+            "leasehold-policy-evaluate",
             "leasehold-policy-host",
         ],
     ),

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::*;
 use crate::failure::FailureDetail;
+use crate::failure::Fault;
 use crate::governance::document::DefaultDecision;
 use crate::pipeline::ask;
 use crate::pipeline::fixture::Gate;
