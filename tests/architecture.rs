@@ -60,6 +60,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("leasehold-policy-guests", &[]),
     ("leasehold-policy-host", &["leasehold-domain"]),
+    (
+        "leasehold-policy-evaluate",
+        &["leasehold-domain", "leasehold-policy-host"],
+    ),
     ("leasehold-policy-pack", &["leasehold-policy-host"]),
     ("leasehold-client", &["leasehold-wire"]),
     (
@@ -69,6 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-audit",
             "leasehold-backend-api",
             "leasehold-backend-raft",
+            "leasehold-policy-evaluate",
             "leasehold-policy-host",
         ],
     ),

@@ -204,15 +204,16 @@ impl Governance {
         reach::check_steps(binding, &steps)?;
         // The configuration's bytes are kept by digest, so that any recorded decision can be run
         // again although the binding has changed since.
-        for bound in steps.iter().flat_map(|step| &step.bound) {
+        for bound in steps.iter().flat_map(|planned| &planned.step.bound) {
             let config = Arc::from(bound.config().as_bytes());
             self.documents.put_blob(config).await?;
         }
         let mut judged = Judged::new();
-        for step in &steps {
+        for planned in &steps {
+            let step = &planned.step;
             let (versions, operations) = judged.entry(step.policy.to_string()).or_default();
             versions.push(step.version.to_string());
-            operations.extend(step.operations());
+            operations.extend(planned.operations());
         }
         Ok(judged)
     }
@@ -238,7 +239,7 @@ impl Governance {
         }
         let checked = |document: &BoundPolicyDocument| bind(&modules, document);
         let steps = plan::steps_of(binding, checked).map_err(Failure::invalid)?;
-        for (at, step) in steps.iter().enumerate() {
+        for (at, PlanStep { step, .. }) in steps.iter().enumerate() {
             if let Err(problem) = &step.bound {
                 let (policy, version) = (&step.policy, &step.version);
                 return Err(Failure::invalid(format!(

@@ -244,9 +244,9 @@ pub struct OnError {
 }
 
 impl OnError {
-    /// Whether a failure lets `operation` pass.
-    #[must_use]
-    pub fn passes(&self, operation: Operation) -> bool {
-        self.allow.iter().any(|name| name == operation.as_str())
+    /// Returns the operations that a failure lets pass. A name that no operation has is ignored.
+    pub(crate) fn operations(&self) -> BTreeSet<Operation> {
+        let named = |name: &String| Operation::from_name(name);
+        self.allow.iter().filter_map(named).collect()
     }
 }

@@ -12,33 +12,24 @@ use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::RuleDigest;
+use leasehold_policy_evaluate::Step;
 use leasehold_policy_host::BoundPolicy;
 
 use super::document::BindingDocument;
+use super::document::BoundPolicyDocument;
 use super::document::DefaultDecision;
 use super::document::EnforcementName;
 use super::document::NamespaceDocument;
-use super::document::OnError;
 use super::pattern::LockPattern;
 use crate::telemetry::DecisionMetrics;
 
-/// One policy that a request must pass.
+/// One policy that requests must pass, and which requests those are.
 #[derive(Debug)]
 pub(crate) struct PlanStep {
-    /// The binding that says so.
-    pub(crate) binding: Arc<str>,
-    /// Which policy.
-    pub(crate) policy: Arc<str>,
-    /// Which version.
-    pub(crate) version: Arc<str>,
-    /// How binding its answer is.
-    pub(crate) enforcement: Enforcement,
-    /// What its failure means.
-    pub(crate) on_error: OnError,
-    /// The policy with its configuration, or why it could not be loaded.
-    pub(crate) bound: Result<BoundPolicy, String>,
-    /// All of that which makes it another rule.
-    pub(crate) digest: Digest,
+    /// The policy.
+    pub(crate) step: Step,
+    /// The step's digest, computed once.
+    digest: Digest,
     /// The metrics of its answers, from the first answer on.
     pub(crate) counted: OnceLock<DecisionMetrics>,
     patterns: Vec<LockPattern>,
@@ -53,12 +44,6 @@ impl PlanStep {
         self.patterns.iter().any(|pattern| pattern.matches(lock))
     }
 
-    /// Returns whether its verdict counts. An advisory verdict is recorded, and neither grants nor
-    /// denies anything.
-    pub(crate) fn decides(&self) -> bool {
-        self.enforcement != Enforcement::Advisory
-    }
-
     /// The operations that it judges: those of its module that the binding names.
     pub(crate) fn operations(&self) -> impl Iterator<Item = Operation> {
         self.operations.iter().copied()
@@ -70,6 +55,12 @@ impl PlanStep {
                 .namespaces
                 .iter()
                 .any(|name| name == "*" || name == namespace.as_str())
+    }
+}
+
+impl AsRef<Step> for PlanStep {
+    fn as_ref(&self) -> &Step {
+        &self.step
     }
 }
 
@@ -101,8 +92,9 @@ impl NamespacePlan {
         overridden: bool,
     ) -> RuleDigest {
         let judging = self.judges(Operation::Renew, lock);
-        let judging = judging.filter(|step| step.decides());
-        RuleDigest::of(judging.map(|step| &step.digest), limits, overridden)
+        let judging = judging.filter(|planned| planned.step.decides());
+        let digests = judging.map(|planned| &planned.digest);
+        RuleDigest::of(digests, limits, overridden)
     }
 
     /// Whether an operation is denied if no policy decides it. Settings are governed by roles alone.
@@ -117,7 +109,9 @@ impl NamespacePlan {
         let of_a_lease = matches!(operation, Operation::Renew | Operation::Transfer);
         !of_a_lease
             && self.denies_unbound(operation)
-            && !self.judges(operation, lock).any(PlanStep::decides)
+            && !self
+                .judges(operation, lock)
+                .any(|planned| planned.step.decides())
     }
 
     /// The steps that judge an operation on a lock, in order.
@@ -141,7 +135,7 @@ impl Plan {
         steps.sort_by(|a, b| {
             a.order
                 .cmp(&b.order)
-                .then_with(|| a.binding.cmp(&b.binding))
+                .then_with(|| a.step.binding.cmp(&b.step.binding))
         });
         let steps: Vec<Arc<PlanStep>> = steps.into_iter().map(Arc::new).collect();
         let plan_of = |document: NamespaceDocument| {
@@ -190,7 +184,7 @@ pub(crate) fn parse_operations(binding: &BindingDocument) -> Result<Vec<Operatio
 /// The steps of one binding. `bind` loads a policy version with its configuration.
 pub(crate) fn steps_of(
     binding: &BindingDocument,
-    mut bind: impl FnMut(&super::document::BoundPolicyDocument) -> Result<BoundPolicy, String>,
+    mut bind: impl FnMut(&BoundPolicyDocument) -> Result<BoundPolicy, String>,
 ) -> Result<Vec<PlanStep>, String> {
     let patterns: Vec<LockPattern> = binding
         .locks
@@ -199,7 +193,7 @@ pub(crate) fn steps_of(
         .collect::<Result<_, _>>()?;
     let operations = parse_operations(binding)?;
     let name: Arc<str> = Arc::from(binding.name.as_str());
-    let step = |(index, document): (usize, &super::document::BoundPolicyDocument)| {
+    let step = |(index, document): (usize, &BoundPolicyDocument)| {
         let bound = bind(document);
         let judges = |operation: &Operation| match &bound {
             Ok(bound) => bound.module().manifest().operations.contains(operation),
@@ -211,49 +205,26 @@ pub(crate) fn steps_of(
             EnforcementName::Mandatory => Enforcement::Mandatory,
             EnforcementName::Overridable => Enforcement::Overridable,
         };
-        PlanStep {
+        let operations = operations.iter().copied().filter(judges).collect();
+        let step = Step {
             binding: name.clone(),
             policy: Arc::from(document.policy.as_str()),
             version: Arc::from(document.version.as_str()),
             enforcement,
-            digest: digest_of(&name, document, enforcement, bound.as_ref().ok()),
-            counted: OnceLock::new(),
-            on_error: document.on_error.clone(),
-            operations: operations.iter().copied().filter(judges).collect(),
+            on_error_allow: document.on_error.operations(),
             bound,
+        };
+        PlanStep {
+            digest: step.digest(),
+            step,
+            counted: OnceLock::new(),
+            operations,
             patterns: patterns.clone(),
             namespaces: binding.namespaces.clone(),
             order: (binding.order, index),
         }
     };
     Ok(binding.policies.iter().enumerate().map(step).collect())
-}
-
-/// What makes a step another rule than before, in one digest. Each text is followed by its length,
-/// so that no two steps give the same bytes.
-fn digest_of(
-    binding: &str,
-    document: &super::document::BoundPolicyDocument,
-    enforcement: Enforcement,
-    bound: Option<&BoundPolicy>,
-) -> Digest {
-    let mut bytes = Vec::new();
-    let texts = [
-        binding,
-        &document.policy,
-        &document.version,
-        enforcement.as_str(),
-    ];
-    for text in texts {
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
-    }
-    bytes.push(u8::from(document.on_error.passes(Operation::Renew)));
-    if let Some(bound) = bound {
-        bytes.extend_from_slice(&bound.module().digest().0);
-        bytes.extend_from_slice(&bound.config_digest().0);
-    }
-    Digest::of(&bytes)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub(super) fn check_texts(binding: &BindingDocument) -> Result<(), Failure> {
 pub(super) fn check_steps(binding: &BindingDocument, steps: &[PlanStep]) -> Result<(), Failure> {
     let mut problems = Vec::new();
     for (index, name) in binding.operations.iter().enumerate() {
-        let asked = |step: &PlanStep| step.operations().any(|asked| asked.as_str() == name);
+        let asked = |planned: &PlanStep| planned.operations().any(|asked| asked.as_str() == name);
         if !steps.iter().any(asked) {
             let policies = steps.iter().map(manifest_of).collect::<Vec<_>>();
             problems.push(format!(
@@ -63,18 +63,18 @@ pub(super) fn check_steps(binding: &BindingDocument, steps: &[PlanStep]) -> Resu
             ));
         }
     }
-    for (at, step) in steps.iter().enumerate() {
-        if step.operations().next().is_none() {
+    for (at, planned) in steps.iter().enumerate() {
+        if planned.operations().next().is_none() {
             let named = match binding.operations.is_empty() {
                 true => "policies are never asked about these".to_owned(),
                 false => format!("the binding names {}", binding.operations.join(", ")),
             };
             problems.push(format!(
                 "policies[{at}]: it would never be asked: {}, and {named}",
-                manifest_of(step)
+                manifest_of(planned)
             ));
         }
-        let unmatchable = step.bound.iter().flat_map(BoundPolicy::unmatchable);
+        let unmatchable = planned.step.bound.iter().flat_map(BoundPolicy::unmatchable);
         problems.extend(
             unmatchable.map(|problem| {
                 format!("policies[{at}].config{}: {}", problem.path, problem.message)
@@ -85,7 +85,7 @@ pub(super) fn check_steps(binding: &BindingDocument, steps: &[PlanStep]) -> Resu
 }
 
 /// What a step's module judges, in words.
-fn manifest_of(step: &PlanStep) -> String {
+fn manifest_of(PlanStep { step, .. }: &PlanStep) -> String {
     let names = match &step.bound {
         Ok(bound) => {
             let operations = bound.module().manifest().operations.iter();

@@ -1,4 +1,4 @@
-//! Decision: runs the policies, and is the only maker of a `Permit`.
+//! Decides a request by roles and policies, and is the only maker of a `Permit`.
 
 mod asked;
 mod denial;
@@ -17,23 +17,21 @@ use leasehold_domain::Decision;
 use leasehold_domain::Effect;
 use leasehold_domain::Expectation;
 use leasehold_domain::Operation;
-use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::WallMillis;
-use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
 use leasehold_domain::limits::TURN_WAIT_MS_MAX;
 use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
+use leasehold_policy_evaluate::Judgment;
 
 pub(crate) use self::permit::Denied;
 pub(crate) use self::permit::Permit;
 pub(crate) use self::permit::Refusal;
 pub use self::recent::PolicyFailure;
 
-use self::asked::Sum;
+use self::asked::told;
 use self::denial::missing_role;
-use self::denial::too_many;
 use self::denial::too_old;
 use self::denial::unbound;
 use self::not_holder::RecordBudget;
@@ -46,7 +44,6 @@ use super::turns::TurnKey;
 use super::turns::Turns;
 use crate::caller::Caller;
 use crate::failure::Failure;
-use crate::failure::Fault;
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::PlanStep;
 use crate::store_client::StoreClient;
@@ -136,38 +133,38 @@ impl Decider {
         let steps: Vec<&PlanStep> = judges.collect();
         let now = self.clock.wall();
         let (facts, expect) = facts::gather(now, store, &steps, caller, &request, &intent).await?;
-        let mut decision = Decision {
-            id: rand::random(),
-            effect: Effect::Allow,
+        let id = rand::random();
+        let principal = &caller.principal;
+        let judgment = match missing_role(namespace, principal, request.operation) {
+            Some(denial) => Judgment {
+                effect: Some(Effect::Deny(denial)),
+                ..Judgment::default()
+            },
+            None => self.ask_all(&steps, &request, principal, &facts, id),
+        };
+        let effect = match judgment.effect {
+            Some(effect) => effect,
+            None => self.unjudged(store, namespace, &request, now).await?,
+        };
+        let (limits, fault) = (judgment.limits, judgment.error);
+        let fault = fault.map(|error| told(&error, principal));
+        let (denial, overridden) = match &effect {
+            Effect::Deny(denial) => (Some(denial.clone()), false),
+            Effect::Override { .. } => (None, true),
+            Effect::Allow => (None, false),
+        };
+        let holds = matches!(request.operation, Operation::Acquire | Operation::Renew);
+        let rule = (holds && denial.is_none())
+            .then(|| namespace.rule(&request.lock.lock, limits, overridden));
+        let decision = Decision {
+            id,
+            effect,
             facts,
-            verdicts: Vec::with_capacity(steps.len()),
-            limits: PolicyLimits::default(),
+            verdicts: judgment.verdicts,
+            limits,
             bindings_revision: revision,
-            rule: None,
+            rule,
         };
-        let mut fault = None;
-        decision.effect = match missing_role(namespace, &caller.principal, request.operation) {
-            Some(denial) => Effect::Deny(denial),
-            None => {
-                let judged = self.ask_all(&steps, &caller.principal, &request, &mut decision);
-                fault = judged.1;
-                match judged.0 {
-                    Effect::Allow if !steps.iter().any(|step| step.decides()) => {
-                        self.unjudged(store, namespace, &request, now).await?
-                    }
-                    effect => effect,
-                }
-            }
-        };
-        let denial = match &decision.effect {
-            Effect::Deny(denial) => Some(denial.clone()),
-            Effect::Allow | Effect::Override { .. } => None,
-        };
-        let limits = decision.limits;
-        if matches!(request.operation, Operation::Acquire | Operation::Renew) && denial.is_none() {
-            let overridden = matches!(decision.effect, Effect::Override { .. });
-            decision.rule = Some(namespace.rule(&request.lock.lock, limits, overridden));
-        }
         let cause = self.cause(caller, request, Some(Arc::new(decision)));
         match denial {
             Some(denial) => {
@@ -212,42 +209,6 @@ impl Decider {
             cause: Some(cause),
             expect,
         })
-    }
-
-    /// Asks each policy in turn. All are asked even after a denial, so that the ledger shows the
-    /// whole picture; the first that denies is the one that is answered.
-    fn ask_all(
-        &self,
-        steps: &[&PlanStep],
-        principal: &Principal,
-        request: &Request,
-        decision: &mut Decision,
-    ) -> (Effect, Option<Fault>) {
-        if steps.len() > POLICIES_PER_DECISION_MAX {
-            let fault = Fault {
-                kind: "too-many-policies",
-                lasts: true,
-                detail: None,
-            };
-            return (Effect::Deny(too_many()), Some(fault));
-        }
-        let mut sum = Sum::default();
-        for step in steps {
-            let (verdict, fault) = self.ask(step, principal, request, decision);
-            sum.add(step, (&verdict, fault), principal, request);
-            if let (PolicyAnswer::Allow(limits), true) = (&verdict.answer, step.decides()) {
-                decision.limits = decision.limits.tightest(*limits);
-            }
-            decision.verdicts.push(verdict);
-        }
-        match (sum.denial, sum.overridden) {
-            (Some((denial, fault)), _) => (Effect::Deny(denial), fault),
-            (None, Some(reason)) => {
-                self.metrics.overridden();
-                (Effect::Override { reason }, None)
-            }
-            (None, None) => (Effect::Allow, None),
-        }
     }
 
     /// Returns the effect where no policy judges the request, or only advisory ones, which never

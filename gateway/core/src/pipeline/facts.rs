@@ -30,7 +30,7 @@ impl Needs {
     /// nothing.
     pub(super) fn of<'s>(steps: impl IntoIterator<Item = &'s PlanStep>) -> Self {
         let mut needs = Self::default();
-        for step in steps {
+        for PlanStep { step, .. } in steps {
             let Ok(bound) = &step.bound else { continue };
             let manifest = bound.module().manifest();
             let counts = step.decides();

@@ -20,7 +20,7 @@ fn binding(members: Value) -> BindingDocument {
 /// is no reason to stop judging.
 fn rule(bindings: &[BindingDocument], lock: &str) -> RuleDigest {
     let steps = bindings.iter().flat_map(|binding| {
-        let unloaded = |_: &super::super::document::BoundPolicyDocument| Err("none".to_owned());
+        let unloaded = |_: &BoundPolicyDocument| Err("none".to_owned());
         steps_of(binding, unloaded).unwrap()
     });
     let namespace: NamespaceDocument = serde_json::from_value(json!({ "name": "demo" })).unwrap();

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::*;
 use crate::failure::FailureDetail;
+use crate::failure::Fault;
 use crate::governance::document::DefaultDecision;
 use crate::pipeline::ask;
 use crate::pipeline::fixture::Gate;
@@ -39,7 +40,7 @@ fn one(policy: &str, members: Value) -> Value {
 }
 
 /// Sixteen clients of one subject take and give back locks of their own, twenty-five times each.
-/// Answers the codes of the refusals.
+/// Returns the kinds of the refusals.
 async fn sixteen_clients(gate: &Arc<Gate>, lock: fn(usize, usize) -> String) -> BTreeSet<String> {
     let client = |client: usize| {
         let gate = gate.clone();

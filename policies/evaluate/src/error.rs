@@ -1,0 +1,66 @@
+//! Why there is no verdict.
+
+use std::fmt;
+
+use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
+use leasehold_policy_host::PolicyFault;
+
+/// Why a policy has no verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EvaluationError {
+    /// The module or its configuration could not be loaded, for this reason.
+    NotLoaded(String),
+    /// The policy was asked and failed.
+    Failed(PolicyFault),
+    /// More than [`POLICIES_PER_DECISION_MAX`] policies judge the request, and none was asked.
+    TooManyPolicies,
+}
+
+impl EvaluationError {
+    /// Returns the stable name of the kind, for programs.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotLoaded(_) => "not-loaded",
+            Self::Failed(fault) => fault.as_str(),
+            Self::TooManyPolicies => "too-many-policies",
+        }
+    }
+
+    /// Returns the message without any text that a module or its configuration may have written,
+    /// for callers that may not read those.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        match self {
+            Self::NotLoaded(_) => "it could not be loaded".to_owned(),
+            Self::Failed(fault) => fault.redacted(),
+            Self::TooManyPolicies => self.to_string(),
+        }
+    }
+
+    /// Returns whether an equal request must fail in the same way until a binding is changed.
+    #[must_use]
+    pub fn is_deterministic(&self) -> bool {
+        match self {
+            Self::Failed(fault) => fault.is_deterministic(),
+            Self::NotLoaded(_) | Self::TooManyPolicies => true,
+        }
+    }
+}
+
+impl fmt::Display for EvaluationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLoaded(problem) => f.write_str(problem),
+            Self::Failed(fault) => fault.fmt(f),
+            Self::TooManyPolicies => {
+                write!(
+                    f,
+                    "more than {POLICIES_PER_DECISION_MAX} policies are bound"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for EvaluationError {}
