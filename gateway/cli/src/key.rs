@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::connection::Connection;
 use super::connection::block_on;
+use super::connection::duration_ms;
 use super::exit::Failed;
 use super::exit::UNAVAILABLE;
 use super::exit::USAGE;
@@ -35,6 +36,9 @@ pub(super) enum KeyCommand {
         /// For people.
         #[arg(long, default_value = "")]
         description: String,
+        /// How long after its creation it expires, such as 90d; without this it never does.
+        #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
+        expires_in: Option<u64>,
     },
     /// List keys; none shows its secret.
     List,
@@ -110,26 +114,31 @@ async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Sho
             team,
             role,
             description,
+            expires_in,
         } => {
             let request = keys::CreateKeyRequest {
                 subject,
                 team,
                 roles: role,
                 description,
+                expires_in_ms: expires_in,
             };
             let created: keys::CreatedKey = client.post(paths::KEYS, &request).await?;
-            Shown::of(json, &created, |created| {
-                Shown::Fields(vec![
-                    ("key", created.key.clone()),
-                    ("id", created.view.id.clone()),
-                    ("subject", created.view.subject.clone()),
-                ])
-            })
+            Shown::of(json, &created, show_created)
         }
         KeyCommand::List => {
             let list: keys::KeyList = client.get(paths::KEYS).await?;
             Shown::of(json, &list, |list| {
-                let headings = vec!["ID", "SUBJECT", "TEAM", "ROLES", "REVOKED", "DESCRIPTION"];
+                let headings = vec![
+                    "ID",
+                    "SUBJECT",
+                    "TEAM",
+                    "ROLES",
+                    "EXPIRES",
+                    "REVOKED",
+                    "CREATED BY",
+                    "DESCRIPTION",
+                ];
                 Shown::Table(headings, list.keys.iter().map(key_row).collect())
             })
         }
@@ -147,13 +156,26 @@ async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Sho
     }
 }
 
+fn show_created(created: &keys::CreatedKey) -> Shown {
+    let mut fields = vec![
+        ("key", created.key.clone()),
+        ("id", created.view.id.clone()),
+        ("subject", created.view.subject.clone()),
+    ];
+    let expires = created.view.expires.clone();
+    fields.extend(expires.map(|expires| ("expires", expires)));
+    Shown::Fields(fields)
+}
+
 fn key_row(view: &keys::KeyView) -> Vec<String> {
     vec![
         view.id.clone(),
         view.subject.clone(),
         view.team.clone().unwrap_or_default(),
         view.roles.join(","),
+        view.expires.clone().unwrap_or_default(),
         view.revoked.clone().unwrap_or_default(),
+        view.created_by.clone().unwrap_or_default(),
         view.description.clone(),
     ]
 }

@@ -10,6 +10,7 @@ use leasehold_core::authentication::NewKey;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::field_limits;
+use leasehold_core::telemetry::rfc3339;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
@@ -36,6 +37,16 @@ fn show_key(document: &KeyDocument) -> wire::KeyView {
         description: document.description.clone(),
         created: document.created.clone(),
         revoked: document.revoked.clone(),
+        expires: document.expires.map(rfc3339),
+        created_by: document.created_by.as_ref().map(ToString::to_string),
+    }
+}
+
+/// Shows a new key with its secret.
+fn show_created(key: &NewKey) -> wire::CreatedKey {
+    wire::CreatedKey {
+        key: key.reveal(),
+        view: show_key(&key.document),
     }
 }
 
@@ -69,13 +80,13 @@ pub(crate) async fn create_key(
             .map(|team| team.parse().map_err(invalid))
             .transpose()?;
         field_limits::check_description(&body.description)?;
-        let created = leasehold_core::telemetry::rfc3339(app.clock.wall());
-        let key = NewKey::draw(subject, team, roles, &body.description, &created);
+        field_limits::check_key_lifetime(body.expires_in_ms)?;
+        let now = app.clock.wall();
+        let key = NewKey::draw(subject, team, roles, &body.description, &rfc3339(now))
+            .created_by(&caller.principal.subject)
+            .expiring(body.expires_in_ms, now);
         app.governance.put_key(&caller, &key.document).await?;
-        let created = wire::CreatedKey {
-            key: key.reveal(),
-            view: show_key(&key.document),
-        };
+        let created = show_created(&key);
         Ok(answer(StatusCode::CREATED, &caller.request_id, &created))
     })
     .await

@@ -7,6 +7,7 @@ use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
+use leasehold_domain::WallMillis;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -42,14 +43,38 @@ pub struct KeyDocument {
     /// When it was revoked, RFC 3339; it is refused since then.
     #[serde(default)]
     pub revoked: Option<String>,
+    /// When it expires; it is refused from this millisecond on. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<WallMillis>,
+    /// The subject that created it; absent for keys of gateways that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<Subject>,
 }
 
 impl KeyDocument {
-    /// Whether the key is in force and lets its owner administer keys.
-    pub(crate) fn is_administrators(&self) -> bool {
-        let administrator = Role::Administrator.as_str();
-        self.revoked.is_none() && self.roles.iter().any(|role| role == administrator)
+    /// Returns why the key is refused at `now`; `None` if it is in force.
+    pub(crate) fn refusal(&self, now: WallMillis) -> Option<&'static str> {
+        if self.revoked.is_some() {
+            Some("was revoked")
+        } else if has_expired(self.expires, now) {
+            Some("has expired")
+        } else {
+            // Created before such subjects were refused.
+            let reserved = self.subject.is_reserved();
+            reserved.then_some("has a reserved subject")
+        }
     }
+
+    /// Returns whether the key is in force at `now` and lets its owner administer keys.
+    pub(crate) fn is_administrators(&self, now: WallMillis) -> bool {
+        let administrator = Role::Administrator.as_str();
+        self.refusal(now).is_none() && self.roles.iter().any(|role| role == administrator)
+    }
+}
+
+/// Returns whether a key that expires at `expires` is refused at `now`.
+pub(super) fn has_expired(expires: Option<WallMillis>, now: WallMillis) -> bool {
+    expires.is_some_and(|expires| now >= expires)
 }
 
 /// A key that was not shown yet.
@@ -93,6 +118,8 @@ impl NewKey {
             description: description.to_owned(),
             created: created.to_owned(),
             revoked: None,
+            expires: None,
+            created_by: None,
             id: id.clone(),
         };
         Self {
@@ -121,11 +148,27 @@ impl NewKey {
             description: description.to_owned(),
             created: String::new(),
             revoked: None,
+            expires: None,
+            created_by: None,
         };
         Ok(Self {
             document,
             text: SecretString::from(trimmed),
         })
+    }
+
+    /// Records which subject created it.
+    #[must_use]
+    pub fn created_by(mut self, subject: &Subject) -> Self {
+        self.document.created_by = Some(subject.clone());
+        self
+    }
+
+    /// Lets it expire `lifetime_ms` after `now`; never if that is `None`.
+    #[must_use]
+    pub fn expiring(mut self, lifetime_ms: Option<u64>, now: WallMillis) -> Self {
+        self.document.expires = lifetime_ms.map(|ms| WallMillis(now.0.saturating_add(ms)));
+        self
     }
 
     /// The key itself, to be shown once.

@@ -3,6 +3,7 @@
 use crate::failure::FailureKind;
 use async_trait::async_trait;
 use leasehold_domain::Precondition;
+use leasehold_domain::WallMillis;
 
 use super::Governance;
 use super::Stored;
@@ -59,8 +60,9 @@ impl Governance {
             return Ok(stored.document);
         }
         let mut edits = Vec::new();
-        if !force && stored.document.is_administrators() {
-            let remains = self.another_administrator(id).await?;
+        let now = self.clock.wall();
+        if !force && stored.document.is_administrators(now) {
+            let remains = self.another_administrator(id, now).await?;
             let KeyDocument { id, subject, .. } = &remains.document;
             let summary = format!("key {id} of {subject} remains an administrator's");
             let same = Precondition::Revision(remains.revision);
@@ -74,7 +76,7 @@ impl Governance {
             )?);
         }
         let revoked = KeyDocument {
-            revoked: Some(crate::telemetry::rfc3339(self.clock.wall())),
+            revoked: Some(crate::telemetry::rfc3339(now)),
             ..stored.document
         };
         let summary = format!("key {id} of {} revoked", revoked.subject);
@@ -85,11 +87,16 @@ impl Governance {
         Ok(revoked)
     }
 
-    /// A key in force of an administrator, other than this one.
-    async fn another_administrator(&self, id: &str) -> Result<Stored<KeyDocument>, Failure> {
+    /// Finds a key in force of an administrator, other than this one. One that will expire counts
+    /// until then.
+    async fn another_administrator(
+        &self,
+        id: &str,
+        now: WallMillis,
+    ) -> Result<Stored<KeyDocument>, Failure> {
         let keys = self.keys().await?.into_iter();
         let mut others = keys.filter(|key| key.document.id != id);
-        let other = others.find(|key| key.document.is_administrators());
+        let other = others.find(|key| key.document.is_administrators(now));
         other.ok_or_else(|| {
             let problem = "this is the last key of an administrator: nobody could make another; \
                 make one first, or revoke it with force";

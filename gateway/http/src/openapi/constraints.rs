@@ -222,7 +222,9 @@ fn key_rules() -> Vec<Rule> {
         .map(|role| role.as_str())
         .collect();
     let roles = json!({ "items": { "type": "string", "enum": roles } });
+    let lifetime = range(limits::KEY_LIFETIME_MS_MIN, limits::KEY_LIFETIME_MS_MAX);
     vec![
+        ("CreateKeyRequest", "expires_in_ms", lifetime),
         ("CreateKeyRequest", "subject", subject()),
         ("CreateKeyRequest", "team", label()),
         ("CreateKeyRequest", "description", description()),

@@ -38,3 +38,37 @@ fn keys_that_are_none_are_refused() {
     .unwrap();
     assert_eq!(given.reveal(), format!("lh_a_{secret}"));
 }
+
+fn drawn() -> NewKey {
+    let roles = RoleSet::default().with(Role::Administrator);
+    let team = Some("pay".parse().unwrap());
+    NewKey::draw("svc".parse().unwrap(), team, roles, "nightly", "")
+}
+
+#[test]
+fn a_key_expires_at_its_millisecond_and_one_without_never_does() {
+    let now = WallMillis(1_000);
+    let never = drawn().document;
+    assert_eq!(never.refusal(WallMillis(u64::MAX)), None);
+    let document = drawn().expiring(Some(50), now).document;
+    assert!(document.is_administrators(WallMillis(1_049)));
+    assert!(!document.is_administrators(WallMillis(1_050)));
+    let far = drawn().expiring(Some(u64::MAX), now).document;
+    assert_eq!(far.expires, Some(WallMillis(u64::MAX)), "no overflow");
+}
+
+#[test]
+fn a_document_of_an_older_gateway_never_expires() {
+    let old = r#"{"id":"a","digest":"","subject":"svc","revoked":null,"later":1}"#;
+    let document: KeyDocument = serde_json::from_str(old).unwrap();
+    assert_eq!(document.expires, None);
+    assert_eq!(document.created_by, None);
+    assert_eq!(document.refusal(WallMillis(u64::MAX)), None);
+}
+
+#[test]
+fn a_key_of_a_reserved_subject_is_not_in_force() {
+    let mut document = drawn().document;
+    document.subject = "leasehold:move".parse().unwrap();
+    assert!(!document.is_administrators(WallMillis(0)));
+}
