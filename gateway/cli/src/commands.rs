@@ -59,7 +59,7 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Make, list and revoke API keys.
+    /// Make, list, rotate and revoke API keys.
     Key {
         #[command(subcommand)]
         command: key::KeyCommand,

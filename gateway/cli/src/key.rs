@@ -42,6 +42,16 @@ pub(super) enum KeyCommand {
     },
     /// List keys; none shows its secret.
     List,
+    /// Replace a key by a new one with the same subject, team, roles, description and lifetime. The
+    /// new one is shown once.
+    Rotate {
+        /// The old key's id.
+        id: String,
+        /// How long the old key stays valid beside the new one, unless it expires earlier anyway. 0s
+        /// ends it at once; then nobody has a key if the answer is lost.
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration_ms)]
+        overlap: u64,
+    },
     /// Revoke a key.
     Revoke {
         /// The key's id.
@@ -124,6 +134,14 @@ async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Sho
                 expires_in_ms: expires_in,
             };
             let created: keys::CreatedKey = client.post(paths::KEYS, &request).await?;
+            Shown::of(json, &created, show_created)
+        }
+        KeyCommand::Rotate { id, overlap } => {
+            let request = keys::RotateKeyRequest {
+                overlap_ms: Some(overlap),
+            };
+            let path = paths::key_rotate(&id);
+            let created: keys::CreatedKey = client.post(&path, &request).await?;
             Shown::of(json, &created, show_created)
         }
         KeyCommand::List => {

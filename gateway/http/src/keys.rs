@@ -1,4 +1,4 @@
-//! API keys: created, listed and revoked by administrators.
+//! API keys: created, listed, rotated and revoked by administrators.
 
 use std::sync::Arc;
 
@@ -9,11 +9,13 @@ use leasehold_core::authentication::KeyDocument;
 use leasehold_core::authentication::NewKey;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
+use leasehold_core::failure::FailureKind;
 use leasehold_core::field_limits;
 use leasehold_core::telemetry::rfc3339;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
+use leasehold_domain::limits::KEY_OVERLAP_MS_DEFAULT;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::keys as wire;
 use serde::Deserialize;
@@ -25,8 +27,12 @@ use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::Path;
 use super::extract::Query;
+use super::extract::RawJson;
 use super::extract::answer;
 use crate::services::App;
+
+/// The verb at the end of a path.
+const ROTATE: &str = ":rotate";
 
 fn show_key(document: &KeyDocument) -> wire::KeyView {
     wire::KeyView {
@@ -148,6 +154,35 @@ pub(crate) async fn revoke_key(
             &caller.request_id,
             &show_key(&document),
         ))
+    })
+    .await
+}
+
+/// `POST /v1/keys/{id}:rotate`: creates a key that replaces this one, which expires after the
+/// overlap.
+#[utoipa::path(
+    post,
+    path = "/v1/keys/{id}:rotate",
+    tag = "keys",
+    params(("id" = String, Path, description = "Id of the key")),
+    request_body = wire::RotateKeyRequest,
+    responses((status = 201, body = wire::CreatedKey), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn rotate_key(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(id): Path<String>,
+    body: RawJson,
+) -> Response {
+    as_role(who, ADMINISTRATORS, async |caller: Caller| {
+        let verb = || Failure::new(FailureKind::NotFound, "a key has the verb rotate only");
+        let id = id.strip_suffix(ROTATE).ok_or_else(verb)?;
+        let wire::RotateKeyRequest { overlap_ms } = body.parse()?;
+        let overlap_ms = overlap_ms.unwrap_or(KEY_OVERLAP_MS_DEFAULT);
+        field_limits::check_key_overlap(overlap_ms)?;
+        let key = app.governance.rotate_key(&caller, id, overlap_ms).await?;
+        let created = show_created(&key);
+        Ok(answer(StatusCode::CREATED, &caller.request_id, &created))
     })
     .await
 }

@@ -47,6 +47,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::keys::create_key,
         super::keys::list_keys,
         super::keys::revoke_key,
+        super::keys::rotate_key,
         super::admin::upload_policy,
         super::admin::list_policies,
         super::admin::get_policy,

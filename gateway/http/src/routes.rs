@@ -64,7 +64,7 @@ fn admin_routes() -> Router<Arc<App>> {
                 .delete(namespaces::delete_namespace),
         )
         .route(paths::KEYS, get(keys::list_keys).post(keys::create_key))
-        .route(paths::KEY, axum::routing::delete(keys::revoke_key))
+        .route(paths::KEY, post(keys::rotate_key).delete(keys::revoke_key))
         .route(paths::POLICIES, get(admin::list_policies))
         .route(
             paths::POLICY_VERSION,

@@ -46,6 +46,10 @@ pub struct KeyDocument {
     /// When it expires; it is refused from this millisecond on. Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<WallMillis>,
+    /// How long after its creation it was to expire when it was made. A rotation shortens the life
+    /// of the old key, and gives this one to the new key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_ms: Option<u64>,
     /// The subject that created it; absent for keys of gateways that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<Subject>,
@@ -69,6 +73,30 @@ impl KeyDocument {
     pub(crate) fn is_administrators(&self, now: WallMillis) -> bool {
         let administrator = Role::Administrator.as_str();
         self.refusal(now).is_none() && self.roles.iter().any(|role| role == administrator)
+    }
+
+    /// Draws the key that replaces this one: for the same subject with the same rights, and with
+    /// the same lifetime, counted from `now`.
+    pub(crate) fn draw_successor(&self, now: WallMillis, created_by: &Subject) -> NewKey {
+        let created = crate::telemetry::rfc3339(now);
+        let (subject, team) = (self.subject.clone(), self.team.clone());
+        let roles = RoleSet::default();
+        let mut key = NewKey::draw(subject, team, roles, &self.description, &created)
+            .created_by(created_by)
+            .expiring(self.lifetime_ms, now);
+        // Also roles that this version does not know.
+        key.document.roles.clone_from(&self.roles);
+        key
+    }
+
+    /// Returns this key as it is once it was rotated: it expires at `until`, or earlier if it was
+    /// to expire earlier.
+    pub(crate) fn expiring_by(self, until: WallMillis) -> Self {
+        let expires = self.expires.map_or(until, |expires| expires.min(until));
+        Self {
+            expires: Some(expires),
+            ..self
+        }
     }
 }
 
@@ -119,6 +147,7 @@ impl NewKey {
             created: created.to_owned(),
             revoked: None,
             expires: None,
+            lifetime_ms: None,
             created_by: None,
             id: id.clone(),
         };
@@ -149,6 +178,7 @@ impl NewKey {
             created: String::new(),
             revoked: None,
             expires: None,
+            lifetime_ms: None,
             created_by: None,
         };
         Ok(Self {
@@ -167,6 +197,7 @@ impl NewKey {
     /// Lets it expire `lifetime_ms` after `now`; never if that is `None`.
     #[must_use]
     pub fn expiring(mut self, lifetime_ms: Option<u64>, now: WallMillis) -> Self {
+        self.document.lifetime_ms = lifetime_ms;
         self.document.expires = lifetime_ms.map(|ms| WallMillis(now.0.saturating_add(ms)));
         self
     }

@@ -223,8 +223,10 @@ fn key_rules() -> Vec<Rule> {
         .collect();
     let roles = json!({ "items": { "type": "string", "enum": roles } });
     let lifetime = range(limits::KEY_LIFETIME_MS_MIN, limits::KEY_LIFETIME_MS_MAX);
+    let overlap = range(0, limits::KEY_OVERLAP_MS_MAX);
     vec![
         ("CreateKeyRequest", "expires_in_ms", lifetime),
+        ("RotateKeyRequest", "overlap_ms", overlap),
         ("CreateKeyRequest", "subject", subject()),
         ("CreateKeyRequest", "team", label()),
         ("CreateKeyRequest", "description", description()),

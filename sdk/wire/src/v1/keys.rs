@@ -24,6 +24,15 @@ pub struct CreateKeyRequest {
     pub expires_in_ms: Option<u64>,
 }
 
+/// Replace a key by a new one with the same subject, team, roles, description and lifetime.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKeyRequest {
+    /// How long the old key stays valid, unless it expires earlier anyway; one day if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_ms: Option<u64>,
+}
+
 /// A new key. Its text is shown here and never again.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedKey {

@@ -61,7 +61,7 @@ fn a_key_expires_at_its_millisecond_and_one_without_never_does() {
 fn a_document_of_an_older_gateway_never_expires() {
     let old = r#"{"id":"a","digest":"","subject":"svc","revoked":null,"later":1}"#;
     let document: KeyDocument = serde_json::from_str(old).unwrap();
-    assert_eq!(document.expires, None);
+    assert_eq!((document.expires, document.lifetime_ms), (None, None));
     assert_eq!(document.created_by, None);
     assert_eq!(document.refusal(WallMillis(u64::MAX)), None);
 }
@@ -71,4 +71,29 @@ fn a_key_of_a_reserved_subject_is_not_in_force() {
     let mut document = drawn().document;
     document.subject = "leasehold:move".parse().unwrap();
     assert!(!document.is_administrators(WallMillis(0)));
+}
+
+#[test]
+fn a_successor_has_the_rights_and_the_lifetime_but_not_the_secret() {
+    let (made, now) = (WallMillis(1_000), WallMillis(9_000));
+    let mut old = drawn().expiring(Some(10_000), made).document;
+    old.roles.push("of-a-later-version".to_owned());
+    let admin: Subject = "admin".parse().unwrap();
+    let new = old.draw_successor(now, &admin).document;
+    assert_ne!((&new.id, &new.digest), (&old.id, &old.digest));
+    assert_eq!((&new.subject, &new.team), (&old.subject, &old.team));
+    let rights = (&new.roles, &new.description);
+    assert_eq!(rights, (&old.roles, &old.description));
+    assert_eq!(new.expires, Some(WallMillis(19_000)));
+    assert_eq!(new.created_by, Some(admin.clone()));
+
+    // Rotated once more during its overlap: the lifetime is still the one it was made with.
+    let ending = old.expiring_by(WallMillis(9_500));
+    assert_eq!(ending.expires, Some(WallMillis(9_500)));
+    let again = ending.draw_successor(now, &admin).document;
+    assert_eq!(again.expires, Some(WallMillis(19_000)));
+    let later = ending.expiring_by(WallMillis(99_000));
+    assert_eq!(later.expires, Some(WallMillis(9_500)), "never later");
+    let endless = drawn().document;
+    assert_eq!(endless.draw_successor(now, &admin).document.expires, None);
 }
