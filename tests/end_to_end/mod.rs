@@ -22,6 +22,7 @@ mod handover;
 mod hostile;
 mod hostile_policies;
 mod joining;
+mod keys;
 mod late;
 mod listeners;
 mod lock;

@@ -70,6 +70,11 @@ async fn is_recovered(mut gateway: Gateway, with_config: bool) -> Result<()> {
     let api = gateway.api(made["key"].as_str());
     ensure!(in_force(&api).await? == 1);
     administrator(&api, "next").await?;
+    let listed = api.get("/v1/keys").await?.body.to_string();
+    ensure!(
+        listed.contains(r#""created_by":"leasehold:key-recovery""#),
+        "{listed}"
+    );
     let told = api.ledger("operation=governance").await?;
     let id = made["id"].as_str().context("an id")?;
     let of_key = |row: &&Value| row["event"]["id"] == id || row.to_string().contains(id);

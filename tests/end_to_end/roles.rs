@@ -26,10 +26,11 @@ fn deeds() -> Vec<Deed> {
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
     let delete = Method::DELETE;
     let (nothing, empty) = (Value::Null, json!({}));
-    let administrator: [(&Method, &'static str, &Value); 7] = [
+    let administrator: [(&Method, &'static str, &Value); 8] = [
         (&post, "/v1/keys", &key),
         (&get, "/v1/keys", &nothing),
         (&delete, "/v1/keys/0000", &nothing),
+        (&post, "/v1/keys/0000:rotate", &empty),
         (&put, "/v1/namespaces/new", &empty),
         (&delete, "/v1/namespaces/none", &nothing),
         (&put, "/v1/bindings/by-hand", &binding),

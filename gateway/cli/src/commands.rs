@@ -8,14 +8,15 @@ use leasehold_backend_raft::PlantedBug;
 use nix::sys::stat::Mode;
 use nix::sys::stat::umask;
 
-use super::admin;
 use super::audit;
 use super::backup;
 use super::cluster;
 use super::connection::Connection;
 use super::exit;
 use super::incident;
+use super::key;
 use super::lock;
+use super::namespace;
 use super::output;
 use super::policy;
 use super::run;
@@ -58,17 +59,17 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Make, list and revoke API keys.
+    /// Make, list, rotate and revoke API keys.
     Key {
         #[command(subcommand)]
-        command: admin::KeyCommand,
+        command: key::KeyCommand,
         #[command(flatten)]
         connection: Connection,
     },
     /// Make, show, list and delete namespaces.
     Namespace {
         #[command(subcommand)]
-        command: admin::NamespaceCommand,
+        command: namespace::NamespaceCommand,
         #[command(flatten)]
         connection: Connection,
     },
@@ -139,13 +140,11 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Key {
             command,
             connection,
-        }) => answer(connection, |to| output::finish(admin::key(command, to))),
+        }) => answer(connection, |to| output::finish(key::run(command, to))),
         Some(Command::Namespace {
             command,
             connection,
-        }) => answer(connection, |to| {
-            output::finish(admin::namespace(command, to))
-        }),
+        }) => answer(connection, |to| output::finish(namespace::run(command, to))),
         Some(Command::Policy {
             command,
             connection,

@@ -83,7 +83,8 @@ pub(super) fn split(lock: &str) -> Result<(&str, &str), Failed> {
         .ok_or_else(|| Failed::new(USAGE, format!("{lock}: must be NAMESPACE/LOCK")))
 }
 
-/// A duration such as `30s`, `500ms`, `5m`, `2h`; milliseconds.
+/// Parses a duration such as `500ms`, `30s`, `5m`, `2h`, `90d`; returns milliseconds. A day has 24
+/// hours.
 pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale = match &text[digits.len()..] {
@@ -91,14 +92,15 @@ pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err("must be a number with ms, s, m or h".to_owned()),
+        "d" => 86_400_000,
+        _ => return Err("must be a number with ms, s, m, h or d".to_owned()),
     };
     let number: u64 = digits
         .parse()
-        .map_err(|_| "must be a number with ms, s, m or h")?;
+        .map_err(|_| "must be a number with ms, s, m, h or d")?;
     number
         .checked_mul(scale)
-        .ok_or_else(|| "must be at most 5124095576030h".to_owned())
+        .ok_or_else(|| format!("must be at most {} ms", u64::MAX))
 }
 
 /// `key=value`.
@@ -116,13 +118,14 @@ mod tests {
         assert_eq!(duration_ms("30s"), Ok(30_000));
         assert_eq!(duration_ms("250ms"), Ok(250));
         assert_eq!(duration_ms("2h"), Ok(7_200_000));
+        assert_eq!(duration_ms("90d"), Ok(7_776_000_000));
         for bad in [
             "",
             "5",
             "s",
             "-1s",
             "1.5s",
-            "5d",
+            "5w",
             "99999999999999999999h",
             "9999999999999999h",
         ] {

@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod admin;
 mod audit;
 mod backup;
 mod cluster;
@@ -8,7 +7,9 @@ mod commands;
 mod connection;
 mod exit;
 mod incident;
+mod key;
 mod lock;
+mod namespace;
 mod output;
 mod policy;
 mod run;

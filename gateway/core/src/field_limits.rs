@@ -14,6 +14,17 @@ pub fn check_description(description: &str) -> Result<(), Failure> {
     )
 }
 
+/// Checks how long after its creation a key is to expire.
+pub fn check_key_lifetime(expires_in_ms: Option<u64>) -> Result<(), Failure> {
+    let (min, max) = (limits::KEY_LIFETIME_MS_MIN, limits::KEY_LIFETIME_MS_MAX);
+    expires_in_ms.map_or(Ok(()), |ms| within("expires_in_ms", ms, min, max))
+}
+
+/// Checks how long a rotated key is to stay valid.
+pub fn check_key_overlap(overlap_ms: u64) -> Result<(), Failure> {
+    within("overlap_ms", overlap_ms, 0, limits::KEY_OVERLAP_MS_MAX)
+}
+
 /// Checks a number.
 pub(crate) fn within(field: &str, value: u64, min: u64, max: u64) -> Result<(), Failure> {
     if (min..=max).contains(&value) {

@@ -1,4 +1,4 @@
-//! Namespaces, keys, policies and bindings: for administrators and policy authors.
+//! Policy versions, and what all administrative handlers share.
 
 use std::sync::Arc;
 
@@ -8,34 +8,23 @@ use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::Response;
-use leasehold_core::authentication::KeyDocument;
-use leasehold_core::authentication::NewKey;
 use leasehold_core::authorization::Deed;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::failure::Fault;
-use leasehold_core::field_limits;
 use leasehold_core::governance::Stored;
 use leasehold_core::governance::document::PolicyDocument;
 use leasehold_core::pipeline::PolicyFailure;
 use leasehold_core::telemetry::rfc3339;
 use leasehold_domain::Precondition;
-use leasehold_domain::Role;
-use leasehold_domain::RoleSet;
-use leasehold_domain::Subject;
 use leasehold_domain::limits;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::error::ErrorCode;
-use leasehold_wire::v1::keys as wire_keys;
 use leasehold_wire::v1::policies as wire_policies;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::extract::Authenticated;
-use super::extract::Json;
 use super::extract::Path;
-use super::extract::Query;
 use super::extract::answer;
 use super::extract::read;
 use super::problem::Refusal;
@@ -86,120 +75,6 @@ pub(crate) fn exists(failure: Failure) -> Failure {
         message,
         ..failure
     }
-}
-
-fn show_key(document: &KeyDocument) -> wire_keys::KeyView {
-    wire_keys::KeyView {
-        id: document.id.clone(),
-        subject: document.subject.to_string(),
-        team: document.team.as_ref().map(ToString::to_string),
-        roles: document.roles.clone(),
-        description: document.description.clone(),
-        created: document.created.clone(),
-        revoked: document.revoked.clone(),
-    }
-}
-
-/// `POST /v1/keys`.
-#[utoipa::path(
-    post,
-    path = "/v1/keys",
-    tag = "keys",
-    request_body = wire_keys::CreateKeyRequest,
-    responses((status = 201, body = wire_keys::CreatedKey), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn create_key(
-    State(app): State<Arc<App>>,
-    who: Authenticated,
-    Json(body): Json<wire_keys::CreateKeyRequest>,
-) -> Response {
-    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
-        let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
-        let role = |name: &String| {
-            Role::from_name(name)
-                .ok_or_else(|| Failure::invalid(format!("roles: there is no {name:?}")))
-        };
-        let roles = body
-            .roles
-            .iter()
-            .map(role)
-            .collect::<Result<RoleSet, _>>()?;
-        let subject = Subject::of_caller(&body.subject).map_err(invalid)?;
-        let team = body
-            .team
-            .map(|team| team.parse().map_err(invalid))
-            .transpose()?;
-        field_limits::check_description(&body.description)?;
-        let created = leasehold_core::telemetry::rfc3339(app.clock.wall());
-        let key = NewKey::draw(subject, team, roles, &body.description, &created);
-        app.governance.put_key(&caller, &key.document).await?;
-        let created = wire_keys::CreatedKey {
-            key: key.reveal(),
-            view: show_key(&key.document),
-        };
-        Ok(answer(StatusCode::CREATED, &caller.request_id, &created))
-    })
-    .await
-}
-
-/// `GET /v1/keys`.
-#[utoipa::path(
-    get,
-    path = "/v1/keys",
-    tag = "keys",
-    responses((status = 200, body = wire_keys::KeyList), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
-        let rows = app.governance.keys().await?;
-        let keys = rows
-            .iter()
-            .map(|stored| show_key(&stored.document))
-            .collect();
-        Ok(answer(
-            StatusCode::OK,
-            &caller.request_id,
-            &wire_keys::KeyList { keys },
-        ))
-    })
-    .await
-}
-
-/// Options of a revocation.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct RevokeKeyOptions {
-    /// Revoke also the last key of an administrator.
-    force: Option<bool>,
-}
-
-/// `DELETE /v1/keys/{id}`.
-#[utoipa::path(
-    delete,
-    path = "/v1/keys/{id}",
-    tag = "keys",
-    params(("id" = String, Path, description = "Id of the key"), RevokeKeyOptions),
-    responses((status = 200, body = wire_keys::KeyView), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn revoke_key(
-    State(app): State<Arc<App>>,
-    who: Authenticated,
-    Path(id): Path<String>,
-    Query(options): Query<RevokeKeyOptions>,
-) -> Response {
-    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
-        let revoking = app
-            .governance
-            .revoke_key(&caller, &id, options.force == Some(true));
-        let document = revoking.await?;
-        Ok(answer(
-            StatusCode::OK,
-            &caller.request_id,
-            &show_key(&document),
-        ))
-    })
-    .await
 }
 
 fn show_policy(stored: Stored<PolicyDocument>) -> wire_policies::PolicyVersion {

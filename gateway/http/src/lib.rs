@@ -11,6 +11,7 @@ mod count;
 mod extract;
 mod health;
 mod incidents;
+mod keys;
 mod lease;
 pub mod limiting;
 pub mod listener;

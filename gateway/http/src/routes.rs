@@ -22,6 +22,7 @@ use super::count;
 use super::extract;
 use super::health;
 use super::incidents;
+use super::keys;
 use super::locks;
 use super::namespaces;
 use super::openapi;
@@ -62,8 +63,8 @@ fn admin_routes() -> Router<Arc<App>> {
                 .post(namespaces::move_namespace)
                 .delete(namespaces::delete_namespace),
         )
-        .route(paths::KEYS, get(admin::list_keys).post(admin::create_key))
-        .route(paths::KEY, axum::routing::delete(admin::revoke_key))
+        .route(paths::KEYS, get(keys::list_keys).post(keys::create_key))
+        .route(paths::KEY, post(keys::rotate_key).delete(keys::revoke_key))
         .route(paths::POLICIES, get(admin::list_policies))
         .route(
             paths::POLICY_VERSION,

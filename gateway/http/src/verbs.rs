@@ -37,6 +37,8 @@ pub(super) fn allowed(route: &str, path: &str) -> Option<&'static str> {
         ) => Some("POST"),
         (paths::NAMESPACE, None) => Some("GET,HEAD,PUT,DELETE"),
         (paths::NAMESPACE, Some("move")) => Some("POST"),
+        (paths::KEY, None) => Some("DELETE"),
+        (paths::KEY, Some("rotate")) => Some("POST"),
         (paths::INCIDENT, None) => Some("GET,HEAD"),
         (paths::INCIDENT, Some("acknowledge")) => Some("POST"),
         _ => None,
@@ -125,5 +127,14 @@ mod tests {
         ] {
             assert_eq!(takes(route, &path, &method), expected, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn a_key_is_deleted_and_its_verb_is_posted() {
+        let takes = |path: &str, method: &Method| takes(paths::KEY, path, method);
+        assert!(takes("/v1/keys/a", &Method::DELETE));
+        assert!(!takes("/v1/keys/a", &Method::POST));
+        assert!(takes("/v1/keys/a:rotate", &Method::POST));
+        assert!(!takes("/v1/keys/a:rotate", &Method::DELETE));
     }
 }

@@ -76,6 +76,7 @@ pub(super) async fn first_start(
         )
     });
     how.created.clone_into(&mut key.document.created);
+    let key = key.created_by(&caller.principal.subject);
     let text = key.reveal();
     if let (true, Some(file)) = (is_made_here, how.key_file) {
         // Before the key is in force: a start that is cut off in between makes another one, and no

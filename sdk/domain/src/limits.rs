@@ -190,6 +190,14 @@ pub const ADMIN_DENIAL_PATH_BYTES_MAX: usize = 256;
 /// How often a watch, or a request that waits, checks that its key or token is still valid; a
 /// revocation that is heard of is acted on at once.
 pub const CREDENTIAL_CHECK_EVERY_MS: u64 = 1_000;
+/// Shortest life of an API key that expires.
+pub const KEY_LIFETIME_MS_MIN: u64 = 1_000;
+/// Longest life of an API key that expires: 3,650 days.
+pub const KEY_LIFETIME_MS_MAX: u64 = 315_360_000_000;
+/// Longest time for which a rotated key stays in force beside its successor: 30 days.
+pub const KEY_OVERLAP_MS_MAX: u64 = 2_592_000_000;
+/// That time if the request names none: one day.
+pub const KEY_OVERLAP_MS_DEFAULT: u64 = 86_400_000;
 /// Most backups that are taken from one gateway at a time: each holds a copy of the store in memory.
 pub const BACKUPS_AT_ONCE_MAX: usize = 1;
 /// Most policies × versions with labels of their own in metrics; later ones count as `other`.

@@ -20,6 +20,7 @@ use crate::config::Authentication;
 pub struct Authenticator {
     keys: Option<(Arc<KeyRing>, Arc<dyn KeySource>)>,
     tokens: Option<Arc<TokenVerifier>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Authenticator {
@@ -35,12 +36,13 @@ impl Authenticator {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthenticationError> {
         let tokens = match &config.jwt {
-            Some(jwt) => Some(TokenVerifier::open(jwt.clone(), clock).await?),
+            Some(jwt) => Some(TokenVerifier::open(jwt.clone(), clock.clone()).await?),
             None => None,
         };
         Ok(Self {
             keys: config.api_keys.then_some(keys),
             tokens,
+            clock,
         })
     }
 
@@ -56,14 +58,14 @@ impl Authenticator {
     pub fn has_unknown_key(&self, token: &str) -> bool {
         match &self.keys {
             Some((keys, _)) if token.starts_with("lh_") => {
-                !matches!(keys.authenticate(token), Ok(Some(_)))
+                !matches!(keys.authenticate(token, self.clock.wall()), Ok(Some(_)))
             }
             _ => false,
         }
     }
 
-    /// Resolves when a key or token is refused that was accepted: the key was revoked, or the token
-    /// has expired or its key was withdrawn.
+    /// Resolves when a key or token is refused that was accepted: it has expired, the key was
+    /// revoked, or the provider has withdrawn the token's key.
     pub async fn ended(&self, token: &str) {
         let mut replaced = self.keys.as_ref().map(|(ring, _)| ring.changed());
         loop {
@@ -92,7 +94,7 @@ impl Authenticator {
         match (&self.keys, &self.tokens) {
             _ if token.is_empty() => Err(AuthFailure::Missing),
             (Some((keys, source)), _) if token.starts_with("lh_") => {
-                by_key(keys, source.as_ref(), token).await
+                by_key(keys, source.as_ref(), token, &*self.clock).await
             }
             (_, Some(tokens)) => tokens.verify(token).await,
             (_, None) => Err(AuthFailure::Invalid),
@@ -106,12 +108,14 @@ async fn by_key(
     keys: &KeyRing,
     source: &dyn KeySource,
     token: &str,
+    clock: &dyn Clock,
 ) -> Result<Arc<Principal>, AuthFailure> {
-    if let Some(principal) = keys.authenticate(token)? {
+    if let Some(principal) = keys.authenticate(token, clock.wall())? {
         return Ok(principal);
     }
     source.catch_up().await?;
-    keys.authenticate(token)?.ok_or(AuthFailure::Invalid)
+    keys.authenticate(token, clock.wall())?
+        .ok_or(AuthFailure::Invalid)
 }
 
 #[cfg(test)]

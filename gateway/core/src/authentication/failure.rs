@@ -6,8 +6,8 @@ pub enum AuthFailure {
     /// There is no key or token.
     #[error("a key or token is needed: authorization: Bearer …")]
     Missing,
-    /// The token was good once.
-    #[error("the token has expired")]
+    /// The key or token was valid until it expired.
+    #[error("the key or token has expired")]
     Expired,
     /// Anything else.
     #[error("the key or token is not valid")]

@@ -7,6 +7,7 @@ use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
+use leasehold_domain::WallMillis;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -42,14 +43,66 @@ pub struct KeyDocument {
     /// When it was revoked, RFC 3339; it is refused since then.
     #[serde(default)]
     pub revoked: Option<String>,
+    /// When it expires; it is refused from this millisecond on. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<WallMillis>,
+    /// How long after its creation it was to expire when it was made. A rotation shortens the life
+    /// of the old key, and gives this one to the new key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_ms: Option<u64>,
+    /// The subject that created it; absent for keys of gateways that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<Subject>,
 }
 
 impl KeyDocument {
-    /// Whether the key is in force and lets its owner administer keys.
-    pub(crate) fn is_administrators(&self) -> bool {
-        let administrator = Role::Administrator.as_str();
-        self.revoked.is_none() && self.roles.iter().any(|role| role == administrator)
+    /// Returns why the key is refused at `now`; `None` if it is in force.
+    pub(crate) fn refusal(&self, now: WallMillis) -> Option<&'static str> {
+        if self.revoked.is_some() {
+            Some("was revoked")
+        } else if has_expired(self.expires, now) {
+            Some("has expired")
+        } else {
+            // Created before such subjects were refused.
+            let reserved = self.subject.is_reserved();
+            reserved.then_some("has a reserved subject")
+        }
     }
+
+    /// Returns whether the key is in force at `now` and lets its owner administer keys.
+    pub(crate) fn is_administrators(&self, now: WallMillis) -> bool {
+        let administrator = Role::Administrator.as_str();
+        self.refusal(now).is_none() && self.roles.iter().any(|role| role == administrator)
+    }
+
+    /// Draws the key that replaces this one: for the same subject with the same rights, and with
+    /// the same lifetime, counted from `now`.
+    pub(crate) fn draw_successor(&self, now: WallMillis, created_by: &Subject) -> NewKey {
+        let created = crate::telemetry::rfc3339(now);
+        let (subject, team) = (self.subject.clone(), self.team.clone());
+        let roles = RoleSet::default();
+        let mut key = NewKey::draw(subject, team, roles, &self.description, &created)
+            .created_by(created_by)
+            .expiring(self.lifetime_ms, now);
+        // Also roles that this version does not know.
+        key.document.roles.clone_from(&self.roles);
+        key
+    }
+
+    /// Returns this key as it is once it was rotated: it expires at `until`, or earlier if it was
+    /// to expire earlier.
+    pub(crate) fn expiring_by(self, until: WallMillis) -> Self {
+        let expires = self.expires.map_or(until, |expires| expires.min(until));
+        Self {
+            expires: Some(expires),
+            ..self
+        }
+    }
+}
+
+/// Returns whether a key that expires at `expires` is refused at `now`.
+pub(super) fn has_expired(expires: Option<WallMillis>, now: WallMillis) -> bool {
+    expires.is_some_and(|expires| now >= expires)
 }
 
 /// A key that was not shown yet.
@@ -93,6 +146,9 @@ impl NewKey {
             description: description.to_owned(),
             created: created.to_owned(),
             revoked: None,
+            expires: None,
+            lifetime_ms: None,
+            created_by: None,
             id: id.clone(),
         };
         Self {
@@ -121,11 +177,29 @@ impl NewKey {
             description: description.to_owned(),
             created: String::new(),
             revoked: None,
+            expires: None,
+            lifetime_ms: None,
+            created_by: None,
         };
         Ok(Self {
             document,
             text: SecretString::from(trimmed),
         })
+    }
+
+    /// Records which subject created it.
+    #[must_use]
+    pub fn created_by(mut self, subject: &Subject) -> Self {
+        self.document.created_by = Some(subject.clone());
+        self
+    }
+
+    /// Lets it expire `lifetime_ms` after `now`; never if that is `None`.
+    #[must_use]
+    pub fn expiring(mut self, lifetime_ms: Option<u64>, now: WallMillis) -> Self {
+        self.document.lifetime_ms = lifetime_ms;
+        self.document.expires = lifetime_ms.map(|ms| WallMillis(now.0.saturating_add(ms)));
+        self
     }
 
     /// The key itself, to be shown once.
@@ -148,45 +222,4 @@ pub(super) fn split(text: &str) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_shown_only_when_asked() {
-        let key = NewKey::draw("svc".parse().unwrap(), None, RoleSet::default(), "", "");
-        let text = key.reveal();
-        let (id, secret) = split(&text).unwrap();
-        assert_eq!(id, key.document.id);
-        assert!(!format!("{key:?}").contains(secret));
-        let stored = serde_json::to_string(&key.document).unwrap();
-        assert!(!stored.contains(secret), "{stored}");
-    }
-
-    #[test]
-    fn keys_that_are_none_are_refused() {
-        let secret = "0".repeat(64);
-        assert!(split(&format!("lh_bootstrap_{secret}")).is_some());
-        for bad in [
-            String::new(),
-            "lh_".to_owned(),
-            "lh_x_y".to_owned(),
-            format!("lh__{secret}"),
-            format!("lh_X_{secret}"),
-            format!("lh_x_{secret}0"),
-            format!("lh_x_{}g", &secret[1..]),
-            format!("lx_x_{secret}"),
-            format!("lh_{}_{secret}", "x".repeat(33)),
-        ] {
-            assert_eq!(split(&bad), None, "{bad}");
-            let given = NewKey::given(&SecretString::from(bad.as_str()), "admin", "");
-            assert_eq!(given.unwrap_err(), InvalidKey);
-        }
-        let given = NewKey::given(
-            &SecretString::from(format!(" lh_a_{secret}\n")),
-            "admin",
-            "",
-        )
-        .unwrap();
-        assert_eq!(given.reveal(), format!("lh_a_{secret}"));
-    }
-}
+mod tests;

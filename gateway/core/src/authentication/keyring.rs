@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use leasehold_domain::Digest;
 use leasehold_domain::Principal;
 use leasehold_domain::Role;
+use leasehold_domain::WallMillis;
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
@@ -30,6 +31,8 @@ struct Entry {
     digest: Digest,
     /// Whom it stands for; nobody any more if it was revoked.
     principal: Option<Arc<Principal>>,
+    /// When it expires; `None` if it never does.
+    expires: Option<WallMillis>,
 }
 
 impl fmt::Debug for KeyRing {
@@ -69,8 +72,13 @@ impl KeyRing {
     /// a moment ago. Allocates nothing; compares digests in constant time.
     ///
     /// # Errors
-    /// It is no key, or not in force.
-    pub fn authenticate(&self, text: &str) -> Result<Option<Arc<Principal>>, AuthFailure> {
+    /// It is no key, it was revoked, or it has expired by `now`. That it has expired is told only
+    /// to a caller that knows its secret.
+    pub fn authenticate(
+        &self,
+        text: &str,
+        now: WallMillis,
+    ) -> Result<Option<Arc<Principal>>, AuthFailure> {
         let (id, secret) = key::split(text).ok_or(AuthFailure::Invalid)?;
         let shown = Digest::of(secret.as_bytes());
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +87,10 @@ impl KeyRing {
         };
         match &entry.principal {
             Some(principal) if bool::from(entry.digest.0.ct_eq(&shown.0)) => {
-                Ok(Some(principal.clone()))
+                match key::has_expired(entry.expires, now) {
+                    true => Err(AuthFailure::Expired),
+                    false => Ok(Some(principal.clone())),
+                }
             }
             _ => Err(AuthFailure::Invalid),
         }
@@ -112,6 +123,7 @@ fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
         Entry {
             digest,
             principal: (document.revoked.is_none() && !is_reserved).then(|| Arc::new(principal)),
+            expires: document.expires,
         },
     ))
 }
@@ -122,6 +134,8 @@ mod tests {
 
     use super::*;
     use crate::authentication::NewKey;
+
+    const NOW: WallMillis = WallMillis(1_000);
 
     #[test]
     fn a_key_opens_until_it_is_revoked() {
@@ -135,25 +149,54 @@ mod tests {
         );
         let other = NewKey::draw("svc".parse().unwrap(), None, RoleSet::default(), "", "");
         let ring = KeyRing::default();
-        assert_eq!(ring.authenticate(&key.reveal()), Ok(None));
+        assert_eq!(ring.authenticate(&key.reveal(), NOW), Ok(None));
 
         ring.replace(vec![key.document.clone(), other.document]);
-        let principal = ring.authenticate(&key.reveal()).unwrap().unwrap();
+        let principal = ring.authenticate(&key.reveal(), NOW).unwrap().unwrap();
         assert_eq!(principal.subject.as_str(), "svc");
         assert!(principal.roles.has(Role::Auditor) && !principal.roles.has(Role::Administrator));
-        let again = ring.authenticate(&key.reveal()).unwrap().unwrap();
+        let again = ring.authenticate(&key.reveal(), NOW).unwrap().unwrap();
         assert!(Arc::ptr_eq(&principal, &again), "one principal is shared");
 
         let mut flipped = key.reveal();
         let last = flipped.pop().unwrap();
         flipped.push(if last == '0' { '1' } else { '0' });
-        assert_eq!(ring.authenticate(&flipped), Err(AuthFailure::Invalid));
+        assert_eq!(ring.authenticate(&flipped, NOW), Err(AuthFailure::Invalid));
 
         let revoked = KeyDocument {
             revoked: Some("2026-01-01T00:00:00Z".into()),
             ..key.document.clone()
         };
         ring.replace(vec![revoked]);
-        assert_eq!(ring.authenticate(&key.reveal()), Err(AuthFailure::Invalid));
+        assert_eq!(
+            ring.authenticate(&key.reveal(), NOW),
+            Err(AuthFailure::Invalid)
+        );
+    }
+
+    #[test]
+    fn a_key_opens_until_it_expires() {
+        let key = NewKey::draw("svc".parse().unwrap(), None, RoleSet::default(), "", "");
+        let key = key.expiring(Some(500), NOW);
+        let ring = KeyRing::default();
+        ring.replace(vec![key.document.clone()]);
+        let text = key.reveal();
+        let last = WallMillis(NOW.0 + 499);
+        assert!(ring.authenticate(&text, last).unwrap().is_some());
+        let over = WallMillis(NOW.0 + 500);
+        assert_eq!(ring.authenticate(&text, over), Err(AuthFailure::Expired));
+        // Without the secret nothing is learnt of the key.
+        let (id, secret) = key::split(&text).unwrap();
+        let wrong = match secret.strip_prefix('0') {
+            Some(rest) => format!("lh_{id}_1{rest}"),
+            None => format!("lh_{id}_0{}", &secret[1..]),
+        };
+        assert_eq!(ring.authenticate(&wrong, over), Err(AuthFailure::Invalid));
+        let revoked = KeyDocument {
+            revoked: Some("2026-01-01T00:00:00Z".into()),
+            ..key.document
+        };
+        ring.replace(vec![revoked]);
+        assert_eq!(ring.authenticate(&text, over), Err(AuthFailure::Invalid));
     }
 }

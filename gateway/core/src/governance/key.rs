@@ -3,6 +3,7 @@
 use crate::failure::FailureKind;
 use async_trait::async_trait;
 use leasehold_domain::Precondition;
+use leasehold_domain::WallMillis;
 
 use super::Governance;
 use super::Stored;
@@ -11,6 +12,7 @@ use super::edit;
 use crate::authentication::AuthFailure;
 use crate::authentication::KeyDocument;
 use crate::authentication::KeySource;
+use crate::authentication::NewKey;
 use crate::caller::Caller;
 use crate::failure::Failure;
 
@@ -59,8 +61,9 @@ impl Governance {
             return Ok(stored.document);
         }
         let mut edits = Vec::new();
-        if !force && stored.document.is_administrators() {
-            let remains = self.another_administrator(id).await?;
+        let now = self.clock.wall();
+        if !force && stored.document.is_administrators(now) {
+            let remains = self.another_administrator(id, now).await?;
             let KeyDocument { id, subject, .. } = &remains.document;
             let summary = format!("key {id} of {subject} remains an administrator's");
             let same = Precondition::Revision(remains.revision);
@@ -74,7 +77,7 @@ impl Governance {
             )?);
         }
         let revoked = KeyDocument {
-            revoked: Some(crate::telemetry::rfc3339(self.clock.wall())),
+            revoked: Some(crate::telemetry::rfc3339(now)),
             ..stored.document
         };
         let summary = format!("key {id} of {} revoked", revoked.subject);
@@ -85,11 +88,59 @@ impl Governance {
         Ok(revoked)
     }
 
-    /// A key in force of an administrator, other than this one.
-    async fn another_administrator(&self, id: &str) -> Result<Stored<KeyDocument>, Failure> {
+    /// Replaces a key: creates one for the same subject with the same rights and the same lifetime,
+    /// and lets the old one expire after `overlap_ms`, or earlier if it was to expire earlier. Both
+    /// are one write. If its answer is lost, the key may be rotated again until it expires.
+    ///
+    /// # Errors
+    /// No key has that id, it was revoked or has expired, or the store cannot write.
+    pub async fn rotate_key(
+        &self,
+        caller: &Caller,
+        id: &str,
+        overlap_ms: u64,
+    ) -> Result<NewKey, Failure> {
+        let stored: Stored<KeyDocument> = self.read(KEYS, id).await?;
+        let (old, now) = (stored.document, self.clock.wall());
+        if let Some(refusal) = old.refusal(now) {
+            let problem = format!("key {id} {refusal}: only a key in force can be rotated");
+            return Err(Failure::new(FailureKind::Conflict, problem));
+        }
+        let new = old.draw_successor(now, &caller.principal.subject);
+        let old = old.expiring_by(WallMillis(now.0.saturating_add(overlap_ms)));
+        let (made, subject) = (&new.document, &old.subject);
+        let replaces = format!("key {} for {subject}, replaces key {id}", made.id);
+        let until = crate::telemetry::rfc3339(old.expires.unwrap_or(now));
+        let replaced = format!(
+            "key {id} of {subject} expires at {until}, replaced by {}",
+            made.id
+        );
+        let same = Precondition::Revision(stored.revision);
+        let edits = vec![
+            edit(caller, KEYS, id, Some(&old), same, replaced)?,
+            edit(
+                caller,
+                KEYS,
+                &made.id,
+                Some(made),
+                Precondition::Absent,
+                replaces,
+            )?,
+        ];
+        self.commit(edits).await?;
+        Ok(new)
+    }
+
+    /// Finds a key in force of an administrator, other than this one. One that will expire counts
+    /// until then.
+    async fn another_administrator(
+        &self,
+        id: &str,
+        now: WallMillis,
+    ) -> Result<Stored<KeyDocument>, Failure> {
         let keys = self.keys().await?.into_iter();
         let mut others = keys.filter(|key| key.document.id != id);
-        let other = others.find(|key| key.document.is_administrators());
+        let other = others.find(|key| key.document.is_administrators(now));
         other.ok_or_else(|| {
             let problem = "this is the last key of an administrator: nobody could make another; \
                 make one first, or revoke it with force";

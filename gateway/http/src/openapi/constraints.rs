@@ -222,7 +222,11 @@ fn key_rules() -> Vec<Rule> {
         .map(|role| role.as_str())
         .collect();
     let roles = json!({ "items": { "type": "string", "enum": roles } });
+    let lifetime = range(limits::KEY_LIFETIME_MS_MIN, limits::KEY_LIFETIME_MS_MAX);
+    let overlap = range(0, limits::KEY_OVERLAP_MS_MAX);
     vec![
+        ("CreateKeyRequest", "expires_in_ms", lifetime),
+        ("RotateKeyRequest", "overlap_ms", overlap),
         ("CreateKeyRequest", "subject", subject()),
         ("CreateKeyRequest", "team", label()),
         ("CreateKeyRequest", "description", description()),

@@ -102,14 +102,15 @@ async fn make_key(opened: &Opened, subject: Subject, created: &str) -> Result<Ne
         return Err(AppError::Governance(problem.to_owned()));
     }
     let description = "made by leasehold key recover";
+    let caller = Caller::gateway(WORK).map_err(ours)?;
     let key = NewKey::draw(
         subject,
         None,
         RoleSet::from_iter(Role::ALL),
         description,
         created,
-    );
-    let caller = Caller::gateway(WORK).map_err(ours)?;
+    )
+    .created_by(&caller.principal.subject);
     let document = &key.document;
     let summary = format!(
         "key {} of an administrator for {} made by leasehold key recover",

@@ -19,6 +19,18 @@ pub struct CreateKeyRequest {
     /// For people.
     #[serde(default)]
     pub description: String,
+    /// How long after its creation it expires; it never does if this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
+}
+
+/// Replace a key by a new one with the same subject, team, roles, description and lifetime.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKeyRequest {
+    /// How long the old key stays valid, unless it expires earlier anyway; one day if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_ms: Option<u64>,
 }
 
 /// A new key. Its text is shown here and never again.
@@ -52,6 +64,13 @@ pub struct KeyView {
     /// When it was revoked, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<String>,
+    /// When it expires, or has expired, RFC 3339; absent if it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The subject that created it; `leasehold:…` is the gateway itself. Absent for keys of
+    /// gateways that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
 }
 
 /// All keys.

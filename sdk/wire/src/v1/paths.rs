@@ -24,7 +24,7 @@ pub const BINDINGS: &str = "/v1/bindings";
 pub const BINDING: &str = "/v1/bindings/{binding}";
 /// All keys.
 pub const KEYS: &str = "/v1/keys";
-/// One key.
+/// One key; `POST …:rotate` replaces it.
 pub const KEY: &str = "/v1/keys/{id}";
 /// The cluster's members.
 pub const CLUSTER: &str = "/v1/cluster";
@@ -97,6 +97,12 @@ pub fn incident_acknowledge(incident: &str) -> String {
     format!("{}:acknowledge", member(INCIDENTS, incident))
 }
 
+/// `/v1/keys/{id}:rotate`.
+#[must_use]
+pub fn key_rotate(id: &str) -> String {
+    format!("{}:rotate", member(KEYS, id))
+}
+
 /// `/v1/policies/{policy}/versions/{version}`.
 #[must_use]
 pub fn policy_version(policy: &str, version: &str) -> String {
@@ -128,5 +134,6 @@ mod tests {
         let path = lock("demo", "a b/c:d", Some("acquire"));
         assert_eq!(path, "/v1/namespaces/demo/locks/a%20b/c%3Ad:acquire");
         assert_eq!(member(KEYS, "a/b%2F"), "/v1/keys/a%2Fb%252F");
+        assert_eq!(key_rotate("a"), "/v1/keys/a:rotate");
     }
 }

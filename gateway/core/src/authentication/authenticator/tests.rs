@@ -137,6 +137,24 @@ async fn a_key_becomes_a_principal() {
 }
 
 #[tokio::test]
+async fn a_key_that_expires_is_refused_and_ends_what_was_begun_with_it() {
+    let door = Door::new(None).await;
+    let key = NewKey::draw("svc".parse().unwrap(), None, RoleSet::default(), "", "");
+    let key = key.expiring(Some(5_000), door.clock.wall());
+    door.ring.replace(vec![key.document.clone()]);
+    let text = key.reveal();
+    assert!(door.open(&text).await.is_ok());
+    assert!(!door.authenticator.has_unknown_key(&text));
+    let mut ended = Box::pin(door.authenticator.ended(&text));
+    assert!(futures_util::poll!(&mut ended).is_pending());
+    door.clock.advance(5_000);
+    assert_eq!(door.open(&text).await, Err(AuthFailure::Expired));
+    assert!(door.authenticator.has_unknown_key(&text));
+    let within = std::time::Duration::from_secs(30);
+    tokio::time::timeout(within, ended).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_token_becomes_a_principal() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jwks.json");

@@ -1,6 +1,7 @@
 //! Two gateways of one store that hear of nothing by themselves.
 
 mod following;
+mod keys;
 mod writing;
 
 use std::sync::atomic::AtomicBool;
