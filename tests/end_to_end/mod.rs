@@ -24,6 +24,7 @@ mod hostile_policies;
 mod joining;
 mod keys;
 mod late;
+mod limits_page;
 mod listeners;
 mod lock;
 mod messages;

@@ -24,6 +24,7 @@ use crate::authorization::sees;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::governance::plan::NamespacePlan;
+use crate::governance::plan::Plan;
 use crate::stores::OpenStore;
 
 /// How long a request waits for a namespace that is being moved.
@@ -47,10 +48,12 @@ impl Inner {
         &self,
         namespace: &NamespaceName,
     ) -> Result<Option<Arc<OpenStore>>, Failure> {
-        if self.governance.plan().namespace(namespace).is_none() {
+        let mut plan = self.governance.plan();
+        if plan.namespace(namespace).is_none() {
             self.governance.catch_up().await?;
+            plan = self.governance.plan();
         }
-        self.place(namespace).await
+        self.place(plan, namespace).await
     }
 
     /// The store of the namespace of a request for these locks. What would be denied because no
@@ -76,18 +79,20 @@ impl Inner {
         (name, operation): (&NamespaceName, &str),
         in_doubt: impl FnOnce(&NamespacePlan) -> bool,
     ) -> Result<Arc<OpenStore>, Failure> {
-        let plan = self.governance.plan();
-        let is_hidden = |plan: &NamespacePlan| !sees(&caller.principal, &plan.document);
-        let in_doubt = |plan: &NamespacePlan| is_hidden(plan) || in_doubt(plan);
+        let is_seen = |plan: &NamespacePlan| sees(&caller.principal, &plan.document);
+        let in_doubt = |plan: &NamespacePlan| !is_seen(plan) || in_doubt(plan);
+        let mut plan = self.governance.plan();
         if plan.namespace(name).is_none_or(in_doubt) {
             self.governance.catch_up().await?;
+            plan = self.governance.plan();
         }
-        match self.is_seen(caller, name) {
-            true => match self.place(name).await? {
-                Some(store) => Ok(store),
-                None => Err(self.authorization.unseen(caller, operation, name).await),
-            },
-            false => Err(self.authorization.unseen(caller, operation, name).await),
+        let place = match plan.namespace(name).is_some_and(is_seen) {
+            true => self.place(plan, name).await?,
+            false => None,
+        };
+        match place {
+            Some(store) => Ok(store),
+            None => Err(self.authorization.unseen(caller, operation, name).await),
         }
     }
 
@@ -98,9 +103,12 @@ impl Inner {
         namespace.is_some_and(|namespace| sees(&caller.principal, &namespace.document))
     }
 
-    /// The store that has a namespace by the plan in force; none if there is no such namespace.
-    async fn place(&self, name: &NamespaceName) -> Result<Option<Arc<OpenStore>>, Failure> {
-        let mut plan = self.governance.plan();
+    /// The store that has a namespace by a plan; none if there is no such namespace.
+    async fn place(
+        &self,
+        mut plan: Arc<Plan>,
+        name: &NamespaceName,
+    ) -> Result<Option<Arc<OpenStore>>, Failure> {
         let Some(mut namespace) = plan.namespace(name) else {
             return Ok(None);
         };
