@@ -54,6 +54,10 @@ fn constants() -> Vec<(&'static str, Vec<u64>)> {
             of(VISIBLE_TO_TEAMS_MAX),
         ),
         (
+            "namespaces, and teams, in the scope of a key",
+            of(KEY_SCOPE_NAMES_MAX),
+        ),
+        (
             "description of a key, lock or namespace",
             of(DESCRIPTION_BYTES_MAX),
         ),

@@ -40,6 +40,7 @@ mod roles;
 mod rule;
 mod run;
 mod safe_mode;
+mod scoped_keys;
 mod secrets;
 mod sharing;
 mod startup;

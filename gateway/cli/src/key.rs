@@ -39,10 +39,16 @@ pub(super) enum KeyCommand {
         /// How long after its creation it expires, such as 90d; without this it never does.
         #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
         expires_in: Option<u64>,
+        /// A namespace in which it is of use; may be repeated. Elsewhere it sees nothing.
+        #[arg(long, value_name = "NAMESPACE")]
+        in_namespace: Vec<String>,
+        /// A team in whose namespaces it is of use; may be repeated.
+        #[arg(long, value_name = "TEAM")]
+        in_team: Vec<String>,
     },
     /// List keys; none shows its secret.
     List,
-    /// Replace a key by a new one with the same subject, team, roles, description and lifetime. The
+    /// Replace a key by a new one with the same subject, team, roles, scope, description and lifetime. The
     /// new one is shown once.
     Rotate {
         /// The old key's id.
@@ -125,13 +131,21 @@ async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Sho
             role,
             description,
             expires_in,
+            in_namespace,
+            in_team,
         } => {
+            let is_scoped = !in_namespace.is_empty() || !in_team.is_empty();
+            let scope = is_scoped.then_some(keys::KeyScope {
+                namespaces: in_namespace,
+                teams: in_team,
+            });
             let request = keys::CreateKeyRequest {
                 subject,
                 team,
                 roles: role,
                 description,
                 expires_in_ms: expires_in,
+                scope,
             };
             let created: keys::CreatedKey = client.post(paths::KEYS, &request).await?;
             Shown::of(json, &created, show_created)

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use leasehold_domain::DenialKind;
 use leasehold_domain::NamespaceName;
-use leasehold_domain::Principal;
 
 pub use self::deed::Deed;
+use crate::authentication::KeyScope;
 use crate::caller::Caller;
 use crate::denials::AdminDenials;
 use crate::denials::Denied;
@@ -50,11 +50,15 @@ impl Authorization {
     /// `forbidden` if it has none of the roles that this needs; that is in the ledger then. Or it
     /// could not be recorded.
     pub async fn allow(&self, caller: &Caller, deed: Deed, asked: Asked) -> Result<(), Failure> {
-        if deed.is_open_to(&caller.principal) {
+        let is_scoped = caller.scope.is_some();
+        if deed.is_open_to(&caller.principal) && !is_scoped {
             return Ok(());
         }
         let roles: Vec<&str> = deed.roles().iter().map(|role| role.as_str()).collect();
-        let message = format!("this needs role {}", roles.join(" or "));
+        let mut message = format!("this needs role {}", roles.join(" or "));
+        if is_scoped {
+            message += ", and a key without a scope";
+        }
         let summary = format!("denied: {}: {message}", asked.of);
         self.refuse(caller, asked.operation, summary).await?;
         Err(Failure::new(FailureKind::Forbidden, message))
@@ -94,9 +98,15 @@ impl Authorization {
     }
 }
 
-/// Whether a principal can see a namespace. One that nobody owns is everybody's.
+/// Whether a caller can see a namespace. One that nobody owns is everybody's.
 #[must_use]
-pub fn sees(principal: &Principal, namespace: &NamespaceDocument) -> bool {
+pub fn sees(caller: &Caller, namespace: &NamespaceDocument) -> bool {
+    let owner = namespace.team.as_ref();
+    let covers = |scope: &Arc<KeyScope>| scope.covers(&namespace.name, owner);
+    if !caller.scope.as_ref().is_none_or(covers) {
+        return false;
+    }
+    let principal = &caller.principal;
     let is_of = |team| principal.team.as_ref() == Some(team);
     let owns = match &namespace.team {
         Some(owner) => is_of(owner),

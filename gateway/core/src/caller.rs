@@ -9,6 +9,7 @@ use leasehold_domain::RequestId;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 
+use crate::authentication::KeyScope;
 use crate::failure::Failure;
 
 /// Who asks, and under which idempotency key.
@@ -16,6 +17,8 @@ use crate::failure::Failure;
 pub struct Caller {
     /// Who, after authentication.
     pub principal: Arc<Principal>,
+    /// Where its key is of use; `None` for everywhere.
+    pub scope: Option<Arc<KeyScope>>,
     /// The caller's idempotency key, or one that the gateway drew.
     pub request_id: RequestId,
 }
@@ -34,6 +37,7 @@ impl Caller {
                 roles: RoleSet::default().with(Role::Administrator),
                 claims: BTreeMap::new(),
             }),
+            scope: None,
             request_id: work.parse().map_err(bad)?,
         })
     }

@@ -22,6 +22,7 @@ use http_body_util::LengthLimitError;
 use http_body_util::Limited;
 use leasehold_core::authentication::AuthFailure;
 use leasehold_core::authentication::Authenticator;
+use leasehold_core::authentication::Identity;
 use leasehold_core::authorization;
 use leasehold_core::authorization::Deed;
 use leasehold_core::caller::Caller;
@@ -84,7 +85,7 @@ impl IntoResponse for Refused {
 #[derive(Debug)]
 pub(crate) struct Authenticated {
     app: Arc<App>,
-    principal: Arc<Principal>,
+    identity: Identity,
     fallback: RequestId,
     key: CallerKey,
     in_flight: Option<InFlightRequest>,
@@ -125,21 +126,14 @@ impl Asked {
 impl Authenticated {
     /// The caller under the idempotency key of its body, or of its headers, or a new one.
     pub(crate) fn caller(self, given: Option<&str>) -> Result<Caller, (Failure, RequestId)> {
-        let Self {
-            principal,
-            fallback,
-            ..
-        } = self;
+        let caller = self.by_header();
         match given.map(str::parse::<RequestId>) {
-            None => Ok(Caller {
-                principal,
-                request_id: fallback,
-            }),
+            None => Ok(caller),
             Some(Ok(request_id)) => Ok(Caller {
-                principal,
                 request_id,
+                ..caller
             }),
-            Some(Err(error)) => Err((Failure::invalid(error.to_string()), fallback)),
+            Some(Err(error)) => Err((Failure::invalid(error.to_string()), caller.request_id)),
         }
     }
 
@@ -151,7 +145,8 @@ impl Authenticated {
     /// The caller under the idempotency key of its headers, or a new one.
     pub(crate) fn by_header(self) -> Caller {
         Caller {
-            principal: self.principal,
+            principal: self.identity.principal,
+            scope: self.identity.scope,
             request_id: self.fallback,
         }
     }
@@ -168,7 +163,7 @@ impl Authenticated {
 
     /// The caller's principal.
     pub(crate) fn principal(&self) -> &Principal {
-        &self.principal
+        &self.identity.principal
     }
 
     /// The request as its client's limit counts it; `None` if few requests were in flight when it
@@ -192,10 +187,10 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
-        let principal = authenticate(parts, app)
+        let identity = authenticate(parts, app)
             .await
             .map_err(|failure| Refused::new(failure, &parts.headers))?;
-        let key = caller_key(&parts.headers, &principal);
+        let key = caller_key(&parts.headers, &identity.principal);
         let (namespace, verb) = super::verbs::namespace_and_verb(parts.uri.path());
         let keeps_leases = matches!(verb, Some("renew" | "release"));
         app.limiter
@@ -204,7 +199,7 @@ impl FromRequestParts<Arc<App>> for Authenticated {
             .map_err(|failure| Refused::new(failure, &parts.headers))?;
         Ok(Self {
             app: app.clone(),
-            principal,
+            identity,
             fallback: request_id(&parts.headers),
             key,
             in_flight: parts.extensions.get::<InFlightRequest>().cloned(),
@@ -215,7 +210,7 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 
 /// Who calls. Requests of an address that has used up its failed authentications are still served
 /// with a key that is known here; the store is not asked about others.
-async fn authenticate(parts: &Parts, app: &App) -> Result<Arc<Principal>, Refusal> {
+async fn authenticate(parts: &Parts, app: &App) -> Result<Identity, Refusal> {
     let token = bearer(&parts.headers);
     let client = parts.extensions.get::<ClientAddress>();
     let client = client.map(|client| client.group());
@@ -230,7 +225,7 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<Arc<Principal>, Refusa
         Err(refused) => Err(refused),
     };
     let refused = match authenticated {
-        Ok(principal) => return Ok(principal),
+        Ok(identity) => return Ok(identity),
         Err(refused) => refused,
     };
     app.metrics.unauthenticated(refused.reason());

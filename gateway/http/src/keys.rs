@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_core::authentication::KeyDocument;
+use leasehold_core::authentication::KeyScope;
 use leasehold_core::authentication::NewKey;
 use leasehold_core::authorization::Deed;
 use leasehold_core::caller::Caller;
@@ -17,6 +18,7 @@ use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
 use leasehold_domain::limits::KEY_OVERLAP_MS_DEFAULT;
+use leasehold_domain::limits::KEY_SCOPE_NAMES_MAX;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::keys as wire;
 use serde::Deserialize;
@@ -45,7 +47,34 @@ fn show_key(document: &KeyDocument) -> wire::KeyView {
         revoked: document.revoked.clone(),
         expires: document.expires.map(rfc3339),
         created_by: document.created_by.as_ref().map(ToString::to_string),
+        scope: document.scope.as_ref().map(show_scope),
     }
+}
+
+fn show_scope(scope: &KeyScope) -> wire::KeyScope {
+    wire::KeyScope {
+        namespaces: scope.namespaces.iter().map(ToString::to_string).collect(),
+        teams: scope.teams.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The scope in a body.
+fn scope(body: wire::KeyScope) -> Result<KeyScope, Failure> {
+    let max = KEY_SCOPE_NAMES_MAX;
+    for (what, names) in [("namespaces", &body.namespaces), ("teams", &body.teams)] {
+        if names.len() > max {
+            let message = format!("scope.{what}: must be at most {max}");
+            return Err(Failure::invalid(message));
+        }
+    }
+    let invalid =
+        |error: leasehold_domain::InvalidName| Failure::invalid(format!("scope: {error}"));
+    let namespaces = body.namespaces.iter().map(|name| name.parse());
+    let teams = body.teams.iter().map(|name| name.parse());
+    Ok(KeyScope {
+        namespaces: namespaces.collect::<Result<_, _>>().map_err(invalid)?,
+        teams: teams.collect::<Result<_, _>>().map_err(invalid)?,
+    })
 }
 
 /// Shows a new key with its secret.
@@ -90,6 +119,7 @@ pub(crate) async fn create_key(
         let now = app.clock.wall();
         let key = NewKey::draw(subject, team, roles, &body.description, &rfc3339(now))
             .created_by(&caller.principal.subject)
+            .scoped(body.scope.map(scope).transpose()?)
             .expiring(body.expires_in_ms, now);
         app.governance.put_key(&caller, &key.document).await?;
         let created = show_created(&key);

@@ -177,20 +177,15 @@ pub(crate) async fn put_namespace(
     responses((status = 200, body = wire::NamespaceList), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list_namespaces(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    let Caller {
-        principal,
-        request_id,
-    } = who.by_header();
+    let caller = who.by_header();
     match app.governance.namespaces().await {
         Ok(rows) => {
-            let seen = rows
-                .into_iter()
-                .filter(|row| sees(&principal, &row.document));
+            let seen = rows.into_iter().filter(|row| sees(&caller, &row.document));
             let namespaces = seen.map(show_namespace).collect();
             let body = wire::NamespaceList { namespaces };
-            answer(StatusCode::OK, &request_id, &body)
+            answer(StatusCode::OK, &caller.request_id, &body)
         }
-        Err(failure) => respond(failure, &request_id),
+        Err(failure) => respond(failure, &caller.request_id),
     }
 }
 
@@ -211,7 +206,7 @@ pub(crate) async fn get_namespace(
     let found = async {
         let name = namespace(&name)?;
         let found = app.governance.find_namespace(&name).await?;
-        let seen = found.filter(|stored| sees(&caller.principal, &stored.document));
+        let seen = found.filter(|stored| sees(&caller, &stored.document));
         match seen {
             Some(stored) => Ok(stored),
             None => Err(app.authorization.unseen(&caller, "get", &name).await),

@@ -23,6 +23,8 @@ pub const INSTANCE_BYTES_MAX: usize = 256;
 pub const REASON_BYTES_MAX: usize = 1_024;
 /// Longest `value` that a holder publishes with its lease.
 pub const VALUE_BYTES_MAX: usize = 4_096;
+/// Most namespaces, and most teams, in the scope of a key.
+pub const KEY_SCOPE_NAMES_MAX: usize = 100;
 /// Most teams that a namespace names to be seen by.
 pub const VISIBLE_TO_TEAMS_MAX: usize = 100;
 /// Most labels on a lease.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_domain::Clock;
-use leasehold_domain::Principal;
 use leasehold_domain::limits::CREDENTIAL_CHECK_EVERY_MS;
 
 use super::AuthFailure;
 use super::AuthenticationError;
+use super::Identity;
 use super::KeyRing;
 use super::KeySource;
 use super::key;
@@ -90,13 +90,16 @@ impl Authenticator {
     ///
     /// # Errors
     /// It is empty, it has expired, or it is not valid; or that cannot be found out.
-    pub async fn authenticate(&self, token: &str) -> Result<Arc<Principal>, AuthFailure> {
+    pub async fn authenticate(&self, token: &str) -> Result<Identity, AuthFailure> {
         match (&self.keys, &self.tokens) {
             _ if token.is_empty() => Err(AuthFailure::Missing),
             (Some((keys, source)), _) if token.starts_with("lh_") => {
                 by_key(keys, source.as_ref(), token, &*self.clock).await
             }
-            (_, Some(tokens)) => tokens.verify(token).await,
+            (_, Some(tokens)) => Ok(Identity {
+                principal: tokens.verify(token).await?,
+                scope: None,
+            }),
             (_, None) => Err(AuthFailure::Invalid),
         }
     }
@@ -109,9 +112,9 @@ async fn by_key(
     source: &dyn KeySource,
     token: &str,
     clock: &dyn Clock,
-) -> Result<Arc<Principal>, AuthFailure> {
-    if let Some(principal) = keys.authenticate(token, clock.wall())? {
-        return Ok(principal);
+) -> Result<Identity, AuthFailure> {
+    if let Some(identity) = keys.authenticate(token, clock.wall())? {
+        return Ok(identity);
     }
     source.catch_up().await?;
     keys.authenticate(token, clock.wall())?

@@ -13,6 +13,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::identity::KeyScope;
+
 /// Longest id of a key.
 const ID_BYTES_MAX: usize = 32;
 /// The secret is 256 bits in hex.
@@ -53,6 +55,9 @@ pub struct KeyDocument {
     /// The subject that created it; absent for keys of gateways that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<Subject>,
+    /// Where it is of use; absent for everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<KeyScope>,
 }
 
 impl KeyDocument {
@@ -72,7 +77,8 @@ impl KeyDocument {
     /// Returns whether the key is in force at `now` and lets its owner administer keys.
     pub(crate) fn is_administrators(&self, now: WallMillis) -> bool {
         let administrator = Role::Administrator.as_str();
-        self.refusal(now).is_none() && self.roles.iter().any(|role| role == administrator)
+        let is_in_force = self.refusal(now).is_none() && self.scope.is_none();
+        is_in_force && self.roles.iter().any(|role| role == administrator)
     }
 
     /// Draws the key that replaces this one: for the same subject with the same rights, and with
@@ -86,6 +92,7 @@ impl KeyDocument {
             .expiring(self.lifetime_ms, now);
         // Also roles that this version does not know.
         key.document.roles.clone_from(&self.roles);
+        key.document.scope.clone_from(&self.scope);
         key
     }
 
@@ -149,6 +156,7 @@ impl NewKey {
             expires: None,
             lifetime_ms: None,
             created_by: None,
+            scope: None,
             id: id.clone(),
         };
         Self {
@@ -180,11 +188,19 @@ impl NewKey {
             expires: None,
             lifetime_ms: None,
             created_by: None,
+            scope: None,
         };
         Ok(Self {
             document,
             text: SecretString::from(trimmed),
         })
+    }
+
+    /// Lets it be of use there only.
+    #[must_use]
+    pub fn scoped(mut self, scope: Option<KeyScope>) -> Self {
+        self.document.scope = scope;
+        self
     }
 
     /// Records which subject created it.

@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use super::AuthFailure;
+use super::Identity;
 use super::KeyDocument;
 use super::key;
 
@@ -30,7 +31,7 @@ pub struct KeyRing {
 struct Entry {
     digest: Digest,
     /// Whom it stands for; nobody any more if it was revoked.
-    principal: Option<Arc<Principal>>,
+    identity: Option<Identity>,
     /// When it expires; `None` if it never does.
     expires: Option<WallMillis>,
 }
@@ -78,18 +79,18 @@ impl KeyRing {
         &self,
         text: &str,
         now: WallMillis,
-    ) -> Result<Option<Arc<Principal>>, AuthFailure> {
+    ) -> Result<Option<Identity>, AuthFailure> {
         let (id, secret) = key::split(text).ok_or(AuthFailure::Invalid)?;
         let shown = Digest::of(secret.as_bytes());
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = keys.get(id) else {
             return Ok(None);
         };
-        match &entry.principal {
-            Some(principal) if bool::from(entry.digest.0.ct_eq(&shown.0)) => {
+        match &entry.identity {
+            Some(identity) if bool::from(entry.digest.0.ct_eq(&shown.0)) => {
                 match key::has_expired(entry.expires, now) {
                     true => Err(AuthFailure::Expired),
-                    false => Ok(Some(principal.clone())),
+                    false => Ok(Some(identity.clone())),
                 }
             }
             _ => Err(AuthFailure::Invalid),
@@ -118,11 +119,15 @@ fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
             .collect(),
         claims: BTreeMap::new(),
     };
+    let identity = Identity {
+        principal: Arc::new(principal),
+        scope: document.scope.map(Arc::new),
+    };
     Some((
         document.id.into(),
         Entry {
             digest,
-            principal: (document.revoked.is_none() && !is_reserved).then(|| Arc::new(principal)),
+            identity: (document.revoked.is_none() && !is_reserved).then_some(identity),
             expires: document.expires,
         },
     ))
@@ -152,10 +157,12 @@ mod tests {
         assert_eq!(ring.authenticate(&key.reveal(), NOW), Ok(None));
 
         ring.replace(vec![key.document.clone(), other.document]);
-        let principal = ring.authenticate(&key.reveal(), NOW).unwrap().unwrap();
+        let identity = ring.authenticate(&key.reveal(), NOW).unwrap().unwrap();
+        let principal = identity.principal;
         assert_eq!(principal.subject.as_str(), "svc");
         assert!(principal.roles.has(Role::Auditor) && !principal.roles.has(Role::Administrator));
         let again = ring.authenticate(&key.reveal(), NOW).unwrap().unwrap();
+        let again = again.principal;
         assert!(Arc::ptr_eq(&principal, &again), "one principal is shared");
 
         let mut flipped = key.reveal();

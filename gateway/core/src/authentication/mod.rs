@@ -6,6 +6,7 @@
 mod authenticator;
 mod claims;
 mod failure;
+mod identity;
 mod jwks;
 mod key;
 mod keyring;
@@ -14,6 +15,8 @@ mod token;
 pub use self::authenticator::Authenticator;
 pub use self::failure::AuthFailure;
 pub(crate) use self::failure::AuthenticationError;
+pub use self::identity::Identity;
+pub use self::identity::KeyScope;
 pub use self::key::KeyDocument;
 pub use self::key::NewKey;
 pub use self::keyring::KeyRing;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use leasehold_domain::Principal;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::StoreName;
@@ -20,12 +21,17 @@ fn namespace(team: Option<&str>, visibility: Visibility) -> NamespaceDocument {
     }
 }
 
-fn of(team: Option<&str>, roles: &[Role]) -> Principal {
-    Principal {
+fn of(team: Option<&str>, roles: &[Role]) -> Caller {
+    let principal = Principal {
         subject: "svc".parse().unwrap(),
         team: team.map(|team| team.parse().unwrap()),
         roles: RoleSet::from_iter(roles.iter().copied()),
         claims: BTreeMap::new(),
+    };
+    Caller {
+        principal: Arc::new(principal),
+        scope: None,
+        request_id: "r".parse().unwrap(),
     }
 }
 
@@ -63,4 +69,36 @@ fn those_who_look_after_the_platform_see_all_namespaces() {
     ] {
         assert_eq!(sees(&of(Some("b"), &[role]), &hidden), expected, "{role:?}");
     }
+}
+
+#[test]
+fn a_key_with_a_scope_sees_what_it_covers_and_no_more() {
+    let own = namespace(Some("a"), Visibility::Team);
+    let scoped = |namespaces: &[&str], teams: &[&str], roles: &[Role]| Caller {
+        scope: Some(Arc::new(KeyScope {
+            namespaces: namespaces
+                .iter()
+                .map(|name| name.parse().unwrap())
+                .collect(),
+            teams: teams.iter().map(|team| team.parse().unwrap()).collect(),
+        })),
+        ..of(Some("a"), roles)
+    };
+    assert!(sees(&scoped(&["a"], &[], &[]), &own));
+    assert!(sees(&scoped(&[], &["a"], &[]), &own));
+    assert!(
+        !sees(&scoped(&["b"], &["b"], &[]), &own),
+        "its team's, and not covered"
+    );
+    let operator = &[Role::Operator];
+    assert!(
+        !sees(&scoped(&["b"], &[], operator), &own),
+        "a role counts in the scope only"
+    );
+    let others = namespace(Some("c"), Visibility::Team);
+    assert!(sees(&scoped(&[], &["c"], operator), &others));
+    assert!(
+        !sees(&scoped(&[], &["c"], &[]), &others),
+        "a scope gives nothing"
+    );
 }

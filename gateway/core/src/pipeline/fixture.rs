@@ -151,6 +151,7 @@ pub(crate) fn caller(who: &str, roles: &[Role]) -> Caller {
             roles: roles.iter().copied().collect(),
             claims: [].into(),
         }),
+        scope: None,
         request_id: format!("{:032x}", rand::random::<u128>()).parse().unwrap(),
     }
 }

@@ -79,7 +79,7 @@ impl Inner {
         (name, operation): (&NamespaceName, &str),
         in_doubt: impl FnOnce(&NamespacePlan) -> bool,
     ) -> Result<Arc<OpenStore>, Failure> {
-        let is_seen = |plan: &NamespacePlan| sees(&caller.principal, &plan.document);
+        let is_seen = |plan: &NamespacePlan| sees(caller, &plan.document);
         let in_doubt = |plan: &NamespacePlan| !is_seen(plan) || in_doubt(plan);
         let mut plan = self.governance.plan();
         if plan.namespace(name).is_none_or(in_doubt) {
@@ -100,7 +100,7 @@ impl Inner {
     pub(crate) fn is_seen(&self, caller: &Caller, name: &NamespaceName) -> bool {
         let plan = self.governance.plan();
         let namespace = plan.namespace(name);
-        namespace.is_some_and(|namespace| sees(&caller.principal, &namespace.document))
+        namespace.is_some_and(|namespace| sees(caller, &namespace.document))
     }
 
     /// The store that has a namespace by a plan; none if there is no such namespace.
@@ -264,7 +264,7 @@ impl Inner {
         let plan = self.governance.plan();
         let (name, operation) = (&request.lock.namespace, request.operation.as_str());
         let seen = plan.namespace(name);
-        let seen = seen.filter(|namespace| sees(&caller.principal, &namespace.document));
+        let seen = seen.filter(|namespace| sees(caller, &namespace.document));
         let Some(namespace) = seen else {
             return Err(self
                 .authorization

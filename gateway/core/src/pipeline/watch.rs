@@ -28,10 +28,10 @@ impl Pipeline {
         // A namespace that has left tells nothing here any more: the watch ends, and is told
         // `resync` where it is asked for again. One that is hidden from the caller tells it nothing.
         let (governance, name) = (self.inner.governance.clone(), store.name.clone());
-        let principal = caller.principal.clone();
+        let caller = caller.clone();
         let left = async move {
             let is_told =
-                |document: &NamespaceDocument| document.store == name && sees(&principal, document);
+                |document: &NamespaceDocument| document.store == name && sees(&caller, document);
             governance.while_it_is(&namespace, is_told).await;
         };
         let told = told.take_until(Box::pin(left)).boxed();

@@ -203,6 +203,7 @@ fn operator() -> Caller {
             roles: RoleSet::default(),
             claims: [].into(),
         }),
+        scope: None,
         request_id: "seen".parse().unwrap(),
     }
 }

@@ -222,6 +222,9 @@ fn key_rules() -> Vec<Rule> {
         .map(|role| role.as_str())
         .collect();
     let roles = json!({ "items": { "type": "string", "enum": roles } });
+    let mut name = label();
+    name["type"] = json!("string");
+    let names = || json!({ "maxItems": limits::KEY_SCOPE_NAMES_MAX, "items": name });
     let lifetime = range(limits::KEY_LIFETIME_MS_MIN, limits::KEY_LIFETIME_MS_MAX);
     let overlap = range(0, limits::KEY_OVERLAP_MS_MAX);
     vec![
@@ -231,6 +234,8 @@ fn key_rules() -> Vec<Rule> {
         ("CreateKeyRequest", "team", label()),
         ("CreateKeyRequest", "description", description()),
         ("CreateKeyRequest", "roles", roles),
+        ("KeyScope", "namespaces", names()),
+        ("KeyScope", "teams", names()),
     ]
 }
 

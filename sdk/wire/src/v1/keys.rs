@@ -22,9 +22,25 @@ pub struct CreateKeyRequest {
     /// How long after its creation it expires; it never does if this is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_ms: Option<u64>,
+    /// Where it is of use; everywhere if this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<KeyScope>,
 }
 
-/// Replace a key by a new one with the same subject, team, roles, description and lifetime.
+/// The namespaces in which a key is of use. Elsewhere it sees nothing; its roles count for what is
+/// done in them, and for nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyScope {
+    /// These namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// And those that these teams own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<String>,
+}
+
+/// Replace a key by a new one with the same subject, team, roles, scope, description and lifetime.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKeyRequest {
@@ -71,6 +87,9 @@ pub struct KeyView {
     /// gateways that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
+    /// Where it is of use; absent for everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<KeyScope>,
 }
 
 /// All keys.

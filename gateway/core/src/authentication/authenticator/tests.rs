@@ -6,6 +6,7 @@ use jsonwebtoken::EncodingKey;
 use jsonwebtoken::Header;
 use jsonwebtoken::jwk::Jwk;
 use leasehold_domain::ManualClock;
+use leasehold_domain::Principal;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
@@ -119,7 +120,8 @@ impl Door {
     }
 
     async fn open(&self, token: &str) -> Result<Arc<Principal>, AuthFailure> {
-        self.authenticator.authenticate(token).await
+        let identity = self.authenticator.authenticate(token).await?;
+        Ok(identity.principal)
     }
 }
 

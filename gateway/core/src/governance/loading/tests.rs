@@ -146,7 +146,7 @@ impl Gateway {
     }
 
     async fn recognises(&self, key: &str) -> Result<Arc<Principal>, AuthFailure> {
-        self.door.authenticate(key).await
+        Ok(self.door.authenticate(key).await?.principal)
     }
 }
 
@@ -166,6 +166,7 @@ pub(in crate::governance) fn operator() -> Caller {
             roles: RoleSet::default(),
             claims: [].into(),
         }),
+        scope: None,
         request_id: "r".parse().unwrap(),
     }
 }

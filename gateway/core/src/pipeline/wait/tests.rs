@@ -56,6 +56,7 @@ fn caller(who: &str, request: &str) -> Caller {
             roles: RoleSet::default(),
             claims: [].into(),
         }),
+        scope: None,
         request_id: request.parse().unwrap(),
     }
 }

@@ -30,6 +30,7 @@ fn caller(who: &str) -> Caller {
             roles: RoleSet::default(),
             claims: [].into(),
         }),
+        scope: None,
         request_id: "r".parse().unwrap(),
     }
 }
