@@ -34,150 +34,149 @@ fn numbers(text: &str) -> Vec<u64> {
 }
 
 /// What is limited by a constant, and the constants, as far as the row shows them.
-fn constants() -> Vec<(&'static str, Vec<u64>)> {
-    let of = |value: usize| vec![value as u64];
-    vec![
-        ("namespace, store, team", of(NAMESPACE_NAME_BYTES_MAX)),
-        ("namespace, store, team", of(STORE_NAME_BYTES_MAX)),
-        ("namespace, store, team", of(TEAM_NAME_BYTES_MAX)),
-        ("lock", of(LOCK_NAME_BYTES_MAX)),
-        ("subject", of(SUBJECT_BYTES_MAX)),
-        ("`request_id`", of(REQUEST_ID_BYTES_MAX)),
-        ("`instance`", of(INSTANCE_BYTES_MAX)),
-        ("`reason`", of(REASON_BYTES_MAX)),
-        ("`value`", of(VALUE_BYTES_MAX)),
-        ("labels", of(LABELS_MAX)),
-        ("labels", of(LABEL_KEY_BYTES_MAX)),
-        ("labels", of(LABEL_VALUE_BYTES_MAX)),
-        (
-            "teams in a namespace's `visible_to`",
-            of(VISIBLE_TO_TEAMS_MAX),
-        ),
-        (
-            "namespaces, and teams, in the scope of a key",
-            of(KEY_SCOPE_NAMES_MAX),
-        ),
-        (
-            "description of a key, lock or namespace",
-            of(DESCRIPTION_BYTES_MAX),
-        ),
-        ("claims kept of a token", of(CLAIMS_MAX)),
-        ("claims kept of a token", of(CLAIM_VALUE_BYTES_MAX)),
-        (
-            "code or message of a policy that is kept",
-            of(VERDICT_MESSAGE_BYTES_MAX),
-        ),
-        ("note to an incident", of(INCIDENT_NOTE_BYTES_MAX)),
-        ("ttl", vec![TTL_MS_MIN, TTL_MS_MAX]),
-        ("`wait_ms` of one acquire", vec![WAIT_MS_MAX]),
-        (
-            "time that a place is kept between two polls",
-            vec![WAITER_SLACK_MS],
-        ),
-        ("`grace_ms` of a revocation or transfer", vec![GRACE_MS_MAX]),
-        ("cooldown", vec![COOLDOWN_MS_MAX]),
-        ("permits of a shared lock", vec![u64::from(PERMITS_MAX)]),
-        ("waiters in one lock's queue", of(WAITERS_PER_LOCK_MAX)),
-        ("locks of one acquire", of(LOCKS_PER_BATCH_MAX)),
-        ("leases of one bulk renewal", of(LEASES_PER_RENEWAL_MAX)),
-        (
-            "ended leases that one lock remembers",
-            of(ENDED_LEASES_PER_LOCK_MAX),
-        ),
-        (
-            "ended acquires that one store remembers",
-            of(ENDED_REQUESTS_MAX),
-        ),
-        (
-            "age of a `request_id` that is a version 7 UUID",
-            vec![REQUEST_ID_AGE_MS_MAX],
-        ),
-        (
-            "renewals without a judging policy, after the grant",
-            vec![UNJUDGED_LEASE_MS_MAX],
-        ),
-        ("rows of a page (lists, ledger)", of(PAGE_ROWS_MAX)),
-        ("events that a watch replays", of(WATCH_REPLAY_EVENTS_MAX)),
-        (
-            "events that a watch may be behind",
-            of(WATCH_BACKLOG_EVENTS_MAX),
-        ),
-        (
-            "wait of a ledger question for what was answered before it",
-            vec![LEDGER_WAIT_MS_MAX],
-        ),
-        (
-            "recorded requests about leases of others, of one caller",
-            vec![u64::from(NOT_HOLDER_RECORDS_BURST)],
-        ),
-        (
-            "denied administrative requests that are recorded one by one",
-            vec![u64::from(ADMIN_DENIALS_PER_WINDOW_MAX)],
-        ),
-        (
-            "requests with unknown keys that wait for the store",
-            of(STRANGERS_WAITING_MAX),
-        ),
-        ("module", of(MODULE_BYTES_MAX)),
-        (
-            "functions, locals, function body of a module",
-            [
-                MODULE_FUNCTIONS_MAX,
-                MODULE_LOCALS_MAX,
-                MODULE_FUNCTION_BYTES_MAX,
-            ]
-            .map(|value| value as u64)
-            .to_vec(),
-        ),
-        (
-            "estimated work of compilation",
-            [MODULE_WORK_MAX, MODULE_FUNCTION_WORK_MAX]
-                .map(|value| value as u64)
-                .to_vec(),
-        ),
-        (
-            "configuration of a policy in a binding",
-            of(POLICY_CONFIG_BYTES_MAX),
-        ),
-        (
-            "policies that judge one request, and policies of one binding",
-            of(POLICIES_PER_DECISION_MAX),
-        ),
-        (
-            "uploads that wait for the compiler",
-            of(UPLOADS_WAITING_MAX),
-        ),
-        (
-            "failures remembered for an author",
-            [
-                FAILURES_PER_POLICY_VERSION_MAX,
-                POLICY_VERSIONS_WITH_FAILURES_MAX,
-            ]
-            .map(|value| value as u64)
-            .to_vec(),
-        ),
-        ("stores besides `home`", of(EXTRA_STORES_MAX)),
-        ("document of governance", of(DOCUMENT_BYTES_MAX)),
-        ("backups at a time", of(BACKUPS_AT_ONCE_MAX)),
-        ("incidents kept", of(INCIDENTS_MAX)),
-        (
-            "policy versions with labels of their own in metrics",
-            of(POLICY_LABEL_SETS_MAX),
-        ),
-    ]
-}
+const CONSTANTS: &[(&str, &[u64])] = &[
+    ("namespace, store, team", &[NAMESPACE_NAME_BYTES_MAX as u64]),
+    ("namespace, store, team", &[STORE_NAME_BYTES_MAX as u64]),
+    ("namespace, store, team", &[TEAM_NAME_BYTES_MAX as u64]),
+    ("lock", &[LOCK_NAME_BYTES_MAX as u64]),
+    ("subject", &[SUBJECT_BYTES_MAX as u64]),
+    ("`request_id`", &[REQUEST_ID_BYTES_MAX as u64]),
+    ("`instance`", &[INSTANCE_BYTES_MAX as u64]),
+    ("`reason`", &[REASON_BYTES_MAX as u64]),
+    ("`value`", &[VALUE_BYTES_MAX as u64]),
+    ("labels", &[LABELS_MAX as u64]),
+    ("labels", &[LABEL_KEY_BYTES_MAX as u64]),
+    ("labels", &[LABEL_VALUE_BYTES_MAX as u64]),
+    (
+        "teams in a namespace's `visible_to`",
+        &[VISIBLE_TO_TEAMS_MAX as u64],
+    ),
+    (
+        "namespaces, and teams, in the scope of a key",
+        &[KEY_SCOPE_NAMES_MAX as u64],
+    ),
+    (
+        "description of a key, lock or namespace",
+        &[DESCRIPTION_BYTES_MAX as u64],
+    ),
+    ("claims kept of a token", &[CLAIMS_MAX as u64]),
+    ("claims kept of a token", &[CLAIM_VALUE_BYTES_MAX as u64]),
+    (
+        "code or message of a policy that is kept",
+        &[VERDICT_MESSAGE_BYTES_MAX as u64],
+    ),
+    ("note to an incident", &[INCIDENT_NOTE_BYTES_MAX as u64]),
+    ("ttl", &[TTL_MS_MIN, TTL_MS_MAX]),
+    ("`wait_ms` of one acquire", &[WAIT_MS_MAX]),
+    (
+        "time that a place is kept between two polls",
+        &[WAITER_SLACK_MS],
+    ),
+    ("`grace_ms` of a revocation or transfer", &[GRACE_MS_MAX]),
+    ("cooldown", &[COOLDOWN_MS_MAX]),
+    ("permits of a shared lock", &[PERMITS_MAX as u64]),
+    (
+        "waiters in one lock's queue",
+        &[WAITERS_PER_LOCK_MAX as u64],
+    ),
+    ("locks of one acquire", &[LOCKS_PER_BATCH_MAX as u64]),
+    (
+        "leases of one bulk renewal",
+        &[LEASES_PER_RENEWAL_MAX as u64],
+    ),
+    (
+        "ended leases that one lock remembers",
+        &[ENDED_LEASES_PER_LOCK_MAX as u64],
+    ),
+    (
+        "ended acquires that one store remembers",
+        &[ENDED_REQUESTS_MAX as u64],
+    ),
+    (
+        "age of a `request_id` that is a version 7 UUID",
+        &[REQUEST_ID_AGE_MS_MAX],
+    ),
+    (
+        "renewals without a judging policy, after the grant",
+        &[UNJUDGED_LEASE_MS_MAX],
+    ),
+    ("rows of a page (lists, ledger)", &[PAGE_ROWS_MAX as u64]),
+    (
+        "events that a watch replays",
+        &[WATCH_REPLAY_EVENTS_MAX as u64],
+    ),
+    (
+        "events that a watch may be behind",
+        &[WATCH_BACKLOG_EVENTS_MAX as u64],
+    ),
+    (
+        "wait of a ledger question for what was answered before it",
+        &[LEDGER_WAIT_MS_MAX],
+    ),
+    (
+        "recorded requests about leases of others, of one caller",
+        &[NOT_HOLDER_RECORDS_BURST as u64],
+    ),
+    (
+        "denied administrative requests that are recorded one by one",
+        &[ADMIN_DENIALS_PER_WINDOW_MAX as u64],
+    ),
+    (
+        "requests with unknown keys that wait for the store",
+        &[STRANGERS_WAITING_MAX as u64],
+    ),
+    ("module", &[MODULE_BYTES_MAX as u64]),
+    (
+        "functions, locals, function body of a module",
+        &[
+            MODULE_FUNCTIONS_MAX as u64,
+            MODULE_LOCALS_MAX as u64,
+            MODULE_FUNCTION_BYTES_MAX as u64,
+        ],
+    ),
+    (
+        "estimated work of compilation",
+        &[MODULE_WORK_MAX as u64, MODULE_FUNCTION_WORK_MAX as u64],
+    ),
+    (
+        "configuration of a policy in a binding",
+        &[POLICY_CONFIG_BYTES_MAX as u64],
+    ),
+    (
+        "policies that judge one request, and policies of one binding",
+        &[POLICIES_PER_DECISION_MAX as u64],
+    ),
+    (
+        "uploads that wait for the compiler",
+        &[UPLOADS_WAITING_MAX as u64],
+    ),
+    (
+        "failures remembered for an author",
+        &[
+            FAILURES_PER_POLICY_VERSION_MAX as u64,
+            POLICY_VERSIONS_WITH_FAILURES_MAX as u64,
+        ],
+    ),
+    ("stores besides `home`", &[EXTRA_STORES_MAX as u64]),
+    ("document of governance", &[DOCUMENT_BYTES_MAX as u64]),
+    ("backups at a time", &[BACKUPS_AT_ONCE_MAX as u64]),
+    ("incidents kept", &[INCIDENTS_MAX as u64]),
+    (
+        "policy versions with labels of their own in metrics",
+        &[POLICY_LABEL_SETS_MAX as u64],
+    ),
+];
 
 #[test]
 fn the_page_of_limits_has_the_constants() -> Result<()> {
     let rows = rows()?;
-    for (what, expected) in constants() {
-        let row = rows.get(what).with_context(|| format!("no row {what:?}"))?;
+    for (what, expected) in CONSTANTS {
+        let row = rows
+            .get(*what)
+            .with_context(|| format!("no row {what:?}"))?;
         let shown = numbers(row);
-        for number in expected {
-            assert!(
-                shown.contains(&number),
-                "{what}: {number} is not in {row:?}"
-            );
+        for number in *expected {
+            assert!(shown.contains(number), "{what}: {number} is not in {row:?}");
         }
     }
     Ok(())
