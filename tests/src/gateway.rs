@@ -295,10 +295,13 @@ fn keep_compiled(from: &Path, to: &Path) -> Result<()> {
     let status = std::process::Command::new("cp")
         .args(["-a", "--"])
         .args([from, &copy.path().join("modules")])
+        .stderr(Stdio::null())
         .status()?;
-    ensure!(status.success(), "compiled modules were not copied");
-    // Another test may have been quicker.
-    let _ = std::fs::rename(copy.path().join("modules"), to);
+    // A gateway that runs may have renamed a file meanwhile; then the next test copies them.
+    if status.success() {
+        // Another test may have been quicker.
+        let _ = std::fs::rename(copy.path().join("modules"), to);
+    }
     Ok(())
 }
 
