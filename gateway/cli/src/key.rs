@@ -54,7 +54,7 @@ pub(super) enum KeyCommand {
         /// The old key's id.
         id: String,
         /// How long the old key stays valid beside the new one, unless it expires earlier anyway. 0s
-        /// ends it at once; then nobody has a key if the answer is lost.
+        /// ends it at once: if the answer is lost then, its clients have no valid key.
         #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration_ms)]
         overlap: u64,
     },
@@ -62,7 +62,7 @@ pub(super) enum KeyCommand {
     Revoke {
         /// The key's id.
         id: String,
-        /// Revoke it even if it is the last key of an administrator. Nobody can make keys then; see
+        /// Revoke it even if it is the last key of an administrator. No administrator is left then; see
         /// `leasehold key recover`.
         #[arg(long)]
         force: bool,

@@ -3,14 +3,14 @@
 //! Policies come after it, for operations on locks. What is refused here is in the ledger before it
 //! is answered.
 
-mod deed;
+mod permission;
 
 use std::sync::Arc;
 
 use leasehold_domain::DenialKind;
 use leasehold_domain::NamespaceName;
 
-pub use self::deed::Deed;
+pub use self::permission::Permission;
 use crate::authentication::KeyScope;
 use crate::caller::Caller;
 use crate::denials::AdminDenials;
@@ -49,12 +49,21 @@ impl Authorization {
     /// # Errors
     /// `forbidden` if it has none of the roles that this needs; that is in the ledger then. Or it
     /// could not be recorded.
-    pub async fn allow(&self, caller: &Caller, deed: Deed, asked: Asked) -> Result<(), Failure> {
+    pub async fn allow(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        asked: Asked,
+    ) -> Result<(), Failure> {
         let is_scoped = caller.scope.is_some();
-        if deed.is_open_to(&caller.principal) && !is_scoped {
+        if permission.is_open_to(&caller.principal) && !is_scoped {
             return Ok(());
         }
-        let roles: Vec<&str> = deed.roles().iter().map(|role| role.as_str()).collect();
+        let roles: Vec<&str> = permission
+            .roles()
+            .iter()
+            .map(|role| role.as_str())
+            .collect();
         let mut message = format!("this needs role {}", roles.join(" or "));
         if is_scoped {
             message += ", and a key without a scope";
@@ -117,7 +126,7 @@ pub fn sees(caller: &Caller, namespace: &NamespaceDocument) -> bool {
         Visibility::Everyone => true,
         Visibility::Teams(teams) => teams.iter().any(is_of),
     };
-    owns || is_shown || Deed::SeeEveryNamespace.is_open_to(principal)
+    owns || is_shown || Permission::SeeEveryNamespace.is_open_to(principal)
 }
 
 #[cfg(test)]

@@ -215,10 +215,18 @@ impl Pipeline {
         }
     }
 
-    /// The newest failures of a policy version in this gateway, oldest first.
+    /// The newest failures of a policy version in this gateway, oldest first, in the namespaces that
+    /// the caller can see.
     #[must_use]
-    pub fn policy_failures(&self, policy: &str, version: &str) -> Vec<PolicyFailure> {
-        self.inner.decider.failures(policy, version)
+    pub fn policy_failures(
+        &self,
+        caller: &Caller,
+        policy: &str,
+        version: &str,
+    ) -> Vec<PolicyFailure> {
+        let mut failures = self.inner.decider.failures(policy, version);
+        failures.retain(|failure| self.inner.is_seen(caller, &failure.lock.namespace));
+        failures
     }
 
     /// Sets a lock's settings.

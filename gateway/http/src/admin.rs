@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::Response;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
@@ -33,12 +33,16 @@ use super::problem::settle;
 use crate::services::App;
 
 /// Runs a handler for a caller that may do this.
-pub(crate) async fn allowed<F, Fut>(who: Authenticated, deed: Deed, handle: F) -> Response
+pub(crate) async fn allowed<F, Fut>(
+    who: Authenticated,
+    permission: Permission,
+    handle: F,
+) -> Response
 where
     F: FnOnce(Caller) -> Fut,
     Fut: Future<Output = Result<Response, Refusal>>,
 {
-    match who.allowed(deed).await {
+    match who.allowed(permission).await {
         Ok(caller) => {
             let request_id = caller.request_id.clone();
             settle(handle(caller).await, &request_id)
@@ -122,7 +126,7 @@ pub(crate) async fn upload_policy(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    allowed(who, Deed::UploadPolicies, async |caller: Caller| {
+    allowed(who, Permission::UploadPolicies, async |caller: Caller| {
         let kind = headers
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok());
@@ -181,12 +185,13 @@ pub(crate) async fn get_policy(
     who: Authenticated,
     Path((policy, version)): Path<(String, String)>,
 ) -> Response {
-    let request_id = who.request_id();
+    let caller = who.by_header();
+    let request_id = &caller.request_id;
     match app.governance.version(&policy, &version).await {
         Ok(Some(stored)) => {
             let mut shown = show_policy(stored);
-            if Fault::is_told_to(who.principal()) {
-                let failures = app.pipeline.policy_failures(&policy, &version);
+            if Fault::is_told_to(&caller.principal) {
+                let failures = app.pipeline.policy_failures(&caller, &policy, &version);
                 shown.failures = failures.into_iter().map(show_failure).collect();
             }
             answer(StatusCode::OK, request_id, &shown)

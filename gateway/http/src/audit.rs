@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_backend_api::HeldUnder;
 use leasehold_backend_api::Hold;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::stores::HistoryRow;
@@ -85,7 +85,7 @@ pub(crate) async fn events(
     who: Authenticated,
     Query(options): Query<EventOptions>,
 ) -> Response {
-    allowed(who, Deed::ReadLedger, async |caller: Caller| {
+    allowed(who, Permission::ReadLedger, async |caller: Caller| {
         let ledgers = ledgers(&app, options.store.as_ref(), options.namespace()?.as_ref())?;
         let places = options.places.as_deref().map(str::parse).transpose()?;
         let query = options.query()?;
@@ -145,7 +145,7 @@ pub(crate) async fn holders(
     who: Authenticated,
     Query(options): Query<HolderOptions>,
 ) -> Response {
-    allowed(who, Deed::ReadLedger, async |caller: Caller| {
+    allowed(who, Permission::ReadLedger, async |caller: Caller| {
         let lock: LockRef = options
             .lock
             .parse()
@@ -236,7 +236,7 @@ pub(crate) async fn verify(
     who: Authenticated,
     Query(options): Query<VerifyOptions>,
 ) -> Response {
-    allowed(who, Deed::ReadLedger, async |caller: Caller| {
+    allowed(who, Permission::ReadLedger, async |caller: Caller| {
         let store = match &options.store {
             Some(name) => app.stores.get(&super::extract::store(&app, name)?)?,
             None => app.stores.home(),

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_wire::v1::Problem;
 
@@ -25,7 +25,7 @@ use crate::services::App;
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn take(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    allowed(who, Deed::TakeBackups, async |caller: Caller| {
+    allowed(who, Permission::TakeBackups, async |caller: Caller| {
         let bytes = app.backups.take(&caller).await?;
         let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
         Ok((kind, Body::from_stream(bytes)).into_response())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::governance::JudgedChange;
@@ -137,7 +137,7 @@ pub(crate) async fn create(
     who: Authenticated,
     Json(body): Json<wire::BindingRequest>,
 ) -> Response {
-    allowed(who, Deed::ChangeBindings, async |caller: Caller| {
+    allowed(who, Permission::ChangeBindings, async |caller: Caller| {
         let name = new_name(body.name.as_ref(), body.revision)?;
         let document = document(&name, body)?;
         let written = app
@@ -170,7 +170,7 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     Json(body): Json<wire::BindingRequest>,
 ) -> Response {
-    allowed(who, Deed::ChangeBindings, async |caller: Caller| {
+    allowed(who, Permission::ChangeBindings, async |caller: Caller| {
         let condition = precondition(body.revision);
         let document = document(&name, body)?;
         let written = app
@@ -195,7 +195,7 @@ pub(crate) async fn put(
     responses((status = 200, body = wire::BindingList), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    allowed(who, Deed::ReadBindings, async |caller: Caller| {
+    allowed(who, Permission::ReadBindings, async |caller: Caller| {
         let bindings = app
             .governance
             .bindings()
@@ -226,7 +226,7 @@ pub(crate) async fn get(
     who: Authenticated,
     Path(name): Path<String>,
 ) -> Response {
-    allowed(who, Deed::ReadBindings, async |caller: Caller| {
+    allowed(who, Permission::ReadBindings, async |caller: Caller| {
         let stored = app.governance.binding(&name).await?;
         Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))
     })
@@ -247,7 +247,7 @@ pub(crate) async fn delete(
     who: Authenticated,
     Path(name): Path<String>,
 ) -> Response {
-    allowed(who, Deed::ChangeBindings, async |caller: Caller| {
+    allowed(who, Permission::ChangeBindings, async |caller: Caller| {
         let stored = app.governance.binding(&name).await?;
         app.governance.delete_binding(&caller, &name).await?;
         Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::Steering;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::cluster as wire;
@@ -40,7 +40,7 @@ fn show(view: ClusterView) -> wire::ClusterStatus {
 }
 
 async fn steer(app: Arc<App>, who: Authenticated, asked: Steering) -> Response {
-    allowed(who, Deed::SteerCluster, async |caller: Caller| {
+    allowed(who, Permission::SteerCluster, async |caller: Caller| {
         let view = app.steerage.steer(&caller, asked).await?;
         Ok(answer(StatusCode::OK, &caller.request_id, &show(view)))
     })
@@ -56,7 +56,7 @@ async fn steer(app: Arc<App>, who: Authenticated, asked: Steering) -> Response {
     responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn status(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    allowed(who, Deed::SteerCluster, async |caller: Caller| {
+    allowed(who, Permission::SteerCluster, async |caller: Caller| {
         let view = app.steerage.view()?;
         Ok(answer(StatusCode::OK, &caller.request_id, &show(view)))
     })

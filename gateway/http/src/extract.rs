@@ -24,7 +24,7 @@ use leasehold_core::authentication::AuthFailure;
 use leasehold_core::authentication::Authenticator;
 use leasehold_core::authentication::Identity;
 use leasehold_core::authorization;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
@@ -152,18 +152,16 @@ impl Authenticated {
     }
 
     /// The caller, if it may do this.
-    pub(crate) async fn allowed(self, deed: Deed) -> Result<Caller, (Failure, RequestId)> {
+    pub(crate) async fn allowed(
+        self,
+        permission: Permission,
+    ) -> Result<Caller, (Failure, RequestId)> {
         let (authorization, asked) = (self.app.authorization.clone(), self.asked.told());
         let caller = self.by_header();
-        match authorization.allow(&caller, deed, asked).await {
+        match authorization.allow(&caller, permission, asked).await {
             Ok(()) => Ok(caller),
             Err(failure) => Err((failure, caller.request_id)),
         }
-    }
-
-    /// The caller's principal.
-    pub(crate) fn principal(&self) -> &Principal {
-        &self.identity.principal
     }
 
     /// The request as its client's limit counts it; `None` if few requests were in flight when it

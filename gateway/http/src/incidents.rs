@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
@@ -81,7 +81,7 @@ pub(crate) async fn list(
     who: Authenticated,
     Query(options): Query<IncidentOptions>,
 ) -> Response {
-    allowed(who, Deed::ReadIncidents, async |caller: Caller| {
+    allowed(who, Permission::ReadIncidents, async |caller: Caller| {
         let known = options.store.as_deref().map(str::parse::<StoreName>);
         if let Some(Err(error)) = known {
             return Err(Failure::invalid(format!("store: {error}")).into());
@@ -116,7 +116,7 @@ pub(crate) async fn get(
     who: Authenticated,
     Path(id): Path<String>,
 ) -> Response {
-    allowed(who, Deed::ReadIncidents, async |caller: Caller| {
+    allowed(who, Permission::ReadIncidents, async |caller: Caller| {
         let incident = app.incidents.get(&id)?;
         Ok(answer(StatusCode::OK, &caller.request_id, &show(incident)))
     })
@@ -140,14 +140,18 @@ pub(crate) async fn acknowledge(
     Path(id): Path<String>,
     body: RawJson,
 ) -> Response {
-    allowed(who, Deed::AcknowledgeIncidents, async |caller: Caller| {
-        let not_found = || Failure::new(FailureKind::NotFound, "there is no such path");
-        let id = id.strip_suffix(ACKNOWLEDGE).ok_or_else(not_found)?;
-        let wire::AcknowledgeRequest { note } = body.parse()?;
-        let now = app.clock.wall();
-        let incidents = &app.incidents;
-        let incident = incidents.acknowledge(&caller, id, note, now).await?;
-        Ok(answer(StatusCode::OK, &caller.request_id, &show(incident)))
-    })
+    allowed(
+        who,
+        Permission::AcknowledgeIncidents,
+        async |caller: Caller| {
+            let not_found = || Failure::new(FailureKind::NotFound, "there is no such path");
+            let id = id.strip_suffix(ACKNOWLEDGE).ok_or_else(not_found)?;
+            let wire::AcknowledgeRequest { note } = body.parse()?;
+            let now = app.clock.wall();
+            let incidents = &app.incidents;
+            let incident = incidents.acknowledge(&caller, id, note, now).await?;
+            Ok(answer(StatusCode::OK, &caller.request_id, &show(incident)))
+        },
+    )
     .await
 }

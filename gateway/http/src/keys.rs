@@ -8,7 +8,7 @@ use axum::response::Response;
 use leasehold_core::authentication::KeyDocument;
 use leasehold_core::authentication::KeyScope;
 use leasehold_core::authentication::NewKey;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
@@ -98,7 +98,7 @@ pub(crate) async fn create_key(
     who: Authenticated,
     Json(body): Json<wire::CreateKeyRequest>,
 ) -> Response {
-    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
+    allowed(who, Permission::AdministerKeys, async |caller: Caller| {
         let invalid = |error: leasehold_domain::InvalidName| Failure::invalid(error.to_string());
         let role = |name: &String| {
             Role::from_name(name)
@@ -136,7 +136,7 @@ pub(crate) async fn create_key(
     responses((status = 200, body = wire::KeyList), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -> Response {
-    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
+    allowed(who, Permission::AdministerKeys, async |caller: Caller| {
         let rows = app.governance.keys().await?;
         let keys = rows
             .iter()
@@ -174,7 +174,7 @@ pub(crate) async fn revoke_key(
     Path(id): Path<String>,
     Query(options): Query<RevokeKeyOptions>,
 ) -> Response {
-    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
+    allowed(who, Permission::AdministerKeys, async |caller: Caller| {
         let revoking = app
             .governance
             .revoke_key(&caller, &id, options.force == Some(true));
@@ -204,7 +204,7 @@ pub(crate) async fn rotate_key(
     Path(id): Path<String>,
     body: RawJson,
 ) -> Response {
-    allowed(who, Deed::AdministerKeys, async |caller: Caller| {
+    allowed(who, Permission::AdministerKeys, async |caller: Caller| {
         let verb = || Failure::new(FailureKind::NotFound, "a key has the verb rotate only");
         let id = id.strip_suffix(ROTATE).ok_or_else(verb)?;
         let wire::RotateKeyRequest { overlap_ms } = body.parse()?;

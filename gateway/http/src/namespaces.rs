@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use leasehold_backend_api::Effect;
-use leasehold_core::authorization::Deed;
+use leasehold_core::authorization::Permission;
 use leasehold_core::authorization::sees;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
@@ -127,7 +127,7 @@ pub(crate) async fn create_namespace(
     who: Authenticated,
     Json(body): Json<wire::NamespaceRequest>,
 ) -> Response {
-    allowed(who, Deed::ChangeNamespaces, async |caller: Caller| {
+    allowed(who, Permission::ChangeNamespaces, async |caller: Caller| {
         let name = new_name(body.name.as_ref(), body.revision)?;
         let draft = namespace_draft(&name, body)?;
         let stored = app
@@ -156,7 +156,7 @@ pub(crate) async fn put_namespace(
     Path(name): Path<String>,
     Json(body): Json<wire::NamespaceRequest>,
 ) -> Response {
-    allowed(who, Deed::ChangeNamespaces, async |caller: Caller| {
+    allowed(who, Permission::ChangeNamespaces, async |caller: Caller| {
         let condition = precondition(body.revision);
         let draft = namespace_draft(&name, body)?;
         let stored = app
@@ -242,7 +242,7 @@ pub(crate) async fn delete_namespace(
     Path(name): Path<String>,
     Query(options): Query<DeleteOptions>,
 ) -> Response {
-    allowed(who, Deed::ChangeNamespaces, async |caller: Caller| {
+    allowed(who, Permission::ChangeNamespaces, async |caller: Caller| {
         let stored = app.governance.namespace(&namespace(&name)?).await?;
         if !options.force {
             app.pipeline.check_unused(&stored.document.name).await?;
@@ -276,7 +276,7 @@ pub(crate) async fn move_namespace(
     Path(name): Path<String>,
     Json(body): Json<wire::MoveRequest>,
 ) -> Response {
-    allowed(who, Deed::ChangeNamespaces, async |caller: Caller| {
+    allowed(who, Permission::ChangeNamespaces, async |caller: Caller| {
         let verb = || Failure::new(FailureKind::NotFound, "a namespace has the verb move only");
         let name = namespace(name.strip_suffix(":move").ok_or_else(verb)?)?;
         let to = super::extract::store(&app, &body.to)?;

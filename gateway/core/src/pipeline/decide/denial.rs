@@ -7,7 +7,7 @@ use leasehold_domain::Operation;
 use leasehold_domain::Principal;
 use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
 
-use crate::authorization::Deed;
+use crate::authorization::Permission;
 use crate::governance::plan::NamespacePlan;
 
 /// Operations on other people's leases and on settings need a role, whatever the policies say.
@@ -19,11 +19,11 @@ pub(super) fn missing_role(
     let own_team = principal.team.is_some() && principal.team == namespace.document.team;
     let (may, needs) = match operation {
         Operation::Revoke => (
-            Deed::RevokeLeases.is_open_to(principal),
+            Permission::RevokeLeases.is_open_to(principal),
             "role operator or administrator",
         ),
         Operation::Configure => (
-            Deed::DeclareLocks.is_open_to(principal) || own_team,
+            Permission::DeclareLocks.is_open_to(principal) || own_team,
             "role operator or administrator, or the namespace's team",
         ),
         Operation::Acquire

@@ -5,7 +5,7 @@ use leasehold_domain::Role;
 
 /// Something that only principals with certain roles may do, whatever the policies say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum Permission {
     /// See and use namespaces of other teams.
     SeeEveryNamespace,
     /// End leases of others.
@@ -34,7 +34,7 @@ pub enum Deed {
     TakeBackups,
 }
 
-impl Deed {
+impl Permission {
     /// The roles of which it needs one.
     #[must_use]
     pub fn roles(self) -> &'static [Role] {
