@@ -201,6 +201,15 @@ async fn the_author_of_a_policy_sees_why_it_failed_for_others() -> Result<()> {
         (version.status, &version.body["failures"]),
         (200, &Value::Null)
     );
+    // Its author learns nothing of namespaces that are hidden from it.
+    let hidden = json!({ "team": "team-z", "default_decision": "deny" });
+    let hidden = admin.put("/v1/namespaces/demo", &hidden).await?;
+    assert_eq!(hidden.status, 200, "{hidden:?}");
+    let version = author.get("/v1/policies/traps/versions/1.0.0").await?;
+    assert_eq!(
+        (version.status, &version.body["failures"]),
+        (200, &Value::Null)
+    );
     let output = gateway
         .command_line(ADMIN_KEY, &["policy", "show", "traps@1.0.0"])
         .await?;
