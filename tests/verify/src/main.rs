@@ -1,10 +1,26 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::print_stderr, reason = "a command that talks to people")]
 
+mod failures;
+
+use std::io;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::ExitCode;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use failures::Failures;
 
 /// One step: what it shows, and cargo's arguments.
 const STEPS: &[(&str, &[&str])] = &[
@@ -60,14 +76,10 @@ fn main() -> ExitCode {
     }
     for (what, arguments) in STEPS {
         eprintln!("== {what}: cargo {}", arguments.join(" "));
-        let mut cargo = Command::new(env!("CARGO"));
-        match cargo
-            .args(*arguments)
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .status()
-        {
-            Ok(status) if status.success() => {}
-            Ok(status) => {
+        match run(arguments) {
+            Ok((status, _)) if status.success() => {}
+            Ok((status, failures)) => {
+                failures.iter().for_each(|line| eprintln!("{line}"));
                 eprintln!("== {what}: {status}");
                 return ExitCode::FAILURE;
             }
@@ -79,6 +91,43 @@ fn main() -> ExitCode {
     }
     eprintln!("== all of it holds");
     ExitCode::SUCCESS
+}
+
+/// How long output may come after cargo has ended: a server that a killed test left behind would
+/// keep it open for ever.
+const LATE_OUTPUT_MAX: Duration = Duration::from_secs(5);
+
+/// Runs cargo, passes its output on, and collects what failing tests said: they are told again at
+/// the end, where they are looked for.
+fn run(arguments: &[&str]) -> io::Result<(ExitStatus, Vec<String>)> {
+    let mut cargo = Command::new(env!("CARGO"))
+        .args(arguments)
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = cargo.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let failures = Arc::new(Mutex::new(Failures::default()));
+    let (seen, ended) = (failures.clone(), mpsc::channel());
+    std::thread::spawn(move || {
+        let _ended = ended.0;
+        pass_on(output, &seen)
+    });
+    let status = cargo.wait()?;
+    // Nothing is ever sent: an error means that the output is at its end, or late.
+    let _ = ended.1.recv_timeout(LATE_OUTPUT_MAX) as Result<(), _>;
+    let failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok((status, failures.lines().to_vec()))
+}
+
+fn pass_on(output: impl Read, failures: &Mutex<Failures>) -> io::Result<()> {
+    let (mut output, mut line) = (BufReader::new(output), Vec::new());
+    while output.read_until(b'\n', &mut line)? > 0 {
+        io::stdout().write_all(&line)?;
+        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.see(String::from_utf8_lossy(&line).trim_end());
+        line.clear();
+    }
+    Ok(())
 }
 
 /// The packages of the programs that are not installed.
