@@ -115,7 +115,11 @@ impl<C: Types> Batcher<C> {
                 None => return,
             }
         }
-        left.refuse(&self.seats.nobody_leads());
+        // A node whose store is closing or poisoned leads nobody: that is the cause to name.
+        left.refuse(&match self.is_ending() {
+            true => error::closed(),
+            false => self.seats.nobody_leads(),
+        });
     }
 
     /// Whether it is no use to wait for a leader.
