@@ -147,6 +147,14 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[POLICIES_PER_DECISION_MAX as u64],
     ),
     (
+        "fuel and time of one request on the threads that also serve the store; more goes on beside them",
+        &[BRIEF_EVALUATION_FUEL_MAX, BRIEF_EVALUATION_MS_MAX],
+    ),
+    (
+        "wait for a thread beside them",
+        &[SLOW_EVALUATION_WAIT_MS_MAX],
+    ),
+    (
         "uploads that wait for the compiler",
         &[UPLOADS_WAITING_MAX as u64],
     ),

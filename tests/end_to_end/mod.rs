@@ -43,6 +43,7 @@ mod safe_mode;
 mod scoped_keys;
 mod secrets;
 mod sharing;
+mod slow_policies;
 mod startup;
 mod stopping;
 mod stores;

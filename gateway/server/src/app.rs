@@ -154,6 +154,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         clock.clone(),
         metrics.clone(),
         config.audit.records_renewals(),
+        config.policy.request_budget(),
     );
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),

@@ -14,6 +14,10 @@ pub enum EvaluationError {
     Failed(PolicyFault),
     /// More than [`POLICIES_PER_DECISION_MAX`] policies judge the request, and none was asked.
     TooManyPolicies,
+    /// The policies of the request have spent its fuel, of this many units.
+    RequestFuelSpent(u64),
+    /// The policies of the request have spent its time, of this many milliseconds.
+    RequestTimeSpent(u64),
 }
 
 impl EvaluationError {
@@ -24,6 +28,8 @@ impl EvaluationError {
             Self::NotLoaded(_) => "not-loaded",
             Self::Failed(fault) => fault.as_str(),
             Self::TooManyPolicies => "too-many-policies",
+            Self::RequestFuelSpent(_) => "request-fuel",
+            Self::RequestTimeSpent(_) => "request-deadline",
         }
     }
 
@@ -34,7 +40,9 @@ impl EvaluationError {
         match self {
             Self::NotLoaded(_) => "it could not be loaded".to_owned(),
             Self::Failed(fault) => fault.redacted(),
-            Self::TooManyPolicies => self.to_string(),
+            Self::TooManyPolicies | Self::RequestFuelSpent(_) | Self::RequestTimeSpent(_) => {
+                self.to_string()
+            }
         }
     }
 
@@ -43,7 +51,8 @@ impl EvaluationError {
     pub fn is_deterministic(&self) -> bool {
         match self {
             Self::Failed(fault) => fault.is_deterministic(),
-            Self::NotLoaded(_) | Self::TooManyPolicies => true,
+            Self::NotLoaded(_) | Self::TooManyPolicies | Self::RequestFuelSpent(_) => true,
+            Self::RequestTimeSpent(_) => false,
         }
     }
 }
@@ -58,6 +67,12 @@ impl fmt::Display for EvaluationError {
                     f,
                     "more than {POLICIES_PER_DECISION_MAX} policies are bound"
                 )
+            }
+            Self::RequestFuelSpent(fuel) => {
+                write!(f, "the policies of one request have spent {fuel} fuel")
+            }
+            Self::RequestTimeSpent(ms) => {
+                write!(f, "the policies of one request ran longer than {ms} ms")
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Asks the policies of one request, and combines their verdicts.
 
+use std::time::Duration;
+
+use leasehold_domain::Clock;
 use leasehold_domain::Digest;
 use leasehold_domain::Effect;
 use leasehold_domain::Enforcement;
@@ -10,6 +13,9 @@ use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
+use leasehold_policy_host::BoundPolicy;
+use leasehold_policy_host::Budget;
+use leasehold_policy_host::PolicyFault;
 
 use crate::denial;
 use crate::error::EvaluationError;
@@ -29,38 +35,118 @@ pub struct Judgment {
     pub error: Option<EvaluationError>,
 }
 
-/// Judges a request by these steps, in this order.
+/// What the policies are asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q> {
+    /// What is asked for.
+    pub request: &'q Request,
+    /// Who asks.
+    pub principal: &'q Principal,
+    /// What is known besides.
+    pub facts: &'q Facts,
+}
+
+/// How one policy was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// How long that took.
+    pub took: Duration,
+    /// Why the policy has no verdict, if it has none.
+    pub error: Option<EvaluationError>,
+}
+
+/// The evaluation of one request, step by step.
 ///
-/// Every step is asked, also after a denial; the first denial that counts is the effect. If there
-/// are more than [`POLICIES_PER_DECISION_MAX`] steps, none is asked and the request is denied.
-///
-/// `observe` is told of each verdict, before the next step is asked, and of the reason if a policy
-/// has none. It cannot change the judgment.
-pub fn evaluate<S: AsRef<Step>>(
-    steps: &[S],
-    request: &Request,
-    principal: &Principal,
-    facts: &Facts,
-    mut observe: impl FnMut(&S, &PolicyVerdict, Option<&EvaluationError>),
-) -> Judgment {
-    let mut judgment = Judgment::default();
-    if steps.len() > POLICIES_PER_DECISION_MAX {
-        judgment.effect = Some(Effect::Deny(denial::too_many()));
-        judgment.error = Some(EvaluationError::TooManyPolicies);
-        return judgment;
-    }
-    judgment.verdicts.reserve(steps.len());
-    let reason = denial::break_glass(principal, request);
-    for observed in steps {
-        let step = observed.as_ref();
-        let (verdict, error) = ask(step, request, principal, facts);
-        observe(observed, &verdict, error.as_ref());
-        if step.decides() {
-            judgment.count(step, &verdict.answer, error, reason);
+/// Every step is asked, in order, also after a denial; the first denial that counts is the effect.
+/// If there are more than [`POLICIES_PER_DECISION_MAX`] steps, none is asked and the request is
+/// denied. All steps together spend no more than one budget: those that come when it is used up fail
+/// as if they had spent it.
+#[derive(Debug)]
+pub struct Evaluation {
+    whole: Budget,
+    left: Budget,
+    judgment: Judgment,
+    asked: Vec<Asked>,
+}
+
+impl Evaluation {
+    /// Begins an evaluation whose steps may spend this together, and each no more than the limits of
+    /// its engine.
+    #[must_use]
+    pub fn new(budget: Budget) -> Self {
+        Self {
+            whole: budget,
+            left: budget,
+            judgment: Judgment::default(),
+            asked: Vec::new(),
         }
-        judgment.verdicts.push(verdict);
     }
-    judgment
+
+    /// Asks the steps that have not been asked. Returns whether all have been.
+    ///
+    /// With a `slice`, it stops at the step that would spend more than the slice, as if that step had
+    /// not been asked: the judgment does not depend on the slices in which it was made. `clock`
+    /// measures what each step takes; one that stands still takes the bound off the time.
+    pub fn advance<'s>(
+        &mut self,
+        steps: impl IntoIterator<Item = &'s Step, IntoIter: ExactSizeIterator>,
+        question: Question<'_>,
+        slice: Option<Budget>,
+        clock: &dyn Clock,
+    ) -> bool {
+        let steps = steps.into_iter();
+        if steps.len() > POLICIES_PER_DECISION_MAX {
+            self.judgment.effect = Some(Effect::Deny(denial::too_many()));
+            self.judgment.error = Some(EvaluationError::TooManyPolicies);
+            return true;
+        }
+        let reason = denial::break_glass(question.principal, question.request);
+        let mut slice = slice;
+        for step in steps.skip(self.asked.len()) {
+            let began = clock.monotonic();
+            let asked = ask(step, question, self.left, slice);
+            let took = clock.monotonic().saturating_sub(began);
+            let Some((answer, fuel)) = asked else {
+                self.left = self.left.without(0, took);
+                return false;
+            };
+            self.left = self.left.without(fuel, took);
+            slice = slice.map(|slice| slice.without(fuel, took));
+            let (answer, error) = self.named(step, question, answer);
+            if step.decides() {
+                self.judgment.count(step, &answer, error.as_ref(), reason);
+            }
+            self.judgment.verdicts.push(verdict(step, answer, fuel));
+            self.asked.push(Asked { took, error });
+        }
+        true
+    }
+
+    /// Returns what the steps came to, and how each was asked, in the order of the steps.
+    #[must_use]
+    pub fn finish(self) -> (Judgment, Vec<Asked>) {
+        (self.judgment, self.asked)
+    }
+
+    /// The answer that is recorded, and why the policy has no verdict, if it has none.
+    fn named(
+        &self,
+        step: &Step,
+        question: Question<'_>,
+        answer: Result<PolicyAnswer, Unanswered>,
+    ) -> (PolicyAnswer, Option<EvaluationError>) {
+        let error = match answer {
+            Ok(answer) => return (answer, None),
+            Err(Unanswered::Failed(error)) => error,
+            Err(Unanswered::NoFuel) => EvaluationError::RequestFuelSpent(self.whole.fuel),
+            Err(Unanswered::NoTime) => EvaluationError::RequestTimeSpent(self.whole.deadline_ms),
+        };
+        let answer = PolicyAnswer::Error {
+            message: error.to_string().into(),
+            passed: step.on_error_allow.contains(&question.request.operation),
+        };
+        (answer, Some(error))
+    }
 }
 
 impl Judgment {
@@ -70,14 +156,14 @@ impl Judgment {
         &mut self,
         step: &Step,
         answer: &PolicyAnswer,
-        error: Option<EvaluationError>,
+        error: Option<&EvaluationError>,
         reason: Option<&str>,
     ) {
         if let PolicyAnswer::Allow(limits) = answer {
             self.limits = self.limits.tightest(*limits);
         }
         let reason = reason.filter(|_| step.enforcement == Enforcement::Overridable);
-        let effect = match (denial::denial_of(step, answer, error.as_ref()), reason) {
+        let effect = match (denial::denial_of(step, answer, error), reason) {
             (None, _) => Effect::Allow,
             (Some(_), Some(reason)) => Effect::Override {
                 reason: reason.into(),
@@ -91,40 +177,73 @@ impl Judgment {
         };
         let before = self.effect.as_ref().map(rank);
         if before.is_none_or(|before| before < rank(&effect)) {
-            self.error = error.filter(|_| matches!(effect, Effect::Deny(_)));
+            let denies = matches!(effect, Effect::Deny(_));
+            self.error = error.filter(|_| denies).cloned();
             self.effect = Some(effect);
         }
     }
 }
 
-/// Asks one policy. A policy that fails has a verdict that says so, and an error.
+/// Why a step has no answer.
+enum Unanswered {
+    /// By itself.
+    Failed(EvaluationError),
+    /// The steps of the request have spent its fuel.
+    NoFuel,
+    /// The steps of the request have spent its time.
+    NoTime,
+}
+
+/// Asks one policy. Returns its answer and the fuel that it spent; or nothing if it would spend more
+/// than the slice.
 fn ask(
     step: &Step,
-    request: &Request,
-    principal: &Principal,
-    facts: &Facts,
-) -> (PolicyVerdict, Option<EvaluationError>) {
-    let (mut module, mut config, mut fuel) = (Digest([0; 32]), Digest([0; 32]), 0);
-    let answer = match &step.bound {
-        Ok(bound) => {
-            let evaluation = bound.decide(request, principal, facts);
-            (module, config) = (bound.module().digest(), bound.config_digest());
-            fuel = evaluation.fuel;
-            evaluation.answer.map_err(EvaluationError::Failed)
-        }
-        Err(problem) => Err(EvaluationError::NotLoaded(problem.clone())),
-    };
-    let (answer, error) = match answer {
-        Ok(answer) => (answer, None),
-        Err(error) => {
-            let answer = PolicyAnswer::Error {
-                message: error.to_string().into(),
-                passed: step.on_error_allow.contains(&request.operation),
-            };
-            (answer, Some(error))
+    question: Question<'_>,
+    left: Budget,
+    slice: Option<Budget>,
+) -> Option<(Result<PolicyAnswer, Unanswered>, u64)> {
+    let bound = match &step.bound {
+        Ok(bound) => bound,
+        Err(problem) => {
+            let error = EvaluationError::NotLoaded(problem.clone());
+            return Some((Err(Unanswered::Failed(error)), 0));
         }
     };
-    let verdict = PolicyVerdict {
+    if left.fuel == 0 {
+        return Some((Err(Unanswered::NoFuel), 0));
+    }
+    if left.deadline_ms == 0 {
+        return Some((Err(Unanswered::NoTime), 0));
+    }
+    if slice.is_some_and(Budget::is_spent) {
+        return None;
+    }
+    let own = bound.budget();
+    let allowed = own.least(left);
+    let given = slice.map_or(allowed, |slice| slice.least(allowed));
+    let Question {
+        request,
+        principal,
+        facts,
+    } = question;
+    let evaluation = bound.decide_within(request, principal, facts, given);
+    let answer = match evaluation.answer {
+        Err(PolicyFault::FuelSpent(_)) if given.fuel < allowed.fuel => return None,
+        Err(PolicyFault::Deadline(_)) if given.deadline_ms < allowed.deadline_ms => return None,
+        Err(PolicyFault::FuelSpent(_)) if allowed.fuel < own.fuel => Err(Unanswered::NoFuel),
+        Err(PolicyFault::Deadline(_)) if allowed.deadline_ms < own.deadline_ms => {
+            Err(Unanswered::NoTime)
+        }
+        answer => answer.map_err(|fault| Unanswered::Failed(EvaluationError::Failed(fault))),
+    };
+    Some((answer, evaluation.fuel))
+}
+
+fn verdict(step: &Step, answer: PolicyAnswer, fuel: u64) -> PolicyVerdict {
+    let digests = |bound: &BoundPolicy| (bound.module().digest(), bound.config_digest());
+    let none = (Digest([0; 32]), Digest([0; 32]));
+    let (module, config) = step.bound.as_ref().map_or(none, digests);
+    PolicyVerdict {
         binding: step.binding.clone(),
         policy: step.policy.clone(),
         version: step.version.clone(),
@@ -133,8 +252,7 @@ fn ask(
         enforcement: step.enforcement,
         answer,
         fuel,
-    };
-    (verdict, error)
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ mod evaluate;
 mod step;
 
 pub use self::error::EvaluationError;
+pub use self::evaluate::Asked;
+pub use self::evaluate::Evaluation;
 pub use self::evaluate::Judgment;
-pub use self::evaluate::evaluate;
+pub use self::evaluate::Question;
 pub use self::step::Step;

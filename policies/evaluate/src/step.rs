@@ -57,12 +57,6 @@ impl Step {
     }
 }
 
-impl AsRef<Self> for Step {
-    fn as_ref(&self) -> &Self {
-        self
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ use crate::convert::answer;
 use crate::error::ConfigError;
 use crate::error::ConfigProblem;
 use crate::fault::PolicyFault;
+use crate::limits::Budget;
 use crate::module::Module;
 use crate::stock;
 
@@ -92,7 +93,27 @@ impl BoundPolicy {
     /// engine's deadline. Never panics.
     #[must_use]
     pub fn decide(&self, request: &Request, principal: &Principal, facts: &Facts) -> Evaluation {
-        self.run(request, principal, facts, false).0
+        let budget = self.module.budget();
+        self.run(request, principal, facts, budget, false).0
+    }
+
+    /// What one decision may spend by the engine's limits.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        self.module.budget()
+    }
+
+    /// The same decision with no more than this to spend, and no more than the engine allows.
+    #[must_use]
+    pub fn decide_within(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        facts: &Facts,
+        budget: Budget,
+    ) -> Evaluation {
+        let budget = budget.least(self.module.budget());
+        self.run(request, principal, facts, budget, false).0
     }
 
     /// The same decision with what the policy traced, in order; at most 100 lines of 1 KiB.
@@ -103,7 +124,7 @@ impl BoundPolicy {
         principal: &Principal,
         facts: &Facts,
     ) -> (Evaluation, Vec<String>) {
-        self.run(request, principal, facts, true)
+        self.run(request, principal, facts, self.module.budget(), true)
     }
 
     fn run(
@@ -111,6 +132,7 @@ impl BoundPolicy {
         request: &Request,
         principal: &Principal,
         facts: &Facts,
+        budget: Budget,
         traced: bool,
     ) -> (Evaluation, Vec<String>) {
         let manifest = self.module.manifest();
@@ -130,7 +152,7 @@ impl BoundPolicy {
         let facts = arguments.facts(manifest, &holders);
         let (request, principal) = (arguments.request(), arguments.principal());
         let arguments = (request, principal, facts, &*self.config);
-        let called = self.module.decide(traced, arguments);
+        let called = self.module.decide(budget, traced, arguments);
         let answer = called.result.and_then(answer);
         (
             Evaluation {

@@ -7,7 +7,7 @@ use wasmtime::Trap;
 use wasmtime::component::Linker;
 use wasmtime::component::WasmStr;
 
-use crate::limits::EngineLimits;
+use crate::limits::Budget;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::limits::TRACE_FUEL;
 use crate::limits::TRACES_MAX;
@@ -55,18 +55,19 @@ impl ResourceLimiter for Guest {
 /// A store for one call, with every guard armed before anything of the guest runs.
 pub(crate) fn store(
     engine: &wasmtime::Engine,
-    limits: &EngineLimits,
+    memory_bytes_max: usize,
+    budget: Budget,
     answer_bytes: usize,
     traced: bool,
 ) -> wasmtime::Result<Store<Guest>> {
     let guest = Guest {
-        memory_bytes_max: limits.memory_bytes,
+        memory_bytes_max,
         traces: traced.then(Vec::new),
     };
     let mut store = Store::new(engine, guest);
     store.limiter(|guest| guest);
-    store.set_epoch_deadline(limits.deadline_ticks());
-    store.set_fuel(limits.fuel)?;
+    store.set_epoch_deadline(budget.deadline_ticks());
+    store.set_fuel(budget.fuel)?;
     store.set_hostcall_fuel(answer_bytes);
     Ok(store)
 }

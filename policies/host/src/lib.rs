@@ -22,6 +22,6 @@ pub use bound::{BoundPolicy, Evaluation};
 pub use engine::PolicyEngine;
 pub use error::{ConfigError, ConfigProblem, HostError};
 pub use fault::PolicyFault;
-pub use limits::EngineLimits;
+pub use limits::{Budget, EngineLimits};
 pub use manifest::Manifest;
 pub use module::Module;

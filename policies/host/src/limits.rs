@@ -1,6 +1,8 @@
 //! What a guest may spend. Part of the house's limits; the ones that can be configured are in
 //! [`EngineLimits`].
 
+use std::time::Duration;
+
 use leasehold_domain::limits::VERDICT_MESSAGE_BYTES_MAX;
 
 /// Stack of the thread that reads and compiles modules. Reserved, not used: a type section of
@@ -70,9 +72,54 @@ impl Default for EngineLimits {
     }
 }
 
-impl EngineLimits {
+/// What may still be spent: by one call of a guest, or by all policies of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// About one unit for each instruction. Deterministic.
+    pub fuel: u64,
+    /// Milliseconds of real time; a call rounds them up to 10 ms. Not deterministic.
+    pub deadline_ms: u64,
+}
+
+impl Budget {
+    /// The smaller of both, part by part.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        Self {
+            fuel: self.fuel.min(other.fuel),
+            deadline_ms: self.deadline_ms.min(other.deadline_ms),
+        }
+    }
+
+    /// What is left when so much was spent.
+    #[must_use]
+    pub fn without(self, fuel: u64, took: Duration) -> Self {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            fuel: self.fuel.saturating_sub(fuel),
+            deadline_ms: self.deadline_ms.saturating_sub(took_ms),
+        }
+    }
+
+    /// Whether fuel or time is used up.
+    #[must_use]
+    pub fn is_spent(self) -> bool {
+        self.fuel == 0 || self.deadline_ms == 0
+    }
+
     /// The deadline in ticks. One more, because the first tick may come at once.
-    pub(crate) fn deadline_ticks(&self) -> u64 {
+    pub(crate) fn deadline_ticks(self) -> u64 {
         self.deadline_ms.div_ceil(TICK_MS).max(1).saturating_add(1)
+    }
+}
+
+impl EngineLimits {
+    /// What one call of a guest may spend.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        Budget {
+            fuel: self.fuel,
+            deadline_ms: self.deadline_ms,
+        }
     }
 }

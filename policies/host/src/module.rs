@@ -23,6 +23,7 @@ use crate::guest;
 use crate::guest::Guest;
 use crate::inspection::inspect;
 use crate::limits::ANSWER_BYTES_MAX;
+use crate::limits::Budget;
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::manifest::Manifest;
 use crate::schema::Schema;
@@ -60,7 +61,8 @@ impl Module {
         let wrong = |error: wasmtime::Error| HostError::WrongWorld(format!("{error:#}"));
         let pre = engine.linker().instantiate_pre(&component).map_err(wrong)?;
         let pre = PolicyPre::new(pre).map_err(wrong)?;
-        let described = call(engine, MANIFEST_BYTES_MAX, false, |store| {
+        let budget = engine.limits().budget();
+        let described = call(engine, budget, MANIFEST_BYTES_MAX, false, |store| {
             pre.instantiate(&mut *store)?.call_describe(store)
         });
         let manifest = Manifest::checked(described.result.map_err(HostError::Describe)?)?;
@@ -100,7 +102,8 @@ impl Module {
     pub(crate) fn check(&self, config: &serde_json::Value) -> Result<String, ConfigError> {
         self.schema.check(config)?;
         let text = canonical(config)?;
-        let checked = call(&self.engine, ANSWER_BYTES_MAX, false, |store| {
+        let budget = self.engine.limits().budget();
+        let checked = call(&self.engine, budget, ANSWER_BYTES_MAX, false, |store| {
             self.pre.instantiate(&mut *store)?.call_check(store, &text)
         });
         match checked.result {
@@ -112,16 +115,22 @@ impl Module {
         }
     }
 
+    /// What one decision of this module may spend.
+    pub(crate) fn budget(&self) -> Budget {
+        self.engine.limits().budget()
+    }
+
     /// Asks for a verdict, in a fresh instance.
     ///
     /// The generated bindings would look up and check the types of all that a module exports, each
     /// time; of these, `decide` is all that a decision needs.
     pub(crate) fn decide(
         &self,
+        budget: Budget,
         traced: bool,
         arguments: (wit::Request<'_>, wit::Principal<'_>, wit::Facts<'_>, &str),
     ) -> Called<Result<wit::Verdict, String>> {
-        call(&self.engine, ANSWER_BYTES_MAX, traced, |store| {
+        call(&self.engine, budget, ANSWER_BYTES_MAX, traced, |store| {
             let instance = self.pre.instance_pre().instantiate(&mut *store)?;
             let decide = instance.get_typed_func(&mut *store, self.decide)?;
             let (verdict,) = decide.call(store, arguments)?;
@@ -171,12 +180,14 @@ fn check_imports(engine: &PolicyEngine, component: &Component) -> Result<(), Hos
 /// Runs something of a guest in a store of its own, with every guard armed.
 fn call<T>(
     engine: &PolicyEngine,
+    budget: Budget,
     answer_bytes: usize,
     traced: bool,
     run: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
 ) -> Called<T> {
-    let limits = engine.limits();
-    let mut store = match guest::store(engine.engine(), limits, answer_bytes, traced) {
+    let memory_bytes = engine.limits().memory_bytes;
+    let made = guest::store(engine.engine(), memory_bytes, budget, answer_bytes, traced);
+    let mut store = match made {
         Ok(store) => store,
         Err(error) => {
             let result = Err(PolicyFault::Host(error.to_string()));
@@ -188,9 +199,9 @@ fn call<T>(
         }
     };
     let met = Met {
-        fuel: limits.fuel,
-        deadline_ms: limits.deadline_ms,
-        memory_bytes: limits.memory_bytes,
+        fuel: budget.fuel,
+        deadline_ms: budget.deadline_ms,
+        memory_bytes,
     };
     // Nothing is expected to panic here; if it does, one decision fails and not the gateway. The
     // store is thrown away, so nothing half-changed is seen again.
@@ -208,7 +219,7 @@ fn call<T>(
     };
     Called {
         result,
-        fuel: limits.fuel.saturating_sub(left),
+        fuel: budget.fuel.saturating_sub(left),
         traces,
     }
 }

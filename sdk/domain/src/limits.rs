@@ -162,6 +162,14 @@ pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
 pub const POLICY_CONFIG_BYTES_MAX: usize = 64 * 1_024;
 /// Most policies that one decision may run.
 pub const POLICIES_PER_DECISION_MAX: usize = 16;
+/// Fuel up to which the policies of one request run on the threads that also serve the store, some
+/// 0.3 ms. What spends more runs on threads of its own.
+pub const BRIEF_EVALUATION_FUEL_MAX: u64 = 500_000;
+/// The same bound for time, for what takes long and spends little fuel. Rounded up to 10 ms by the
+/// guard.
+pub const BRIEF_EVALUATION_MS_MAX: u64 = 10;
+/// Longest wait of a request for one of those threads.
+pub const SLOW_EVALUATION_WAIT_MS_MAX: u64 = 2_000;
 /// Longest wait of a question to the ledger for what was answered before it.
 pub const LEDGER_WAIT_MS_MAX: u64 = 1_000;
 /// Least time between two questions of a gateway to its store whether it knows all namespaces,

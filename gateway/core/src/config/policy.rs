@@ -1,18 +1,23 @@
 //! `[policy]`
 
+use leasehold_policy_host::Budget;
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::ConfigError;
 
-/// What one decision of one policy may spend.
+/// What policies may spend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// Units of fuel: deterministic, recorded with the decision.
+    /// Units of fuel of one policy: deterministic, recorded with the decision.
     pub fuel: u64,
     /// The host's guard behind the fuel.
     pub deadline_ms: u64,
+    /// Units of fuel of all policies of one request together; four times `fuel` if it is left out.
+    pub request_fuel: Option<u64>,
+    /// The same for their time; twice `deadline_ms` if it is left out.
+    pub request_deadline_ms: Option<u64>,
     /// Linear memory.
     pub memory_bytes: usize,
     /// How many decisions may run at once.
@@ -24,6 +29,8 @@ impl Default for Policy {
         Self {
             fuel: 10_000_000,
             deadline_ms: 500,
+            request_fuel: None,
+            request_deadline_ms: None,
             memory_bytes: 16 << 20,
             instances_max: 128,
         }
@@ -31,10 +38,33 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// What the policies of one request may spend together.
+    #[must_use]
+    pub fn request_budget(&self) -> Budget {
+        Budget {
+            fuel: self.request_fuel.unwrap_or(self.fuel.saturating_mul(4)),
+            deadline_ms: self
+                .request_deadline_ms
+                .unwrap_or(self.deadline_ms.saturating_mul(2)),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let ranges = [
             ("policy.fuel", self.fuel, 100_000, 10_000_000_000),
             ("policy.deadline_ms", self.deadline_ms, 1, 10_000),
+            (
+                "policy.request_fuel",
+                self.request_budget().fuel,
+                self.fuel,
+                160_000_000_000,
+            ),
+            (
+                "policy.request_deadline_ms",
+                self.request_budget().deadline_ms,
+                self.deadline_ms,
+                160_000,
+            ),
             (
                 "policy.memory_bytes",
                 self.memory_bytes as u64,

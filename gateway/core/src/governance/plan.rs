@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 
 use leasehold_domain::Digest;
 use leasehold_domain::Enforcement;
@@ -32,6 +33,8 @@ pub(crate) struct PlanStep {
     digest: Digest,
     /// The metrics of its answers, from the first answer on.
     pub(crate) counted: OnceLock<DecisionMetrics>,
+    /// What it is expected to spend: a guess from the last answer, for the choice of threads.
+    pub(crate) expected_fuel: AtomicU64,
     patterns: Vec<LockPattern>,
     operations: Vec<Operation>,
     namespaces: Vec<String>,
@@ -55,12 +58,6 @@ impl PlanStep {
                 .namespaces
                 .iter()
                 .any(|name| name == "*" || name == namespace.as_str())
-    }
-}
-
-impl AsRef<Step> for PlanStep {
-    fn as_ref(&self) -> &Step {
-        &self.step
     }
 }
 
@@ -119,8 +116,8 @@ impl NamespacePlan {
         &self,
         operation: Operation,
         lock: &LockName,
-    ) -> impl Iterator<Item = &PlanStep> {
-        let steps = self.steps[operation as usize].iter().map(|step| &**step);
+    ) -> impl Iterator<Item = &Arc<PlanStep>> {
+        let steps = self.steps[operation as usize].iter();
         steps.filter(move |step| step.covers(lock))
     }
 }
@@ -218,6 +215,7 @@ pub(crate) fn steps_of(
             digest: step.digest(),
             step,
             counted: OnceLock::new(),
+            expected_fuel: AtomicU64::new(0),
             operations,
             patterns: patterns.clone(),
             namespaces: binding.namespaces.clone(),

@@ -2,6 +2,7 @@
 
 mod asked;
 mod denial;
+mod lane;
 mod not_holder;
 mod permit;
 mod recent;
@@ -24,6 +25,7 @@ use leasehold_domain::WallMillis;
 use leasehold_domain::limits::TURN_WAIT_MS_MAX;
 use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
 use leasehold_policy_evaluate::Judgment;
+use leasehold_policy_host::Budget;
 
 pub(crate) use self::permit::Denied;
 pub(crate) use self::permit::Permit;
@@ -34,6 +36,7 @@ use self::asked::told;
 use self::denial::missing_role;
 use self::denial::too_old;
 use self::denial::unbound;
+use self::lane::SlowLane;
 use self::not_holder::RecordBudget;
 use self::recent::Recent;
 use super::facts;
@@ -59,11 +62,19 @@ pub struct Decider {
     turns: Arc<Turns>,
     failures: Recent,
     not_holder: RecordBudget,
+    budget: Budget,
+    slow_lane: SlowLane,
 }
 
 impl Decider {
-    /// Decides by this clock. `record_renewals`: whether every renewal is in the ledger.
-    pub fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, record_renewals: bool) -> Self {
+    /// Decides by this clock. `record_renewals`: whether every renewal is in the ledger. `budget`:
+    /// what the policies of one request may spend together.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        record_renewals: bool,
+        budget: Budget,
+    ) -> Self {
         Self {
             clock,
             metrics,
@@ -71,6 +82,8 @@ impl Decider {
             turns: Arc::new(Turns::new(Duration::from_millis(TURN_WAIT_MS_MAX))),
             failures: Recent::default(),
             not_holder: RecordBudget::default(),
+            budget,
+            slow_lane: SlowLane::default(),
         }
     }
 
@@ -130,7 +143,7 @@ impl Decider {
         intent: Intent,
     ) -> Result<Permit, Refusal> {
         let judges = namespace.judges(request.operation, &request.lock.lock);
-        let steps: Vec<&PlanStep> = judges.collect();
+        let steps: Vec<&Arc<PlanStep>> = judges.collect();
         let now = self.clock.wall();
         let (facts, expect) = facts::gather(now, store, &steps, caller, &request, &intent).await?;
         let id = rand::random();
@@ -140,7 +153,10 @@ impl Decider {
                 effect: Some(Effect::Deny(denial)),
                 ..Judgment::default()
             },
-            None => self.ask_all(&steps, &request, principal, &facts, id),
+            None => {
+                self.ask_all(&steps, &request, principal, &facts, id)
+                    .await?
+            }
         };
         let effect = match judgment.effect {
             Some(effect) => effect,

@@ -1,5 +1,7 @@
 //! What policies are shown besides request and principal, if their manifests ask for it.
 
+use std::sync::Arc;
+
 use leasehold_domain::Expectation;
 use leasehold_domain::Facts;
 use leasehold_domain::Request;
@@ -28,9 +30,10 @@ pub(super) struct Needs {
 impl Needs {
     /// What these steps ask for. An advisory verdict changes nothing, so it ties a request to
     /// nothing.
-    pub(super) fn of<'s>(steps: impl IntoIterator<Item = &'s PlanStep>) -> Self {
+    pub(super) fn of<'s>(steps: impl IntoIterator<Item = &'s Arc<PlanStep>>) -> Self {
         let mut needs = Self::default();
-        for PlanStep { step, .. } in steps {
+        for planned in steps {
+            let step = &planned.step;
             let Ok(bound) = &step.bound else { continue };
             let manifest = bound.module().manifest();
             let counts = step.decides();
@@ -49,7 +52,7 @@ impl Needs {
 pub(super) async fn gather(
     now: WallMillis,
     store: &StoreClient,
-    steps: &[&PlanStep],
+    steps: &[&Arc<PlanStep>],
     caller: &Caller,
     request: &Request,
     intent: &Intent,

@@ -48,6 +48,7 @@ use super::decide::Decider;
 use crate::authentication::KeyRing;
 use crate::authorization::fixture::authorization;
 use crate::caller::Caller;
+use crate::config::Policy;
 use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::governance::WrittenBinding;
@@ -207,7 +208,7 @@ impl Gate {
         let pipeline = Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             authorization: authorization(&store, clock.clone()),
-            decider: Decider::new(clock, metrics, false),
+            decider: Decider::new(clock, metrics, false, Policy::default().request_budget()),
             stores: Arc::new(Stores::new(store, [].into())),
             shutdown,
         }));

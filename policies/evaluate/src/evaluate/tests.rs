@@ -1,9 +1,12 @@
 //! Judgments by real modules.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use leasehold_domain::Denial;
 use leasehold_domain::DenialKind;
+use leasehold_domain::ManualClock;
 use leasehold_domain::Operation;
 use leasehold_domain::Role;
 use leasehold_domain::WallMillis;
@@ -19,6 +22,12 @@ use leasehold_policy_host::stock;
 use serde_json::json;
 
 use super::*;
+
+/// More than any case spends that does not say otherwise.
+const BUDGET: Budget = Budget {
+    fuel: 100_000_000,
+    deadline_ms: 60_000,
+};
 
 /// Binds a module to an empty configuration, in an engine of its own.
 fn bound(wasm: &[u8]) -> BoundPolicy {
@@ -83,20 +92,34 @@ fn judged_of(
         lock: None,
         usage: None,
     };
-    let mut told = Vec::new();
-    let judgment = evaluate(
-        steps,
-        &request,
-        &principal,
-        &facts,
-        |step, verdict, error| {
-            assert_eq!(step.policy, verdict.policy);
-            let failed = matches!(verdict.answer, PolicyAnswer::Error { .. });
-            assert_eq!(failed, error.is_some(), "{verdict:?}");
-            told.push(verdict.clone());
-        },
+    let question = Question {
+        request: &request,
+        principal: &principal,
+        facts: &facts,
+    };
+    let clock = ManualClock::new(facts.now);
+    let mut evaluation = Evaluation::new(BUDGET);
+    assert!(evaluation.advance(steps, question, None, &clock));
+    let (judgment, asked) = evaluation.finish();
+    // However it is cut into slices, the judgment is the same.
+    for fuel in [1, 3_000, 1_000_000] {
+        let slice = Budget { fuel, ..BUDGET };
+        let mut sliced = Evaluation::new(BUDGET);
+        while !sliced.advance(steps, question, Some(slice), &clock) {
+            let (judgment, asked) = (&sliced.judgment, sliced.asked.len());
+            assert_eq!(judgment.verdicts.len(), asked);
+            // A step that spends more than any slice is asked without one.
+            assert!(sliced.advance(&steps[..asked + 1], question, None, &clock));
+        }
+        assert_eq!(sliced.finish(), (judgment.clone(), asked.clone()), "{fuel}");
+    }
+    let failed = |verdict: &PolicyVerdict| matches!(verdict.answer, PolicyAnswer::Error { .. });
+    let failed: Vec<_> = judgment.verdicts.iter().map(failed).collect();
+    let told: Vec<_> = asked.iter().map(|asked| asked.error.is_some()).collect();
+    assert_eq!(
+        told, failed,
+        "why each policy has no verdict is told, in order"
     );
-    assert_eq!(told, judgment.verdicts, "each verdict is told of, in order");
     judgment
 }
 
@@ -278,4 +301,95 @@ fn equal_inputs_give_equal_judgments() {
     let once = judgment();
     assert!(once.verdicts.iter().all(|verdict| verdict.fuel > 0));
     assert_eq!(once, judgment());
+}
+
+/// A policy that spends some 2,000,000 fuel.
+fn slow() -> Step {
+    let counts = "(local $n i32) (local.set $n (i32.const 300000)) (loop $l \
+                  (local.set $n (i32.sub (local.get $n) (i32.const 1))) \
+                  (br_if $l (local.get $n)))";
+    let guest = Guest::doing(counts);
+    step("slow", Enforcement::Mandatory, Ok(bound(&guest.wasm())))
+}
+
+/// Asks `steps` about an acquire, and returns what they came to.
+fn within(steps: &[Step], budget: Budget, clock: &dyn Clock) -> (Judgment, Vec<Asked>) {
+    let request = Request::new(Operation::Acquire, "demo/nightly".parse().unwrap());
+    let principal = Principal {
+        subject: "svc".parse().unwrap(),
+        team: None,
+        roles: [].into_iter().collect(),
+        claims: BTreeMap::new(),
+    };
+    let facts = Facts {
+        now: WallMillis(1_795_456_800_000),
+        lock: None,
+        usage: None,
+    };
+    let question = Question {
+        request: &request,
+        principal: &principal,
+        facts: &facts,
+    };
+    let mut evaluation = Evaluation::new(budget);
+    assert!(evaluation.advance(steps, question, None, clock));
+    evaluation.finish()
+}
+
+#[test]
+fn the_steps_of_a_request_share_its_fuel() {
+    let clock = ManualClock::new(WallMillis(0));
+    let steps = vec![slow(); 4];
+    let (whole, _) = within(&steps, BUDGET, &clock);
+    assert_eq!(whole.effect, Some(Effect::Allow));
+    let each = whole.verdicts[0].fuel;
+    assert!(each > 1_000_000, "{each}");
+
+    let budget = Budget {
+        fuel: each * 5 / 2,
+        ..BUDGET
+    };
+    let (judgment, asked) = within(&steps, budget, &clock);
+    let error = EvaluationError::RequestFuelSpent(budget.fuel);
+    let errors: Vec<_> = asked.into_iter().map(|asked| asked.error).collect();
+    // The third spends what is left of it, and the fourth is not asked.
+    let none = Some(error.clone());
+    assert_eq!(errors, [None, None, none.clone(), none]);
+    let spent: Vec<_> = judgment.verdicts.iter().map(|one| one.fuel).collect();
+    assert_eq!(spent, [each, each, budget.fuel - 2 * each, 0]);
+    assert_eq!(denial(&judgment).kind, DenialKind::PolicyError);
+    assert!(error.is_deterministic());
+    assert_eq!(judgment.error, Some(error));
+    let (again, _) = within(&steps, budget, &clock);
+    assert_eq!(again, judgment);
+}
+
+/// A clock on which a second passes with each look.
+#[derive(Debug, Default)]
+struct Hasty(AtomicU64);
+
+impl Clock for Hasty {
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn wall(&self) -> WallMillis {
+        WallMillis(0)
+    }
+}
+
+#[test]
+fn the_steps_of_a_request_share_its_time() {
+    let steps = vec![allows(Enforcement::Mandatory, None, None); 4];
+    let budget = Budget {
+        deadline_ms: 2_000,
+        ..BUDGET
+    };
+    let (judgment, asked) = within(&steps, budget, &Hasty::default());
+    let error = EvaluationError::RequestTimeSpent(2_000);
+    let errors: Vec<_> = asked.into_iter().map(|asked| asked.error).collect();
+    let none = Some(error.clone());
+    assert_eq!(errors, [None, None, none.clone(), none]);
+    assert!(!error.is_deterministic());
+    assert_eq!(judgment.error, Some(error));
 }

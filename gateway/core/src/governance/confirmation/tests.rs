@@ -18,6 +18,7 @@ use super::*;
 use crate::authentication::KeyRing;
 use crate::authorization::fixture::authorization;
 use crate::bookkeeping::OtherLedgers;
+use crate::config::Policy;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::Visibility;
@@ -111,7 +112,12 @@ async fn house() -> House {
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
         authorization: authorization(stores.get(&StoreName::home()).unwrap(), system.clone()),
-        decider: Decider::new(system, metrics.clone(), false),
+        decider: Decider::new(
+            system,
+            metrics.clone(),
+            false,
+            Policy::default().request_budget(),
+        ),
         stores,
         shutdown,
     });

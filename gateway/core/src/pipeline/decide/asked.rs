@@ -1,59 +1,129 @@
 //! Asks the policies, measures each answer, and keeps each failure for the policy's author.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use leasehold_domain::Effect;
 use leasehold_domain::Facts;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
+use leasehold_domain::limits::BRIEF_EVALUATION_FUEL_MAX;
+use leasehold_domain::limits::BRIEF_EVALUATION_MS_MAX;
+use leasehold_policy_evaluate::Asked;
+use leasehold_policy_evaluate::Evaluation;
 use leasehold_policy_evaluate::EvaluationError;
 use leasehold_policy_evaluate::Judgment;
-use leasehold_policy_evaluate::evaluate;
+use leasehold_policy_evaluate::Question;
+use leasehold_policy_host::Budget;
 
 use super::Decider;
 use super::PolicyFailure;
+use crate::failure::Failure;
 use crate::failure::Fault;
 use crate::governance::plan::PlanStep;
 
+/// What an evaluation may spend on the threads that serve the store, too. One that is expected to
+/// take longer, or does, goes on in the slow lane.
+const BRIEF: Budget = Budget {
+    fuel: BRIEF_EVALUATION_FUEL_MAX,
+    deadline_ms: BRIEF_EVALUATION_MS_MAX,
+};
+const TOO_LONG: u64 = BRIEF.fuel + 1;
+
 impl Decider {
     /// Asks the policies for the decision with the id `decision`.
-    pub(super) fn ask_all(
+    ///
+    /// # Errors
+    /// `overloaded` if there are too many evaluations that take long.
+    pub(super) async fn ask_all(
         &self,
-        steps: &[&PlanStep],
+        steps: &[&Arc<PlanStep>],
         request: &Request,
-        principal: &Principal,
+        principal: &Arc<Principal>,
         facts: &Facts,
         decision: u128,
-    ) -> Judgment {
-        let mut began = self.clock.monotonic();
-        let observe =
-            |planned: &&PlanStep, verdict: &PolicyVerdict, error: Option<&EvaluationError>| {
-                let took = self.clock.monotonic() - began;
-                let counted = planned.counted.get_or_init(|| {
-                    let policy = (&*verdict.policy, &*verdict.version);
-                    self.metrics.of_policy(policy, verdict.enforcement)
-                });
-                counted.decided(&verdict.answer, took);
-                if let Some(error) = error {
-                    let failure = PolicyFailure {
-                        at: facts.now,
-                        binding: verdict.binding.clone(),
-                        enforcement: verdict.enforcement,
-                        operation: request.operation,
-                        lock: request.lock.clone(),
-                        kind: error.as_str(),
-                        detail: error.to_string().into(),
-                        decision,
-                    };
-                    let version = (verdict.policy.clone(), verdict.version.clone());
-                    self.failures.add(version, failure);
-                }
-                began = self.clock.monotonic();
-            };
-        let judgment = evaluate(steps, request, principal, facts, observe);
+    ) -> Result<Judgment, Failure> {
+        let mut evaluation = Evaluation::new(self.budget);
+        let expected = steps
+            .iter()
+            .map(|planned| planned.expected_fuel.load(Ordering::Relaxed))
+            .fold(0, u64::saturating_add);
+        let question = Question {
+            request,
+            principal,
+            facts,
+        };
+        let asks = steps.iter().map(|planned| &planned.step);
+        let is_done =
+            expected <= BRIEF.fuel && evaluation.advance(asks, question, Some(BRIEF), &*self.clock);
+        if !is_done {
+            evaluation = self.go_on(evaluation, steps, question).await?;
+        }
+        let (judgment, asked) = evaluation.finish();
+        for ((planned, verdict), asked) in steps.iter().zip(&judgment.verdicts).zip(asked) {
+            self.note(planned, verdict, asked, question, decision);
+        }
         if let Some(Effect::Override { .. }) = judgment.effect {
             self.metrics.overridden();
         }
-        judgment
+        Ok(judgment)
+    }
+
+    /// Asks the policies that are left in the slow lane.
+    async fn go_on(
+        &self,
+        mut evaluation: Evaluation,
+        steps: &[&Arc<PlanStep>],
+        question: Question<'_>,
+    ) -> Result<Evaluation, Failure> {
+        let steps: Vec<Arc<PlanStep>> = steps.iter().copied().cloned().collect();
+        let (request, facts) = (question.request.clone(), question.facts.clone());
+        let principal = question.principal.clone();
+        let clock = self.clock.clone();
+        let going_on = move || {
+            let question = Question {
+                request: &request,
+                principal: &principal,
+                facts: &facts,
+            };
+            let asks = steps.iter().map(|planned| &planned.step);
+            evaluation.advance(asks, question, None, &*clock);
+            evaluation
+        };
+        self.slow_lane.run(going_on).await
+    }
+
+    /// Keeps what one policy's answer tells of the policy.
+    fn note(
+        &self,
+        planned: &PlanStep,
+        verdict: &PolicyVerdict,
+        asked: Asked,
+        question: Question<'_>,
+        decision: u128,
+    ) {
+        let is_brief = asked.took.as_millis() <= u128::from(BRIEF.deadline_ms);
+        let fuel = if is_brief { verdict.fuel } else { TOO_LONG };
+        planned.expected_fuel.store(fuel, Ordering::Relaxed);
+        let counted = planned.counted.get_or_init(|| {
+            let policy = (&*verdict.policy, &*verdict.version);
+            self.metrics.of_policy(policy, verdict.enforcement)
+        });
+        counted.decided(&verdict.answer, asked.took);
+        let Some(error) = asked.error else { return };
+        let failure = PolicyFailure {
+            at: question.facts.now,
+            binding: verdict.binding.clone(),
+            enforcement: verdict.enforcement,
+            operation: question.request.operation,
+            lock: question.request.lock.clone(),
+            kind: error.as_str(),
+            detail: error.to_string().into(),
+            decision,
+        };
+        let version = (verdict.policy.clone(), verdict.version.clone());
+        self.failures.add(version, failure);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::Policy;
 use crate::failure::FailureKind;
 use leasehold_domain::ManualClock;
 use leasehold_domain::Role;
@@ -349,4 +350,67 @@ async fn what_a_failing_module_says_is_not_for_everybody() {
         let failure = gate.acquire(&reader, "demo/a", None).await.unwrap_err();
         assert!(fault_of(&failure).detail.unwrap().contains("secret"));
     }
+}
+
+/// A policy that runs until it is stopped: by its fuel, after some milliseconds.
+fn endless() -> Guest {
+    Guest {
+        name: "endless".to_owned(),
+        version: "1.0.0".to_owned(),
+        ..Guest::doing("(loop $l (br $l))")
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_takes_long_runs_in_the_slow_lane_and_others_do_not_wait_for_it() {
+    let (gate, _) = gate(DefaultDecision::Allow).await;
+    gate.upload(endless().wasm()).await;
+    let mut slow = one("endless", json!({}));
+    slow["locks"] = json!(["slow/**"]);
+    gate.bind(slow).await.unwrap();
+    let mut brief = one("quota", json!({}));
+    brief["name"] = json!("brief");
+    brief["locks"] = json!(["brief/**"]);
+    gate.bind(brief).await.unwrap();
+    let svc = caller("svc", &[]);
+    // Nothing is known of it yet: it begins here, and goes on in the lane.
+    let failed = gate.acquire(&svc, "demo/slow/a", None).await.unwrap_err();
+    assert_eq!(failed.kind, FailureKind::PolicyError);
+    assert_eq!(fault_of(&failed).kind, "fuel");
+
+    let lane = &gate.pipeline.inner.decider.slow_lane;
+    let busy = lane.occupy();
+    let mut waiting = Box::pin(gate.acquire(&svc, "demo/slow/b", None));
+    for n in 0..20 {
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        gate.acquire(&svc, &format!("demo/brief/{n}"), None)
+            .await
+            .unwrap();
+    }
+    drop(busy);
+    let failed = waiting.await.unwrap_err();
+    assert_eq!(failed.kind, FailureKind::PolicyError);
+}
+
+#[tokio::test]
+async fn the_policies_of_a_request_share_its_fuel() {
+    let (gate, _) = gate(DefaultDecision::Allow).await;
+    gate.upload(endless().wasm()).await;
+    let endless =
+        json!({ "policy": "endless", "version": "1.0.0", "on_error": { "allow": ["acquire"] } });
+    let all = json!({ "namespaces": ["demo"], "policies": vec![endless; 16] });
+    gate.bind(all).await.unwrap();
+    let held = gate.acquire(&caller("svc", &[]), "demo/a", None).await;
+    let decision = held.unwrap().decision.unwrap();
+    let fuel: u64 = decision.verdicts.iter().map(|verdict| verdict.fuel).sum();
+    let budget = Policy::default().request_budget().fuel;
+    assert!(fuel <= budget, "{fuel}");
+    assert!(
+        fuel > budget - 100,
+        "each but the last spends all it may: {fuel}"
+    );
+    let last = &decision.verdicts[15];
+    assert_eq!(last.fuel, 0);
+    let said = format!("{:?}", last.answer);
+    assert!(said.contains("of one request have spent"), "{said}");
 }

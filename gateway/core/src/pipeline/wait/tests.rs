@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::authentication::KeyRing;
 use crate::authorization::fixture::authorization;
+use crate::config::Policy;
 use crate::governance::Governance;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
@@ -127,7 +128,12 @@ async fn pair() -> Pair {
         Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             authorization: authorization(&store, clock.clone()),
-            decider: Decider::new(clock.clone(), metrics, false),
+            decider: Decider::new(
+                clock.clone(),
+                metrics,
+                false,
+                Policy::default().request_budget(),
+            ),
             stores: Arc::new(Stores::new(store, [].into())),
             shutdown: shutdown.clone(),
         }))
