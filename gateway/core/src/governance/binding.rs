@@ -8,17 +8,20 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::failure::FailureKind;
+use leasehold_domain::Edit;
 use leasehold_domain::Operation;
 use leasehold_domain::Precondition;
 use leasehold_domain::limits;
 
 use super::Governance;
 use super::Stored;
-use super::bind;
+use super::bound::BoundPolicies;
 use super::document::BINDINGS;
 use super::document::BindingDocument;
 use super::document::BoundPolicyDocument;
+use super::document::POLICIES;
 use super::document::PolicyDocument;
+use super::edit;
 use super::plan;
 use super::plan::PlanStep;
 use super::reach;
@@ -51,6 +54,20 @@ pub struct JudgedChange {
     pub removed: Vec<Operation>,
 }
 
+/// The policy versions that a binding names, by the ids of their documents.
+type Versions = BTreeMap<String, Stored<PolicyDocument>>;
+
+/// A binding that may be written.
+#[derive(Debug)]
+struct Checked {
+    judged: Judged,
+    bound: BoundPolicies,
+    versions: Versions,
+}
+
+/// How often a binding is checked and written against others that write, too.
+const WRITES_MAX: usize = 4;
+
 /// The versions and the judged operations of each policy of a binding.
 type Judged = BTreeMap<String, (Vec<String>, BTreeSet<Operation>)>;
 
@@ -67,42 +84,76 @@ impl Governance {
         binding: &BindingDocument,
         precondition: Precondition,
     ) -> Result<WrittenBinding, Failure> {
+        for _ in 1..WRITES_MAX {
+            if let Some(written) = self.try_put(caller, binding, precondition).await? {
+                return Ok(written);
+            }
+        }
+        let last = self.try_put(caller, binding, precondition).await?;
+        let changed = || {
+            let message = "other writes changed the binding or its policies each time; try again";
+            Failure::new(FailureKind::Conflict, message)
+        };
+        last.ok_or_else(changed)
+    }
+
+    /// Checks and writes a binding. Returns `None` if what it was checked against has changed by the
+    /// time of the write.
+    async fn try_put(
+        &self,
+        caller: &Caller,
+        binding: &BindingDocument,
+        precondition: Precondition,
+    ) -> Result<Option<WrittenBinding>, Failure> {
         let replaced = match precondition {
             Precondition::Absent => None,
             Precondition::Any | Precondition::Revision(_) => {
                 self.find_binding(&binding.name).await?
             }
         };
-        let judged = self.check(binding, replaced.as_ref()).await?;
+        // Versions that the replaced binding names cannot be deleted before it is replaced.
+        let exact = match (precondition, &replaced) {
+            (Precondition::Any, Some(replaced)) => Precondition::Revision(replaced.revision),
+            (Precondition::Any, None) => Precondition::Absent,
+            (given, _) => given,
+        };
+        let replaced = replaced.map(|replaced| replaced.document);
+        let Checked {
+            judged,
+            bound,
+            versions,
+        } = self.check(binding, replaced.as_ref()).await?;
         let before = match &replaced {
             Some(replaced) => self.judged_before(replaced).await?,
             None => judged.clone(),
         };
         let changes = differences(before, &judged);
-        let named: Vec<String> = binding
-            .policies
-            .iter()
-            .map(|p| PolicyDocument::id(&p.policy, &p.version))
-            .collect();
+        let named: Vec<String> = binding.policies.iter().map(version_id).collect();
         let mut summary = format!("binding {}: {}", binding.name, named.join(", "));
         for change in &changes {
             let _ = write!(summary, "; {change}");
         }
-        let written = self.write(
+        let (id, body) = (&binding.name, Some(binding));
+        let mut edits = vec![edit(caller, BINDINGS, id, body, exact, summary)?];
+        edits.extend(taken_into_use(
             caller,
-            BINDINGS,
-            &binding.name,
-            Some(binding),
-            precondition,
-            summary,
-        );
-        let revision = written.await?;
+            binding,
+            replaced.as_ref(),
+            &versions,
+        )?);
+        let revision = match self.try_commit(edits, bound).await? {
+            Ok(revision) => revision,
+            Err(conflict) if conflict.index == 0 && precondition != Precondition::Any => {
+                return Err(conflict.failure);
+            }
+            Err(_) => return Ok(None),
+        };
         let all: BTreeSet<Operation> = judged.into_values().flat_map(|(_, all)| all).collect();
-        Ok(WrittenBinding {
+        Ok(Some(WrittenBinding {
             revision,
             judges: all.into_iter().collect(),
             changes,
-        })
+        }))
     }
 
     /// Deletes a binding.
@@ -135,9 +186,9 @@ impl Governance {
         self.list(BINDINGS).await
     }
 
-    async fn find_binding(&self, name: &str) -> Result<Option<BindingDocument>, Failure> {
+    async fn find_binding(&self, name: &str) -> Result<Option<Stored<BindingDocument>>, Failure> {
         match self.binding(name).await {
-            Ok(stored) => Ok(Some(stored.document)),
+            Ok(stored) => Ok(Some(stored)),
             Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -185,7 +236,7 @@ impl Governance {
         &self,
         binding: &BindingDocument,
         replaced: Option<&BindingDocument>,
-    ) -> Result<Judged, Failure> {
+    ) -> Result<Checked, Failure> {
         if binding
             .name
             .parse::<leasehold_domain::NamespaceName>()
@@ -200,7 +251,7 @@ impl Governance {
         }
         reach::check_texts(binding)?;
         self.check_namespaces(binding, replaced).await?;
-        let steps = self.bind_all(binding).await?;
+        let (steps, bound, versions) = self.bind_all(binding).await?;
         reach::check_steps(binding, &steps)?;
         // The configuration's bytes are kept by digest, so that any recorded decision can be run
         // again although the binding has changed since.
@@ -215,12 +266,20 @@ impl Governance {
             versions.push(step.version.to_string());
             operations.extend(planned.operations());
         }
-        Ok(judged)
+        Ok(Checked {
+            judged,
+            bound,
+            versions,
+        })
     }
 
     /// The binding's policies with their configurations; all of them can be loaded.
-    async fn bind_all(&self, binding: &BindingDocument) -> Result<Vec<PlanStep>, Failure> {
-        let mut modules = HashMap::new();
+    async fn bind_all(
+        &self,
+        binding: &BindingDocument,
+    ) -> Result<(Vec<PlanStep>, BoundPolicies, Versions), Failure> {
+        let (mut modules, mut wanted) = (HashMap::new(), Vec::new());
+        let mut versions = Versions::new();
         for (at, bound) in binding.policies.iter().enumerate() {
             let config = serde_json::to_vec(&bound.config)
                 .map_err(|error| Failure::internal(error.to_string()))?;
@@ -235,9 +294,20 @@ impl Governance {
                 let message = format!("policies[{at}]: there is no {id}");
                 return Err(Failure::invalid(message));
             };
-            modules.insert(id, self.module(&version.document.digest).await?);
+            let module = self.module(&version.document.digest).await?;
+            if let Ok(module) = &module {
+                wanted.push((module.clone(), bound.config.clone()));
+            }
+            versions.insert(id.clone(), version);
+            modules.insert(id, module);
         }
-        let checked = |document: &BoundPolicyDocument| bind(&modules, document);
+        let bound = BoundPolicies::bind(wanted).await?;
+        let checked = |document: &BoundPolicyDocument| {
+            let id = PolicyDocument::id(&document.policy, &document.version);
+            let module = modules.get(&id).cloned();
+            let module = module.unwrap_or_else(|| Err(format!("there is no policy {id}")))?;
+            bound.get(&module, &document.config)
+        };
         let steps = plan::steps_of(binding, checked).map_err(Failure::invalid)?;
         for (at, PlanStep { step, .. }) in steps.iter().enumerate() {
             if let Err(problem) = &step.bound {
@@ -247,7 +317,7 @@ impl Governance {
                 )));
             }
         }
-        Ok(steps)
+        Ok((steps, bound, versions))
     }
 
     /// What each policy of a stored binding judges, by the manifests of their versions.
@@ -265,6 +335,33 @@ impl Governance {
         }
         Ok(judged)
     }
+}
+
+fn version_id(policy: &BoundPolicyDocument) -> String {
+    PolicyDocument::id(&policy.policy, &policy.version)
+}
+
+/// Makes the edits that write the versions again, unchanged, which a binding names and the one that it
+/// replaces does not. So none of them is deleted between the check of the binding and its write, and a
+/// deletion that began before fails.
+fn taken_into_use(
+    caller: &Caller,
+    binding: &BindingDocument,
+    replaced: Option<&BindingDocument>,
+    versions: &Versions,
+) -> Result<Vec<Edit>, Failure> {
+    let named_before = replaced.into_iter().flat_map(|replaced| &replaced.policies);
+    let named_before: BTreeSet<String> = named_before.map(version_id).collect();
+    let new = versions
+        .iter()
+        .filter(|(id, _)| !named_before.contains(*id));
+    let edit_of = |(id, version): (&String, &Stored<PolicyDocument>)| {
+        let same = Precondition::Revision(version.revision);
+        let summary = format!("policy {id} taken into use by binding {}", binding.name);
+        let unchanged = Some(&version.document);
+        edit(caller, POLICIES, id, unchanged, same, summary)
+    };
+    new.map(edit_of).collect()
 }
 
 /// The policies that judge other operations than before.

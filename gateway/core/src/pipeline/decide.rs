@@ -83,7 +83,7 @@ impl Decider {
     /// requests could invalidate, or be invalidated by.
     pub(crate) async fn turn<'r>(
         &self,
-        namespace: &NamespacePlan,
+        namespace: NamespacePlan<'_>,
         principal: &Principal,
         requests: impl IntoIterator<Item = &'r Request>,
     ) -> Taken {
@@ -123,7 +123,7 @@ impl Decider {
     pub(crate) async fn judge(
         &self,
         store: &StoreClient,
-        namespace: &NamespacePlan,
+        namespace: NamespacePlan<'_>,
         revision: u64,
         caller: &Caller,
         request: Request,
@@ -218,7 +218,7 @@ impl Decider {
     async fn unjudged(
         &self,
         store: &StoreClient,
-        namespace: &NamespacePlan,
+        namespace: NamespacePlan<'_>,
         request: &Request,
         now: WallMillis,
     ) -> Result<Effect, Failure> {
