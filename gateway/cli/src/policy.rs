@@ -25,6 +25,11 @@ pub(super) enum PolicyCommand {
         /// The component, a .wasm file.
         file: PathBuf,
     },
+    /// Delete a version that no binding names and under which no lease is held.
+    Delete {
+        /// POLICY@VERSION
+        policy: String,
+    },
     /// Bind policies, or replace a binding, from a JSON file (- for standard input).
     Bind {
         /// The binding's name.
@@ -67,6 +72,15 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
                     ("digest", stored.digest.clone()),
                     ("judges", stored.operations.join(", ")),
                 ])
+            })
+        }
+        PolicyCommand::Delete { policy } => {
+            let (name, version) = split_version(&policy)?;
+            let path = paths::policy_version(name, version);
+            let gone: PolicyVersion = client.delete(&path).await?;
+            Shown::of(json, &gone, |gone| {
+                let deleted = format!("{}@{}", gone.policy, gone.version);
+                Shown::Fields(vec![("deleted", deleted)])
             })
         }
         PolicyCommand::Bind { name, file } => {
