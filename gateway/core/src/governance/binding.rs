@@ -1,30 +1,25 @@
 //! Bindings: checked whole when they are written, so that a request never meets a bad one.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
-use std::fmt;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use crate::failure::FailureKind;
 use leasehold_domain::Edit;
 use leasehold_domain::Operation;
 use leasehold_domain::Precondition;
-use leasehold_domain::limits;
 
 use super::Governance;
 use super::Stored;
-use super::bound::BoundPolicies;
+use super::checking::Checked;
+use super::checking::Versions;
 use super::document::BINDINGS;
 use super::document::BindingDocument;
 use super::document::BoundPolicyDocument;
 use super::document::POLICIES;
 use super::document::PolicyDocument;
 use super::edit;
-use super::plan;
-use super::plan::PlanStep;
-use super::reach;
+use super::judged::JudgedChange;
+use super::judged::differences;
 use crate::caller::Caller;
 use crate::failure::Failure;
 
@@ -39,37 +34,8 @@ pub struct WrittenBinding {
     pub changes: Vec<JudgedChange>,
 }
 
-/// A policy that judges other operations than before a binding was replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedChange {
-    /// Which policy.
-    pub policy: String,
-    /// Its versions in the binding before, empty if it was not bound.
-    pub from: Vec<String>,
-    /// Its versions now, empty if it is not bound any more.
-    pub to: Vec<String>,
-    /// The operations that it judges now and did not before.
-    pub added: Vec<Operation>,
-    /// The operations that it judged before and does not now.
-    pub removed: Vec<Operation>,
-}
-
-/// The policy versions that a binding names, by the ids of their documents.
-type Versions = BTreeMap<String, Stored<PolicyDocument>>;
-
-/// A binding that may be written.
-#[derive(Debug)]
-struct Checked {
-    judged: Judged,
-    bound: BoundPolicies,
-    versions: Versions,
-}
-
 /// How often a binding is checked and written against others that write, too.
 const WRITES_MAX: usize = 4;
-
-/// The versions and the judged operations of each policy of a binding.
-type Judged = BTreeMap<String, (Vec<String>, BTreeSet<Operation>)>;
 
 impl Governance {
     /// Creates or replaces a binding.
@@ -193,148 +159,6 @@ impl Governance {
             Err(failure) => Err(failure),
         }
     }
-
-    /// Asks the store: another gateway may have made the namespace a moment ago. A name that the
-    /// replaced binding has too may stay: the namespace was deleted meanwhile, and the binding must
-    /// not become one that cannot be written again.
-    async fn check_namespaces(
-        &self,
-        binding: &BindingDocument,
-        replaced: Option<&BindingDocument>,
-    ) -> Result<(), Failure> {
-        if binding.namespaces.is_empty() {
-            return Err(Failure::invalid("namespaces: at least one, or \"*\""));
-        }
-        let had = |name: &String| replaced.is_some_and(|old| old.namespaces.contains(name));
-        for (index, name) in binding.namespaces.iter().enumerate() {
-            if name == "*" || had(name) {
-                continue;
-            }
-            let missing = || {
-                let hint = match name.contains('*') {
-                    true => "; only \"*\" alone stands for all namespaces",
-                    false => "",
-                };
-                Failure::invalid(format!(
-                    "namespaces[{index}]: there is no namespace {name:?}{hint}"
-                ))
-            };
-            let parsed = name.parse().map_err(|_| missing())?;
-            match self.namespace(&parsed).await {
-                Ok(_) => {}
-                Err(failure) if failure.kind == FailureKind::NamespaceNotFound => {
-                    return Err(missing());
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks a binding whole, and keeps its configurations.
-    async fn check(
-        &self,
-        binding: &BindingDocument,
-        replaced: Option<&BindingDocument>,
-    ) -> Result<Checked, Failure> {
-        if binding
-            .name
-            .parse::<leasehold_domain::NamespaceName>()
-            .is_err()
-        {
-            return Err(Failure::invalid("name: 1 to 63 of a-z, 0-9 and -"));
-        }
-        if binding.policies.is_empty() || binding.policies.len() > limits::POLICIES_PER_DECISION_MAX
-        {
-            let most = limits::POLICIES_PER_DECISION_MAX;
-            return Err(Failure::invalid(format!("policies: expected 1 to {most}")));
-        }
-        reach::check_texts(binding)?;
-        self.check_namespaces(binding, replaced).await?;
-        let (steps, bound, versions) = self.bind_all(binding).await?;
-        reach::check_steps(binding, &steps)?;
-        // The configuration's bytes are kept by digest, so that any recorded decision can be run
-        // again although the binding has changed since.
-        for bound in steps.iter().flat_map(|planned| &planned.step.bound) {
-            let config = Arc::from(bound.config().as_bytes());
-            self.documents.put_blob(config).await?;
-        }
-        let mut judged = Judged::new();
-        for planned in &steps {
-            let step = &planned.step;
-            let (versions, operations) = judged.entry(step.policy.to_string()).or_default();
-            versions.push(step.version.to_string());
-            operations.extend(planned.operations());
-        }
-        Ok(Checked {
-            judged,
-            bound,
-            versions,
-        })
-    }
-
-    /// The binding's policies with their configurations; all of them can be loaded.
-    async fn bind_all(
-        &self,
-        binding: &BindingDocument,
-    ) -> Result<(Vec<PlanStep>, BoundPolicies, Versions), Failure> {
-        let (mut modules, mut wanted) = (HashMap::new(), Vec::new());
-        let mut versions = Versions::new();
-        for (at, bound) in binding.policies.iter().enumerate() {
-            let config = serde_json::to_vec(&bound.config)
-                .map_err(|error| Failure::internal(error.to_string()))?;
-            if config.len() > limits::POLICY_CONFIG_BYTES_MAX {
-                let most = limits::POLICY_CONFIG_BYTES_MAX;
-                let message = format!("policies[{at}].config: at most {most} bytes");
-                return Err(Failure::invalid(message));
-            }
-            let id = PolicyDocument::id(&bound.policy, &bound.version);
-            let version = self.version(&bound.policy, &bound.version).await?;
-            let Some(version) = version else {
-                let message = format!("policies[{at}]: there is no {id}");
-                return Err(Failure::invalid(message));
-            };
-            let module = self.module(&version.document.digest).await?;
-            if let Ok(module) = &module {
-                wanted.push((module.clone(), bound.config.clone()));
-            }
-            versions.insert(id.clone(), version);
-            modules.insert(id, module);
-        }
-        let bound = BoundPolicies::bind(wanted).await?;
-        let checked = |document: &BoundPolicyDocument| {
-            let id = PolicyDocument::id(&document.policy, &document.version);
-            let module = modules.get(&id).cloned();
-            let module = module.unwrap_or_else(|| Err(format!("there is no policy {id}")))?;
-            bound.get(&module, &document.config)
-        };
-        let steps = plan::steps_of(binding, checked).map_err(Failure::invalid)?;
-        for (at, PlanStep { step, .. }) in steps.iter().enumerate() {
-            if let Err(problem) = &step.bound {
-                let (policy, version) = (&step.policy, &step.version);
-                return Err(Failure::invalid(format!(
-                    "policies[{at}]: {policy}@{version}: {problem}"
-                )));
-            }
-        }
-        Ok((steps, bound, versions))
-    }
-
-    /// What each policy of a stored binding judges, by the manifests of their versions.
-    async fn judged_before(&self, binding: &BindingDocument) -> Result<Judged, Failure> {
-        let mut judged = Judged::new();
-        for bound in &binding.policies {
-            let version = self.version(&bound.policy, &bound.version).await?;
-            let operations = version.map(|v| v.document.operations).unwrap_or_default();
-            let (versions, asked) = judged.entry(bound.policy.clone()).or_default();
-            versions.push(bound.version.clone());
-            asked.extend(operations.iter().filter_map(|name| {
-                let named = binding.operations.is_empty() || binding.operations.contains(name);
-                Operation::from_name(name).filter(|o| named && o.is_judged())
-            }));
-        }
-        Ok(judged)
-    }
 }
 
 fn version_id(policy: &BoundPolicyDocument) -> String {
@@ -362,55 +186,4 @@ fn taken_into_use(
         edit(caller, POLICIES, id, unchanged, same, summary)
     };
     new.map(edit_of).collect()
-}
-
-/// The policies that judge other operations than before.
-fn differences(mut before: Judged, now: &Judged) -> Vec<JudgedChange> {
-    let mut changes = Vec::new();
-    for (policy, (to, new)) in now {
-        let old = before.remove(policy).unwrap_or_default();
-        changes.extend(difference(policy, old, to, new));
-    }
-    for (policy, old) in before {
-        changes.extend(difference(&policy, old, &[], &BTreeSet::new()));
-    }
-    changes
-}
-
-fn difference(
-    policy: &str,
-    (from, old): (Vec<String>, BTreeSet<Operation>),
-    to: &[String],
-    new: &BTreeSet<Operation>,
-) -> Option<JudgedChange> {
-    (old != *new).then(|| JudgedChange {
-        policy: policy.to_owned(),
-        from,
-        to: to.to_vec(),
-        added: new.difference(&old).copied().collect(),
-        removed: old.difference(new).copied().collect(),
-    })
-}
-
-impl fmt::Display for JudgedChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let versions = |versions: &[String]| match versions {
-            [] => "not bound".to_owned(),
-            some => some.join(" and "),
-        };
-        write!(
-            f,
-            "{} ({} before, {} now)",
-            self.policy,
-            versions(&self.from),
-            versions(&self.to)
-        )?;
-        for (what, operations) in [("judges", &self.added), ("no longer judges", &self.removed)] {
-            let names: Vec<_> = operations.iter().map(|o| o.as_str()).collect();
-            if !names.is_empty() {
-                write!(f, " {what} {}", names.join(", "))?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -5,10 +5,12 @@
 
 mod binding;
 mod bound;
+mod checking;
 mod confirmation;
 pub mod document;
 mod enacting;
 mod index;
+mod judged;
 mod key;
 mod loading;
 mod moves;
@@ -40,8 +42,8 @@ use leasehold_policy_host::Module;
 use leasehold_policy_host::PolicyEngine;
 use serde::de::DeserializeOwned;
 
-pub use self::binding::JudgedChange;
 pub use self::binding::WrittenBinding;
+pub use self::judged::JudgedChange;
 
 use self::confirmation::Confirmation;
 use self::loading::Doubts;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::document;
@@ -44,6 +45,13 @@ pub(super) struct Touched {
     pub(super) versions: HashMap<Box<str>, Option<Arc<str>>>,
     /// Bindings that changed, and those that name a version that changed.
     pub(super) bindings: BTreeMap<Box<str>, Option<BindingDocument>>,
+}
+
+/// What a gateway needs of every policy version. The schema of its configuration is large, and passed
+/// over.
+#[derive(Debug, Deserialize)]
+struct VersionDigest {
+    digest: String,
 }
 
 impl Replica {
@@ -96,7 +104,7 @@ impl Replica {
                     touched.namespaces.push((id.into(), namespace));
                 }
                 document::POLICIES => {
-                    let version = change.after.and_then(parsed::<PolicyDocument>);
+                    let version = change.after.and_then(parsed::<VersionDigest>);
                     let digest = version.map(|version| Arc::from(version.digest));
                     if digest.as_ref() != self.versions.get(id) {
                         touched.versions.insert(id.into(), digest);

@@ -84,10 +84,9 @@ async fn one_more_key_or_binding_of_very_many_costs_little() {
             costs(&store, &gateway, |name| binding(&name)).await,
         ),
     ] {
-        println!("one more {what}: {here:?} where it is written, {elsewhere:?} elsewhere");
         assert!(
             here < CPU_MAX && elsewhere < CPU_MAX,
-            "{what}: {here:?}, {elsewhere:?}"
+            "one more {what} takes {here:?} where it is written, {elsewhere:?} elsewhere"
         );
     }
 }
