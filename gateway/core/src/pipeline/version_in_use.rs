@@ -26,7 +26,7 @@ use crate::stores::Ledgers;
 const ATTEMPTS_MAX: usize = 4;
 const RETRY_AFTER_MS: u64 = 1_000;
 /// A moment after all events, however far the clocks of gateways differ; the ledger compares it only.
-const ALWAYS: WallMillis = WallMillis(u64::MAX / 2);
+const LATEST: WallMillis = WallMillis(u64::MAX / 2);
 
 impl Pipeline {
     /// Deletes a policy version that nothing needs. A binding that is written at the same time is
@@ -140,7 +140,7 @@ async fn is_under(
     holder: &HolderView,
     version: &PolicyDocument,
 ) -> Result<Option<bool>, Failure> {
-    let mut at = ALWAYS;
+    let mut at = LATEST;
     for _ in 0..2 {
         let (holds, _) = ledgers.holders(lock, at).await?;
         let hold = holds.into_iter().map(|(_, hold)| hold);
