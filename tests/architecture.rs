@@ -129,7 +129,10 @@ const OWNED: &[(&str, &[&str])] = &[
     ("wit-bindgen", &["leasehold-policy-sdk"]),
     ("openraft", &["leasehold-backend-raft"]),
     ("fjall", &["leasehold-backend-raft"]),
-    ("imbl", &["leasehold-machine"]),
+    (
+        "imbl",
+        &["leasehold-domain", "leasehold-machine", "leasehold-core"],
+    ),
     (
         "tokio-postgres",
         &["leasehold-backend-postgres", "leasehold-test-servers"],

@@ -8,6 +8,7 @@ mod bytes;
 mod cluster;
 mod contract;
 mod crash;
+mod deleted_versions;
 mod documents;
 mod early;
 mod elsewhere;

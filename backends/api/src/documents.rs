@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use leasehold_domain::Digest;
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 
@@ -20,6 +21,12 @@ pub trait Documents: Debug + Send + Sync + 'static {
 
     /// All documents of a collection in the order of their ids, as of one point in time.
     async fn list(&self, collection: &str) -> Result<Vec<Document>, BackendError>;
+
+    /// All documents of all collections as of one point in time, linearizably. Takes constant time
+    /// beside what makes it linearizable. Sets that were asked for one after the other share what
+    /// has not changed between them, unless the store was read anew meanwhile: so whoever keeps one
+    /// learns at little cost what has changed since ([`DocumentSet::changes_since`]).
+    async fn snapshot(&self) -> Result<DocumentSet, BackendError>;
 
     /// Applies all edits, or none, together with their audit events; durable before the answer.
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError>;

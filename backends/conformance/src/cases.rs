@@ -87,6 +87,7 @@ macro_rules! conformance {
                 one_of_many_writers_wins
                 edits_are_all_or_none_with_their_events
                 a_collection_is_listed_in_order
+                a_snapshot_tells_what_has_changed_since_another
                 the_revision_is_that_of_the_last_write
                 a_watcher_hears_of_the_last_change
                 blobs_are_found_by_their_digest

@@ -141,6 +141,44 @@ pub async fn a_collection_is_listed_in_order(harness: &impl Harness) {
     assert!(other.is_empty());
 }
 
+/// A snapshot has what was written before it was asked for, as of one revision, and tells what has
+/// changed since an earlier one, also what was deleted.
+pub async fn a_snapshot_tells_what_has_changed_since_another(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let snapshot = async || {
+        let snapshot = store.running.documents.snapshot().await;
+        snapshot.expect("the store can be read")
+    };
+    let empty = snapshot().await;
+    assert_eq!(empty.collection("thing").count(), 0);
+    for id in ["a", "b", "c", "d"] {
+        let made = edit(id, Some("1"), Precondition::Absent);
+        store.write(vec![made]).await;
+    }
+    let before = snapshot().await;
+    let ids = before.collection("thing").map(|document| &*document.id);
+    assert_eq!(ids.collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    let edits = vec![
+        edit("b", Some("2"), Precondition::Any),
+        edit("c", None, Precondition::Any),
+        edit("e", Some("1"), Precondition::Any),
+    ];
+    let written = revision(&store.write(edits).await);
+    let conflict = edit("d", Some("2"), Precondition::Absent);
+    store.write(vec![conflict]).await;
+    let after = snapshot().await;
+    assert_eq!(after.revision(), written);
+    let changes = after.changes_since(&before);
+    let bodies = changes.iter().map(|change| {
+        let body = |document: &leasehold_domain::Document| document.body.to_vec();
+        (change.id, change.before.map(body), change.after.map(body))
+    });
+    let (one, two) = (|| Some(b"1".to_vec()), || Some(b"2".to_vec()));
+    let expected = [("b", one(), two()), ("c", one(), None), ("e", None, one())];
+    assert_eq!(bodies.collect::<Vec<_>>(), expected);
+    assert_eq!(after, snapshot().await, "nothing has changed since");
+}
+
 /// Whoever asks is told the revision of the last write, also when that was a deletion.
 pub async fn the_revision_is_that_of_the_last_write(harness: &impl Harness) {
     let store = Store::start(harness).await;

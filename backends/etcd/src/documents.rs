@@ -9,6 +9,7 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Documents;
 use leasehold_domain::Digest;
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 use tokio_stream::wrappers::WatchStream;
@@ -32,6 +33,13 @@ impl Documents for EtcdBackend {
         let query = Query::Documents(collection.into());
         match self.propose(Item::Read(query)).await? {
             Answer::Documents(documents) => Ok(documents),
+            other => Self::misfit(&other),
+        }
+    }
+
+    async fn snapshot(&self) -> Result<DocumentSet, BackendError> {
+        match self.propose(Item::Read(Query::Snapshot)).await? {
+            Answer::Snapshot(documents) => Ok(documents),
             other => Self::misfit(&other),
         }
     }

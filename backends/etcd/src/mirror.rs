@@ -133,6 +133,7 @@ impl Mirror {
                 Answer::Document(self.state.document(collection, id))
             }
             Query::Documents(collection) => Answer::Documents(self.state.documents(collection)),
+            Query::Snapshot => Answer::Snapshot(self.state.all_documents().clone()),
             Query::Revision => Answer::Revision(self.state.documents_revision()),
         }
     }

@@ -20,6 +20,7 @@ use leasehold_domain::Command;
 use leasehold_domain::Counts;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::ListQuery;
@@ -35,7 +36,6 @@ use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
 
-use self::documents::DocumentTable;
 pub use self::snapshot::FrozenState;
 use self::table::LockTable;
 #[cfg(test)]
@@ -57,7 +57,7 @@ pub struct State {
     now: Millis,
     newest: Cursor,
     pub(crate) locks: LockTable,
-    documents: DocumentTable,
+    documents: DocumentSet,
     /// Read from the documents: they are looked up with every command.
     seats: BTreeMap<NamespaceName, Seat>,
     blobs: BTreeMap<Digest, Arc<[u8]>>,

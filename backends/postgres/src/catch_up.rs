@@ -1,9 +1,11 @@
 //! Reading what other gateways wrote: the log's end, or, where that is not enough, everything.
 
+pub(crate) mod documents;
+
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Cursor;
-use leasehold_domain::Document;
 use leasehold_domain::Event;
+use leasehold_domain::EventKind;
 use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
@@ -14,6 +16,7 @@ use leasehold_machine::stored;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use self::documents::Names;
 use crate::client::Connection;
 use crate::error;
 use crate::mirror::Mirror;
@@ -32,7 +35,6 @@ const FOR_UPDATE: &str = " FOR UPDATE";
 const FOLLOWED_MAX: usize = 2_000;
 const FOLLOW: &str = "SELECT previous, version, now_us, newest, events, changes, records \
     FROM leasehold.log WHERE version > $1 ORDER BY version LIMIT 2001";
-const DOCUMENTS: &str = "SELECT collection, id, revision, body FROM leasehold.documents";
 const LOCKS: &str = "SELECT namespace, name, record FROM leasehold.locks";
 const ENDED: &str = "SELECT requests FROM leasehold.ended ORDER BY version";
 const UNFOLDED: &str = "SELECT changes, records FROM leasehold.log \
@@ -143,13 +145,30 @@ impl Head {
 }
 
 impl News {
+    /// Returns the names of the documents that the writes changed, by their events; `None` if there
+    /// are too many writes to be followed.
+    pub(crate) fn changed_documents(&self) -> Result<Option<Names>, BackendError> {
+        if self.writes.len() > FOLLOWED_MAX {
+            return Ok(None);
+        }
+        let mut names = Names::new();
+        for write in &self.writes {
+            for event in events(write)? {
+                if let EventKind::Governance(change) = event.kind {
+                    names.insert((change.collection, change.id));
+                }
+            }
+        }
+        Ok(Some(names))
+    }
+
     /// Lets the mirror follow, write by write. After an error, or a gap, it must be read anew.
     pub(crate) fn follow(&self, mirror: &mut Mirror) -> Result<Followed, BackendError> {
         let here = (mirror.timeline, mirror.system) == (self.head.timeline, self.head.system);
         if self.writes.len() > FOLLOWED_MAX || !here {
             return Ok(Followed::Gap);
         }
-        let mut events = Vec::new();
+        let mut all = Vec::new();
         for write in &self.writes {
             let read = |failure| error::corrupt("log", error::describe(&failure));
             let number = |at| write.try_get(at).map(unsigned).map_err(read);
@@ -158,15 +177,13 @@ impl News {
             }
             mirror.version = number(1)?;
             put_write(mirror, write, 5)?;
-            let made: Vec<Event> = stored::decode(write.try_get(4).map_err(read)?)
-                .map_err(|failure| error::corrupt("log.events", failure))?;
-            events.extend(made);
+            all.extend(events(write)?);
             mirror.now_us = number(2)?;
             let now = Millis(mirror.now_us / 1_000);
             mirror.state.resume(now, Cursor(number(3)?));
         }
         match mirror.version == self.head.version {
-            true => Ok(Followed::Here(events)),
+            true => Ok(Followed::Here(all)),
             false => Ok(Followed::Gap),
         }
     }
@@ -181,20 +198,11 @@ fn put_write(mirror: &mut Mirror, row: &Row, at: usize) -> Result<(), BackendErr
     mirror.follow(read(at)?, read(at + 1)?)
 }
 
-/// All documents.
-pub(crate) async fn documents(connection: &Connection) -> Result<Vec<Document>, BackendError> {
-    let failed = |failure| error::without_effect(&failure);
-    let rows = connection.client.query_typed(DOCUMENTS, &[]).await;
-    let mut documents = Vec::new();
-    for row in rows.map_err(failed)? {
-        documents.push(Document {
-            collection: text(&row, 0)?.into(),
-            id: text(&row, 1)?.into(),
-            revision: unsigned(row.try_get(2).map_err(failed)?),
-            body: row.try_get::<_, &[u8]>(3).map_err(failed)?.into(),
-        });
-    }
-    Ok(documents)
+/// Returns the events of a write.
+fn events(write: &Row) -> Result<Vec<Event>, BackendError> {
+    let bytes = write.try_get(4);
+    let bytes = bytes.map_err(|failure| error::corrupt("log", error::describe(&failure)))?;
+    stored::decode(bytes).map_err(|failure| error::corrupt("log.events", failure))
 }
 
 /// The whole store as of the transaction's snapshot.
@@ -234,8 +242,8 @@ pub(crate) async fn everything(connection: &Connection) -> Result<(Head, Mirror)
     {
         put_write(&mut mirror, &row, 0)?;
     }
-    let documents = documents(connection).await?;
-    mirror.state.put_documents(head.documents, documents);
+    let documents = documents::all(connection, head.documents).await?;
+    mirror.state.put_documents(documents);
     let now = Millis(head.now_us / 1_000);
     mirror.state.resume(now, Cursor(head.newest));
     Ok((head, mirror))

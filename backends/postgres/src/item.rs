@@ -2,6 +2,7 @@
 
 use leasehold_backend_api::Batch;
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::ListQuery;
@@ -46,6 +47,8 @@ pub(crate) enum Query {
     Document(Box<str>, Box<str>),
     /// All of a collection.
     Documents(Box<str>),
+    /// All of all collections.
+    Snapshot,
     /// The revision of all of them.
     Revision,
 }
@@ -71,6 +74,8 @@ pub(crate) enum Answer {
     Document(Option<Document>),
     /// Documents.
     Documents(Vec<Document>),
+    /// All documents.
+    Snapshot(DocumentSet),
     /// Their revision.
     Revision(u64),
 }

@@ -6,7 +6,8 @@ use leasehold_backend_api::BackendError;
 use leasehold_domain::Action;
 use leasehold_domain::Command;
 use leasehold_domain::Cursor;
-use leasehold_domain::Document;
+use leasehold_domain::DocumentChange;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Event;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
@@ -76,7 +77,7 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 struct Before {
     records: BTreeMap<LockRef, Option<LockRecord>>,
-    documents: Option<(u64, Vec<Document>)>,
+    documents: Option<DocumentSet>,
     now: Millis,
     newest: Cursor,
 }
@@ -134,9 +135,9 @@ impl Mirror {
                 Answer::Outcomes(applied.outcomes)
             }
             Item::Edits(edits) => {
-                let (revision, before) =
-                    (self.state.documents_revision(), self.state.all_documents());
-                prepared.before.documents.get_or_insert((revision, before));
+                let before = self.state.all_documents().clone();
+                let revision = before.revision();
+                prepared.before.documents.get_or_insert(before);
                 let (outcome, events) = self.state.edit(edits, at);
                 prepared.edited |= self.state.documents_revision() != revision;
                 prepared.events.extend(events);
@@ -186,8 +187,20 @@ impl Mirror {
                 Answer::Document(self.state.document(collection, id))
             }
             Query::Documents(collection) => Answer::Documents(self.state.documents(collection)),
+            Query::Snapshot => Answer::Snapshot(self.state.all_documents().clone()),
             Query::Revision => Answer::Revision(self.state.documents_revision()),
         }
+    }
+
+    /// Returns the documents that a write changes.
+    pub(crate) fn changed_documents<'a>(
+        &'a self,
+        prepared: &'a Prepared,
+    ) -> Vec<DocumentChange<'a>> {
+        let before = prepared.before.documents.as_ref();
+        before.map_or_else(Vec::new, |before| {
+            self.state.all_documents().changes_since(before)
+        })
     }
 
     /// What has changed of the records, as the log keeps it.
@@ -252,8 +265,8 @@ impl Mirror {
         for (lock, record) in before.records {
             self.state.put_record(&lock, record);
         }
-        if let Some((revision, documents)) = before.documents {
-            self.state.put_documents(revision, documents);
+        if let Some(documents) = before.documents {
+            self.state.put_documents(documents);
         }
         self.state.take_back_ended(&prepared.ended);
         self.state.resume(before.now, before.newest);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
-use leasehold_domain::Document;
+use leasehold_domain::DocumentChange;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::types::Type;
@@ -32,13 +32,12 @@ const CONFIRM_ALONE: &str = "SELECT leasehold.clock_us() FROM leasehold.store \
     WHERE version = $1 AND timeline = $2 AND leasehold.timeline() = $2";
 
 const PUT_DOCUMENTS: &str = "WITH gone AS ( \
-    DELETE FROM leasehold.documents WHERE NOT EXISTS ( \
-        SELECT FROM unnest($1::text[], $2::text[]) AS kept (collection, id) \
-        WHERE kept.collection = documents.collection AND kept.id = documents.id)) \
+    DELETE FROM leasehold.documents \
+    USING unnest($5::text[], $6::text[]) AS gone (collection, id) \
+    WHERE gone.collection = documents.collection AND gone.id = documents.id) \
 INSERT INTO leasehold.documents (collection, id, revision, body) \
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[]) \
-ON CONFLICT (collection, id) DO UPDATE SET revision = excluded.revision, body = excluded.body \
-WHERE documents.revision <> excluded.revision";
+ON CONFLICT (collection, id) DO UPDATE SET revision = excluded.revision, body = excluded.body";
 
 /// What a write leaves in the database.
 #[derive(Debug)]
@@ -170,12 +169,12 @@ impl Transactions {
         settle(connection, Ok(()), written, committed)
     }
 
-    /// The same, with all documents as they are after the write.
+    /// The same, with the documents that the write changes.
     pub(crate) async fn write_documents(
         &self,
         connection: &Connection,
         write: &Write,
-        documents: &[Document],
+        changes: &[DocumentChange<'_>],
     ) -> Result<Written, BackendError> {
         let before = |failure| error::without_effect(&failure);
         let written = self.write_statement(connection, write).await;
@@ -188,15 +187,21 @@ impl Transactions {
                 .map_err(before)?;
             return Ok(Written::Stale);
         }
-        let collections: Vec<&str> = documents.iter().map(|d| &*d.collection).collect();
-        let ids: Vec<&str> = documents.iter().map(|d| &*d.id).collect();
-        let revisions: Vec<i64> = documents.iter().map(|d| signed(d.revision)).collect();
-        let bodies: Vec<&[u8]> = documents.iter().map(|d| &*d.body).collect();
-        let put: [Parameter<'_>; 4] = [
+        let put = || changes.iter().filter_map(|change| change.after);
+        let collections: Vec<&str> = put().map(|d| &*d.collection).collect();
+        let ids: Vec<&str> = put().map(|d| &*d.id).collect();
+        let revisions: Vec<i64> = put().map(|d| signed(d.revision)).collect();
+        let bodies: Vec<&[u8]> = put().map(|d| &*d.body).collect();
+        let gone = || changes.iter().filter(|change| change.after.is_none());
+        let gone_collections: Vec<&str> = gone().map(|change| change.collection).collect();
+        let gone_ids: Vec<&str> = gone().map(|change| change.id).collect();
+        let put: [Parameter<'_>; 6] = [
             (&collections, Type::TEXT_ARRAY),
             (&ids, Type::TEXT_ARRAY),
             (&revisions, Type::INT8_ARRAY),
             (&bodies, Type::BYTEA_ARRAY),
+            (&gone_collections, Type::TEXT_ARRAY),
+            (&gone_ids, Type::TEXT_ARRAY),
         ];
         connection
             .client

@@ -246,9 +246,9 @@ impl Writer {
         let written = match write_of(mirror, &prepared) {
             Err(problem) => Err(error::corrupt("record", problem)),
             Ok(write) if prepared.edited => {
-                let documents = mirror.state.all_documents();
+                let changes = mirror.changed_documents(&prepared);
                 let connection = &primary.connection;
-                let writing = transactions.write_documents(connection, &write, &documents);
+                let writing = transactions.write_documents(connection, &write, &changes);
                 transactions.within(writing).await
             }
             Ok(write) => {

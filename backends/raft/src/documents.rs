@@ -9,6 +9,7 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Documents;
 use leasehold_domain::Digest;
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 use tokio_stream::wrappers::WatchStream;
@@ -27,6 +28,11 @@ impl Documents for RaftBackend {
     async fn list(&self, collection: &str) -> Result<Vec<Document>, BackendError> {
         self.linearize().await?;
         Ok(self.applied.read().state.documents(collection))
+    }
+
+    async fn snapshot(&self) -> Result<DocumentSet, BackendError> {
+        self.linearize().await?;
+        Ok(self.applied.read().state.all_documents().clone())
     }
 
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {

@@ -245,8 +245,8 @@ impl<C: Types> RaftSnapshotBuilder<C> for SnapshotBuilder {
     }
 }
 
-/// Commands wait only while the state is frozen, for as long as it takes to copy the documents and
-/// to share the events; encoding comes after that.
+/// Commands wait only while the state is frozen, for as long as it takes to share it and the events;
+/// encoding comes after that.
 pub(crate) fn encode(
     applied: &Applied,
 ) -> Result<(SnapshotMetaOf<TypeConfig>, Vec<u8>), RecordError> {

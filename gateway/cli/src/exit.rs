@@ -103,7 +103,8 @@ fn code_of(code: ErrorCode) -> u8 {
         | ErrorCode::BodyTooLarge
         | ErrorCode::UnsupportedMediaType
         | ErrorCode::InvalidRequest
-        | ErrorCode::LastAdministrator => REFUSED,
+        | ErrorCode::LastAdministrator
+        | ErrorCode::PolicyVersionInUse => REFUSED,
         ErrorCode::Internal
         | ErrorCode::Overloaded
         | ErrorCode::Unavailable

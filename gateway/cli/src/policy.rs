@@ -25,6 +25,11 @@ pub(super) enum PolicyCommand {
         /// The component, a .wasm file.
         file: PathBuf,
     },
+    /// Delete a version that no binding names and under which no lease is held.
+    Delete {
+        /// POLICY@VERSION
+        policy: String,
+    },
     /// Bind policies, or replace a binding, from a JSON file (- for standard input).
     Bind {
         /// The binding's name.
@@ -69,6 +74,7 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
                 ])
             })
         }
+        PolicyCommand::Delete { policy } => delete(client, &policy, json).await,
         PolicyCommand::Bind { name, file } => {
             let text = if file.as_os_str() == "-" {
                 std::io::read_to_string(std::io::stdin())
@@ -117,6 +123,16 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
             })
         }
     }
+}
+
+async fn delete(client: &Client, policy: &str, json: bool) -> Result<Shown, Failed> {
+    let (name, version) = split_version(policy)?;
+    let path = paths::policy_version(name, version);
+    let gone: PolicyVersion = client.delete(&path).await?;
+    Shown::of(json, &gone, |gone| {
+        let deleted = format!("{}@{}", gone.policy, gone.version);
+        Shown::Fields(vec![("deleted", deleted)])
+    })
 }
 
 fn split_version(policy: &str) -> Result<(&str, &str), Failed> {

@@ -13,6 +13,7 @@ mod intent;
 mod many;
 mod run;
 mod turns;
+mod version_in_use;
 mod view;
 mod wait;
 mod watch;

@@ -150,6 +150,32 @@ pub(crate) async fn upload_policy(
     .await
 }
 
+/// `DELETE /v1/policies/{policy}/versions/{version}`.
+///
+/// Refused with `policy_version_in_use` while a binding names the version, or while a lease is held
+/// that was granted or renewed under it.
+#[utoipa::path(
+    delete,
+    path = "/v1/policies/{policy}/versions/{version}",
+    tag = "policies",
+    params(("policy" = String, Path, description = "Name of the policy"), ("version" = String, Path, description = "Semantic version")),
+    responses((status = 200, body = wire_policies::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn delete_policy(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path((policy, version)): Path<(String, String)>,
+) -> Response {
+    allowed(who, Permission::UploadPolicies, async |caller: Caller| {
+        let deleted = app
+            .pipeline
+            .delete_policy_version(&caller, &policy, &version);
+        let shown = show_policy(deleted.await?);
+        Ok(answer(StatusCode::OK, &caller.request_id, &shown))
+    })
+    .await
+}
+
 /// `GET /v1/policies`.
 #[utoipa::path(
     get,

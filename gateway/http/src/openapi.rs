@@ -51,6 +51,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::admin::upload_policy,
         super::admin::list_policies,
         super::admin::get_policy,
+        super::admin::delete_policy,
         super::bindings::create,
         super::bindings::put,
         super::bindings::list,

@@ -91,6 +91,7 @@ fn code_of(kind: FailureKind) -> ErrorCode {
         FailureKind::CursorBeyondEnd => ErrorCode::CursorBeyondEnd,
         FailureKind::PreconditionFailed => ErrorCode::PreconditionFailed,
         FailureKind::LastAdministrator => ErrorCode::LastAdministrator,
+        FailureKind::PolicyVersionInUse => ErrorCode::PolicyVersionInUse,
         FailureKind::TooLarge => ErrorCode::BodyTooLarge,
         FailureKind::Invalid => ErrorCode::InvalidRequest,
         FailureKind::QueueFull => ErrorCode::QueueFull,

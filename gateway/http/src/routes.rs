@@ -68,7 +68,9 @@ fn admin_routes() -> Router<Arc<App>> {
         .route(paths::POLICIES, get(admin::list_policies))
         .route(
             paths::POLICY_VERSION,
-            put(admin::upload_policy).get(admin::get_policy),
+            put(admin::upload_policy)
+                .get(admin::get_policy)
+                .delete(admin::delete_policy),
         )
         .route(paths::BINDINGS, get(bindings::list).post(bindings::create))
         .route(

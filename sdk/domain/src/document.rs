@@ -42,7 +42,8 @@ pub struct Edit {
     pub body: Option<Arc<[u8]>>,
     /// When the edit may happen.
     pub precondition: Precondition,
-    /// What the ledger keeps of it.
+    /// What the ledger keeps of it. Names the same document: stores that follow each other's writes
+    /// learn from it which documents a write has changed.
     pub change: Change,
 }
 

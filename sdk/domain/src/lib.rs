@@ -4,6 +4,7 @@ pub mod clock;
 pub mod command;
 pub mod decision;
 pub mod document;
+pub mod document_set;
 pub mod event;
 pub mod id;
 pub mod limits;
@@ -24,6 +25,7 @@ pub use decision::{
     PolicyLimits, PolicyVerdict, RuleDigest,
 };
 pub use document::{Document, Edit, EditOutcome, Precondition};
+pub use document_set::{DocumentChange, DocumentSet};
 pub use event::{Change, Cursor, Event, EventKind, Note};
 pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId, StoreId};
 pub use name::{

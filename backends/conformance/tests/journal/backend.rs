@@ -20,6 +20,7 @@ use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Event;
@@ -186,6 +187,10 @@ impl Documents for JournalBackend {
 
     async fn list(&self, collection: &str) -> Result<Vec<Document>, BackendError> {
         Ok(self.store.lock().state.documents(collection))
+    }
+
+    async fn snapshot(&self) -> Result<DocumentSet, BackendError> {
+        Ok(self.store.lock().state.all_documents().clone())
     }
 
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {

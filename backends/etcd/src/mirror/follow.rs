@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Cursor;
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Event;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
@@ -176,24 +177,24 @@ impl Mirror {
         &mut self,
         changes: Vec<(Kind, crate::feed::Change)>,
     ) -> Result<(), BackendError> {
-        let mut all = self.state.all_documents();
-        let mut revision = self.state.documents_revision();
+        let mut all = self.state.all_documents().clone();
         for (kind, change) in changes {
             match kind {
                 Kind::Documents => {
-                    revision = decoded("documents", &change.kv)?;
+                    all.set_revision(decoded("documents", &change.kv)?);
                     self.documents = change.kv.mod_revision;
                 }
                 Kind::Document(collection, id) => {
-                    all.retain(|d| d.collection != collection || d.id != id);
                     if change.put {
-                        all.push(decoded::<Document>("document", &change.kv)?);
+                        all.put(decoded("document", &change.kv)?);
+                    } else {
+                        all.remove(&collection, &id);
                     }
                 }
                 _ => {}
             }
         }
-        self.state.put_documents(revision, all);
+        self.state.put_documents(all);
         Ok(())
     }
 
@@ -210,7 +211,7 @@ impl Mirror {
             fed: revision,
             ..Self::default()
         };
-        let (mut documents_revision, mut documents) = (0, Vec::new());
+        let (mut documents_revision, mut documents) = (0, Vec::<Document>::new());
         let (base, entries) = stored_events(keys, &kvs)?;
         if self.fed == 0 {
             // The clock begins where events have been, so that their time goes on.
@@ -252,7 +253,8 @@ impl Mirror {
         for (seen, _, kv) in ended {
             mirror.put_ended(&kv, seen)?;
         }
-        mirror.state.put_documents(documents_revision, documents);
+        let documents = DocumentSet::of(documents_revision, documents);
+        mirror.state.put_documents(documents);
         // Not the arrival, which is rounded up: records of this gateway's own may be kept.
         mirror.state.resume(keeper.look(), Cursor(0));
         Ok(Snapshot {

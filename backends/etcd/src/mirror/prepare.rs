@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Command;
-use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Event;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
@@ -53,7 +53,7 @@ pub(crate) struct Prepared {
     /// Those of them that it changes, as they are to be kept; none if they are gone.
     changed: BTreeMap<LockRef, Option<Step>>,
     /// The documents as they were, if it touches them.
-    documents: Option<(u64, Vec<Document>)>,
+    documents: Option<DocumentSet>,
 }
 
 /// The keys of one group's write that no other write has, and those that it deletes.
@@ -105,8 +105,8 @@ impl Mirror {
                     Answer::Outcomes(applied.outcomes)
                 }
                 Item::Edits(edits) => {
-                    let before = (self.state.documents_revision(), self.state.all_documents());
-                    prepared.documents.get_or_insert(before);
+                    let before = || self.state.all_documents().clone();
+                    prepared.documents.get_or_insert_with(before);
                     let (outcome, events) = self.state.edit(edits, at);
                     prepared.events.extend(events);
                     Answer::Edited(outcome)
@@ -177,8 +177,8 @@ impl Mirror {
             part.forgets |= step.is_none();
             self.put_lock(lock, step.as_ref(), keys, &mut part)?;
         }
-        if let Some((revision, before)) = &prepared.documents {
-            self.put_documents(*revision, before, keys, &mut part)?;
+        if let Some(before) = &prepared.documents {
+            self.put_documents(before, keys, &mut part)?;
         }
         if prepared.documents.is_some() || !prepared.before.is_empty() {
             // Also for locks: a seat among the documents may have closed their namespace.
@@ -242,27 +242,22 @@ impl Mirror {
 
     fn put_documents(
         &self,
-        revision: u64,
-        before: &[Document],
+        before: &DocumentSet,
         keys: &Keys,
         part: &mut Part,
     ) -> Result<(), StoredError> {
-        if self.state.documents_revision() == revision {
+        let after = self.state.all_documents();
+        if after.revision() == before.revision() {
             return Ok(());
         }
-        for document in self.state.all_documents() {
-            if document.revision > revision {
-                let key = keys.document(&document.collection, &document.id);
-                part.operations.push(put(key, stored::encode(&document)?));
-            }
+        for change in after.changes_since(before) {
+            let key = keys.document(change.collection, change.id);
+            part.operations.push(match change.after {
+                Some(document) => put(key, stored::encode(document)?),
+                None => delete(key),
+            });
         }
-        for document in before {
-            let (collection, id) = (&document.collection, &document.id);
-            if self.state.document(collection, id).is_none() {
-                part.operations.push(delete(keys.document(collection, id)));
-            }
-        }
-        let revision = stored::encode(&self.state.documents_revision())?;
+        let revision = stored::encode(&after.revision())?;
         part.operations.push(put(keys.documents(), revision));
         Ok(())
     }
@@ -293,8 +288,8 @@ impl Mirror {
                 }
             }
         }
-        if let Some((before, _)) = &prepared.documents
-            && self.state.documents_revision() != *before
+        if let Some(before) = &prepared.documents
+            && self.state.documents_revision() != before.revision()
         {
             self.documents = revision;
         }
@@ -306,8 +301,8 @@ impl Mirror {
         for (lock, before) in &prepared.before {
             self.state.put_record(lock, before.record.clone());
         }
-        if let Some((revision, documents)) = &prepared.documents {
-            self.state.put_documents(*revision, documents.clone());
+        if let Some(documents) = &prepared.documents {
+            self.state.put_documents(documents.clone());
         }
     }
 

@@ -1,27 +1,16 @@
 //! Governance documents: all edits of a write, or none.
 
-use std::collections::BTreeMap;
-
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Precondition;
 use leasehold_domain::Seat;
-use serde::Deserialize;
-use serde::Serialize;
 
 use super::State;
 use crate::Moment;
-
-/// The documents, by collection and id.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DocumentTable {
-    /// Grows by one with each write.
-    revision: u64,
-    collections: BTreeMap<Box<str>, BTreeMap<Box<str>, Document>>,
-}
 
 impl State {
     /// Applies all edits at one new revision, with an event each; or none, if a precondition does
@@ -41,12 +30,14 @@ impl State {
                 return (EditOutcome::Conflict { index, current }, Vec::new());
             }
         }
+        let mut revision = self.documents.revision();
         if !edits.is_empty() {
-            self.documents.revision += 1;
+            revision += 1;
+            self.documents.set_revision(revision);
         }
         let mut events = Vec::with_capacity(edits.len());
         for edit in edits {
-            self.documents.put(edit);
+            self.documents.apply(edit, revision);
             let change = Box::new(edit.change.clone());
             events.push(self.event(at, EventKind::Governance(change)));
         }
@@ -56,7 +47,7 @@ impl State {
         {
             self.read_seats();
         }
-        (EditOutcome::Done(self.documents.revision), events)
+        (EditOutcome::Done(revision), events)
     }
 
     /// The document of that name.
@@ -68,63 +59,18 @@ impl State {
     /// All documents of a collection, in the order of their ids.
     #[must_use]
     pub fn documents(&self, collection: &str) -> Vec<Document> {
-        self.documents.of_collection(collection).cloned().collect()
+        self.documents.collection(collection).cloned().collect()
     }
 
     /// Grows with every write of documents; 0 before the first.
     #[must_use]
     pub fn documents_revision(&self) -> u64 {
-        self.documents.revision
-    }
-}
-
-impl DocumentTable {
-    /// Those documents, at that revision of the store.
-    pub(super) fn of(revision: u64, documents: Vec<Document>) -> Self {
-        let mut table = Self {
-            revision,
-            ..Self::default()
-        };
-        for document in documents {
-            let ids = table
-                .collections
-                .entry(document.collection.clone())
-                .or_default();
-            ids.insert(document.id.clone(), document);
-        }
-        table
+        self.documents.revision()
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
-        self.collections.values().flat_map(BTreeMap::values)
-    }
-
-    pub(super) fn of_collection(&self, collection: &str) -> impl Iterator<Item = &Document> {
-        let documents = self.collections.get(collection);
-        documents.into_iter().flat_map(BTreeMap::values)
-    }
-
-    fn get(&self, collection: &str, id: &str) -> Option<&Document> {
-        self.collections.get(collection)?.get(id)
-    }
-
-    fn put(&mut self, edit: &Edit) {
-        let Some(body) = &edit.body else {
-            if let Some(documents) = self.collections.get_mut(&edit.collection) {
-                documents.remove(&edit.id);
-                if documents.is_empty() {
-                    self.collections.remove(&edit.collection);
-                }
-            }
-            return;
-        };
-        let documents = self.collections.entry(edit.collection.clone()).or_default();
-        let document = Document {
-            collection: edit.collection.clone(),
-            id: edit.id.clone(),
-            revision: self.revision,
-            body: body.clone(),
-        };
-        documents.insert(edit.id.clone(), document);
+    /// All documents as they are now. The copy shares its parts with the state.
+    #[must_use]
+    pub fn all_documents(&self) -> &DocumentSet {
+        &self.documents
     }
 }

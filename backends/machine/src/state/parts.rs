@@ -1,13 +1,12 @@
 //! The state in pieces, for a backend that stores each record by itself.
 
 use leasehold_domain::Cursor;
-use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 
 use super::State;
-use super::documents::DocumentTable;
 use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Misfit;
@@ -84,14 +83,8 @@ impl State {
     }
 
     /// Replaces all documents.
-    pub fn put_documents(&mut self, revision: u64, documents: Vec<Document>) {
-        self.documents = DocumentTable::of(revision, documents);
+    pub fn put_documents(&mut self, documents: DocumentSet) {
+        self.documents = documents;
         self.read_seats();
-    }
-
-    /// All documents of all collections.
-    #[must_use]
-    pub fn all_documents(&self) -> Vec<Document> {
-        self.documents.all().cloned().collect()
     }
 }

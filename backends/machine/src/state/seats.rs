@@ -26,7 +26,7 @@ impl State {
 
     /// Reads the seats again: documents were written.
     pub(super) fn read_seats(&mut self) {
-        let documents = self.documents.of_collection(Seat::COLLECTION);
+        let documents = self.documents.collection(Seat::COLLECTION);
         let seat = |document: &leasehold_domain::Document| {
             let namespace = document.id.parse().ok()?;
             Some((namespace, Seat::read(&document.body)))

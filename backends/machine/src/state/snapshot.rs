@@ -7,6 +7,7 @@ use std::sync::Arc;
 use imbl::Vector;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Millis;
 use serde::Deserialize;
 use serde::Deserializer;
@@ -14,7 +15,6 @@ use serde::Serialize;
 use serde::Serializer;
 
 use super::State;
-use super::documents::DocumentTable;
 use super::table::LockTable;
 use super::table::Records;
 use super::table::map_records;
@@ -29,7 +29,7 @@ struct Stored<'a> {
     now: Millis,
     newest: Cursor,
     records: Cow<'a, Records>,
-    documents: Cow<'a, DocumentTable>,
+    documents: Cow<'a, DocumentSet>,
     blobs: Cow<'a, BTreeMap<Digest, Arc<[u8]>>>,
 }
 
@@ -103,9 +103,9 @@ impl State {
 }
 
 impl State {
-    /// The state as it is now, to be stored while commands go on changing it. Copies documents;
-    /// records are shared until they change, so the call takes microseconds for any number of
-    /// locks.
+    /// The state as it is now, to be stored while commands go on changing it.
+    /// Records and documents are shared until they change, so the call takes microseconds for any
+    /// number of them.
     #[must_use]
     pub fn frozen(&self) -> FrozenState {
         let stored = Stored {

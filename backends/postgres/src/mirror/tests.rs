@@ -158,9 +158,8 @@ fn who_follows_has_the_same_state() {
             .unwrap();
         late.state.put_ended(prepared.ended.iter().copied());
         for mirror in [&mut follower, &mut late] {
-            let documents = leader.state.all_documents();
-            let revision = leader.state.documents_revision();
-            mirror.state.put_documents(revision, documents);
+            let documents = leader.state.all_documents().clone();
+            mirror.state.put_documents(documents);
             mirror
                 .state
                 .resume(leader.state.now(), leader.state.newest());

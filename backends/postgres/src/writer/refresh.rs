@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Cursor;
+use leasehold_domain::DocumentSet;
 use tokio_postgres::types::Type;
 
 use super::Writer;
@@ -12,6 +13,7 @@ use crate::catch_up;
 use crate::catch_up::Followed;
 use crate::catch_up::Head;
 use crate::catch_up::News;
+use crate::catch_up::documents;
 use crate::client::Connection;
 use crate::error;
 use crate::mirror::Mirror;
@@ -152,12 +154,7 @@ impl Writer {
         // Before anything is followed: what fails half-way would leave events out.
         let documents = match mirror.state.documents_revision() == head.documents {
             true => None,
-            false => {
-                let connection = &primary(&self.primary)?.connection;
-                let transactions = &self.shared.transactions;
-                let reading = transactions.within(catch_up::documents(connection));
-                Some(reading.await.map_err(unwritten)?)
-            }
+            false => Some(self.documents(mirror, news).await?),
         };
         let before = mirror.version;
         let followed = news.follow(mirror).inspect_err(|_| {
@@ -171,13 +168,30 @@ impl Writer {
             self.shared.follow_time(head, received);
         }
         if let Some(documents) = documents {
-            mirror.state.put_documents(head.documents, documents);
+            mirror.state.put_documents(documents);
         }
         self.accept(mirror);
         self.shared.status.reached(mirror, received);
         self.shared.outbox.push(events);
         self.shared.outbox.tell_documents(head.documents);
         Ok(true)
+    }
+
+    /// Reads the documents that the news changed; all documents if others have changed since.
+    async fn documents(&self, mirror: &Mirror, news: &News) -> Result<DocumentSet, BackendError> {
+        let connection = &primary(&self.primary)?.connection;
+        let transactions = &self.shared.transactions;
+        let revision = news.head.documents;
+        if let Some(names) = news.changed_documents()? {
+            let known = mirror.state.all_documents().clone();
+            let reading = documents::named(connection, &names, known, revision);
+            let found = transactions.within(reading).await.map_err(unwritten)?;
+            if let Some(documents) = found {
+                return Ok(documents);
+            }
+        }
+        let reading = transactions.within(documents::all(connection, revision));
+        reading.await.map_err(unwritten)
     }
 
     /// Whatever is done beside the writer is not to be done on an older server.

@@ -158,6 +158,57 @@ fn a_gateway_sees_what_another_did() {
     });
 }
 
+/// Documents that one gateway makes, changes and deletes are followed by the others, whatever they knew
+/// before: all have what a gateway has that reads the store anew.
+#[test]
+fn changed_and_deleted_documents_are_followed() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        let [one, two] = &gateways.each[..] else {
+            panic!("two gateways");
+        };
+        let edit = |id: &str, body: Option<&str>| Edit {
+            collection: "notes".into(),
+            id: id.into(),
+            body: body.map(|body| Arc::from(body.as_bytes())),
+            precondition: Precondition::Any,
+            change: Change {
+                request_id: "edit-1".parse().expect("an id"),
+                principal: command("ann", "x", Action::Tick)
+                    .cause
+                    .expect("a cause")
+                    .principal
+                    .clone(),
+                collection: "notes".into(),
+                id: id.into(),
+                digest: None,
+                summary: "".into(),
+            },
+        };
+        let writes = [
+            (one, vec![edit("a", Some("1")), edit("b", Some("1"))]),
+            (two, vec![edit("c", Some("1")), edit("b", Some("2"))]),
+            (one, vec![edit("c", None), edit("a", Some("2"))]),
+            (one, vec![edit("d", Some("1")), edit("b", None)]),
+            (one, vec![edit("b", Some("3"))]),
+        ];
+        for (at, (gateway, edits)) in writes.into_iter().enumerate() {
+            gateway.write(edits).await.expect("a write");
+            let anew = gateways.open(2 + at).await;
+            let expected = anew.snapshot().await.expect("read");
+            for gateway in [one, two] {
+                let snapshot = gateway.snapshot().await.expect("read");
+                assert_eq!(snapshot, expected, "after write {at}");
+            }
+        }
+        let left = two.snapshot().await.expect("read");
+        let left = left.collection("notes");
+        let left: Vec<_> = left.map(|note| (&*note.id, &*note.body)).collect();
+        let expected: [(&str, &[u8]); 3] = [("a", b"2"), ("b", b"3"), ("d", b"1")];
+        assert_eq!(left, expected);
+    });
+}
+
 /// Events stay until the slower gateway's ledger has them, too.
 #[test]
 fn events_are_kept_for_the_slowest() {

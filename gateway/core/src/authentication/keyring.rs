@@ -20,11 +20,11 @@ use super::Identity;
 use super::KeyDocument;
 use super::key;
 
-/// The keys that are known. Governance replaces them whenever the stored ones change.
+/// The keys that are known. Governance keeps them as they are stored.
 #[derive(Default)]
 pub struct KeyRing {
     keys: RwLock<HashMap<Box<str>, Entry>>,
-    /// Tells that the keys were replaced.
+    /// Tells that keys have changed.
     changed: watch::Sender<()>,
 }
 
@@ -57,14 +57,51 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
 }
 
 impl KeyRing {
-    /// Puts these keys into force, and all others out of it. Revoked ones are known, and refused.
-    pub fn replace(&self, documents: Vec<KeyDocument>) {
-        let keys = documents.into_iter().filter_map(entry).collect();
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    /// Puts keys into force, by their ids, and out of force those that are `None`. All of them change
+    /// at once; other keys stay as they are. Revoked ones are known, and refused.
+    pub fn update(&self, changes: impl IntoIterator<Item = (Box<str>, Option<KeyDocument>)>) {
+        let changes = changes.into_iter();
+        let changes: Vec<_> = changes
+            .map(|(id, document)| (id, document.and_then(entry)))
+            .collect();
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        for (id, entry) in changes {
+            match entry {
+                Some(entry) => keys.insert(id, entry),
+                None => keys.remove(&id),
+            };
+        }
+        drop(keys);
         self.changed.send_replace(());
     }
 
-    /// Follows the replacements of the keys.
+    /// Puts these keys into force, and all others out of it.
+    #[cfg(test)]
+    pub(crate) fn replace(&self, documents: Vec<KeyDocument>) {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut changes: HashMap<Box<str>, _> = keys.keys().map(|id| (id.clone(), None)).collect();
+        drop(keys);
+        let documents = documents.into_iter();
+        changes.extend(documents.map(|key| (key.id.as_str().into(), Some(key))));
+        self.update(changes);
+    }
+
+    /// Returns what is known of each key.
+    #[cfg(test)]
+    pub(crate) fn shown(&self) -> std::collections::BTreeMap<Box<str>, String> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let shown = keys.iter().map(|(id, entry)| {
+            let Entry {
+                digest,
+                identity,
+                expires,
+            } = entry;
+            (id.clone(), format!("{digest} {identity:?} {expires:?}"))
+        });
+        shown.collect()
+    }
+
+    /// Follows the changes of the keys.
     pub(super) fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -99,7 +136,7 @@ impl KeyRing {
 }
 
 /// A document as it is looked up. One that was not written by us is passed over: it opens nothing.
-fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
+fn entry(document: KeyDocument) -> Option<Entry> {
     let Ok(digest) = document.digest.parse() else {
         tracing::error!(key.id = %document.id, "authentication.key unreadable");
         return None;
@@ -123,14 +160,11 @@ fn entry(document: KeyDocument) -> Option<(Box<str>, Entry)> {
         principal: Arc::new(principal),
         scope: document.scope.map(Arc::new),
     };
-    Some((
-        document.id.into(),
-        Entry {
-            digest,
-            identity: (document.revoked.is_none() && !is_reserved).then_some(identity),
-            expires: document.expires,
-        },
-    ))
+    Some(Entry {
+        digest,
+        identity: (document.revoked.is_none() && !is_reserved).then_some(identity),
+        expires: document.expires,
+    })
 }
 
 #[cfg(test)]

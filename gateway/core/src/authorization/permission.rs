@@ -16,7 +16,7 @@ pub enum Permission {
     ChangeNamespaces,
     /// Make, list and revoke API keys.
     AdministerKeys,
-    /// Upload policies.
+    /// Upload policies, and delete versions that nothing needs.
     UploadPolicies,
     /// Read bindings, with the configuration of the policies.
     ReadBindings,

@@ -34,6 +34,8 @@ pub enum FailureKind {
     PreconditionFailed,
     /// It is the last key of an administrator.
     LastAdministrator,
+    /// A binding or a lease needs the policy version that was to be deleted.
+    PolicyVersionInUse,
     /// What was sent is too large.
     TooLarge,
     /// A part of the request is missing, unknown, or out of range.
@@ -82,6 +84,7 @@ impl FailureKind {
             | Self::CursorBeyondEnd
             | Self::PreconditionFailed
             | Self::LastAdministrator
+            | Self::PolicyVersionInUse
             | Self::TooLarge
             | Self::Invalid => false,
         }

@@ -7,11 +7,8 @@
 //! that there are, and questions have a pause between them: strangers who make up keys cost the
 //! store ten small reads a second, however many they are.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -20,21 +17,11 @@ use futures_util::StreamExt;
 use leasehold_domain::limits::CATCH_UP_EVERY_MS;
 use leasehold_domain::limits::CATCH_UP_WAIT_MS_MAX;
 use leasehold_domain::limits::STRANGERS_WAITING_MAX;
-use leasehold_policy_host::Module;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::Governance;
-use super::bind;
-use super::document;
-use super::document::BindingDocument;
-use super::document::BoundPolicyDocument;
-use super::document::NamespaceDocument;
-use super::document::PolicyDocument;
-use super::plan;
-use super::plan::Plan;
-use super::replica::Replica;
 use crate::failure::Failure;
 
 /// How soon a state that could not be loaded is loaded again.
@@ -173,7 +160,7 @@ impl Governance {
         }
     }
 
-    /// Loads everything, unless the plan in force is of that revision or a later one.
+    /// Loads what has changed, unless the plan in force is of that revision or a later one.
     pub(super) async fn reload_to(&self, revision: u64) -> Result<(), Failure> {
         let _one_at_a_time = self.reloading.lock().await;
         match self.plan().revision >= revision {
@@ -182,92 +169,24 @@ impl Governance {
         }
     }
 
-    /// Reads everything, checks it beside the old plan, and swaps. Keys are in force as soon as they
-    /// are read: a module that cannot be loaded must not keep a revoked key valid.
+    /// Reads what has changed, checks it beside the old plan, and swaps. Keys are in force as soon as
+    /// they are read: a module that cannot be loaded must not keep a revoked key valid.
     pub(super) async fn load_all(&self) -> Result<(), Failure> {
         let asked = self.clock.monotonic();
-        // Asked before the reads: what they show is of this revision, or newer.
-        let revision = self.documents.revision().await?;
-        self.fetch(document::KEYS).await?;
-        self.keys.replace(self.replica().documents(document::KEYS));
-        for collection in [document::NAMESPACES, document::POLICIES, document::BINDINGS] {
-            self.fetch(collection).await?;
-        }
-        let mut broken = HashMap::new();
-        for digest in self.bound_modules() {
-            if let Err(problem) = self.module(&digest).await? {
-                broken.insert(digest, problem);
-            }
-        }
+        let newest = self.documents.snapshot().await?;
+        let target = {
+            let mut replica = self.replica();
+            let target = replica.target(Some(&newest));
+            self.enact_keys(&mut replica, &target);
+            target
+        };
+        let prepared = self.prepare(&target).await?;
         let mut replica = self.replica();
-        replica.broken = broken;
-        replica.complete(revision);
-        self.enact(&replica);
+        // Something may have been written here meanwhile.
+        let target = replica.target(Some(&newest));
+        self.enact(&mut replica, target, &prepared);
         self.confirmation.confirmed(asked);
         Ok(())
-    }
-
-    async fn fetch(&self, collection: &'static str) -> Result<(), Failure> {
-        let rows = self.all(collection).await?;
-        self.replica().load(collection, rows);
-        Ok(())
-    }
-
-    /// The digests of the modules that bindings name.
-    fn bound_modules(&self) -> BTreeSet<String> {
-        let replica = self.replica();
-        let bindings = replica.documents::<BindingDocument>(document::BINDINGS);
-        let bound: BTreeSet<String> = bindings
-            .iter()
-            .flat_map(|binding| &binding.policies)
-            .map(|policy| PolicyDocument::id(&policy.policy, &policy.version))
-            .collect();
-        let versions = replica.documents::<PolicyDocument>(document::POLICIES);
-        let versions = versions.into_iter();
-        versions
-            .filter(|version| {
-                bound.contains(&PolicyDocument::id(&version.policy, &version.version))
-            })
-            .map(|version| version.digest)
-            .collect()
-    }
-
-    /// Makes the plan of these documents, and puts it into force with the keys.
-    pub(super) fn enact(&self, replica: &Replica) {
-        let namespaces = replica.documents::<NamespaceDocument>(document::NAMESPACES);
-        let versions = replica.documents::<PolicyDocument>(document::POLICIES);
-        let bindings = replica.documents::<BindingDocument>(document::BINDINGS);
-        let modules = versions.iter().map(|version| {
-            let id = PolicyDocument::id(&version.policy, &version.version);
-            (id, self.compiled(replica, &version.digest))
-        });
-        let modules: HashMap<_, _> = modules.collect();
-        let mut steps = Vec::new();
-        for binding in &bindings {
-            let bind = |document: &BoundPolicyDocument| bind(&modules, document);
-            match plan::steps_of(binding, bind) {
-                Ok(of_binding) => steps.extend(of_binding),
-                Err(problem) => {
-                    // Bindings are checked when they are written, so this is a newer or broken one.
-                    tracing::error!(binding = %binding.name, problem, "governance.binding unreadable");
-                }
-            }
-        }
-        let plan = Arc::new(Plan::new(replica.revision, namespaces, steps));
-        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
-        self.keys.replace(replica.documents(document::KEYS));
-        self.changed.send_replace(());
-    }
-
-    /// The module of that digest, if it is in memory.
-    fn compiled(&self, replica: &Replica, digest: &str) -> Result<Arc<Module>, String> {
-        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = digest.parse().ok().and_then(|digest| modules.get(&digest));
-        let problem = || match replica.broken.get(digest) {
-            Some(problem) => problem.clone(),
-            None => format!("module {digest} is not loaded"),
-        };
-        known.cloned().ok_or_else(problem)
     }
 }
 

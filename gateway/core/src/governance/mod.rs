@@ -4,8 +4,13 @@
 //! event, and are in force on this gateway when they are answered.
 
 mod binding;
+mod bound;
+mod checking;
 mod confirmation;
 pub mod document;
+mod enacting;
+mod index;
+mod judged;
 mod key;
 mod loading;
 mod moves;
@@ -32,18 +37,15 @@ use leasehold_backend_api::Documents;
 use leasehold_domain::Clock;
 use leasehold_domain::Digest;
 use leasehold_domain::StoreName;
-use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::HostError;
 use leasehold_policy_host::Module;
 use leasehold_policy_host::PolicyEngine;
 use serde::de::DeserializeOwned;
 
-pub use self::binding::JudgedChange;
 pub use self::binding::WrittenBinding;
+pub use self::judged::JudgedChange;
 
 use self::confirmation::Confirmation;
-use self::document::BoundPolicyDocument;
-use self::document::PolicyDocument;
 use self::loading::Doubts;
 use self::plan::Plan;
 use self::policy::Uploads;
@@ -242,30 +244,4 @@ impl Governance {
         };
         rows.iter().map(stored).collect()
     }
-}
-
-fn bind(
-    modules: &HashMap<String, Result<Arc<Module>, String>>,
-    document: &BoundPolicyDocument,
-) -> Result<BoundPolicy, String> {
-    let id = PolicyDocument::id(&document.policy, &document.version);
-    let module = modules
-        .get(&id)
-        .ok_or_else(|| format!("there is no policy {id}"))?;
-    let module = module.as_ref().map_err(Clone::clone)?;
-    module
-        .bind(&document.config)
-        .map_err(|error| error.to_string())
-}
-
-/// Parses what it can; a document that cannot be read is logged and left out.
-fn documents_of<T: DeserializeOwned>(rows: Vec<leasehold_domain::Document>) -> Vec<T> {
-    let parse = |row: leasehold_domain::Document| match serde_json::from_slice(&row.body) {
-        Ok(document) => Some(document),
-        Err(error) => {
-            tracing::error!(collection = %row.collection, id = %row.id, %error, "governance.document unreadable");
-            None
-        }
-    };
-    rows.into_iter().filter_map(parse).collect()
 }

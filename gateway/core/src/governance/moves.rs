@@ -28,7 +28,7 @@ impl Governance {
         let is_so = || {
             let plan = self.plan();
             let namespace = plan.namespace(namespace);
-            namespace.is_some_and(|namespace| holds(&namespace.document))
+            namespace.is_some_and(|namespace| holds(namespace.document))
         };
         while is_so() {
             // The sender is our own, so it is there.

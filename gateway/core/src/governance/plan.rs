@@ -1,7 +1,7 @@
 //! What the bindings mean, worked out ahead of the requests: which policies judge an operation in
 //! a namespace, in which order.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -37,7 +37,6 @@ pub(crate) struct PlanStep {
     pub(crate) expected_fuel: AtomicU64,
     patterns: Vec<LockPattern>,
     operations: Vec<Operation>,
-    namespaces: Vec<String>,
     order: (i32, usize),
 }
 
@@ -52,38 +51,69 @@ impl PlanStep {
         self.operations.iter().copied()
     }
 
-    fn applies(&self, namespace: &NamespaceName, operation: Operation) -> bool {
-        self.operations.contains(&operation)
-            && self
-                .namespaces
-                .iter()
-                .any(|name| name == "*" || name == namespace.as_str())
+    /// Compares two steps by the order in which they are asked.
+    fn compare(&self, other: &Self) -> Ordering {
+        let by_binding = || self.step.binding.cmp(&other.step.binding);
+        self.order.cmp(&other.order).then_with(by_binding)
     }
 }
 
-/// The governance state of one revision. Immutable; requests share it by `Arc`.
+/// The steps of some bindings, by the operation that they judge, each in the order in which they are
+/// asked.
 #[derive(Debug, Default)]
+pub(super) struct Steps([Vec<Arc<PlanStep>>; Operation::ALL.len()]);
+
+impl Steps {
+    /// Sorts steps by operation and order.
+    pub(super) fn of<'s>(steps: impl IntoIterator<Item = &'s Arc<PlanStep>>) -> Self {
+        let mut all = Self::default();
+        for step in steps {
+            for operation in step.operations() {
+                all.0[operation as usize].push(step.clone());
+            }
+        }
+        for steps in &mut all.0 {
+            steps.sort_by(|one, other| one.compare(other));
+        }
+        all
+    }
+}
+
+/// The governance state of one revision. Immutable; requests share it by `Arc`. The next plan shares
+/// with it what has not changed.
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// The revision of the documents that it was made from.
     pub(crate) revision: u64,
-    namespaces: HashMap<NamespaceName, NamespacePlan>,
+    namespaces: imbl::HashMap<NamespaceName, Arc<Tenant>>,
+    /// The steps of bindings that name all namespaces. They are kept once, so that such a binding
+    /// changes no namespace.
+    everywhere: Arc<Steps>,
+}
+
+/// One namespace and the steps of the bindings that name it.
+#[derive(Debug)]
+struct Tenant {
+    document: Arc<NamespaceDocument>,
+    steps: Steps,
 }
 
 /// One namespace and what judges its operations.
-#[derive(Debug)]
-pub struct NamespacePlan {
+#[derive(Debug, Clone, Copy)]
+pub struct NamespacePlan<'a> {
     /// The tenant.
-    pub document: Arc<NamespaceDocument>,
-    steps: [Vec<Arc<PlanStep>>; Operation::ALL.len()],
+    pub document: &'a Arc<NamespaceDocument>,
+    own: &'a Steps,
+    everywhere: &'a Steps,
 }
 
-impl NamespacePlan {
+impl<'a> NamespacePlan<'a> {
     /// The rule under which a lease of this lock is held that is granted or renewed now: what
     /// judges its renewals, and the limits that it is given. What judges only acquires does not
     /// touch a lease that is held, and advice touches none, so a change of them is no change of the
     /// lease's rule.
     pub(crate) fn rule(
-        &self,
+        self,
         lock: &LockName,
         limits: PolicyLimits,
         overridden: bool,
@@ -95,13 +125,13 @@ impl NamespacePlan {
     }
 
     /// Whether an operation is denied if no policy decides it. Settings are governed by roles alone.
-    pub(crate) fn denies_unbound(&self, operation: Operation) -> bool {
+    pub(crate) fn denies_unbound(self, operation: Operation) -> bool {
         operation != Operation::Configure && self.document.default_decision == DefaultDecision::Deny
     }
 
     /// Whether an operation on this lock is denied because no policy decides it: none judges it, or
     /// only advisory ones do.
-    pub(crate) fn lacks_policies(&self, operation: Operation, lock: &LockName) -> bool {
+    pub(crate) fn lacks_policies(self, operation: Operation, lock: &LockName) -> bool {
         // A lease that is held is not denied for want of a policy until it is old.
         let of_a_lease = matches!(operation, Operation::Renew | Operation::Transfer);
         !of_a_lease
@@ -113,56 +143,75 @@ impl NamespacePlan {
 
     /// The steps that judge an operation on a lock, in order.
     pub(crate) fn judges(
-        &self,
+        self,
         operation: Operation,
         lock: &LockName,
-    ) -> impl Iterator<Item = &Arc<PlanStep>> {
-        let steps = self.steps[operation as usize].iter();
+    ) -> impl Iterator<Item = &'a Arc<PlanStep>> {
+        let at = operation as usize;
+        let steps = merged(&self.own.0[at], &self.everywhere.0[at]);
         steps.filter(move |step| step.covers(lock))
     }
 }
 
-impl Plan {
-    /// Works out the plan of these namespaces and steps.
-    pub(crate) fn new(
-        revision: u64,
-        namespaces: Vec<NamespaceDocument>,
-        mut steps: Vec<PlanStep>,
-    ) -> Self {
-        steps.sort_by(|a, b| {
-            a.order
-                .cmp(&b.order)
-                .then_with(|| a.step.binding.cmp(&b.step.binding))
-        });
-        let steps: Vec<Arc<PlanStep>> = steps.into_iter().map(Arc::new).collect();
-        let plan_of = |document: NamespaceDocument| {
-            let of = |operation| {
-                let applies = |step: &&Arc<PlanStep>| step.applies(&document.name, operation);
-                steps.iter().filter(applies).cloned().collect::<Vec<_>>()
-            };
-            let steps = Operation::ALL.map(of);
-            (
-                document.name.clone(),
-                NamespacePlan {
-                    document: Arc::new(document),
-                    steps,
-                },
-            )
+/// Merges two sorted lists of steps.
+fn merged<'a>(
+    mut own: &'a [Arc<PlanStep>],
+    mut everywhere: &'a [Arc<PlanStep>],
+) -> impl Iterator<Item = &'a Arc<PlanStep>> {
+    std::iter::from_fn(move || {
+        let list = match (own.first(), everywhere.first()) {
+            (Some(one), Some(other)) if one.compare(other).is_gt() => &mut everywhere,
+            (Some(_), _) => &mut own,
+            (None, _) => &mut everywhere,
         };
-        Self {
-            revision,
-            namespaces: namespaces.into_iter().map(plan_of).collect(),
+        let (first, rest) = list.split_first()?;
+        *list = rest;
+        Some(first)
+    })
+}
+
+impl Plan {
+    /// Adds or replaces a namespace, with the steps of the bindings that name it.
+    pub(super) fn put_namespace(&mut self, document: Arc<NamespaceDocument>, steps: Steps) {
+        let name = document.name.clone();
+        let tenant = Tenant { document, steps };
+        self.namespaces.insert(name, Arc::new(tenant));
+    }
+
+    /// Removes a namespace.
+    pub(super) fn remove_namespace(&mut self, name: &NamespaceName) {
+        self.namespaces.remove(name);
+    }
+
+    /// Replaces the steps of the bindings that name a namespace, if there is such a namespace.
+    pub(super) fn put_steps(&mut self, name: &NamespaceName, steps: Steps) {
+        if let Some(tenant) = self.namespaces.get(name) {
+            self.put_namespace(tenant.document.clone(), steps);
         }
     }
 
+    /// Replaces the steps of the bindings that name all namespaces.
+    pub(super) fn put_steps_everywhere(&mut self, steps: Steps) {
+        self.everywhere = Arc::new(steps);
+    }
+
     /// All namespaces.
-    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &NamespacePlan> {
-        self.namespaces.values()
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = NamespacePlan<'_>> {
+        self.namespaces.values().map(|tenant| self.view(tenant))
     }
 
     /// The namespace of that name.
-    pub fn namespace(&self, name: &NamespaceName) -> Option<&NamespacePlan> {
-        self.namespaces.get(name)
+    #[must_use]
+    pub fn namespace(&self, name: &NamespaceName) -> Option<NamespacePlan<'_>> {
+        self.namespaces.get(name).map(|tenant| self.view(tenant))
+    }
+
+    fn view<'a>(&'a self, tenant: &'a Tenant) -> NamespacePlan<'a> {
+        NamespacePlan {
+            document: &tenant.document,
+            own: &tenant.steps,
+            everywhere: &self.everywhere,
+        }
     }
 }
 
@@ -218,7 +267,6 @@ pub(crate) fn steps_of(
             expected_fuel: AtomicU64::new(0),
             operations,
             patterns: patterns.clone(),
-            namespaces: binding.namespaces.clone(),
             order: (binding.order, index),
         }
     };

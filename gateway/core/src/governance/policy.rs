@@ -1,6 +1,7 @@
 //! Policy versions: immutable, verified before they are stored.
 
 use std::sync::Arc;
+use std::sync::PoisonError;
 
 use crate::failure::FailureKind;
 use leasehold_domain::Digest;
@@ -163,6 +164,73 @@ impl Governance {
             Ok(stored) => Ok(Some(stored)),
             Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Returns a version that no binding names.
+    ///
+    /// # Errors
+    /// `not_found`: there is no such version. `policy_version_in_use`: a binding names it. Or the store
+    /// cannot be read.
+    pub(crate) async fn unbound_version(
+        &self,
+        policy: &str,
+        version: &str,
+    ) -> Result<Stored<PolicyDocument>, Failure> {
+        let id = PolicyDocument::id(policy, version);
+        let stored = self.version(policy, version).await?;
+        let missing = || Failure::new(FailureKind::NotFound, format!("there is no policy {id}"));
+        let stored = stored.ok_or_else(missing)?;
+        let bindings = self.bindings().await?.into_iter();
+        let bindings = bindings.map(|binding| binding.document);
+        let naming = bindings.filter(|binding| {
+            let mut policies = binding.policies.iter();
+            policies.any(|bound| bound.policy == policy && bound.version == version)
+        });
+        let naming: Vec<String> = naming.map(|binding| binding.name).collect();
+        if naming.is_empty() {
+            return Ok(stored);
+        }
+        let message = format!(
+            "policy {id} is in use: bindings name it ({}); bind another version in them, or delete \
+             them, first",
+            naming.join(", ")
+        );
+        Err(Failure::new(FailureKind::PolicyVersionInUse, message))
+    }
+
+    /// Deletes a version. Its module's bytes stay in the store, for decisions that were recorded.
+    ///
+    /// # Errors
+    /// `precondition_failed`: it was bound or deleted since it was read. Or the store cannot write.
+    pub(crate) async fn delete_version(
+        &self,
+        caller: &Caller,
+        version: &Stored<PolicyDocument>,
+    ) -> Result<(), Failure> {
+        let PolicyDocument {
+            policy,
+            version: number,
+            digest,
+            ..
+        } = &version.document;
+        let id = PolicyDocument::id(policy, number);
+        let unchanged = Precondition::Revision(version.revision);
+        let nothing = None::<&PolicyDocument>;
+        let summary = format!("policy {id} deleted, module {digest}");
+        self.write(caller, POLICIES, &id, nothing, unchanged, summary)
+            .await?;
+        self.forget_module(digest);
+        Ok(())
+    }
+
+    /// Drops a compiled module that no version has any more.
+    fn forget_module(&self, digest: &str) {
+        let replica = self.replica();
+        let is_known = replica.versions.values().any(|known| **known == *digest);
+        if let (false, Ok(digest)) = (is_known, digest.parse::<Digest>()) {
+            let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+            modules.remove(&digest);
         }
     }
 }

@@ -1,89 +1,162 @@
-//! The governance documents in memory: as they were last loaded, and over that what this gateway
-//! has written since. The plan and the key ring are made from them.
+//! The governance documents in force on this gateway: as the store last had them, and over that what
+//! this gateway has written since. The plan and the key ring are made from them, piece by piece: of a
+//! change only the documents that differ are parsed.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::documents_of;
+use super::document;
+use super::document::BindingDocument;
+use super::document::NamespaceDocument;
+use super::document::PolicyDocument;
+use super::index::BindingIndex;
+use crate::authentication::KeyDocument;
 
-/// The documents of one gateway.
+/// The documents of one gateway, and what was made of them.
 #[derive(Debug, Default)]
 pub(super) struct Replica {
-    /// The revision that the loaded documents are complete up to; they may be newer.
-    pub(super) revision: u64,
+    /// In force. Complete up to the revision of the set; a write of this gateway may be newer.
+    documents: DocumentSet,
+    /// Writes of this gateway that are newer than the revision of the set, by their revision.
+    written: BTreeMap<u64, Vec<Edit>>,
+    /// The digests of the modules of all policy versions, by the ids of their documents.
+    pub(super) versions: HashMap<Box<str>, Arc<str>>,
+    pub(super) bindings: BindingIndex,
     /// Why modules cannot be used, by digest.
-    pub(super) broken: HashMap<String, String>,
-    loaded: BTreeMap<&'static str, BTreeMap<Box<str>, Document>>,
-    /// The newest write of this gateway to each document that may be missing in `loaded`.
-    written: BTreeMap<(Box<str>, Box<str>), Written>,
+    pub(super) broken: HashMap<Arc<str>, String>,
+    /// Digests of modules that bindings in force name and that are still to be loaded.
+    pub(super) unloaded: BTreeSet<Arc<str>>,
 }
 
-#[derive(Debug)]
-struct Written {
-    revision: u64,
-    /// None after a deletion.
-    body: Option<Arc<[u8]>>,
+/// What differs between the documents in force and others, parsed. `None` is a document that was
+/// deleted or cannot be parsed.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) namespaces: Vec<(Box<str>, Option<NamespaceDocument>)>,
+    /// The digests of policy versions.
+    pub(super) versions: HashMap<Box<str>, Option<Arc<str>>>,
+    /// Bindings that changed, and those that name a version that changed.
+    pub(super) bindings: BTreeMap<Box<str>, Option<BindingDocument>>,
+}
+
+/// What a gateway needs of every policy version. The schema of its configuration is large, and passed
+/// over.
+#[derive(Debug, Deserialize)]
+struct VersionDigest {
+    digest: String,
 }
 
 impl Replica {
-    /// Replaces one collection with what the store has now.
-    pub(super) fn load(&mut self, collection: &'static str, rows: Vec<Document>) {
-        let rows = rows.into_iter().map(|row| (row.id.clone(), row));
-        self.loaded.insert(collection, rows.collect());
-    }
-
-    /// Records that all collections were loaded after the store was at `revision`.
-    pub(super) fn complete(&mut self, revision: u64) {
-        self.revision = revision;
-        self.written
-            .retain(|_, written| written.revision > revision);
-    }
-
     /// Records a write of this gateway, which took effect at `revision`.
-    pub(super) fn record(&mut self, edits: &[Edit], revision: u64) {
-        if revision <= self.revision {
-            return;
+    pub(super) fn record(&mut self, edits: Vec<Edit>, revision: u64) {
+        if revision > self.documents.revision() {
+            self.written.insert(revision, edits);
         }
-        for edit in edits {
-            let document = (edit.collection.clone(), edit.id.clone());
-            let newest = self.written.get(&document).map_or(0, |w| w.revision);
-            if newest < revision {
-                let body = edit.body.clone();
-                self.written.insert(document, Written { revision, body });
+    }
+
+    /// Returns what is to be in force if the store has `newest`; if that is `None`, what it had last.
+    pub(super) fn target(&self, newest: Option<&DocumentSet>) -> DocumentSet {
+        let mut target = newest.unwrap_or(&self.documents).clone();
+        let after = target.revision().saturating_add(1);
+        for (revision, edits) in self.written.range(after..) {
+            for edit in edits {
+                let found = target.get(&edit.collection, &edit.id);
+                if found.is_none_or(|found| found.revision < *revision) {
+                    target.apply(edit, *revision);
+                }
             }
         }
+        target
     }
 
-    /// Returns all documents of a collection that can be parsed.
-    pub(super) fn documents<T: DeserializeOwned>(&self, collection: &'static str) -> Vec<T> {
-        let nothing = BTreeMap::new();
-        let loaded = self.loaded.get(collection).unwrap_or(&nothing);
-        let is_newer = |id: &str, written: &Written| {
-            let loaded = loaded.get(id);
-            loaded.is_none_or(|loaded| loaded.revision < written.revision)
-        };
-        let written: BTreeMap<&str, &Written> = self
-            .written
-            .iter()
-            .filter(|((of, id), written)| **of == *collection && is_newer(id, written))
-            .map(|((_, id), written)| (&**id, written))
-            .collect();
-        let unchanged = loaded
-            .values()
-            .filter(|row| !written.contains_key(&*row.id));
-        let own = written.iter().filter_map(|(id, written)| {
-            Some(Document {
-                collection: collection.into(),
-                id: (*id).into(),
-                revision: written.revision,
-                body: written.body.clone()?,
-            })
-        });
-        documents_of(unchanged.cloned().chain(own).collect())
+    /// Parses the keys that differ between the documents in force and `target`, which are in force
+    /// from now on.
+    pub(super) fn accept_keys(
+        &mut self,
+        target: &DocumentSet,
+    ) -> Vec<(Box<str>, Option<KeyDocument>)> {
+        let mut with_keys = self.documents.clone();
+        with_keys.adopt(document::KEYS, target);
+        let before = std::mem::replace(&mut self.documents, with_keys);
+        let changes = self.documents.changes_since(&before).into_iter();
+        changes
+            .map(|change| (change.id.into(), change.after.and_then(parsed)))
+            .collect()
+    }
+
+    /// Parses what differs between the documents in force and `target`. Bindings are touched, too,
+    /// that name a version whose module is one of `settled`.
+    pub(super) fn touched(&self, target: &DocumentSet, settled: &BTreeSet<Arc<str>>) -> Touched {
+        let mut touched = Touched::default();
+        for change in target.changes_since(&self.documents) {
+            let id = change.id;
+            match change.collection {
+                document::NAMESPACES => {
+                    let namespace = change.after.and_then(parsed);
+                    touched.namespaces.push((id.into(), namespace));
+                }
+                document::POLICIES => {
+                    let version = change.after.and_then(parsed::<VersionDigest>);
+                    let digest = version.map(|version| Arc::from(version.digest));
+                    if digest.as_ref() != self.versions.get(id) {
+                        touched.versions.insert(id.into(), digest);
+                    }
+                }
+                document::BINDINGS => {
+                    let binding = change.after.and_then(parsed);
+                    touched.bindings.insert(id.into(), binding);
+                }
+                _ => {}
+            }
+        }
+        if touched.versions.is_empty() && settled.is_empty() {
+            return touched;
+        }
+        for (id, binding) in self.bindings.iter() {
+            let names_changed = binding.policies.iter().any(|policy| {
+                let version = PolicyDocument::id(&policy.policy, &policy.version);
+                let digest = self.versions.get(&*version);
+                touched.versions.contains_key(&*version)
+                    || digest.is_some_and(|digest| settled.contains(digest))
+            });
+            if names_changed && !touched.bindings.contains_key(id) {
+                touched.bindings.insert(id.into(), Some(binding.clone()));
+            }
+        }
+        touched
+    }
+
+    /// Returns the digest of a policy version's module as it will be once `touched` is in force.
+    pub(super) fn digest_with(&self, touched: &Touched, version: &str) -> Option<Arc<str>> {
+        match touched.versions.get(version) {
+            Some(changed) => changed.clone(),
+            None => self.versions.get(version).cloned(),
+        }
+    }
+
+    /// Records that these documents are in force.
+    pub(super) fn accept(&mut self, documents: DocumentSet) {
+        self.documents = documents;
+        let newer = self.documents.revision().saturating_add(1);
+        self.written = self.written.split_off(&newer);
+    }
+}
+
+/// Parses a document; one that cannot be read is logged and left out.
+fn parsed<T: DeserializeOwned>(row: &Document) -> Option<T> {
+    match serde_json::from_slice(&row.body) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            tracing::error!(collection = %row.collection, id = %row.id, %error, "governance.document unreadable");
+            None
+        }
     }
 }

@@ -14,8 +14,19 @@ use leasehold_domain::Precondition;
 use serde::Serialize;
 
 use super::Governance;
+use super::bound::BoundPolicies;
+use super::enacting::Prepared;
 use crate::caller::Caller;
 use crate::failure::Failure;
+
+/// An edit whose precondition did not hold. Nothing was written.
+#[derive(Debug)]
+pub(super) struct Conflict {
+    /// Which edit.
+    pub(super) index: usize,
+    /// What a caller is told of it.
+    pub(super) failure: Failure,
+}
 
 /// How long a write that took effect waits for the writes of other gateways before it.
 const RELOAD_WAIT: Duration = Duration::from_secs(1);
@@ -37,17 +48,31 @@ impl Governance {
 
     /// Writes documents in one step, and puts them into force here. Returns the revision.
     pub(super) async fn commit(&self, edits: Vec<Edit>) -> Result<u64, Failure> {
+        let written = self.try_commit(edits, BoundPolicies::default()).await?;
+        written.map_err(|conflict| conflict.failure)
+    }
+
+    /// Writes documents in one step, and puts them into force here with policies that were bound for
+    /// them. Returns the revision, or which edit's precondition does not hold.
+    pub(super) async fn try_commit(
+        &self,
+        edits: Vec<Edit>,
+        bound: BoundPolicies,
+    ) -> Result<Result<u64, Conflict>, Failure> {
         let written = match self.documents.write(edits.clone()).await {
             Err(error) if error.effect == Effect::Unknown => self.look_up(&edits, error).await?,
             written => written?,
         };
         match written {
             EditOutcome::Done(revision) => {
-                self.put_into_force(&edits, revision);
+                self.put_into_force(edits, revision, bound);
                 self.catch_up_with(revision).await;
-                Ok(revision)
+                Ok(Ok(revision))
             }
-            EditOutcome::Conflict { index, current } => Err(conflict(edits.get(index), current)),
+            EditOutcome::Conflict { index, current } => {
+                let failure = conflict(edits.get(index), current);
+                Ok(Err(Conflict { index, failure }))
+            }
         }
     }
 
@@ -72,10 +97,11 @@ impl Governance {
     }
 
     /// Applies what was written to the plan in force.
-    fn put_into_force(&self, edits: &[Edit], revision: u64) {
+    fn put_into_force(&self, edits: Vec<Edit>, revision: u64, bound: BoundPolicies) {
         let mut replica = self.replica();
         replica.record(edits, revision);
-        self.enact(&replica);
+        let target = replica.target(None);
+        self.enact(&mut replica, target, &Prepared::of(bound));
     }
 
     /// Loads what others wrote before `revision`. If that cannot be had now, the task that follows

@@ -96,7 +96,7 @@ impl Decider {
     /// requests could invalidate, or be invalidated by.
     pub(crate) async fn turn<'r>(
         &self,
-        namespace: &NamespacePlan,
+        namespace: NamespacePlan<'_>,
         principal: &Principal,
         requests: impl IntoIterator<Item = &'r Request>,
     ) -> Taken {
@@ -136,7 +136,7 @@ impl Decider {
     pub(crate) async fn judge(
         &self,
         store: &StoreClient,
-        namespace: &NamespacePlan,
+        namespace: NamespacePlan<'_>,
         revision: u64,
         caller: &Caller,
         request: Request,
@@ -234,7 +234,7 @@ impl Decider {
     async fn unjudged(
         &self,
         store: &StoreClient,
-        namespace: &NamespacePlan,
+        namespace: NamespacePlan<'_>,
         request: &Request,
         now: WallMillis,
     ) -> Result<Effect, Failure> {

@@ -65,7 +65,7 @@ impl Inner {
         operation: Operation,
         locks: impl IntoIterator<Item = &'a LockRef>,
     ) -> Result<Arc<OpenStore>, Failure> {
-        let lacks = |plan: &NamespacePlan| {
+        let lacks = |plan: NamespacePlan<'_>| {
             let mut locks = locks.into_iter();
             locks.any(|lock| plan.lacks_policies(operation, &lock.lock))
         };
@@ -77,10 +77,10 @@ impl Inner {
         &self,
         caller: &Caller,
         (name, operation): (&NamespaceName, &str),
-        in_doubt: impl FnOnce(&NamespacePlan) -> bool,
+        in_doubt: impl FnOnce(NamespacePlan<'_>) -> bool,
     ) -> Result<Arc<OpenStore>, Failure> {
-        let is_seen = |plan: &NamespacePlan| sees(caller, &plan.document);
-        let in_doubt = |plan: &NamespacePlan| !is_seen(plan) || in_doubt(plan);
+        let is_seen = |plan: NamespacePlan<'_>| sees(caller, plan.document);
+        let in_doubt = |plan: NamespacePlan<'_>| !is_seen(plan) || in_doubt(plan);
         let mut plan = self.governance.plan();
         if plan.namespace(name).is_none_or(in_doubt) {
             self.governance.catch_up().await?;
@@ -100,7 +100,7 @@ impl Inner {
     pub(crate) fn is_seen(&self, caller: &Caller, name: &NamespaceName) -> bool {
         let plan = self.governance.plan();
         let namespace = plan.namespace(name);
-        namespace.is_some_and(|namespace| sees(caller, &namespace.document))
+        namespace.is_some_and(|namespace| sees(caller, namespace.document))
     }
 
     /// The store that has a namespace by a plan; none if there is no such namespace.
@@ -112,7 +112,7 @@ impl Inner {
         let Some(mut namespace) = plan.namespace(name) else {
             return Ok(None);
         };
-        if self.stores.rival(&namespace.document).is_some() {
+        if self.stores.rival(namespace.document).is_some() {
             // Another gateway may have recorded the move that the other store knows of.
             self.governance.catch_up().await?;
             plan = self.governance.plan();
@@ -121,7 +121,7 @@ impl Inner {
                 None => return Ok(None),
             };
             let store = &namespace.document.store;
-            if let Some(rival) = self.stores.rival(&namespace.document) {
+            if let Some(rival) = self.stores.rival(namespace.document) {
                 return Err(Failure::claimed_twice(name, [store, rival]));
             }
         }
@@ -264,7 +264,7 @@ impl Inner {
         let plan = self.governance.plan();
         let (name, operation) = (&request.lock.namespace, request.operation.as_str());
         let seen = plan.namespace(name);
-        let seen = seen.filter(|namespace| sees(caller, &namespace.document));
+        let seen = seen.filter(|namespace| sees(caller, namespace.document));
         let Some(namespace) = seen else {
             return Err(self
                 .authorization

@@ -72,11 +72,13 @@ pub enum ErrorCode {
     Fenced,
     /// It is the last key of an administrator; `force` revokes it.
     LastAdministrator,
+    /// A binding names the policy version that was to be deleted, or a lease was granted under it.
+    PolicyVersionInUse,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::BadJson,
         Self::BadRequest,
         Self::Unauthenticated,
@@ -107,6 +109,7 @@ impl ErrorCode {
         Self::SafeMode,
         Self::Fenced,
         Self::LastAdministrator,
+        Self::PolicyVersionInUse,
     ];
 
     /// The HTTP status.
@@ -127,7 +130,8 @@ impl ErrorCode {
             | Self::LeaseLost
             | Self::Conflict
             | Self::RequestIdTooOld
-            | Self::LastAdministrator => 409,
+            | Self::LastAdministrator
+            | Self::PolicyVersionInUse => 409,
             Self::LeaseEnded | Self::CursorBeyondEnd => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
@@ -172,7 +176,8 @@ impl ErrorCode {
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::InvalidRequest
-            | Self::LastAdministrator => false,
+            | Self::LastAdministrator
+            | Self::PolicyVersionInUse => false,
         }
     }
 
@@ -207,7 +212,8 @@ impl ErrorCode {
             | Self::RateLimited
             | Self::SafeMode
             | Self::Fenced
-            | Self::LastAdministrator => true,
+            | Self::LastAdministrator
+            | Self::PolicyVersionInUse => true,
         }
     }
 
@@ -245,6 +251,7 @@ impl ErrorCode {
             Self::SafeMode => "safe_mode",
             Self::Fenced => "fenced",
             Self::LastAdministrator => "last_administrator",
+            Self::PolicyVersionInUse => "policy_version_in_use",
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod following;
 mod keys;
+mod random;
+mod scale;
 mod writing;
 
 use std::sync::atomic::AtomicBool;
@@ -17,6 +19,7 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_domain::Digest;
 use leasehold_domain::Document;
+use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Precondition;
@@ -34,6 +37,7 @@ use crate::authentication::KeyRing;
 use crate::authentication::NewKey;
 use crate::caller::Caller;
 use crate::config::Authentication;
+use crate::governance::document::BindingDocument;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::Visibility;
@@ -71,6 +75,13 @@ impl Documents for Counting {
 
     async fn list(&self, collection: &str) -> Result<Vec<Document>, BackendError> {
         self.store.list(collection).await
+    }
+
+    async fn snapshot(&self) -> Result<DocumentSet, BackendError> {
+        if self.faults.ill.load(Ordering::SeqCst) {
+            return Err(BackendError::without_effect(ErrorKind::Unavailable, "ill"));
+        }
+        self.store.snapshot().await
     }
 
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {
@@ -125,12 +136,15 @@ struct Gateway {
 
 impl Gateway {
     async fn open(store: &Arc<Counting>) -> Self {
-        let clock = Arc::new(SystemClock::new());
         let limits = EngineLimits {
             instances: 2,
             ..EngineLimits::default()
         };
-        let engine = PolicyEngine::new(limits).unwrap();
+        Self::open_with(store, PolicyEngine::new(limits).unwrap()).await
+    }
+
+    async fn open_with(store: &Arc<Counting>, engine: PolicyEngine) -> Self {
+        let clock = Arc::new(SystemClock::new());
         let ring = Arc::new(KeyRing::default());
         let stores = [StoreName::home(), "sea".parse().unwrap()].into();
         let governance =

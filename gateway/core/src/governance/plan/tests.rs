@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::*;
+use crate::governance::index::BindingIndex;
 
 /// A binding of namespace `demo`, with members replaced.
 fn binding(members: Value) -> BindingDocument {
@@ -19,12 +20,16 @@ fn binding(members: Value) -> BindingDocument {
 /// The rule of a lease of one lock where these are bound. The modules cannot be loaded here, which
 /// is no reason to stop judging.
 fn rule(bindings: &[BindingDocument], lock: &str) -> RuleDigest {
-    let steps = bindings.iter().flat_map(|binding| {
+    let mut index = BindingIndex::default();
+    for binding in bindings {
         let unloaded = |_: &BoundPolicyDocument| Err("none".to_owned());
-        steps_of(binding, unloaded).unwrap()
-    });
+        let steps = steps_of(binding, unloaded).unwrap();
+        index.put(&binding.name, binding.clone(), steps);
+    }
     let namespace: NamespaceDocument = serde_json::from_value(json!({ "name": "demo" })).unwrap();
-    let plan = Plan::new(1, vec![namespace], steps.collect());
+    let mut plan = Plan::default();
+    plan.put_namespace(Arc::new(namespace), index.steps("demo"));
+    plan.put_steps_everywhere(index.steps("*"));
     let name = "demo".parse().unwrap();
     let namespace = plan.namespace(&name).unwrap();
     namespace.rule(&lock.parse().unwrap(), PolicyLimits::default(), false)

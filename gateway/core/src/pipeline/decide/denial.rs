@@ -12,7 +12,7 @@ use crate::governance::plan::NamespacePlan;
 
 /// Operations on other people's leases and on settings need a role, whatever the policies say.
 pub(super) fn missing_role(
-    namespace: &NamespacePlan,
+    namespace: NamespacePlan<'_>,
     principal: &Principal,
     operation: Operation,
 ) -> Option<Denial> {
@@ -42,7 +42,7 @@ pub(super) fn missing_role(
 }
 
 /// Returns the effect of the namespace's default, where no policy decides the operation.
-pub(super) fn unbound(namespace: &NamespacePlan, operation: Operation) -> Effect {
+pub(super) fn unbound(namespace: NamespacePlan<'_>, operation: Operation) -> Effect {
     if !namespace.denies_unbound(operation) {
         return Effect::Allow;
     }

@@ -1,0 +1,199 @@
+//! How documents come into force: what differs from those in force is worked out beside the plan, and
+//! the plan is swapped at once.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::PoisonError;
+
+use leasehold_domain::DocumentSet;
+use leasehold_domain::NamespaceName;
+use leasehold_policy_host::Module;
+
+use super::Governance;
+use super::bound::BoundPolicies;
+use super::document::BoundPolicyDocument;
+use super::document::PolicyDocument;
+use super::index::ALL_NAMESPACES;
+use super::plan;
+use super::plan::Plan;
+use super::replica::Replica;
+use super::replica::Touched;
+use crate::failure::Failure;
+
+/// What was prepared for documents that are to come into force.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    pub(super) bound: BoundPolicies,
+    /// The modules that were asked for by digest, and why they cannot be used if they cannot.
+    modules: HashMap<Arc<str>, Option<String>>,
+}
+
+impl Prepared {
+    /// The same as if nothing else had to be prepared.
+    pub(super) fn of(bound: BoundPolicies) -> Self {
+        Self {
+            bound,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the modules of bindings in force with which it stands otherwise than before.
+    fn settled(&self, replica: &Replica) -> BTreeSet<Arc<str>> {
+        let differs = |(digest, problem): &(&Arc<str>, &Option<String>)| {
+            let before = replica.broken.get(*digest);
+            replica.unloaded.contains(*digest) || (before.is_some() && before != problem.as_ref())
+        };
+        let settled = self.modules.iter().filter(differs);
+        settled.map(|(digest, _)| digest.clone()).collect()
+    }
+}
+
+impl Governance {
+    /// Puts the keys of these documents into force, and no others.
+    pub(super) fn enact_keys(&self, replica: &mut Replica, documents: &DocumentSet) {
+        let changes = replica.accept_keys(documents);
+        if !changes.is_empty() {
+            self.keys.update(changes);
+        }
+    }
+
+    /// Loads and compiles the modules of the bindings that differ in `documents`, and binds their
+    /// configurations. What cannot be used is tried again whenever a version or a binding changes.
+    ///
+    /// # Errors
+    /// The store cannot be read. That says nothing of a module.
+    pub(super) async fn prepare(&self, documents: &DocumentSet) -> Result<Prepared, Failure> {
+        let (touched, retried) = {
+            let replica = self.replica();
+            let touched = replica.touched(documents, &BTreeSet::new());
+            let is_retried = !touched.versions.is_empty() || !touched.bindings.is_empty();
+            let broken = replica.broken.keys().filter(|_| is_retried);
+            let retried: Vec<_> = broken.chain(&replica.unloaded).cloned().collect();
+            (touched, retried)
+        };
+        let wanted = self.wanted(&touched);
+        let mut prepared = Prepared::default();
+        let digests = wanted.iter().map(|(digest, _)| digest).chain(&retried);
+        for digest in digests.cloned().collect::<BTreeSet<_>>() {
+            let problem = self.module(&digest).await?.err();
+            prepared.modules.insert(digest, problem);
+        }
+        let bound = wanted.into_iter().filter_map(|(digest, config)| {
+            let module = self.known_module(&digest)?;
+            Some((module, config))
+        });
+        prepared.bound = BoundPolicies::bind(bound.collect()).await?;
+        Ok(prepared)
+    }
+
+    /// Returns the digests and the configurations of the policies that touched bindings name.
+    fn wanted(&self, touched: &Touched) -> Vec<(Arc<str>, serde_json::Value)> {
+        let replica = self.replica();
+        let bindings = touched.bindings.values().flatten();
+        let policies = bindings.flat_map(|binding| &binding.policies);
+        policies
+            .filter_map(|policy| {
+                let id = PolicyDocument::id(&policy.policy, &policy.version);
+                let digest = replica.digest_with(touched, &id)?;
+                Some((digest, policy.config.clone()))
+            })
+            .collect()
+    }
+
+    /// Puts these documents into force.
+    pub(super) fn enact(&self, replica: &mut Replica, documents: DocumentSet, prepared: &Prepared) {
+        self.enact_keys(replica, &documents);
+        let touched = replica.touched(&documents, &prepared.settled(replica));
+        for (digest, problem) in &prepared.modules {
+            replica.unloaded.remove(digest);
+            match problem {
+                Some(problem) => replica.broken.insert(digest.clone(), problem.clone()),
+                None => replica.broken.remove(digest),
+            };
+        }
+        let mut plan = Plan::clone(&self.plan());
+        plan.revision = documents.revision();
+        self.apply(replica, &mut plan, touched, prepared);
+        replica.accept(documents);
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
+        self.changed.send_replace(());
+    }
+
+    fn apply(&self, replica: &mut Replica, plan: &mut Plan, touched: Touched, prepared: &Prepared) {
+        for (id, digest) in touched.versions {
+            match digest {
+                Some(digest) => replica.versions.insert(id, digest),
+                None => replica.versions.remove(&id),
+            };
+        }
+        let mut namespaces = BTreeSet::new();
+        for (id, binding) in touched.bindings {
+            let bind = |document: &BoundPolicyDocument| {
+                let module = self.bound_module(replica, document)?;
+                prepared.bound.get(&module, &document.config)
+            };
+            let steps = binding.map(|binding| {
+                let steps = plan::steps_of(&binding, bind);
+                steps.map(|steps| (binding, steps))
+            });
+            namespaces.extend(match steps.transpose() {
+                Ok(Some((binding, steps))) => replica.bindings.put(&id, binding, steps),
+                Ok(None) => replica.bindings.remove(&id),
+                Err(problem) => {
+                    // Bindings are checked when they are written, so this is a newer or broken one.
+                    tracing::error!(binding = %id, problem, "governance.binding unreadable");
+                    replica.bindings.remove(&id)
+                }
+            });
+        }
+        for (id, document) in touched.namespaces {
+            match (document, id.parse::<NamespaceName>()) {
+                (Some(document), _) => {
+                    let steps = replica.bindings.steps(&id);
+                    plan.put_namespace(Arc::new(document), steps);
+                }
+                (None, Ok(name)) => plan.remove_namespace(&name),
+                (None, Err(_)) => {}
+            }
+            namespaces.remove(&id);
+        }
+        for namespace in namespaces {
+            let steps = replica.bindings.steps(&namespace);
+            if &*namespace == ALL_NAMESPACES {
+                plan.put_steps_everywhere(steps);
+            } else if let Ok(name) = namespace.parse() {
+                plan.put_steps(&name, steps);
+            }
+        }
+    }
+
+    /// Returns the module of a policy of a binding, or why it cannot be used.
+    fn bound_module(
+        &self,
+        replica: &mut Replica,
+        document: &BoundPolicyDocument,
+    ) -> Result<Arc<Module>, String> {
+        let id = PolicyDocument::id(&document.policy, &document.version);
+        let digest = replica.versions.get(&*id);
+        let digest = digest.ok_or_else(|| format!("there is no policy {id}"))?;
+        if let Some(module) = self.known_module(digest) {
+            return Ok(module);
+        }
+        if let Some(problem) = replica.broken.get(digest) {
+            return Err(problem.clone());
+        }
+        replica.unloaded.insert(digest.clone());
+        Err(format!("module {digest} is not loaded"))
+    }
+
+    /// Returns the module of that digest, if it is in memory.
+    fn known_module(&self, digest: &str) -> Option<Arc<Module>> {
+        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        digest
+            .parse()
+            .ok()
+            .and_then(|digest| modules.get(&digest))
+            .cloned()
+    }
+}

@@ -1,0 +1,108 @@
+//! What keeps a version, and what does not.
+
+use serde_json::Value;
+use serde_json::json;
+
+use super::*;
+use crate::governance::document::DefaultDecision;
+use crate::pipeline::fixture::Gate;
+use crate::pipeline::fixture::caller;
+
+async fn gate() -> Gate {
+    let gate = Gate::open().await;
+    gate.namespace("demo", DefaultDecision::Allow).await;
+    gate
+}
+
+fn of(policy: &str) -> Value {
+    let config = match policy {
+        "quota" => json!({ "max_per_subject": 5 }),
+        _ => json!({}),
+    };
+    let bound = json!({ "policy": policy, "version": "1.0.0", "config": config });
+    json!({ "namespaces": ["*"], "policies": [bound] })
+}
+
+async fn delete(gate: &Gate, policy: &str) -> Result<(), Failure> {
+    gate.relay().await;
+    let author = caller("author", &[]);
+    let deleted = gate
+        .pipeline
+        .delete_policy_version(&author, policy, "1.0.0");
+    deleted.await.map(drop)
+}
+
+#[tokio::test]
+async fn a_version_is_deleted_once_no_binding_names_it() {
+    let gate = gate().await;
+    gate.bind(of("quota")).await.unwrap();
+    let refused = delete(&gate, "quota").await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::PolicyVersionInUse, "{refused:?}");
+    assert!(refused.message.contains("(b)"), "{refused:?}");
+    gate.unbind().await;
+    delete(&gate, "quota").await.unwrap();
+    let missing = delete(&gate, "quota").await.unwrap_err();
+    assert_eq!(missing.kind, FailureKind::NotFound, "{missing:?}");
+    let refused = gate.bind(of("quota")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Invalid, "{refused:?}");
+    delete(&gate, "ttl-bounds").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_version_stays_while_a_lease_is_held_under_it() {
+    let gate = gate().await;
+    let svc = caller("svc", &[]);
+    gate.bind(of("quota")).await.unwrap();
+    let granted = gate.acquire(&svc, "demo/a", None).await.unwrap();
+    gate.unbind().await;
+    let refused = delete(&gate, "quota").await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::PolicyVersionInUse, "{refused:?}");
+    assert!(refused.message.contains("demo/a"), "{refused:?}");
+    // Also once it is renewed under another rule: it was granted under this one.
+    let lease = granted.grant.lease_id;
+    gate.bind(of("ttl-bounds")).await.unwrap();
+    gate.renew(&svc, "demo/a", lease, None).await.unwrap();
+    gate.unbind().await;
+    for policy in ["quota", "ttl-bounds"] {
+        let refused = delete(&gate, policy).await.unwrap_err();
+        assert_eq!(refused.kind, FailureKind::PolicyVersionInUse, "{refused:?}");
+    }
+    delete(&gate, "freeze-window").await.unwrap();
+    gate.release(&svc, "demo/a", lease).await;
+    for policy in ["quota", "ttl-bounds"] {
+        delete(&gate, policy).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_behind_is_not_taken_for_an_answer() {
+    let gate = gate().await;
+    gate.relay().await;
+    gate.acquire(&caller("svc", &[]), "demo/a", None)
+        .await
+        .unwrap();
+    let author = caller("author", &[]);
+    let asked = gate
+        .pipeline
+        .delete_policy_version(&author, "quota", "1.0.0");
+    let failure = asked.await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unavailable, "{failure:?}");
+    delete(&gate, "quota").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_version_that_is_bound_meanwhile_is_not_deleted() {
+    let gate = gate().await;
+    let author = caller("author", &[]);
+    let seen = gate.governance.unbound_version("quota", "1.0.0");
+    let seen = seen.await.unwrap();
+    gate.bind(of("quota")).await.unwrap();
+    let deleted = gate.governance.delete_version(&author, &seen).await;
+    let failure = deleted.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::PreconditionFailed, "{failure:?}");
+    // What it names already, a binding does not take into use again.
+    let before = gate.governance.version("quota", "1.0.0").await.unwrap();
+    gate.bind(of("quota")).await.unwrap();
+    let after = gate.governance.version("quota", "1.0.0").await.unwrap();
+    assert_eq!(before.unwrap().revision, after.unwrap().revision);
+}
