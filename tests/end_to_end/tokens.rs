@@ -124,7 +124,7 @@ async fn a_token_is_a_principal_with_team_and_roles() -> Result<()> {
     let rows = ada.ledger("subject=ada&team=payments").await?;
     assert_eq!(rows.len(), 1, "its role lets it read: {rows:?}");
     let roles = &rows[0]["event"]["cause"]["principal"]["roles"];
-    assert_eq!(*roles, json!(["auditor"]), "unknown roles give nothing");
+    assert_eq!(*roles, json!(["auditor", "astronaut"]));
 
     // A new token of the same subject is the same principal; another's is not.
     let renewed = gateway.api(Some(&provider.sign(&with("jti", json!("2")))?));
@@ -143,6 +143,52 @@ async fn a_token_is_a_principal_with_team_and_roles() -> Result<()> {
     assert_eq!(plain.get("/v1/audit/events").await?.code(), "forbidden");
     assert_eq!(plain.get("/v1/keys").await?.code(), "forbidden");
     assert_eq!(gateway.admin().acquire("key", 10_000).await?.status, 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_companys_own_role_means_what_policies_say() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("jwks.json");
+    let provider = Provider::new("k1", 1);
+    std::fs::write(&file, provider.jwks()?)?;
+    let gateway = trusting(&format!("jwks_file = {file:?}")).await?;
+    let admin = gateway.admin();
+    let config = |role: &str| json!({ "transfer": { "roles": [role] } });
+    let bind = |role| {
+        let policy = json!({
+            "policy": "separation-of-duties",
+            "version": "1.0.0",
+            "config": config(role),
+        });
+        json!({ "namespaces": ["demo"], "locks": ["deploy/**"], "policies": [policy] })
+    };
+    let malformed = admin.put("/v1/bindings/duties", &bind(" sre")).await?;
+    assert_eq!(malformed.code(), "invalid_request", "{malformed:?}");
+    let bound = admin
+        .put("/v1/bindings/duties", &bind("Deployer (EU)"))
+        .await?;
+    assert_eq!(bound.status, 200, "{bound:?}");
+
+    let groups = |groups: Value| provider.sign(&with("groups", groups));
+    for (lock, groups, status) in [
+        ("deploy/a", groups(json!(["Deployer (EU)", "x"]))?, 200),
+        ("deploy/b", groups(json!(["Deployer (US)", "x"]))?, 403),
+        ("deploy/c", provider.sign(&without("groups"))?, 403),
+    ] {
+        let ada = gateway.api(Some(&groups));
+        let grant = ada.acquire(lock, 60_000).await?;
+        assert_eq!(grant.status, 201, "{grant:?}");
+        let transfer = json!({ "lease_id": grant.text_of("lease_id")?, "to": "bob" });
+        let handed = ada.verb(lock, "transfer", &transfer).await?;
+        assert_eq!(handed.status, status, "{lock}: {handed:?}");
+        if status == 403 {
+            assert_eq!(handed.body["denial"]["code"], json!("not-entitled"));
+        }
+    }
+    // Who cannot be told from others is nobody.
+    let odd = gateway.api(Some(&groups(json!([" Deployer (EU)"]))?));
+    assert_eq!(odd.acquire("deploy/d", 60_000).await?.status, 401);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A module with its configuration: what a request is judged by.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use leasehold_domain::Digest;
@@ -76,17 +77,25 @@ impl BoundPolicy {
     /// them. Other modules check their own configuration, so nothing is found in theirs.
     #[must_use]
     pub fn unmatchable(&self) -> Vec<ConfigProblem> {
+        self.of_stock(stock::unmatchable).unwrap_or_default()
+    }
+
+    /// Finds the roles in a stock policy's configuration that the gateway does not know: those of a
+    /// company's own tokens, or typing errors.
+    #[must_use]
+    pub fn own_roles(&self) -> BTreeSet<String> {
+        self.of_stock(stock::own_roles).unwrap_or_default()
+    }
+
+    /// What is found in the configuration of a stock policy.
+    fn of_stock<T>(&self, find: impl FnOnce(&str, &serde_json::Value) -> T) -> Option<T> {
         let manifest = self.module.manifest();
         let ours = |(name, wasm): &&(&str, &[u8])| {
             *name == manifest.name && Digest::of(wasm) == self.module.digest()
         };
-        match (
-            stock::MODULES.iter().find(ours),
-            serde_json::from_str(&self.config),
-        ) {
-            (Some(_), Ok(config)) => stock::unmatchable(&manifest.name, &config),
-            _ => Vec::new(),
-        }
+        stock::MODULES.iter().find(ours)?;
+        let config = serde_json::from_str(&self.config).ok()?;
+        Some(find(&manifest.name, &config))
     }
 
     /// Judges one request in a fresh instance. Synchronous: some microseconds, and at most the

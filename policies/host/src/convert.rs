@@ -66,11 +66,7 @@ impl<'a> Arguments<'a> {
             facts,
             lease: request.lease.as_ref().map(LeaseHandle::to_string),
             labels: pairs(&request.labels),
-            roles: principal
-                .roles
-                .iter()
-                .map(leasehold_domain::Role::as_str)
-                .collect(),
+            roles: principal.roles.names().collect(),
             claims: pairs(&principal.claims),
             lock,
         })

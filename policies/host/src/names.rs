@@ -1,7 +1,10 @@
 //! Names in a configuration: a rule about a lock, a team or a subject that cannot exist never
 //! matches, and neither does a rule behind one that covers all that it covers.
 
+use std::collections::BTreeSet;
+
 use leasehold_domain::Role;
+use leasehold_domain::RoleName;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::check_lock_pattern;
@@ -41,6 +44,20 @@ impl Named {
             }
         });
     }
+}
+
+/// Finds the roles at these places that are not the gateway's.
+pub(crate) fn own_roles(places: &[Named], config: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for Named(place, _) in places.iter().filter(|Named(_, kind)| *kind == Kind::Role) {
+        let segments: Vec<&str> = place.split('/').skip(1).collect();
+        visit(config, &segments, String::new(), &mut |_, text| {
+            if Role::from_name(text).is_none() {
+                found.insert(text.to_owned());
+            }
+        });
+    }
+    found
 }
 
 /// Shows every text at a place, with its JSON Pointer.
@@ -91,13 +108,7 @@ impl Kind {
                 text.parse::<TeamName>().map(drop).map_err(|e| told(&e))
             }
             Self::Subject => text.parse::<Subject>().map(drop).map_err(|e| told(&e)),
-            Self::Role => match Role::from_name(text) {
-                Some(_) => Ok(()),
-                None => {
-                    let names = Role::ALL.map(Role::as_str).join(", ");
-                    Err(told(&format!("the roles are {names}")))
-                }
-            },
+            Self::Role => text.parse::<RoleName>().map(drop).map_err(|e| told(&e)),
             Self::LabelKey => label_text(text, text.len(), LABEL_KEY_BYTES_MAX)
                 .map_err(|reason| told(&format!("a label's key {reason}"))),
             Self::LabelPattern => {

@@ -1,12 +1,15 @@
 //! The stock policies, built from `policies/stock` and committed, so that a gateway needs no
 //! WebAssembly target to start.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::error::ConfigProblem;
 use crate::limits::CONFIG_PROBLEMS_MAX;
 use crate::names::Kind;
 use crate::names::Named;
+use crate::names::own_roles as roles_of;
 use crate::names::shadowed;
 
 /// Each stock policy's name and module.
@@ -85,6 +88,12 @@ pub(crate) fn unmatchable(policy: &str, config: &Value) -> Vec<ConfigProblem> {
     problems
 }
 
+/// Finds the roles that a stock policy's configuration names and that are not the gateway's.
+pub(crate) fn own_roles(policy: &str, config: &Value) -> BTreeSet<String> {
+    let named = NAMES.iter().find(|(name, _)| *name == policy);
+    named.map_or_else(BTreeSet::new, |(_, places)| roles_of(places, config))
+}
+
 #[cfg(test)]
 mod tests {
     use leasehold_domain::limits::LABEL_VALUE_BYTES_MAX;
@@ -131,12 +140,14 @@ mod tests {
         );
         let quota = json!({ "subjects": { "ok": 1, " x": 1 }, "teams": { "*": 1, "web": 2 } });
         assert_eq!(paths("quota", &quota), ["/subjects/ x", "/teams/*"]);
-        let duties = json!({ "revoke": { "roles": ["operator", "admin"], "ticket": "\u{1}" },
+        let duties = json!({ "revoke": { "roles": ["operator", "deployer", " admin"], "ticket": "\u{1}" },
             "transfer": { "teams": ["a b"], "subjects": ["ok"] } });
         assert_eq!(
             paths("separation-of-duties", &duties),
-            ["/revoke/roles/1", "/revoke/ticket", "/transfer/teams/0"]
+            ["/revoke/roles/2", "/revoke/ticket", "/transfer/teams/0"]
         );
+        let own = own_roles("separation-of-duties", &duties);
+        assert_eq!(own.into_iter().collect::<Vec<_>>(), [" admin", "deployer"]);
         let bounds = json!({ "rules": [{ "locks": "a/../b" }, { "max_ttl_ms": 1_000 }] });
         assert_eq!(paths("ttl-bounds", &bounds), ["/rules/0/locks"]);
     }

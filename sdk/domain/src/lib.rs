@@ -29,7 +29,8 @@ pub use document_set::{DocumentChange, DocumentSet};
 pub use event::{Change, Cursor, Event, EventKind, Note};
 pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId, StoreId};
 pub use name::{
-    InvalidName, LockName, LockRef, NamespaceName, RequestId, StoreName, Subject, TeamName,
+    InvalidName, LockName, LockRef, NamespaceName, RequestId, RoleName, StoreName, Subject,
+    TeamName,
 };
 pub use outcome::{
     DrainCause, EndCause, Grant, HolderView, LeaseState, LockView, Outcome, Owner, Rejection,

@@ -101,6 +101,11 @@ name!(
     TeamName, "team", check_team
 );
 name!(
+    /// A role that a company's own tokens carry: 1 to 128 bytes of printable text without spaces at
+    /// the ends.
+    RoleName, "role", check_role
+);
+name!(
     /// Who a principal is: 1 to 256 bytes of printable text without spaces at the ends.
     Subject, "subject", check_subject
 );
@@ -259,7 +264,15 @@ fn check_lock(text: &str) -> Checked {
 
 /// What every recorded subject satisfies; a new one must satisfy [`Subject::of_caller`].
 fn check_subject(text: &str) -> Checked {
-    check_length(text, limits::SUBJECT_BYTES_MAX)?;
+    check_printable(text, limits::SUBJECT_BYTES_MAX)
+}
+
+fn check_role(text: &str) -> Checked {
+    check_printable(text, limits::ROLE_NAME_BYTES_MAX)
+}
+
+fn check_printable(text: &str, bytes_max: usize) -> Checked {
+    check_length(text, bytes_max)?;
     if text.trim() != text {
         return Err("must not begin or end with a space".into());
     }

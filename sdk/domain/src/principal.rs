@@ -1,10 +1,12 @@
 //! Who calls, after authentication.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::RoleName;
 use crate::Subject;
 use crate::TeamName;
 
@@ -52,26 +54,63 @@ impl Role {
     }
 }
 
-/// A set of roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
-pub struct RoleSet(u8);
+/// A set of roles: those that the gateway knows, and names of a company's own, which mean nothing to
+/// the gateway and what they like to policies.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+pub struct RoleSet {
+    /// A bit for each of [`Role::ALL`].
+    known: u8,
+    /// The company's own. No role of the gateway is among them.
+    own: BTreeSet<RoleName>,
+}
 
 impl RoleSet {
     /// Whether the set has `role`.
     #[must_use]
-    pub fn has(self, role: Role) -> bool {
-        self.0 & (1 << role as u8) != 0
+    pub fn has(&self, role: Role) -> bool {
+        self.known & (1 << role as u8) != 0
     }
 
     /// The set with `role` in it.
     #[must_use]
-    pub fn with(self, role: Role) -> Self {
-        Self(self.0 | 1 << role as u8)
+    pub fn with(mut self, role: Role) -> Self {
+        self.known |= 1 << role as u8;
+        self
     }
 
-    /// The roles in the set.
-    pub fn iter(self) -> impl Iterator<Item = Role> {
+    /// The set with the role of that name in it, the gateway's or the company's.
+    #[must_use]
+    pub fn with_named(mut self, name: RoleName) -> Self {
+        match Role::from_name(name.as_str()) {
+            Some(role) => self.with(role),
+            None => {
+                self.own.insert(name);
+                self
+            }
+        }
+    }
+
+    /// The roles in the set that the gateway knows.
+    pub fn iter(&self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(move |role| self.has(*role))
+    }
+
+    /// The names in the set that only the company knows, in order.
+    pub fn own(&self) -> impl Iterator<Item = &RoleName> {
+        self.own.iter()
+    }
+
+    /// The names of all roles in the set: the gateway's first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let known = Role::ALL.iter().filter(|role| self.has(**role));
+        let known = known.map(|role| -> &str { role.as_str() });
+        known.chain(self.own.iter().map(RoleName::as_str))
+    }
+}
+
+impl FromIterator<RoleName> for RoleSet {
+    fn from_iter<I: IntoIterator<Item = RoleName>>(names: I) -> Self {
+        names.into_iter().fold(Self::default(), Self::with_named)
     }
 }
 

@@ -103,7 +103,12 @@ fn owner() -> impl Strategy<Value = domain::Owner> {
 }
 
 fn principal() -> impl Strategy<Value = domain::Principal> {
-    let roles = vec(proptest::sample::select(&domain::Role::ALL[..]), 0..4);
+    let known = proptest::sample::select(&domain::Role::ALL[..]).prop_map(|role| role.as_str());
+    let name = prop_oneof![known.prop_map(str::to_owned), "[A-Za-z][ -~]{0,6}[a-z]"];
+    let roles = vec(
+        name.prop_map(|name| name.parse::<domain::RoleName>().unwrap()),
+        0..4,
+    );
     (
         subject(),
         of(team()),

@@ -180,13 +180,14 @@ struct RawPrincipal<'b> {
 
 impl RawPrincipal<'_> {
     fn principal(self) -> Result<domain::Principal, ParseError> {
-        let role = |name: &Text<'_>| {
-            domain::Role::from_name(name).ok_or_else(|| ParseError(format!("role {:?}", &**name)))
-        };
         Ok(domain::Principal {
             subject: text(&self.subject)?,
             team: self.team.as_ref().map(text).transpose()?,
-            roles: self.roles.iter().map(role).collect::<Result<_, _>>()?,
+            roles: self
+                .roles
+                .iter()
+                .map(text::<domain::RoleName>)
+                .collect::<Result<_, _>>()?,
             claims: self.claims,
         })
     }

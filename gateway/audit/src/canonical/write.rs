@@ -90,9 +90,9 @@ fn principal(json: &mut Json<'_>, principal: &Principal) {
     json.optional_text("team", principal.team.as_ref().map(|team| team.as_str()));
     json.key("roles");
     json.begin(b'[');
-    for role in principal.roles.iter() {
+    for role in principal.roles.names() {
         json.comma();
-        json.string(role.as_str());
+        json.string(role);
     }
     json.end(b']');
     json.map(

@@ -2,10 +2,12 @@
 
 use leasehold_domain::InvalidName;
 use leasehold_domain::Principal;
-use leasehold_domain::Role;
+use leasehold_domain::RoleName;
+use leasehold_domain::RoleSet;
 use leasehold_domain::Subject;
 use leasehold_domain::limits::CLAIM_VALUE_BYTES_MAX;
 use leasehold_domain::limits::CLAIMS_MAX;
+use leasehold_domain::limits::ROLES_PER_TOKEN_MAX;
 use serde_json::Map;
 use serde_json::Value;
 
@@ -15,8 +17,8 @@ use crate::config::Jwt;
 /// Claims that are about the token, not about who shows it.
 const ABOUT_THE_TOKEN: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "jti", "auth_time"];
 
-/// Whom these claims stand for. A subject or team that is no valid name is refused: guessing at an
-/// identity is worse than none.
+/// Whom these claims stand for. A subject, team or role that is no valid name is refused, and so are
+/// more roles than can be kept: guessing at an identity is worse than none.
 pub(super) fn principal(
     settings: &Jwt,
     claims: &Map<String, Value>,
@@ -29,7 +31,7 @@ pub(super) fn principal(
         Some(Value::String(team)) => Some(team.parse().map_err(invalid)?),
         Some(_) => return Err(AuthFailure::Invalid),
     };
-    let roles = roles(find(claims, &settings.roles_claim));
+    let roles = roles(find(claims, &settings.roles_claim))?;
     let further = claims
         .iter()
         .filter(|(name, _)| !ABOUT_THE_TOKEN.contains(&name.as_str()));
@@ -41,7 +43,7 @@ pub(super) fn principal(
     Ok(Principal {
         subject,
         team,
-        roles: roles.collect(),
+        roles,
         claims,
     })
 }
@@ -55,18 +57,21 @@ fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     })
 }
 
-/// A list of names, or one text with spaces between them. Unknown names give nothing.
-fn roles(value: Option<&Value>) -> impl Iterator<Item = Role> {
-    let (list, text) = match value {
-        Some(Value::Array(list)) => (list.as_slice(), ""),
-        Some(Value::String(text)) => (&[][..], text.as_str()),
-        _ => (&[][..], ""),
+/// A list of names, or one text with spaces between them. Names that the gateway does not know are
+/// for policies.
+fn roles(value: Option<&Value>) -> Result<RoleSet, AuthFailure> {
+    let names: Vec<Option<&str>> = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(list)) => list.iter().map(Value::as_str).collect(),
+        Some(Value::String(text)) => text.split_whitespace().map(Some).collect(),
+        Some(_) => return Err(AuthFailure::Invalid),
     };
-    let names = list
-        .iter()
-        .filter_map(Value::as_str)
-        .chain(text.split_whitespace());
-    names.filter_map(Role::from_name)
+    if names.len() > ROLES_PER_TOKEN_MAX {
+        return Err(AuthFailure::Invalid);
+    }
+    let role = |name: Option<&str>| name?.parse::<RoleName>().ok();
+    let roles: Option<RoleSet> = names.into_iter().map(role).collect();
+    roles.ok_or(AuthFailure::Invalid)
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -18,7 +18,7 @@ use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
-use leasehold_domain::Role;
+use leasehold_domain::RoleName;
 use leasehold_domain::Usage;
 use leasehold_domain::WallMillis;
 use serde::Deserialize;
@@ -210,12 +210,14 @@ impl RequestCase {
 
 impl PrincipalCase {
     fn principal(&self) -> Result<Principal, String> {
-        let role =
-            |name: &String| Role::from_name(name).ok_or_else(|| format!("there is no role {name}"));
         Ok(Principal {
             subject: parse(&self.subject)?,
             team: self.team.as_deref().map(parse).transpose()?,
-            roles: self.roles.iter().map(role).collect::<Result<_, _>>()?,
+            roles: self
+                .roles
+                .iter()
+                .map(|name| parse::<RoleName>(name))
+                .collect::<Result<_, _>>()?,
             claims: self.claims.clone(),
         })
     }

@@ -10,6 +10,8 @@ use leasehold_domain::Principal;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
+use leasehold_domain::limits::ROLE_NAME_BYTES_MAX;
+use leasehold_domain::limits::ROLES_PER_TOKEN_MAX;
 use serde_json::Value;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -173,11 +175,10 @@ async fn a_token_becomes_a_principal() {
         ),
         ("ada", "payments")
     );
-    assert_eq!(
-        principal.roles,
-        RoleSet::default().with(Role::Auditor),
-        "unknown roles give nothing"
-    );
+    // Of these, the gateway knows one; policies see both.
+    let roles = &principal.roles;
+    assert_eq!(roles.iter().collect::<Vec<_>>(), [Role::Auditor]);
+    assert_eq!(roles.names().collect::<Vec<_>>(), ["auditor", "astronaut"]);
     assert_eq!(
         (
             principal.claims["site"].as_str(),
@@ -279,8 +280,33 @@ async fn roles_may_be_nested_or_one_text() {
         "access",
         json!({ "roles": "operator  auditor" }),
     ));
-    let roles = door.open(&token).await.unwrap().roles;
+    let roles = door.open(&token).await.unwrap().roles.clone();
     assert_eq!(roles, [Role::Operator, Role::Auditor].into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_token_whose_roles_cannot_be_kept_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jwks.json");
+    let signer = Signer::new("k1", 1);
+    write_keys(&file, &[&signer]);
+    let door = Door::new(Some(settings(&format!("jwks_file = {file:?}")))).await;
+    let many = |count: usize| (0..count).map(|n| format!("r{n}")).collect::<Vec<_>>();
+    for (roles, is_taken) in [
+        (json!(["Domain Admins", "Aufgabe.Schreiben", "rôle"]), true),
+        (json!(many(ROLES_PER_TOKEN_MAX)), true),
+        (json!(null), true),
+        (json!(many(ROLES_PER_TOKEN_MAX + 1)), false),
+        (json!([" padded"]), false),
+        (json!([""]), false),
+        (json!(["bell\u{7}"]), false),
+        (json!(["x".repeat(ROLE_NAME_BYTES_MAX + 1)]), false),
+        (json!([7]), false),
+        (json!({ "admin": true }), false),
+    ] {
+        let token = signer.sign(&with(claims(), "roles", roles.clone()));
+        assert_eq!(door.open(&token).await.is_ok(), is_taken, "{roles}");
+    }
 }
 
 #[tokio::test]
