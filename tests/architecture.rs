@@ -16,7 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("leasehold-domain", &[]),
     ("leasehold-wire", &[]),
     ("leasehold-policy-sdk", &[]),
-    ("leasehold-machine", &["leasehold-domain"]),
+    ("leasehold-stored", &["leasehold-domain"]),
+    ("leasehold-machine", &["leasehold-domain", "leasehold-stored"]),
     ("leasehold-backend-api", &["leasehold-domain"]),
     (
         "leasehold-conformance",
@@ -36,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-domain",
             "leasehold-backend-api",
             "leasehold-machine",
+            "leasehold-stored",
         ],
     ),
     (
@@ -44,6 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-domain",
             "leasehold-backend-api",
             "leasehold-machine",
+            "leasehold-stored",
         ],
     ),
     (
@@ -52,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-domain",
             "leasehold-backend-api",
             "leasehold-machine",
+            "leasehold-stored",
         ],
     ),
     (
@@ -136,7 +140,9 @@ const OWNED: &[(&str, &[&str])] = &[
     ),
     ("tonic", &["leasehold-backend-etcd"]),
     ("tonic-prost", &["leasehold-backend-etcd"]),
-    ("prost", &["leasehold-backend-etcd"]),
+    // Beside the chosen format, in the benchmark that compares them.
+    ("prost", &["leasehold-backend-etcd", "leasehold-stored"]),
+    ("minicbor", &["leasehold-stored"]),
     ("rusqlite", &["leasehold-audit"]),
     ("jsonschema", &["leasehold-policy-host"]),
     ("axum", &["leasehold-http"]),
