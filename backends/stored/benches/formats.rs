@@ -1,14 +1,17 @@
 //! Compares candidates for the stored forms: postcard by the domain's own derives, minicbor by the
 //! forms of this crate, prost by messages of the same fields. Prints bytes, and nanoseconds of one
-//! thread to encode and to decode, conversions included.
+//! thread to find out how many they are, to encode and to decode, conversions included.
 //!
 //! `cargo bench -p leasehold-stored --bench formats`
 
 #[path = "formats/messages.rs"]
 mod messages;
+#[path = "formats/told.rs"]
+mod told;
 #[path = "formats/values.rs"]
 mod values;
 
+use std::fmt::Debug;
 use std::hint::black_box;
 
 use leasehold_domain::Clock;
@@ -17,6 +20,8 @@ use leasehold_domain::Event;
 use leasehold_domain::SystemClock;
 use leasehold_stored::Formed;
 use prost::Message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::messages::Mirrored;
 
@@ -29,10 +34,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ROUNDS: usize = 3_000;
 const REPETITIONS: u32 = 100;
 
+#[expect(clippy::print_stdout, reason = "a benchmark's result")]
 fn main() {
     println!(
-        "{:<22} {:<9} {:>6} {:>9} {:>9}",
-        "", "", "bytes", "encode ns", "decode ns"
+        "{:<22} {:<9} {:>6} {:>10} {:>9} {:>9}",
+        "", "", "bytes", "measure ns", "encode ns", "decode ns"
     );
     let (acquire, release) = values::cycle();
     compare("acquire entry", &acquire);
@@ -40,80 +46,61 @@ fn main() {
     let (granted, ended) = values::events();
     compare("granted event", &granted);
     compare("ended event", &ended);
-    let record = values::record();
-    let bytes = leasehold_stored::encode(&record);
-    row(
-        "record of a held lock",
-        "minicbor",
-        bytes.len(),
-        || leasehold_stored::encode(&record),
-        || leasehold_stored::decode::<values::Record>(&bytes).expect("it was encoded"),
-    );
-    let bytes = postcard::to_allocvec(&record).expect("a form");
-    row(
-        "",
-        "postcard",
-        bytes.len(),
-        || postcard::to_allocvec(&record).expect("a form"),
-        || postcard::from_bytes::<values::Record>(&bytes).expect("it was encoded"),
-    );
-    let bytes = record.message().encode_to_vec();
-    row(
-        "",
-        "prost",
-        bytes.len(),
-        || record.message().encode_to_vec(),
-        || values::Record::of(Message::decode(&*bytes).expect("it was encoded")),
-    );
+    compare("record of a held lock", &values::record());
 }
 
-trait Compared: for<'a> Formed<'a> + serde::Serialize + serde::de::DeserializeOwned + Mirrored {}
+trait Compared:
+    for<'a> Formed<'a> + Serialize + DeserializeOwned + Mirrored + PartialEq + Debug
+{
+}
 
 impl Compared for Command {}
 impl Compared for Event {}
+impl Compared for values::Record {}
 
-fn compare<T: Compared + PartialEq + std::fmt::Debug>(what: &str, value: &T) {
-    let bytes = postcard::to_allocvec(value).expect("a form");
-    row(
-        what,
-        "postcard",
-        bytes.len(),
-        || postcard::to_allocvec(value).expect("a form"),
-        || postcard::from_bytes::<T>(&bytes).expect("it was encoded"),
-    );
-    let bytes = leasehold_stored::encode(value);
-    assert_eq!(
-        &leasehold_stored::decode::<T>(&bytes).expect("it was encoded"),
-        value
-    );
-    row(
-        "",
-        "minicbor",
-        bytes.len(),
-        || leasehold_stored::encode(value),
-        || leasehold_stored::decode::<T>(&bytes).expect("it was encoded"),
-    );
-    let bytes = value.message().encode_to_vec();
-    let decoded = || T::of(Message::decode(&*bytes).expect("it was encoded"));
-    assert_eq!(&decoded(), value);
-    row(
-        "",
-        "prost",
-        bytes.len(),
-        || value.message().encode_to_vec(),
-        decoded,
-    );
+#[expect(clippy::print_stdout, reason = "a benchmark's result")]
+fn compare<T: Compared>(what: &str, value: &T) {
+    let postcard = Format {
+        name: "postcard",
+        measure: &|value: &T| {
+            postcard::experimental::serialized_size(value).expect("it has a form")
+        },
+        encode: &|value| postcard::to_allocvec(value).expect("it has a form"),
+        decode: &|bytes| postcard::from_bytes(bytes).expect("it was encoded"),
+    };
+    let ours = Format {
+        name: "CBOR",
+        measure: &|value: &T| leasehold_stored::size(&value.form()),
+        encode: &leasehold_stored::encode,
+        decode: &|bytes| leasehold_stored::decode(bytes).expect("it was encoded"),
+    };
+    let prost = Format {
+        name: "prost",
+        measure: &|value: &T| value.message().encoded_len(),
+        encode: &|value| value.message().encode_to_vec(),
+        decode: &|bytes| T::of(Message::decode(bytes).expect("it was encoded")),
+    };
+    for format in [postcard, ours, prost] {
+        let bytes = (format.encode)(value);
+        assert_eq!(bytes.len(), (format.measure)(value));
+        assert_eq!(&(format.decode)(&bytes), value);
+        println!(
+            "{what:<22} {:<9} {:>6} {:>10} {:>9} {:>9}",
+            format.name,
+            bytes.len(),
+            nanos(|| (format.measure)(value)),
+            nanos(|| (format.encode)(value)),
+            nanos(|| (format.decode)(&bytes)),
+        );
+    }
 }
 
-fn row<A, B>(
-    what: &str,
-    format: &str,
-    bytes: usize,
-    encode: impl Fn() -> A,
-    decode: impl Fn() -> B,
-) {
-    let (encode, decode) = (nanos(encode), nanos(decode));
-    println!("{what:<22} {format:<9} {bytes:>6} {encode:>9} {decode:>9}");
+/// One candidate, for one type.
+struct Format<'f, T> {
+    name: &'static str,
+    measure: &'f dyn Fn(&T) -> usize,
+    encode: &'f dyn Fn(&T) -> Vec<u8>,
+    decode: &'f dyn Fn(&[u8]) -> T,
 }
 
 /// Nanoseconds of one repetition.

@@ -1,5 +1,10 @@
 //! Who asked what, and which decision let it pass.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use std::collections::BTreeMap;
 
 use leasehold_domain as domain;
@@ -7,33 +12,10 @@ use leasehold_domain as domain;
 use crate::Formed;
 use crate::Invalid;
 use crate::form::form;
+use crate::lock::LockRef;
+use crate::lock::Mode;
+use crate::lock::Usage;
 use crate::outcome::LockView;
-
-form! {
-    /// A lock in its namespace.
-    pub struct LockRef<'a> {
-        0 namespace: &'a str,
-        1 lock: &'a str,
-    }
-}
-
-form! {
-    /// How a lock is held.
-    pub enum Mode {
-        0 Exclusive,
-        1 Shared {
-            0 permits: u32,
-        },
-    }
-}
-
-form! {
-    /// How many leases a principal and its team hold.
-    pub struct Usage {
-        0 subject_leases: u32 = default,
-        1 team_leases: u32 = default,
-    }
-}
 
 form! {
     /// Why a command is run.
@@ -189,16 +171,6 @@ form! {
     }
 }
 
-crate::formed!(struct domain::LockRef => LockRef<'a> {
-    namespace, lock,
-});
-crate::formed!(enum domain::Mode => Mode {
-    Exclusive,
-    Shared { permits },
-});
-crate::formed!(struct domain::Usage => Usage {
-    subject_leases, team_leases,
-});
 crate::formed!(struct domain::Cause => Cause<'a> {
     request_id, received, principal, request, decision,
 });

@@ -1,12 +1,18 @@
 //! What is asked of the lock machine.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use leasehold_domain as domain;
 
 use crate::cause::Cause;
-use crate::cause::LockRef;
-use crate::cause::Mode;
-use crate::cause::Usage;
 use crate::form::form;
+use crate::lock::LockRef;
+use crate::lock::LockSettings;
+use crate::lock::Mode;
+use crate::lock::Usage;
 
 form! {
     /// One command for one lock.
@@ -91,15 +97,6 @@ form! {
 }
 
 form! {
-    /// A lock's own settings.
-    pub struct LockSettings<'a> {
-        0 limit: u32,
-        1 cooldown_ms: u64 = default,
-        2 description: &'a str = default,
-    }
-}
-
-form! {
     /// Whether one failure stops a batch.
     pub enum Atomicity {
         0 Each,
@@ -132,9 +129,6 @@ crate::formed!(enum domain::RevokeTarget => RevokeTarget<'a> {
     All,
     Lease(handle),
     Subject(subject),
-});
-crate::formed!(struct domain::LockSettings => LockSettings<'a> {
-    limit, cooldown_ms, description,
 });
 crate::formed!(enum domain::Atomicity => Atomicity {
     Each, AllOrNothing,

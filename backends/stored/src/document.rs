@@ -1,5 +1,10 @@
 //! Governance documents, and changes of them.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use leasehold_domain as domain;
 
 use crate::event::Change;

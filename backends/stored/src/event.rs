@@ -1,11 +1,16 @@
 //! What happened, as the outbox keeps it.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use leasehold_domain as domain;
 
 use crate::cause::Cause;
-use crate::cause::LockRef;
 use crate::cause::Principal;
 use crate::form::form;
+use crate::lock::LockRef;
 use crate::transition::Transition;
 
 form! {

@@ -45,12 +45,12 @@ pub trait Form<'a>: Sized {
 
     /// What a missing field with a default is.
     #[must_use]
-    fn default() -> Option<Self> {
+    fn blank() -> Option<Self> {
         Self::absent()
     }
 
     /// Whether it is that.
-    fn is_default(&self) -> bool {
+    fn is_blank(&self) -> bool {
         self.is_absent()
     }
 }
@@ -106,7 +106,7 @@ macro_rules! is_missing {
         $crate::form::Form::is_absent($field)
     };
     ($field:ident default) => {
-        $crate::form::Form::is_default($field)
+        $crate::form::Form::is_blank($field)
     };
 }
 
@@ -115,7 +115,7 @@ macro_rules! read_field {
         $crate::form::field($from, &mut $left, $crate::form::Form::absent, $name)?
     };
     ($from:ident $left:ident $name:expr, default) => {
-        $crate::form::field($from, &mut $left, $crate::form::Form::default, $name)?
+        $crate::form::field($from, &mut $left, $crate::form::Form::blank, $name)?
     };
 }
 
@@ -176,12 +176,12 @@ macro_rules! form {
                 Ok(Self { $($field),* })
             }
 
-            fn default() -> Option<Self> {
+            fn blank() -> Option<Self> {
                 // Has no fields.
                 Self::read(&mut minicbor::Decoder::new(&[0x80])).ok()
             }
 
-            fn is_default(&self) -> bool {
+            fn is_blank(&self) -> bool {
                 let Self { $($field),* } = self;
                 true $(&& $crate::form::is_missing!($field $($default)?))*
             }
@@ -264,11 +264,11 @@ macro_rules! scalar {
                 from.$type()
             }
 
-            fn default() -> Option<Self> {
+            fn blank() -> Option<Self> {
                 Some(Default::default())
             }
 
-            fn is_default(&self) -> bool {
+            fn is_blank(&self) -> bool {
                 *self == <Self as Default>::default()
             }
         }
@@ -286,11 +286,11 @@ impl<'a> Form<'a> for &'a str {
         from.str()
     }
 
-    fn default() -> Option<Self> {
+    fn blank() -> Option<Self> {
         Some("")
     }
 
-    fn is_default(&self) -> bool {
+    fn is_blank(&self) -> bool {
         self.is_empty()
     }
 }
@@ -366,11 +366,11 @@ impl<'a, T: Form<'a>> Form<'a> for Vec<T> {
         Ok(list)
     }
 
-    fn default() -> Option<Self> {
+    fn blank() -> Option<Self> {
         Some(Self::new())
     }
 
-    fn is_default(&self) -> bool {
+    fn is_blank(&self) -> bool {
         self.is_empty()
     }
 }
@@ -394,11 +394,11 @@ impl<'a, K: Form<'a> + Ord, V: Form<'a>> Form<'a> for BTreeMap<K, V> {
             .collect()
     }
 
-    fn default() -> Option<Self> {
+    fn blank() -> Option<Self> {
         Some(Self::new())
     }
 
-    fn is_default(&self) -> bool {
+    fn is_blank(&self) -> bool {
         self.is_empty()
     }
 }

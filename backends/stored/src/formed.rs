@@ -25,6 +25,18 @@ pub trait Formed<'a>: Sized {
     fn restore(form: Self::Form) -> Result<Self, Invalid>;
 }
 
+impl<'a, T: Formed<'a>> Formed<'a> for Option<T> {
+    type Form = Option<T::Form>;
+
+    fn form(&'a self) -> Self::Form {
+        self.as_ref().map(T::form)
+    }
+
+    fn restore(form: Self::Form) -> Result<Self, Invalid> {
+        form.map(T::restore).transpose()
+    }
+}
+
 /// Conversions between a type and its form, which have fields and variants of the same names; what a
 /// tuple variant holds has a name in the form. A field that only one of them has does not compile.
 #[macro_export]
@@ -202,18 +214,6 @@ bytes! {
     u128: 16, |number| number.to_be_bytes(), u128::from_be_bytes;
 }
 
-impl<'a, T: Formed<'a>> Formed<'a> for Option<T> {
-    type Form = Option<T::Form>;
-
-    fn form(&'a self) -> Self::Form {
-        self.as_ref().map(T::form)
-    }
-
-    fn restore(form: Self::Form) -> Result<Self, Invalid> {
-        form.map(T::restore).transpose()
-    }
-}
-
 impl<'a, T: Formed<'a>> Formed<'a> for Vec<T> {
     type Form = Vec<T::Form>;
 
@@ -280,5 +280,17 @@ where
         let pairs = form.into_iter();
         let pairs = pairs.map(|(key, value)| Ok((K::restore(key)?, V::restore(value)?)));
         pairs.collect()
+    }
+}
+
+impl<'a> Formed<'a> for domain::StoreId {
+    type Form = [u8; 16];
+
+    fn form(&'a self) -> [u8; 16] {
+        *self.as_bytes()
+    }
+
+    fn restore(form: [u8; 16]) -> Result<Self, Invalid> {
+        Ok(Self::from_bytes(form))
     }
 }

@@ -1,57 +1,19 @@
 #![doc = include_str!("../README.md")]
 
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
 pub mod cause;
 pub mod codec;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
 pub mod command;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
 pub mod document;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
 pub mod event;
 pub mod form;
 pub mod formed;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
+pub mod lock;
 pub mod log;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
 pub mod outcome;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
 pub mod peer;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
 pub mod record;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
 pub mod snapshot;
-#[expect(
-    missing_docs,
-    reason = "the domain's types of the same names say what the fields hold"
-)]
+pub mod store;
 pub mod transition;
 
 pub use self::codec::Invalid;

@@ -1,5 +1,14 @@
 //! What the Raft log holds. The conversions are the Raft backend's.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
+use leasehold_domain as domain;
+
+use crate::Formed;
+use crate::Invalid;
 use crate::command::Atomicity;
 use crate::command::Command;
 use crate::document::Edit;
@@ -126,5 +135,20 @@ form! {
     /// A group's own random name.
     pub struct Group {
         0 id: [u8; 16],
+    }
+}
+
+impl<'a> Formed<'a> for (domain::Cursor, domain::Digest) {
+    type Form = LedgerPosition;
+
+    fn form(&'a self) -> LedgerPosition {
+        LedgerPosition {
+            cursor: self.0.form(),
+            chain: self.1.form(),
+        }
+    }
+
+    fn restore(form: LedgerPosition) -> Result<Self, Invalid> {
+        Ok((Formed::restore(form.cursor)?, Formed::restore(form.chain)?))
     }
 }

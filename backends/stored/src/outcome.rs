@@ -1,15 +1,20 @@
 //! What came of a command, and locks as everybody may see them.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use std::collections::BTreeMap;
 
 use leasehold_domain as domain;
 
 use crate::Formed;
 use crate::Invalid;
-use crate::cause::LockRef;
-use crate::cause::Mode;
-use crate::command::LockSettings;
 use crate::form::form;
+use crate::lock::LockRef;
+use crate::lock::LockSettings;
+use crate::lock::Mode;
 
 form! {
     /// The answer to one command.

@@ -1,5 +1,10 @@
 //! What peers of a Raft group say to each other. The conversions are the Raft backend's.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use crate::form::form;
 use crate::log::Answer;
 use crate::log::Entry;

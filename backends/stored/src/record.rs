@@ -1,10 +1,15 @@
 //! What is stored about one lock. The conversions are the lock machine's, whose types these are.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use std::collections::BTreeMap;
 
-use crate::cause::Mode;
-use crate::command::LockSettings;
 use crate::form::form;
+use crate::lock::LockSettings;
+use crate::lock::Mode;
 use crate::outcome::DrainCause;
 use crate::outcome::EndCause;
 use crate::transition::Renewals;

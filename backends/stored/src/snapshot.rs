@@ -1,6 +1,11 @@
 //! Snapshots: a sequence of pieces, so that neither writer nor reader has the forms of a whole
 //! state in memory at once. A kind of piece that a build does not know is an empty piece to it.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use crate::document::Document;
 use crate::event::Event;
 use crate::form::form;
@@ -11,6 +16,7 @@ use crate::record::Record;
 
 form! {
     /// One piece of a snapshot of a Raft node. The head comes first.
+    #[derive(Default)]
     pub struct Piece<'a> {
         0 head: Option<Head<'a>>,
         1 state: Option<StatePiece<'a>>,
@@ -29,6 +35,7 @@ form! {
 
 form! {
     /// A piece of the lock machine's state. The conversions are the lock machine's.
+    #[derive(Default)]
     pub struct StatePiece<'a> {
         0 head: Option<StateHead>,
         1 locks: Vec<Lock<'a>> = default,

@@ -1,10 +1,15 @@
 //! Changes of a lock's state.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names of those that they are the forms of"
+)]
+
 use leasehold_domain as domain;
 
-use crate::cause::Mode;
-use crate::command::LockSettings;
 use crate::form::form;
+use crate::lock::LockSettings;
+use crate::lock::Mode;
 use crate::outcome::DrainCause;
 use crate::outcome::EndCause;
 use crate::outcome::Owner;

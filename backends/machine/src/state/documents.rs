@@ -9,14 +9,12 @@ use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Precondition;
 use leasehold_domain::Seat;
-use serde::Deserialize;
-use serde::Serialize;
 
 use super::State;
 use crate::Moment;
 
 /// The documents, by collection and id.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DocumentTable {
     /// Grows by one with each write.
     revision: u64,
@@ -102,6 +100,10 @@ impl DocumentTable {
     pub(super) fn of_collection(&self, collection: &str) -> impl Iterator<Item = &Document> {
         let documents = self.collections.get(collection);
         documents.into_iter().flat_map(BTreeMap::values)
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     fn get(&self, collection: &str, id: &str) -> Option<&Document> {

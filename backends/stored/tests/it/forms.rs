@@ -4,11 +4,13 @@ use leasehold_stored::cause;
 use leasehold_stored::command;
 use leasehold_stored::document;
 use leasehold_stored::event;
+use leasehold_stored::lock;
 use leasehold_stored::log;
 use leasehold_stored::outcome;
 use leasehold_stored::peer;
 use leasehold_stored::record;
 use leasehold_stored::snapshot;
+use leasehold_stored::store;
 use leasehold_stored::transition;
 
 use crate::sample::Sample;
@@ -16,9 +18,10 @@ use crate::sample::begin;
 use crate::sample::samples;
 
 samples! {
-    structure cause::LockRef<'static> { namespace, lock }
-    choice cause::Mode { Exclusive, Shared { permits } }
-    structure cause::Usage { subject_leases, team_leases }
+    structure lock::LockRef<'static> { namespace, lock }
+    choice lock::Mode { Exclusive, Shared { permits } }
+    structure lock::Usage { subject_leases, team_leases }
+    structure lock::LockSettings<'static> { limit, cooldown_ms, description }
     structure cause::Cause<'static> { request_id, received, principal, request, decision }
     structure cause::Principal<'static> { subject, team, roles, claims }
     structure cause::Request<'static> {
@@ -51,7 +54,6 @@ samples! {
         AcquireOnce { lease_id, mode, ttl_ms, wait_ms, max_hold_ms },
     }
     choice command::RevokeTarget<'static> { All, Lease { handle }, Subject { subject } }
-    structure command::LockSettings<'static> { limit, cooldown_ms, description }
     choice command::Atomicity { Each, AllOrNothing }
     structure document::Document<'static> { collection, id, revision, body }
     choice document::Precondition { Any, Absent, Revision { revision } }
@@ -172,4 +174,9 @@ samples! {
     structure snapshot::StateHead { now, newest, documents_revision }
     structure snapshot::Lock<'static> { namespace, name, record }
     structure snapshot::Blob<'static> { digest, bytes }
+    structure store::Changes<'static> { locks, ended }
+    structure store::LockChange<'static> { lock, change }
+    structure store::LedgerLine<'static> { body, chain }
+    structure store::Base { cursor, now }
+    structure store::HistoryMark { revisions_added, id }
 }

@@ -25,6 +25,7 @@ use leasehold_stored::decode;
 use leasehold_stored::document;
 use leasehold_stored::encode;
 use leasehold_stored::event;
+use leasehold_stored::lock as lock_form;
 use leasehold_stored::outcome;
 use leasehold_stored::transition;
 
@@ -99,7 +100,7 @@ fn roles_come_back() {
 
 #[test]
 fn what_breaks_a_rule_of_the_value_is_refused() {
-    let lock = |namespace| cause::LockRef {
+    let lock = |namespace| lock_form::LockRef {
         namespace,
         lock: "l",
     };
