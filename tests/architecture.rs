@@ -2,6 +2,7 @@
 //! how large a file may grow.
 
 mod cycles;
+mod rooms;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -11,166 +12,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Which of our crates each may use. A crate that is not here fails the test.
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("leasehold-domain", &[]),
-    ("leasehold-wire", &[]),
-    ("leasehold-policy-sdk", &[]),
-    ("leasehold-machine", &["leasehold-domain"]),
-    ("leasehold-backend-api", &["leasehold-domain"]),
-    (
-        "leasehold-conformance",
-        &["leasehold-domain", "leasehold-backend-api"],
-    ),
-    (
-        "leasehold-backend-memory",
-        &[
-            "leasehold-domain",
-            "leasehold-backend-api",
-            "leasehold-machine",
-        ],
-    ),
-    (
-        "leasehold-backend-raft",
-        &[
-            "leasehold-domain",
-            "leasehold-backend-api",
-            "leasehold-machine",
-        ],
-    ),
-    (
-        "leasehold-backend-postgres",
-        &[
-            "leasehold-domain",
-            "leasehold-backend-api",
-            "leasehold-machine",
-        ],
-    ),
-    (
-        "leasehold-backend-etcd",
-        &[
-            "leasehold-domain",
-            "leasehold-backend-api",
-            "leasehold-machine",
-        ],
-    ),
-    (
-        "leasehold-audit",
-        &["leasehold-domain", "leasehold-backend-api"],
-    ),
-    ("leasehold-policy-guests", &[]),
-    ("leasehold-policy-host", &["leasehold-domain"]),
-    (
-        "leasehold-policy-evaluate",
-        &["leasehold-domain", "leasehold-policy-host"],
-    ),
-    ("leasehold-policy-pack", &["leasehold-policy-host"]),
-    ("leasehold-client", &["leasehold-wire"]),
-    (
-        "leasehold-core",
-        &[
-            "leasehold-domain",
-            "leasehold-audit",
-            "leasehold-backend-api",
-            "leasehold-backend-raft",
-            "leasehold-policy-evaluate",
-            "leasehold-policy-host",
-        ],
-    ),
-    (
-        "leasehold-http",
-        &[
-            "leasehold-domain",
-            "leasehold-backend-api",
-            "leasehold-core",
-            "leasehold-wire",
-        ],
-    ),
-    (
-        "leasehold-server",
-        &[
-            "leasehold-domain",
-            "leasehold-audit",
-            "leasehold-backend-api",
-            "leasehold-backend-memory",
-            "leasehold-backend-raft",
-            "leasehold-backend-postgres",
-            "leasehold-backend-etcd",
-            "leasehold-policy-host",
-            "leasehold-core",
-            "leasehold-http",
-        ],
-    ),
-    (
-        "leasehold-cli",
-        &[
-            "leasehold-domain",
-            "leasehold-audit",
-            "leasehold-backend-api",
-            "leasehold-backend-raft",
-            "leasehold-core",
-            "leasehold-server",
-            "leasehold-wire",
-            "leasehold-client",
-        ],
-    ),
-    ("leasehold-test-servers", &[]),
-    ("leasehold-verify", &[]),
-    ("leasehold-tests", &["*"]),
-];
-
-/// What every stock policy may use, whatever its name.
-const STOCK_MAY_USE: &[&str] = &["leasehold-policy-sdk"];
-
-/// Which of our crates may name a foreign one. Foreign crates that are not here are free.
-const OWNED: &[(&str, &[&str])] = &[
-    ("wasmtime", &["leasehold-policy-host"]),
-    ("wasmparser", &["leasehold-policy-host"]),
-    ("wit-bindgen", &["leasehold-policy-sdk"]),
-    ("openraft", &["leasehold-backend-raft"]),
-    ("fjall", &["leasehold-backend-raft"]),
-    (
-        "imbl",
-        &["leasehold-domain", "leasehold-machine", "leasehold-core"],
-    ),
-    (
-        "tokio-postgres",
-        &["leasehold-backend-postgres", "leasehold-test-servers"],
-    ),
-    ("tonic", &["leasehold-backend-etcd"]),
-    ("tonic-prost", &["leasehold-backend-etcd"]),
-    ("prost", &["leasehold-backend-etcd"]),
-    ("rusqlite", &["leasehold-audit"]),
-    ("jsonschema", &["leasehold-policy-host"]),
-    ("axum", &["leasehold-http"]),
-    ("hyper", &["leasehold-http"]),
-    ("hyper-util", &["leasehold-http"]),
-    (
-        "tokio-rustls",
-        &[
-            "leasehold-backend-postgres",
-            "leasehold-backend-raft",
-            "leasehold-http",
-        ],
-    ),
-    ("ppp", &["leasehold-http"]),
-    ("ipnet", &["leasehold-core"]),
-    ("socket2", &["leasehold-http"]),
-    ("jsonwebtoken", &["leasehold-core"]),
-    ("prometheus", &["leasehold-core", "leasehold-http"]),
-    ("tracing-subscriber", &["leasehold-core"]),
-    ("toml", &["leasehold-core"]),
-    ("utoipa", &["leasehold-wire", "leasehold-http"]),
-    (
-        "reqwest",
-        &["leasehold-client", "leasehold-core", "leasehold-tests"],
-    ),
-    (
-        "clap",
-        &["leasehold-cli", "leasehold-policy-pack", "leasehold-tests"],
-    ),
-    ("anyhow", &["leasehold-policy-pack", "leasehold-tests"]),
-];
+use self::rooms::MAY_USE;
+use self::rooms::OWNED;
+use self::rooms::STOCK_MAY_USE;
 
 /// The only top-level entries besides dotfiles.
 const TOP_LEVEL: &[&str] = &[

@@ -9,8 +9,8 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_machine::stored;
+use leasehold_stored::Formed;
 use prost::bytes::Bytes;
-use serde::Serialize;
 
 use crate::client::Client;
 use crate::error;
@@ -75,8 +75,8 @@ impl Aside {
                 // The base is put as it was: whoever is about to trim, and has not heard of this
                 // consumer, must look again.
                 success: vec![
-                    put(keys.consumer(consumer), &base.cursor)?,
-                    put(keys.base(), &base)?,
+                    put(keys.consumer(consumer), &base.cursor),
+                    put(keys.base(), &base),
                 ],
                 failure: Vec::new(),
             };
@@ -103,9 +103,9 @@ impl Aside {
             let mut consumers = self.consumers(&client).await?;
             let (has, revision) = consumers.get(consumer).copied().unwrap_or_default();
             if to > has {
-                let mut success = vec![put(keys.consumer(consumer), &to)?];
+                let mut success = vec![put(keys.consumer(consumer), &to)];
                 if let Some(chain) = chain {
-                    success.push(put(keys.ledger(consumer), &(to, chain))?);
+                    success.push(put(keys.ledger(consumer), &(to, chain)));
                 }
                 let noting = TxnRequest {
                     compare: vec![Compare::unchanged(keys.consumer(consumer), revision)],
@@ -142,7 +142,7 @@ impl Aside {
             }
             let keys_gone = consumed.keys.iter();
             let mut deletions: Vec<_> = keys_gone.map(|key| delete(key.clone())).collect();
-            deletions.push(put(keys.base(), &consumed.end)?);
+            deletions.push(put(keys.base(), &consumed.end));
             let deleting = TxnRequest {
                 compare: vec![Compare::unchanged(keys.base(), revision)],
                 success: deletions,
@@ -227,8 +227,7 @@ impl Aside {
             let value = Bytes::copy_from_slice(chunk);
             write_one(&client, keys.blob_chunk(&digest, number), value).await?;
         }
-        let count = stored::encode(&count).map_err(|p| error::corrupt("blob", p))?;
-        write_one(&client, keys.blob(&digest), count.into()).await
+        write_one(&client, keys.blob(&digest), stored::encode(&count).into()).await
     }
 
     /// The bytes of a digest.
@@ -258,9 +257,8 @@ fn contended() -> BackendError {
     BackendError::without_effect(ErrorKind::Contended, "other gateways were faster each time")
 }
 
-pub(crate) fn put<T: Serialize>(key: Bytes, value: &T) -> Result<RequestOp, BackendError> {
-    let value = stored::encode(value).map_err(|problem| error::corrupt("record", problem))?;
-    Ok(put_bytes(key, value.into()))
+pub(crate) fn put<T: for<'a> Formed<'a>>(key: Bytes, value: &T) -> RequestOp {
+    put_bytes(key, stored::encode(value).into())
 }
 
 /// The deletion of one key.

@@ -29,7 +29,7 @@ pub(crate) async fn identify(client: &Client, keys: &Keys) -> Result<(), Backend
     let drawn = StoreId::from_bytes(rand::random());
     let identifying = TxnRequest {
         compare: vec![Compare::unchanged(keys.identity(), 0)],
-        success: vec![put(keys.identity(), &drawn)?],
+        success: vec![put(keys.identity(), &drawn)],
         failure: Vec::new(),
     };
     // Another gateway may have been faster.

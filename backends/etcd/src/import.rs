@@ -14,7 +14,6 @@ use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
 use leasehold_machine::apply;
 use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 
 use crate::transaction::REQUEST_BYTES_MAX;
 
@@ -58,10 +57,9 @@ fn bytes_of(lock: &LockRef, exported: &[u8]) -> usize {
             transitions,
         },
     };
-    let length = |bytes: Result<Vec<u8>, StoredError>| bytes.map_or(0, |bytes| bytes.len());
-    let waiters: usize = record.waiters().map(|w| length(stored::encode(w))).sum();
+    let waiters: usize = record.waiters().map(|w| stored::encode(w).len()).sum();
     let around = record.queue_len() * (WAITER_AROUND_BYTES + lock.to_string().len());
-    let head = length(stored::encode_head(&record.with_waiters(Vec::new())));
+    let head = stored::encode(&record.with_waiters(Vec::new())).len();
     // Its arrival, or its end if all who wait leave at once.
-    head + around + waiters + waiters.max(length(stored::pack(&[event])))
+    head + around + waiters + waiters.max(stored::pack(&[event]).len())
 }

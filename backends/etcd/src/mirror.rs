@@ -13,8 +13,8 @@ use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::StoreId;
 use leasehold_machine::State;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::formed;
+use leasehold_stored::store as form;
 
 use crate::item::Answer;
 use crate::item::Query;
@@ -64,7 +64,7 @@ pub(crate) struct Known {
 }
 
 /// What the last new history began with; the default is a store that never had one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct HistoryMark {
     /// Added to etcd's revision where the store counts its writes: a restored etcd counts anew from a
     /// lower revision.
@@ -74,13 +74,16 @@ pub(crate) struct HistoryMark {
 }
 
 /// Where events begin that are still there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Base {
     /// The last that is gone.
     pub(crate) cursor: Cursor,
     /// Logical time of the events: those that follow are not earlier.
     pub(crate) now: Millis,
 }
+
+formed!(struct HistoryMark => form::HistoryMark { revisions_added, id });
+formed!(struct Base => form::Base { cursor, now });
 
 impl Mirror {
     /// The store's count of writes.

@@ -20,7 +20,6 @@ use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
 use leasehold_machine::State;
 use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 use prost::bytes::Bytes;
 
 use crate::EtcdBackend;
@@ -30,7 +29,6 @@ use crate::aside::put;
 use crate::aside::put_bytes;
 use crate::aside::write;
 use crate::client::Client;
-use crate::error;
 use crate::keys::Kind;
 use crate::mirror::Base;
 use crate::mirror::HistoryMark;
@@ -103,8 +101,7 @@ impl Aside {
             // In the record's own time, which is that of its last write.
             after.lengthen_leases(before.clock());
             if after != before {
-                let after = stored::encode_head(&after).map_err(unencoded)?;
-                longer.push((kv, put_bytes(kv.key.clone(), after.into())));
+                longer.push((kv, put(kv.key.clone(), &after)));
             }
         }
         let mut head = old.head;
@@ -137,12 +134,12 @@ impl Aside {
         let format = Bytes::from_static(FORMAT_NEW_HISTORY.as_bytes());
         let mut operations = vec![
             put_bytes(keys.format(), format),
-            put(keys.identity(), &start.id)?,
-            put(keys.history(), &mark)?,
-            put(keys.base(), &base)?,
-            put(keys.documents(), &old.documents)?,
-            put(keys.consumer(consumer), &after)?,
-            put(keys.ledger(consumer), &(after, chain))?,
+            put(keys.identity(), &start.id),
+            put(keys.history(), &mark),
+            put(keys.base(), &base),
+            put(keys.documents(), &old.documents),
+            put(keys.consumer(consumer), &after),
+            put(keys.ledger(consumer), &(after, chain)),
         ];
         for kv in &old.kvs {
             if let Some(Kind::Consumer(name)) = keys.kind(&kv.key)
@@ -188,7 +185,7 @@ impl Aside {
         };
         let (after, change) = (start.after.cursor, start.change.clone());
         let events = State::default().start_history(after, change, &start.unrecorded, at);
-        let packed = packed(&events).map_err(unencoded)?;
+        let packed = packed(&events);
         let writer: u64 = rand::random();
         let (mut head, mut revision) = (head, 0);
         for (number, events) in packed.into_iter().enumerate() {
@@ -237,23 +234,19 @@ async fn switched(
 }
 
 /// Events as they are packed, each part for one key.
-fn packed(events: &[Event]) -> Result<Vec<Vec<u8>>, StoredError> {
+fn packed(events: &[Event]) -> Vec<Vec<u8>> {
     let (mut rest, mut parts) = (events, Vec::new());
     while !rest.is_empty() {
         let mut count = rest.len().min(EVENTS_PER_KEY);
-        let mut bytes = stored::pack(&&rest[..count])?;
+        let mut bytes = stored::pack(&rest[..count]);
         while bytes.len() > EVENTS_BYTES_MAX && count > 1 {
             count /= 2;
-            bytes = stored::pack(&&rest[..count])?;
+            bytes = stored::pack(&rest[..count]);
         }
         parts.push(bytes);
         rest = &rest[count..];
     }
-    Ok(parts)
-}
-
-fn unencoded(problem: StoredError) -> BackendError {
-    error::corrupt("record", problem)
+    parts
 }
 
 #[async_trait]
@@ -276,9 +269,9 @@ mod tests {
             revisions_added: 300,
             id: Some(StoreId::from_bytes([7; 16])),
         };
-        let mut golden = vec![1, 0xac, 0x02, 1];
+        let mut golden = vec![5, 0x82, 0x19, 0x01, 0x2c, 0x50];
         golden.extend([7; 16]);
-        assert_eq!(stored::encode(&mark).unwrap(), golden);
+        assert_eq!(stored::encode(&mark), golden);
         assert_eq!(stored::decode::<HistoryMark>(&golden).unwrap(), mark);
     }
 }

@@ -132,7 +132,6 @@ fn check(config: &EtcdConfig) -> Result<(), OpenError> {
 /// Founds the store, unless it is there, and lifts one of the format before to this.
 async fn found(client: &Client, keys: &Keys) -> Result<(), OpenError> {
     let base = stored::encode(&Base::default());
-    let base = base.map_err(|problem| error::corrupt("base", problem))?;
     let all = vec![
         put(keys.format(), Bytes::from_static(FORMAT.as_bytes())),
         put(keys.head(), Bytes::new()),

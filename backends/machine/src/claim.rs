@@ -8,11 +8,11 @@
 use leasehold_domain::LeaseId;
 use leasehold_domain::Millis;
 use leasehold_domain::limits::CLAIMS_PER_LEASE_MAX;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::formed;
+use leasehold_stored::record as form;
 
 /// One acquire that was not cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Claim {
     /// The lease id that the acquire drew.
     pub(crate) drawn: LeaseId,
@@ -22,7 +22,7 @@ pub(crate) struct Claim {
 }
 
 /// The claims on one waiter or lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claims {
     standing: Vec<Claim>,
     /// There were more than are counted: then nobody can know that all were cancelled.
@@ -112,8 +112,12 @@ impl Claims {
 }
 
 /// The claims on a lease, if they are others than the one that drew its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeaseClaims {
     pub(crate) lease_id: LeaseId,
     pub(crate) claims: Claims,
 }
+
+formed!(struct Claim => form::Claim { drawn, until });
+formed!(struct Claims => form::Claims { standing, uncounted });
+formed!(struct LeaseClaims => form::LeaseClaims { lease_id, claims });

@@ -15,11 +15,13 @@ use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::limits::ENDED_LEASE_MEMORY_MS;
 use leasehold_domain::limits::ENDED_REQUESTS_MAX;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::Formed;
+use leasehold_stored::Invalid;
+use leasehold_stored::formed;
+use leasehold_stored::record as form;
 
 /// Identifies an acquire: 128 bits of the SHA-256 of lock, subject and request id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestKey([u8; 16]);
 
 impl RequestKey {
@@ -42,8 +44,22 @@ impl RequestKey {
     }
 }
 
+impl<'a> Formed<'a> for RequestKey {
+    type Form = [u8; 16];
+
+    fn form(&'a self) -> [u8; 16] {
+        self.0
+    }
+
+    fn restore(form: [u8; 16]) -> Result<Self, Invalid> {
+        Ok(Self(form))
+    }
+}
+
+formed!(struct EndedRequest => form::EndedRequest { key, at, cause });
+
 /// An acquire whose lease has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedRequest {
     pub(crate) key: RequestKey,
     /// When its lease ended.

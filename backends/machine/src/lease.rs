@@ -16,11 +16,11 @@ use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::WallMillis;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::formed;
+use leasehold_stored::record as form;
 
 /// A lease that is held. There may be very many, so its rare parts are boxed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) lease_id: LeaseId,
     /// The request that asked for it: a repetition gets this lease.
@@ -65,7 +65,7 @@ impl Lease {
 }
 
 /// Who holds or waits. The same as an [`Owner`], in fewer bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Party {
     pub(crate) subject: Subject,
     pub(crate) team: Option<TeamName>,
@@ -73,7 +73,7 @@ pub(crate) struct Party {
     details: Option<Box<Details>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Details {
     instance: Option<Box<str>>,
     labels: BTreeMap<Box<str>, Box<str>>,
@@ -117,10 +117,18 @@ impl Party {
 }
 
 /// A lease that ended, remembered so that its holder can be told how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EndedLease {
     pub(crate) lease_id: LeaseId,
     pub(crate) subject: Subject,
     pub(crate) at: Millis,
     pub(crate) cause: EndCause,
 }
+
+formed!(struct Lease => form::Lease<'a> {
+    lease_id, request_id, party, mode, token, since, granted, deadline, ttl_ms, hold_until, drain,
+    renewals, waited, rule,
+});
+formed!(struct Party => form::Party<'a> { subject, team, details });
+formed!(struct Details => form::Details<'a> { instance, labels, value, reason });
+formed!(struct EndedLease => form::EndedLease<'a> { lease_id, subject, at, cause });

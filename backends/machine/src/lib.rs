@@ -20,6 +20,6 @@ pub use ended::EndedRequest;
 pub use moment::Moment;
 pub use planted::PlantedBug;
 pub use record::{ChangeParts, LockRecord, Misfit, RESERVATION_MS_MAX, RecordChange};
-pub use state::{Applied, FrozenState, PATIENCE, State, StateBeforeEnded};
+pub use state::{Applied, FrozenState, PATIENCE, State, StateBuilder};
 pub use view::HOLDERS_SHOWN_MAX;
 pub use waiter::Waiter;

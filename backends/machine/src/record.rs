@@ -12,8 +12,8 @@ use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::limits::ENDED_LEASE_MEMORY_MS;
 use leasehold_domain::limits::TOKEN_MAX;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::formed;
+use leasehold_stored::record as form;
 
 use crate::claim::LeaseClaims;
 use crate::lease::EndedLease;
@@ -35,7 +35,7 @@ const FORGET_STEP_MS: u64 = 1_000;
 ///
 /// There may be very many records that hold one plain lease each, so all else is in one box that
 /// is there only when it is needed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LockRecord {
     /// Logical time of the last change.
     pub(crate) clock: Millis,
@@ -48,7 +48,7 @@ pub struct LockRecord {
 }
 
 /// What a plainly held lock does not have.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Rest {
     /// First come, first served. Shared with copies of the record: a store takes one before each
     /// write, and most waiters stay as they are.
@@ -66,11 +66,17 @@ pub(crate) struct Rest {
 }
 
 /// After a transfer the lock waits for its successor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reservation {
     pub(crate) to: Subject,
     pub(crate) until: Millis,
 }
+
+formed!(struct LockRecord => form::Record<'a> { clock, revision, last_token, holders, rest });
+formed!(struct Rest => form::Rest<'a> {
+    queue, cooldown_until, reservations, ended, settings, claims,
+});
+formed!(struct Reservation => form::Reservation<'a> { to, until });
 
 impl LockRecord {
     /// Grows with every change of the record, also across its deletion; 0 for a lock without one.

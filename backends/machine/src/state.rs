@@ -10,8 +10,6 @@ mod snapshot;
 mod table;
 mod usage;
 
-pub use self::snapshot::StateBeforeEnded;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +35,7 @@ use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
 
 pub use self::snapshot::FrozenState;
+pub use self::snapshot::StateBuilder;
 use self::table::LockTable;
 #[cfg(test)]
 pub(crate) use self::table::map_records;

@@ -1,24 +1,18 @@
-//! Stored bytes: a version, then the body; for stores that keep records, documents and events as
-//! values of their own. Such a store checks its pages; a value that does not decode is corrupt all
-//! the same.
+//! Stored bytes: a version, then a form; for stores that keep records, documents and events as values
+//! of their own. Such a store checks its pages; a value that does not decode is corrupt all the same.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use leasehold_stored::Form;
+use leasehold_stored::Formed;
+use leasehold_stored::Invalid;
+use leasehold_stored::encode_into;
 
-use crate::EndedRequest;
-use crate::LockRecord;
-
-/// Plain postcard.
-const PLAIN: u8 = 1;
-/// Postcard in an LZ4 block with its size in front.
-const PACKED: u8 = 2;
-/// Plain postcard of a record whose waiters are stored elsewhere. A build that does not know of that
-/// must not take it for a record without a queue.
-const HEAD: u8 = 3;
-/// Postcard, in an LZ4 block with its size in front, of packed values and of the acquires whose
-/// leases the same write has ended.
-const PACKED_WITH_ENDED: u8 = 4;
-/// The largest body that a packed record may unfold to.
+/// A form as it is.
+const PLAIN: u8 = 5;
+/// A form in an LZ4 block with its size in front.
+const PACKED: u8 = 6;
+/// Builds before the first release wrote versions up to this, in forms that no later build reads.
+const BEFORE_RELEASE_MAX: u8 = 4;
+/// The largest form that packed bytes may unfold to.
 const BODY_BYTES_MAX: usize = 512 * 1_024 * 1_024;
 
 /// Why stored bytes are refused.
@@ -27,6 +21,9 @@ pub enum StoredError {
     /// There are none.
     #[error("empty")]
     Empty,
+    /// A build before the first release made them.
+    #[error("version {0} is of a build before the first release, which no later build reads")]
+    BeforeRelease(u8),
     /// A newer build made them.
     #[error("version {0} is not known to this build")]
     Version(u8),
@@ -35,61 +32,32 @@ pub enum StoredError {
     Packed,
     /// They are of another form.
     #[error("{0}")]
-    Body(#[from] postcard::Error),
+    Body(#[from] Invalid),
 }
 
 /// For small things that are read one by one.
-///
-/// # Errors
-/// The value has no stored form.
-pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoredError> {
-    Ok(postcard::to_extend(value, vec![PLAIN])?)
+#[must_use]
+pub fn encode<T: for<'a> Formed<'a>>(value: &T) -> Vec<u8> {
+    let mut bytes = vec![PLAIN];
+    encode_into(&value.form(), &mut bytes);
+    bytes
 }
 
-/// For a record whose waiters are values of their own.
-///
-/// # Errors
-/// The value has no stored form.
-pub fn encode_head(head: &LockRecord) -> Result<Vec<u8>, StoredError> {
-    Ok(postcard::to_extend(head, vec![HEAD])?)
+/// For lists of things that resemble each other. They are read as a `Vec`.
+#[must_use]
+pub fn pack<'a, T: Formed<'a> + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<u8> {
+    let forms: Vec<T::Form> = values.into_iter().map(T::form).collect();
+    pack_form(&forms)
 }
 
-/// For lists of things that resemble each other.
-///
-/// # Errors
-/// The value has no stored form.
-pub fn pack<T: Serialize>(values: &T) -> Result<Vec<u8>, StoredError> {
-    let body = postcard::to_allocvec(values)?;
+/// For what is put together of several values.
+#[must_use]
+pub fn pack_form<'a>(form: &impl Form<'a>) -> Vec<u8> {
+    let mut body = Vec::new();
+    encode_into(form, &mut body);
     let mut bytes = vec![PACKED];
     bytes.extend(lz4_flex::compress_prepend_size(&body));
-    Ok(bytes)
-}
-
-/// Packs values as [`pack`] does, together with the acquires whose leases the same write has ended.
-///
-/// # Errors
-/// The values have no stored form.
-pub fn pack_with_ended<T: Serialize>(
-    values: &T,
-    ended: &[EndedRequest],
-) -> Result<Vec<u8>, StoredError> {
-    let body = postcard::to_allocvec(&(values, ended))?;
-    let mut bytes = vec![PACKED_WITH_ENDED];
-    bytes.extend(lz4_flex::compress_prepend_size(&body));
-    Ok(bytes)
-}
-
-/// Reads what [`pack_with_ended`] made, or what builds before it made with [`pack`].
-///
-/// # Errors
-/// As for [`decode`].
-pub fn unpack_with_ended<T: DeserializeOwned>(
-    bytes: &[u8],
-) -> Result<(T, Vec<EndedRequest>), StoredError> {
-    match bytes.split_first() {
-        Some((&PACKED_WITH_ENDED, body)) => Ok(postcard::from_bytes(&unpack(body)?)?),
-        _ => Ok((decode(bytes)?, Vec::new())),
-    }
+    bytes
 }
 
 fn unpack(body: &[u8]) -> Result<Vec<u8>, StoredError> {
@@ -105,11 +73,12 @@ fn unpack(body: &[u8]) -> Result<Vec<u8>, StoredError> {
 ///
 /// # Errors
 /// The bytes are not what was made, or unpack to more than 512 MiB.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoredError> {
+pub fn decode<T: for<'a> Formed<'a>>(bytes: &[u8]) -> Result<T, StoredError> {
     let (version, body) = bytes.split_first().ok_or(StoredError::Empty)?;
     match *version {
-        PLAIN | HEAD => Ok(postcard::from_bytes(body)?),
-        PACKED => Ok(postcard::from_bytes(&unpack(body)?)?),
+        PLAIN => Ok(leasehold_stored::decode(body)?),
+        PACKED => Ok(leasehold_stored::decode(&unpack(body)?)?),
+        before @ ..=BEFORE_RELEASE_MAX => Err(StoredError::BeforeRelease(before)),
         other => Err(StoredError::Version(other)),
     }
 }
@@ -121,20 +90,17 @@ mod tests {
     #[test]
     fn what_was_stored_is_read_and_nothing_else() {
         let value = vec![7_u64; 1_000];
-        let (plain, packed) = (encode(&value).unwrap(), pack(&value).unwrap());
+        let (plain, packed) = (encode(&value), pack(&value));
         assert!(packed.len() < 100, "{}", packed.len());
-        assert_eq!(decode::<Vec<u64>>(&plain).unwrap(), value);
-        assert_eq!(decode::<Vec<u64>>(&packed).unwrap(), value);
+        for bytes in [&plain, &packed] {
+            assert_eq!(decode::<Vec<u64>>(bytes).unwrap(), value);
+        }
         assert_eq!(decode::<u64>(&[]), Err(StoredError::Empty));
         assert_eq!(decode::<u64>(&[9, 1]), Err(StoredError::Version(9)));
-        let ended = pack_with_ended(&value, &[]).unwrap();
-        assert_eq!(ended[0], PACKED_WITH_ENDED);
-        for bytes in [&plain, &packed, &ended] {
-            let unpacked = unpack_with_ended::<Vec<u64>>(bytes).unwrap();
-            assert_eq!(unpacked, (value.clone(), Vec::new()));
+        for before in 0..=BEFORE_RELEASE_MAX {
+            let refused = Err(StoredError::BeforeRelease(before));
+            assert_eq!(decode::<u64>(&[before, 1]), refused);
         }
-        // A build that does not know of them refuses it.
-        assert!(decode::<Vec<u64>>(&ended).is_err());
         let huge = [PACKED, 255, 255, 255, 255, 0];
         assert_eq!(decode::<u64>(&huge), Err(StoredError::Packed));
     }

@@ -7,15 +7,15 @@ use leasehold_domain::RequestId;
 use leasehold_domain::RuleDigest;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits::WAITER_SLACK_MS;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::formed;
+use leasehold_stored::record as form;
 
 use crate::claim::Claims;
 use crate::lease::Party;
 use crate::shift::Shift;
 
 /// An acquire that stands in the queue, with all that its grant will need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiter {
     /// The id that its lease will have.
     pub(crate) lease_id: LeaseId,
@@ -55,3 +55,7 @@ impl Waiter {
         !self.deadline.is_over(now.plus(WAITER_SLACK_MS))
     }
 }
+
+formed!(struct Waiter => form::Waiter<'a> {
+    lease_id, request_id, party, mode, ttl_ms, max_hold_ms, since, queued, deadline, claims, rule,
+});

@@ -160,8 +160,7 @@ impl LedgerArchive for PostgresBackend {
             return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
         }
         let packed: Packed = rows.into_iter().map(|row| (row.body, row.chain)).collect();
-        let packed =
-            stored::pack(&packed).map_err(|problem| error::corrupt("ledger.rows", problem))?;
+        let packed = stored::pack(&packed);
         self.aside.extend_ledger(after, end, &packed).await
     }
 }

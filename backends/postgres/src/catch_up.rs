@@ -33,11 +33,11 @@ const HEAD: &str = "SELECT version, now_us, clock_us, newest, documents, system,
 const FOR_UPDATE: &str = " FOR UPDATE";
 /// More writes than this are not followed one by one.
 const FOLLOWED_MAX: usize = 2_000;
-const FOLLOW: &str = "SELECT previous, version, now_us, newest, events, changes, records \
+const FOLLOW: &str = "SELECT previous, version, now_us, newest, events, changes \
     FROM leasehold.log WHERE version > $1 ORDER BY version LIMIT 2001";
 const LOCKS: &str = "SELECT namespace, name, record FROM leasehold.locks";
 const ENDED: &str = "SELECT requests FROM leasehold.ended ORDER BY version";
-const UNFOLDED: &str = "SELECT changes, records FROM leasehold.log \
+const UNFOLDED: &str = "SELECT changes FROM leasehold.log \
     WHERE version > (SELECT version FROM leasehold.folded) ORDER BY version";
 
 /// Where the store stands.
@@ -189,13 +189,16 @@ impl News {
     }
 }
 
-/// Lets the mirror follow the write of a row that has its changes and its records at `at`.
+/// Lets the mirror follow the write of a row that has its changes at `at`.
 fn put_write(mirror: &mut Mirror, row: &Row, at: usize) -> Result<(), BackendError> {
-    let read = |at| {
-        let bytes = row.try_get::<_, Option<&[u8]>>(at);
-        bytes.map_err(|failure| error::corrupt("log", error::describe(&failure)))
-    };
-    mirror.follow(read(at)?, read(at + 1)?)
+    let changes = row.try_get::<_, Option<&[u8]>>(at);
+    let changes = changes.map_err(|failure| error::corrupt("log", error::describe(&failure)))?;
+    mirror.follow(changes.ok_or_else(before_release)?)
+}
+
+fn before_release() -> BackendError {
+    let detail = "a row of a build before the first release, which no later build reads";
+    error::corrupt("log", detail)
 }
 
 /// Returns the events of a write.

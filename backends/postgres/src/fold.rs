@@ -98,9 +98,7 @@ impl Folder {
         };
         if !mirror.unfolded_ended.is_empty() {
             let ended = mirror.unfolded_ended.iter().map(|(_, one)| one);
-            let ended: Vec<_> = ended.collect();
-            let packed = stored::pack(&ended);
-            changed.ended = packed.map_err(|problem| error::corrupt("ended", problem))?;
+            changed.ended = stored::pack(ended);
         }
         for lock in mirror.unfolded.keys() {
             let LockRef {
@@ -114,8 +112,7 @@ impl Folder {
                     changed.gone.1.push(name);
                 }
                 Some(record) => {
-                    let bytes = stored::encode(record)
-                        .map_err(|problem| error::corrupt("record", problem))?;
+                    let bytes = stored::encode(record);
                     changed.put.0.push(namespace);
                     changed.put.1.push(name);
                     changed.put.2.push(bytes);

@@ -19,7 +19,9 @@ use leasehold_machine::Moment;
 use leasehold_machine::RecordChange;
 use leasehold_machine::State;
 use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
+use leasehold_stored::Formed;
+use leasehold_stored::formed;
+use leasehold_stored::store as form;
 
 use crate::error;
 use crate::item::Answer;
@@ -204,44 +206,36 @@ impl Mirror {
     }
 
     /// What has changed of the records, as the log keeps it.
-    pub(crate) fn pack_changes(&self, prepared: &Prepared) -> Result<Vec<u8>, StoredError> {
+    pub(crate) fn pack_changes(&self, prepared: &Prepared) -> Vec<u8> {
         let change = |lock: &LockRef| {
             let before = prepared.before.records.get(lock).and_then(Option::as_ref);
             let after = self.state.record(lock);
             after.map(|after| RecordChange::between(before, after))
         };
         let changed = prepared.changed.iter();
-        let changes: Vec<_> = changed.map(|lock| (lock, change(lock))).collect();
-        stored::pack_with_ended(&changes, &prepared.ended)
+        let locks = changed.map(|lock| LockChange {
+            lock: lock.clone(),
+            change: change(lock),
+        });
+        let changes = Changes {
+            locks: locks.collect(),
+            ended: prepared.ended.clone(),
+        };
+        changes.pack()
     }
 
-    /// Follows what another write left in the log: `changes`, or whole `records` if it was made
-    /// before there were changes.
-    pub(crate) fn follow(
-        &mut self,
-        changes: Option<&[u8]>,
-        records: Option<&[u8]>,
-    ) -> Result<(), BackendError> {
-        let unread = |failure| error::corrupt("log", failure);
-        if let Some(changes) = changes {
-            let (changes, ended): (Vec<(LockRef, Option<RecordChange>)>, _) =
-                stored::unpack_with_ended(changes).map_err(unread)?;
-            let version = self.version;
-            let unfolded = ended.iter().map(|one| (version, *one));
-            self.unfolded_ended.extend(unfolded);
-            self.state.put_ended(ended);
-            for (lock, change) in changes {
-                let changed = self.state.change_record(&lock, change);
-                changed.map_err(|misfit| error::corrupt("log", format!("{lock}: {misfit}")))?;
-                self.unfolded.insert(lock, self.version);
-            }
-        } else {
-            let records: Vec<(LockRef, Option<LockRecord>)> =
-                stored::decode(records.unwrap_or_default()).map_err(unread)?;
-            for (lock, record) in records {
-                self.state.put_record(&lock, record);
-                self.unfolded.insert(lock, self.version);
-            }
+    /// Follows what another write left in the log.
+    pub(crate) fn follow(&mut self, changes: &[u8]) -> Result<(), BackendError> {
+        let changes: Changes =
+            stored::decode(changes).map_err(|failure| error::corrupt("log", failure))?;
+        let version = self.version;
+        let unfolded = changes.ended.iter().map(|one| (version, *one));
+        self.unfolded_ended.extend(unfolded);
+        self.state.put_ended(changes.ended);
+        for LockChange { lock, change } in changes.locks {
+            let changed = self.state.change_record(&lock, change);
+            changed.map_err(|misfit| error::corrupt("log", format!("{lock}: {misfit}")))?;
+            self.unfolded.insert(lock, self.version);
         }
         Ok(())
     }
@@ -271,6 +265,30 @@ impl Mirror {
         self.state.take_back_ended(&prepared.ended);
         self.state.resume(before.now, before.newest);
         prepared.answers
+    }
+}
+
+/// What one write did to the records.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    locks: Vec<LockChange>,
+    ended: Vec<EndedRequest>,
+}
+
+#[derive(Debug)]
+struct LockChange {
+    lock: LockRef,
+    /// None if the record is gone.
+    change: Option<RecordChange>,
+}
+
+formed!(struct Changes => form::Changes<'a> { locks, ended });
+formed!(struct LockChange => form::LockChange<'a> { lock, change });
+
+impl Changes {
+    /// As the log keeps them.
+    pub(crate) fn pack(&self) -> Vec<u8> {
+        stored::pack_form(&self.form())
     }
 }
 

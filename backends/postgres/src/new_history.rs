@@ -13,14 +13,11 @@ use leasehold_backend_api::NewHistory;
 use leasehold_backend_api::StartedHistory;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
-use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
-use leasehold_machine::RecordChange;
 use leasehold_machine::State;
 use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 use tokio_postgres::types::Type;
 
 use crate::PostgresBackend;
@@ -30,6 +27,7 @@ use crate::catch_up;
 use crate::catch_up::Head;
 use crate::client::Connection;
 use crate::error;
+use crate::mirror::Changes;
 use crate::mirror::Mirror;
 use crate::transaction::Parameter;
 use crate::transaction::signed;
@@ -71,7 +69,7 @@ struct NewStore {
 }
 
 impl NewStore {
-    fn of((head, mirror): (Head, Mirror), start: &HistoryStart) -> Result<Self, StoredError> {
+    fn of((head, mirror): (Head, Mirror), start: &HistoryStart) -> Self {
         // Not the next version: nobody follows the log from the old history into the new one.
         let version = start.revision_min.max(head.version + 2);
         let mut state = mirror.state;
@@ -86,19 +84,18 @@ impl NewStore {
         let ended = mirror.unfolded_ended.iter().map(|(_, one)| one);
         let ended = match mirror.unfolded_ended.is_empty() {
             true => Vec::new(),
-            false => stored::pack(&ended.collect::<Vec<_>>())?,
+            false => stored::pack(ended),
         };
-        let nothing: Vec<(LockRef, Option<RecordChange>)> = Vec::new();
-        Ok(Self {
+        Self {
             version,
             newest: state.newest(),
             now_us: head.now_us,
             documents: head.documents,
-            locks: encoded(&state)?,
-            events: stored::pack(&events)?,
-            changes: stored::pack_with_ended(&nothing, &[])?,
+            locks: encoded(&state),
+            events: stored::pack(&events),
+            changes: Changes::default().pack(),
             ended,
-        })
+        }
     }
 
     async fn write(
@@ -170,14 +167,14 @@ impl NewStore {
     }
 }
 
-fn encoded(state: &State) -> Result<LockRows, StoredError> {
+fn encoded(state: &State) -> LockRows {
     let (mut namespaces, mut names, mut records) = (Vec::new(), Vec::new(), Vec::new());
     for (lock, record) in state.records() {
         namespaces.push(lock.namespace.to_string());
         names.push(lock.lock.to_string());
-        records.push(stored::encode(record)?);
+        records.push(stored::encode(record));
     }
-    Ok((namespaces, names, records))
+    (namespaces, names, records)
 }
 
 impl Aside {
@@ -204,7 +201,6 @@ impl Aside {
                 return Err(BackendError::without_effect(ErrorKind::Contended, detail));
             }
             let new = NewStore::of((head, mirror), start);
-            let new = new.map_err(|problem| error::corrupt("record", problem))?;
             new.write(connection, consumer, start).await?;
             let committed = connection.client.batch_execute("COMMIT").await;
             committed.map_err(|failure| error::unknown(&failure))?;

@@ -15,7 +15,6 @@ use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Poison;
 use leasehold_domain::Clock;
 use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 use tokio::sync::RwLock;
 use tokio::time::Sleep;
 
@@ -207,14 +206,10 @@ impl Writer {
             return self.confirm(mirror, prepared, items).await;
         }
         let primary = primary(&self.primary)?;
-        let written = match write_of(mirror, &prepared) {
-            Ok(write) => {
-                let transactions = &self.shared.transactions;
-                let writing = transactions.write(&primary.connection, &write);
-                transactions.within(writing).await
-            }
-            Err(problem) => Err(error::corrupt("record", problem)),
-        };
+        let write = write_of(mirror, &prepared);
+        let transactions = &self.shared.transactions;
+        let writing = transactions.write(&primary.connection, &write);
+        let written = transactions.within(writing).await;
         self.settle(mirror, prepared, items, written)
     }
 
@@ -243,18 +238,14 @@ impl Writer {
         }
         let primary = primary(&self.primary)?;
         let transactions = &self.shared.transactions;
-        let written = match write_of(mirror, &prepared) {
-            Err(problem) => Err(error::corrupt("record", problem)),
-            Ok(write) if prepared.edited => {
-                let changes = mirror.changed_documents(&prepared);
-                let connection = &primary.connection;
-                let writing = transactions.write_documents(connection, &write, &changes);
-                transactions.within(writing).await
-            }
-            Ok(write) => {
-                let writing = transactions.write_held(&primary.connection, &write);
-                transactions.within(writing).await
-            }
+        let (write, connection) = (write_of(mirror, &prepared), &primary.connection);
+        let written = if prepared.edited {
+            let changes = mirror.changed_documents(&prepared);
+            let writing = transactions.write_documents(connection, &write, &changes);
+            transactions.within(writing).await
+        } else {
+            let writing = transactions.write_held(connection, &write);
+            transactions.within(writing).await
         };
         self.settle(mirror, prepared, items, written)
     }
@@ -381,17 +372,17 @@ impl Writer {
 }
 
 /// What a prepared write leaves in the database.
-fn write_of(mirror: &Mirror, prepared: &Prepared) -> Result<Write, StoredError> {
-    Ok(Write {
+fn write_of(mirror: &Mirror, prepared: &Prepared) -> Write {
+    Write {
         previous: mirror.version,
         version: prepared.attempt.version,
         now_us: prepared.attempt.now_us,
         newest: mirror.state.newest().0,
         documents: mirror.state.documents_revision(),
         timeline: mirror.timeline,
-        changes: mirror.pack_changes(prepared)?,
-        events: stored::pack(&prepared.events)?,
-    })
+        changes: mirror.pack_changes(prepared),
+        events: stored::pack(&prepared.events),
+    }
 }
 
 fn primary(primary: &Option<Primary>) -> Result<&Primary, BackendError> {

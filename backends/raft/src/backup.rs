@@ -19,15 +19,15 @@ use crate::RaftBackend;
 use crate::RaftConfig;
 use crate::open::Stored;
 use crate::outbox::Inner;
-use crate::record;
+use crate::snapshot;
 
 impl Inner {
-    fn picture(&self) -> io::Result<Picture> {
-        Ok(Picture {
+    fn picture(&self) -> Picture {
+        Picture {
             newest: self.state.newest(),
             revision: self.last_applied.map_or(0, |id| id.index),
-            state: record::encode_state(&self.state).map_err(io::Error::other)?,
-        })
+            state: snapshot::encode_state(&self.state),
+        }
     }
 }
 
@@ -38,12 +38,9 @@ impl Backup for RaftBackend {
         let applied = self.applied.clone();
         // Commands wait while the state is encoded, as they do for a snapshot.
         let taken = tokio::task::spawn_blocking(move || applied.read().picture()).await;
-        let failed = |error: io::Error| {
+        taken.map_err(|error| {
             BackendError::without_effect(ErrorKind::Corrupt, format!("picture: {error}"))
-        };
-        taken
-            .map_err(|error| failed(io::Error::other(error)))?
-            .map_err(failed)
+        })
     }
 }
 
@@ -62,16 +59,14 @@ pub struct StoppedStore {
 
 impl StoppedStore {
     /// Returns a store that has nothing.
-    ///
-    /// # Errors
-    /// It cannot be encoded.
-    pub fn empty() -> io::Result<Self> {
-        Ok(Self {
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
             history: None,
-            picture: Inner::default().picture()?,
+            picture: Inner::default().picture(),
             events: Vec::new(),
             voters: 1,
-        })
+        }
     }
 
     /// Reads the folder of a node that does not run. Blocks, and keeps others out meanwhile.
@@ -109,7 +104,7 @@ impl StoppedStore {
         }
         let ledger = stored.log.trimmed().get().ledger;
         let group = stored.log.identity().group();
-        let picture = inner.picture()?;
+        let picture = inner.picture();
         let history = group.map(|group| StoreHistory {
             id: group.store(),
             newest: picture.newest,

@@ -12,6 +12,8 @@ use leasehold_domain::Millis;
 use leasehold_domain::Note;
 use leasehold_domain::Outcome;
 use leasehold_domain::WallMillis;
+use leasehold_stored::formed;
+use leasehold_stored::log as form;
 use openraft::BasicNode;
 use openraft::RaftTypeConfig;
 use openraft::alias::LeaderIdOf;
@@ -21,8 +23,6 @@ use openraft::alias::VoteOf;
 use openraft::alias::WriteResponderOf;
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
-use serde::Deserialize;
-use serde::Serialize;
 
 openraft::declare_raft_types!(
     /// openraft's type parameters.
@@ -72,7 +72,7 @@ pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
 pub(crate) type Membership = openraft::alias::StoredMembershipOf<TypeConfig>;
 
 /// What one entry does. Behind an `Arc`, because the log reader hands out clones.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Payload(pub(crate) Arc<Proposal>);
 
 impl fmt::Display for Payload {
@@ -82,7 +82,7 @@ impl fmt::Display for Payload {
 }
 
 /// All that one entry does, stamped by the leader.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proposal {
     /// The leader's logical time. No replica reads a clock.
     pub(crate) now: Millis,
@@ -93,7 +93,7 @@ pub(crate) struct Proposal {
 }
 
 /// One request of a proposal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
     /// A batch of commands and notes.
     Batch {
@@ -126,7 +126,7 @@ impl Item {
 }
 
 /// What one item came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Of a batch.
     Outcomes(Vec<Outcome>),
@@ -137,3 +137,11 @@ pub(crate) enum Answer {
     /// Of a tick.
     Ticked,
 }
+
+formed!(struct Proposal => form::Proposal<'a> { now, wall, items });
+formed!(enum Item => form::Item<'a> {
+    Batch { commands, atomicity, notes }, Edits(edits), Blob(bytes), Tick,
+});
+formed!(enum Answer => form::Answer<'a> {
+    Outcomes(outcomes), Edited(outcome), Stored(digest), Ticked,
+});

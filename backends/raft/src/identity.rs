@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 
 use leasehold_domain::StoreId;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::Formed;
+use leasehold_stored::Invalid;
 
 /// Node numbers of those who join are drawn below this, so that JSON numbers keep them and people
 /// can read them out.
@@ -15,7 +15,7 @@ const NODE_NUMBERS: u64 = 1 << 40;
 pub(crate) const FOUNDER: u64 = 1;
 
 /// A group's own random name. Two groups never share one, whatever their configurations say.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupId([u8; 16]);
 
 impl GroupId {
@@ -38,6 +38,18 @@ impl fmt::Display for GroupId {
 impl fmt::Debug for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GroupId({self})")
+    }
+}
+
+impl<'a> Formed<'a> for GroupId {
+    type Form = [u8; 16];
+
+    fn form(&'a self) -> [u8; 16] {
+        self.0
+    }
+
+    fn restore(form: [u8; 16]) -> Result<Self, Invalid> {
+        Ok(Self(form))
     }
 }
 

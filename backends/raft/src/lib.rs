@@ -10,6 +10,7 @@ mod documents;
 mod entry;
 mod error;
 mod folder;
+mod form;
 mod group;
 mod identity;
 mod ledger_peers;

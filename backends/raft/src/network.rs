@@ -26,6 +26,7 @@ use crate::entry::Entry;
 use crate::entry::LogId;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
+use crate::form::Sent;
 use crate::peer::CallError;
 use crate::peer::Chunk;
 use crate::peer::Peers;
@@ -122,7 +123,7 @@ fn unexpected(response: Response) -> Failure {
 fn first_part(entries: &[Entry]) -> usize {
     let mut bytes = 0;
     let fit = entries.iter().take_while(|entry| {
-        bytes += postcard::experimental::serialized_size(entry).unwrap_or(usize::MAX / 2);
+        bytes += leasehold_stored::size(&entry.form());
         bytes <= APPEND_BYTES_MAX
     });
     fit.count().max(1).min(entries.len())

@@ -5,6 +5,7 @@
 //! asks; whoever accepts answers.
 
 mod call;
+mod form;
 mod frame;
 pub(crate) mod handshake;
 mod link;

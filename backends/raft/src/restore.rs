@@ -23,8 +23,6 @@ use leasehold_domain::WallMillis;
 use leasehold_domain::limits::TOKEN_MAX;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
-use leasehold_machine::State;
-use leasehold_machine::StateBeforeEnded;
 use openraft::BasicNode;
 
 use crate::OpenError;
@@ -38,7 +36,7 @@ use crate::log::LogStore;
 use crate::log::Owner;
 use crate::log::Unowned;
 use crate::outbox::Inner;
-use crate::record;
+use crate::snapshot;
 use crate::snapshot::SnapshotFile;
 use crate::snapshot::sync_folder;
 
@@ -127,7 +125,7 @@ impl Restore {
     pub fn write(self, config: &RaftConfig) -> Result<Restored, OpenError> {
         let id = self.position()?;
         let corrupt = |error| OpenError::Corrupt(format!("the picture's state: {error}"));
-        let state = record::decode_state::<State, StateBeforeEnded>(&self.picture.state);
+        let state = snapshot::decode_state(&self.picture.state);
         let mut state = state.map_err(corrupt)?;
         if state.newest() != self.picture.newest {
             let detail = "the picture's state ends with another event than it says";

@@ -13,22 +13,26 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
-use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_machine::FrozenState;
 use leasehold_machine::State;
-use leasehold_machine::StateBeforeEnded;
+use leasehold_machine::StateBuilder;
+use leasehold_stored::Formed;
+use leasehold_stored::decode_next;
+use leasehold_stored::snapshot::Head;
+use leasehold_stored::snapshot::Piece;
 use openraft::RaftSnapshotBuilder;
 use openraft::alias::SnapshotMetaOf;
 use openraft::alias::SnapshotOf;
-use serde::Deserialize;
-use serde::Serialize;
 
 use crate::entry::LogId;
 use crate::entry::Membership;
 use crate::entry::TypeConfig;
 use crate::entry::Types;
 use crate::folder::FolderLock;
+use crate::form::Sent;
+use crate::form::log_id;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::record;
@@ -41,36 +45,8 @@ const UNFINISHED: &str = "snapshot.unfinished";
 /// A snapshot's bytes, as they are in the file and as they travel.
 pub(crate) type SnapshotBytes = Vec<u8>;
 
-/// What is in the file.
-#[derive(Deserialize)]
-struct Stored<S = State> {
-    last_applied: Option<LogId>,
-    membership: Membership,
-    trimmed: Cursor,
-    state: S,
-    events: VecDeque<Arc<Event>>,
-}
-
-impl From<Stored<StateBeforeEnded>> for Stored {
-    fn from(before: Stored<StateBeforeEnded>) -> Self {
-        Self {
-            last_applied: before.last_applied,
-            membership: before.membership,
-            trimmed: before.trimmed,
-            state: before.state.into(),
-            events: before.events,
-        }
-    }
-}
-
-/// What precedes the events in the file; `S` is the state, or a frozen one.
-#[derive(Serialize)]
-struct Head<'a, S> {
-    last_applied: Option<LogId>,
-    membership: &'a Membership,
-    trimmed: Cursor,
-    state: &'a S,
-}
+/// Events of one piece.
+const EVENTS_PER_PIECE: usize = 64;
 
 /// The one snapshot of a node.
 #[derive(Debug)]
@@ -148,14 +124,9 @@ impl SnapshotFile {
 
     /// Replaces the file with one of `inner`.
     pub(crate) fn write(&self, inner: &Inner) -> io::Result<()> {
-        let record = head(&Head {
-            last_applied: inner.last_applied,
-            membership: &inner.membership,
-            trimmed: inner.trimmed,
-            state: &inner.state,
-        });
-        let record = record.and_then(|record| finish(record, &inner.events));
-        self.replace(&record.map_err(io::Error::other)?, meta(inner))
+        let (meta, state) = (meta(inner), inner.state.frozen());
+        let bytes = written(&meta, inner.trimmed, &state, &inner.events);
+        self.replace(&bytes, meta)
     }
 
     /// Held while the file is read or replaced, so that it is the one that `meta` tells of.
@@ -181,18 +152,39 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> io::Result<Inner> {
-    let stored = record::decode_state::<Stored, Stored<StateBeforeEnded>>(bytes);
-    let stored = stored.map_err(|error| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("snapshot: {error}"))
-    })?;
-    Ok(Inner {
-        state: stored.state,
-        events: stored.events,
-        trimmed: stored.trimmed,
-        last_applied: stored.last_applied,
-        membership: stored.membership,
-        writes: Writes::default(),
-    })
+    read(bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("snapshot: {error}")))
+}
+
+fn read(bytes: &[u8]) -> Result<Inner, RecordError> {
+    let mut pieces = record::checked(bytes)?;
+    let (mut inner, mut state) = (Inner::default(), StateBuilder::default());
+    while let Some(piece) = decode_next::<Piece<'_>>(&mut pieces)? {
+        if let Some(head) = piece.head {
+            inner.last_applied = head.last_applied.map(log_id);
+            inner.membership = Membership::restore(head.membership)?;
+            inner.trimmed = Cursor(head.trimmed);
+        }
+        if let Some(piece) = piece.state {
+            state.add(piece)?;
+        }
+        let events: Vec<Event> = Vec::restore(piece.events)?;
+        inner.events.extend(events.into_iter().map(Arc::new));
+    }
+    inner.state = state.build()?;
+    Ok(inner)
+}
+
+/// A state alone, as a backup has it.
+pub(crate) fn encode_state(state: &State) -> Vec<u8> {
+    let mut record = RecordWriter::default();
+    push_state(&mut record, &state.frozen());
+    record.finish()
+}
+
+/// The state of [`encode_state`].
+pub(crate) fn decode_state(bytes: &[u8]) -> Result<State, RecordError> {
+    read(bytes).map(|inner| inner.state)
 }
 
 pub(crate) fn meta(inner: &Inner) -> SnapshotMetaOf<TypeConfig> {
@@ -207,7 +199,7 @@ impl Snapshots for Arc<SnapshotFile> {
     async fn take(&self, applied: Arc<Applied>) -> io::Result<Snapshot> {
         let file = self.clone();
         aside(move || {
-            let (meta, bytes) = encode(&applied).map_err(io::Error::other)?;
+            let (meta, bytes) = encode(&applied);
             file.replace(&bytes, meta.clone())?;
             tracing::info!(bytes = bytes.len(), "snapshot.taken");
             Ok(Snapshot {
@@ -247,30 +239,48 @@ impl<C: Types> RaftSnapshotBuilder<C> for SnapshotBuilder {
 
 /// Commands wait only while the state is frozen, for as long as it takes to share it and the events;
 /// encoding comes after that.
-pub(crate) fn encode(
-    applied: &Applied,
-) -> Result<(SnapshotMetaOf<TypeConfig>, Vec<u8>), RecordError> {
+pub(crate) fn encode(applied: &Applied) -> (SnapshotMetaOf<TypeConfig>, Vec<u8>) {
     let (meta, trimmed, state, events) = {
         let inner = applied.read();
         let (state, events) = (inner.state.frozen(), inner.events.clone());
         (meta(&inner), inner.trimmed, state, events)
     };
-    let record = head(&Head {
-        last_applied: meta.last_log_id,
-        membership: &meta.last_membership,
-        trimmed,
-        state: &state,
-    })?;
-    Ok((meta, finish(record, &events)?))
+    let bytes = written(&meta, trimmed, &state, &events);
+    (meta, bytes)
 }
 
-fn head<S: Serialize>(head: &Head<'_, S>) -> Result<RecordWriter, RecordError> {
-    let mut record = RecordWriter::of_state();
-    record.push(head)?;
-    Ok(record)
+fn written(
+    meta: &SnapshotMetaOf<TypeConfig>,
+    trimmed: Cursor,
+    state: &FrozenState,
+    events: &VecDeque<Arc<Event>>,
+) -> Vec<u8> {
+    let mut record = RecordWriter::default();
+    record.push(&Piece {
+        head: Some(Head {
+            last_applied: meta.last_log_id.as_ref().map(LogId::form),
+            membership: meta.last_membership.form(),
+            trimmed: trimmed.0,
+        }),
+        ..Piece::default()
+    });
+    push_state(&mut record, state);
+    let mut events = events.iter().peekable();
+    while events.peek().is_some() {
+        let some = events.by_ref().take(EVENTS_PER_PIECE);
+        record.push(&Piece {
+            events: some.map(|event| event.as_ref().form()).collect(),
+            ..Piece::default()
+        });
+    }
+    record.finish()
 }
 
-fn finish(mut record: RecordWriter, events: &VecDeque<Arc<Event>>) -> Result<Vec<u8>, RecordError> {
-    record.push(events)?;
-    Ok(record.finish())
+fn push_state(record: &mut RecordWriter, state: &FrozenState) {
+    state.pieces(|state| {
+        record.push(&Piece {
+            state: Some(state),
+            ..Piece::default()
+        });
+    });
 }

@@ -39,11 +39,8 @@ pub fn read_stopped(data_dir: &Path) -> Result<StoppedStore, String> {
 }
 
 /// Returns a store that has nothing, for a data folder whose store is lost.
-///
-/// # Errors
-/// It cannot be encoded.
-pub(crate) fn lost_store() -> Result<StoppedStore, String> {
-    StoppedStore::empty().map_err(|error| error.to_string())
+pub(crate) fn lost_store() -> StoppedStore {
+    StoppedStore::empty()
 }
 
 /// Writes a store into a directory that is not there yet. Blocks until it is durable.

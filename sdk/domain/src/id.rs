@@ -23,6 +23,12 @@ impl LeaseId {
         Self(bytes)
     }
 
+    /// The raw bytes, for storage. They are the secret itself.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// The public handle: the first 128 bits of SHA-256 of the secret.
     #[must_use]
     pub fn handle(&self) -> LeaseHandle {
@@ -69,6 +75,12 @@ impl FromStr for LeaseId {
 pub struct LeaseHandle([u8; 16]);
 
 impl LeaseHandle {
+    /// From the raw bytes of a handle, as they were stored.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The raw bytes, for storage.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {

@@ -12,6 +12,7 @@ use leasehold_domain::Millis;
 use leasehold_machine::EndedRequest;
 use leasehold_machine::LockRecord;
 use leasehold_machine::stored;
+use leasehold_stored::Formed;
 use prost::bytes::Bytes;
 
 use super::Base;
@@ -324,10 +325,7 @@ fn events(kv: &KeyValue) -> Result<Vec<Event>, BackendError> {
 }
 
 /// What a value holds.
-pub(crate) fn decoded<T: serde::de::DeserializeOwned>(
-    what: &str,
-    kv: &KeyValue,
-) -> Result<T, BackendError> {
+pub(crate) fn decoded<T: for<'a> Formed<'a>>(what: &str, kv: &KeyValue) -> Result<T, BackendError> {
     stored::decode(&kv.value).map_err(|problem| {
         let key = String::from_utf8_lossy(&kv.key);
         error::corrupt(what, format!("{key}: {problem}"))

@@ -13,7 +13,6 @@ use leasehold_machine::EndedRequest;
 use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
 use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 use prost::bytes::Bytes;
 
 use super::Known;
@@ -158,12 +157,7 @@ impl Mirror {
     }
 
     /// What etcd shall do for a group, and on which conditions.
-    pub(crate) fn part(
-        &self,
-        prepared: &Prepared,
-        keys: &Keys,
-        own: &OwnKeys,
-    ) -> Result<Part, StoredError> {
+    pub(crate) fn part(&self, prepared: &Prepared, keys: &Keys, own: &OwnKeys) -> Part {
         let mut part = Part::default();
         let mut makes = false;
         for (lock, before) in &prepared.before {
@@ -175,10 +169,10 @@ impl Mirror {
         for (lock, step) in &prepared.changed {
             makes |= step.is_some() && !self.known.contains_key(lock);
             part.forgets |= step.is_none();
-            self.put_lock(lock, step.as_ref(), keys, &mut part)?;
+            self.put_lock(lock, step.as_ref(), keys, &mut part);
         }
         if let Some(before) = &prepared.documents {
-            self.put_documents(before, keys, &mut part)?;
+            self.put_documents(before, keys, &mut part);
         }
         if prepared.documents.is_some() || !prepared.before.is_empty() {
             // Also for locks: a seat among the documents may have closed their namespace.
@@ -197,25 +191,19 @@ impl Mirror {
         if !prepared.events.is_empty() {
             let events = own.events.clone();
             part.operations
-                .push(put(events, stored::pack(&prepared.events)?));
+                .push(put(events, stored::pack(&prepared.events)));
         }
         if !prepared.ended.is_empty() {
             let ended = own.ended.clone();
             part.operations
-                .push(put(ended, stored::pack(&prepared.ended)?));
+                .push(put(ended, stored::pack(&prepared.ended)));
             let gone = own.forgotten.iter().cloned();
             part.operations.extend(gone.map(delete));
         }
-        Ok(part)
+        part
     }
 
-    fn put_lock(
-        &self,
-        lock: &LockRef,
-        step: Option<&Step>,
-        keys: &Keys,
-        part: &mut Part,
-    ) -> Result<(), StoredError> {
+    fn put_lock(&self, lock: &LockRef, step: Option<&Step>, keys: &Keys, part: &mut Part) {
         let known = self.known.get(lock);
         let key = keys.lock(lock);
         let Some(step) = step else {
@@ -223,43 +211,36 @@ impl Mirror {
             let gone = waiters.map(|number| delete(keys.waiter(lock, number)));
             part.operations.extend(gone);
             part.operations.push(delete(key));
-            return Ok(());
+            return;
         };
-        let head = stored::encode_head(&step.head)?;
+        let head = stored::encode(&step.head);
         // Whoever comes must be able to go again.
         let end_bytes = head.len() + step.kept.end_bytes(keys.waiter(lock, 0).len());
         part.is_too_large |= step.grows && end_bytes > LOCK_BYTES_MAX;
         part.operations.push(put(key, head));
         for (number, value) in &step.put {
             let key = keys.waiter(lock, *number);
-            part.operations.push(put(key, value.clone()?));
+            part.operations.push(put(key, value.clone()));
         }
         let gone = step.gone.iter();
         let gone = gone.map(|number| delete(keys.waiter(lock, *number)));
         part.operations.extend(gone);
-        Ok(())
     }
 
-    fn put_documents(
-        &self,
-        before: &DocumentSet,
-        keys: &Keys,
-        part: &mut Part,
-    ) -> Result<(), StoredError> {
+    fn put_documents(&self, before: &DocumentSet, keys: &Keys, part: &mut Part) {
         let after = self.state.all_documents();
         if after.revision() == before.revision() {
-            return Ok(());
+            return;
         }
         for change in after.changes_since(before) {
             let key = keys.document(change.collection, change.id);
             part.operations.push(match change.after {
-                Some(document) => put(key, stored::encode(document)?),
+                Some(document) => put(key, stored::encode(document)),
                 None => delete(key),
             });
         }
-        let revision = stored::encode(&after.revision())?;
+        let revision = stored::encode(&after.revision());
         part.operations.push(put(keys.documents(), revision));
-        Ok(())
     }
 
     /// The keys of ended acquires that the next write deletes.

@@ -15,7 +15,6 @@ use leasehold_machine::LockRecord;
 use leasehold_machine::RecordChange;
 use leasehold_machine::Waiter;
 use leasehold_machine::stored;
-use leasehold_machine::stored::StoredError;
 
 /// What a message about a key has besides it.
 const AROUND_KEY_BYTES: usize = 32;
@@ -25,8 +24,8 @@ const AROUND_KEY_BYTES: usize = 32;
 pub(crate) struct Kept {
     /// What the record's clock shows, in the record's own time.
     clock: Millis,
-    /// Of the waiters, in order. Fewer than wait if they are in the lock's own key, as an older
-    /// build has put them: then they are put anew with the next write.
+    /// Of the waiters, in order. Fewer than wait if they are in the lock's own key, as another
+    /// build may put them: then they are put anew with the next write.
     places: Box<[Place]>,
 }
 
@@ -48,7 +47,7 @@ pub(crate) struct Step {
     /// For the lock's key.
     pub(crate) head: LockRecord,
     /// Values of waiters that came or have changed, by their numbers.
-    pub(crate) put: Vec<(u64, Result<Vec<u8>, StoredError>)>,
+    pub(crate) put: Vec<(u64, Vec<u8>)>,
     /// Waiters that are not there any more.
     pub(crate) gone: Vec<u64>,
     /// Whether waiters came.
@@ -81,7 +80,7 @@ impl Kept {
         let (stayed, mut values) = (places.len(), Vec::with_capacity(put.len()));
         for (place, waiter) in put {
             let value = stored::encode(&waiter);
-            let bytes = value.as_ref().map_or(0, Vec::len);
+            let bytes = value.len();
             let there = usize::try_from(place).ok();
             let number = match there.and_then(|place| places.get_mut(place)) {
                 Some(there) => {

@@ -104,7 +104,7 @@ fn told(
     revision: i64,
     seen: u64,
 ) -> Written {
-    let part = mirror.part(prepared, keys, own).unwrap();
+    let part = mirror.part(prepared, keys, own);
     let head = Operation::Put(PutRequest {
         key: keys.head(),
         ..PutRequest::default()
@@ -400,7 +400,7 @@ fn a_queue_in_the_lock_s_own_key_is_read_and_put_anew() {
         world.write(0, 10, &ask(&format!("w{id}"), wait(id, 60_000)));
     }
     let whole = world.gateways[0].0.state.record(&lock()).unwrap();
-    let value = stored::encode(whole).unwrap();
+    let value = stored::encode(whole);
     let key = world.keys.lock(&lock());
     world.stored.retain(|other, _| *other == key);
     world.stored.get_mut(&key).unwrap().value = value.into();

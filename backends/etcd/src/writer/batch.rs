@@ -53,7 +53,6 @@ impl Writer {
             ticks_max = due.len();
             let prepared = self.prepare(mirror, jobs, due);
             let parts = self.parts(mirror, &prepared);
-            let parts = parts.inspect_err(|_| mirror.take_back_all(&prepared))?;
             if parts.iter().all(|(_, part)| part.operations.is_empty()) {
                 mirror.take_back_all(&prepared);
                 if !caught_up && !self.confirm(mirror).await? {
@@ -95,11 +94,7 @@ impl Writer {
     }
 
     /// What each group asks of etcd, and the keys of its own.
-    fn parts(
-        &mut self,
-        mirror: &Mirror,
-        prepared: &[Prepared],
-    ) -> Result<Vec<(OwnKeys, Part)>, BackendError> {
+    fn parts(&mut self, mirror: &Mirror, prepared: &[Prepared]) -> Vec<(OwnKeys, Part)> {
         // One group deletes them: no transaction does so twice.
         let mut forgotten = mirror.forgettable(self.shared.keeper.look());
         let each = prepared.iter().map(|one| {
@@ -115,8 +110,7 @@ impl Writer {
                 forgotten,
             };
             let part = mirror.part(one, keys, &own);
-            let part = part.map_err(|problem| error::corrupt("record", problem))?;
-            Ok((own, part))
+            (own, part)
         });
         each.collect()
     }

@@ -12,23 +12,21 @@ use leasehold_domain::Outcome;
 use leasehold_domain::Rejection;
 use leasehold_domain::Transition;
 use leasehold_domain::limits::WAITER_SLACK_MS;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::Formed;
+use leasehold_stored::formed;
+use leasehold_stored::record as form;
 
 use super::Step;
 use crate::LockRecord;
 use crate::lease::Lease;
 use crate::shift::Shift;
 
-/// The version of exported bytes; others are refused, not misread.
-const VERSION: u8 = 1;
-
-#[derive(Serialize, Deserialize)]
 struct Exported {
-    version: u8,
     at: Millis,
     record: LockRecord,
 }
+
+formed!(struct Exported => form::Exported<'a> { at, record });
 
 impl Shift {
     fn lease(self, lease: &mut Lease, now: Millis) {
@@ -72,19 +70,18 @@ impl Shift {
 /// The record as bytes, and the floor of this write.
 pub(super) fn export(record: &LockRecord, now: Millis, token_floor: u64) -> Outcome {
     let known = *record != LockRecord::default();
-    let exported = known.then(|| {
-        postcard::to_allocvec(&Exported {
-            version: VERSION,
-            at: now.max(record.clock),
-            record: record.clone(),
-        })
+    let exported = form::Exported {
+        at: now.max(record.clock).0,
+        record: record.form(),
+    };
+    let record = known.then(|| {
+        let mut bytes = Vec::new();
+        leasehold_stored::encode_into(&exported, &mut bytes);
+        Arc::from(bytes)
     });
-    match exported.transpose() {
-        Ok(record) => Outcome::Exported {
-            record: record.map(Arc::from),
-            token_floor,
-        },
-        Err(_) => Outcome::Rejected(Rejection::Impossible),
+    Outcome::Exported {
+        record,
+        token_floor,
     }
 }
 
@@ -92,12 +89,7 @@ impl Step<'_> {
     /// Puts an exported record in its place. One that is there has come by the same move, which was
     /// cut off: it is the same but for its times, which count from now.
     pub(super) fn import(&mut self, bytes: &[u8]) -> Outcome {
-        let Ok(Exported {
-            version: VERSION,
-            at,
-            mut record,
-        }) = postcard::from_bytes(bytes)
-        else {
+        let Ok(Exported { at, mut record }) = leasehold_stored::decode(bytes) else {
             return Outcome::Rejected(Rejection::Impossible);
         };
         // The two stores cut milliseconds off at different instants.

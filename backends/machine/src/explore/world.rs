@@ -24,6 +24,7 @@ use leasehold_domain::Request;
 use leasehold_domain::RevokeTarget;
 use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
+use leasehold_stored::Formed;
 use serde::Serialize;
 
 use crate::LockRecord;
@@ -462,9 +463,15 @@ impl World {
         };
         let polls: Vec<&Poll> = self.polls.iter().filter(stands).collect();
         let ended = self.state.ended();
-        let mut ended: Vec<_> = ended.map(|one| (one.key, one.cause)).collect();
+        let mut ended: Vec<_> = ended.map(|one| (one.key.form(), one.cause)).collect();
         ended.sort_by_key(|(key, _)| *key);
-        let bytes = postcard::to_allocvec(&(&records, clients, polls, self.interferences, ended));
+        let mut stored = Vec::new();
+        for record in records.values().flat_map(|locks| locks.iter()) {
+            let (name, record) = record;
+            stored.extend_from_slice(name.as_str().as_bytes());
+            leasehold_stored::encode_into(&record.form(), &mut stored);
+        }
+        let bytes = postcard::to_allocvec(&(stored, clients, polls, self.interferences, ended));
         Digest::of(&bytes.unwrap())
     }
 }

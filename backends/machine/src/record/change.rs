@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use leasehold_domain::Millis;
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::Formed;
+use leasehold_stored::Invalid;
+use leasehold_stored::record as form;
 
 use super::LockRecord;
 use super::Rest;
@@ -15,7 +16,7 @@ use crate::waiter::Waiter;
 
 /// What leads from a record to the next: all of the next but its queue, and what has become of the
 /// queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordChange {
     /// Without its queue.
     head: LockRecord,
@@ -46,6 +47,40 @@ pub struct ChangeParts {
 pub struct Misfit {
     base: u64,
     found: u64,
+}
+
+impl<'a> Formed<'a> for RecordChange {
+    type Form = form::RecordChange<'a>;
+
+    fn form(&'a self) -> Self::Form {
+        let Self {
+            head,
+            base,
+            gone,
+            put,
+        } = self;
+        let put = put.iter().map(|(place, waiter)| form::PutWaiter {
+            place: *place,
+            waiter: waiter.form(),
+        });
+        form::RecordChange {
+            head: head.form(),
+            base: *base,
+            gone: gone.clone(),
+            put: put.collect(),
+        }
+    }
+
+    fn restore(form: Self::Form) -> Result<Self, Invalid> {
+        let put = form.put.into_iter();
+        let put = put.map(|put| Ok((put.place, Arc::restore(put.waiter)?)));
+        Ok(Self {
+            head: LockRecord::restore(form.head)?,
+            base: form.base,
+            gone: form.gone,
+            put: put.collect::<Result<_, Invalid>>()?,
+        })
+    }
 }
 
 impl RecordChange {

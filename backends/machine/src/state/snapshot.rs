@@ -1,104 +1,166 @@
 //! The state as bytes. Indexes and counters are left out, and built again.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use imbl::Vector;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
+use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
+use leasehold_domain::LockName;
 use leasehold_domain::Millis;
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
+use leasehold_domain::NamespaceName;
+use leasehold_stored::Formed;
+use leasehold_stored::Invalid;
+use leasehold_stored::decode_next;
+use leasehold_stored::encode_into;
+use leasehold_stored::snapshot::Blob;
+use leasehold_stored::snapshot::Lock;
+use leasehold_stored::snapshot::StateHead;
+use leasehold_stored::snapshot::StatePiece;
 
 use super::State;
 use super::table::LockTable;
 use super::table::Records;
 use super::table::map_records;
 use crate::EndedRequest;
+use crate::LockRecord;
 use crate::PlantedBug;
 use crate::ended::EndedRequests;
 
-/// What of a [`State`] is stored. Its order is part of the stored format: a state is these fields,
-/// and then the acquires whose leases have ended.
-#[derive(Debug, Serialize, Deserialize)]
-struct Stored<'a> {
+/// Locks, documents or ended requests of one piece.
+const PIECE: usize = 64;
+
+/// A [`State`] as it was when [`State::frozen`] was called. Has the same pieces as the state had.
+#[derive(Debug)]
+pub struct FrozenState {
     now: Millis,
     newest: Cursor,
-    records: Cow<'a, Records>,
-    documents: Cow<'a, DocumentSet>,
-    blobs: Cow<'a, BTreeMap<Digest, Arc<[u8]>>>,
+    records: Records,
+    documents: DocumentSet,
+    blobs: BTreeMap<Digest, Arc<[u8]>>,
+    ended: Vector<EndedRequest>,
 }
 
-/// A [`State`] as it was when [`State::frozen`] was called. Has the same bytes as the state had.
-#[derive(Debug)]
-pub struct FrozenState(Stored<'static>, Vector<EndedRequest>);
-
-impl Serialize for FrozenState {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (&self.0, &self.1).serialize(serializer)
+impl FrozenState {
+    /// Shows the state in pieces, the head first: in the same order for the same state.
+    pub fn pieces(&self, mut show: impl FnMut(StatePiece<'_>)) {
+        show(StatePiece {
+            head: Some(StateHead {
+                now: self.now.0,
+                newest: self.newest.0,
+                documents_revision: self.documents.revision(),
+            }),
+            ..StatePiece::default()
+        });
+        for (namespace, locks) in &self.records {
+            let mut locks = locks.iter().peekable();
+            while locks.peek().is_some() {
+                let some = locks.by_ref().take(PIECE);
+                let some = some.map(|(name, record)| Lock {
+                    namespace: namespace.as_str(),
+                    name: name.as_str(),
+                    record: record.form(),
+                });
+                show(StatePiece {
+                    locks: some.collect(),
+                    ..StatePiece::default()
+                });
+            }
+        }
+        let mut documents = self.documents.iter().peekable();
+        while documents.peek().is_some() {
+            let some = documents.by_ref().take(PIECE);
+            show(StatePiece {
+                documents: some.map(Document::form).collect(),
+                ..StatePiece::default()
+            });
+        }
+        for (digest, bytes) in &self.blobs {
+            show(StatePiece {
+                blobs: vec![Blob {
+                    digest: digest.0,
+                    bytes,
+                }],
+                ..StatePiece::default()
+            });
+        }
+        let mut ended = self.ended.iter().peekable();
+        while ended.peek().is_some() {
+            let some = ended.by_ref().take(PIECE);
+            show(StatePiece {
+                ended: some.map(EndedRequest::form).collect(),
+                ..StatePiece::default()
+            });
+        }
     }
 }
 
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let stored = Stored {
-            now: self.now,
-            newest: self.newest,
-            records: Cow::Borrowed(&self.locks.records),
-            documents: Cow::Borrowed(&self.documents),
-            blobs: Cow::Borrowed(&self.blobs),
-        };
-        (stored, self.ended.order()).serialize(serializer)
-    }
+/// A [`State`] that is put together of its pieces.
+#[derive(Debug, Default)]
+pub struct StateBuilder {
+    head: Option<StateHead>,
+    records: BTreeMap<NamespaceName, OrdMap<LockName, LockRecord>>,
+    documents: Vec<Document>,
+    blobs: BTreeMap<Digest, Arc<[u8]>>,
+    ended: Vec<EndedRequest>,
 }
 
-impl<'de> Deserialize<'de> for State {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = <(Stored<'_>, Vec<EndedRequest>)>::deserialize(deserializer)?;
-        let (stored, ended) = stored;
-        let mut state = Self::of(stored);
-        state.ended = EndedRequests::of(ended);
-        Ok(state)
+impl StateBuilder {
+    /// Adds the next piece.
+    ///
+    /// # Errors
+    /// A part of it breaks a rule of what it is a form of.
+    pub fn add(&mut self, piece: StatePiece<'_>) -> Result<(), Invalid> {
+        self.head = piece.head.or(self.head.take());
+        for lock in piece.locks {
+            let record = LockRecord::restore(lock.record)?;
+            let name = lock.name.parse()?;
+            // Locks of a namespace come one after the other.
+            match self.records.get_mut(lock.namespace) {
+                Some(locks) => locks.insert(name, record),
+                None => {
+                    let locks = OrdMap::unit(name, record);
+                    self.records.insert(lock.namespace.parse()?, locks);
+                    None
+                }
+            };
+        }
+        let documents: Vec<Document> = Vec::restore(piece.documents)?;
+        self.documents.extend(documents);
+        for blob in piece.blobs {
+            self.blobs.insert(Digest(blob.digest), blob.bytes.into());
+        }
+        let ended: Vec<EndedRequest> = Vec::restore(piece.ended)?;
+        self.ended.extend(ended);
+        Ok(())
     }
-}
 
-/// A [`State`] as builds stored it that did not remember acquires whose leases have ended.
-#[derive(Debug)]
-pub struct StateBeforeEnded(pub State);
-
-impl<'de> Deserialize<'de> for StateBeforeEnded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(State::of(Stored::deserialize(deserializer)?)))
-    }
-}
-
-impl From<StateBeforeEnded> for State {
-    fn from(before: StateBeforeEnded) -> Self {
-        before.0
-    }
-}
-
-impl State {
-    fn of(stored: Stored<'_>) -> Self {
-        let mut records = stored.records.into_owned();
+    /// The whole.
+    ///
+    /// # Errors
+    /// There was no head.
+    pub fn build(self) -> Result<State, Invalid> {
+        let head = self
+            .head
+            .ok_or_else(|| Invalid::new("a state without a head"))?;
+        let mut records = self.records;
         if PlantedBug::TokenReset.is_planted() {
             records = map_records(records, |record| record.last_token = 0);
         }
-        let mut state = Self {
-            now: stored.now,
-            newest: stored.newest,
+        let mut state = State {
+            now: Millis(head.now),
+            newest: Cursor(head.newest),
             locks: LockTable::index(records),
-            documents: stored.documents.into_owned(),
+            documents: DocumentSet::of(head.documents_revision, self.documents),
             seats: BTreeMap::new(),
-            blobs: stored.blobs.into_owned(),
-            ended: EndedRequests::default(),
+            blobs: self.blobs,
+            ended: EndedRequests::of(self.ended),
         };
         state.read_seats();
-        state
+        Ok(state)
     }
 }
 
@@ -108,21 +170,48 @@ impl State {
     /// number of them.
     #[must_use]
     pub fn frozen(&self) -> FrozenState {
-        let stored = Stored {
+        FrozenState {
             now: self.now,
             newest: self.newest,
-            records: Cow::Owned(self.locks.records.clone()),
-            documents: Cow::Owned(self.documents.clone()),
-            blobs: Cow::Owned(self.blobs.clone()),
-        };
-        FrozenState(stored, self.ended.order().clone())
+            records: self.locks.records.clone(),
+            documents: self.documents.clone(),
+            blobs: self.blobs.clone(),
+            ended: self.ended.order().clone(),
+        }
     }
 
-    /// The digest of the serialized state. Equal on replicas that applied the same writes. Reads
-    /// all of the state, so it is for tests and for checks between replicas.
+    /// The state as bytes, for a backend that stores it as a whole.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.frozen().to_bytes()
+    }
+
+    /// The state that [`State::to_bytes`] was called on.
+    ///
+    /// # Errors
+    /// The bytes are no such state.
+    pub fn from_bytes(mut bytes: &[u8]) -> Result<Self, Invalid> {
+        let mut builder = StateBuilder::default();
+        while let Some(piece) = decode_next(&mut bytes)? {
+            builder.add(piece)?;
+        }
+        builder.build()
+    }
+
+    /// The digest of the state's bytes. Equal on replicas that applied the same writes. Reads all
+    /// of the state, so it is for tests and for checks between replicas.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let bytes = postcard::to_allocvec(self);
-        Digest::of(&bytes.unwrap_or_default())
+        Digest::of(&self.to_bytes())
+    }
+}
+
+impl FrozenState {
+    /// The state's bytes as they were then.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.pieces(|piece| encode_into(&piece, &mut bytes));
+        bytes
     }
 }

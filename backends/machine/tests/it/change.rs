@@ -28,7 +28,7 @@ fn hand_over(waiters: u64) -> (LockRecord, RecordChange, LockRecord) {
 
 #[test]
 fn a_hand_over_is_small_however_many_wait() {
-    let bytes = |waiters| postcard::to_allocvec(&hand_over(waiters).1).unwrap().len();
+    let bytes = |waiters| leasehold_machine::stored::encode(&hand_over(waiters).1).len();
     let (few, many) = (bytes(10), bytes(4_000));
     assert!(few < 600 && many <= few + 8, "{few} and {many} bytes");
     let (before, change, after) = hand_over(4_000);

@@ -48,8 +48,7 @@ impl Store {
 
     /// The same store after its state was stored and read.
     fn restart(&mut self) {
-        let bytes = postcard::to_allocvec(&self.state).unwrap();
-        self.state = postcard::from_bytes(&bytes).unwrap();
+        self.state = State::from_bytes(&self.state.to_bytes()).unwrap();
     }
 }
 

@@ -12,6 +12,7 @@ use leasehold_domain::Outcome;
 use leasehold_domain::RevokeTarget;
 use leasehold_machine::RecordChange;
 use leasehold_machine::State;
+use leasehold_machine::stored;
 use proptest::prelude::*;
 
 use crate::answer::Answer;
@@ -311,8 +312,7 @@ proptest! {
             let size = if slot.together { usize::MAX } else { cut };
             prop_assert_eq!(&run(&mut restored, slot, write, size), &in_one);
             // What is built again from a snapshot equals what was kept up to date.
-            let bytes = postcard::to_allocvec(&restored).unwrap();
-            let copy: State = postcard::from_bytes(&bytes).unwrap();
+            let copy = State::from_bytes(&restored.to_bytes()).unwrap();
             prop_assert_eq!(&copy, &restored);
             restored = copy;
         }
@@ -329,8 +329,8 @@ proptest! {
             for lock in locks() {
                 let (old, new) = (before.record(&lock), state.record(&lock));
                 let change = new.map(|new| RecordChange::between(old, new));
-                let bytes = postcard::to_allocvec(&change).unwrap();
-                let change: Option<RecordChange> = postcard::from_bytes(&bytes).unwrap();
+                let stored = change.as_ref().map(stored::encode);
+                let change = stored.map(|bytes| stored::decode::<RecordChange>(&bytes).unwrap());
                 follower.change_record(&lock, change).unwrap();
             }
             let kept = before.ended().filter(|ended| ended.lasts(state.now()));

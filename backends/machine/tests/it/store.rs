@@ -318,8 +318,7 @@ fn a_snapshot_is_the_state() {
     run_each(&mut state, 0, 2, &[take("ann", "a", 1, 1_000)]);
     let wait = acquire(2, EXCLUSIVE, 1_000, Some(5_000));
     run_each(&mut state, 0, 3, &[command("bob", "r", lock("a"), wait)]);
-    let bytes = postcard::to_allocvec(&state).unwrap();
-    let restored: State = postcard::from_bytes(&bytes).unwrap();
+    let restored = State::from_bytes(&state.to_bytes()).unwrap();
     assert_eq!(restored, state);
     assert_eq!(restored.digest(), state.digest());
     assert_eq!(
@@ -357,11 +356,11 @@ fn a_frozen_state_is_stored_as_it_was() {
             &[take("ann", &format!("lock-{id}"), id, 1_000)],
         );
     }
-    let before = postcard::to_allocvec(&state).unwrap();
+    let before = state.to_bytes();
     let frozen = state.frozen();
     run_each(&mut state, 1, 2_000, &[give("ann", "lock-7", 7)]);
     run_each(&mut state, 1, 2_001, &[take("bob", "other", 5_000, 1_000)]);
     assert!(!state.tick(moment(5_000, 2_002), 500).is_empty());
-    assert_eq!(postcard::to_allocvec(&frozen).unwrap(), before);
-    assert_ne!(postcard::to_allocvec(&state).unwrap(), before);
+    assert_eq!(frozen.to_bytes(), before);
+    assert_ne!(state.to_bytes(), before);
 }

@@ -147,10 +147,14 @@ fn log(config: &RaftConfig, work: impl FnOnce(&LogStore)) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_cannot_be_read_is_named() {
     for (bytes, complaint) in [
-        // An older version is refused, not misread.
-        (vec![1, 0, 0, 0, 0, 7], "entry 5: version 1 is not known"),
-        (vec![2, 0, 0, 0, 0, 7], "entry 5: checksum differs"),
-        (vec![2, 0], "entry 5: cut off"),
+        // Other versions are refused, not misread.
+        (
+            vec![3, 0, 0, 0, 0, 7],
+            "entry 5: version 3 is of a build before the first release",
+        ),
+        (vec![5, 0, 0, 0, 0, 7], "entry 5: version 5 is not known"),
+        (vec![4, 0, 0, 0, 0, 7], "entry 5: checksum differs"),
+        (vec![4, 0], "entry 5: cut off"),
     ] {
         let (_folder, config) = node();
         let node = open(&config).await.unwrap();

@@ -3,6 +3,7 @@
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::limits;
+use leasehold_stored::Formed;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
@@ -62,7 +63,7 @@ impl Queue {
     /// Proposes one item, and waits until it is applied.
     pub(crate) async fn propose(&self, item: Item, hurry: Hurry) -> Result<Answer, BackendError> {
         // Measured here and not by the batcher, of which there is one.
-        let bytes = postcard::experimental::serialized_size(&item).unwrap_or(usize::MAX);
+        let bytes = leasehold_stored::size(&item.form());
         if bytes > REQUEST_BYTES_MAX || item.weight() > limits::LEASES_PER_RENEWAL_MAX {
             return Err(BackendError::without_effect(
                 ErrorKind::Invalid,
@@ -87,7 +88,7 @@ impl Queue {
         applied: &Applied,
     ) -> Vec<Answered> {
         let pushed = items.into_iter().map(|item| {
-            let bytes = postcard::experimental::serialized_size(&item).unwrap_or(usize::MAX);
+            let bytes = leasehold_stored::size(&item.form());
             let (reply, answered) = oneshot::channel();
             let reply = Reply::There(reply);
             let job = Job {

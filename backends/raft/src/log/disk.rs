@@ -98,10 +98,10 @@ impl Disk for FjallDisk {
         }
         let trimmed = self.trimmed.get();
         if trimmed != self.trimmed_written {
-            let bytes = record::encode(&trimmed.cursor.0).map_err(io::Error::other)?;
+            let bytes = record::encode(&trimmed.cursor.0);
             batch.insert(&self.meta, TRIMMED, bytes);
             if let Some(ledger) = trimmed.ledger_record() {
-                let bytes = record::encode(&ledger).map_err(io::Error::other)?;
+                let bytes = record::encode(&ledger);
                 batch.insert(&self.meta, LEDGER, bytes);
             }
             self.trimmed_written = trimmed;

@@ -65,12 +65,7 @@ impl Owner {
     /// Reads whose folder it is, or makes it somebody's.
     pub(super) fn find(&self, reader: &LogReader) -> Result<Found, OpenError> {
         let mut changes = Vec::new();
-        let mut write = |key, bytes: Result<Vec<u8>, _>| {
-            let bytes = bytes
-                .map_err(|error: record::RecordError| OpenError::Corrupt(error.to_string()))?;
-            changes.push(Change::Meta { key, bytes });
-            Ok::<(), OpenError>(())
-        };
+        let mut write = |key, bytes| changes.push(Change::Meta { key, bytes });
         let owner = corrupt(reader.meta::<String>(OWNER))?;
         let is_new = owner.is_none();
         let node = match owner {
@@ -85,7 +80,7 @@ impl Owner {
                     Unowned::Refused(folder) => return Err(OpenError::Absent(folder.clone())),
                 };
                 let name = format!("node {node} of {}", self.cluster_id);
-                write(OWNER, record::encode(&name))?;
+                write(OWNER, record::encode(&name));
                 node
             }
         };
@@ -93,7 +88,7 @@ impl Owner {
         if group.is_none() && node == FOUNDER {
             // A founder's group is as old as its folder; older builds did not name it.
             let drawn = GroupId::draw();
-            write(GROUP, record::encode(&drawn))?;
+            write(GROUP, record::encode(&drawn));
             group = Some(drawn);
         }
         Ok(Found {
@@ -116,7 +111,7 @@ pub(crate) struct Keeping(pub(super) Arc<Writer>);
 impl Keeping {
     /// Makes the group's name durable.
     pub(crate) async fn keep_group(&self, group: GroupId) -> io::Result<()> {
-        let bytes = record::encode(&group).map_err(io::Error::other)?;
+        let bytes = record::encode(&group);
         let done = self.submit(vec![Change::Meta { key: GROUP, bytes }]);
         done.await.map_err(io::Error::other)?
     }

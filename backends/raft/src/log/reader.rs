@@ -18,6 +18,7 @@ use crate::entry::Entry;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
 use crate::folder::FolderLock;
+use crate::form::Sent;
 use crate::record;
 
 /// Reads entries back.
@@ -75,7 +76,7 @@ impl LogReader {
     }
 
     /// A value of the meta keyspace.
-    pub(super) fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> io::Result<Option<T>> {
+    pub(super) fn meta<T: Sent>(&self, key: &str) -> io::Result<Option<T>> {
         let Some(bytes) = self.meta.get(key).map_err(crate::error::io)? else {
             return Ok(None);
         };

@@ -38,6 +38,7 @@ use crate::entry::LogId;
 use crate::entry::TypeConfig;
 use crate::entry::Vote;
 use crate::folder::FolderLock;
+use crate::form::Sent;
 use crate::identity::Identity;
 use crate::peer::Acknowledged;
 use crate::record;
@@ -205,16 +206,12 @@ impl LogStore {
     /// events before it.
     pub(crate) fn begin_after(&self, id: LogId, ledger: LedgerHead) -> Result<(), OpenError> {
         let vote = Vote::new(id.leader_id.term, id.leader_id.node_id);
-        let corrupt = |error: record::RecordError| OpenError::Corrupt(error.to_string());
         let meta = |key, bytes| Change::Meta { key, bytes };
         self.keeping().keep(vec![
-            meta(VOTE, record::encode(&vote).map_err(corrupt)?),
-            meta(PURGED, record::encode(&id).map_err(corrupt)?),
-            meta(TRIMMED, record::encode(&ledger.cursor.0).map_err(corrupt)?),
-            meta(
-                LEDGER,
-                record::encode(&(ledger.cursor, ledger.chain)).map_err(corrupt)?,
-            ),
+            meta(VOTE, record::encode(&vote)),
+            meta(PURGED, record::encode(&id)),
+            meta(TRIMMED, record::encode(&ledger.cursor.0)),
+            meta(LEDGER, record::encode(&(ledger.cursor, ledger.chain))),
         ])?;
         Ok(())
     }
@@ -245,8 +242,8 @@ impl LogStore {
         done.await.map_err(io::Error::other)?
     }
 
-    async fn set<T: serde::Serialize>(&self, key: &'static str, value: &T) -> io::Result<()> {
-        let bytes = record::encode(value).map_err(io::Error::other)?;
+    async fn set<T: Sent>(&self, key: &'static str, value: &T) -> io::Result<()> {
+        let bytes = record::encode(value);
         self.change(vec![Change::Meta { key, bytes }]).await
     }
 }
@@ -280,7 +277,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     {
         let mut changes = Vec::new();
         for entry in entries {
-            let bytes = record::encode(&entry).map_err(io::Error::other)?;
+            let bytes = record::encode(&entry);
             self.appended
                 .fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.last = Some(entry.log_id);
@@ -317,7 +314,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.purged = Some(up_to);
         self.reader.hide_before(to);
         self.last = self.last.max(Some(up_to));
-        let bytes = record::encode(&up_to).map_err(io::Error::other)?;
+        let bytes = record::encode(&up_to);
         self.change(vec![
             Change::Meta { key: PURGED, bytes },
             Change::Purge {

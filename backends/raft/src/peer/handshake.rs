@@ -2,14 +2,17 @@
 
 use std::io;
 
-use serde::Deserialize;
-use serde::Serialize;
+use leasehold_stored::Formed;
+use leasehold_stored::Invalid;
+use leasehold_stored::formed;
+use leasehold_stored::peer as form;
 use tokio::io::AsyncWriteExt;
 
 use super::frame::Frame;
 use super::frame::HELLO_BYTES_MAX;
 use super::frame::Unnumbered;
 use super::security::Stream;
+use crate::form::Sent;
 use crate::identity::GroupId;
 use crate::identity::Identity;
 
@@ -17,7 +20,7 @@ use crate::identity::Identity;
 const GREETING: &str = "leasehold peer";
 
 /// What the dialling node says.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 struct Hello {
     greeting: String,
     group: GroupId,
@@ -27,11 +30,32 @@ struct Hello {
 }
 
 /// What the other answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 enum Reply {
     Welcome { node: u64, group: Option<GroupId> },
     Refused(String),
 }
+
+formed!(struct Hello => form::Hello<'a> { greeting, group, from, to });
+formed!(enum Reply => form::Reply<'a> { Welcome { node, group }, Refused(reason) });
+
+macro_rules! sent {
+    ($($type:ident),*) => {$(
+        impl Sent for $type {
+            type Form<'a> = form::$type<'a>;
+
+            fn form(&self) -> form::$type<'_> {
+                Formed::form(self)
+            }
+
+            fn restore(form: form::$type<'_>) -> Result<Self, Invalid> {
+                Formed::restore(form)
+            }
+        }
+    )*};
+}
+
+sent!(Hello, Reply);
 
 /// Who was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,13 +120,13 @@ pub(crate) async fn accept(
     Ok((hello.group, hello.from))
 }
 
-async fn say<T: Serialize>(stream: &mut dyn Stream, message: &T) -> io::Result<()> {
+async fn say<T: Sent>(stream: &mut dyn Stream, message: &T) -> io::Result<()> {
     let bytes = Unnumbered::encode(message)?.number(0);
     stream.write_all(&bytes).await?;
     stream.flush().await
 }
 
-async fn hear<T: serde::de::DeserializeOwned>(mut stream: &mut dyn Stream) -> io::Result<T> {
+async fn hear<T: Sent>(mut stream: &mut dyn Stream) -> io::Result<T> {
     match Frame::read(&mut stream, HELLO_BYTES_MAX).await? {
         Some(frame) => frame.decode(),
         None => Err(io::ErrorKind::UnexpectedEof.into()),

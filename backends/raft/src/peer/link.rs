@@ -10,7 +10,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 use tokio::io::ReadHalf;
 use tokio::io::WriteHalf;
@@ -28,6 +27,7 @@ use super::frame::FRAME_BYTES_MAX;
 use super::frame::Frame;
 use super::frame::Unnumbered;
 use super::handshake;
+use super::message::Request;
 use super::message::Response;
 use super::security::Security;
 use super::security::Stream;
@@ -67,9 +67,9 @@ impl Link {
     }
 
     /// Asks, and waits for the answer at most `within`.
-    pub(super) async fn call<T: Serialize>(
+    pub(super) async fn call(
         &self,
-        request: &T,
+        request: &Request,
         within: Duration,
     ) -> Result<Response, CallError> {
         let unsent = |reason: String| CallError::Unsent(reason);

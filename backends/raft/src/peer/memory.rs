@@ -25,7 +25,7 @@ const FILE: &str = "peers.json";
 const VERSION: u32 = 1;
 
 /// What a node has acknowledged: durable at that node when it did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Acknowledged {
     /// It voted in this term, or followed its leader.
     pub(crate) term: u64,

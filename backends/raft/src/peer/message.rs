@@ -11,6 +11,8 @@ use leasehold_backend_api::Steering;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Millis;
+use leasehold_stored::formed;
+use leasehold_stored::peer as form;
 use openraft::alias::SnapshotMetaOf;
 use openraft::raft::AppendEntriesRequest;
 use openraft::raft::AppendEntriesResponse;
@@ -18,8 +20,6 @@ use openraft::raft::SnapshotResponse;
 use openraft::raft::TransferLeaderRequest;
 use openraft::raft::VoteRequest;
 use openraft::raft::VoteResponse;
-use serde::Deserialize;
-use serde::Serialize;
 
 use crate::entry::Answer;
 use crate::entry::Item;
@@ -29,7 +29,7 @@ use crate::identity::GroupId;
 use crate::peer::Acknowledged;
 
 /// What one node asks of another.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) enum Request {
     /// Replication, and heartbeats.
     Append(AppendEntriesRequest<TypeConfig>),
@@ -56,7 +56,7 @@ pub(crate) enum Request {
 }
 
 /// What comes back.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) enum Response {
     /// Of `Append`.
     Append(AppendEntriesResponse<TypeConfig>),
@@ -95,7 +95,7 @@ pub(crate) enum Response {
 }
 
 /// What became of one forwarded item.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answered {
     /// It was carried out.
     Done(Answer),
@@ -106,7 +106,7 @@ pub(crate) enum Answered {
 }
 
 /// A piece of a snapshot, in order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Chunk {
     /// The sending leader's vote.
     pub(crate) vote: Vote,
@@ -121,7 +121,7 @@ pub(crate) struct Chunk {
 }
 
 /// A row of the ledger: its cursor, its canonical bytes, the hash chain after it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     cursor: Cursor,
     body: Arc<str>,
@@ -159,14 +159,14 @@ impl From<Row> for LedgerRow {
 }
 
 /// A backend's error on its way between nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     kind: Kind,
     unknown: bool,
     detail: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Unavailable,
     Overloaded,
@@ -223,3 +223,10 @@ impl From<Refusal> for BackendError {
         }
     }
 }
+
+formed!(enum Answered => form::Answered<'a> { Done(answer), Refused(refusal), NotLeader });
+formed!(struct Row => form::Row<'a> { cursor, body, chain });
+formed!(struct Refusal => form::Refusal<'a> { kind, unknown, detail });
+formed!(enum Kind => form::RefusalKind {
+    Unavailable, Overloaded, Deadline, Contended, Invalid, Trimmed, Corrupt, Closed,
+});

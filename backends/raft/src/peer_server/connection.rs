@@ -89,7 +89,7 @@ async fn farewell(
     drop(place);
     let all = u32::try_from(REQUESTS_MAX).unwrap_or(u32::MAX);
     let answered = tokio::time::timeout(FAREWELL_MAX, places.acquire_many(all)).await;
-    if let (Ok(Ok(_)), Ok(bytes)) = (answered, Unnumbered::encode(&())) {
+    if let (Ok(Ok(_)), Ok(bytes)) = (answered, Unnumbered::empty()) {
         let _ = answers.send(bytes.number(FAREWELL)).await;
     }
 }

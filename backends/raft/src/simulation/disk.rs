@@ -111,7 +111,7 @@ impl Shelf {
 #[async_trait]
 impl Snapshots for Shelf {
     async fn take(&self, applied: Arc<Applied>) -> io::Result<Snapshot> {
-        let (meta, bytes) = snapshot::encode(&applied).map_err(io::Error::other)?;
+        let (meta, bytes) = snapshot::encode(&applied);
         self.keep(&bytes)?;
         Ok(Snapshot {
             meta,

@@ -127,7 +127,7 @@ async fn read(data_dir: &Path, terms: Terms) -> Result<StoppedStore, AcceptError
     let raft = raft_folder(data_dir);
     if !raft.join("log").is_dir() {
         return match terms.without_store {
-            true => lost_store().map_err(AcceptError::Failed),
+            true => Ok(lost_store()),
             false => Err(AcceptError::Refused(format!(
                 "{} is not there; --without-store begins with no locks and no governance at all",
                 raft.display()

@@ -141,7 +141,7 @@ async fn a_stock_configuration_that_can_never_match_is_refused_with_its_place() 
         ("quota", json!({ "subjects": { " a": 1 } }), "/subjects/ a"),
         (
             "separation-of-duties",
-            json!({ "revoke": { "roles": ["admin"] } }),
+            json!({ "revoke": { "roles": [" admin"] } }),
             "/revoke/roles/0",
         ),
     ] {
