@@ -110,3 +110,56 @@ fn roles_come_back() {
     };
     assert!(RoleSet::restore(Some(malformed)).is_err());
 }
+
+#[test]
+fn what_breaks_a_rule_of_the_value_is_refused() {
+    let lock = |namespace| lock_form::LockRef {
+        namespace,
+        lock: "l",
+    };
+    type Lock = leasehold_domain::LockRef;
+    assert!(decode::<Lock>(encoded(&lock("demo"))).is_ok());
+    let refused = decode::<Lock>(encoded(&lock("Demo"))).expect_err("no namespace");
+    assert!(refused.to_string().starts_with("namespace "), "{refused}");
+    let longer = [encoded(&lock("demo")), &[0]].concat();
+    assert!(decode::<Lock>(&longer).is_err(), "a byte is left over");
+}
+
+/// What an entry does is never guessed, however deep the unknown part lies.
+#[test]
+fn a_variant_of_a_later_build_is_refused_and_not_left_out() {
+    begin();
+    let bytes = encoded(&command::Command::sample());
+    let known: Command = {
+        let mut bytes = bytes.to_vec();
+        while let Some(at) = bytes.windows(5).position(|part| part == b"text ") {
+            bytes[at + 4] = b'-';
+        }
+        decode(&bytes).expect("a sample")
+    };
+    let mut form = known.form();
+    let encoded_with = |form: &command::Command<'_>| {
+        let mut bytes = Vec::new();
+        leasehold_stored::encode_into(form, &mut bytes);
+        bytes
+    };
+    if let Some(cause) = &mut form.cause {
+        cause.request.operation = cause::Operation::Configure;
+        cause.request.ttl_ms = None;
+    }
+    let bytes = encoded_with(&form);
+    let last = u8::try_from(Operation::ALL.len() - 1).expect("few");
+    // The operation stands in front of its lock.
+    let lock = encoded_with(&form)
+        .windows(2)
+        .rposition(|two| two == [last, 0x82])
+        .expect("an operation");
+    let mut later = bytes.clone();
+    later[lock] = last + 1;
+    assert!(decode::<Command>(&bytes).is_ok());
+    let refused = decode::<Command>(&later).expect_err("an unknown operation");
+    assert!(
+        refused.to_string().contains("Operation of a later build"),
+        "{refused}"
+    );
+}
