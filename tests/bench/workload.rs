@@ -93,7 +93,7 @@ fn principal(subject: domain::Subject, team: domain::TeamName) -> domain::Princi
     domain::Principal {
         subject,
         team: Some(team),
-        roles: [].into_iter().collect(),
+        roles: domain::RoleSet::default(),
         claims: [].into(),
     }
 }

@@ -152,23 +152,32 @@ async fn a_companys_own_role_means_what_policies_say() -> Result<()> {
     let file = folder.path().join("jwks.json");
     let provider = Provider::new("k1", 1);
     std::fs::write(&file, provider.jwks()?)?;
-    let gateway = trusting(&format!("jwks_file = {file:?}")).await?;
+    let gateway = trusting(&format!("jwks_file = {file:?}\nroles = [\"sre\"]")).await?;
     let admin = gateway.admin();
     let config = |role: &str| json!({ "transfer": { "roles": [role] } });
-    let bind = |role| {
+    let bind = |locks: &str, role: &str| {
         let policy = json!({
             "policy": "separation-of-duties",
             "version": "1.0.0",
             "config": config(role),
         });
-        json!({ "namespaces": ["demo"], "locks": ["deploy/**"], "policies": [policy] })
+        json!({ "namespaces": ["demo"], "locks": [locks], "policies": [policy] })
     };
-    let malformed = admin.put("/v1/bindings/duties", &bind(" sre")).await?;
+    let malformed = admin
+        .put("/v1/bindings/duties", &bind("deploy/**", " sre"))
+        .await?;
     assert_eq!(malformed.code(), "invalid_request", "{malformed:?}");
     let bound = admin
-        .put("/v1/bindings/duties", &bind("Deployer (EU)"))
+        .put("/v1/bindings/duties", &bind("deploy/**", "Deployer (EU)"))
         .await?;
     assert_eq!(bound.status, 200, "{bound:?}");
+    // Nobody has declared it, so it may be a misspelt one.
+    let warned = &bound.body["undeclared_roles"];
+    assert_eq!(*warned, json!(["Deployer (EU)"]), "{bound:?}");
+    let declared = admin
+        .put("/v1/bindings/other", &bind("other/**", "sre"))
+        .await?;
+    assert_eq!(declared.body["undeclared_roles"], json!(null));
 
     let groups = |groups: Value| provider.sign(&with("groups", groups));
     for (lock, groups, status) in [

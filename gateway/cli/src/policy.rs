@@ -218,6 +218,11 @@ fn show_bound(bound: &wire::Binding) -> Shown {
         }
         fields.push(("changed", told));
     }
+    if !bound.undeclared_roles.is_empty() {
+        let names = bound.undeclared_roles.join(", ");
+        let told = format!("{names}: not in authentication.jwt.roles; perhaps misspelt");
+        fields.push(("unknown roles", told));
+    }
     Shown::Fields(fields)
 }
 

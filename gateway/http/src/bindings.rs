@@ -99,6 +99,7 @@ fn show(stored: Stored<BindingDocument>) -> wire::Binding {
         revision: stored.revision,
         judges: Vec::new(),
         changes: Vec::new(),
+        undeclared_roles: Vec::new(),
     }
 }
 
@@ -119,6 +120,7 @@ fn show_written(document: BindingDocument, written: WrittenBinding) -> wire::Bin
     wire::Binding {
         judges: names(written.judges),
         changes: written.changes.into_iter().map(change).collect(),
+        undeclared_roles: written.undeclared_roles.into_iter().collect(),
         ..show(Stored { document, revision })
     }
 }

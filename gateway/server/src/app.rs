@@ -33,6 +33,7 @@ use leasehold_core::denials::AdminDenials;
 use leasehold_core::denials::flush_windows;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::governance::Governance;
+use leasehold_core::governance::GovernanceSettings;
 use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Inner;
 use leasehold_core::pipeline::Pipeline;
@@ -237,8 +238,15 @@ async fn govern(
     let engine = engine(config)?;
     let (keys, clock) = (keys.clone(), clock.clone());
     let window = Duration::from_millis(config.safe_mode.governance_window_ms);
-    let watched = (window, tasks.clone());
-    let loaded = Governance::load_with(documents, engine, keys, clock, stores.names(), watched);
+    let jwt = config.authentication.jwt.as_ref();
+    let settings = GovernanceSettings {
+        confirm_window: window,
+        tasks: tasks.clone(),
+        declared_roles: jwt
+            .map(|jwt| jwt.roles.iter().cloned().collect())
+            .unwrap_or_default(),
+    };
+    let loaded = Governance::load_with(documents, engine, keys, clock, stores.names(), settings);
     loaded.await.map_err(|failure| {
         let (message, detail) = (failure.message, failure.detail);
         AppError::Governance(format!("{message} ({detail:?})"))

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use leasehold_domain::RoleName;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -41,9 +42,12 @@ pub struct Jwt {
     /// The claim that is the team; a token without it has no team.
     #[serde(default = "default_team_claim")]
     pub team_claim: String,
-    /// The claim that lists roles; unknown ones are passed over.
+    /// The claim that lists roles; those that the gateway does not know are for policies.
     #[serde(default = "default_roles_claim")]
     pub roles_claim: String,
+    /// The company's own roles that tokens may carry.
+    #[serde(default)]
+    pub roles: Vec<String>,
     /// How often the keys are read again.
     #[serde(default = "default_refresh_s")]
     pub refresh_s: u64,
@@ -118,6 +122,11 @@ impl Jwt {
         for (key, value) in names {
             if value.is_empty() {
                 return refuse(key, "must not be empty");
+            }
+        }
+        for role in &self.roles {
+            if let Err(problem) = role.parse::<RoleName>() {
+                return refuse("roles", &format!("{role:?}: {problem}"));
             }
         }
         if self.algorithms.is_empty() {

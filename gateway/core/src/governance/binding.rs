@@ -32,6 +32,8 @@ pub struct WrittenBinding {
     pub judges: Vec<Operation>,
     /// The policies that judge other operations than in the binding that was replaced.
     pub changes: Vec<JudgedChange>,
+    /// The roles that stock policies' configurations name, and nobody has declared.
+    pub undeclared_roles: BTreeSet<String>,
 }
 
 /// How often a binding is checked and written against others that write, too.
@@ -88,6 +90,7 @@ impl Governance {
             judged,
             bound,
             versions,
+            undeclared_roles,
         } = self.check(binding, replaced.as_ref()).await?;
         let before = match &replaced {
             Some(replaced) => self.judged_before(replaced).await?,
@@ -119,6 +122,7 @@ impl Governance {
             revision,
             judges: all.into_iter().collect(),
             changes,
+            undeclared_roles,
         }))
     }
 

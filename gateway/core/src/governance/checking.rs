@@ -1,6 +1,7 @@
 //! The check of a binding before it is written.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub(super) struct Checked {
     pub(super) judged: Judged,
     pub(super) bound: BoundPolicies,
     pub(super) versions: Versions,
+    /// Roles that its configurations name, and nobody has declared.
+    pub(super) undeclared_roles: BTreeSet<String>,
 }
 
 impl Governance {
@@ -97,6 +100,11 @@ impl Governance {
             let config = Arc::from(bound.config().as_bytes());
             self.documents.put_blob(config).await?;
         }
+        let named = steps.iter().flat_map(|planned| &planned.step.bound);
+        let named = named.flat_map(leasehold_policy_host::BoundPolicy::own_roles);
+        let undeclared_roles = named
+            .filter(|role| !self.declared_roles.contains(role))
+            .collect();
         let mut judged = Judged::new();
         for planned in &steps {
             let step = &planned.step;
@@ -108,6 +116,7 @@ impl Governance {
             judged,
             bound,
             versions,
+            undeclared_roles,
         })
     }
 

@@ -67,6 +67,8 @@ pub struct Governance {
     clock: Arc<dyn Clock>,
     /// The stores that namespaces may choose.
     stores: BTreeSet<StoreName>,
+    /// The roles that the company's tokens are said to carry.
+    declared_roles: BTreeSet<String>,
     plan: RwLock<Arc<Plan>>,
     /// What the plan is made from. Whoever makes a plan holds this, so that an older plan never
     /// replaces a newer one.
@@ -83,6 +85,28 @@ pub struct Governance {
     doubts: Doubts,
     /// Uploads of modules that are under way.
     uploads: Uploads,
+}
+
+/// What governance is told of the gateway's configuration.
+#[derive(Debug, Clone)]
+pub struct GovernanceSettings {
+    /// For how long the last answer of the store holds.
+    pub confirm_window: Duration,
+    /// Where its background tasks are counted.
+    pub tasks: TaskMetrics,
+    /// The roles that the company's own tokens are said to carry. Naming another in a stock policy's
+    /// configuration is warned about.
+    pub declared_roles: BTreeSet<String>,
+}
+
+impl Default for GovernanceSettings {
+    fn default() -> Self {
+        Self {
+            confirm_window: CONFIRM_WINDOW,
+            tasks: TaskMetrics::default(),
+            declared_roles: BTreeSet::new(),
+        }
+    }
 }
 
 impl fmt::Debug for Governance {
@@ -114,13 +138,13 @@ impl Governance {
         clock: Arc<dyn Clock>,
         stores: BTreeSet<StoreName>,
     ) -> Result<Arc<Self>, Failure> {
-        let watched = (CONFIRM_WINDOW, TaskMetrics::default());
-        Self::load_with(documents, engine, keys, clock, stores, watched).await
+        let settings = GovernanceSettings::default();
+        Self::load_with(documents, engine, keys, clock, stores, settings).await
     }
 
     /// Loads the governance state from the store. For as long as this lives, background tasks ask
     /// the store whether it is the newest: when a request meets something unknown, and regularly.
-    /// Nothing is granted while the last answer is older than `window`.
+    /// Nothing is granted while the last answer is older than `settings.confirm_window`.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -130,8 +154,9 @@ impl Governance {
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
         stores: BTreeSet<StoreName>,
-        (window, tasks): (Duration, TaskMetrics),
+        settings: GovernanceSettings,
     ) -> Result<Arc<Self>, Failure> {
+        let tasks = settings.tasks;
         let governance = Arc::new(Self {
             documents,
             engine,
@@ -140,7 +165,8 @@ impl Governance {
             stores,
             plan: RwLock::default(),
             replica: Mutex::default(),
-            confirmation: Confirmation::new(window),
+            confirmation: Confirmation::new(settings.confirm_window),
+            declared_roles: settings.declared_roles,
             changed: tokio::sync::watch::Sender::default(),
             modules: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),

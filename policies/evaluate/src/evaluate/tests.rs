@@ -9,6 +9,7 @@ use leasehold_domain::DenialKind;
 use leasehold_domain::ManualClock;
 use leasehold_domain::Operation;
 use leasehold_domain::Role;
+use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
 use leasehold_policy_guests::Guest;
 use leasehold_policy_guests::TEXT;
@@ -318,7 +319,7 @@ fn within(steps: &[Step], budget: Budget, clock: &dyn Clock) -> (Judgment, Vec<A
     let principal = Principal {
         subject: "svc".parse().unwrap(),
         team: None,
-        roles: [].into_iter().collect(),
+        roles: RoleSet::default(),
         claims: BTreeMap::new(),
     };
     let facts = Facts {

@@ -73,6 +73,11 @@ pub struct Binding {
     /// the binding before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<JudgedChange>,
+    /// Answers to writes: roles that the configurations of stock policies name, and that neither the
+    /// gateway nor its configuration (`authentication.jwt.roles`) knows. A warning: perhaps they are
+    /// misspelt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared_roles: Vec<String>,
 }
 
 /// A policy that judges other operations than before its binding was replaced.
