@@ -58,7 +58,8 @@ impl Decider {
         let is_done =
             expected <= BRIEF.fuel && evaluation.advance(asks, question, Some(BRIEF), &*self.clock);
         if !is_done {
-            evaluation = self.go_on(evaluation, steps, question).await?;
+            // Boxed: every request would carry the place for it.
+            evaluation = Box::pin(self.go_on(evaluation, steps, question)).await?;
         }
         let (judgment, asked) = evaluation.finish();
         for ((planned, verdict), asked) in steps.iter().zip(&judgment.verdicts).zip(asked) {
