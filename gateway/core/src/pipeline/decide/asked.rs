@@ -106,7 +106,10 @@ impl Decider {
     ) {
         let is_brief = asked.took.as_millis() <= u128::from(BRIEF.deadline_ms);
         let fuel = if is_brief { verdict.fuel } else { TOO_LONG };
-        planned.expected_fuel.store(fuel, Ordering::Relaxed);
+        // Written only when it differs: every thread reads what lies beside it.
+        if planned.expected_fuel.load(Ordering::Relaxed) != fuel {
+            planned.expected_fuel.store(fuel, Ordering::Relaxed);
+        }
         let counted = planned.counted.get_or_init(|| {
             let policy = (&*verdict.policy, &*verdict.version);
             self.metrics.of_policy(policy, verdict.enforcement)
