@@ -39,10 +39,10 @@ form! {
 }
 
 form! {
-    /// Roles, at least one: bits, numbered in this crate, and names of a company's own.
+    /// Roles, at least one: bits, numbered in this crate, and the names of custom ones.
     pub struct Roles<'a> {
         0 known: u32 = default,
-        1 own: Vec<&'a str> = default,
+        1 custom: Vec<&'a str> = default,
     }
 }
 
@@ -239,18 +239,18 @@ impl<'a> Formed<'a> for domain::RoleSet {
 
     fn form(&'a self) -> Self::Form {
         let known = self.iter().map(bit).sum();
-        let own: Vec<&str> = self.own().map(domain::RoleName::as_str).collect();
-        let is_empty = known == 0 && own.is_empty();
-        (!is_empty).then_some(Roles { known, own })
+        let custom: Vec<&str> = self.custom().map(domain::RoleName::as_str).collect();
+        let is_empty = known == 0 && custom.is_empty();
+        (!is_empty).then_some(Roles { known, custom })
     }
 
     fn restore(form: Self::Form) -> Result<Self, Invalid> {
-        let Some(Roles { known, own }) = form else {
+        let Some(Roles { known, custom }) = form else {
             return Ok(Self::default());
         };
         let roles = domain::Role::ALL.into_iter();
         let roles: Self = roles.filter(|role| known & bit(*role) != 0).collect();
-        let mut own = own.into_iter();
-        own.try_fold(roles, |roles, name| Ok(roles.with_named(name.parse()?)))
+        let mut custom = custom.into_iter();
+        custom.try_fold(roles, |roles, name| Ok(roles.with_named(name.parse()?)))
     }
 }

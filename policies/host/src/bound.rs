@@ -83,8 +83,8 @@ impl BoundPolicy {
     /// Finds the roles in a stock policy's configuration that the gateway does not know: those of a
     /// company's own tokens, or typing errors.
     #[must_use]
-    pub fn own_roles(&self) -> BTreeSet<String> {
-        self.of_stock(stock::own_roles).unwrap_or_default()
+    pub fn custom_roles(&self) -> BTreeSet<String> {
+        self.of_stock(stock::custom_roles).unwrap_or_default()
     }
 
     /// What is found in the configuration of a stock policy.

@@ -47,7 +47,7 @@ impl Named {
 }
 
 /// Finds the roles at these places that are not the gateway's.
-pub(crate) fn own_roles(places: &[Named], config: &Value) -> BTreeSet<String> {
+pub(crate) fn custom_roles_at(places: &[Named], config: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for Named(place, _) in places.iter().filter(|Named(_, kind)| *kind == Kind::Role) {
         let segments: Vec<&str> = place.split('/').skip(1).collect();
@@ -108,7 +108,7 @@ impl Kind {
                 text.parse::<TeamName>().map(drop).map_err(|e| told(&e))
             }
             Self::Subject => text.parse::<Subject>().map(drop).map_err(|e| told(&e)),
-            Self::Role => text.parse::<RoleName>().map(drop).map_err(|e| told(&e)),
+            Self::Role => RoleName::of_caller(text).map(drop).map_err(|e| told(&e)),
             Self::LabelKey => label_text(text, text.len(), LABEL_KEY_BYTES_MAX)
                 .map_err(|reason| told(&format!("a label's key {reason}"))),
             Self::LabelPattern => {

@@ -9,7 +9,7 @@ use crate::error::ConfigProblem;
 use crate::limits::CONFIG_PROBLEMS_MAX;
 use crate::names::Kind;
 use crate::names::Named;
-use crate::names::own_roles as roles_of;
+use crate::names::custom_roles_at;
 use crate::names::shadowed;
 
 /// Each stock policy's name and module.
@@ -89,9 +89,9 @@ pub(crate) fn unmatchable(policy: &str, config: &Value) -> Vec<ConfigProblem> {
 }
 
 /// Finds the roles that a stock policy's configuration names and that are not the gateway's.
-pub(crate) fn own_roles(policy: &str, config: &Value) -> BTreeSet<String> {
+pub(crate) fn custom_roles(policy: &str, config: &Value) -> BTreeSet<String> {
     let named = NAMES.iter().find(|(name, _)| *name == policy);
-    named.map_or_else(BTreeSet::new, |(_, places)| roles_of(places, config))
+    named.map_or_else(BTreeSet::new, |(_, places)| custom_roles_at(places, config))
 }
 
 #[cfg(test)]
@@ -140,14 +140,20 @@ mod tests {
         );
         let quota = json!({ "subjects": { "ok": 1, " x": 1 }, "teams": { "*": 1, "web": 2 } });
         assert_eq!(paths("quota", &quota), ["/subjects/ x", "/teams/*"]);
-        let duties = json!({ "revoke": { "roles": ["operator", "deployer", " admin"], "ticket": "\u{1}" },
+        let duties = json!({ "revoke": { "roles": ["operator", "deployer", " admin", "s\u{200b}re"], "ticket": "\u{1}" },
             "transfer": { "teams": ["a b"], "subjects": ["ok"] } });
         assert_eq!(
             paths("separation-of-duties", &duties),
-            ["/revoke/roles/2", "/revoke/ticket", "/transfer/teams/0"]
+            [
+                "/revoke/roles/2",
+                "/revoke/roles/3",
+                "/revoke/ticket",
+                "/transfer/teams/0"
+            ]
         );
-        let own = own_roles("separation-of-duties", &duties);
-        assert_eq!(own.into_iter().collect::<Vec<_>>(), [" admin", "deployer"]);
+        let duties = json!({ "revoke": { "roles": ["operator", "deployer"] } });
+        let custom = custom_roles("separation-of-duties", &duties);
+        assert_eq!(custom.into_iter().collect::<Vec<_>>(), ["deployer"]);
         let bounds = json!({ "rules": [{ "locks": "a/../b" }, { "max_ttl_ms": 1_000 }] });
         assert_eq!(paths("ttl-bounds", &bounds), ["/rules/0/locks"]);
     }

@@ -35,7 +35,7 @@ pub const LABEL_KEY_BYTES_MAX: usize = 63;
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Longest description of a lock or namespace.
 pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
-/// Longest name of a company's own role.
+/// Longest name of a role in a token.
 pub const ROLE_NAME_BYTES_MAX: usize = 128;
 /// Most roles in one token; a token with more is refused, for none may be left out.
 pub const ROLES_PER_TOKEN_MAX: usize = 256;

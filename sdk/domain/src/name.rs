@@ -101,7 +101,7 @@ name!(
     TeamName, "team", check_team
 );
 name!(
-    /// A role that a company's own tokens carry: 1 to 128 bytes of printable text without spaces at
+    /// A role that a token carries, the gateway's or a custom one: 1 to 128 bytes of printable text without spaces at
     /// the ends.
     RoleName, "role", check_role
 );
@@ -173,6 +173,24 @@ impl FromStr for LockRef {
             namespace: namespace.parse()?,
             lock: lock.parse()?,
         })
+    }
+}
+
+impl RoleName {
+    /// Reads the name of a role from a token or a configuration.
+    ///
+    /// # Errors
+    /// It is not a role's name, or could be mistaken for another one (see [`text::check_name`]).
+    pub fn of_caller(name: &str) -> Result<Self, InvalidName> {
+        let role: Self = name.parse()?;
+        let problem = text::check_name(name).err().map(Cow::Borrowed);
+        match problem {
+            Some(problem) => Err(InvalidName {
+                what: "role",
+                problem,
+            }),
+            None => Ok(role),
+        }
     }
 }
 

@@ -54,14 +54,14 @@ impl Role {
     }
 }
 
-/// A set of roles: those that the gateway knows, and names of a company's own, which mean nothing to
-/// the gateway and what they like to policies.
+/// A set of roles: those that the gateway knows, and custom ones of a company, whose names the gateway
+/// hands to policies without giving them a meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct RoleSet {
     /// A bit for each of [`Role::ALL`].
     known: u8,
-    /// The company's own. No role of the gateway is among them.
-    own: BTreeSet<RoleName>,
+    /// The company's. No role of the gateway is among them.
+    custom: BTreeSet<RoleName>,
 }
 
 impl RoleSet {
@@ -78,13 +78,13 @@ impl RoleSet {
         self
     }
 
-    /// The set with the role of that name in it, the gateway's or the company's.
+    /// The set with the role of that name in it, the gateway's or a custom one.
     #[must_use]
     pub fn with_named(mut self, name: RoleName) -> Self {
         match Role::from_name(name.as_str()) {
             Some(role) => self.with(role),
             None => {
-                self.own.insert(name);
+                self.custom.insert(name);
                 self
             }
         }
@@ -95,16 +95,16 @@ impl RoleSet {
         Role::ALL.into_iter().filter(move |role| self.has(*role))
     }
 
-    /// The names in the set that only the company knows, in order.
-    pub fn own(&self) -> impl Iterator<Item = &RoleName> {
-        self.own.iter()
+    /// The custom roles in the set, in order.
+    pub fn custom(&self) -> impl Iterator<Item = &RoleName> {
+        self.custom.iter()
     }
 
-    /// The names of all roles in the set: the gateway's first.
+    /// The names of all roles in the set: the gateway's first, then the custom ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let known = Role::ALL.iter().filter(|role| self.has(**role));
         let known = known.map(|role| -> &str { role.as_str() });
-        known.chain(self.own.iter().map(RoleName::as_str))
+        known.chain(self.custom.iter().map(RoleName::as_str))
     }
 }
 

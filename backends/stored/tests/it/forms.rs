@@ -24,7 +24,7 @@ samples! {
     structure lock::LockSettings<'static> { limit, cooldown_ms, description }
     structure cause::Cause<'static> { request_id, received, principal, request, decision }
     structure cause::Principal<'static> { subject, team, roles, claims }
-    structure cause::Roles<'static> { known, own }
+    structure cause::Roles<'static> { known, custom }
     structure cause::Request<'static> {
         operation, lock, mode, ttl_ms, wait_ms, grace_ms, instance, labels, reason, value,
         successor, lease,

@@ -89,11 +89,11 @@ fn every_variant_comes_back() {
 
 #[test]
 fn roles_come_back() {
-    let own: RoleSet = ["Deployer (EU)", "auditor"]
+    let custom: RoleSet = ["Deployer (EU)", "auditor"]
         .map(|name| name.parse::<RoleName>().unwrap())
         .into_iter()
         .collect();
-    for roles in [RoleSet::default(), RoleSet::from_iter(Role::ALL), own] {
+    for roles in [RoleSet::default(), RoleSet::from_iter(Role::ALL), custom] {
         assert_eq!(RoleSet::restore(roles.form()), Ok(roles.clone()));
     }
     for role in Role::ALL {
@@ -106,7 +106,7 @@ fn roles_come_back() {
     }
     let malformed = Roles {
         known: 0,
-        own: vec![" padded"],
+        custom: vec![" padded"],
     };
     assert!(RoleSet::restore(Some(malformed)).is_err());
 }

@@ -69,7 +69,7 @@ fn roles(value: Option<&Value>) -> Result<RoleSet, AuthFailure> {
     if names.len() > ROLES_PER_TOKEN_MAX {
         return Err(AuthFailure::Invalid);
     }
-    let role = |name: Option<&str>| name?.parse::<RoleName>().ok();
+    let role = |name: Option<&str>| RoleName::of_caller(name?).ok();
     let roles: Option<RoleSet> = names.into_iter().map(role).collect();
     roles.ok_or(AuthFailure::Invalid)
 }

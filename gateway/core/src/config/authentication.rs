@@ -125,7 +125,7 @@ impl Jwt {
             }
         }
         for role in &self.roles {
-            if let Err(problem) = role.parse::<RoleName>() {
+            if let Err(problem) = RoleName::of_caller(role) {
                 return refuse("roles", &format!("{role:?}: {problem}"));
             }
         }

@@ -101,7 +101,7 @@ impl Governance {
             self.documents.put_blob(config).await?;
         }
         let named = steps.iter().flat_map(|planned| &planned.step.bound);
-        let named = named.flat_map(leasehold_policy_host::BoundPolicy::own_roles);
+        let named = named.flat_map(leasehold_policy_host::BoundPolicy::custom_roles);
         let undeclared_roles = named
             .filter(|role| !self.declared_roles.contains(role))
             .collect();

@@ -300,6 +300,9 @@ async fn a_token_whose_roles_cannot_be_kept_is_refused() {
         (json!([" padded"]), false),
         (json!([""]), false),
         (json!(["bell\u{7}"]), false),
+        // What looks like another name: "admin" with an invisible letter, and a split accent.
+        (json!(["ad\u{200b}min"]), false),
+        (json!(["ro\u{302}le"]), false),
         (json!(["x".repeat(ROLE_NAME_BYTES_MAX + 1)]), false),
         (json!([7]), false),
         (json!({ "admin": true }), false),
