@@ -126,7 +126,7 @@ pub(crate) async fn upload_policy(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    allowed(who, Permission::UploadPolicies, async |caller: Caller| {
+    allowed(who, Permission::ChangePolicies, async |caller: Caller| {
         let kind = headers
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok());
@@ -166,7 +166,7 @@ pub(crate) async fn delete_policy(
     who: Authenticated,
     Path((policy, version)): Path<(String, String)>,
 ) -> Response {
-    allowed(who, Permission::UploadPolicies, async |caller: Caller| {
+    allowed(who, Permission::ChangePolicies, async |caller: Caller| {
         let deleted = app
             .pipeline
             .delete_policy_version(&caller, &policy, &version);

@@ -9,10 +9,11 @@ use leasehold_backend_api::Backend;
 use leasehold_backend_api::Documents;
 use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
+use leasehold_conformance::governing;
+use leasehold_conformance::governing::COLLECTION;
+use leasehold_conformance::governing::edit;
 use leasehold_domain::Action;
-use leasehold_domain::Change;
 use leasehold_domain::Cursor;
-use leasehold_domain::Edit;
 use leasehold_domain::Event;
 use leasehold_domain::ManualClock;
 use leasehold_domain::Outcome;
@@ -133,33 +134,14 @@ fn a_gateway_sees_what_another_did() {
         let event = listening.next().await.expect("a stream without end");
         assert_eq!(event.expect("an event").cursor, Cursor(1));
 
-        let edit = Edit {
-            collection: "notes".into(),
-            id: "a".into(),
-            body: Some(Arc::from(*b"{}")),
-            precondition: Precondition::Absent,
-            change: Change {
-                request_id: "edit-1".parse().expect("an id"),
-                principal: command("ann", "x", Action::Tick)
-                    .cause
-                    .expect("a cause")
-                    .principal
-                    .clone(),
-                collection: "notes".into(),
-                id: "a".into(),
-                digest: None,
-                summary: "".into(),
-            },
-        };
+        let edit = edit("a", Some("{}"), Precondition::Absent);
         let mut watching = two.watch();
         one.write(vec![edit]).await.expect("an edit");
         while watching.next().await != Some(1) {}
-        assert!(two.get("notes", "a").await.expect("read").is_some());
+        assert!(two.get(COLLECTION, "a").await.expect("read").is_some());
     });
 }
 
-/// Documents that one gateway makes, changes and deletes are followed by the others, whatever they knew
-/// before: all have what a gateway has that reads the store anew.
 #[test]
 fn changed_and_deleted_documents_are_followed() {
     run(async {
@@ -167,45 +149,8 @@ fn changed_and_deleted_documents_are_followed() {
         let [one, two] = &gateways.each[..] else {
             panic!("two gateways");
         };
-        let edit = |id: &str, body: Option<&str>| Edit {
-            collection: "notes".into(),
-            id: id.into(),
-            body: body.map(|body| Arc::from(body.as_bytes())),
-            precondition: Precondition::Any,
-            change: Change {
-                request_id: "edit-1".parse().expect("an id"),
-                principal: command("ann", "x", Action::Tick)
-                    .cause
-                    .expect("a cause")
-                    .principal
-                    .clone(),
-                collection: "notes".into(),
-                id: id.into(),
-                digest: None,
-                summary: "".into(),
-            },
-        };
-        let writes = [
-            (one, vec![edit("a", Some("1")), edit("b", Some("1"))]),
-            (two, vec![edit("c", Some("1")), edit("b", Some("2"))]),
-            (one, vec![edit("c", None), edit("a", Some("2"))]),
-            (one, vec![edit("d", Some("1")), edit("b", None)]),
-            (one, vec![edit("b", Some("3"))]),
-        ];
-        for (at, (gateway, edits)) in writes.into_iter().enumerate() {
-            gateway.write(edits).await.expect("a write");
-            let anew = gateways.open(2 + at).await;
-            let expected = anew.snapshot().await.expect("read");
-            for gateway in [one, two] {
-                let snapshot = gateway.snapshot().await.expect("read");
-                assert_eq!(snapshot, expected, "after write {at}");
-            }
-        }
-        let left = two.snapshot().await.expect("read");
-        let left = left.collection("notes");
-        let left: Vec<_> = left.map(|note| (&*note.id, &*note.body)).collect();
-        let expected: [(&str, &[u8]); 3] = [("a", b"2"), ("b", b"3"), ("d", b"1")];
-        assert_eq!(left, expected);
+        governing::changes_are_followed(&**one, &**two, async |number| gateways.open(number).await)
+            .await;
     });
 }
 

@@ -34,24 +34,26 @@ fn required<F: Form<'static>>(layout: &Layout) -> Vec<usize> {
     (0..layout.fields.len()).filter(without).collect()
 }
 
+/// What stands in front of the colon: the form, and the variant if it is a choice.
+fn key(name: &str, kind: &str, sample: &impl Debug) -> String {
+    if kind == "structure" {
+        return name.to_owned();
+    }
+    let shown = format!("{sample:?}");
+    let variant = shown.split(|c: char| !c.is_alphanumeric()).next();
+    format!("{name}::{}", variant.unwrap_or_default())
+}
+
 impl Visitor for Lines {
     fn form<F>(&mut self, name: &str, kind: &str, samples: Vec<F>)
     where
         F: Form<'static> + PartialEq + Debug,
     {
         for sample in samples {
-            let shown = format!("{sample:?}");
-            let end = shown
-                .find(|c: char| !c.is_alphanumeric())
-                .unwrap_or(shown.len());
             let bytes = encoded(&sample);
             let needs = required::<F>(&Layout::of(kind, bytes));
-            let key = match kind {
-                "structure" => name.to_owned(),
-                _ => format!("{name}::{}", &shown[..end]),
-            };
-            self.0
-                .insert(key, format!("{needs:?} {}", hex::encode(bytes)));
+            let line = format!("{needs:?} {}", hex::encode(bytes));
+            self.0.insert(key(name, kind, &sample), line);
         }
     }
 }
@@ -115,14 +117,7 @@ impl Visitor for Reads {
         F: Form<'static> + PartialEq + Debug,
     {
         for sample in samples {
-            let shown = format!("{sample:?}");
-            let end = shown
-                .find(|c: char| !c.is_alphanumeric())
-                .unwrap_or(shown.len());
-            let key = match kind {
-                "structure" => name.to_owned(),
-                _ => format!("{name}::{}", &shown[..end]),
-            };
+            let key = key(name, kind, &sample);
             let bytes: &'static [u8] = Vec::leak(self.committed[&key].clone());
             let read: F = decoded(bytes).expect("committed bytes are read");
             assert_eq!(read, sample, "{key}");

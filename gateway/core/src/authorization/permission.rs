@@ -17,7 +17,7 @@ pub enum Permission {
     /// Make, list and revoke API keys.
     AdministerKeys,
     /// Upload policies, and delete versions that nothing needs.
-    UploadPolicies,
+    ChangePolicies,
     /// Read bindings, with the configuration of the policies.
     ReadBindings,
     /// Bind and unbind policies.
@@ -45,7 +45,7 @@ impl Permission {
             Self::RevokeLeases | Self::DeclareLocks | Self::AcknowledgeIncidents => {
                 &[Role::Operator, Role::Administrator]
             }
-            Self::UploadPolicies | Self::ReadBindings => &[Role::PolicyAuthor, Role::Administrator],
+            Self::ChangePolicies | Self::ReadBindings => &[Role::PolicyAuthor, Role::Administrator],
             Self::ReadLedger => &[Role::Auditor, Role::Administrator],
             Self::ChangeNamespaces
             | Self::AdministerKeys
