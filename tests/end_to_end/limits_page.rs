@@ -147,13 +147,10 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[POLICIES_PER_DECISION_MAX as u64],
     ),
     (
-        "fuel and time of one request on the threads that also serve the store; more goes on beside them",
+        "fuel and time of a request before its evaluation moves to a separate thread",
         &[BRIEF_EVALUATION_FUEL_MAX, BRIEF_EVALUATION_MS_MAX],
     ),
-    (
-        "wait for a thread beside them",
-        &[SLOW_EVALUATION_WAIT_MS_MAX],
-    ),
+    ("wait for a separate thread", &[SLOW_EVALUATION_WAIT_MS_MAX]),
     (
         "uploads that wait for the compiler",
         &[UPLOADS_WAITING_MAX as u64],

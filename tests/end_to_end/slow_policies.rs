@@ -1,5 +1,4 @@
-//! Policies that take long, in a group of three: they cost their callers time, and the group no
-//! leader.
+//! Slow policies in a group of three: their callers wait, and the leader stays.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,10 +14,10 @@ use leasehold_tests::cluster;
 use leasehold_tests::leader;
 use serde_json::json;
 
-/// Clients whose requests no slow policy judges, and how often each renews.
+/// Clients whose requests no slow policy judges, and how often each of them renews.
 const BRIEF: usize = 100;
 const RENEWALS: usize = 10;
-/// Clients whose requests sixteen of them judge.
+/// Clients whose renewals sixteen slow policies judge.
 const SLOW: usize = 96;
 
 /// A policy that spends all the fuel that it is given.
@@ -47,7 +46,7 @@ async fn client(api: Api, lock: String, times: usize, stop: Arc<AtomicBool>) -> 
         let answer = api.verb(&lock, "renew", &lease).await?;
         match answer.status {
             200 => renewed += 1,
-            // Too many wait for the policies: to be asked again, as the answer says.
+            // Too many long evaluations wait; the answer says that it may be sent again.
             503 => ensure!(answer.body["retryable"] == json!(true), "{answer:?}"),
             _ => anyhow::bail!("{answer:?}"),
         }
@@ -56,7 +55,8 @@ async fn client(api: Api, lock: String, times: usize, stop: Arc<AtomicBool>) -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixteen_slow_policies_beside_a_thousand_renewals_cost_no_election() -> Result<()> {
+async fn no_election_while_sixteen_slow_policies_judge_and_a_thousand_leases_are_renewed()
+-> Result<()> {
     let folder = tempfile::tempdir()?;
     let gateways = cluster(&folder, "").await?;
     let admin = gateways[leader(&gateways).await?].admin();

@@ -22,10 +22,10 @@ pub trait Documents: Debug + Send + Sync + 'static {
     /// All documents of a collection in the order of their ids, as of one point in time.
     async fn list(&self, collection: &str) -> Result<Vec<Document>, BackendError>;
 
-    /// All documents of all collections as of one point in time, linearizably. Takes constant time
-    /// beside what makes it linearizable. Sets that were asked for one after the other share what
-    /// has not changed between them, unless the store was read anew meanwhile: so whoever keeps one
-    /// learns at little cost what has changed since ([`DocumentSet::changes_since`]).
+    /// Returns all documents of all collections as of one point in time, linearizably. Takes constant
+    /// time besides what linearizability costs. Two snapshots share what did not change between
+    /// them, unless the store was read anew in between, so comparing them
+    /// ([`DocumentSet::changes_since`]) takes time in proportion to what changed.
     async fn snapshot(&self) -> Result<DocumentSet, BackendError>;
 
     /// Applies all edits, or none, together with their audit events; durable before the answer.

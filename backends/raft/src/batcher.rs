@@ -115,7 +115,7 @@ impl<C: Types> Batcher<C> {
                 None => return,
             }
         }
-        // A node whose store is closing or poisoned leads nobody: that is the cause to name.
+        // A closing or poisoned store has no leader either; the store's state is the cause.
         left.refuse(&match self.is_ending() {
             true => error::closed(),
             false => self.seats.nobody_leads(),

@@ -64,7 +64,7 @@ impl Write for &mut Count {
     }
 }
 
-/// Room for most forms: growing step by step costs as much as encoding them.
+/// Initial capacity, enough for most forms: growing a buffer step by step costs as much as the encoding.
 const BYTES_USUAL: usize = 1_024;
 
 /// A value in its stored form.

@@ -220,8 +220,8 @@ fn show_bound(bound: &wire::Binding) -> Shown {
     }
     if !bound.undeclared_roles.is_empty() {
         let names = bound.undeclared_roles.join(", ");
-        let told = format!("{names}: not in authentication.jwt.roles; perhaps misspelt");
-        fields.push(("unknown roles", told));
+        let told = format!("{names}: not in authentication.jwt.roles; check the spelling");
+        fields.push(("undeclared roles", told));
     }
     Shown::Fields(fields)
 }

@@ -59,8 +59,7 @@ pub struct Asked {
 ///
 /// Every step is asked, in order, also after a denial; the first denial that counts is the effect.
 /// If there are more than [`POLICIES_PER_DECISION_MAX`] steps, none is asked and the request is
-/// denied. All steps together spend no more than one budget: those that come when it is used up fail
-/// as if they had spent it.
+/// denied. All steps share one budget: those that come after it is used up are not run, and fail.
 #[derive(Debug)]
 pub struct Evaluation {
     whole: Budget,
@@ -84,9 +83,9 @@ impl Evaluation {
 
     /// Asks the steps that have not been asked. Returns whether all have been.
     ///
-    /// With a `slice`, it stops at the step that would spend more than the slice, as if that step had
-    /// not been asked: the judgment does not depend on the slices in which it was made. `clock`
-    /// measures what each step takes; one that stands still takes the bound off the time.
+    /// With a `slice`, it stops before the step that would exceed the slice; that step counts as not
+    /// asked, so the judgment does not depend on the slices. `clock` measures what each step takes;
+    /// with one that does not advance, the time budget has no effect.
     pub fn advance<'s>(
         &mut self,
         steps: impl IntoIterator<Item = &'s Step, IntoIter: ExactSizeIterator>,

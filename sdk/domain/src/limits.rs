@@ -37,7 +37,7 @@ pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
 /// Longest name of a role in a token.
 pub const ROLE_NAME_BYTES_MAX: usize = 128;
-/// Most roles in one token; a token with more is refused, for none may be left out.
+/// Most roles in one token. A token with more is refused: leaving one out could change a verdict.
 pub const ROLES_PER_TOKEN_MAX: usize = 256;
 /// Most claims kept of a principal.
 pub const CLAIMS_MAX: usize = 32;
@@ -166,13 +166,12 @@ pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
 pub const POLICY_CONFIG_BYTES_MAX: usize = 64 * 1_024;
 /// Most policies that one decision may run.
 pub const POLICIES_PER_DECISION_MAX: usize = 16;
-/// Fuel up to which the policies of one request run on the threads that also serve the store, some
-/// 0.3 ms. What spends more runs on threads of its own.
+/// Fuel that the policies of one request may spend on the runtime's threads, about 0.3 ms. An
+/// evaluation that needs more continues on a separate thread.
 pub const BRIEF_EVALUATION_FUEL_MAX: u64 = 500_000;
-/// The same bound for time, for what takes long and spends little fuel. Rounded up to 10 ms by the
-/// guard.
+/// The same bound for time, for policies that take long and spend little fuel; in steps of 10 ms.
 pub const BRIEF_EVALUATION_MS_MAX: u64 = 10;
-/// Longest wait of a request for one of those threads.
+/// Longest wait of a request for a separate thread.
 pub const SLOW_EVALUATION_WAIT_MS_MAX: u64 = 2_000;
 /// Longest wait of a question to the ledger for what was answered before it.
 pub const LEDGER_WAIT_MS_MAX: u64 = 1_000;

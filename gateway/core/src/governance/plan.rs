@@ -33,7 +33,7 @@ pub(crate) struct PlanStep {
     digest: Digest,
     /// The metrics of its answers, from the first answer on.
     pub(crate) counted: OnceLock<DecisionMetrics>,
-    /// What it is expected to spend: a guess from the last answer, for the choice of threads.
+    /// The fuel that it is expected to spend, by its last answer. Decides on which thread it runs.
     pub(crate) expected_fuel: AtomicU64,
     patterns: Vec<LockPattern>,
     operations: Vec<Operation>,

@@ -2,9 +2,9 @@
 
 mod asked;
 mod denial;
-mod lane;
 mod not_holder;
 mod permit;
+mod pool;
 mod recent;
 
 use std::collections::BTreeSet;
@@ -36,8 +36,8 @@ use self::asked::told;
 use self::denial::missing_role;
 use self::denial::too_old;
 use self::denial::unbound;
-use self::lane::SlowLane;
 use self::not_holder::RecordBudget;
+use self::pool::EvaluationPool;
 use self::recent::Recent;
 use super::facts;
 use super::facts::Needs;
@@ -63,7 +63,7 @@ pub struct Decider {
     failures: Recent,
     not_holder: RecordBudget,
     budget: Budget,
-    slow_lane: SlowLane,
+    pool: EvaluationPool,
 }
 
 impl Decider {
@@ -83,7 +83,7 @@ impl Decider {
             failures: Recent::default(),
             not_holder: RecordBudget::default(),
             budget,
-            slow_lane: SlowLane::default(),
+            pool: EvaluationPool::default(),
         }
     }
 

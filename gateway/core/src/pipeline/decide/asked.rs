@@ -23,8 +23,8 @@ use crate::failure::Failure;
 use crate::failure::Fault;
 use crate::governance::plan::PlanStep;
 
-/// What an evaluation may spend on the threads that serve the store, too. One that is expected to
-/// take longer, or does, goes on in the slow lane.
+/// What an evaluation may spend on the runtime's threads, which also serve the store. One that takes
+/// longer, or is expected to, continues in the pool.
 const BRIEF: Budget = Budget {
     fuel: BRIEF_EVALUATION_FUEL_MAX,
     deadline_ms: BRIEF_EVALUATION_MS_MAX,
@@ -35,7 +35,7 @@ impl Decider {
     /// Asks the policies for the decision with the id `decision`.
     ///
     /// # Errors
-    /// `overloaded` if there are too many evaluations that take long.
+    /// `overloaded` if too many long evaluations wait.
     pub(super) async fn ask_all(
         &self,
         steps: &[&Arc<PlanStep>],
@@ -58,8 +58,8 @@ impl Decider {
         let is_done =
             expected <= BRIEF.fuel && evaluation.advance(asks, question, Some(BRIEF), &*self.clock);
         if !is_done {
-            // Boxed: every request would carry the place for it.
-            evaluation = Box::pin(self.go_on(evaluation, steps, question)).await?;
+            // Boxed, because every request's future would have room for it.
+            evaluation = Box::pin(self.continue_in_pool(evaluation, steps, question)).await?;
         }
         let (judgment, asked) = evaluation.finish();
         for ((planned, verdict), asked) in steps.iter().zip(&judgment.verdicts).zip(asked) {
@@ -71,8 +71,8 @@ impl Decider {
         Ok(judgment)
     }
 
-    /// Asks the policies that are left in the slow lane.
-    async fn go_on(
+    /// Asks the remaining policies in the pool.
+    async fn continue_in_pool(
         &self,
         mut evaluation: Evaluation,
         steps: &[&Arc<PlanStep>],
@@ -82,7 +82,7 @@ impl Decider {
         let (request, facts) = (question.request.clone(), question.facts.clone());
         let principal = question.principal.clone();
         let clock = self.clock.clone();
-        let going_on = move || {
+        let rest = move || {
             let question = Question {
                 request: &request,
                 principal: &principal,
@@ -92,10 +92,10 @@ impl Decider {
             evaluation.advance(asks, question, None, &*clock);
             evaluation
         };
-        self.slow_lane.run(going_on).await
+        self.pool.run(rest).await
     }
 
-    /// Keeps what one policy's answer tells of the policy.
+    /// Records what was learned about one policy: its cost, its answer, its failure.
     fn note(
         &self,
         planned: &PlanStep,
@@ -106,7 +106,7 @@ impl Decider {
     ) {
         let is_brief = asked.took.as_millis() <= u128::from(BRIEF.deadline_ms);
         let fuel = if is_brief { verdict.fuel } else { TOO_LONG };
-        // Written only when it differs: every thread reads what lies beside it.
+        // Written only if it differs: it shares a cache line with fields that every thread reads.
         if planned.expected_fuel.load(Ordering::Relaxed) != fuel {
             planned.expected_fuel.store(fuel, Ordering::Relaxed);
         }

@@ -362,7 +362,7 @@ fn endless() -> Guest {
 }
 
 #[tokio::test]
-async fn a_policy_that_takes_long_runs_in_the_slow_lane_and_others_do_not_wait_for_it() {
+async fn a_long_evaluation_runs_in_the_pool_and_others_do_not_wait_for_it() {
     let (gate, _) = gate(DefaultDecision::Allow).await;
     gate.upload(endless().wasm()).await;
     let mut slow = one("endless", json!({}));
@@ -373,13 +373,13 @@ async fn a_policy_that_takes_long_runs_in_the_slow_lane_and_others_do_not_wait_f
     brief["locks"] = json!(["brief/**"]);
     gate.bind(brief).await.unwrap();
     let svc = caller("svc", &[]);
-    // Nothing is known of it yet: it begins here, and goes on in the lane.
+    // Its cost is not known yet, so it begins on this thread and continues in the pool.
     let failed = gate.acquire(&svc, "demo/slow/a", None).await.unwrap_err();
     assert_eq!(failed.kind, FailureKind::PolicyError);
     assert_eq!(fault_of(&failed).kind, "fuel");
 
-    let lane = &gate.pipeline.inner.decider.slow_lane;
-    let busy = lane.occupy();
+    let pool = &gate.pipeline.inner.decider.pool;
+    let busy = pool.occupy();
     let mut waiting = Box::pin(gate.acquire(&svc, "demo/slow/b", None));
     for n in 0..20 {
         assert!(futures_util::poll!(&mut waiting).is_pending());

@@ -1,8 +1,8 @@
-//! Where evaluations run that take long.
+//! The threads on which long evaluations run.
 //!
-//! The threads of the runtime also carry the store's heartbeats: policies that kept all of them busy
-//! for some milliseconds each, again and again, would cost a Raft group its leader. So what takes
-//! long runs on threads beside them, and on fewer than there are cores.
+//! The runtime's threads also send the store's heartbeats. Policies that keep all of them busy for
+//! milliseconds at a time can make a Raft group elect a new leader. So long evaluations run on
+//! separate threads, of which there are fewer than cores.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -15,17 +15,17 @@ use crate::failure::Failure;
 use crate::failure::FailureKind;
 
 const WAIT_MAX: Duration = Duration::from_millis(SLOW_EVALUATION_WAIT_MS_MAX);
-/// How soon to ask again is worth while.
+/// After how long a refused request should be sent again.
 const RETRY_AFTER_MS: u64 = 500;
 
-/// Threads beside the runtime's.
+/// The threads, and how long a request waits for one.
 #[derive(Debug)]
-pub(super) struct SlowLane {
+pub(super) struct EvaluationPool {
     free: Arc<Semaphore>,
     wait_longest: Duration,
 }
 
-impl Default for SlowLane {
+impl Default for EvaluationPool {
     /// One thread less than there are cores, and at least one.
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
@@ -33,7 +33,7 @@ impl Default for SlowLane {
     }
 }
 
-impl SlowLane {
+impl EvaluationPool {
     /// So many threads, for which requests wait no longer than this.
     fn new(threads: usize, wait_longest: Duration) -> Self {
         Self {
@@ -42,8 +42,8 @@ impl SlowLane {
         }
     }
 
-    /// Runs this when a thread is free. It goes on if nobody waits for it any more, and keeps its
-    /// thread until it is done.
+    /// Runs this when a thread is free. It is not cancelled with the request: it keeps its thread
+    /// until it is done.
     ///
     /// # Errors
     /// `overloaded` if no thread is free within [`SLOW_EVALUATION_WAIT_MS_MAX`].
@@ -85,29 +85,29 @@ mod tests {
 
     /// The runtime of this test has one thread: the evaluation can only end if it does not run there.
     #[tokio::test]
-    async fn evaluations_run_beside_the_runtime_and_as_many_as_there_are_threads() {
-        let lane = SlowLane::new(1, Duration::ZERO);
+    async fn evaluations_run_off_the_runtime_and_no_more_at_once_than_there_are_threads() {
+        let pool = EvaluationPool::new(1, Duration::ZERO);
         let (go_on, waits) = mpsc::channel();
-        let mut slow = Box::pin(lane.run(move || waits.recv().unwrap()));
+        let mut slow = Box::pin(pool.run(move || waits.recv().unwrap()));
         assert!(futures_util::poll!(&mut slow).is_pending());
-        let refused = lane.run(|| ()).await.unwrap_err();
+        let refused = pool.run(|| ()).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::Overloaded);
         assert!(refused.is_retryable() && refused.retry_after_ms.is_some());
         go_on.send(7).unwrap();
         assert_eq!(slow.await.unwrap(), 7);
-        lane.run(|| ()).await.unwrap();
+        pool.run(|| ()).await.unwrap();
     }
 
     #[tokio::test]
-    async fn who_leaves_does_not_free_a_thread_that_is_busy() {
-        let lane = SlowLane::new(1, Duration::ZERO);
+    async fn a_cancelled_request_does_not_free_a_busy_thread() {
+        let pool = EvaluationPool::new(1, Duration::ZERO);
         let (go_on, waits) = mpsc::channel::<()>();
-        let mut slow = Box::pin(lane.run(move || waits.recv()));
+        let mut slow = Box::pin(pool.run(move || waits.recv()));
         assert!(futures_util::poll!(&mut slow).is_pending());
         drop(slow);
-        assert!(lane.run(|| ()).await.is_err());
+        assert!(pool.run(|| ()).await.is_err());
         drop(go_on);
         // Free again when the evaluation has ended.
-        let _free = lane.free.acquire().await.unwrap();
+        let _free = pool.free.acquire().await.unwrap();
     }
 }
