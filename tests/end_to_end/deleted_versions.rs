@@ -55,6 +55,17 @@ async fn a_version_is_deleted_once_no_binding_and_no_lease_needs_it() -> Result<
     let last = rows.last().context("the deletion's event")?.to_string();
     ensure!(last.contains("policy by-hand@1.2.3 deleted"), "{last}");
 
+    // The version is immutable all the same: recorded decisions name it.
+    let listed = admin.get("/v1/policies").await?;
+    ensure!(!listed.text.contains("by-hand"), "{listed:?}");
+    let other = Guest::doing("(nop)").wasm();
+    let changed = author.upload_policy("by-hand", "1.2.3", other).await?;
+    ensure!(changed.code() == "conflict", "{changed:?}");
+    ensure!(
+        changed.text_of("detail")?.contains("deleted"),
+        "{changed:?}"
+    );
+
     let again = author.upload_policy("by-hand", "1.2.3", wasm).await?;
     ensure!(again.status == 201, "{again:?}");
     Ok(())

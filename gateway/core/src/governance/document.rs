@@ -165,6 +165,10 @@ pub struct PolicyDocument {
     pub uploaded_by: String,
     /// When, RFC 3339.
     pub uploaded_at: String,
+    /// When it was deleted, RFC 3339. The document stays, so that the version never gets another
+    /// module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<String>,
 }
 
 impl PolicyDocument {

@@ -64,7 +64,7 @@ impl Governance {
 
     /// Takes a module: compiles it, reads its manifest, runs its own test cases, and only then
     /// stores it. Uploading the same bytes again is harmless; other bytes under a name and version
-    /// that exist are refused.
+    /// that exist, or existed before they were deleted, are refused.
     ///
     /// # Errors
     /// The module is refused (the message says why), the version exists with another digest, or
@@ -93,9 +93,16 @@ impl Governance {
         }
         let id = PolicyDocument::id(&manifest.name, &manifest.version);
         let digest = module.digest().to_string();
-        if let Some(existing) = self.version(&manifest.name, &manifest.version).await? {
-            return same_bytes(existing, &digest);
-        }
+        let precondition = match self.find(&manifest.name, &manifest.version).await? {
+            None => Precondition::Absent,
+            Some(existing) => {
+                let existing = same_bytes(existing, &digest)?;
+                if existing.document.deleted_at.is_none() {
+                    return Ok(existing);
+                }
+                Precondition::Revision(existing.revision)
+            }
+        };
         let document = PolicyDocument {
             policy: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -110,13 +117,20 @@ impl Governance {
             config_schema: manifest.config_schema.clone(),
             uploaded_by: caller.principal.subject.to_string(),
             uploaded_at: crate::telemetry::rfc3339(self.clock.wall()),
+            deleted_at: None,
         };
         // The blob first: a version must never point to nothing.
         let stored: Digest = self.documents.put_blob(wasm).await?;
         let summary = format!("policy {id}, module {stored}");
-        let absent = Precondition::Absent;
         match self
-            .write(caller, POLICIES, &id, Some(&document), absent, summary)
+            .write(
+                caller,
+                POLICIES,
+                &id,
+                Some(&document),
+                precondition,
+                summary,
+            )
             .await
         {
             Ok(revision) => Ok(Stored { document, revision }),
@@ -145,7 +159,9 @@ impl Governance {
     /// # Errors
     /// The store cannot be read.
     pub async fn policies(&self) -> Result<Vec<Stored<PolicyDocument>>, Failure> {
-        self.list(POLICIES).await
+        let mut all: Vec<Stored<PolicyDocument>> = self.list(POLICIES).await?;
+        all.retain(|stored| stored.document.deleted_at.is_none());
+        Ok(all)
     }
 
     /// One version, if it exists.
@@ -153,6 +169,16 @@ impl Governance {
     /// # Errors
     /// The store cannot be read.
     pub async fn version(
+        &self,
+        policy: &str,
+        version: &str,
+    ) -> Result<Option<Stored<PolicyDocument>>, Failure> {
+        let found = self.find(policy, version).await?;
+        Ok(found.filter(|stored| stored.document.deleted_at.is_none()))
+    }
+
+    /// Finds one version, also a deleted one.
+    async fn find(
         &self,
         policy: &str,
         version: &str,
@@ -199,7 +225,8 @@ impl Governance {
         Err(Failure::new(FailureKind::PolicyVersionInUse, message))
     }
 
-    /// Deletes a version. Its module's bytes stay in the store, for decisions that were recorded.
+    /// Deletes a version. Its module's bytes stay in the store, for decisions that were recorded, and
+    /// so does its name: only the same module can be uploaded under it again.
     ///
     /// # Errors
     /// `precondition_failed`: it was bound or deleted since it was read. Or the store cannot write.
@@ -208,19 +235,16 @@ impl Governance {
         caller: &Caller,
         version: &Stored<PolicyDocument>,
     ) -> Result<(), Failure> {
-        let PolicyDocument {
-            policy,
-            version: number,
-            digest,
-            ..
-        } = &version.document;
-        let id = PolicyDocument::id(policy, number);
+        let deleted = PolicyDocument {
+            deleted_at: Some(crate::telemetry::rfc3339(self.clock.wall())),
+            ..version.document.clone()
+        };
+        let id = PolicyDocument::id(&deleted.policy, &deleted.version);
         let unchanged = Precondition::Revision(version.revision);
-        let nothing = None::<&PolicyDocument>;
-        let summary = format!("policy {id} deleted, module {digest}");
-        self.write(caller, POLICIES, &id, nothing, unchanged, summary)
+        let summary = format!("policy {id} deleted, module {}", deleted.digest);
+        self.write(caller, POLICIES, &id, Some(&deleted), unchanged, summary)
             .await?;
-        self.forget_module(digest);
+        self.forget_module(&deleted.digest);
         Ok(())
     }
 
@@ -242,12 +266,18 @@ fn same_bytes(
     if existing.document.digest == digest {
         return Ok(existing);
     }
-    let id = PolicyDocument::id(&existing.document.policy, &existing.document.version);
-    Err(Failure::new(
-        FailureKind::Conflict,
-        format!(
-            "{id} exists with module {}; versions are immutable",
-            existing.document.digest
-        ),
-    ))
+    let PolicyDocument {
+        policy,
+        version,
+        digest,
+        deleted_at,
+        ..
+    } = &existing.document;
+    let id = PolicyDocument::id(policy, version);
+    let state = match deleted_at {
+        None => "exists",
+        Some(_) => "was deleted",
+    };
+    let message = format!("{id} {state} with module {digest}; versions are immutable");
+    Err(Failure::new(FailureKind::Conflict, message))
 }

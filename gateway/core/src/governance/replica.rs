@@ -52,6 +52,8 @@ pub(super) struct Touched {
 #[derive(Debug, Deserialize)]
 struct VersionDigest {
     digest: String,
+    #[serde(default)]
+    deleted_at: Option<serde::de::IgnoredAny>,
 }
 
 impl Replica {
@@ -105,6 +107,7 @@ impl Replica {
                 }
                 document::POLICIES => {
                     let version = change.after.and_then(parsed::<VersionDigest>);
+                    let version = version.filter(|version| version.deleted_at.is_none());
                     let digest = version.map(|version| Arc::from(version.digest));
                     if digest.as_ref() != self.versions.get(id) {
                         touched.versions.insert(id.into(), digest);

@@ -83,6 +83,7 @@ fn body(
             },
             "needs_lock": false, "needs_usage": false, "config_schema": {}, "uploaded_by": "ops",
             "uploaded_at": b.to_string(),
+            "deleted_at": (c == 3).then_some("2026-01-01T00:00:00Z"),
         }),
         NAMESPACES => serde_json::json!({ "name": id, "team": null, "description": a.to_string() }),
         BINDINGS => serde_json::json!({
