@@ -135,7 +135,7 @@ fn members_form(members: &Members) -> log::Membership<'_> {
 
 fn members(form: log::Membership<'_>) -> Result<Members, Invalid> {
     if form.voters.is_empty() && form.members.is_empty() {
-        // Of a node that knows no group yet; openraft makes no other one without voters.
+        // A node that knows no group yet. openraft makes no other membership without voters.
         return Ok(Members::default());
     }
     let voters = form.voters.into_iter().map(BTreeSet::from_iter);

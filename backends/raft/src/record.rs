@@ -13,7 +13,8 @@ const VERSION: u8 = 4;
 /// Builds before the first release wrote versions up to this, in forms that no later build reads.
 const BEFORE_RELEASE_MAX: u8 = 3;
 const HEAD_BYTES: usize = 5;
-/// Initial capacity, enough for most records: growing a buffer step by step costs as much as the encoding.
+/// Initial capacity, enough for most records: growing a buffer step by step costs as much as the
+/// encoding.
 const BYTES_USUAL: usize = 1_024;
 
 /// Why stored bytes are refused.

@@ -223,7 +223,7 @@ crate::formed!(struct domain::PolicyLimits => PolicyLimits {
     max_ttl_ms, max_hold_ms,
 });
 
-/// The bit of a role. A bit that no role of this build has is left out when it is read.
+/// The bit of a role. A bit that this build does not know is ignored when it is read.
 fn bit(role: domain::Role) -> u32 {
     match role {
         domain::Role::Administrator => 1,

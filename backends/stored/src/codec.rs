@@ -34,7 +34,7 @@ impl From<minicbor::decode::Error> for Invalid {
     }
 }
 
-/// Adds a form to bytes. Memory has room for any form, so this cannot fail.
+/// Adds a form to bytes.
 pub fn encode_into<'f, F: Form<'f>>(form: &F, bytes: &mut Vec<u8>) {
     write(form, bytes);
 }
@@ -64,7 +64,8 @@ impl Write for &mut Count {
     }
 }
 
-/// Initial capacity, enough for most forms: growing a buffer step by step costs as much as the encoding.
+/// Initial capacity, enough for most forms: growing a buffer step by step costs as much as the
+/// encoding.
 const BYTES_USUAL: usize = 1_024;
 
 /// A value in its stored form.
@@ -88,7 +89,7 @@ pub fn decode<'a, T: Formed<'a>>(bytes: &'a [u8]) -> Result<T, Invalid> {
     }
 }
 
-/// The next form of a sequence; none at its end. What was read is taken off the bytes.
+/// The next form of a sequence, or none at its end. The bytes begin behind it afterwards.
 ///
 /// # Errors
 /// The bytes do not begin with such a form.

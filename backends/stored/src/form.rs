@@ -1,5 +1,5 @@
-//! How forms lie in bytes: as CBOR, a structure as the array of its fields in the order of their
-//! numbers, a choice as the number of its variant, in an array with the variant's fields if any of
+//! The encoding of forms, in CBOR: a structure is the array of its fields in the order of their
+//! numbers; a choice is the number of its variant, in an array with the variant's fields if any of
 //! them is there.
 //!
 //! Fields at the end that a reader does not know are skipped; those that are absent, or null, get
@@ -15,7 +15,7 @@ use minicbor::decode;
 use minicbor::encode;
 use minicbor::encode::Write;
 
-/// What writing comes to. It cannot fail: memory has room for any form.
+/// The result of writing, which cannot fail: bytes go to memory.
 pub type Written = Result<(), encode::Error<Infallible>>;
 
 /// A form, or a part of one. `'a` is the life of what it borrows from: bytes, or a value.
@@ -32,24 +32,24 @@ pub trait Form<'a>: Sized {
     /// The bytes are no such form.
     fn read(from: &mut Decoder<'a>) -> Result<Self, decode::Error>;
 
-    /// What a missing field of this type is, if it may be missing.
+    /// The value of a missing field of this type, if it may be missing.
     #[must_use]
     fn absent() -> Option<Self> {
         None
     }
 
-    /// Whether it is that.
+    /// Whether the value is that of [`Self::absent`].
     fn is_absent(&self) -> bool {
         false
     }
 
-    /// What a missing field with a default is.
+    /// The value of a missing field of this type that is declared with a default.
     #[must_use]
     fn blank() -> Option<Self> {
         Self::absent()
     }
 
-    /// Whether it is that.
+    /// Whether the value is that of [`Self::blank`].
     fn is_blank(&self) -> bool {
         self.is_absent()
     }
@@ -88,10 +88,10 @@ pub(crate) fn array(from: &mut Decoder<'_>) -> Result<u64, decode::Error> {
 
 /// The number of the variant that begins here, and how many fields follow.
 pub(crate) fn variant(from: &mut Decoder<'_>) -> Result<(u32, u64), decode::Error> {
-    /// CBOR's mark of an unsigned number: no bit of the first three.
-    const KIND: u8 = 0xe0;
+    /// The bits of CBOR's major type; it is 0 for unsigned numbers.
+    const MAJOR_TYPE: u8 = 0xe0;
     let first = from.input().get(from.position());
-    if first.is_some_and(|byte| byte & KIND == 0) {
+    if first.is_some_and(|byte| byte & MAJOR_TYPE == 0) {
         return Ok((from.u32()?, 0));
     }
     let length = array(from)?;
@@ -348,7 +348,7 @@ impl<'a, T: Form<'a>> Form<'a> for Box<T> {
     }
 }
 
-/// Room that a list is given for what it claims to hold, until it is there.
+/// Most elements for which a list reserves memory before they are read: its length may be a lie.
 const CLAIMED_MAX: u64 = 256;
 
 impl<'a, T: Form<'a>> Form<'a> for Vec<T> {

@@ -80,8 +80,8 @@ impl BoundPolicy {
         self.of_stock(stock::unmatchable).unwrap_or_default()
     }
 
-    /// Finds the roles in a stock policy's configuration that the gateway does not know: those of a
-    /// company's own tokens, or typing errors.
+    /// Finds the roles in a stock policy's configuration that are not the gateway's: custom ones, or
+    /// misspelt.
     #[must_use]
     pub fn custom_roles(&self) -> BTreeSet<String> {
         self.of_stock(stock::custom_roles).unwrap_or_default()

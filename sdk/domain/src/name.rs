@@ -101,8 +101,8 @@ name!(
     TeamName, "team", check_team
 );
 name!(
-    /// A role that a token carries, the gateway's or a custom one: 1 to 128 bytes of printable text without spaces at
-    /// the ends.
+    /// A role that a token carries, the gateway's or a custom one: 1 to 128 bytes of printable text
+    /// without spaces at the ends.
     RoleName, "role", check_role
 );
 name!(

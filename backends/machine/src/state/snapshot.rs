@@ -98,7 +98,7 @@ impl FrozenState {
     }
 }
 
-/// A [`State`] that is put together of its pieces.
+/// Builds a [`State`] from its pieces.
 #[derive(Debug, Default)]
 pub struct StateBuilder {
     head: Option<StateHead>,
@@ -112,7 +112,7 @@ impl StateBuilder {
     /// Adds the next piece.
     ///
     /// # Errors
-    /// A part of it breaks a rule of what it is a form of.
+    /// A part of it is not valid for its type.
     pub fn add(&mut self, piece: StatePiece<'_>) -> Result<(), Invalid> {
         self.head = piece.head.or(self.head.take());
         for lock in piece.locks {
@@ -138,7 +138,7 @@ impl StateBuilder {
         Ok(())
     }
 
-    /// The whole.
+    /// Returns the state.
     ///
     /// # Errors
     /// There was no head.

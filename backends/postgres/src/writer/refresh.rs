@@ -177,7 +177,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// Reads the documents that the news changed; all documents if others have changed since.
+    /// Reads the documents that the new writes changed, or all documents if others have changed since.
     async fn documents(&self, mirror: &Mirror, news: &News) -> Result<DocumentSet, BackendError> {
         let connection = &primary(&self.primary)?.connection;
         let transactions = &self.shared.transactions;

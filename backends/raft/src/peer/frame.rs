@@ -18,7 +18,8 @@ use crate::form::Sent;
 const VERSION: u8 = 2;
 const LENGTH_BYTES: usize = 4;
 const HEAD_BYTES: usize = 1 + 8;
-/// Initial capacity, enough for most frames: growing a buffer step by step costs as much as the encoding.
+/// Initial capacity, enough for most frames: growing a buffer step by step costs as much as the
+/// encoding.
 const BYTES_USUAL: usize = 1_024;
 /// The largest frame: one log entry with a module in it, or a long answer, with room to spare.
 pub(crate) const FRAME_BYTES_MAX: usize = 32 * 1_024 * 1_024;

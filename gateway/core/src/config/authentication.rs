@@ -45,7 +45,7 @@ pub struct Jwt {
     /// The claim that lists roles; those that the gateway does not know are for policies.
     #[serde(default = "default_roles_claim")]
     pub roles_claim: String,
-    /// The company's own roles that tokens may carry.
+    /// Custom roles that tokens may carry.
     #[serde(default)]
     pub roles: Vec<String>,
     /// How often the keys are read again.

@@ -169,9 +169,9 @@ fn version_id(policy: &BoundPolicyDocument) -> String {
     PolicyDocument::id(&policy.policy, &policy.version)
 }
 
-/// Makes the edits that write the versions again, unchanged, which a binding names and the one that it
-/// replaces does not. So none of them is deleted between the check of the binding and its write, and a
-/// deletion that began before fails.
+/// Makes the edits that rewrite, unchanged, each version that a binding names and the replaced binding
+/// does not. So a version cannot be deleted between the check of the binding and its write: one of
+/// the two writes fails.
 fn taken_into_use(
     caller: &Caller,
     binding: &BindingDocument,

@@ -36,8 +36,8 @@ impl BoundPolicies {
         bound.map_err(|error| Failure::internal(format!("policies were not bound: {error}")))
     }
 
-    /// Returns a policy that was bound. Binds it on this thread if it was not: so it is only where
-    /// another change came between.
+    /// Returns a policy that was bound. Binds it on this thread if it was not, which happens only if
+    /// another change came in between.
     pub(super) fn get(&self, module: &Arc<Module>, config: &Value) -> Result<BoundPolicy, String> {
         match self.0.get(&(module.digest(), config.to_string())) {
             Some(bound) => bound.clone(),

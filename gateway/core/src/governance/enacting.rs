@@ -1,4 +1,4 @@
-//! How documents come into force: what differs from those in force is worked out beside the plan, and
+//! How documents come into force: what differs is prepared while the old plan stays in force, and then
 //! the plan is swapped at once.
 
 use std::collections::BTreeSet;
@@ -25,12 +25,12 @@ use crate::failure::Failure;
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     pub(super) bound: BoundPolicies,
-    /// The modules that were asked for by digest, and why they cannot be used if they cannot.
+    /// The modules that were loaded, by digest; with the reason if one cannot be used.
     modules: HashMap<Arc<str>, Option<String>>,
 }
 
 impl Prepared {
-    /// The same as if nothing else had to be prepared.
+    /// These policies, where nothing else has to be prepared.
     pub(super) fn of(bound: BoundPolicies) -> Self {
         Self {
             bound,
@@ -38,7 +38,8 @@ impl Prepared {
         }
     }
 
-    /// Returns the modules of bindings in force with which it stands otherwise than before.
+    /// Returns the modules of bindings in force that were loaded, or began to fail, or fail for
+    /// another reason than before.
     fn settled(&self, replica: &Replica) -> BTreeSet<Arc<str>> {
         let differs = |(digest, problem): &(&Arc<str>, &Option<String>)| {
             let before = replica.broken.get(*digest);

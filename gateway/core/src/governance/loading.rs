@@ -169,8 +169,8 @@ impl Governance {
         }
     }
 
-    /// Reads what has changed, checks it beside the old plan, and swaps. Keys are in force as soon as
-    /// they are read: a module that cannot be loaded must not keep a revoked key valid.
+    /// Reads and checks what has changed while the old plan is in force, and swaps. Keys are in force
+    /// as soon as they are read: a module that cannot be loaded must not keep a revoked key valid.
     pub(super) async fn load_all(&self) -> Result<(), Failure> {
         let asked = self.clock.monotonic();
         let newest = self.documents.snapshot().await?;

@@ -67,7 +67,7 @@ pub struct Governance {
     clock: Arc<dyn Clock>,
     /// The stores that namespaces may choose.
     stores: BTreeSet<StoreName>,
-    /// The roles that the company's tokens are said to carry.
+    /// The custom roles that are declared in the configuration.
     declared_roles: BTreeSet<String>,
     plan: RwLock<Arc<Plan>>,
     /// What the plan is made from. Whoever makes a plan holds this, so that an older plan never
@@ -94,8 +94,7 @@ pub struct GovernanceSettings {
     pub confirm_window: Duration,
     /// Where its background tasks are counted.
     pub tasks: TaskMetrics,
-    /// The roles that the company's own tokens are said to carry. Naming another in a stock policy's
-    /// configuration is warned about.
+    /// The declared custom roles. A stock policy's configuration that names another is warned about.
     pub declared_roles: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Who may depend on whom, and which room owns which foreign crate.
+//! Which of our crates may depend on which, and which foreign crates only some of them may use.
 
 /// Which of our crates each may use. A crate that is not here fails the test.
 pub(super) const MAY_USE: &[(&str, &[&str])] = &[
@@ -135,7 +135,7 @@ pub(super) const OWNED: &[(&str, &[&str])] = &[
     ),
     ("tonic", &["leasehold-backend-etcd"]),
     ("tonic-prost", &["leasehold-backend-etcd"]),
-    // Beside the chosen format, in the benchmark that compares them.
+    // In the benchmark that compares formats.
     ("prost", &["leasehold-backend-etcd", "leasehold-stored"]),
     ("minicbor", &["leasehold-stored"]),
     ("rusqlite", &["leasehold-audit"]),
