@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use leasehold_backend_api::Documents;
 use leasehold_domain::Change;
 use leasehold_domain::Digest;
 use leasehold_domain::Edit;
@@ -243,41 +242,4 @@ pub async fn blobs_are_found_by_their_digest(harness: &impl Harness) {
     assert_eq!(found, Some(bytes));
     let none = documents.get_blob(&Digest([7; 32])).await.expect("read");
     assert_eq!(none, None);
-}
-
-/// Documents that one gateway makes, changes and deletes are followed by others on the same store,
-/// whatever they knew before: each has what a gateway has that reads the store anew. `open` opens
-/// one more gateway, by a number.
-///
-/// # Panics
-/// One of them has other documents.
-pub async fn changes_are_followed<D: Documents>(
-    one: &D,
-    two: &D,
-    open: impl AsyncFn(usize) -> Arc<D>,
-) {
-    let any = |id, body| edit(id, body, Precondition::Any);
-    let writes = [
-        (one, vec![any("a", Some("1")), any("b", Some("1"))]),
-        (two, vec![any("c", Some("1")), any("b", Some("2"))]),
-        (one, vec![any("c", None), any("a", Some("2"))]),
-        (one, vec![any("d", Some("1")), any("b", None)]),
-        (one, vec![any("b", Some("3"))]),
-    ];
-    for (at, (gateway, edits)) in writes.into_iter().enumerate() {
-        gateway.write(edits).await.expect("a write");
-        let anew = open(2 + at).await;
-        let expected = anew.snapshot().await.expect("a snapshot");
-        for gateway in [one, two] {
-            let snapshot = gateway.snapshot().await.expect("a snapshot");
-            assert_eq!(snapshot, expected, "after write {at}");
-        }
-    }
-    let left = two.snapshot().await.expect("a snapshot");
-    let left: Vec<_> = left
-        .collection(COLLECTION)
-        .map(|document| (&*document.id, &*document.body))
-        .collect();
-    let expected: [(&str, &[u8]); 3] = [("a", b"2"), ("b", b"3"), ("d", b"1")];
-    assert_eq!(left, expected);
 }

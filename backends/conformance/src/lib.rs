@@ -13,6 +13,7 @@ pub mod new_history;
 pub mod queue;
 pub mod reading;
 pub mod restart;
+pub mod sharing;
 pub mod stopped;
 mod tail;
 pub mod taking;

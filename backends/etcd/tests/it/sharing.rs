@@ -12,9 +12,9 @@ use leasehold_backend_api::Batch;
 use leasehold_backend_api::Documents;
 use leasehold_backend_etcd::EtcdBackend;
 use leasehold_backend_etcd::EtcdConfig;
-use leasehold_conformance::governing;
 use leasehold_conformance::governing::COLLECTION;
 use leasehold_conformance::governing::edit;
+use leasehold_conformance::sharing;
 use leasehold_domain::Action;
 use leasehold_domain::Change;
 use leasehold_domain::Cursor;
@@ -182,7 +182,7 @@ fn changed_and_deleted_documents_are_followed() {
         let [one, two] = &gateways.each[..] else {
             panic!("two gateways");
         };
-        governing::changes_are_followed(&**one, &**two, async |number| gateways.open(number).await)
+        sharing::changes_are_followed(&**one, &**two, async |number| gateways.open(number).await)
             .await;
     });
 }

@@ -9,9 +9,9 @@ use leasehold_backend_api::Backend;
 use leasehold_backend_api::Documents;
 use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
-use leasehold_conformance::governing;
 use leasehold_conformance::governing::COLLECTION;
 use leasehold_conformance::governing::edit;
+use leasehold_conformance::sharing;
 use leasehold_domain::Action;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
@@ -149,7 +149,7 @@ fn changed_and_deleted_documents_are_followed() {
         let [one, two] = &gateways.each[..] else {
             panic!("two gateways");
         };
-        governing::changes_are_followed(&**one, &**two, async |number| gateways.open(number).await)
+        sharing::changes_are_followed(&**one, &**two, async |number| gateways.open(number).await)
             .await;
     });
 }

@@ -92,32 +92,16 @@ impl Governance {
             )));
         }
         let id = PolicyDocument::id(&manifest.name, &manifest.version);
-        let digest = module.digest().to_string();
+        let document = self.new_version(caller, &module);
         let precondition = match self.find(&manifest.name, &manifest.version).await? {
             None => Precondition::Absent,
             Some(existing) => {
-                let existing = same_bytes(existing, &digest)?;
+                let existing = same_bytes(existing, &document.digest)?;
                 if existing.document.deleted_at.is_none() {
                     return Ok(existing);
                 }
                 Precondition::Revision(existing.revision)
             }
-        };
-        let document = PolicyDocument {
-            policy: manifest.name.clone(),
-            version: manifest.version.clone(),
-            digest: digest.clone(),
-            operations: manifest
-                .operations
-                .iter()
-                .map(|o| o.as_str().to_owned())
-                .collect(),
-            needs_lock: manifest.needs_lock,
-            needs_usage: manifest.needs_usage,
-            config_schema: manifest.config_schema.clone(),
-            uploaded_by: caller.principal.subject.to_string(),
-            uploaded_at: crate::telemetry::rfc3339(self.clock.wall()),
-            deleted_at: None,
         };
         // The blob first: a version must never point to nothing.
         let stored: Digest = self.documents.put_blob(wasm).await?;
@@ -136,9 +120,30 @@ impl Governance {
             Ok(revision) => Ok(Stored { document, revision }),
             Err(failure) if failure.kind == FailureKind::PreconditionFailed => {
                 let existing = self.version(&document.policy, &document.version).await?;
-                same_bytes(existing.ok_or(failure)?, &digest)
+                same_bytes(existing.ok_or(failure)?, &document.digest)
             }
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// The document of a module that `caller` uploads.
+    fn new_version(&self, caller: &Caller, module: &Module) -> PolicyDocument {
+        let manifest = module.manifest();
+        PolicyDocument {
+            policy: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest: module.digest().to_string(),
+            operations: manifest
+                .operations
+                .iter()
+                .map(|o| o.as_str().to_owned())
+                .collect(),
+            needs_lock: manifest.needs_lock,
+            needs_usage: manifest.needs_usage,
+            config_schema: manifest.config_schema.clone(),
+            uploaded_by: caller.principal.subject.to_string(),
+            uploaded_at: crate::telemetry::rfc3339(self.clock.wall()),
+            deleted_at: None,
         }
     }
 
