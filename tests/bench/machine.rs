@@ -10,6 +10,7 @@ use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
@@ -61,6 +62,7 @@ fn acquire(lock: &LockRef, number: u64, wait_ms: Option<u64>) -> (LeaseId, Comma
 
 fn moment(number: u64) -> Moment {
     Moment {
+        level: FeatureLevel::FIRST,
         now: Millis(number),
         wall: WallMillis(number),
         token_floor: number * 1_024,

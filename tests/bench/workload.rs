@@ -6,6 +6,7 @@ use leasehold_domain as domain;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Transition;
@@ -82,6 +83,7 @@ fn event(cursor: u64) -> Event {
         transitions: vec![transition],
     };
     Event {
+        level: FeatureLevel::FIRST,
         cursor: Cursor(cursor),
         now: domain::Millis(cursor),
         wall,

@@ -149,28 +149,44 @@ async fn a_rolling_restart_under_load_loses_nothing() -> Result<()> {
     let mut gateways = cluster(&folder, "").await?;
     let mut tokens = Vec::new();
     for place in 0..MEMBERS {
-        let others: Vec<Api> = (0..MEMBERS)
-            .filter(|other| *other != place)
-            .map(|other| gateways[other].admin())
-            .collect();
-        let stop = Arc::new(AtomicBool::new(false));
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|n| {
-                let name = format!("client-{place}-{n}");
-                tokio::spawn(client(others.clone(), name, stop.clone()))
-            })
-            .collect();
-        ensure!(gateways[place].terminate().await? == Some(0));
-        gateways[place].restart().await?;
-        stop.store(true, Ordering::SeqCst);
-        for (n, client) in clients.into_iter().enumerate() {
-            tokens.push((format!("client-{place}-{n}"), client.await??));
-        }
+        tokens.extend(restart_under_load(&mut gateways, place, "client").await?);
     }
-    for gateway in &gateways {
-        for (lock, token) in &tokens {
+    all_held(&gateways, &tokens).await?;
+    same_ledgers(&gateways).await
+}
+
+/// Restarts a gateway while clients use the others. Answers the locks that they hold at the end, and
+/// their tokens.
+pub(super) async fn restart_under_load(
+    gateways: &mut [Gateway],
+    place: usize,
+    prefix: &str,
+) -> Result<Vec<(String, u64)>> {
+    let others: Vec<Api> = (0..MEMBERS)
+        .filter(|other| *other != place)
+        .map(|other| gateways[other].admin())
+        .collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let name = |n: usize| format!("{prefix}-{place}-{n}");
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|n| tokio::spawn(client(others.clone(), name(n), stop.clone())))
+        .collect();
+    ensure!(gateways[place].terminate().await? == Some(0));
+    gateways[place].restart().await?;
+    stop.store(true, Ordering::SeqCst);
+    let mut tokens = Vec::new();
+    for (n, client) in clients.into_iter().enumerate() {
+        tokens.push((name(n), client.await??));
+    }
+    Ok(tokens)
+}
+
+/// Every gateway shows the locks with these tokens.
+pub(super) async fn all_held(gateways: &[Gateway], tokens: &[(String, u64)]) -> Result<()> {
+    for gateway in gateways {
+        for (lock, token) in tokens {
             ensure!(holder(&gateway.admin(), lock).await? == *token, "{lock}");
         }
     }
-    same_ledgers(&gateways).await
+    Ok(())
 }

@@ -51,6 +51,7 @@ mod stores;
 mod story;
 mod tampering;
 mod tokens;
+mod upgrade;
 mod visibility;
 mod waiting;
 mod watching;

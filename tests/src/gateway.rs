@@ -37,6 +37,9 @@ pub struct GatewayOptions {
     pub log: Option<PathBuf>,
 }
 
+/// With it a debug build of the gateway knows one feature level more.
+const NEXT_LEVEL_VARIABLE: &str = "LEASEHOLD_TEST_NEXT_LEVEL";
+
 /// A running gateway. Killed when dropped.
 #[derive(Debug)]
 pub struct Gateway {
@@ -46,6 +49,8 @@ pub struct Gateway {
     data_dir: PathBuf,
     config: String,
     log: Option<PathBuf>,
+    /// Whether the build that is started next knows one feature level more.
+    knows_next_level: bool,
     /// Keeps the folder as long as the gateway.
     _folder: Option<TempDir>,
 }
@@ -132,7 +137,7 @@ impl Gateway {
             child,
             url,
             admin_url,
-        } = spawn(&data_dir, &options.config, options.log.as_deref()).await?;
+        } = spawn(&data_dir, &options.config, options.log.as_deref(), false).await?;
         keep_compiled(&compiled, &warm)?;
         Ok(Self {
             child,
@@ -141,6 +146,7 @@ impl Gateway {
             data_dir,
             config: options.config,
             log: options.log,
+            knows_next_level: false,
             _folder: folder,
         })
     }
@@ -261,6 +267,11 @@ impl Gateway {
         self.ended().await
     }
 
+    /// Chooses the build of the next start: the one that knows one feature level more, or this one.
+    pub fn install(&mut self, knows_next_level: bool) {
+        self.knows_next_level = knows_next_level;
+    }
+
     /// Starts it again on the same data, on another port.
     ///
     /// # Errors
@@ -269,7 +280,8 @@ impl Gateway {
         if self.child.try_wait()?.is_none() {
             self.kill().await?;
         }
-        let spawned = spawn(&self.data_dir, &self.config, self.log.as_deref()).await?;
+        let log = self.log.as_deref();
+        let spawned = spawn(&self.data_dir, &self.config, log, self.knows_next_level).await?;
         self.child = spawned.child;
         self.url = spawned.url;
         self.admin_url = spawned.admin_url;
@@ -312,7 +324,12 @@ struct Spawned {
     admin_url: Option<String>,
 }
 
-async fn spawn(data_dir: &Path, config: &str, log: Option<&Path>) -> Result<Spawned> {
+async fn spawn(
+    data_dir: &Path,
+    config: &str,
+    log: Option<&Path>,
+    knows_next_level: bool,
+) -> Result<Spawned> {
     let mut command = Command::new(binary());
     command
         .arg("serve")
@@ -328,6 +345,9 @@ async fn spawn(data_dir: &Path, config: &str, log: Option<&Path>) -> Result<Spaw
     command
         .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
         .env_remove("LEASEHOLD_URL");
+    if knows_next_level {
+        command.env(NEXT_LEVEL_VARIABLE, "1");
+    }
     command
         .stdout(Stdio::piped())
         .stdin(Stdio::null())

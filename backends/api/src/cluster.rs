@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use leasehold_domain::FeatureLevel;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -35,6 +36,12 @@ pub enum Steering {
         /// Which; none for the one that is furthest.
         to: Option<u64>,
     },
+    /// The group writes by the rules of a higher feature level from now on. Builds that do not know
+    /// it can never be members again.
+    RaiseLevel {
+        /// Which; none for the highest that the leader's build knows.
+        to: Option<FeatureLevel>,
+    },
 }
 
 /// The group as one node sees it.
@@ -52,6 +59,8 @@ pub struct ClusterView {
     pub applied: u64,
     /// The members, by number.
     pub members: Vec<MemberView>,
+    /// The feature level of the group.
+    pub level: FeatureLevel,
 }
 
 /// One member.
@@ -65,6 +74,8 @@ pub struct MemberView {
     pub voter: bool,
     /// The last entry that it has, as far as the leader knows; only the leader knows.
     pub replicated: Option<u64>,
+    /// The highest feature level that its build knows, as it has told the group.
+    pub speaks: FeatureLevel,
 }
 
 /// A store that is a group of nodes.

@@ -7,6 +7,7 @@ use leasehold_domain::Command;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::WallMillis;
@@ -41,6 +42,7 @@ fn bytes_of(lock: &LockRef, exported: &[u8]) -> usize {
         expect: None,
     };
     let at = Moment {
+        level: FeatureLevel::FIRST,
         now: Millis(LATE),
         wall: WallMillis(LATE),
         token_floor: 0,
@@ -48,6 +50,7 @@ fn bytes_of(lock: &LockRef, exported: &[u8]) -> usize {
     let mut record = LockRecord::default();
     let (_, transitions) = apply(&mut record, &command, at);
     let event = Event {
+        level: FeatureLevel::FIRST,
         cursor: Cursor(LATE),
         now: at.now,
         wall: at.wall,

@@ -15,6 +15,7 @@ use leasehold_backend_api::NewHistory;
 use leasehold_backend_api::StartedHistory;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
@@ -179,6 +180,7 @@ impl Aside {
             id: Some(start.id),
         };
         let at = Moment {
+            level: FeatureLevel::FIRST,
             now: old.base.now,
             wall: start.wall,
             token_floor: 0,

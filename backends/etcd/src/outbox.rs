@@ -212,6 +212,7 @@ pub(crate) fn number(after: Base, events: Vec<Event>) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use leasehold_domain::EventKind;
+    use leasehold_domain::FeatureLevel;
     use leasehold_domain::Millis;
     use leasehold_domain::WallMillis;
 
@@ -219,6 +220,7 @@ mod tests {
 
     fn event(now: u64) -> Event {
         Event {
+            level: FeatureLevel::FIRST,
             cursor: Cursor(99),
             now: Millis(now),
             wall: WallMillis(0),

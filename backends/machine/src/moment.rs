@@ -1,5 +1,6 @@
 //! When a write happens, and above which number its tokens begin.
 
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_domain::WallMillis;
 
@@ -15,4 +16,7 @@ pub struct Moment {
     /// record that was deleted. The rule holds as long as one write has at most 1,023 commands
     /// for one lock, because a command makes at most one token.
     pub token_floor: u64,
+    /// By which level's rules the write is applied. A change of a rule asks for the level here, so
+    /// that every build that applies the write makes the same of it.
+    pub level: FeatureLevel,
 }

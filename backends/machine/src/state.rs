@@ -21,6 +21,7 @@ use leasehold_domain::Digest;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::ListQuery;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
@@ -53,6 +54,8 @@ pub const PATIENCE: Duration = Duration::from_millis(2);
 /// events, however the commands are cut into batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
+    /// The highest level that a write may have.
+    level: FeatureLevel,
     now: Millis,
     newest: Cursor,
     pub(crate) locks: LockTable,
@@ -77,6 +80,17 @@ pub struct Applied {
 }
 
 impl State {
+    /// The feature level that was raised last: new writes are made by its rules.
+    #[must_use]
+    pub fn level(&self) -> FeatureLevel {
+        self.level
+    }
+
+    /// Raises the feature level. It never falls: what was written by a level must stay readable.
+    pub fn raise_level(&mut self, to: FeatureLevel) {
+        self.level = self.level.max(to);
+    }
+
     /// Logical time of the last write. A later write cannot be earlier than this.
     #[must_use]
     pub fn now(&self) -> Millis {
@@ -179,6 +193,7 @@ impl State {
             cursor: self.newest,
             now: at.now,
             wall: at.wall,
+            level: at.level,
             kind,
         }
     }

@@ -14,6 +14,7 @@ use leasehold_backend_api::Writes;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_domain::StoreId;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
@@ -94,6 +95,7 @@ impl Shared {
         inner.writes += 1;
         let token_floor = inner.writes * TOKENS_PER_WRITE;
         let at = Moment {
+            level: FeatureLevel::FIRST,
             // Read under the lock, so that writes are stamped in their order.
             now: self.now(),
             wall: self.clock.wall(),

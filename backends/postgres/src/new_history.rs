@@ -13,6 +13,7 @@ use leasehold_backend_api::NewHistory;
 use leasehold_backend_api::StartedHistory;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
@@ -74,6 +75,7 @@ impl NewStore {
         let version = start.revision_min.max(head.version + 2);
         let mut state = mirror.state;
         let at = Moment {
+            level: FeatureLevel::FIRST,
             now: Millis(head.now_us / 1_000),
             wall: start.wall,
             token_floor: version.saturating_mul(TOKENS_PER_WRITE),

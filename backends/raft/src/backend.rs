@@ -87,6 +87,8 @@ pub struct RaftBackend {
     pub(crate) closing: watch::Sender<bool>,
     /// Whether peers are answered no more.
     pub(crate) ended: watch::Sender<bool>,
+    /// Resolves when the peers' listener is closed; none for a group of one.
+    pub(crate) unbound: Option<Released>,
     /// Resolves when all parts of the node have let go of its folder.
     pub(crate) released: Released,
 }
@@ -178,11 +180,6 @@ impl RaftBackend {
         }
         self.reads.linearize().await
     }
-
-    /// An answer that does not fit its item.
-    pub(crate) fn misfit() -> BackendError {
-        BackendError::unknown(ErrorKind::Corrupt, "the answer does not fit the request")
-    }
 }
 
 #[async_trait]
@@ -202,7 +199,7 @@ impl Backend for RaftBackend {
             .await?
         {
             Answer::Outcomes(outcomes) => Ok(outcomes),
-            Answer::Edited(_) | Answer::Stored(_) | Answer::Ticked => Err(Self::misfit()),
+            _ => Err(error::misfit()),
         }
     }
 
@@ -305,11 +302,14 @@ impl Backend for RaftBackend {
             tracing::error!(%error, "raft.shutdown failed");
         }
         self.ended.send_replace(true);
-        if tokio::time::timeout(RELEASE_MAX, self.released.wait())
-            .await
-            .is_err()
-        {
-            tracing::error!("raft.close: the folder is still in use");
+        let releasing = async {
+            self.released.wait().await;
+            if let Some(unbound) = &self.unbound {
+                unbound.wait().await;
+            }
+        };
+        if tokio::time::timeout(RELEASE_MAX, releasing).await.is_err() {
+            tracing::error!("raft.close: the folder or the peers' address is still in use");
         }
     }
 }
@@ -321,21 +321,19 @@ impl Cluster for RaftBackend {
             .peers
             .as_ref()
             .and_then(|peers| peers.identity().group());
-        group::view(&self.raft, group)
+        group::view(&self.raft, &self.applied, group)
     }
 
     async fn steer(&self, asked: Steering) -> Result<ClusterView, BackendError> {
-        let Some(peers) = &self.peers else {
-            let detail = "this node has no peers' listener configured";
-            return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
-        };
         let mut patience = self.seats.patience();
         loop {
             // Also: a leader that has just been elected has committed its first entry.
             self.linearize().await?;
-            match self.seats.find() {
-                Seat::Leads(_) => return self.steward.steer(peers, asked).await,
-                Seat::Follows { node, address } => {
+            match (self.seats.find(), &self.peers) {
+                (Seat::Leads(_), peers) => {
+                    return self.steward.steer(peers.as_deref(), asked).await;
+                }
+                (Seat::Follows { node, address }, Some(peers)) => {
                     let request = Request::Steer(asked.clone());
                     let answer = peers.call(Some(node), &address, &request, STEER_WITHIN);
                     match answer.await {
@@ -347,7 +345,7 @@ impl Cluster for RaftBackend {
                         }
                     }
                 }
-                Seat::Empty => {}
+                (Seat::Empty | Seat::Follows { .. }, _) => {}
             }
             if !patience.again().await {
                 return Err(self.seats.nobody_leads());

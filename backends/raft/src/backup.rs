@@ -95,10 +95,12 @@ impl StoppedStore {
             match entry.payload {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(payload) => {
-                    inner.carry_out(entry.log_id.index, &payload.0);
+                    let index = entry.log_id.index;
+                    let carried_out = inner.carry_out(index, &payload.0, config.levels);
+                    carried_out.map_err(|unknown| OpenError::Level(unknown.to_string()))?;
                 }
                 EntryPayload::Membership(members) => {
-                    inner.membership = crate::entry::Membership::new(Some(entry.log_id), members);
+                    inner.change_members(entry.log_id, members);
                 }
             }
         }

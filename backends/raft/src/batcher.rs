@@ -151,6 +151,7 @@ impl<C: Types> Batcher<C> {
         };
         let asked = self.seats.clock.monotonic();
         let proposal = Arc::new(Proposal {
+            level: self.seats.applied.read().state.level(),
             now,
             wall: self.seats.clock.wall(),
             items: entry.items,

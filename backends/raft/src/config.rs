@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Levels;
 use crate::PeerSecurity;
 
 /// How one node is set up. The defaults are for one node that is its own group.
@@ -27,6 +28,8 @@ pub struct RaftConfig {
     pub agree_within: Duration,
     /// How the nodes of the group reach each other; none for a group of one.
     pub peers: Option<PeersConfig>,
+    /// Of which feature levels it applies entries.
+    pub levels: Levels,
     /// Whether a folder that has no store gets a new one. Where the node has peers, a folder
     /// without a store may be one that was lost: a new store would grant what the group holds.
     pub may_create: bool,
@@ -60,6 +63,7 @@ impl RaftConfig {
             queue_max: 16_384,
             agree_within: Duration::from_secs(5),
             peers: None,
+            levels: Levels::of_build(),
             may_create: true,
         }
     }

@@ -17,6 +17,7 @@ use tokio_stream::wrappers::WatchStream;
 use crate::RaftBackend;
 use crate::entry::Answer;
 use crate::entry::Item;
+use crate::error;
 
 #[async_trait]
 impl Documents for RaftBackend {
@@ -38,7 +39,7 @@ impl Documents for RaftBackend {
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {
         match self.propose(Item::Edits(edits)).await? {
             Answer::Edited(outcome) => Ok(outcome),
-            Answer::Outcomes(_) | Answer::Stored(_) | Answer::Ticked => Err(Self::misfit()),
+            _ => Err(error::misfit()),
         }
     }
 
@@ -58,7 +59,7 @@ impl Documents for RaftBackend {
         }
         match self.propose(Item::Blob(bytes)).await? {
             Answer::Stored(digest) => Ok(digest),
-            Answer::Outcomes(_) | Answer::Edited(_) | Answer::Ticked => Err(Self::misfit()),
+            _ => Err(error::misfit()),
         }
     }
 

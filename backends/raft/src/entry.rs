@@ -8,6 +8,7 @@ use leasehold_domain::Command;
 use leasehold_domain::Digest;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_domain::Note;
 use leasehold_domain::Outcome;
@@ -84,6 +85,8 @@ impl fmt::Display for Payload {
 /// All that one entry does, stamped by the leader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proposal {
+    /// By whose rules it is applied.
+    pub(crate) level: FeatureLevel,
     /// The leader's logical time. No replica reads a clock.
     pub(crate) now: Millis,
     /// Wall-clock time, for people.
@@ -110,6 +113,18 @@ pub(crate) enum Item {
     Blob(Arc<[u8]>),
     /// Expire and grant what is due.
     Tick,
+    /// A member says what the highest level is of which it can apply entries.
+    Speaks {
+        /// Which member.
+        node: u64,
+        /// The level.
+        level: FeatureLevel,
+    },
+    /// Write by the rules of a higher level from now on, if all members speak it.
+    RaiseLevel {
+        /// The level.
+        to: FeatureLevel,
+    },
 }
 
 impl Item {
@@ -120,7 +135,7 @@ impl Item {
                 commands, notes, ..
             } => commands.len() + notes.len(),
             Self::Edits(edits) => edits.len(),
-            Self::Blob(_) | Self::Tick => 1,
+            Self::Blob(_) | Self::Tick | Self::Speaks { .. } | Self::RaiseLevel { .. } => 1,
         }
     }
 }
@@ -136,12 +151,19 @@ pub(crate) enum Answer {
     Stored(Digest),
     /// Of a tick.
     Ticked,
+    /// Of what concerns the level.
+    Level {
+        /// The group's level now.
+        level: FeatureLevel,
+        /// Members that do not speak the one that was asked for.
+        behind: Vec<u64>,
+    },
 }
 
-formed!(struct Proposal => form::Proposal<'a> { now, wall, items });
 formed!(enum Item => form::Item<'a> {
     Batch { commands, atomicity, notes }, Edits(edits), Blob(bytes), Tick,
+    Speaks { node, level }, RaiseLevel { to },
 });
 formed!(enum Answer => form::Answer<'a> {
-    Outcomes(outcomes), Edited(outcome), Stored(digest), Ticked,
+    Outcomes(outcomes), Edited(outcome), Stored(digest), Ticked, Level { level, behind },
 });

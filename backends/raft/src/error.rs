@@ -37,6 +37,9 @@ pub enum OpenError {
     /// What is stored contradicts itself. Restore it; do not delete single files.
     #[error("corrupt: {0}")]
     Corrupt(String),
+    /// It was written by a build with a higher feature level, or by one that is too old.
+    #[error("{0}")]
+    Level(String),
     /// The disk.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -89,6 +92,11 @@ pub(crate) fn read_error<C: Types>(error: &RaftError<C, LinearizableReadError<C>
         RaftError::APIError(_) => ErrorKind::Unavailable,
     };
     BackendError::without_effect(kind, error.to_string())
+}
+
+/// An answer that does not fit its item.
+pub(crate) fn misfit() -> BackendError {
+    BackendError::unknown(ErrorKind::Corrupt, "the answer does not fit the request")
 }
 
 /// The node is closing, or its store is poisoned, before the command was taken.

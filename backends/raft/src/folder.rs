@@ -18,7 +18,7 @@ pub(crate) struct FolderLock {
     _held: watch::Sender<()>,
 }
 
-/// Resolves when the last [`FolderLock`] is gone.
+/// Resolves when the last holder of something is gone: of the folder, or of the peers' address.
 #[derive(Debug, Clone)]
 pub(crate) struct Released(watch::Receiver<()>);
 
@@ -43,7 +43,12 @@ impl FolderLock {
 }
 
 impl Released {
-    /// Resolves when nothing of the node can write to its folder any more.
+    /// Resolves with the last clone of a sender.
+    pub(crate) fn of(held: &watch::Sender<()>) -> Self {
+        Self(held.subscribe())
+    }
+
+    /// Resolves when nothing of the node can use it any more.
     pub(crate) async fn wait(&self) {
         // Nothing is ever sent: an error means that all senders are gone.
         while self.0.clone().changed().await.is_ok() {}

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
+use leasehold_domain::FeatureLevel;
 use leasehold_stored::Form;
 use leasehold_stored::Formed;
 use leasehold_stored::Invalid;
@@ -161,6 +162,14 @@ impl Sent for Membership {
     }
 }
 
+fn proposal_form(proposal: &Proposal) -> log::Proposal<'_> {
+    log::Proposal {
+        now: proposal.now.form(),
+        wall: proposal.wall.form(),
+        items: proposal.items.form(),
+    }
+}
+
 impl Sent for Entry {
     type Form<'a> = log::Entry<'a>;
 
@@ -168,15 +177,20 @@ impl Sent for Entry {
         let payload = match &self.payload {
             EntryPayload::Blank => log::Payload::Blank,
             EntryPayload::Normal(payload) => log::Payload::Normal {
-                proposal: Formed::form(payload.0.as_ref()),
+                proposal: proposal_form(&payload.0),
             },
             EntryPayload::Membership(members) => log::Payload::Membership {
                 membership: members_form(members),
             },
         };
+        let level = match &self.payload {
+            EntryPayload::Normal(payload) => payload.0.level,
+            EntryPayload::Blank | EntryPayload::Membership(_) => FeatureLevel::FIRST,
+        };
         log::Entry {
             id: self.log_id.form(),
             payload,
+            level: level.form(),
         }
     }
 
@@ -184,7 +198,13 @@ impl Sent for Entry {
         let payload = match form.payload {
             log::Payload::Blank => EntryPayload::Blank,
             log::Payload::Normal { proposal } => {
-                EntryPayload::Normal(Payload(Proposal::restore(proposal)?.into()))
+                let proposal = Proposal {
+                    level: Formed::restore(form.level)?,
+                    now: Formed::restore(proposal.now)?,
+                    wall: Formed::restore(proposal.wall)?,
+                    items: Formed::restore(proposal.items)?,
+                };
+                EntryPayload::Normal(Payload(proposal.into()))
             }
             log::Payload::Membership { membership } => {
                 EntryPayload::Membership(members(membership)?)

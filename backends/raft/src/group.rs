@@ -1,7 +1,10 @@
 //! Who is in the group, and changes of it: learners first, then voters by joint consensus.
 
+mod raising;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
@@ -17,13 +20,17 @@ use openraft::errors::ChangeMembershipError;
 use openraft::errors::ClientWriteError;
 use openraft::errors::RaftError;
 
+use crate::batcher::Queue;
 use crate::entry::TypeConfig;
 use crate::error;
 use crate::identity::GroupId;
+use crate::level::Levels;
 use crate::machine::Machine;
+use crate::outbox::Applied;
 use crate::peer::Peers;
 use crate::peer::Request;
 use crate::peer::Response;
+use crate::seat::Seats;
 
 /// How long a new member may take to catch up before whoever asked is told to ask again.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(120);
@@ -33,7 +40,12 @@ pub(crate) const STEER_WITHIN: Duration = Duration::from_secs(150);
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The group as this node sees it.
-pub(crate) fn view(raft: &Raft<TypeConfig, Machine>, group: Option<GroupId>) -> ClusterView {
+pub(crate) fn view(
+    raft: &Raft<TypeConfig, Machine>,
+    applied: &Applied,
+    group: Option<GroupId>,
+) -> ClusterView {
+    let inner = applied.read();
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
     let membership = &metrics.membership_config;
@@ -56,40 +68,71 @@ pub(crate) fn view(raft: &Raft<TypeConfig, Machine>, group: Option<GroupId>) -> 
                 address: at.addr.clone(),
                 voter: voters.contains(node),
                 replicated: replicated(node),
+                speaks: inner.speaks(*node),
             })
             .collect(),
+        level: inner.state.level(),
     }
 }
 
 /// Carries out changes on the leader.
 #[derive(Debug)]
 pub(crate) struct Steward {
-    pub(crate) raft: Raft<TypeConfig, Machine>,
+    raft: Raft<TypeConfig, Machine>,
     /// Where this node's peers find it.
-    pub(crate) address: String,
+    address: String,
     /// One change at a time.
-    pub(crate) changing: tokio::sync::Mutex<()>,
+    changing: tokio::sync::Mutex<()>,
+    applied: Arc<Applied>,
+    queue: Queue,
+    pub(crate) levels: Levels,
 }
 
 type Changed<T> = Result<T, BackendError>;
 
 impl Steward {
+    /// The steward of a node that peers find at `address`.
+    pub(crate) fn new(
+        seats: &Seats<TypeConfig>,
+        queue: &Queue,
+        address: String,
+        levels: Levels,
+    ) -> Self {
+        Self {
+            raft: seats.raft.clone(),
+            address,
+            changing: tokio::sync::Mutex::default(),
+            applied: seats.applied.clone(),
+            queue: queue.clone(),
+            levels,
+        }
+    }
+
     /// Carries out one change. The node must lead, and have committed its first entry.
-    pub(crate) async fn steer(&self, peers: &Peers, asked: Steering) -> Changed<ClusterView> {
+    pub(crate) async fn steer(
+        &self,
+        peers: Option<&Peers>,
+        asked: Steering,
+    ) -> Changed<ClusterView> {
         let Ok(_one) = self.changing.try_lock() else {
             let detail = "another change of the group is under way";
             return Err(BackendError::without_effect(ErrorKind::Contended, detail));
         };
-        let group = peers.identity().group();
-        match asked {
-            Steering::Init => self.init().await?,
-            Steering::Join { address } => {
+        let group = peers.and_then(|peers| peers.identity().group());
+        match (asked, peers) {
+            (Steering::RaiseLevel { to }, peers) => self.raise_level(peers, to).await?,
+            (_, None) => {
+                let detail = "this node has no peers' listener configured";
+                return Err(invalid(detail.to_owned()));
+            }
+            (Steering::Init, Some(_)) => self.init().await?,
+            (Steering::Join { address }, Some(peers)) => {
                 let node = self.take_in(peers, group, &address, None).await?;
                 self.change(ChangeMembers::AddVoterIds([node].into()))
                     .await?;
             }
-            Steering::Leave { node } => self.leave(node).await?,
-            Steering::Replace { node, address } => {
+            (Steering::Leave { node }, Some(_)) => self.leave(node).await?,
+            (Steering::Replace { node, address }, Some(peers)) => {
                 self.member(node)?;
                 let new = self.take_in(peers, group, &address, Some(node)).await?;
                 let both = vec![
@@ -98,13 +141,15 @@ impl Steward {
                 ];
                 self.change(ChangeMembers::Batch(both)).await?;
             }
-            Steering::TransferLeader { to } => self.hand_over(to, HAND_OVER_WITHIN).await?,
+            (Steering::TransferLeader { to }, Some(_)) => {
+                self.hand_over(to, HAND_OVER_WITHIN).await?;
+            }
         }
-        Ok(view(&self.raft, group))
+        Ok(view(&self.raft, &self.applied, group))
     }
 
     fn members(&self) -> Vec<MemberView> {
-        view(&self.raft, None).members
+        view(&self.raft, &self.applied, None).members
     }
 
     fn member(&self, node: u64) -> Changed<MemberView> {
@@ -142,7 +187,10 @@ impl Steward {
                 "the group has no address yet: init it first".to_owned(),
             ));
         };
-        let adopt = Request::Adopt(group);
+        let adopt = Request::Adopt {
+            group,
+            level: self.applied.read().state.level(),
+        };
         let asked = peers.call(None, address, &adopt, HAND_OVER_WITHIN);
         let node = match asked.await {
             Ok(Response::Adopted(node)) => node,

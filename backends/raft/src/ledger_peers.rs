@@ -29,12 +29,12 @@ impl RaftBackend {
 #[async_trait]
 impl LedgerPeers for RaftBackend {
     fn is_alone(&self) -> bool {
-        view(&self.raft, None).members.len() <= 1
+        view(&self.raft, &self.applied, None).members.len() <= 1
     }
 
     async fn rows(&self, after: Cursor) -> Result<Vec<LedgerRow>, BackendError> {
         let mut reason = "this group has no other member".to_owned();
-        let group = view(&self.raft, None);
+        let group = view(&self.raft, &self.applied, None);
         let others = group
             .members
             .iter()

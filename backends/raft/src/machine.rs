@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::StreamExt;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
 use leasehold_machine::PlantedBug;
+use openraft::BasicNode;
 use openraft::EntryPayload;
 use openraft::alias::SnapshotMetaOf;
 use openraft::alias::SnapshotOf;
@@ -20,6 +22,8 @@ use crate::entry::LogId;
 use crate::entry::Membership;
 use crate::entry::Proposal;
 use crate::entry::Types;
+use crate::level::Levels;
+use crate::level::UnknownLevel;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::snapshot::SnapshotBuilder;
@@ -34,12 +38,22 @@ const LOCKS_PER_TICK_MAX: usize = 512;
 pub(crate) struct Machine {
     pub(crate) applied: Arc<Applied>,
     pub(crate) snapshots: Arc<dyn Snapshots>,
+    pub(crate) levels: Levels,
 }
 
 impl Inner {
     /// Applies one proposal. `index` is its place in the log.
-    pub(crate) fn carry_out(&mut self, index: u64, proposal: &Proposal) -> Vec<Answer> {
+    ///
+    /// # Errors
+    /// It raises the level above those that the build knows: nothing after it can be applied.
+    pub(crate) fn carry_out(
+        &mut self,
+        index: u64,
+        proposal: &Proposal,
+        levels: Levels,
+    ) -> Result<Vec<Answer>, UnknownLevel> {
         let at = Moment {
+            level: proposal.level,
             now: proposal.now,
             wall: proposal.wall,
             token_floor: match PlantedBug::TokenReset.is_planted() {
@@ -69,11 +83,59 @@ impl Inner {
                     Vec::new(),
                 ),
                 Item::Tick => (Answer::Ticked, self.state.tick(at, LOCKS_PER_TICK_MAX)),
+                Item::Speaks { node, level } => (self.note_level(*node, *level), Vec::new()),
+                Item::RaiseLevel { to } => (self.raise_level(*to, levels)?, Vec::new()),
             };
             answers.push(answer);
             self.keep(events);
         }
-        answers
+        Ok(answers)
+    }
+}
+
+impl Inner {
+    /// The highest level that a member speaks; the first if it has not said.
+    pub(crate) fn speaks(&self, node: u64) -> FeatureLevel {
+        self.speaks.get(&node).copied().unwrap_or_default()
+    }
+
+    fn note_level(&mut self, node: u64, level: FeatureLevel) -> Answer {
+        self.speaks.insert(node, level);
+        Answer::Level {
+            level: self.state.level(),
+            behind: Vec::new(),
+        }
+    }
+
+    /// Members that do not speak a level.
+    pub(crate) fn behind(&self, level: FeatureLevel) -> Vec<u64> {
+        let members = self.membership.nodes().map(|(node, _)| *node);
+        members.filter(|node| self.speaks(*node) < level).collect()
+    }
+
+    /// A build that does not know the level agrees with the others that it is refused, and stops if it
+    /// is not.
+    fn raise_level(&mut self, to: FeatureLevel, levels: Levels) -> Result<Answer, UnknownLevel> {
+        let behind = self.behind(to);
+        if behind.is_empty() && to > self.state.level() {
+            levels.admit(to)?;
+            self.state.raise_level(to);
+        }
+        Ok(Answer::Level {
+            level: self.state.level(),
+            behind,
+        })
+    }
+
+    /// The members are others. What those who have left spoke is forgotten.
+    pub(crate) fn change_members(
+        &mut self,
+        at: LogId,
+        members: openraft::Membership<u64, BasicNode>,
+    ) {
+        self.speaks
+            .retain(|node, _| members.get_node(node).is_some());
+        self.membership = Membership::new(Some(at), members);
     }
 }
 
@@ -98,10 +160,12 @@ impl<C: Types> RaftStateMachine<C> for Machine {
                 let answers = match &entry.payload {
                     EntryPayload::Blank => Vec::new(),
                     EntryPayload::Normal(payload) => {
-                        inner.carry_out(entry.log_id.index, &payload.0)
+                        let index = entry.log_id.index;
+                        let answers = inner.carry_out(index, &payload.0, self.levels);
+                        answers.map_err(io::Error::other)?
                     }
                     EntryPayload::Membership(members) => {
-                        inner.membership = Membership::new(Some(entry.log_id), members.clone());
+                        inner.change_members(entry.log_id, members.clone());
                         Vec::new()
                     }
                 };

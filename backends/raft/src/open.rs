@@ -80,6 +80,7 @@ impl RaftBackend {
         let machine = Machine {
             applied: applied.clone(),
             snapshots: Arc::new(stored.file),
+            levels: config.levels,
         };
         let (settings, network) = (Arc::new(settings(&config)?), Network(peers.clone()));
         let raft = Raft::new(identity.node(), settings, network, log, machine)
@@ -97,18 +98,14 @@ impl RaftBackend {
             peers: calls(&peers),
             proof: Mutex::default(),
         });
-        found(&raft, identity.node(), &address).await?;
+        let founds = found(&raft, identity.node(), &address).await?;
         if peers.is_none() {
             // A group of one leads itself; others must not be waited for before they can reach us.
             let led = reads.linearize().await;
             led.map_err(|error| OpenError::Raft(error.to_string()))?;
         }
-        let steward = Arc::new(Steward {
-            raft: raft.clone(),
-            address,
-            changing: tokio::sync::Mutex::default(),
-        });
         let (queue, waiting) = Queue::new(config.queue_max);
+        let steward = Steward::new(&seats, &queue, address, config.levels);
         let node = Self {
             raft,
             applied,
@@ -116,7 +113,7 @@ impl RaftBackend {
             seats,
             reads,
             peers,
-            steward,
+            steward: Arc::new(steward),
             archive: Archive::default(),
             identity,
             peer_address: listener.as_ref().map(Listener::address),
@@ -124,10 +121,12 @@ impl RaftBackend {
             guests: Arc::default(),
             closing: watch::Sender::new(false),
             ended: watch::Sender::new(false),
+            unbound: listener.as_ref().map(Listener::unbound),
             released: stored.released,
         };
         node.propose_from(waiting, &config);
         node.keep_from(appended, &config);
+        node.report_level(founds);
         if let Some(listener) = listener {
             node.ask_peers(has);
             node.answer_from(listener, keeping);
@@ -174,12 +173,25 @@ impl RaftBackend {
         self.keep_running("keeper", keeping);
     }
 
+    /// Has the group write down what this node speaks.
+    fn report_level(&self, founds: bool) {
+        let reporter = tasks::Reporter {
+            node: self.identity.node(),
+            speaks: self.steward.levels.most,
+            founds,
+            applied: self.applied.clone(),
+            queue: self.queue.clone(),
+        };
+        let reporting = reporter.run(self.closing.subscribe());
+        self.poison.spawn("level", reporting);
+    }
+
     /// Asks the members that the folder knows whether it is an older copy.
     fn ask_peers(&self, has: Acknowledged) {
         let Some(peers) = self.peers.clone() else {
             return;
         };
-        let members = group::view(&self.raft, None).members;
+        let members = group::view(&self.raft, &self.applied, None).members;
         let members = members.into_iter().map(|m| (m.node, m.address)).collect();
         let remembering = tasks::remember(peers.clone(), self.closing.subscribe());
         self.keep_running("remember", remembering);
@@ -198,6 +210,7 @@ impl RaftBackend {
             steward: self.steward.clone(),
             archive: self.archive.clone(),
             keeping,
+            poison: self.poison.clone(),
             guests: self.guests.clone(),
             closing: self.closing.subscribe(),
         };
@@ -278,11 +291,13 @@ impl Stored {
         let owner = Owner {
             cluster_id: config.cluster_id.clone(),
             unowned,
+            levels: config.levels,
         };
         let log = open_log(&log_dir, &owner, lock.clone())?;
-        let opened = SnapshotFile::open(config.data_dir.clone(), lock);
+        let opened = SnapshotFile::open(config.data_dir.clone(), lock, config.levels);
         let (file, inner) = opened.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),
+            io::ErrorKind::Unsupported => OpenError::Level(error.to_string()),
             _ => OpenError::Io(error),
         })?;
         // The log goes on where a snapshot ends, or overlaps it.
@@ -303,20 +318,21 @@ impl Stored {
     }
 }
 
-/// At its first start a founder is a group of its own.
+/// At its first start a founder is a group of its own. Returns whether it was made one now.
 async fn found(
     raft: &Raft<TypeConfig, Machine>,
     node: u64,
     address: &str,
-) -> Result<(), OpenError> {
+) -> Result<bool, OpenError> {
     let failed = |error: String| OpenError::Raft(error);
     let known = raft.is_initialized().await;
     if known.map_err(|error| failed(error.to_string()))? || node != FOUNDER {
-        return Ok(());
+        return Ok(false);
     }
     let members = BTreeMap::from([(FOUNDER, BasicNode::new(address))]);
     let made = raft.initialize(members).await;
-    made.map_err(|error| failed(error.to_string()))
+    made.map_err(|error| failed(error.to_string()))?;
+    Ok(true)
 }
 
 pub(crate) fn settings(config: &RaftConfig) -> Result<openraft::Config, OpenError> {

@@ -1,5 +1,6 @@
 //! The state that the log makes, and the events that the ledger does not have yet.
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -19,6 +20,7 @@ use leasehold_backend_api::StoreHistory;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::StoreId;
 use leasehold_machine::State;
 use tokio::sync::Notify;
@@ -54,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) trimmed: Cursor,
     pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: Membership,
+    /// The highest feature level that each member speaks, where it is not the first.
+    pub(crate) speaks: BTreeMap<u64, FeatureLevel>,
     /// Entries with commands that were applied since the start, for the snapshot policy and metrics.
     pub(crate) writes: Writes,
 }

@@ -6,9 +6,12 @@ mod listener;
 use std::io;
 use std::sync::Arc;
 
+use leasehold_backend_api::Poison;
+use leasehold_domain::FeatureLevel;
 use openraft::Raft;
 use openraft::Snapshot;
 use openraft::async_runtime::WatchReceiver;
+use openraft::raft::AppendEntriesRequest;
 use tokio::sync::Mutex;
 use tokio::sync::RwLock;
 use tokio::sync::watch;
@@ -45,6 +48,7 @@ pub(crate) struct Host {
     pub(crate) keeping: Keeping,
     /// Held by each follower's batch that is under way.
     pub(crate) guests: Arc<RwLock<()>>,
+    pub(crate) poison: Poison,
     /// Whether the node takes nothing any more.
     pub(crate) closing: watch::Receiver<bool>,
 }
@@ -63,9 +67,10 @@ fn takes_part(request: &Request) -> bool {
         // These need a leader, or show what is certain.
         Request::Forward(_)
         | Request::ReadIndex
-        | Request::Adopt(_)
+        | Request::Adopt { .. }
         | Request::Ledger(_)
         | Request::Steer(_)
+        | Request::Speaks
         | Request::Recall => false,
     }
 }
@@ -77,13 +82,12 @@ impl Host {
         (group, from): (GroupId, u64),
         coming: &Coming,
     ) -> Response {
-        if let Request::Adopt(asked) = request {
-            return match asked == group {
-                true => self.adopt(group).await,
-                false => {
-                    Response::Failed("a node can only take another into its own group".to_owned())
-                }
-            };
+        if let Request::Adopt {
+            group: asked,
+            level,
+        } = request
+        {
+            return self.adopt(group, asked, level).await;
         }
         // A node that waits for its group takes part in nothing; in another one it never does.
         if self.peers.identity().group() != Some(group) {
@@ -96,11 +100,9 @@ impl Host {
             return Response::Failed(problem);
         }
         match request {
+            Request::Speaks => Response::Speaks(self.steward.levels.most),
             Request::Recall => Response::Recalled(self.peers.memory().of(from)),
-            Request::Append(append) => match self.raft.append_entries(append).await {
-                Ok(response) => Response::Append(response),
-                Err(error) => failed(&error),
-            },
+            Request::Append(append) => self.append(append).await,
             Request::Vote(vote) => match self.raft.vote(vote).await {
                 Ok(response) => Response::Vote(response),
                 Err(error) => failed(&error),
@@ -133,12 +135,26 @@ impl Host {
             },
             Request::Steer(asked) => match self.reads.lead().await {
                 Some(_) => {
-                    let steered = self.steward.steer(&self.peers, asked).await;
+                    let steered = self.steward.steer(Some(&self.peers), asked).await;
                     Response::Steered(steered.map_err(Into::into))
                 }
                 None => Response::NotLeader,
             },
-            Request::Adopt(_) => failed(&"asked twice"),
+            Request::Adopt { .. } => failed(&"asked twice"),
+        }
+    }
+
+    /// Takes entries. At one that its build cannot apply the node stops: it can never take part again.
+    async fn append(&self, append: AppendEntriesRequest<TypeConfig>) -> Response {
+        let levels = self.steward.levels;
+        let mut entries = append.entries.iter();
+        if let Err(unknown) = entries.try_for_each(|entry| levels.admit_entry(entry)) {
+            self.poison.set(&unknown.to_string());
+            return Response::Failed(unknown.to_string());
+        }
+        match self.raft.append_entries(append).await {
+            Ok(response) => Response::Append(response),
+            Err(error) => Response::Failed(error.to_string()),
         }
     }
 
@@ -168,8 +184,15 @@ impl Host {
     }
 
     /// Takes this node into a group: for ever, so it is stored first.
-    async fn adopt(&self, group: GroupId) -> Response {
+    async fn adopt(&self, theirs: GroupId, group: GroupId, level: FeatureLevel) -> Response {
+        if group != theirs {
+            let detail = "a node can only take another into its own group";
+            return Response::Failed(detail.to_owned());
+        }
         let identity = self.peers.identity();
+        if let Err(unknown) = self.steward.levels.admit(level) {
+            return Response::Failed(unknown.to_string());
+        }
         match identity.group() {
             Some(known) if known == group => Response::Adopted(identity.node()),
             Some(known) => Response::Failed(format!("this node belongs to group {known}")),

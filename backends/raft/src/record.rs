@@ -1,11 +1,16 @@
 //! Stored bytes: version, checksum, forms. The one place that encodes and decodes log records.
 
+use std::io;
+
 use leasehold_stored::Form;
 use leasehold_stored::Invalid;
 use leasehold_stored::decode_next;
 use leasehold_stored::encode_into;
 
+use crate::entry::Entry;
 use crate::form::Sent;
+use crate::level::Levels;
+use crate::level::UnknownLevel;
 
 /// The version of every record that this build writes. Records of another are refused, not misread.
 /// A new field of a form needs no new version.
@@ -29,7 +34,19 @@ pub(crate) enum RecordError {
     #[error("version {0} is not known to this build")]
     Version(u8),
     #[error("{0}")]
+    Level(#[from] UnknownLevel),
+    #[error("{0}")]
     Body(#[from] Invalid),
+}
+
+impl From<RecordError> for io::Error {
+    fn from(error: RecordError) -> Self {
+        let kind = match &error {
+            RecordError::Level(_) => io::ErrorKind::Unsupported,
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
 }
 
 /// Version, CRC-32 of the version and the form, form.
@@ -73,6 +90,24 @@ pub(crate) fn decode<T: Sent>(bytes: &[u8]) -> Result<T, RecordError> {
     match body.is_empty() {
         true => Ok(T::restore(form)?),
         false => Err(Invalid::new("bytes are left over").into()),
+    }
+}
+
+/// The entry, if version and checksum fit and its level is known. An entry of an unknown level may
+/// have parts that this build cannot read: the level is told first.
+pub(crate) fn decode_entry(bytes: &[u8], levels: Levels) -> Result<Entry, RecordError> {
+    match decode::<Entry>(bytes) {
+        Ok(entry) => {
+            levels.admit_entry(&entry)?;
+            Ok(entry)
+        }
+        Err(RecordError::Body(invalid)) => {
+            if let Some(level) = leasehold_stored::log::level_of(checked(bytes)?) {
+                levels.admit(level.max(levels.least))?;
+            }
+            Err(invalid.into())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -98,13 +98,14 @@ pub fn create(config: &RaftConfig) -> Result<String, OpenError> {
     std::fs::create_dir_all(&config.data_dir)?;
     let (lock, _) = FolderLock::take(&config.data_dir)?;
     let present = || OpenError::Present(config.data_dir.clone());
-    let (file, _) = SnapshotFile::open(config.data_dir.clone(), lock.clone())?;
+    let (file, _) = SnapshotFile::open(config.data_dir.clone(), lock.clone(), config.levels)?;
     if !file.is_empty() {
         return Err(present());
     }
     let owner = Owner {
         cluster_id: config.cluster_id.clone(),
         unowned: Unowned::Founds,
+        levels: config.levels,
     };
     let log = LogStore::open(&config.data_dir.join("log"), &owner, lock)?;
     if !log.is_new() {
@@ -125,7 +126,7 @@ impl Restore {
     pub fn write(self, config: &RaftConfig) -> Result<Restored, OpenError> {
         let id = self.position()?;
         let corrupt = |error| OpenError::Corrupt(format!("the picture's state: {error}"));
-        let state = snapshot::decode_state(&self.picture.state);
+        let state = snapshot::decode_state(&self.picture.state, config.levels);
         let mut state = state.map_err(corrupt)?;
         if state.newest() != self.picture.newest {
             let detail = "the picture's state ends with another event than it says";
@@ -134,6 +135,7 @@ impl Restore {
         let token_floor = id.index * TOKENS_PER_WRITE;
         state.lengthen_leases();
         let at = Moment {
+            level: state.level(),
             now: state.now(),
             wall: self.wall,
             token_floor,
@@ -188,8 +190,9 @@ fn make(
     let owner = Owner {
         cluster_id: config.cluster_id.clone(),
         unowned: Unowned::Founds,
+        levels: config.levels,
     };
-    let (file, _) = SnapshotFile::open(config.data_dir.clone(), lock.clone())?;
+    let (file, _) = SnapshotFile::open(config.data_dir.clone(), lock.clone(), config.levels)?;
     file.write(inner)?;
     let log = LogStore::open(&config.data_dir.join("log"), &owner, lock)?;
     log.begin_after(id, ledger)?;

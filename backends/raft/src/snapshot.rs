@@ -1,5 +1,6 @@
 //! Snapshots: the state and the events that the ledger does not have, in one checksummed file.
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::fs::File;
@@ -15,12 +16,14 @@ use std::sync::PoisonError;
 use async_trait::async_trait;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_machine::FrozenState;
 use leasehold_machine::State;
 use leasehold_machine::StateBuilder;
 use leasehold_stored::Formed;
 use leasehold_stored::decode_next;
 use leasehold_stored::snapshot::Head;
+use leasehold_stored::snapshot::MemberLevel;
 use leasehold_stored::snapshot::Piece;
 use openraft::RaftSnapshotBuilder;
 use openraft::alias::SnapshotMetaOf;
@@ -33,6 +36,7 @@ use crate::entry::Types;
 use crate::folder::FolderLock;
 use crate::form::Sent;
 use crate::form::log_id;
+use crate::level::Levels;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::record;
@@ -54,6 +58,7 @@ pub(crate) struct SnapshotFile {
     folder: PathBuf,
     /// What the file holds; none if there is no file.
     meta: Mutex<Option<SnapshotMetaOf<TypeConfig>>>,
+    levels: Levels,
     /// A snapshot that is being written keeps the folder.
     _lock: FolderLock,
 }
@@ -85,16 +90,21 @@ impl SnapshotFile {
     /// Opens the snapshot in `folder`, if there is one, and answers what it holds.
     ///
     /// # Errors
-    /// `InvalidData` if it is not whole.
-    pub(crate) fn open(folder: PathBuf, lock: FolderLock) -> io::Result<(Self, Inner)> {
+    /// As [`decode`], or the file cannot be read.
+    pub(crate) fn open(
+        folder: PathBuf,
+        lock: FolderLock,
+        levels: Levels,
+    ) -> io::Result<(Self, Inner)> {
         let inner = match std::fs::read(folder.join(FILE)) {
-            Ok(bytes) => Some(decode(&bytes)?),
+            Ok(bytes) => Some(decode(&bytes, levels)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         let file = Self {
             folder,
             meta: Mutex::new(inner.as_ref().map(meta)),
+            levels,
             _lock: lock,
         };
         Ok((file, inner.unwrap_or_default()))
@@ -117,7 +127,7 @@ impl SnapshotFile {
 
     /// Replaces the file with bytes that came from a peer.
     fn replace_by(&self, bytes: &[u8]) -> io::Result<Inner> {
-        let inner = decode(bytes)?;
+        let inner = decode(bytes, self.levels)?;
         self.replace(bytes, meta(&inner))?;
         Ok(inner)
     }
@@ -125,7 +135,7 @@ impl SnapshotFile {
     /// Replaces the file with one of `inner`.
     pub(crate) fn write(&self, inner: &Inner) -> io::Result<()> {
         let (meta, state) = (meta(inner), inner.state.frozen());
-        let bytes = written(&meta, inner.trimmed, &state, &inner.events);
+        let bytes = written(&meta, inner.trimmed, &inner.speaks, &state, &inner.events);
         self.replace(&bytes, meta)
     }
 
@@ -151,12 +161,18 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-pub(crate) fn decode(bytes: &[u8]) -> io::Result<Inner> {
-    read(bytes)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("snapshot: {error}")))
+/// What a snapshot holds.
+///
+/// # Errors
+/// `InvalidData` if it is not whole, `Unsupported` if it is of a level that is not known.
+pub(crate) fn decode(bytes: &[u8], levels: Levels) -> io::Result<Inner> {
+    read(bytes, levels).map_err(|error| {
+        let error = io::Error::from(error);
+        io::Error::new(error.kind(), format!("snapshot: {error}"))
+    })
 }
 
-fn read(bytes: &[u8]) -> Result<Inner, RecordError> {
+fn read(bytes: &[u8], levels: Levels) -> Result<Inner, RecordError> {
     let mut pieces = record::checked(bytes)?;
     let (mut inner, mut state) = (Inner::default(), StateBuilder::default());
     while let Some(piece) = decode_next::<Piece<'_>>(&mut pieces)? {
@@ -164,8 +180,15 @@ fn read(bytes: &[u8]) -> Result<Inner, RecordError> {
             inner.last_applied = head.last_applied.map(log_id);
             inner.membership = Membership::restore(head.membership)?;
             inner.trimmed = Cursor(head.trimmed);
+            for said in head.speaks {
+                inner.speaks.insert(said.node, Formed::restore(said.level)?);
+            }
         }
         if let Some(piece) = piece.state {
+            // Before any part that a build which does not know the level cannot read.
+            if let Some(head) = &piece.head {
+                levels.admit(FeatureLevel::restore(head.level)?)?;
+            }
             state.add(piece)?;
         }
         let events: Vec<Event> = Vec::restore(piece.events)?;
@@ -183,8 +206,8 @@ pub(crate) fn encode_state(state: &State) -> Vec<u8> {
 }
 
 /// The state of [`encode_state`].
-pub(crate) fn decode_state(bytes: &[u8]) -> Result<State, RecordError> {
-    read(bytes).map(|inner| inner.state)
+pub(crate) fn decode_state(bytes: &[u8], levels: Levels) -> Result<State, RecordError> {
+    read(bytes, levels).map(|inner| inner.state)
 }
 
 pub(crate) fn meta(inner: &Inner) -> SnapshotMetaOf<TypeConfig> {
@@ -240,27 +263,39 @@ impl<C: Types> RaftSnapshotBuilder<C> for SnapshotBuilder {
 /// Commands wait only while the state is frozen, for as long as it takes to share it and the events;
 /// encoding comes after that.
 pub(crate) fn encode(applied: &Applied) -> (SnapshotMetaOf<TypeConfig>, Vec<u8>) {
-    let (meta, trimmed, state, events) = {
+    let (meta, trimmed, speaks, state, events) = {
         let inner = applied.read();
         let (state, events) = (inner.state.frozen(), inner.events.clone());
-        (meta(&inner), inner.trimmed, state, events)
+        (
+            meta(&inner),
+            inner.trimmed,
+            inner.speaks.clone(),
+            state,
+            events,
+        )
     };
-    let bytes = written(&meta, trimmed, &state, &events);
+    let bytes = written(&meta, trimmed, &speaks, &state, &events);
     (meta, bytes)
 }
 
 fn written(
     meta: &SnapshotMetaOf<TypeConfig>,
     trimmed: Cursor,
+    speaks: &BTreeMap<u64, FeatureLevel>,
     state: &FrozenState,
     events: &VecDeque<Arc<Event>>,
 ) -> Vec<u8> {
     let mut record = RecordWriter::default();
+    let speaks = speaks.iter().map(|(node, level)| MemberLevel {
+        node: *node,
+        level: level.form(),
+    });
     record.push(&Piece {
         head: Some(Head {
             last_applied: meta.last_log_id.as_ref().map(LogId::form),
             membership: meta.last_membership.form(),
             trimmed: trimmed.0,
+            speaks: speaks.collect(),
         }),
         ..Piece::default()
     });

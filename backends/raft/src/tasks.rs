@@ -1,4 +1,5 @@
-//! What a node does by itself: watching its clock, ending what is due, taking snapshots.
+//! What a node does by itself: watching its clock, ending what is due, taking snapshots, telling what
+//! it speaks.
 
 use std::io;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use leasehold_backend_api::Poison;
+use leasehold_domain::FeatureLevel;
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
 use openraft::type_config::TypeConfigExt;
@@ -34,6 +36,8 @@ const REMEMBER_EVERY: Duration = Duration::from_secs(5);
 /// A snapshot waits for the ledger while more events than this are not trimmed, so that it stays
 /// small; but not for ever.
 const EVENTS_IN_SNAPSHOT_MAX: usize = 50_000;
+/// How often a node looks whether the group knows what it speaks.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// So many times more log than usual, and the snapshot is taken with whatever events there are.
 const PATIENCE: u64 = 4;
 
@@ -152,5 +156,54 @@ pub(crate) async fn remember(peers: Arc<Peers>, mut closing: watch::Receiver<boo
         if closes {
             return;
         }
+    }
+}
+
+/// Has the group write down what a node speaks.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    pub(crate) node: u64,
+    pub(crate) speaks: FeatureLevel,
+    /// Whether the node has just made its group, which then begins with the highest level.
+    pub(crate) founds: bool,
+    pub(crate) applied: Arc<Applied>,
+    pub(crate) queue: Queue,
+}
+
+impl Reporter {
+    /// Runs until the group knows it, or the node closes. A node that waits for a group waits here.
+    pub(crate) async fn run(self, mut closing: watch::Receiver<bool>) {
+        let mut every = tokio::time::interval(REPORT_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                _ = closing.wait_for(|closing| *closing) => return,
+            }
+            let Some(next) = self.next() else {
+                continue;
+            };
+            let Some(item) = next else { return };
+            if let Err(error) = self.queue.propose(item, Hurry::Now).await {
+                tracing::debug!(%error, "level.report refused; tried again");
+            }
+        }
+    }
+
+    /// What is to be proposed next; `Some(None)` if nothing is left, none if it is not yet known.
+    #[expect(
+        clippy::option_option,
+        reason = "two kinds of nothing, told apart in one place"
+    )]
+    fn next(&self) -> Option<Option<Item>> {
+        let inner = self.applied.read();
+        let members = inner.membership.membership();
+        members.get_node(&self.node)?;
+        let (node, level) = (self.node, self.speaks);
+        if inner.speaks(node) != level {
+            return Some(Some(Item::Speaks { node, level }));
+        }
+        let raises = self.founds && inner.state.level() < level;
+        Some(raises.then_some(Item::RaiseLevel { to: level }))
     }
 }

@@ -8,4 +8,5 @@ mod it {
     mod group;
     mod membership;
     mod three;
+    mod upgrade;
 }

@@ -20,6 +20,7 @@ form! {
         1 now: u64,
         2 wall: u64,
         3 kind: EventKind<'a>,
+        4 level: Option<u16>,
     }
 }
 
@@ -57,7 +58,7 @@ form! {
 }
 
 crate::formed!(struct domain::Event => Event<'a> {
-    cursor, now, wall, kind,
+    cursor, now, wall, kind, level,
 });
 crate::formed!(enum domain::EventKind => EventKind<'a> {
     Lock { lock, cause, transitions },

@@ -275,7 +275,7 @@ macro_rules! scalar {
     )*};
 }
 
-scalar!(u64, u32, bool);
+scalar!(u64, u32, u16, bool);
 
 impl<'a> Form<'a> for &'a str {
     fn write<W: Write<Error = Infallible>>(&self, to: &mut Encoder<W>) -> Written {

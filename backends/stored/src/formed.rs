@@ -125,6 +125,23 @@ macro_rules! number {
 
 number!(Millis, WallMillis, Cursor, FencingToken);
 
+/// The first level is left out.
+impl<'a> Formed<'a> for domain::FeatureLevel {
+    type Form = Option<u16>;
+
+    fn form(&'a self) -> Option<u16> {
+        (*self != Self::FIRST).then_some(self.0)
+    }
+
+    fn restore(form: Option<u16>) -> Result<Self, Invalid> {
+        match form {
+            None => Ok(Self::FIRST),
+            Some(level) if level > Self::FIRST.0 => Ok(Self(level)),
+            Some(_) => Err(Invalid::new("a feature level that cannot be")),
+        }
+    }
+}
+
 /// Names: their text, which is checked again when it is read.
 macro_rules! name {
     ($($type:ident),*) => {$(

@@ -64,7 +64,22 @@ form! {
     pub struct Entry<'a> {
         0 id: LogId,
         1 payload: Payload<'a>,
+        2 level: Option<u16>,
     }
+}
+
+/// The level of an entry's bytes, also of an entry that this build cannot read.
+#[must_use]
+pub fn level_of(entry: &[u8]) -> Option<domain::FeatureLevel> {
+    let mut decoder = minicbor::Decoder::new(entry);
+    let fields = decoder.array().ok()??;
+    decoder.skip().ok()?;
+    decoder.skip().ok()?;
+    let level = match fields {
+        ..3 => None,
+        _ => decoder.u16().map(Some).ok()?,
+    };
+    Formed::restore(level).ok()
 }
 
 form! {
@@ -96,6 +111,13 @@ form! {
         1 Edits { 0 edits: Vec<Edit<'a>> },
         2 Blob { 0 bytes: &'a [u8] },
         3 Tick,
+        4 Speaks {
+            0 node: u64,
+            1 level: Option<u16>,
+        },
+        5 RaiseLevel {
+            0 to: Option<u16>,
+        },
     }
 }
 
@@ -106,6 +128,10 @@ form! {
         1 Edited { 0 outcome: EditOutcome },
         2 Stored { 0 digest: [u8; 32] },
         3 Ticked,
+        4 Level {
+            0 level: Option<u16>,
+            1 behind: Vec<u64> = default,
+        },
     }
 }
 

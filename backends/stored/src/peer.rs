@@ -53,10 +53,14 @@ form! {
         },
         5 Forward { 0 items: Vec<Item<'a>> },
         6 ReadIndex,
-        7 Adopt { 0 group: [u8; 16] },
+        7 Adopt {
+            0 group: [u8; 16],
+            1 level: Option<u16>,
+        },
         8 Ledger { 0 after: u64 },
         9 Steer { 0 steering: Steering<'a> },
         10 Recall,
+        11 Speaks,
     }
 }
 
@@ -98,6 +102,9 @@ form! {
         4 TransferLeader {
             0 to: Option<u64>,
         },
+        5 RaiseLevel {
+            0 to: Option<u16>,
+        },
     }
 }
 
@@ -135,6 +142,7 @@ form! {
         12 Recalled {
             0 acknowledged: Option<Acknowledged>,
         },
+        13 Speaks { 0 level: Option<u16> },
     }
 }
 
@@ -200,6 +208,7 @@ form! {
         3 term: u64,
         4 applied: u64,
         5 members: Vec<MemberView<'a>>,
+        6 level: Option<u16>,
     }
 }
 
@@ -210,6 +219,7 @@ form! {
         1 address: &'a str,
         2 voter: bool = default,
         3 replicated: Option<u64>,
+        4 speaks: Option<u16>,
     }
 }
 

@@ -30,6 +30,15 @@ form! {
         0 last_applied: Option<LogId>,
         1 membership: StoredMembership<'a>,
         2 trimmed: u64 = default,
+        3 speaks: Vec<MemberLevel> = default,
+    }
+}
+
+form! {
+    /// The highest feature level that a member speaks.
+    pub struct MemberLevel {
+        0 node: u64,
+        1 level: Option<u16>,
     }
 }
 
@@ -51,6 +60,7 @@ form! {
         0 now: u64,
         1 newest: u64,
         2 documents_revision: u64,
+        3 level: Option<u16>,
     }
 }
 

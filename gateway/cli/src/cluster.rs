@@ -45,6 +45,12 @@ pub(super) enum ClusterCommand {
         /// Its number; without it, the one that is furthest.
         node: Option<u64>,
     },
+    /// Write by the rules of a higher feature level from now on, once all members run builds that know
+    /// it. Builds that do not can never be members again.
+    RaiseLevel {
+        /// The level; without it, the highest that the leader's build knows.
+        level: Option<u16>,
+    },
     /// Put a gateway that waits in the place of a member, in one step.
     Replace {
         /// The number of the member that leaves.
@@ -115,13 +121,17 @@ async fn ask(client: &Client, command: ClusterCommand, json: bool) -> Result<Sho
                 .post(paths::CLUSTER_TRANSFER_LEADER, &request)
                 .await?
         }
+        ClusterCommand::RaiseLevel { level } => {
+            let request = wire::RaiseLevelRequest { to: level };
+            client.post(paths::CLUSTER_RAISE_LEVEL, &request).await?
+        }
         ClusterCommand::Replace { node, address } => {
             let request = wire::ReplaceRequest { node, address };
             client.post(paths::CLUSTER_REPLACE, &request).await?
         }
     };
     Shown::of(json, &status, |status| {
-        let headings = vec!["NODE", "ADDRESS", "ROLE", "LEADS", "ENTRIES"];
+        let headings = vec!["NODE", "ADDRESS", "ROLE", "LEADS", "ENTRIES", "LEVEL"];
         let row = |member: &wire::ClusterMember| {
             let leads = match status.leader == Some(member.node) {
                 true => "yes",
@@ -134,6 +144,13 @@ async fn ask(client: &Client, command: ClusterCommand, json: bool) -> Result<Sho
                 member.role.clone(),
                 leads.to_owned(),
                 entries.unwrap_or_default(),
+                match member.feature_level_max == status.feature_level {
+                    true => status.feature_level.to_string(),
+                    false => format!(
+                        "{}, knows {}",
+                        status.feature_level, member.feature_level_max
+                    ),
+                },
             ]
         };
         Shown::Table(headings, status.members.iter().map(row).collect())

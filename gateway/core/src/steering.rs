@@ -77,6 +77,10 @@ fn describe(asked: &Steering) -> String {
         }
         Steering::TransferLeader { to: Some(to) } => format!("asked to let member {to} lead"),
         Steering::TransferLeader { to: None } => "asked to let another member lead".to_owned(),
+        Steering::RaiseLevel { to: Some(to) } => {
+            format!("asked to raise the feature level to {to}")
+        }
+        Steering::RaiseLevel { to: None } => "asked to raise the feature level".to_owned(),
     }
 }
 

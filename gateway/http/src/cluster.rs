@@ -9,6 +9,7 @@ use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::Steering;
 use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
+use leasehold_domain::FeatureLevel;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::cluster as wire;
 
@@ -27,6 +28,7 @@ fn show(view: ClusterView) -> wire::ClusterStatus {
             false => "learner",
         }
         .to_owned(),
+        feature_level_max: member.speaks.0,
         replicated: member.replicated,
     };
     wire::ClusterStatus {
@@ -35,6 +37,7 @@ fn show(view: ClusterView) -> wire::ClusterStatus {
         leader: view.leader,
         term: view.term,
         applied: view.applied,
+        feature_level: view.level.0,
         members: view.members.into_iter().map(member).collect(),
     }
 }
@@ -143,4 +146,22 @@ pub(crate) async fn transfer_leader(
     Json(body): Json<wire::TransferLeaderRequest>,
 ) -> Response {
     steer(app, who, Steering::TransferLeader { to: body.to }).await
+}
+
+/// `POST /v1/cluster:raise-level`: the cluster writes by the rules of a higher feature level.
+#[utoipa::path(
+    post,
+    path = "/v1/cluster:raise-level",
+    operation_id = "raise_feature_level",
+    tag = "cluster",
+    request_body = wire::RaiseLevelRequest,
+    responses((status = 200, body = wire::ClusterStatus), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn raise_level(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::RaiseLevelRequest>,
+) -> Response {
+    let to = body.to.map(FeatureLevel);
+    steer(app, who, Steering::RaiseLevel { to }).await
 }

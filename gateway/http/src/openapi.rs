@@ -63,6 +63,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::cluster::leave,
         super::cluster::replace,
         super::cluster::transfer_leader,
+        super::cluster::raise_level,
         super::incidents::list,
         super::incidents::get,
         super::incidents::acknowledge,

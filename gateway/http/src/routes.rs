@@ -88,6 +88,7 @@ fn admin_routes() -> Router<Arc<App>> {
             paths::CLUSTER_TRANSFER_LEADER,
             post(cluster::transfer_leader),
         )
+        .route(paths::CLUSTER_RAISE_LEVEL, post(cluster::raise_level))
         .route(paths::INCIDENTS, get(incidents::list))
         .route(
             paths::INCIDENT,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::Cause;
 use crate::Digest;
+use crate::FeatureLevel;
 use crate::LockRef;
 use crate::Millis;
 use crate::Principal;
@@ -29,6 +30,9 @@ pub struct Event {
     pub now: Millis,
     /// Wall-clock time, for people.
     pub wall: WallMillis,
+    /// The level of the write that made it: by its rules the ledger writes it down.
+    #[serde(default)]
+    pub level: FeatureLevel,
     /// What happened.
     pub kind: EventKind,
 }

@@ -7,6 +7,7 @@ pub mod document;
 pub mod document_set;
 pub mod event;
 pub mod id;
+pub mod level;
 pub mod limits;
 pub mod name;
 pub mod outcome;
@@ -28,6 +29,7 @@ pub use document::{Document, Edit, EditOutcome, Precondition};
 pub use document_set::{DocumentChange, DocumentSet};
 pub use event::{Change, Cursor, Event, EventKind, Note};
 pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId, StoreId};
+pub use level::FeatureLevel;
 pub use name::{
     InvalidName, LockName, LockRef, NamespaceName, RequestId, RoleName, StoreName, Subject,
     TeamName,

@@ -19,6 +19,7 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_domain::Outcome;
 use leasehold_domain::StoreId;
@@ -170,6 +171,7 @@ impl Inner {
     fn apply(&mut self, entry: &Entry) -> Answer {
         self.entries += 1;
         let at = Moment {
+            level: FeatureLevel::FIRST,
             now: entry.now,
             wall: entry.wall,
             token_floor: self.entries * TOKENS_PER_WRITE,

@@ -9,6 +9,7 @@ use leasehold_backend_api::Batch;
 use leasehold_domain::Action;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LeaseId;
 use leasehold_domain::ManualClock;
 use leasehold_domain::Mode;
@@ -79,6 +80,7 @@ fn prepare(mirror: &mut Mirror, item: &Item, now: u64) -> Prepared {
         ..Group::default()
     };
     let at = Moment {
+        level: FeatureLevel::FIRST,
         now: Millis(now),
         wall: WallMillis(0),
         token_floor: 1_024,

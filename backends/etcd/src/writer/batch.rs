@@ -2,6 +2,7 @@
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LockRef;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
@@ -81,6 +82,7 @@ impl Writer {
         let writes: Vec<(usize, &Item)> = there.filter(|(_, item)| item.writes()).collect();
         let groups = group::group(&writes, due, |lock| self.hot.contains_key(lock));
         let at = Moment {
+            level: FeatureLevel::FIRST,
             // Before it is sent: a lease that is granted by it was asked for before.
             now: self.shared.keeper.look(),
             wall: self.shared.keeper.clock().wall(),

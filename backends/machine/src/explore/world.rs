@@ -10,6 +10,7 @@ use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
@@ -409,6 +410,7 @@ impl World {
 
     fn moment(&self) -> Moment {
         Moment {
+            level: FeatureLevel::FIRST,
             now: Millis(self.now),
             wall: WallMillis(0),
             token_floor: 0,

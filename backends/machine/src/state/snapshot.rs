@@ -9,6 +9,7 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LockName;
 use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
@@ -36,6 +37,7 @@ const PIECE: usize = 64;
 /// A [`State`] as it was when [`State::frozen`] was called. Has the same pieces as the state had.
 #[derive(Debug)]
 pub struct FrozenState {
+    level: FeatureLevel,
     now: Millis,
     newest: Cursor,
     records: Records,
@@ -52,6 +54,7 @@ impl FrozenState {
                 now: self.now.0,
                 newest: self.newest.0,
                 documents_revision: self.documents.revision(),
+                level: self.level.form(),
             }),
             ..StatePiece::default()
         });
@@ -151,6 +154,7 @@ impl StateBuilder {
             records = map_records(records, |record| record.last_token = 0);
         }
         let mut state = State {
+            level: FeatureLevel::restore(head.level)?,
             now: Millis(head.now),
             newest: Cursor(head.newest),
             locks: LockTable::index(records),
@@ -171,6 +175,7 @@ impl State {
     #[must_use]
     pub fn frozen(&self) -> FrozenState {
         FrozenState {
+            level: self.level,
             now: self.now,
             newest: self.newest,
             records: self.locks.records.clone(),

@@ -9,6 +9,7 @@ use leasehold_domain::Command;
 use leasehold_domain::Decision;
 use leasehold_domain::Effect;
 use leasehold_domain::Facts;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
@@ -52,6 +53,7 @@ pub(crate) fn lease(n: u64) -> LeaseId {
 /// A moment whose floor grows with `write`, as a store's does.
 pub(crate) fn moment(now: u64, write: u64) -> Moment {
     Moment {
+        level: FeatureLevel::FIRST,
         now: Millis(now),
         wall: WallMillis(now.saturating_add(1_000_000)),
         token_floor: write * TOKENS_PER_WRITE,

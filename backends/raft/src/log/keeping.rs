@@ -20,6 +20,7 @@ use crate::identity::FOUNDER;
 use crate::identity::GroupId;
 use crate::identity::Identity;
 use crate::identity::draw_node;
+use crate::level::Levels;
 use crate::record;
 
 /// What is known of a folder's owner before it is opened.
@@ -29,6 +30,8 @@ pub(crate) struct Owner {
     pub(crate) cluster_id: String,
     /// What happens to a folder that has no owner.
     pub(crate) unowned: Unowned,
+    /// Of which levels its node can apply entries.
+    pub(crate) levels: Levels,
 }
 
 /// What happens to a folder that has no owner.

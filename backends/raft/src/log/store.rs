@@ -40,8 +40,10 @@ use crate::entry::Vote;
 use crate::folder::FolderLock;
 use crate::form::Sent;
 use crate::identity::Identity;
+use crate::level::Levels;
 use crate::peer::Acknowledged;
 use crate::record;
+use crate::record::RecordError;
 use crate::trim::TrimMark;
 use crate::trim::Trimmed;
 
@@ -129,7 +131,7 @@ impl LogStore {
         if !found.changes.is_empty() {
             store.keeping().keep(found.changes)?;
         }
-        store.scan()?;
+        store.scan(owner.levels)?;
         Ok(store)
     }
 
@@ -179,7 +181,7 @@ impl LogStore {
 
     /// Finds the last entry. A hole, or an entry that is not whole, is no torn tail: that has been
     /// cut off already.
-    fn scan(&mut self) -> Result<(), OpenError> {
+    fn scan(&mut self, levels: Levels) -> Result<(), OpenError> {
         self.last = self.purged;
         let first = self.purged.map_or(0, |id| id.index + 1);
         let stored = self.reader.entries.range(first.to_be_bytes()..);
@@ -191,7 +193,10 @@ impl LogStore {
             if *key != expected.to_be_bytes() {
                 return Err(damaged(&format!("{key:?} stands in its place")));
             }
-            let entry: Entry = record::decode(&value).map_err(|error| damaged(&error))?;
+            let entry = record::decode_entry(&value, levels).map_err(|error| match error {
+                RecordError::Level(unknown) => OpenError::Level(unknown.to_string()),
+                error => damaged(&error),
+            })?;
             if entry.log_id.index != expected {
                 let index = entry.log_id.index;
                 return Err(damaged(&format!("it says that it is {index}")));

@@ -29,6 +29,7 @@ use crate::entry::Term;
 use crate::entry::TypeConfig;
 use crate::folder::FolderLock;
 use crate::identity::FOUNDER;
+use crate::level::Levels;
 use crate::machine::Machine;
 use crate::open::Stored;
 
@@ -43,6 +44,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
         let machine = Machine {
             applied: stored.applied,
             snapshots: std::sync::Arc::new(stored.file),
+            levels: Levels::of_build(),
         };
         Ok((folder, stored.log, machine))
     }
@@ -72,6 +74,7 @@ fn open(folder: &Path) -> Result<LogStore, OpenError> {
     let (lock, _) = FolderLock::take(folder)?;
     let owner = Owner {
         cluster_id: "test".to_owned(),
+        levels: Levels::of_build(),
         unowned: Unowned::Founds,
     };
     LogStore::open(&folder.join("log"), &owner, lock)

@@ -3,6 +3,7 @@
 use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::MemberView;
 use leasehold_backend_api::Steering;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_stored::Formed;
 use leasehold_stored::Invalid;
@@ -77,6 +78,9 @@ fn steering_form(steering: &Steering) -> form::Steering<'_> {
             address,
         },
         Steering::TransferLeader { to } => form::Steering::TransferLeader { to: *to },
+        Steering::RaiseLevel { to } => form::Steering::RaiseLevel {
+            to: to.map(|to| to.0),
+        },
     }
 }
 
@@ -92,6 +96,9 @@ fn steering(form: form::Steering<'_>) -> Steering {
             address: address.to_owned(),
         },
         form::Steering::TransferLeader { to } => Steering::TransferLeader { to },
+        form::Steering::RaiseLevel { to } => Steering::RaiseLevel {
+            to: to.map(FeatureLevel),
+        },
     }
 }
 
@@ -103,12 +110,14 @@ fn view_form(view: &ClusterView) -> form::ClusterView<'_> {
         term,
         applied,
         members,
+        level,
     } = view;
     let members = members.iter().map(|member| form::MemberView {
         node: member.node,
         address: &member.address,
         voter: member.voter,
         replicated: member.replicated,
+        speaks: member.speaks.form(),
     });
     form::ClusterView {
         group: group.as_deref(),
@@ -117,24 +126,29 @@ fn view_form(view: &ClusterView) -> form::ClusterView<'_> {
         term: *term,
         applied: *applied,
         members: members.collect(),
+        level: level.form(),
     }
 }
 
-fn view(form: form::ClusterView<'_>) -> ClusterView {
-    let members = form.members.into_iter().map(|member| MemberView {
-        node: member.node,
-        address: member.address.to_owned(),
-        voter: member.voter,
-        replicated: member.replicated,
+fn view(form: form::ClusterView<'_>) -> Result<ClusterView, Invalid> {
+    let members = form.members.into_iter().map(|member| {
+        Ok(MemberView {
+            node: member.node,
+            address: member.address.to_owned(),
+            voter: member.voter,
+            replicated: member.replicated,
+            speaks: Formed::restore(member.speaks)?,
+        })
     });
-    ClusterView {
+    Ok(ClusterView {
         group: form.group.map(str::to_owned),
         node: form.node,
         leader: form.leader,
         term: form.term,
         applied: form.applied,
-        members: members.collect(),
-    }
+        members: members.collect::<Result<_, Invalid>>()?,
+        level: Formed::restore(form.level)?,
+    })
 }
 
 impl Sent for Request {
@@ -166,14 +180,16 @@ impl Sent for Request {
                 items: items.form(),
             },
             Self::ReadIndex => form::Request::ReadIndex,
-            Self::Adopt(group) => form::Request::Adopt {
+            Self::Adopt { group, level } => form::Request::Adopt {
                 group: Formed::form(group),
+                level: level.form(),
             },
             Self::Ledger(after) => form::Request::Ledger { after: after.0 },
             Self::Steer(asked) => form::Request::Steer {
                 steering: steering_form(asked),
             },
             Self::Recall => form::Request::Recall,
+            Self::Speaks => form::Request::Speaks,
         }
     }
 
@@ -202,10 +218,14 @@ impl Sent for Request {
             }
             form::Request::Forward { items } => Self::Forward(Formed::restore(items)?),
             form::Request::ReadIndex => Self::ReadIndex,
-            form::Request::Adopt { group } => Self::Adopt(Formed::restore(group)?),
+            form::Request::Adopt { group, level } => Self::Adopt {
+                group: Formed::restore(group)?,
+                level: Formed::restore(level)?,
+            },
             form::Request::Ledger { after } => Self::Ledger(Formed::restore(after)?),
             form::Request::Steer { steering: asked } => Self::Steer(steering(asked)),
             form::Request::Recall => Self::Recall,
+            form::Request::Speaks => Self::Speaks,
         })
     }
 }
@@ -271,6 +291,9 @@ impl Sent for Response {
             },
             Self::NotLeader => form::Response::NotLeader,
             Self::Failed(reason) => form::Response::Failed { reason },
+            Self::Speaks(level) => form::Response::Speaks {
+                level: level.form(),
+            },
             Self::Recalled(known) => form::Response::Recalled {
                 acknowledged: known.as_ref().map(|known| form::Acknowledged {
                     term: known.term,
@@ -306,10 +329,11 @@ impl Sent for Response {
             },
             form::Response::Adopted { node } => Self::Adopted(node),
             form::Response::Ledger { rows } => Self::Ledger(Formed::restore(rows)?),
-            form::Response::Steered { view: shown } => Self::Steered(Ok(view(shown))),
+            form::Response::Steered { view: shown } => Self::Steered(Ok(view(shown)?)),
             form::Response::Unsteered { refusal } => Self::Steered(Err(Formed::restore(refusal)?)),
             form::Response::NotLeader => Self::NotLeader,
             form::Response::Failed { reason } => Self::Failed(reason.to_owned()),
+            form::Response::Speaks { level } => Self::Speaks(Formed::restore(level)?),
             form::Response::Recalled { acknowledged } => {
                 Self::Recalled(acknowledged.map(|known| Acknowledged {
                     term: known.term,

@@ -10,6 +10,7 @@ use leasehold_backend_api::LedgerRow;
 use leasehold_backend_api::Steering;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_stored::formed;
 use leasehold_stored::peer as form;
@@ -45,14 +46,21 @@ pub(crate) enum Request {
     Forward(Vec<Item>),
     /// Up to which entry must I have applied, to show all that was answered?
     ReadIndex,
-    /// A waiting node is taken into a group.
-    Adopt(GroupId),
+    /// A waiting node is taken into a group, if it knows the group's level.
+    Adopt {
+        /// The group.
+        group: GroupId,
+        /// The group's feature level.
+        level: FeatureLevel,
+    },
     /// Rows of the ledger after a cursor.
     Ledger(Cursor),
     /// A change of the group, for the leader to carry out.
     Steer(Steering),
     /// What have I acknowledged to you?
     Recall,
+    /// What is the highest feature level that you know?
+    Speaks,
 }
 
 /// What comes back.
@@ -92,6 +100,8 @@ pub(crate) enum Response {
     Failed(String),
     /// Of `Recall`: none if nothing is remembered.
     Recalled(Option<Acknowledged>),
+    /// Of `Speaks`.
+    Speaks(FeatureLevel),
 }
 
 /// What became of one forwarded item.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::Host;
 use super::connection;
 use crate::OpenError;
+use crate::folder::Released;
 use crate::peer::Security;
 use crate::peer::handshake;
 
@@ -27,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
+    /// Goes after the socket.
+    held: watch::Sender<()>,
 }
 
 impl Listener {
@@ -39,12 +42,21 @@ impl Listener {
         let failed = |error| OpenError::Peers(format!("{at}: {error}"));
         let tcp = TcpListener::bind(at).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
-        Ok(Self { tcp, address })
+        Ok(Self {
+            tcp,
+            address,
+            held: watch::Sender::new(()),
+        })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Resolves when nobody listens any more, so that the address can be bound again.
+    pub(crate) fn unbound(&self) -> Released {
+        Released::of(&self.held)
     }
 
     /// Accepts until the node has ended: while it closes, others still need its answers.

@@ -28,6 +28,7 @@ use super::runtime::SimTypes;
 use crate::entry::Entry;
 use crate::entry::LogId;
 use crate::entry::Vote;
+use crate::level::Levels;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::snapshot;
@@ -86,7 +87,9 @@ impl Disk {
     /// What the snapshot holds.
     pub(crate) fn inner(&self) -> Inner {
         let bytes = self.snapshot.lock().unwrap();
-        let inner = bytes.as_ref().map(|bytes| snapshot::decode(bytes).unwrap());
+        let inner = bytes
+            .as_ref()
+            .map(|bytes| snapshot::decode(bytes, Levels::of_build()).unwrap());
         inner.unwrap_or_default()
     }
 }
@@ -120,7 +123,7 @@ impl Snapshots for Shelf {
     }
 
     async fn install(&self, bytes: SnapshotBytes) -> io::Result<Inner> {
-        let inner = snapshot::decode(&bytes)?;
+        let inner = snapshot::decode(&bytes, Levels::of_build())?;
         self.keep(&bytes)?;
         Ok(inner)
     }
@@ -128,7 +131,7 @@ impl Snapshots for Shelf {
     async fn current(&self) -> io::Result<Option<Snapshot>> {
         let bytes = self.disk.snapshot.lock().unwrap().clone();
         let Some(bytes) = bytes else { return Ok(None) };
-        let meta = snapshot::meta(&snapshot::decode(&bytes)?);
+        let meta = snapshot::meta(&snapshot::decode(&bytes, Levels::of_build())?);
         Ok(Some(Snapshot {
             meta,
             snapshot: bytes,

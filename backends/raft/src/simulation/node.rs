@@ -25,6 +25,7 @@ use crate::RaftConfig;
 use crate::batcher::Batcher;
 use crate::batcher::Queue;
 use crate::clock::Stamper;
+use crate::level::Levels;
 use crate::machine::Machine;
 use crate::open;
 use crate::outbox::Applied;
@@ -77,6 +78,7 @@ impl Node {
                 disk: self.disk.clone(),
                 alive: alive.clone(),
             }),
+            levels: Levels::of_build(),
         };
         let config = RaftConfig::new("simulated".into());
         let mut settings = open::settings(&config).unwrap();

@@ -245,6 +245,7 @@ impl Mirrored for domain::Event {
             cursor: domain::Cursor(message.cursor),
             now: domain::Millis(message.now),
             wall: domain::WallMillis(message.wall),
+            level: domain::FeatureLevel::FIRST,
             kind: domain::EventKind::Lock {
                 lock: domain::LockRef::of(message.lock.unwrap_or_default()),
                 cause: message

@@ -16,6 +16,7 @@ use leasehold_domain::Enforcement;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Facts;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
@@ -241,6 +242,7 @@ fn owner() -> Owner {
 /// The two events of a cycle.
 pub(crate) fn events() -> (Event, Event) {
     let event = |cursor, cause, transition| Event {
+        level: FeatureLevel::FIRST,
         cursor: Cursor(cursor),
         now: Millis(86_400_123),
         wall: WallMillis(1_796_000_000_003),

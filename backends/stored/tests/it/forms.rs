@@ -60,7 +60,7 @@ samples! {
     choice document::Precondition { Any, Absent, Revision { revision } }
     structure document::Edit<'static> { collection, id, body, precondition, change }
     choice document::EditOutcome { Done { revision }, Conflict { index, current } }
-    structure event::Event<'static> { cursor, now, wall, kind }
+    structure event::Event<'static> { cursor, now, wall, kind, level }
     choice event::EventKind<'static> {
         Lock { lock, cause, transitions }, Denied { cause }, Governance { change },
     }
@@ -127,14 +127,15 @@ samples! {
     structure log::Membership<'static> { voters, members }
     structure log::Member<'static> { node, address }
     structure log::StoredMembership<'static> { log_id, membership }
-    structure log::Entry<'static> { id, payload }
+    structure log::Entry<'static> { id, payload, level }
     choice log::Payload<'static> { Blank, Normal { proposal }, Membership { membership } }
     structure log::Proposal<'static> { now, wall, items }
     choice log::Item<'static> {
         Batch { commands, atomicity, notes }, Edits { edits }, Blob { bytes }, Tick,
+        Speaks { node, level }, RaiseLevel { to },
     }
     choice log::Answer<'static> {
-        Outcomes { outcomes }, Edited { outcome }, Stored { digest }, Ticked,
+        Outcomes { outcomes }, Edited { outcome }, Stored { digest }, Ticked, Level { level, behind },
     }
     structure log::LedgerPosition { cursor, chain }
     structure log::Number { value }
@@ -145,19 +146,19 @@ samples! {
     choice peer::Request<'static> {
         Append { vote, previous, entries, commit }, Vote { ballot }, PreVote { ballot },
         Snapshot { chunk }, Transfer { from, to, last }, Forward { items }, ReadIndex, Adopt {
-        group }, Ledger { after }, Steer { steering }, Recall,
+        group, level }, Ledger { after }, Steer { steering }, Recall, Speaks,
     }
     structure peer::Ballot { vote, last, transfer }
     structure peer::Chunk<'static> { vote, last, membership, total, offset, bytes }
     choice peer::Steering<'static> {
         Init, Join { address }, Leave { node }, Replace { node, address }, TransferLeader { to
-        },
+        }, RaiseLevel { to },
     }
     choice peer::Response<'static> {
         Append { appended }, Vote { vote, granted, last }, Snapshot { vote }, Transfer { refused
         }, Forwarded { answers, index }, ReadIndex { index, now }, Adopted { node }, Ledger {
         rows }, Steered { view }, Unsteered { refusal }, NotLeader, Failed { reason }, Recalled
-        { acknowledged },
+        { acknowledged }, Speaks { level },
     }
     choice peer::Appended { Success, PartialSuccess { last }, Conflict, HigherVote { vote } }
     choice peer::Answered<'static> { Done { answer }, Refused { refusal }, NotLeader }
@@ -166,13 +167,16 @@ samples! {
     choice peer::RefusalKind {
         Unavailable, Overloaded, Deadline, Contended, Invalid, Trimmed, Corrupt, Closed,
     }
-    structure peer::ClusterView<'static> { group, node, leader, term, applied, members }
-    structure peer::MemberView<'static> { node, address, voter, replicated }
+    structure peer::ClusterView<'static> {
+        group, node, leader, term, applied, members, level,
+    }
+    structure peer::MemberView<'static> { node, address, voter, replicated, speaks }
     structure peer::Acknowledged { term, last }
     structure snapshot::Piece<'static> { head, state, events }
-    structure snapshot::Head<'static> { last_applied, membership, trimmed }
+    structure snapshot::Head<'static> { last_applied, membership, trimmed, speaks }
+    structure snapshot::MemberLevel { node, level }
     structure snapshot::StatePiece<'static> { head, locks, documents, blobs, ended }
-    structure snapshot::StateHead { now, newest, documents_revision }
+    structure snapshot::StateHead { now, newest, documents_revision, level }
     structure snapshot::Lock<'static> { namespace, name, record }
     structure snapshot::Blob<'static> { digest, bytes }
     structure store::Changes<'static> { locks, ended }

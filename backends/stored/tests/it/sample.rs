@@ -47,6 +47,7 @@ macro_rules! sample {
 sample! {
     u64: next() * 1_000;
     u32: u32::try_from(next()).expect("small") * 1_000;
+    u16: u16::try_from(next()).expect("small") * 100;
     bool: true;
     &'static str: text();
     &'static [u8]: text().as_bytes();

@@ -9,6 +9,7 @@ use leasehold_domain as domain;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Transition;
 
 use super::*;
@@ -80,6 +81,7 @@ impl LedgerArchive for Shelf {
 
 fn event(cursor: u64, remaining_ms: u64) -> Arc<Event> {
     Arc::new(Event {
+        level: FeatureLevel::FIRST,
         cursor: Cursor(cursor),
         now: domain::Millis(cursor),
         wall: domain::WallMillis(cursor),

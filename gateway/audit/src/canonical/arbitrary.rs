@@ -6,6 +6,7 @@ use leasehold_domain as domain;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseHandle;
 use leasehold_domain::LeaseId;
@@ -21,8 +22,10 @@ use proptest::prelude::*;
 
 /// Any event, with any cursor.
 pub(crate) fn event() -> impl Strategy<Value = Event> {
-    (any::<u64>(), any::<u64>(), any::<u64>(), kind().boxed()).prop_map(
-        |(cursor, now, wall, kind)| Event {
+    let number = any::<u64>;
+    (number(), number(), number(), 1_u16..=3, kind().boxed()).prop_map(
+        |(cursor, now, wall, level, kind)| Event {
+            level: FeatureLevel(level),
             cursor: Cursor(cursor),
             now: Millis(now),
             wall: WallMillis(wall),

@@ -10,6 +10,7 @@ use leasehold_domain as domain;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::WallMillis;
@@ -52,8 +53,12 @@ pub fn parse(body: &str) -> Result<Recorded, ParseError> {
     if raw.time.as_bytes() != rfc3339(wall) {
         return Err(ParseError("time and time_unix_ms differ".to_owned()));
     }
+    if raw.feature_level == Some(0) {
+        return Err(ParseError("there is no feature level 0".to_owned()));
+    }
     let backend = Box::from(&*raw.backend);
     let event = Event {
+        level: raw.feature_level.map_or(FeatureLevel::FIRST, FeatureLevel),
         cursor: Cursor(raw.cursor),
         now: Millis(raw.now_ms),
         wall,
@@ -92,6 +97,7 @@ struct RawEvent<'b> {
     time: Text<'b>,
     time_unix_ms: u64,
     now_ms: u64,
+    feature_level: Option<u16>,
     kind: Text<'b>,
     lock: Option<Text<'b>>,
     cause: Option<RawCause<'b>>,

@@ -1,6 +1,7 @@
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Millis;
 use leasehold_domain::Transition;
@@ -47,6 +48,7 @@ fn integers_only(value: &serde_json::Value) -> bool {
 fn the_format_is_pinned() {
     let lease = LeaseId::from_bytes([7; 16]);
     let event = Event {
+        level: FeatureLevel::FIRST,
         cursor: Cursor(3),
         now: Millis(5),
         wall: WallMillis(1_700_000_000_123),
@@ -72,11 +74,18 @@ fn the_format_is_pinned() {
         )
     );
     assert!(!body.contains(&lease.reveal()));
+    let later = Event {
+        level: FeatureLevel(2),
+        ..event
+    };
+    let expected = body.replace("\"now_ms\":5,", "\"now_ms\":5,\"feature_level\":2,");
+    assert_eq!(bytes(&later), expected);
 }
 
 #[test]
 fn other_bytes_are_refused() {
     let event = Event {
+        level: FeatureLevel::FIRST,
         cursor: Cursor(1),
         now: Millis(1),
         wall: WallMillis(1),
@@ -92,6 +101,8 @@ fn other_bytes_are_refused() {
         ("\"v\":1", "\"v\":2"),
         ("\"v\":1", "\"v\": 1"),
         ("\"v\":1", "\"v\":1,\"extra\":1"),
+        ("\"now_ms\":1", "\"now_ms\":1,\"feature_level\":0"),
+        ("\"now_ms\":1", "\"now_ms\":1,\"feature_level\":1"),
         ("1970-01-01", "1971-01-01"),
         ("cooling-down", "cooled-down"),
         ("demo/a", "demo/../a"),

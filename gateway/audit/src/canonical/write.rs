@@ -8,6 +8,7 @@ use leasehold_domain::Effect;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Facts;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::HolderView;
 use leasehold_domain::LeaseState;
 use leasehold_domain::LockRef;
@@ -37,6 +38,10 @@ pub fn write(backend: &str, event: &Event, out: &mut Vec<u8>) {
     json.ascii("time", &rfc3339(event.wall));
     json.number("time_unix_ms", event.wall.0);
     json.number("now_ms", event.now.0);
+    // Events of the first level have the bytes that they always had.
+    if event.level != FeatureLevel::FIRST {
+        json.number("feature_level", event.level.0.into());
+    }
     match &event.kind {
         EventKind::Lock {
             lock,

@@ -13,6 +13,7 @@ use leasehold_backend_api::StoreHistory;
 use leasehold_backend_api::Writes;
 use leasehold_domain as domain;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Transition;
 
 use super::*;
@@ -58,6 +59,7 @@ impl Journal {
         for _ in 0..count {
             let cursor = events.len() as u64 + 1;
             events.push(Arc::new(Event {
+                level: FeatureLevel::FIRST,
                 cursor: Cursor(cursor),
                 now: domain::Millis(cursor),
                 wall: domain::WallMillis(cursor),

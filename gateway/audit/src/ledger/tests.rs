@@ -13,6 +13,7 @@ use leasehold_backend_api::LedgerQuery;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_domain::WallMillis;
 use proptest::collection::vec;
@@ -67,6 +68,7 @@ fn number(kinds: Vec<(u64, EventKind)>, first: u64) -> Vec<Arc<Event>> {
         .map(|(cursor, (wall, kind))| {
             let (cursor, now, wall) = (Cursor(cursor), Millis(cursor), WallMillis(wall));
             Arc::new(Event {
+                level: FeatureLevel::FIRST,
                 cursor,
                 now,
                 wall,

@@ -305,6 +305,7 @@ fn governance_rules() -> Vec<Rule> {
         ("LeaveRequest", "node", range(0, u64::MAX)),
         ("ReplaceRequest", "node", range(0, u64::MAX)),
         ("TransferLeaderRequest", "to", range(0, u64::MAX)),
+        ("RaiseLevelRequest", "to", range(1, u16::MAX.into())),
     ]
 }
 

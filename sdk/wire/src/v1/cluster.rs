@@ -39,6 +39,15 @@ pub struct TransferLeaderRequest {
     pub to: Option<u64>,
 }
 
+/// Raise the feature level: builds that do not know it can never be members again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RaiseLevelRequest {
+    /// To which level; none for the highest that the leader's build knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u16>,
+}
+
 /// The cluster as one gateway sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClusterStatus {
@@ -54,6 +63,8 @@ pub struct ClusterStatus {
     pub term: u64,
     /// The last log entry that this gateway has applied.
     pub applied: u64,
+    /// The feature level by whose rules the cluster writes. It is raised by command, and never falls.
+    pub feature_level: u16,
     /// The members, by number.
     pub members: Vec<ClusterMember>,
 }
@@ -67,6 +78,8 @@ pub struct ClusterMember {
     pub address: String,
     /// `voter`, or `learner`: it follows, and does not vote.
     pub role: String,
+    /// The highest feature level that its build knows.
+    pub feature_level_max: u16,
     /// The last log entry that it has; only the leader knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicated: Option<u64>,

@@ -38,6 +38,8 @@ pub const CLUSTER_LEAVE: &str = "/v1/cluster:leave";
 pub const CLUSTER_REPLACE: &str = "/v1/cluster:replace";
 /// Another member leads.
 pub const CLUSTER_TRANSFER_LEADER: &str = "/v1/cluster:transfer-leader";
+/// Raises the feature level.
+pub const CLUSTER_RAISE_LEVEL: &str = "/v1/cluster:raise-level";
 /// Times in safe mode.
 pub const INCIDENTS: &str = "/v1/incidents";
 /// One of them; `POST …:acknowledge` says that an operator has seen it.

@@ -7,6 +7,7 @@ use super::*;
 fn lock_events(first: u64, count: u64) -> Vec<Arc<Event>> {
     let event = |cursor| {
         Arc::new(Event {
+            level: FeatureLevel::FIRST,
             cursor: Cursor(cursor),
             now: Millis(cursor),
             wall: WallMillis(cursor),

@@ -1,3 +1,4 @@
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Millis;
 use leasehold_domain::Transition;
@@ -8,6 +9,7 @@ use super::*;
 /// An event of a lock.
 fn event(cursor: u64, lock: &str) -> Arc<Event> {
     Arc::new(Event {
+        level: FeatureLevel::FIRST,
         cursor: Cursor(cursor),
         now: Millis(0),
         wall: WallMillis(0),

@@ -1,0 +1,115 @@
+//! Three gateways are upgraded one by one, and back, under load, with a build that knows one feature
+//! level more; then the level is raised, and the older build is refused.
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::ensure;
+use leasehold_tests::Api;
+use leasehold_tests::Gateway;
+use leasehold_tests::MEMBERS;
+use leasehold_tests::cluster;
+use leasehold_tests::persist;
+use serde_json::Value;
+use serde_json::json;
+
+use super::cluster::PATIENCE;
+use super::cluster::all_held;
+use super::cluster::restart_under_load;
+use super::cluster::same_ledgers;
+
+const RAISE: &str = "/v1/cluster:raise-level";
+
+async fn install_everywhere(
+    gateways: &mut [Gateway],
+    knows_next_level: bool,
+    prefix: &str,
+) -> Result<Vec<(String, u64)>> {
+    let mut tokens = Vec::new();
+    for place in 0..MEMBERS {
+        gateways[place].install(knows_next_level);
+        tokens.extend(restart_under_load(gateways, place, prefix).await?);
+        if place + 1 < MEMBERS {
+            // Some members do not know the second level, or the leader does not.
+            let api = gateways[place].admin();
+            let refused = api.post(RAISE, &json!({ "to": 2 })).await?;
+            ensure!(refused.status == 409, "{refused:?}");
+            ensure!(refused.body["effect"] == "none", "{refused:?}");
+        }
+    }
+    Ok(tokens)
+}
+
+/// Waits until all members have said that they know the level.
+async fn all_know(api: &Api, level: u64) -> Result<()> {
+    let looking = async {
+        loop {
+            let status = api.get("/v1/cluster").await?;
+            ensure!(status.body["feature_level"] == 1, "{status:?}");
+            let members = status.body["members"].as_array().context("members")?;
+            if members
+                .iter()
+                .all(|member| member["feature_level_max"] == level)
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await?
+}
+
+/// The feature level in the newest event of a lock; 1 if there is none.
+async fn level_of_newest(api: &Api, lock: &str) -> Result<u64> {
+    let path = format!("/v1/audit/events?limit=1000&lock=demo/{lock}");
+    let page = api.get(&path).await?;
+    let events = page.body["events"].as_array().context("events")?;
+    let newest = events.last().context("an event")?;
+    let event: Value = match &newest["event"] {
+        Value::String(body) => serde_json::from_str(body)?,
+        event => event.clone(),
+    };
+    Ok(event["feature_level"].as_u64().unwrap_or(1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_upgrade_and_back_loses_nothing_until_the_level_is_raised() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut gateways = cluster(&folder, "").await?;
+    let mut tokens = install_everywhere(&mut gateways, true, "up").await?;
+    tokens.extend(install_everywhere(&mut gateways, false, "back").await?);
+    tokens.extend(install_everywhere(&mut gateways, true, "again").await?);
+    all_held(&gateways, &tokens).await?;
+    same_ledgers(&gateways).await?;
+
+    let api = gateways[1].admin();
+    all_know(&api, 2).await?;
+    let raised = api.post(RAISE, &json!({})).await?;
+    ensure!(raised.status == 200, "{raised:?}");
+    ensure!(raised.body["feature_level"] == 2, "{raised:?}");
+    let lower = api.post(RAISE, &json!({ "to": 1 })).await?;
+    ensure!(lower.status == 409, "{lower:?}");
+    let ask = json!({ "ttl_ms": 600_000 });
+    let after = persist(&[gateways[0].admin()], "after", "acquire", &ask).await?;
+    tokens.push((
+        "after".to_owned(),
+        after["fencing_token"].as_u64().context("a token")?,
+    ));
+    all_held(&gateways, &tokens).await?;
+    same_ledgers(&gateways).await?;
+    for gateway in &gateways {
+        ensure!(level_of_newest(&gateway.admin(), "after").await? == 2);
+        ensure!(level_of_newest(&gateway.admin(), "up-0-0").await? == 1);
+    }
+
+    // There is no way back, and the way forward is open.
+    ensure!(gateways[2].terminate().await? == Some(0));
+    gateways[2].install(false);
+    ensure!(
+        gateways[2].restart().await.is_err(),
+        "the older build started"
+    );
+    gateways[2].install(true);
+    gateways[2].restart().await?;
+    all_held(&gateways, &tokens).await?;
+    same_ledgers(&gateways).await
+}
