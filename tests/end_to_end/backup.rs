@@ -70,7 +70,7 @@ async fn founded(data_dir: PathBuf, config: String) -> Result<Gateway> {
 }
 
 fn clustered(port: u16) -> String {
-    format!("[cluster]\nlisten = \"127.0.0.1:{port}\"\ninsecure_plaintext = true\n")
+    format!("[cluster]\nlisten = \"127.0.0.1:{port}\"\ninsecure_without_tls = true\n")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -104,7 +104,7 @@ async fn a_rule_that_can_never_match_is_refused_and_a_changed_one_is_told() -> R
         .put("/v1/bindings/told", &binding("rule", "1.0.0", json!({})))
         .await?;
     assert_eq!(
-        first.body["judges"],
+        first.body["evaluated_operations"],
         json!(["acquire", "renew"]),
         "{first:?}"
     );
@@ -112,7 +112,7 @@ async fn a_rule_that_can_never_match_is_refused_and_a_changed_one_is_told() -> R
         .put("/v1/bindings/told", &binding("rule", "2.0.0", json!({})))
         .await?;
     let change = json!([{ "policy": "rule", "from": ["1.0.0"], "to": ["2.0.0"],
-        "newly_judged": [], "no_longer_judged": ["renew"] }]);
+        "newly_evaluated": [], "no_longer_evaluated": ["renew"] }]);
     assert_eq!(second.body["changes"], change, "{second:?}");
     Ok(())
 }

@@ -111,7 +111,7 @@ async fn a_key_has_as_many_watches_and_waits_as_it_may() -> Result<()> {
         tokio::spawn(wait(&one, 20_000)),
         tokio::spawn(wait(&one, 20_000)),
     ];
-    while counted(&admin, "leasehold_waits").await? < 2 {}
+    while counted(&admin, "leasehold_waiting_requests").await? < 2 {}
     assert_limited(&wait(&one, 1_000).await?, "waits_per_key");
     assert_eq!(
         one.acquire("busy", 10_000).await?.code(),
@@ -159,7 +159,7 @@ async fn wrong_keys_at_full_speed_are_throttled_by_default() -> Result<()> {
 /// A client's own requests wait for each other; those that wait for a lock hold nothing up.
 #[tokio::test]
 async fn a_waiting_acquire_does_not_hold_up_its_client() -> Result<()> {
-    let gateway = gateway("[limits]\nrequests_per_key_at_once_max = 1\n").await?;
+    let gateway = gateway("[limits]\nconcurrent_requests_per_key_max = 1\n").await?;
     let admin = gateway.admin();
     let grant = admin.acquire("one", 60_000).await?;
     assert_eq!(grant.status, 201, "{grant:?}");
@@ -169,7 +169,7 @@ async fn a_waiting_acquire_does_not_hold_up_its_client() -> Result<()> {
         let path = "/v1/namespaces/demo/locks/one:acquire";
         waiter.post(path, &body).await
     });
-    while counted(&admin, "leasehold_waits").await? < 1 {}
+    while counted(&admin, "leasehold_waiting_requests").await? < 1 {}
     let _watch = admin.request(Method::GET, WATCH).send().await?;
     let many = (0..20).map(|number| {
         let api = admin.clone();
@@ -178,7 +178,7 @@ async fn a_waiting_acquire_does_not_hold_up_its_client() -> Result<()> {
     for answer in futures_util::future::try_join_all(many).await? {
         assert_eq!(answer.status, 201, "{answer:?}");
     }
-    assert!(counted(&admin, "leasehold_requests_held_back_total").await? > 0);
+    assert!(counted(&admin, "leasehold_requests_queued_total").await? > 0);
     let body = json!({ "lease_id": grant.body["lease_id"] });
     let released = admin.post("/v1/namespaces/demo/locks/one:release", &body);
     assert_eq!(released.await?.status, 200);

@@ -363,9 +363,9 @@ async fn a_page_after_the_newest_event_says_where_the_ledger_ends() -> Result<()
         format!("store=home&after={}", u64::MAX),
         format!("store=home&after={beyond}&descending=true"),
         format!("namespace=demo&after={beyond}"),
-        format!("namespace=demo&places=home:{beyond}"),
-        format!("places=home:{beyond},extra:0"),
-        format!("places=home:1,extra:{beyond}"),
+        format!("namespace=demo&cursors=home:{beyond}"),
+        format!("cursors=home:{beyond},extra:0"),
+        format!("cursors=home:1,extra:{beyond}"),
     ] {
         let answer = api.get(&format!("/v1/audit/events?{query}")).await?;
         assert_eq!(
@@ -373,14 +373,14 @@ async fn a_page_after_the_newest_event_says_where_the_ledger_ends() -> Result<()
             (410, "cursor_beyond_end"),
             "{query}: {answer:?}"
         );
-        let places = answer.body["newest_places"]
+        let places = answer.body["newest_cursors"]
             .as_str()
-            .context("newest_places")?;
+            .context("newest_cursors")?;
         assert!(
             places.contains(&format!("home:{newest}")),
             "{query}: {answer:?}"
         );
-        if !query.starts_with("places") {
+        if !query.starts_with("cursors") {
             assert_eq!(
                 answer.body["newest_cursor"],
                 json!(newest),
@@ -389,7 +389,7 @@ async fn a_page_after_the_newest_event_says_where_the_ledger_ends() -> Result<()
         }
         // Where it ends, the next page can begin.
         let next = api
-            .get(&format!("/v1/audit/events?places={places}"))
+            .get(&format!("/v1/audit/events?cursors={places}"))
             .await?;
         assert_eq!(next.status, 200, "{query}: {next:?}");
     }

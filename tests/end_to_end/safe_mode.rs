@@ -101,7 +101,7 @@ async fn it_is_told(gateway: &Gateway, id: &str) -> Result<()> {
     let known = admin.get("/v1/incidents?open=true&store=home").await?;
     ensure!(known.body["incidents"][0]["id"] == *id, "{known:?}");
     ensure!(known.body["gateway"] == "door-1", "{known:?}");
-    let counted = |answer: &Answer| answer.body["refused"].as_u64() > Some(0);
+    let counted = |answer: &Answer| answer.body["refused_requests"].as_u64() > Some(0);
     let incident = until("the count", || incident(&admin, id), counted).await?;
     for (field, is) in [
         ("open", json!(true)),
@@ -113,7 +113,10 @@ async fn it_is_told(gateway: &Gateway, id: &str) -> Result<()> {
         ensure!(incident.body[field] == is, "{field}: {incident:?}");
     }
     ensure!(incident.body["last_error"].is_string(), "{incident:?}");
-    ensure!(incident.body["last_good"]["at"].is_string(), "{incident:?}");
+    ensure!(
+        incident.body["last_success"]["at"].is_string(),
+        "{incident:?}"
+    );
 
     let refused = gateway.command_line(ADMIN_KEY, &["lock", "acquire", "demo/not-now"]);
     let refused = refused.await?;

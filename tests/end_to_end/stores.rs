@@ -119,9 +119,9 @@ async fn a_namespace_is_in_the_store_that_it_chose() -> Result<()> {
     let first = admin
         .get("/v1/audit/events?operation=acquire&limit=1")
         .await?;
-    let places = first.text_of("next_places")?;
+    let places = first.text_of("next_cursors")?;
     assert_eq!(
-        of(&format!("&limit=1&places={places}")).await?,
+        of(&format!("&limit=1&cursors={places}")).await?,
         ["home:east/a"]
     );
     let held = admin.get("/v1/audit/holders?lock=west/a").await?;

@@ -34,7 +34,7 @@ pub(crate) async fn start(world: &mut World, options: &Options, folder: &Path) -
         let config = format!(
             "[storage]\nsnapshot_commands = {SNAPSHOT_COMMANDS}\n\
              [cluster]\nlisten = \"{address}:{PEER_PORT}\"\njoin = {}\n\
-             agree_within_ms = {AGREE_WITHIN_MS}\n\
+             commit_deadline_ms = {AGREE_WITHIN_MS}\n\
              [cluster.tls]\ncert = {:?}\nkey = {:?}\nca = {:?}\n",
             place > 0,
             folder.join("peer.crt"),

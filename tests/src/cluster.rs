@@ -33,7 +33,7 @@ pub fn cluster_options(folder: &TempDir, place: usize, port: u16, more: &str) ->
     GatewayOptions {
         data_dir: Some(folder.path().join(format!("gateway-{place}"))),
         config: format!(
-            "[cluster]\nlisten = \"127.0.0.1:{port}\"\njoin = {}\ninsecure_plaintext = true\n{more}\n",
+            "[cluster]\nlisten = \"127.0.0.1:{port}\"\njoin = {}\ninsecure_without_tls = true\n{more}\n",
             place > 0
         ),
         log: None,

@@ -69,7 +69,7 @@ async fn ask(client: &Client, command: IncidentCommand, json: bool) -> Result<Sh
                     "ID",
                     "STORE",
                     "NOTICED BY",
-                    "BEGAN",
+                    "STARTED",
                     "ENDED",
                     "REFUSED",
                     "ACKNOWLEDGED",
@@ -96,9 +96,9 @@ fn row(incident: &wire::IncidentView) -> Vec<String> {
         incident.id.clone(),
         incident.store.clone(),
         incident.noticed_by.clone(),
-        incident.began.clone(),
+        incident.started_at.clone(),
         ended(incident),
-        incident.refused.to_string(),
+        incident.refused_requests.to_string(),
         acknowledged(incident),
     ]
 }
@@ -116,22 +116,22 @@ fn acknowledged(incident: &wire::IncidentView) -> String {
 }
 
 fn show(incident: &wire::IncidentView) -> Shown {
-    let last_good = incident.last_good.as_ref();
-    let last_good = last_good.map(|good| format!("{} {}", good.at, good.operation));
+    let last_success = incident.last_success.as_ref();
+    let last_success = last_success.map(|good| format!("{} {}", good.at, good.operation));
     let by = incident.ended.as_ref().map(|ended| ended.by.clone());
     let note = incident.acknowledged.as_ref().map(|seen| seen.note.clone());
     Shown::Fields(vec![
         ("id", incident.id.clone()),
         ("store", incident.store.clone()),
         ("noticed by", incident.noticed_by.clone()),
-        ("began", incident.began.clone()),
-        ("last good", last_good.unwrap_or_default()),
+        ("started", incident.started_at.clone()),
+        ("last success", last_success.unwrap_or_default()),
         (
             "last error",
             incident.last_error.clone().unwrap_or_default(),
         ),
-        ("failed", incident.failed.to_string()),
-        ("refused", incident.refused.to_string()),
+        ("failed attempts", incident.failed_attempts.to_string()),
+        ("refused requests", incident.refused_requests.to_string()),
         ("ended", ended(incident)),
         ("ended by", by.unwrap_or_default()),
         ("acknowledged", acknowledged(incident)),

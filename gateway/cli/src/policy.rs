@@ -70,7 +70,7 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
                 Shown::Fields(vec![
                     ("policy", format!("{}@{}", stored.policy, stored.version)),
                     ("digest", stored.digest.clone()),
-                    ("judges", stored.operations.join(", ")),
+                    ("evaluates", stored.operations.join(", ")),
                 ])
             })
         }
@@ -145,7 +145,7 @@ fn show_version(version: &PolicyVersion) -> Shown {
     let mut fields = vec![
         ("policy", format!("{}@{}", version.policy, version.version)),
         ("digest", version.digest.clone()),
-        ("judges", version.operations.join(", ")),
+        ("evaluates", version.operations.join(", ")),
         (
             "uploaded",
             format!("{} by {}", version.uploaded_at, version.uploaded_by),
@@ -196,7 +196,7 @@ fn row(binding: &wire::Binding) -> Vec<String> {
 fn show_bound(bound: &wire::Binding) -> Shown {
     let cells = HEADINGS_OF_BOUND.into_iter().zip(row(bound));
     let mut fields: Vec<_> = cells.collect();
-    fields.push(("judges", bound.judges.join(",")));
+    fields.push(("evaluates", bound.evaluated_operations.join(",")));
     for change in &bound.changes {
         let versions = |versions: &[String]| match versions {
             [] => "not bound".to_owned(),
@@ -209,8 +209,8 @@ fn show_bound(bound: &wire::Binding) -> Shown {
             versions(&change.to)
         );
         for (what, names) in [
-            ("newly judges", &change.newly_judged),
-            ("no longer judges", &change.no_longer_judged),
+            ("newly evaluates", &change.newly_evaluated),
+            ("no longer evaluates", &change.no_longer_evaluated),
         ] {
             if !names.is_empty() {
                 told += &format!("; {what} {}", names.join(", "));

@@ -11,7 +11,7 @@ pub struct Places(pub(crate) BTreeMap<StoreName, Cursor>);
 
 /// A text that is no [`Places`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be the next_places of a page before")]
+#[error("must be the next_cursors of a page before")]
 pub struct InvalidPlaces;
 
 impl Places {

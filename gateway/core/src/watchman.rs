@@ -134,7 +134,7 @@ impl Watchman {
             noticed_by: self.mode.incidents.gateway().to_owned(),
             began: wall,
             window_ms: millis(self.mode.rules.window),
-            last_good: evidence.newest().map(|good| LastGood {
+            last_success: evidence.newest().map(|good| LastGood {
                 at: ago(good.at),
                 operation: good.operation.as_str().to_owned(),
             }),

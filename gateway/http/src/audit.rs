@@ -87,11 +87,11 @@ pub(crate) async fn events(
 ) -> Response {
     allowed(who, Permission::ReadLedger, async |caller: Caller| {
         let ledgers = ledgers(&app, options.store.as_ref(), options.namespace()?.as_ref())?;
-        let places = options.places.as_deref().map(str::parse).transpose()?;
+        let places = options.cursors.as_deref().map(str::parse).transpose()?;
         let query = options.query()?;
         let one = ledgers.only().is_some();
         if query.after.is_some() && !one {
-            let message = "after: several ledgers are asked; name one by store, or give places";
+            let message = "after: several ledgers are asked; name one by store, or give cursors";
             return Err(Failure::invalid(message).into());
         }
         let page = ledgers.query(query, places.unwrap_or_default()).await?;
@@ -101,7 +101,7 @@ pub(crate) async fn events(
             complete_to: complete_to.filter(|_| one),
             next_cursor: last.filter(|_| one && page.next.is_some()),
             ledgers: parts(page.complete_to),
-            next_places: page.next.filter(|_| !one).map(|next| next.to_string()),
+            next_cursors: page.next.filter(|_| !one).map(|next| next.to_string()),
             missing: names(&ledgers.missing),
             events: page.rows.iter().map(show).collect::<Result<_, _>>()?,
         };

@@ -97,7 +97,7 @@ fn show(stored: Stored<BindingDocument>) -> wire::Binding {
             .map(show_bound)
             .collect(),
         revision: stored.revision,
-        judges: Vec::new(),
+        evaluated_operations: Vec::new(),
         changes: Vec::new(),
         undeclared_roles: Vec::new(),
     }
@@ -109,16 +109,16 @@ fn show_written(document: BindingDocument, written: WrittenBinding) -> wire::Bin
         let names = operations.into_iter().map(|o| o.as_str().to_owned());
         names.collect::<Vec<_>>()
     };
-    let change = |change: JudgedChange| wire::JudgedChange {
+    let change = |change: JudgedChange| wire::EvaluationChange {
         policy: change.policy,
         from: change.from,
         to: change.to,
-        newly_judged: names(change.added),
-        no_longer_judged: names(change.removed),
+        newly_evaluated: names(change.added),
+        no_longer_evaluated: names(change.removed),
     };
     let revision = written.revision;
     wire::Binding {
-        judges: names(written.judges),
+        evaluated_operations: names(written.judges),
         changes: written.changes.into_iter().map(change).collect(),
         undeclared_roles: written.undeclared_roles.into_iter().collect(),
         ..show(Stored { document, revision })

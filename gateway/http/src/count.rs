@@ -85,7 +85,7 @@ pub(super) async fn count(
     request.extensions_mut().insert(client);
     let (place, others) = gate.enter();
     // With fewer requests in flight in total, no client can exceed its limit.
-    let is_crowded = others >= app.config.limits.requests_per_key_at_once_max;
+    let is_crowded = others >= app.config.limits.concurrent_requests_per_key_max;
     let admitted = match place {
         _ if ALWAYS_SERVED.contains(&route) => Ok(()),
         Some(_) => app.limiter.admit_address(client.group()),

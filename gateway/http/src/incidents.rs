@@ -46,14 +46,14 @@ fn show(incident: Incident) -> wire::IncidentView {
         id: incident.id,
         store: incident.store,
         noticed_by: incident.noticed_by,
-        began: rfc3339(incident.began),
+        started_at: rfc3339(incident.began),
         window_ms: incident.window_ms,
-        last_good: incident.last_good.map(|good| wire::LastGoodView {
+        last_success: incident.last_success.map(|good| wire::LastSuccessView {
             at: rfc3339(good.at),
             operation: good.operation,
         }),
-        refused: incident.refused,
-        failed: incident.failed,
+        refused_requests: incident.refused,
+        failed_attempts: incident.failed,
         last_error: incident.last_error,
         ended: incident.ended.map(|ended| wire::EndedView {
             at: rfc3339(ended.at),

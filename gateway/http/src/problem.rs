@@ -162,7 +162,7 @@ pub(crate) fn problem(refusal: impl Into<Refusal>, request_id: &RequestId) -> Pr
         incident: None,
         in_use: None,
         newest_cursor: None,
-        newest_places: None,
+        newest_cursors: None,
     };
     match failure.detail {
         FailureDetail::None | FailureDetail::Internal(_) => {}
@@ -182,7 +182,7 @@ pub(crate) fn problem(refusal: impl Into<Refusal>, request_id: &RequestId) -> Pr
         FailureDetail::Ended(cause) => problem.end_cause = Some(cause.as_str().to_owned()),
         FailureDetail::BeyondEnd(newest) => {
             problem.newest_cursor = newest.only().map(|cursor| cursor.0);
-            problem.newest_places = Some(newest.to_string());
+            problem.newest_cursors = Some(newest.to_string());
         }
         FailureDetail::Incident(id) => problem.incident = Some(id.to_string()),
         FailureDetail::InUse(used) => {

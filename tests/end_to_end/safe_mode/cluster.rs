@@ -27,7 +27,7 @@ fn waits(api: &Api, lock: &str) -> tokio::task::JoinHandle<Result<leasehold_test
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_is_left_alone_grants_nothing_until_the_others_are_back() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let config = format!("agree_within_ms = 1000\n{RULES}");
+    let config = format!("commit_deadline_ms = 1000\n{RULES}");
     let gateways = cluster(&folder, &config).await?;
     let (alone, others) = (&gateways[2], &gateways[..2]);
     let api = alone.admin();

@@ -25,9 +25,9 @@ pub struct Cluster {
     /// A gateway with an empty data folder waits to be taken in.
     pub join: bool,
     /// How long a request waits for a leader, and for the members to agree, in milliseconds.
-    pub agree_within_ms: u64,
+    pub commit_deadline_ms: u64,
     /// Asks by name for what is refused otherwise: peers without TLS, on loopback only.
-    pub insecure_plaintext: bool,
+    pub insecure_without_tls: bool,
     /// Certificate, key and authority of the peers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<PeerTls>,
@@ -51,8 +51,8 @@ impl Default for Cluster {
             listen: None,
             advertise: None,
             join: false,
-            agree_within_ms: 5_000,
-            insecure_plaintext: false,
+            commit_deadline_ms: 5_000,
+            insecure_without_tls: false,
             tls: None,
         }
     }
@@ -60,8 +60,11 @@ impl Default for Cluster {
 
 impl Cluster {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        if !(100..=60_000).contains(&self.agree_within_ms) {
-            return Err(ConfigError::at("cluster.agree_within_ms", "100 to 60000"));
+        if !(100..=60_000).contains(&self.commit_deadline_ms) {
+            return Err(ConfigError::at(
+                "cluster.commit_deadline_ms",
+                "100 to 60000",
+            ));
         }
         if let Some(advertise) = &self.advertise {
             let port = advertise
@@ -77,10 +80,10 @@ impl Cluster {
                 false => Ok(()),
             };
         };
-        match (&self.tls, self.insecure_plaintext) {
+        match (&self.tls, self.insecure_without_tls) {
             (Some(_), false) => Ok(()),
             (Some(_), true) => Err(ConfigError::at(
-                "cluster.insecure_plaintext",
+                "cluster.insecure_without_tls",
                 "contradicts cluster.tls",
             )),
             (None, true) if listen.ip().is_loopback() => Ok(()),
@@ -90,7 +93,7 @@ impl Cluster {
             )),
             (None, false) => Err(ConfigError::at(
                 "cluster.tls",
-                "missing; between gateways of one machine, cluster.insecure_plaintext = true asks \
+                "missing; between gateways of one machine, cluster.insecure_without_tls = true asks \
                  for peers without it",
             )),
         }
@@ -98,6 +101,6 @@ impl Cluster {
 
     /// How long a request waits for a leader.
     pub fn agree_within(&self) -> Duration {
-        Duration::from_millis(self.agree_within_ms)
+        Duration::from_millis(self.commit_deadline_ms)
     }
 }

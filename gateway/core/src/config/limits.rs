@@ -25,7 +25,7 @@ pub struct Limits {
     pub failed_authentications_per_address_per_s: u32,
     /// Most requests of one client in flight at once; further ones wait. Waiting acquires and watches
     /// do not count.
-    pub requests_per_key_at_once_max: usize,
+    pub concurrent_requests_per_key_max: usize,
     /// Most watches with one key.
     pub watches_per_key_max: usize,
     /// Most watches in one namespace.
@@ -64,7 +64,7 @@ impl Default for Limits {
             requests_per_key_per_s: 50_000,
             requests_per_namespace_per_s: 50_000,
             failed_authentications_per_address_per_s: 20,
-            requests_per_key_at_once_max: 128,
+            concurrent_requests_per_key_max: 128,
             watches_per_key_max: 2_500,
             watches_per_namespace_max: 5_000,
             waits_per_key_max: 4_096,
@@ -125,8 +125,8 @@ impl Limits {
                 1_000_000,
             ),
             (
-                "requests_per_key_at_once_max",
-                self.requests_per_key_at_once_max,
+                "concurrent_requests_per_key_max",
+                self.concurrent_requests_per_key_max,
                 1,
                 1_000_000,
             ),

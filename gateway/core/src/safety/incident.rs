@@ -21,7 +21,9 @@ pub struct Incident {
     /// For how long nothing had proved by then that the store agrees, milliseconds.
     pub window_ms: u64,
     /// The last command that was carried out before; none if there was none since the start.
-    pub last_good: Option<LastGood>,
+    // As it is called in `incidents.json`.
+    #[serde(rename = "last_good")]
+    pub last_success: Option<LastGood>,
     /// How many requests were refused.
     pub refused: u64,
     /// How many tries failed, from the last success on.

@@ -37,7 +37,7 @@ pub(crate) fn incident(number: u64) -> Incident {
         noticed_by: "here".to_owned(),
         began: WallMillis(1_700_000_000_000 + number),
         window_ms: 5_000,
-        last_good: None,
+        last_success: None,
         refused: 0,
         failed: 1,
         last_error: Some("Unavailable: nobody answers".to_owned()),

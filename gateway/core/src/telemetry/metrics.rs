@@ -146,7 +146,7 @@ impl Metrics {
                 "Transitions of locks.",
                 &["transition"],
             ),
-            hand_offs: make.counter("leasehold_hand_offs_total", "Grants to a waiter."),
+            hand_offs: make.counter("leasehold_handoffs_total", "Grants to a waiter."),
             expiries: make.counter("leasehold_expiries_total", "Leases that ended by time."),
             revocations: make.counter("leasehold_revocations_total", "Leases that were revoked."),
             stores: StoreGauges::new(&make),
@@ -158,11 +158,14 @@ impl Metrics {
                 &["limit"],
             ),
             held_back: make.counter(
-                "leasehold_requests_held_back_total",
+                "leasehold_requests_queued_total",
                 "Requests that waited because their client had as many under way as it may.",
             ),
             watches: make.gauge("leasehold_watches", "Open watches."),
-            waits: make.gauge("leasehold_waits", "Acquires that wait on this gateway."),
+            waits: make.gauge(
+                "leasehold_waiting_requests",
+                "Acquires that wait on this gateway.",
+            ),
             registry: make.0,
         }
     }

@@ -51,7 +51,7 @@ pub(super) fn recorded(incident: &Incident) -> Recorded {
 }
 
 fn beginning(incident: &Incident) -> String {
-    let last_good = match &incident.last_good {
+    let last_success = match &incident.last_success {
         Some(good) => format!(
             "last good command {} at {}",
             good.operation,
@@ -60,7 +60,7 @@ fn beginning(incident: &Incident) -> String {
         None => "no good command since the start".to_owned(),
     };
     format!(
-        "safe mode of store {} began at {}, noticed by {}: nothing agreed for {} ms, {last_good}",
+        "safe mode of store {} began at {}, noticed by {}: nothing agreed for {} ms, {last_success}",
         incident.store,
         rfc3339(incident.began),
         incident.noticed_by,

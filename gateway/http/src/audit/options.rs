@@ -37,8 +37,8 @@ pub(crate) struct EventOptions {
     /// Only the ledger of this store. Without it those of every store that has, or had, the
     /// namespace; without a namespace, all.
     pub(super) store: Option<String>,
-    /// Several ledgers: the `next_places` of the page before.
-    pub(super) places: Option<String>,
+    /// Several ledgers: the `next_cursors` of the page before.
+    pub(super) cursors: Option<String>,
 }
 
 /// What the ledger calls operations that nobody asks for by a request to a lock.

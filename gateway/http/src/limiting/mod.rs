@@ -123,7 +123,7 @@ impl Limiter {
             clock,
             metrics,
             proxies: Proxies::new(&config.listen.proxies),
-            in_flight: InFlightLimit::new(limits.requests_per_key_at_once_max),
+            in_flight: InFlightLimit::new(limits.concurrent_requests_per_key_max),
             by_address: Rates::new(limits.requests_per_address_per_s, 1),
             by_key: Rates::new(limits.requests_per_key_per_s, 1),
             by_namespace: Rates::new(limits.requests_per_namespace_per_s, 1),

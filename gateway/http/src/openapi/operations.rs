@@ -113,7 +113,7 @@ fn parameter_rule(place: &str, name: &str) -> Value {
         }),
         (_, "from" | "until" | "at") => json!({ "format": "date-time" }),
         (_, "limit") => json!({ "minimum": 1, "maximum": limits::PAGE_ROWS_MAX }),
-        (_, "places") => json!({ "pattern": patterns::places() }),
+        (_, "cursors") => json!({ "pattern": patterns::cursors() }),
         (_, "freshness") => json!({ "enum": ["linearizable", "stale"] }),
         (_, "state") => {
             let states = [

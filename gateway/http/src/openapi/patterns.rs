@@ -105,8 +105,8 @@ pub(super) fn lock_ref() -> String {
     format!("^[a-z0-9][a-z0-9-]{{0,62}}/{SEGMENT}(?:/{SEGMENT})*$")
 }
 
-/// The `next_places` of a page.
-pub(super) fn places() -> String {
+/// The `next_cursors` of a page.
+pub(super) fn cursors() -> String {
     format!("^{PLACE}(?:,{PLACE})*$")
 }
 

@@ -19,9 +19,9 @@ pub struct EventList {
     pub next_cursor: Option<u64>,
     /// The ledgers that were asked.
     pub ledgers: Vec<LedgerPart>,
-    /// Several ledgers were asked: give this as `places` for the next page; absent on the last.
+    /// Several ledgers were asked: give this as `cursors` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_places: Option<String>,
+    pub next_cursors: Option<String>,
     /// Stores whose ledgers should have been asked and are not open: the page lacks their events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,

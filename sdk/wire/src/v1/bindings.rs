@@ -66,13 +66,13 @@ pub struct Binding {
     pub policies: Vec<BoundPolicy>,
     /// The revision of its last write.
     pub revision: u64,
-    /// Answers to writes: the operations that at least one of the policies judges by this binding.
+    /// Answers to writes: the operations that at least one of the policies evaluates by this binding.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub judges: Vec<String>,
-    /// Answers to writes that replaced a binding: the policies that judge other operations than in
+    pub evaluated_operations: Vec<String>,
+    /// Answers to writes that replaced a binding: the policies that evaluate other operations than in
     /// the binding before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<JudgedChange>,
+    pub changes: Vec<EvaluationChange>,
     /// Answers to writes: roles that the configurations of stock policies name, and that neither the
     /// gateway nor its configuration (`authentication.jwt.roles`) knows. A warning: perhaps they are
     /// misspelt.
@@ -80,19 +80,19 @@ pub struct Binding {
     pub undeclared_roles: Vec<String>,
 }
 
-/// A policy that judges other operations than before its binding was replaced.
+/// A policy that evaluates other operations than before its binding was replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct JudgedChange {
+pub struct EvaluationChange {
     /// Which policy.
     pub policy: String,
     /// Its versions in the binding before; empty if it was not bound.
     pub from: Vec<String>,
     /// Its versions now; empty if it is not bound any more.
     pub to: Vec<String>,
-    /// The operations that it judges now and did not before.
-    pub newly_judged: Vec<String>,
+    /// The operations that it evaluates now and did not before.
+    pub newly_evaluated: Vec<String>,
     /// The operations that it judged before and does not now.
-    pub no_longer_judged: Vec<String>,
+    pub no_longer_evaluated: Vec<String>,
 }
 
 /// All bindings.

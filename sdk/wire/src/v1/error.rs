@@ -45,7 +45,7 @@ pub enum ErrorCode {
     RequestIdTooOld,
     /// The lease expired, was revoked, or was transferred.
     LeaseEnded,
-    /// The page begins after the newest event; `newest_cursor` and `newest_places` tell it.
+    /// The page begins after the newest event; `newest_cursor` and `newest_cursors` tell it.
     CursorBeyondEnd,
     /// The document has another revision.
     PreconditionFailed,
@@ -316,9 +316,9 @@ pub struct Problem {
     /// The newest event of the ledger that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_cursor: Option<u64>,
-    /// The newest events of the ledgers that were asked, in the form of `places`.
+    /// The newest events of the ledgers that were asked, in the form of `cursors`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub newest_places: Option<String>,
+    pub newest_cursors: Option<String>,
     /// What hangs on the namespace that was to be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use: Option<InUseView>,

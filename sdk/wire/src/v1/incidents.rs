@@ -28,17 +28,17 @@ pub struct IncidentView {
     pub open: bool,
     /// Which gateway noticed.
     pub noticed_by: String,
-    /// When safe mode began.
-    pub began: String,
+    /// When safe mode started.
+    pub started_at: String,
     /// For how long nothing had proved by then that the store agrees.
     pub window_ms: u64,
     /// The last command that was carried out before; absent if there was none since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_good: Option<LastGoodView>,
+    pub last_success: Option<LastSuccessView>,
     /// How many requests were refused.
-    pub refused: u64,
+    pub refused_requests: u64,
     /// How many tries failed, from the last success on.
-    pub failed: u64,
+    pub failed_attempts: u64,
     /// The last error, in few words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
@@ -54,7 +54,7 @@ pub struct IncidentView {
 
 /// A command that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct LastGoodView {
+pub struct LastSuccessView {
     /// When.
     pub at: String,
     /// Which operation.
