@@ -5,8 +5,12 @@
     reason = "fields have the names of those that they are the forms of"
 )]
 
+use std::collections::BTreeSet;
+
 use leasehold_domain as domain;
 
+use crate::Formed;
+use crate::Invalid;
 use crate::form::form;
 
 form! {
@@ -44,6 +48,24 @@ form! {
     }
 }
 
+form! {
+    /// The policy versions that judged a lease.
+    pub struct LeasePolicies<'a> {
+        0 versions: Vec<JudgingVersion<'a>> = default,
+        1 was_renewed: bool = default,
+    }
+}
+
+form! {
+    /// A policy version, and what of a lease it judged.
+    pub struct JudgingVersion<'a> {
+        0 policy: &'a str,
+        1 version: &'a str,
+        2 granted: bool = default,
+        3 renewed: bool = default,
+    }
+}
+
 crate::formed!(struct domain::LockRef => LockRef<'a> {
     namespace, lock,
 });
@@ -57,3 +79,43 @@ crate::formed!(struct domain::Usage => Usage {
 crate::formed!(struct domain::LockSettings => LockSettings<'a> {
     limit, cooldown_ms, description,
 });
+
+/// Most versions judge both acquire and renewals, so each is there once. The lists are sorted.
+impl<'a> Formed<'a> for domain::LeasePolicies {
+    type Form = LeasePolicies<'a>;
+
+    fn form(&'a self) -> LeasePolicies<'a> {
+        let renewed = self.renewed.as_deref().unwrap_or_default();
+        let all: BTreeSet<_> = self.granted.iter().chain(renewed).collect();
+        let versions = all.into_iter().map(|one| JudgingVersion {
+            policy: &one.policy,
+            version: &one.version,
+            granted: self.granted.contains(one),
+            renewed: renewed.contains(one),
+        });
+        LeasePolicies {
+            versions: versions.collect(),
+            was_renewed: self.renewed.is_some(),
+        }
+    }
+
+    fn restore(form: LeasePolicies<'a>) -> Result<Self, Invalid> {
+        let (mut granted, mut renewed) = (Vec::new(), Vec::new());
+        for one in form.versions {
+            let version = domain::PolicyVersion {
+                policy: one.policy.into(),
+                version: one.version.into(),
+            };
+            if one.granted {
+                granted.push(version.clone());
+            }
+            if one.renewed {
+                renewed.push(version);
+            }
+        }
+        Ok(Self {
+            granted,
+            renewed: form.was_renewed.then_some(renewed),
+        })
+    }
+}

@@ -18,6 +18,7 @@ use leasehold_domain::EventKind;
 use leasehold_domain::Facts;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
@@ -47,6 +48,7 @@ pub(crate) struct Record {
     pub(crate) last_token: u64,
     pub(crate) holders: Vec<Lease>,
     pub(crate) rest: Option<Box<Rest>>,
+    pub(crate) policies: Vec<LeasePolicies>,
 }
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -68,6 +70,7 @@ pub(crate) struct Lease {
     pub(crate) renewals: Renewals,
     pub(crate) waited: bool,
     pub(crate) rule: Option<RuleDigest>,
+    pub(crate) policies: u32,
 }
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -104,6 +107,7 @@ impl<'a> leasehold_stored::Formed<'a> for Record {
             last_token: self.last_token,
             holders: self.holders.form(),
             rest: None,
+            policies: self.policies.form(),
         }
     }
 
@@ -114,13 +118,14 @@ impl<'a> leasehold_stored::Formed<'a> for Record {
             last_token: form.last_token,
             holders: Vec::restore(form.holders)?,
             rest: None,
+            policies: Vec::restore(form.policies)?,
         })
     }
 }
 
 formed!(struct Lease => record::Lease<'a> {
     lease_id, request_id, party, mode, token, since, granted, deadline, ttl_ms, hold_until, drain,
-    renewals, waited, rule,
+    renewals, waited, rule, policies,
 });
 formed!(struct Party => record::Party<'a> { subject, team, details });
 
@@ -164,6 +169,7 @@ fn verdict(policy: &str) -> PolicyVerdict {
             max_hold_ms: None,
         }),
         fuel: 48_211,
+        rollout: None,
     }
 }
 
@@ -284,6 +290,11 @@ pub(crate) fn events() -> (Event, Event) {
     )
 }
 
+/// Of a lease that was granted and not renewed yet.
+fn policies() -> LeasePolicies {
+    LeasePolicies::granted_by(&decision())
+}
+
 /// A plainly held lock.
 pub(crate) fn record() -> Record {
     Record {
@@ -309,7 +320,9 @@ pub(crate) fn record() -> Record {
             renewals: Renewals::default(),
             waited: false,
             rule: Some(RuleDigest(*b"the rule")),
+            policies: 1,
         }],
         rest: None,
+        policies: vec![policies()],
     }
 }
