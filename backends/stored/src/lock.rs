@@ -5,8 +5,6 @@
     reason = "fields have the names of those that they are the forms of"
 )]
 
-use std::collections::BTreeSet;
-
 use leasehold_domain as domain;
 
 use crate::Formed;
@@ -85,13 +83,21 @@ impl<'a> Formed<'a> for domain::LeasePolicies {
     type Form = LeasePolicies<'a>;
 
     fn form(&'a self) -> LeasePolicies<'a> {
-        let renewed = self.renewed.as_deref().unwrap_or_default();
-        let all: BTreeSet<_> = self.granted.iter().chain(renewed).collect();
-        let versions = all.into_iter().map(|one| JudgingVersion {
-            policy: &one.policy,
-            version: &one.version,
-            granted: self.granted.contains(one),
-            renewed: renewed.contains(one),
+        let mut granting = self.granted.iter().peekable();
+        let mut renewing = self.renewed.iter().flatten().peekable();
+        let versions = std::iter::from_fn(|| {
+            let (granted, renewed) = match (granting.peek(), renewing.peek()) {
+                (Some(one), Some(other)) => (one <= other, other <= one),
+                (one, other) => (one.is_some(), other.is_some()),
+            };
+            let one = granting.next_if(|_| granted);
+            let other = renewing.next_if(|_| renewed);
+            one.or(other).map(|version| JudgingVersion {
+                policy: &version.policy,
+                version: &version.version,
+                granted,
+                renewed,
+            })
         });
         LeasePolicies {
             versions: versions.collect(),
