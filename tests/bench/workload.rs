@@ -128,6 +128,7 @@ fn decision(cycle: u64, wall: WallMillis) -> domain::Decision {
         enforcement: domain::Enforcement::Mandatory,
         answer: domain::PolicyAnswer::Allow(domain::PolicyLimits::default()),
         fuel: 8_000 + cycle % 100,
+        rollout: None,
     });
     domain::Decision {
         id: u128::from(cycle),

@@ -82,6 +82,9 @@ macro_rules! conformance {
                 health_counts
                 a_closed_store_refuses
             }
+            policies {
+                a_lease_keeps_the_policy_versions_that_judged_it
+            }
             governing {
                 documents_are_compared_and_set
                 one_of_many_writers_wins
@@ -118,6 +121,9 @@ macro_rules! conformance_durable {
                 a_holder_does_not_notice_a_restart
                 much_work_survives_restarts
                 a_stream_that_is_left_alone_holds_nobody_up
+            }
+            policies {
+                policy_versions_survive_a_restart
             }
             ledger {
                 what_is_kept_of_the_ledger_survives_a_restart
@@ -158,6 +164,7 @@ mod tests {
             include_str!("reading.rs"),
             include_str!("governing.rs"),
             include_str!("moving.rs"),
+            include_str!("policies.rs"),
             include_str!("ledger.rs"),
             include_str!("restart.rs"),
         ];

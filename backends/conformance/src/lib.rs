@@ -10,6 +10,7 @@ mod harness;
 pub mod ledger;
 pub mod moving;
 pub mod new_history;
+pub mod policies;
 pub mod queue;
 pub mod reading;
 pub mod restart;

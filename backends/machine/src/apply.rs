@@ -9,7 +9,6 @@ mod revoke;
 mod serve;
 
 use leasehold_domain::Action;
-use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::EndCause;
 use leasehold_domain::FencingToken;
@@ -17,9 +16,9 @@ use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Millis;
+use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
 use leasehold_domain::Rejection;
-use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
@@ -27,6 +26,7 @@ use leasehold_domain::WallMillis;
 use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
+use crate::shared_policies::SharedPolicies;
 
 /// Applies one command to one lock: expires what is due, does the work, grants what became free.
 ///
@@ -35,7 +35,12 @@ use crate::Moment;
 /// `expect.usage` is not, because one record does not know it: [`crate::State`] does.
 /// Without a change of the record there are no transitions, and its revision stays.
 pub fn apply(record: &mut LockRecord, command: &Command, at: Moment) -> (Outcome, Vec<Transition>) {
-    let applied = apply_with(record, command, at, (Queueing::AsAsked, None));
+    let context = Context {
+        queueing: Queueing::AsAsked,
+        past: None,
+        shared: &mut SharedPolicies::default(),
+    };
+    let applied = apply_with(record, command, at, context);
     (applied.outcome, applied.transitions)
 }
 
@@ -66,13 +71,20 @@ pub(crate) enum Queueing {
     Never,
 }
 
-/// `past` is how the lease ended that the same acquire was granted before, if the store remembers
-/// one.
+/// What a store knows besides the record.
+pub(crate) struct Context<'c> {
+    pub(crate) queueing: Queueing,
+    /// How the lease ended that the same acquire was granted before, if the store remembers one.
+    pub(crate) past: Option<EndCause>,
+    /// The policies that leases share.
+    pub(crate) shared: &'c mut SharedPolicies,
+}
+
 pub(crate) fn apply_with(
     record: &mut LockRecord,
     command: &Command,
     at: Moment,
-    (queueing, past): (Queueing, Option<EndCause>),
+    context: Context<'_>,
 ) -> OneApplied {
     let expected = command.expect.as_ref().and_then(|expect| expect.revision);
     if expected.is_some_and(|revision| revision != record.revision) {
@@ -82,8 +94,8 @@ pub(crate) fn apply_with(
         let exported = relocate::export(record, at.now, at.token_floor);
         return OneApplied::unchanged(exported);
     }
-    let mut step = Step::new(record, &command.lock, at);
-    step.past = past;
+    let queueing = context.queueing;
+    let mut step = Step::new(record, &command.lock, at, context);
     let outcome = match &command.action {
         // Between two stores time stands still, and nothing is granted.
         Action::Import { record, .. } => step.import(record),
@@ -101,11 +113,6 @@ pub(crate) fn apply_with(
         transitions: step.transitions,
         ended: step.ended,
     }
-}
-
-/// The rule of the decision that let a command pass.
-fn rule(cause: &Cause) -> Option<RuleDigest> {
-    cause.decision.as_ref().and_then(|decision| decision.rule)
 }
 
 /// One application of one command to one record.
@@ -128,12 +135,18 @@ struct Step<'a> {
     transitions: Vec<Transition>,
     /// How the lease of the same acquire ended before this step.
     past: Option<EndCause>,
+    shared: &'a mut SharedPolicies,
     /// Acquires whose leases this step ended.
     ended: Vec<EndedRequest>,
 }
 
 impl<'a> Step<'a> {
-    fn new(record: &'a mut LockRecord, lock: &'a LockRef, at: Moment) -> Self {
+    fn new(
+        record: &'a mut LockRecord,
+        lock: &'a LockRef,
+        at: Moment,
+        context: Context<'a>,
+    ) -> Self {
         let now = at.now.max(record.clock);
         Self {
             record,
@@ -147,7 +160,8 @@ impl<'a> Step<'a> {
             reserved: Vec::new(),
             changed: false,
             transitions: Vec::new(),
-            past: None,
+            past: context.past,
+            shared: context.shared,
             ended: Vec::new(),
         }
     }
@@ -196,7 +210,8 @@ impl<'a> Step<'a> {
                     ttl_ms: *ttl_ms,
                     max_hold_ms: *max_hold_ms,
                     record: *record,
-                    rule: rule(cause),
+                    decision: cause.decision.as_deref(),
+                    confirms: cause.request.operation == Operation::Acquire,
                 },
             ),
             Action::Release { lease_id } => self.release(subject, lease_id, 0),

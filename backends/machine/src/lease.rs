@@ -1,12 +1,14 @@
 //! What a record keeps of leases: of those that are held, and for a while of those that ended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use leasehold_domain::Cause;
 use leasehold_domain::DrainCause;
 use leasehold_domain::EndCause;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
 use leasehold_domain::Owner;
@@ -16,7 +18,10 @@ use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::WallMillis;
+use leasehold_stored::Formed;
+use leasehold_stored::Invalid;
 use leasehold_stored::formed;
+use leasehold_stored::lock::LeasePolicies as LeasePoliciesForm;
 use leasehold_stored::record as form;
 
 /// A lease that is held. There may be very many, so its rare parts are boxed.
@@ -42,6 +47,9 @@ pub(crate) struct Lease {
     pub(crate) waited: bool,
     /// The rule of the decision by which it is held now.
     pub(crate) rule: Option<RuleDigest>,
+    /// The policy versions that judged it. `None` if its acquire had no decision, or was recorded by
+    /// a build that did not keep them.
+    pub(crate) policies: Option<Arc<LeasePolicies>>,
 }
 
 impl Lease {
@@ -125,10 +133,100 @@ pub(crate) struct EndedLease {
     pub(crate) cause: EndCause,
 }
 
-formed!(struct Lease => form::Lease<'a> {
-    lease_id, request_id, party, mode, token, since, granted, deadline, ttl_ms, hold_until, drain,
-    renewals, waited, rule,
-});
+/// The distinct policies of the leases of one record, which are stored once: a lock may have very
+/// many holders.
+#[derive(Default)]
+pub(crate) struct PolicyList<'a>(Vec<&'a Arc<LeasePolicies>>);
+
+impl<'a> PolicyList<'a> {
+    /// Returns the number of these policies in the list, from 1; 0 for none.
+    fn number(&mut self, policies: Option<&'a Arc<LeasePolicies>>) -> u32 {
+        let Some(policies) = policies else {
+            return 0;
+        };
+        let known = self.0.iter().position(|known| *known == policies);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(policies);
+            self.0.len() - 1
+        });
+        u32::try_from(index + 1).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn form(&self) -> Vec<LeasePoliciesForm<'a>> {
+        self.0.iter().map(|policies| (***policies).form()).collect()
+    }
+}
+
+impl Lease {
+    pub(crate) fn form<'a>(&'a self, list: &mut PolicyList<'a>) -> form::Lease<'a> {
+        let Self {
+            lease_id,
+            request_id,
+            party,
+            mode,
+            token,
+            since,
+            granted,
+            deadline,
+            ttl_ms,
+            hold_until,
+            drain,
+            renewals,
+            waited,
+            rule,
+            policies,
+        } = self;
+        form::Lease {
+            lease_id: lease_id.form(),
+            request_id: request_id.form(),
+            party: party.form(),
+            mode: mode.form(),
+            token: token.form(),
+            since: since.form(),
+            granted: granted.form(),
+            deadline: deadline.form(),
+            ttl_ms: *ttl_ms,
+            hold_until: hold_until.form(),
+            drain: drain.form(),
+            renewals: renewals.form(),
+            waited: *waited,
+            rule: rule.form(),
+            policies: list.number(policies.as_ref()),
+        }
+    }
+
+    /// `list` has the policies of the record's leases.
+    pub(crate) fn restore(
+        form: form::Lease<'_>,
+        list: &[Arc<LeasePolicies>],
+    ) -> Result<Self, Invalid> {
+        let policies = match form.policies {
+            0 => None,
+            number => {
+                let unknown = || Invalid::new("a lease has policies that its record does not list");
+                Some(list.get(number as usize - 1).ok_or_else(unknown)?.clone())
+            }
+        };
+        Ok(Self {
+            lease_id: Formed::restore(form.lease_id)?,
+            request_id: Formed::restore(form.request_id)?,
+            party: Formed::restore(form.party)?,
+            mode: Formed::restore(form.mode)?,
+            token: Formed::restore(form.token)?,
+            since: Formed::restore(form.since)?,
+            granted: Formed::restore(form.granted)?,
+            deadline: Formed::restore(form.deadline)?,
+            ttl_ms: form.ttl_ms,
+            hold_until: Formed::restore(form.hold_until)?,
+            drain: Formed::restore(form.drain)?,
+            renewals: Formed::restore(form.renewals)?,
+            waited: form.waited,
+            rule: Formed::restore(form.rule)?,
+            policies,
+        })
+    }
+}
+
 formed!(struct Party => form::Party<'a> { subject, team, details });
 formed!(struct Details => form::Details<'a> { instance, labels, value, reason });
 formed!(struct EndedLease => form::EndedLease<'a> { lease_id, subject, at, cause });

@@ -9,6 +9,7 @@ mod lease;
 mod moment;
 mod planted;
 mod record;
+mod shared_policies;
 mod shift;
 mod state;
 pub mod stored;

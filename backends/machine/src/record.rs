@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use leasehold_domain::FencingToken;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
@@ -12,12 +13,16 @@ use leasehold_domain::RequestId;
 use leasehold_domain::Subject;
 use leasehold_domain::limits::ENDED_LEASE_MEMORY_MS;
 use leasehold_domain::limits::TOKEN_MAX;
+use leasehold_stored::Formed;
+use leasehold_stored::Invalid;
 use leasehold_stored::formed;
 use leasehold_stored::record as form;
 
 use crate::claim::LeaseClaims;
 use crate::lease::EndedLease;
 use crate::lease::Lease;
+use crate::lease::PolicyList;
+use crate::shared_policies::SharedPolicies;
 use crate::waiter::Waiter;
 
 mod change;
@@ -72,7 +77,44 @@ pub(crate) struct Reservation {
     pub(crate) until: Millis,
 }
 
-formed!(struct LockRecord => form::Record<'a> { clock, revision, last_token, holders, rest });
+impl<'a> Formed<'a> for LockRecord {
+    type Form = form::Record<'a>;
+
+    fn form(&'a self) -> Self::Form {
+        let Self {
+            clock,
+            revision,
+            last_token,
+            holders,
+            rest,
+        } = self;
+        let mut policies = PolicyList::default();
+        let holders = holders.iter().map(|lease| lease.form(&mut policies));
+        form::Record {
+            clock: clock.0,
+            revision: *revision,
+            last_token: *last_token,
+            holders: holders.collect(),
+            rest: rest.form(),
+            policies: policies.form(),
+        }
+    }
+
+    fn restore(form: Self::Form) -> Result<Self, Invalid> {
+        let policies: Vec<LeasePolicies> = Formed::restore(form.policies)?;
+        let policies: Vec<_> = policies.into_iter().map(Arc::new).collect();
+        let holders = form.holders.into_iter();
+        let holders = holders.map(|lease| Lease::restore(lease, &policies));
+        Ok(Self {
+            clock: Millis(form.clock),
+            revision: form.revision,
+            last_token: form.last_token,
+            holders: holders.collect::<Result<_, _>>()?,
+            rest: Formed::restore(form.rest)?,
+        })
+    }
+}
+
 formed!(struct Rest => form::Rest<'a> {
     queue, cooldown_until, reservations, ended, settings, claims,
 });
@@ -201,6 +243,16 @@ impl LockRecord {
             self.holders.reserve_exact(self.holders.len().max(1));
         }
         self.holders.push(lease);
+    }
+
+    /// Lets leases and waiters share their policies with those of other records.
+    pub(crate) fn share_policies(&mut self, shared: &mut SharedPolicies) {
+        for lease in &mut self.holders {
+            shared.replace(&mut lease.policies);
+        }
+        for waiter in self.rest.iter_mut().flat_map(|rest| &mut rest.queue) {
+            shared.replace(&mut Arc::make_mut(waiter).policies);
+        }
     }
 
     /// Gives back memory that is not needed after a change.

@@ -36,10 +36,14 @@ impl LockRecord {
         }
     }
 
-    /// The first holders, for an outcome.
+    /// The first holders, for an outcome: without their policies.
     pub(crate) fn holder_views(&self, now: Millis) -> Vec<HolderView> {
         let first = self.holders.iter().take(HOLDERS_SHOWN_MAX);
-        first.map(|lease| lease.view(now)).collect()
+        let briefly = |lease: &Lease| HolderView {
+            policies: None,
+            ..lease.view(now)
+        };
+        first.map(briefly).collect()
     }
 }
 
@@ -83,6 +87,7 @@ impl Lease {
             since: self.since,
             remaining_ms: now.until(self.deadline),
             state: self.state(now),
+            policies: self.policies.clone(),
         }
     }
 }

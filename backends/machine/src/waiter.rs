@@ -1,6 +1,9 @@
 //! An acquire that stands in the queue.
 
+use std::sync::Arc;
+
 use leasehold_domain::LeaseId;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
 use leasehold_domain::RequestId;
@@ -32,6 +35,8 @@ pub struct Waiter {
     pub(crate) claims: Claims,
     /// The rule of the decision by which it entered the queue.
     pub(crate) rule: Option<RuleDigest>,
+    /// The policy versions of that decision.
+    pub(crate) policies: Option<Arc<LeasePolicies>>,
 }
 
 impl Waiter {
@@ -58,4 +63,5 @@ impl Waiter {
 
 formed!(struct Waiter => form::Waiter<'a> {
     lease_id, request_id, party, mode, ttl_ms, max_hold_ms, since, queued, deadline, claims, rule,
+    policies,
 });

@@ -24,6 +24,8 @@ mod late;
 mod model;
 #[path = "it/moving.rs"]
 mod moving;
+#[path = "it/policies.rs"]
+mod policies;
 #[path = "it/properties.rs"]
 mod properties;
 #[path = "it/rebase.rs"]

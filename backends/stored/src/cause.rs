@@ -143,6 +143,16 @@ form! {
         5 enforcement: Enforcement,
         6 answer: PolicyAnswer<'a>,
         7 fuel: u64 = default,
+        8 rollout: Option<Box<RolloutChoice<'a>>>,
+    }
+}
+
+form! {
+    /// Why a rollout chose a policy version.
+    pub struct RolloutChoice<'a> {
+        0 rollout: &'a str,
+        1 stage: &'a str,
+        2 variant: Option<&'a str>,
     }
 }
 
@@ -209,7 +219,10 @@ crate::formed!(struct domain::Facts => Facts<'a> {
     now, lock, usage,
 });
 crate::formed!(struct domain::PolicyVerdict => PolicyVerdict<'a> {
-    binding, policy, version, module, config, enforcement, answer, fuel,
+    binding, policy, version, module, config, enforcement, answer, fuel, rollout,
+});
+crate::formed!(struct domain::RolloutChoice => RolloutChoice<'a> {
+    rollout, stage, variant,
 });
 crate::formed!(enum domain::Enforcement => Enforcement {
     Advisory, Mandatory, Overridable,

@@ -7,6 +7,8 @@
 
 use leasehold_domain as domain;
 
+use crate::Formed;
+use crate::Invalid;
 use crate::form::form;
 
 form! {
@@ -44,6 +46,24 @@ form! {
     }
 }
 
+form! {
+    /// The policy versions that judged a lease.
+    pub struct LeasePolicies<'a> {
+        0 versions: Vec<JudgingVersion<'a>> = default,
+        1 was_renewed: bool = default,
+    }
+}
+
+form! {
+    /// A policy version, and what of a lease it judged.
+    pub struct JudgingVersion<'a> {
+        0 policy: &'a str,
+        1 version: &'a str,
+        2 granted: bool = default,
+        3 renewed: bool = default,
+    }
+}
+
 crate::formed!(struct domain::LockRef => LockRef<'a> {
     namespace, lock,
 });
@@ -57,3 +77,51 @@ crate::formed!(struct domain::Usage => Usage {
 crate::formed!(struct domain::LockSettings => LockSettings<'a> {
     limit, cooldown_ms, description,
 });
+
+/// Most versions judge both acquire and renewals, so each is there once. The lists are sorted.
+impl<'a> Formed<'a> for domain::LeasePolicies {
+    type Form = LeasePolicies<'a>;
+
+    fn form(&'a self) -> LeasePolicies<'a> {
+        let mut granting = self.granted.iter().peekable();
+        let mut renewing = self.renewed.iter().flatten().peekable();
+        let versions = std::iter::from_fn(|| {
+            let (granted, renewed) = match (granting.peek(), renewing.peek()) {
+                (Some(one), Some(other)) => (one <= other, other <= one),
+                (one, other) => (one.is_some(), other.is_some()),
+            };
+            let one = granting.next_if(|_| granted);
+            let other = renewing.next_if(|_| renewed);
+            one.or(other).map(|version| JudgingVersion {
+                policy: &version.policy,
+                version: &version.version,
+                granted,
+                renewed,
+            })
+        });
+        LeasePolicies {
+            versions: versions.collect(),
+            was_renewed: self.renewed.is_some(),
+        }
+    }
+
+    fn restore(form: LeasePolicies<'a>) -> Result<Self, Invalid> {
+        let (mut granted, mut renewed) = (Vec::new(), Vec::new());
+        for one in form.versions {
+            let version = domain::PolicyVersion {
+                policy: one.policy.into(),
+                version: one.version.into(),
+            };
+            if one.granted {
+                granted.push(version.clone());
+            }
+            if one.renewed {
+                renewed.push(version);
+            }
+        }
+        Ok(Self {
+            granted,
+            renewed: form.was_renewed.then_some(renewed),
+        })
+    }
+}

@@ -12,6 +12,7 @@ use leasehold_domain as domain;
 use crate::Formed;
 use crate::Invalid;
 use crate::form::form;
+use crate::lock::LeasePolicies;
 use crate::lock::LockRef;
 use crate::lock::LockSettings;
 use crate::lock::Mode;
@@ -144,6 +145,7 @@ form! {
         4 since: u64,
         5 remaining_ms: u64,
         6 state: LeaseState<'a>,
+        7 policies: Option<Box<LeasePolicies<'a>>>,
     }
 }
 
@@ -216,7 +218,7 @@ crate::formed!(struct domain::Owner => Owner<'a> {
     subject, team, instance, labels, value, reason,
 });
 crate::formed!(struct domain::HolderView => HolderView<'a> {
-    handle, owner, mode, token, since, remaining_ms, state,
+    handle, owner, mode, token, since, remaining_ms, state, policies,
 });
 crate::formed!(struct domain::WaiterView => WaiterView<'a> {
     handle, owner, mode, since,

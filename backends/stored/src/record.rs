@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::form::form;
+use crate::lock::LeasePolicies;
 use crate::lock::LockSettings;
 use crate::lock::Mode;
 use crate::outcome::DrainCause;
@@ -22,6 +23,7 @@ form! {
         2 last_token: u64 = default,
         3 holders: Vec<Lease<'a>> = default,
         4 rest: Option<Box<Rest<'a>>>,
+        5 policies: Vec<LeasePolicies<'a>> = default,
     }
 }
 
@@ -46,7 +48,7 @@ form! {
 }
 
 form! {
-    /// A lease that is held.
+    /// A lease that is held. Its policies are the number of an entry in its record's list, from 1.
     pub struct Lease<'a> {
         0 lease_id: [u8; 16],
         1 request_id: &'a str,
@@ -62,6 +64,7 @@ form! {
         11 renewals: Renewals = default,
         12 waited: bool = default,
         13 rule: Option<[u8; 8]>,
+        14 policies: u32 = default,
     }
 }
 
@@ -108,6 +111,7 @@ form! {
         8 deadline: u64,
         9 claims: Claims,
         10 rule: Option<[u8; 8]>,
+        11 policies: Option<Box<LeasePolicies<'a>>>,
     }
 }
 

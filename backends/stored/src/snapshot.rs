@@ -9,6 +9,7 @@
 use crate::document::Document;
 use crate::event::Event;
 use crate::form::form;
+use crate::lock::LeasePolicies;
 use crate::log::LogId;
 use crate::log::StoredMembership;
 use crate::record::EndedRequest;
@@ -51,6 +52,7 @@ form! {
         2 documents: Vec<Document<'a>> = default,
         3 blobs: Vec<Blob<'a>> = default,
         4 ended: Vec<EndedRequest> = default,
+        5 policies: Vec<LeasePolicies<'a>> = default,
     }
 }
 
@@ -65,11 +67,13 @@ form! {
 }
 
 form! {
-    /// A lock and its record.
+    /// A lock and its record. The record's list of policies is empty: it is made of the entries of
+    /// the piece's list that have these places, from 0.
     pub struct Lock<'a> {
         0 namespace: &'a str,
         1 name: &'a str,
         2 record: Record<'a>,
+        3 policies: Vec<u32> = default,
     }
 }
 

@@ -21,6 +21,7 @@ use leasehold_domain::Enforcement;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::PolicyVerdict;
+use leasehold_domain::RolloutChoice;
 use leasehold_domain::StoreName;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::audit as wire;
@@ -189,6 +190,9 @@ fn hold((store, hold): &(StoreName, Hold)) -> wire::HoldView {
 
 fn rule(under: &HeldUnder) -> wire::RuleView {
     let decision = &under.decision;
+    fn choice(verdict: &PolicyVerdict, of: fn(&RolloutChoice) -> Option<&str>) -> Option<String> {
+        verdict.rollout.as_deref().and_then(of).map(str::to_owned)
+    }
     let policy = |verdict: &PolicyVerdict| wire::RulePolicy {
         binding: verdict.binding.to_string(),
         policy: verdict.policy.to_string(),
@@ -197,6 +201,9 @@ fn rule(under: &HeldUnder) -> wire::RuleView {
         config: verdict.config.to_string(),
         enforcement: verdict.enforcement.as_str().to_owned(),
         answer: verdict.answer.as_str().to_owned(),
+        rollout: choice(verdict, |choice| Some(&choice.rollout)),
+        stage: choice(verdict, |choice| Some(&choice.stage)),
+        variant: choice(verdict, |choice| choice.variant.as_deref()),
     };
     let is_advice = |verdict: &&PolicyVerdict| verdict.enforcement == Enforcement::Advisory;
     let (advice, policies): (Vec<_>, Vec<_>) = decision.verdicts.iter().partition(is_advice);

@@ -25,6 +25,7 @@ use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::error::FailureView;
 use leasehold_wire::v1::error::InUseView;
 use leasehold_wire::v1::error::Problem;
+use leasehold_wire::v1::views::HolderView;
 
 use super::view;
 
@@ -172,7 +173,12 @@ pub(crate) fn problem(refusal: impl Into<Refusal>, request_id: &RequestId) -> Pr
             fault,
         } => problem.denial = Some(denial_view(denial, decision.as_deref(), fault)),
         FailureDetail::Held(blocked) => {
-            problem.holders = Some(blocked.holders.iter().map(view::holder).collect());
+            // Programs that wait get this often, so it is short.
+            let briefly = |holder| HolderView {
+                policies: None,
+                ..view::holder(holder)
+            };
+            problem.holders = Some(blocked.holders.iter().map(briefly).collect());
             problem.waiters = blocked.waiters;
             problem.position = blocked.position;
             problem.cooldown_remaining_ms =

@@ -17,6 +17,8 @@ use leasehold_wire::v1::locks::LimitsView;
 use leasehold_wire::v1::locks::ModeName;
 use leasehold_wire::v1::views::DrainView;
 use leasehold_wire::v1::views::HolderView;
+use leasehold_wire::v1::views::LeasePolicies;
+use leasehold_wire::v1::views::LeasePolicy;
 use leasehold_wire::v1::views::LockView;
 use leasehold_wire::v1::views::WaiterView;
 use leasehold_wire::v1::watch::WatchEvent;
@@ -130,6 +132,21 @@ pub(crate) fn holder(holder: &leasehold_domain::HolderView) -> HolderView {
         since: rfc3339(holder.since),
         remaining_ms: holder.remaining_ms,
         drain: drain(&holder.state),
+        policies: holder.policies.as_deref().map(policies),
+    }
+}
+
+fn policies(policies: &leasehold_domain::LeasePolicies) -> LeasePolicies {
+    let versions = |versions: &[leasehold_domain::PolicyVersion]| {
+        let versions = versions.iter().map(|one| LeasePolicy {
+            policy: one.policy.to_string(),
+            version: one.version.to_string(),
+        });
+        versions.collect()
+    };
+    LeasePolicies {
+        granted: versions(&policies.granted),
+        renewed: policies.renewed.as_deref().map(versions),
     }
 }
 

@@ -251,6 +251,7 @@ fn verdict(step: &Step, answer: PolicyAnswer, fuel: u64) -> PolicyVerdict {
         enforcement: step.enforcement,
         answer,
         fuel,
+        rollout: None,
     }
 }
 

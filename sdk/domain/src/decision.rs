@@ -182,6 +182,20 @@ pub struct PolicyVerdict {
     pub answer: PolicyAnswer,
     /// The fuel that it spent: deterministic.
     pub fuel: u64,
+    /// The rollout that chose this version for the request, if one did.
+    pub rollout: Option<Arc<RolloutChoice>>,
+}
+
+/// Why a rollout, the staged replacement of one policy version by another, chose a version for a
+/// request. Names are text, so that a build can read those that a later build introduces.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RolloutChoice {
+    /// The rollout's name.
+    pub rollout: Box<str>,
+    /// The stage in which it was, such as `shadow`, `canary` or `full`.
+    pub stage: Box<str>,
+    /// Which of the versions it chose, such as `current` or `candidate`.
+    pub variant: Option<Box<str>>,
 }
 
 /// How binding a policy's answer is.

@@ -7,6 +7,7 @@ pub mod document;
 pub mod document_set;
 pub mod event;
 pub mod id;
+pub mod lease_policies;
 pub mod level;
 pub mod limits;
 pub mod name;
@@ -23,12 +24,13 @@ pub use clock::{Clock, ManualClock, Millis, SystemClock, WallMillis};
 pub use command::{Action, Atomicity, Command, Expectation, LockSettings, RevokeTarget};
 pub use decision::{
     Decision, Denial, DenialKind, Effect, Enforcement, Facts, InvalidRule, PolicyAnswer,
-    PolicyLimits, PolicyVerdict, RuleDigest,
+    PolicyLimits, PolicyVerdict, RolloutChoice, RuleDigest,
 };
 pub use document::{Document, Edit, EditOutcome, Precondition};
 pub use document_set::{DocumentChange, DocumentSet};
 pub use event::{Change, Cursor, Event, EventKind, Note};
 pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId, StoreId};
+pub use lease_policies::{LeasePolicies, PolicyVersion};
 pub use level::FeatureLevel;
 pub use name::{
     InvalidName, LockName, LockRef, NamespaceName, RequestId, RoleName, StoreName, Subject,

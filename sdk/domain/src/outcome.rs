@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::FencingToken;
 use crate::LeaseHandle;
 use crate::LeaseId;
+use crate::LeasePolicies;
 use crate::LockRef;
 use crate::LockSettings;
 use crate::Mode;
@@ -231,6 +232,9 @@ pub struct HolderView {
     pub remaining_ms: u64,
     /// Whether it drains.
     pub state: LeaseState,
+    /// The policy versions that judged it. `None` in outcomes and in what policies are shown, and
+    /// of a lease whose grant a build recorded that did not keep them.
+    pub policies: Option<Arc<LeasePolicies>>,
 }
 
 /// A waiter as everybody may see it.

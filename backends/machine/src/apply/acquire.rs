@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use leasehold_domain::Cause;
 use leasehold_domain::LeaseId;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::Mode;
 use leasehold_domain::Outcome;
 use leasehold_domain::Rejection;
@@ -13,7 +14,6 @@ use leasehold_domain::limits::WAITER_SLACK_MS;
 use leasehold_domain::limits::WAITERS_PER_LOCK_MAX;
 
 use super::Step;
-use super::rule;
 use crate::claim::Claims;
 use crate::ended::RequestKey;
 use crate::lease::Party;
@@ -145,6 +145,7 @@ impl Step<'_> {
 
     fn arrive(&mut self, asked: &Asked<'_>) -> Outcome {
         let deadline = waiter_deadline(self.now, asked.wait_ms.unwrap_or(0));
+        let decision = asked.cause.decision.as_deref();
         let waiter = Waiter {
             lease_id: asked.lease_id,
             request_id: asked.cause.request_id.clone(),
@@ -156,7 +157,9 @@ impl Step<'_> {
             queued: self.now,
             deadline,
             claims: Claims::first(asked.lease_id, deadline),
-            rule: rule(asked.cause),
+            rule: decision.and_then(|decision| decision.rule),
+            policies: decision
+                .map(|decision| self.shared.share(LeasePolicies::granted_by(decision))),
         };
         self.arriving = Some(waiter.lease_id);
         self.asking = self.arriving;

@@ -1,23 +1,50 @@
 //! What a holder asks of its lease: renew, release, transfer.
 
+use leasehold_domain::Decision;
 use leasehold_domain::DrainCause;
 use leasehold_domain::EndCause;
 use leasehold_domain::LeaseId;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::Outcome;
-use leasehold_domain::RuleDigest;
 use leasehold_domain::Subject;
 use leasehold_domain::Transition;
 
 use super::Step;
 use crate::lease::Lease;
+use crate::shared_policies::SharedPolicies;
 
 /// What a renewal asks for.
 #[derive(Clone, Copy)]
-pub(super) struct Renewal {
+pub(super) struct Renewal<'a> {
     pub(super) ttl_ms: Option<u64>,
     pub(super) max_hold_ms: Option<u64>,
     pub(super) record: bool,
-    pub(super) rule: Option<RuleDigest>,
+    pub(super) decision: Option<&'a Decision>,
+    /// Whether an acquire was judged again whose grant had waited. The decision grants the lease
+    /// then, in place of the one by which it was queued.
+    pub(super) confirms: bool,
+}
+
+impl Renewal<'_> {
+    /// Records the decision in the lease, whose policies are shared. Returns whether the lease is
+    /// held by another rule from now on.
+    fn keep_decision(self, lease: &mut Lease, shared: &mut SharedPolicies) -> bool {
+        // A renewal without a decision says nothing about the rule.
+        let Some(decision) = self.decision else {
+            return false;
+        };
+        let policies = lease.policies.as_deref();
+        if self.confirms {
+            lease.policies = Some(shared.share(LeasePolicies::granted_by(decision)));
+        } else if let Some(policies) = policies.filter(|known| !known.is_renewed_by(decision)) {
+            lease.policies = Some(shared.share(policies.renewed_by(decision)));
+        }
+        let is_other = decision.rule.is_some() && decision.rule != lease.rule;
+        if is_other {
+            lease.rule = decision.rule;
+        }
+        is_other
+    }
 }
 
 /// What stands under a lease id.
@@ -59,7 +86,7 @@ impl Step<'_> {
         &mut self,
         subject: &Subject,
         lease_id: &LeaseId,
-        renewal: Renewal,
+        renewal: Renewal<'_>,
     ) -> Outcome {
         let (now, wall) = (self.now, self.wall);
         let lease = match self.find(subject, lease_id) {
@@ -83,11 +110,7 @@ impl Step<'_> {
         if lease.renewals.count == 1 {
             lease.renewals.first = wall;
         }
-        // A renewal without a decision says nothing about the rule.
-        let other_rule = renewal.rule.is_some() && renewal.rule != lease.rule;
-        if other_rule {
-            lease.rule = renewal.rule;
-        }
+        let other_rule = renewal.keep_decision(lease, self.shared);
         let grant = lease.grant(now, false);
         self.changed = true;
         if renewal.record || other_rule {

@@ -98,6 +98,7 @@ impl Step<'_> {
             to: self.now.over_from(),
         };
         shift.record(&mut record, self.now);
+        record.share_policies(self.shared);
         let again = *self.record != LockRecord::default();
         if again {
             record.revision = self.record.revision;

@@ -109,6 +109,7 @@ impl Step<'_> {
             renewals: Renewals::default(),
             waited,
             rule: waiter.rule,
+            policies: waiter.policies,
         });
     }
 

@@ -29,5 +29,5 @@ fn a_plainly_held_lock_stays_small() {
     // Subject, team and namespace are shared between the leases of one holder.
     assert!(size_of::<Lease>() <= 192, "{}", size_of::<Lease>());
     assert!(size_of::<LockRecord>() <= 56, "{}", size_of::<LockRecord>());
-    assert!(total <= 500, "{total} bytes for each held lock");
+    assert!(total <= 510, "{total} bytes for each held lock");
 }

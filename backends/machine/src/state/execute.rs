@@ -18,6 +18,7 @@ use super::State;
 use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
+use crate::apply::Context;
 use crate::apply::Queueing;
 use crate::apply::apply_with;
 use crate::ended::RequestKey;
@@ -145,7 +146,12 @@ impl State {
                 let record = self.locks.get(&command.lock).cloned();
                 (record.unwrap_or_default(), Vec::new())
             });
-            let applied = apply_with(record, command, at, (Queueing::Never, past));
+            let context = Context {
+                queueing: Queueing::Never,
+                past,
+                shared: &mut self.locks.policies,
+            };
+            let applied = apply_with(record, command, at, context);
             all.extend_from_slice(&applied.transitions);
             ended.extend(applied.ended);
             told.push((command, applied.transitions));

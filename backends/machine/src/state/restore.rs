@@ -24,7 +24,8 @@ impl State {
         let now = self.now;
         let records = std::mem::take(&mut self.locks.records);
         let records = map_records(records, |record| record.lengthen_leases(now));
-        self.locks = LockTable::index(records);
+        let policies = std::mem::take(&mut self.locks.policies);
+        self.locks = LockTable::index(records, policies);
     }
 
     /// Starts a new history behind the event `after`; returns its first events. The first records

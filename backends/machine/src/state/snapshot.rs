@@ -17,6 +17,8 @@ use leasehold_stored::Formed;
 use leasehold_stored::Invalid;
 use leasehold_stored::decode_next;
 use leasehold_stored::encode_into;
+use leasehold_stored::lock::LeasePolicies;
+use leasehold_stored::record::Record;
 use leasehold_stored::snapshot::Blob;
 use leasehold_stored::snapshot::Lock;
 use leasehold_stored::snapshot::StateHead;
@@ -30,6 +32,7 @@ use crate::EndedRequest;
 use crate::LockRecord;
 use crate::PlantedBug;
 use crate::ended::EndedRequests;
+use crate::shared_policies::SharedPolicies;
 
 /// Locks, documents or ended requests of one piece.
 const PIECE: usize = 64;
@@ -61,14 +64,20 @@ impl FrozenState {
         for (namespace, locks) in &self.records {
             let mut locks = locks.iter().peekable();
             while locks.peek().is_some() {
+                let mut policies = Vec::new();
                 let some = locks.by_ref().take(PIECE);
-                let some = some.map(|(name, record)| Lock {
-                    namespace: namespace.as_str(),
-                    name: name.as_str(),
-                    record: record.form(),
+                let some = some.map(|(name, record)| {
+                    let mut record = record.form();
+                    Lock {
+                        namespace: namespace.as_str(),
+                        name: name.as_str(),
+                        policies: take_policies(&mut record, &mut policies),
+                        record,
+                    }
                 });
                 show(StatePiece {
                     locks: some.collect(),
+                    policies,
                     ..StatePiece::default()
                 });
             }
@@ -101,6 +110,37 @@ impl FrozenState {
     }
 }
 
+/// Moves the policies of a record to the list of its piece, where most records have the same.
+/// Returns their places there.
+fn take_policies<'a>(record: &mut Record<'a>, list: &mut Vec<LeasePolicies<'a>>) -> Vec<u32> {
+    let place = |policies| {
+        let known = list.iter().position(|known| *known == policies);
+        let place = known.unwrap_or_else(|| {
+            list.push(policies);
+            list.len() - 1
+        });
+        u32::try_from(place).unwrap_or(u32::MAX)
+    };
+    std::mem::take(&mut record.policies)
+        .into_iter()
+        .map(place)
+        .collect()
+}
+
+/// Gives a record back the policies that are in these places of its piece's list.
+fn put_policies<'a>(
+    record: &mut Record<'a>,
+    places: &[u32],
+    list: &[LeasePolicies<'a>],
+) -> Result<(), Invalid> {
+    for place in places {
+        let policies = list.get(*place as usize);
+        let missing = || Invalid::new("a lock has policies that its piece does not list");
+        record.policies.push(policies.ok_or_else(missing)?.clone());
+    }
+    Ok(())
+}
+
 /// Builds a [`State`] from its pieces.
 #[derive(Debug, Default)]
 pub struct StateBuilder {
@@ -109,6 +149,7 @@ pub struct StateBuilder {
     documents: Vec<Document>,
     blobs: BTreeMap<Digest, Arc<[u8]>>,
     ended: Vec<EndedRequest>,
+    policies: SharedPolicies,
 }
 
 impl StateBuilder {
@@ -118,8 +159,10 @@ impl StateBuilder {
     /// A part of it is not valid for its type.
     pub fn add(&mut self, piece: StatePiece<'_>) -> Result<(), Invalid> {
         self.head = piece.head.or(self.head.take());
-        for lock in piece.locks {
-            let record = LockRecord::restore(lock.record)?;
+        for mut lock in piece.locks {
+            put_policies(&mut lock.record, &lock.policies, &piece.policies)?;
+            let mut record = LockRecord::restore(lock.record)?;
+            record.share_policies(&mut self.policies);
             let name = lock.name.parse()?;
             // Locks of a namespace come one after the other.
             match self.records.get_mut(lock.namespace) {
@@ -157,7 +200,7 @@ impl StateBuilder {
             level: FeatureLevel::restore(head.level)?,
             now: Millis(head.now),
             newest: Cursor(head.newest),
-            locks: LockTable::index(records),
+            locks: LockTable::index(records, self.policies),
             documents: DocumentSet::of(head.documents_revision, self.documents),
             seats: BTreeMap::new(),
             blobs: self.blobs,

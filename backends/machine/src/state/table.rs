@@ -20,9 +20,11 @@ use leasehold_domain::Usage;
 use super::usage::UsageTable;
 use crate::LockRecord;
 use crate::Moment;
+use crate::apply::Context;
 use crate::apply::OneApplied;
 use crate::apply::Queueing;
 use crate::apply::apply_with;
+use crate::shared_policies::SharedPolicies;
 
 /// The records by namespace and name: the part that is stored. A clone shares all records with
 /// its original until either changes them.
@@ -52,12 +54,17 @@ pub(crate) struct LockTable {
     still: BTreeSet<NamespaceName>,
     usage: BTreeMap<NamespaceName, UsageTable>,
     counts: Counts,
+    /// Shared by all leases and waiters of the records.
+    pub(crate) policies: SharedPolicies,
 }
 
 impl LockTable {
-    /// Builds the indexes of stored records.
-    pub(crate) fn index(records: Records) -> Self {
-        let mut table = Self::default();
+    /// Builds the indexes of stored records, which share these policies.
+    pub(crate) fn index(records: Records, policies: SharedPolicies) -> Self {
+        let mut table = Self {
+            policies,
+            ..Self::default()
+        };
         let mut deadlines = Vec::new();
         for (namespace, locks) in records {
             let usage = table.usage.entry(namespace.clone()).or_default();
@@ -98,12 +105,22 @@ impl LockTable {
             .and_then(|l| l.get_mut(lock));
         let Some(record) = record else {
             let mut record = LockRecord::default();
-            let applied = apply_with(&mut record, command, at, (Queueing::AsAsked, past));
+            let context = Context {
+                queueing: Queueing::AsAsked,
+                past,
+                shared: &mut self.policies,
+            };
+            let applied = apply_with(&mut record, command, at, context);
             self.replace(&command.lock, record, &applied.transitions, at.now);
             return applied;
         };
         let before = record.next_deadline();
-        let applied = apply_with(record, command, at, (Queueing::AsAsked, past));
+        let context = Context {
+            queueing: Queueing::AsAsked,
+            past,
+            shared: &mut self.policies,
+        };
+        let applied = apply_with(record, command, at, context);
         let after = record.next_deadline();
         let idle = record.is_idle(at.now);
         if !applied.transitions.is_empty() {
@@ -165,6 +182,7 @@ impl LockTable {
         let Some(mut record) = record else {
             return;
         };
+        record.share_policies(&mut self.policies);
         self.counts.locks += 1;
         self.counts.leases += record.holders.len() as u64;
         self.counts.waiters += record.queue_len() as u64;

@@ -7,7 +7,9 @@ use leasehold_domain::Atomicity;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::Decision;
+use leasehold_domain::Digest;
 use leasehold_domain::Effect;
+use leasehold_domain::Enforcement;
 use leasehold_domain::Facts;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::LeaseId;
@@ -16,7 +18,9 @@ use leasehold_domain::Millis;
 use leasehold_domain::Mode;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
+use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyLimits;
+use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::RevokeTarget;
@@ -83,7 +87,8 @@ pub(crate) fn command(who: &str, request: &str, lock: LockRef, action: Action) -
     }
 }
 
-/// The same command, let pass by a decision under a rule.
+/// The same command, let pass by a decision under a rule: that of one policy, in the version of this
+/// number.
 pub(crate) fn ruled(command: Command, rule: u8) -> Command {
     let decision = Decision {
         id: 1,
@@ -93,14 +98,32 @@ pub(crate) fn ruled(command: Command, rule: u8) -> Command {
             lock: None,
             usage: None,
         },
-        verdicts: Vec::new(),
+        verdicts: vec![PolicyVerdict {
+            binding: "b".into(),
+            policy: "p".into(),
+            version: format!("{rule}.0.0").into(),
+            module: Digest([rule; 32]),
+            config: Digest([0; 32]),
+            enforcement: Enforcement::Mandatory,
+            answer: PolicyAnswer::Allow(PolicyLimits::default()),
+            fuel: 1,
+            rollout: None,
+        }],
         limits: PolicyLimits::default(),
         bindings_revision: 1,
         rule: Some(RuleDigest([rule; 8])),
     };
-    let cause = command.cause.as_deref().map(|cause| Cause {
-        decision: Some(Arc::new(decision)),
-        ..cause.clone()
+    let is_renewal = matches!(command.action, Action::Renew { .. });
+    let cause = command.cause.as_deref().map(|cause| {
+        let mut request = cause.request.clone();
+        if is_renewal {
+            request.operation = Operation::Renew;
+        }
+        Cause {
+            request,
+            decision: Some(Arc::new(decision)),
+            ..cause.clone()
+        }
     });
     Command {
         cause: cause.map(Arc::new),

@@ -91,9 +91,9 @@ fn waiting_record() -> OneLock {
 #[test]
 fn records() {
     let record = waiting_record().record;
-    assert_eq!(pinned(&record), (299, "6c3158a4800f742b".to_owned()));
+    assert_eq!(pinned(&record), (313, "d8f3f432636354c5".to_owned()));
     let change = RecordChange::between(None, &record);
-    assert_eq!(pinned(&change), (305, "07f0de62927464c2".to_owned()));
+    assert_eq!(pinned(&change), (319, "b274a01e2de05410".to_owned()));
     let untouched = pinned(&LockRecord::default());
     assert_eq!(untouched, (4, "b9164d49095d6173".to_owned()));
 }

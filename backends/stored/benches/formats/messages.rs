@@ -358,6 +358,7 @@ impl Mirrored for domain::Decision {
             enforcement: domain::Enforcement::Mandatory,
             answer: domain::PolicyAnswer::Allow(verdict.allow.unwrap_or_default().into()),
             fuel: verdict.fuel,
+            rollout: None,
         };
         let facts = domain::Facts {
             now: domain::WallMillis(message.now),

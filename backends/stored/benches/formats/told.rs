@@ -267,6 +267,47 @@ pub(crate) struct Record {
     last_token: u64,
     #[prost(message, repeated, tag = "4")]
     holders: Vec<Lease>,
+    #[prost(message, repeated, tag = "5")]
+    policies: Vec<LeasePolicies>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct LeasePolicies {
+    #[prost(message, repeated, tag = "1")]
+    granted: Vec<PolicyVersion>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PolicyVersion {
+    #[prost(string, tag = "1")]
+    policy: String,
+    #[prost(string, tag = "2")]
+    version: String,
+}
+
+impl From<&domain::LeasePolicies> for LeasePolicies {
+    fn from(policies: &domain::LeasePolicies) -> Self {
+        let version = |one: &domain::PolicyVersion| PolicyVersion {
+            policy: one.policy.to_string(),
+            version: one.version.to_string(),
+        };
+        Self {
+            granted: policies.granted.iter().map(version).collect(),
+        }
+    }
+}
+
+impl From<LeasePolicies> for domain::LeasePolicies {
+    fn from(policies: LeasePolicies) -> Self {
+        let version = |one: PolicyVersion| domain::PolicyVersion {
+            policy: one.policy.into(),
+            version: one.version.into(),
+        };
+        Self {
+            granted: policies.granted.into_iter().map(version).collect(),
+            renewed: None,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -295,6 +336,8 @@ pub(crate) struct Lease {
     hold_until: Option<u64>,
     #[prost(bytes, optional, tag = "12")]
     rule: Option<Vec<u8>>,
+    #[prost(uint32, tag = "13")]
+    policies: u32,
 }
 
 impl Mirrored for values::Record {
@@ -314,12 +357,14 @@ impl Mirrored for values::Record {
             ttl_ms: lease.ttl_ms,
             hold_until: lease.hold_until.map(|until| until.0),
             rule: lease.rule.map(|rule| rule.0.to_vec()),
+            policies: lease.policies,
         };
         Record {
             clock: self.clock.0,
             revision: self.revision,
             last_token: self.last_token,
             holders: self.holders.iter().map(lease).collect(),
+            policies: self.policies.iter().map(Into::into).collect(),
         }
     }
 
@@ -343,6 +388,7 @@ impl Mirrored for values::Record {
             renewals: domain::Renewals::default(),
             waited: false,
             rule: lease.rule.map(|rule| domain::RuleDigest(array(&rule))),
+            policies: lease.policies,
         };
         Self {
             clock: domain::Millis(message.clock),
@@ -350,6 +396,7 @@ impl Mirrored for values::Record {
             last_token: message.last_token,
             holders: message.holders.into_iter().map(lease).collect(),
             rest: None,
+            policies: message.policies.into_iter().map(Into::into).collect(),
         }
     }
 }

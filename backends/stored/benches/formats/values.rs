@@ -19,6 +19,7 @@ use leasehold_domain::Facts;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
@@ -48,6 +49,7 @@ pub(crate) struct Record {
     pub(crate) last_token: u64,
     pub(crate) holders: Vec<Lease>,
     pub(crate) rest: Option<Box<Rest>>,
+    pub(crate) policies: Vec<LeasePolicies>,
 }
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -69,6 +71,7 @@ pub(crate) struct Lease {
     pub(crate) renewals: Renewals,
     pub(crate) waited: bool,
     pub(crate) rule: Option<RuleDigest>,
+    pub(crate) policies: u32,
 }
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -105,6 +108,7 @@ impl<'a> leasehold_stored::Formed<'a> for Record {
             last_token: self.last_token,
             holders: self.holders.form(),
             rest: None,
+            policies: self.policies.form(),
         }
     }
 
@@ -115,13 +119,14 @@ impl<'a> leasehold_stored::Formed<'a> for Record {
             last_token: form.last_token,
             holders: Vec::restore(form.holders)?,
             rest: None,
+            policies: Vec::restore(form.policies)?,
         })
     }
 }
 
 formed!(struct Lease => record::Lease<'a> {
     lease_id, request_id, party, mode, token, since, granted, deadline, ttl_ms, hold_until, drain,
-    renewals, waited, rule,
+    renewals, waited, rule, policies,
 });
 formed!(struct Party => record::Party<'a> { subject, team, details });
 
@@ -165,6 +170,7 @@ fn verdict(policy: &str) -> PolicyVerdict {
             max_hold_ms: None,
         }),
         fuel: 48_211,
+        rollout: None,
     }
 }
 
@@ -286,6 +292,11 @@ pub(crate) fn events() -> (Event, Event) {
     )
 }
 
+/// Of a lease that was granted and not renewed yet.
+fn policies() -> LeasePolicies {
+    LeasePolicies::granted_by(&decision())
+}
+
 /// A plainly held lock.
 pub(crate) fn record() -> Record {
     Record {
@@ -311,7 +322,9 @@ pub(crate) fn record() -> Record {
             renewals: Renewals::default(),
             waited: false,
             rule: Some(RuleDigest(*b"the rule")),
+            policies: 1,
         }],
         rest: None,
+        policies: vec![policies()],
     }
 }

@@ -22,6 +22,8 @@ samples! {
     choice lock::Mode { Exclusive, Shared { permits } }
     structure lock::Usage { subject_leases, team_leases }
     structure lock::LockSettings<'static> { limit, cooldown_ms, description }
+    structure lock::LeasePolicies<'static> { versions, was_renewed }
+    structure lock::JudgingVersion<'static> { policy, version, granted, renewed }
     structure cause::Cause<'static> { request_id, received, principal, request, decision }
     structure cause::Principal<'static> { subject, team, roles, claims }
     structure cause::Roles<'static> { known, custom }
@@ -38,8 +40,9 @@ samples! {
     choice cause::DenialKind { Policy, PolicyError, NoPolicyBound, Role, NotHolder }
     structure cause::Facts<'static> { now, lock, usage }
     structure cause::PolicyVerdict<'static> {
-        binding, policy, version, module, config, enforcement, answer, fuel,
+        binding, policy, version, module, config, enforcement, answer, fuel, rollout,
     }
+    structure cause::RolloutChoice<'static> { rollout, stage, variant }
     choice cause::Enforcement { Advisory, Mandatory, Overridable }
     choice cause::PolicyAnswer<'static> {
         Allow { limits }, Deny { code, message, retry_after_ms }, Error { message, passed },
@@ -86,7 +89,7 @@ samples! {
     }
     structure outcome::Owner<'static> { subject, team, instance, labels, value, reason }
     structure outcome::HolderView<'static> {
-        handle, owner, mode, token, since, remaining_ms, state,
+        handle, owner, mode, token, since, remaining_ms, state, policies,
     }
     structure outcome::WaiterView<'static> { handle, owner, mode, since }
     structure outcome::LockView<'static> {
@@ -101,19 +104,21 @@ samples! {
         Reserved { to, remaining_ms }, Configured { settings },
     }
     structure transition::Renewals { count, first, last }
-    structure record::Record<'static> { clock, revision, last_token, holders, rest }
+    structure record::Record<'static> {
+        clock, revision, last_token, holders, rest, policies,
+    }
     structure record::Rest<'static> { queue, cooldown_until, reservations, ended, settings, claims }
     structure record::Reservation<'static> { to, until }
     structure record::Lease<'static> {
         lease_id, request_id, party, mode, token, since, granted, deadline, ttl_ms, hold_until,
-        drain, renewals, waited, rule,
+        drain, renewals, waited, rule, policies,
     }
     structure record::Party<'static> { subject, team, details }
     structure record::Details<'static> { instance, labels, value, reason }
     structure record::EndedLease<'static> { lease_id, subject, at, cause }
     structure record::Waiter<'static> {
         lease_id, request_id, party, mode, ttl_ms, max_hold_ms, since, queued, deadline, claims,
-        rule,
+        rule, policies,
     }
     structure record::Claims { standing, uncounted }
     structure record::Claim { drawn, until }
@@ -175,9 +180,11 @@ samples! {
     structure snapshot::Piece<'static> { head, state, events }
     structure snapshot::Head<'static> { last_applied, membership, trimmed, speaks }
     structure snapshot::MemberLevel { node, level }
-    structure snapshot::StatePiece<'static> { head, locks, documents, blobs, ended }
+    structure snapshot::StatePiece<'static> {
+        head, locks, documents, blobs, ended, policies,
+    }
     structure snapshot::StateHead { now, newest, documents_revision, level }
-    structure snapshot::Lock<'static> { namespace, name, record }
+    structure snapshot::Lock<'static> { namespace, name, record, policies }
     structure snapshot::Blob<'static> { digest, bytes }
     structure store::Changes<'static> { locks, ended }
     structure store::LockChange<'static> { lock, change }

@@ -10,9 +10,11 @@ use leasehold_domain::Command;
 use leasehold_domain::Document;
 use leasehold_domain::Edit;
 use leasehold_domain::Event;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::Note;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
+use leasehold_domain::PolicyVersion;
 use leasehold_domain::Precondition;
 use leasehold_domain::Role;
 use leasehold_domain::RoleName;
@@ -162,4 +164,31 @@ fn a_variant_of_a_later_build_is_refused_and_not_left_out() {
         refused.to_string().contains("Operation of a later build"),
         "{refused}"
     );
+}
+
+/// Each version is there once, whichever of the two it judged.
+#[test]
+fn the_policies_of_a_lease_come_back() {
+    let list = |numbers: &[u8]| {
+        let version = |number: &u8| PolicyVersion {
+            policy: "p".into(),
+            version: number.to_string().into(),
+        };
+        numbers.iter().map(version).collect::<Vec<_>>()
+    };
+    let lists: [&[u8]; 6] = [&[], &[1], &[2], &[1, 2], &[2, 3], &[1, 2, 3]];
+    for granted in lists {
+        for renewed in [None].into_iter().chain(lists.map(Some)) {
+            let policies = LeasePolicies {
+                granted: list(granted),
+                renewed: renewed.map(list),
+            };
+            let form = policies.form();
+            let both = granted.iter().chain(renewed.into_iter().flatten());
+            let distinct: std::collections::BTreeSet<_> = both.collect();
+            assert_eq!(form.versions.len(), distinct.len(), "{form:?}");
+            assert_eq!(LeasePolicies::restore(form), Ok(policies.clone()));
+            assert_eq!(decode(&encode(&policies)), Ok(policies));
+        }
+    }
 }

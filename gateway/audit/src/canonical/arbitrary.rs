@@ -20,6 +20,10 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
+mod decision;
+
+use self::decision::decision;
+
 /// Any event, with any cursor.
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     let number = any::<u64>;
@@ -176,129 +180,6 @@ fn cause() -> impl Strategy<Value = domain::Cause> {
         )
 }
 
-fn limits() -> impl Strategy<Value = domain::PolicyLimits> {
-    (of(any::<u64>()), of(any::<u64>())).prop_map(|(max_ttl_ms, max_hold_ms)| {
-        domain::PolicyLimits {
-            max_ttl_ms,
-            max_hold_ms,
-        }
-    })
-}
-
-fn effect() -> impl Strategy<Value = domain::Effect> {
-    use domain::DenialKind as Kind;
-    let kind = proptest::sample::select(
-        &[
-            Kind::Policy,
-            Kind::PolicyError,
-            Kind::NoPolicyBound,
-            Kind::Role,
-            Kind::NotHolder,
-        ][..],
-    );
-    let denial = (kind, of(shared_text()), text(), text(), of(any::<u64>())).prop_map(
-        |(kind, policy, code, message, retry_after_ms)| {
-            domain::Effect::Deny(domain::Denial {
-                kind,
-                policy,
-                code,
-                message,
-                retry_after_ms,
-            })
-        },
-    );
-    prop_oneof![
-        Just(domain::Effect::Allow),
-        text().prop_map(|reason| domain::Effect::Override { reason }),
-        denial,
-    ]
-}
-
-fn verdict() -> impl Strategy<Value = domain::PolicyVerdict> {
-    use domain::Enforcement;
-    use domain::PolicyAnswer;
-    let enforcement = proptest::sample::select(
-        &[
-            Enforcement::Advisory,
-            Enforcement::Mandatory,
-            Enforcement::Overridable,
-        ][..],
-    );
-    let answer = prop_oneof![
-        limits().boxed().prop_map(PolicyAnswer::Allow),
-        (text(), text(), of(any::<u64>())).prop_map(|(code, message, retry_after_ms)| {
-            PolicyAnswer::Deny {
-                code,
-                message,
-                retry_after_ms,
-            }
-        }),
-        (text(), any::<bool>())
-            .prop_map(|(message, passed)| PolicyAnswer::Error { message, passed }),
-    ];
-    let version = "[12]\\.0\\.0".prop_map(Arc::from);
-    let policy = "p[1-3]".prop_map(Arc::from);
-    let digests = (any::<[u8; 32]>(), any::<[u8; 32]>());
-    (
-        shared_text(),
-        policy,
-        version,
-        digests,
-        enforcement,
-        answer,
-        any::<u64>(),
-    )
-        .prop_map(
-            |(binding, policy, version, digests, enforcement, answer, fuel)| {
-                domain::PolicyVerdict {
-                    binding,
-                    policy,
-                    version,
-                    module: domain::Digest(digests.0),
-                    config: domain::Digest(digests.1),
-                    enforcement,
-                    answer,
-                    fuel,
-                }
-            },
-        )
-}
-
-fn decision() -> impl Strategy<Value = domain::Decision> {
-    let usage =
-        (any::<u32>(), any::<u32>()).prop_map(|(subject_leases, team_leases)| domain::Usage {
-            subject_leases,
-            team_leases,
-        });
-    let facts = (any::<u64>(), of(view().boxed()), of(usage)).prop_map(|(now, lock, usage)| {
-        domain::Facts {
-            now: WallMillis(now),
-            lock: lock.map(Box::new),
-            usage,
-        }
-    });
-    (
-        any::<u128>(),
-        effect().boxed(),
-        facts,
-        vec(verdict().boxed(), 0..3),
-        limits().boxed(),
-        any::<u64>(),
-        of(any::<[u8; 8]>()),
-    )
-        .prop_map(
-            |(id, effect, facts, verdicts, limits, bindings_revision, rule)| domain::Decision {
-                id,
-                effect,
-                facts,
-                verdicts,
-                limits,
-                bindings_revision,
-                rule: rule.map(domain::RuleDigest),
-            },
-        )
-}
-
 fn drain_cause() -> impl Strategy<Value = domain::DrainCause> {
     (any::<bool>(), subject()).prop_map(|(revoked, who)| match revoked {
         true => domain::DrainCause::Revoked { by: who },
@@ -314,64 +195,6 @@ fn settings() -> impl Strategy<Value = domain::LockSettings> {
             description,
         }
     })
-}
-
-fn view() -> impl Strategy<Value = domain::LockView> {
-    let state = of((any::<u64>(), drain_cause().boxed())).prop_map(|draining| match draining {
-        None => domain::LeaseState::Active,
-        Some((remaining_ms, cause)) => domain::LeaseState::Draining {
-            remaining_ms,
-            cause,
-        },
-    });
-    let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
-    let holder = (
-        handle(),
-        owner().boxed(),
-        mode().boxed(),
-        numbers,
-        state.boxed(),
-    )
-        .prop_map(|(handle, owner, mode, numbers, state)| domain::HolderView {
-            handle,
-            owner,
-            mode,
-            token: FencingToken(numbers.0),
-            since: WallMillis(numbers.1),
-            remaining_ms: numbers.2,
-            state,
-        });
-    let waiter = (handle(), owner().boxed(), mode().boxed(), any::<u64>()).prop_map(
-        |(handle, owner, mode, since)| domain::WaiterView {
-            handle,
-            owner,
-            mode,
-            since: WallMillis(since),
-        },
-    );
-    let lists = (vec(holder.boxed(), 0..2), vec(waiter.boxed(), 0..2));
-    let reserved = of((subject(), any::<u64>()));
-    (
-        lock(),
-        any::<u64>(),
-        settings().boxed(),
-        lists,
-        numbers,
-        reserved,
-    )
-        .prop_map(|(lock, revision, settings, lists, numbers, reserved_for)| {
-            domain::LockView {
-                lock,
-                revision,
-                settings,
-                holders: lists.0,
-                queue: lists.1,
-                cooldown_remaining_ms: numbers.0,
-                reserved_for,
-                last_token: FencingToken(numbers.1),
-                stale_ms: numbers.2,
-            }
-        })
 }
 
 fn transition() -> impl Strategy<Value = Transition> {

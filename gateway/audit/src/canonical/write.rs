@@ -10,6 +10,7 @@ use leasehold_domain::EventKind;
 use leasehold_domain::Facts;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::HolderView;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::LeaseState;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockSettings;
@@ -19,6 +20,7 @@ use leasehold_domain::Owner;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::PolicyVerdict;
+use leasehold_domain::PolicyVersion;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::Transition;
@@ -263,7 +265,33 @@ fn holder(json: &mut Json<'_>, holder: &HolderView) {
         json.number("drain_remaining_ms", *remaining_ms);
         drain_cause(json, cause);
     }
+    if let Some(policies) = &holder.policies {
+        lease_policies(json, policies);
+    }
     json.end(b'}');
+}
+
+fn lease_policies(json: &mut Json<'_>, policies: &LeasePolicies) {
+    json.key("policies");
+    json.begin(b'{');
+    policy_versions(json, "granted", &policies.granted);
+    if let Some(renewed) = &policies.renewed {
+        policy_versions(json, "renewed", renewed);
+    }
+    json.end(b'}');
+}
+
+fn policy_versions(json: &mut Json<'_>, key: &'static str, versions: &[PolicyVersion]) {
+    json.key(key);
+    json.begin(b'[');
+    for one in versions {
+        json.comma();
+        json.begin(b'{');
+        json.text("policy", &one.policy);
+        json.text("version", &one.version);
+        json.end(b'}');
+    }
+    json.end(b']');
 }
 
 fn drain_cause(json: &mut Json<'_>, cause: &DrainCause) {
@@ -311,6 +339,11 @@ fn verdict(json: &mut Json<'_>, verdict: &PolicyVerdict) {
         }
     }
     json.number("fuel", verdict.fuel);
+    if let Some(choice) = &verdict.rollout {
+        json.text("rollout", &choice.rollout);
+        json.text("stage", &choice.stage);
+        json.optional_text("variant", choice.variant.as_deref());
+    }
     json.end(b'}');
 }
 

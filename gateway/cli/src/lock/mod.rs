@@ -22,7 +22,7 @@ pub(super) enum LockCommand {
     Renew(lease::Renew),
     /// Give a lease back.
     Release(lease::Release),
-    /// Show a lock: holders, queue, cooldown.
+    /// Show a lock: holders, the policy versions under which they hold it, queue, cooldown.
     Get {
         /// NAMESPACE/LOCK
         lock: String,

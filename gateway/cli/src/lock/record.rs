@@ -4,6 +4,8 @@ use clap::Args;
 use leasehold_client::Client;
 use leasehold_wire::v1::locks as wire;
 use leasehold_wire::v1::paths;
+use leasehold_wire::v1::views::LeasePolicies;
+use leasehold_wire::v1::views::LeasePolicy;
 use leasehold_wire::v1::views::LockList;
 use leasehold_wire::v1::views::LockView;
 
@@ -138,6 +140,9 @@ fn show_lock(view: &LockView) -> Shown {
             holder.subject, holder.since
         );
         fields.push(("holder", text));
+        if let Some(policies) = &holder.policies {
+            fields.push(("held under", held_under(policies)));
+        }
     }
     for (place, waiter) in view.queue.iter().enumerate() {
         let text = format!("{place}: {} since {}", waiter.subject, waiter.since);
@@ -147,6 +152,23 @@ fn show_lock(view: &LockView) -> Shown {
         fields.push(("cooling down", format!("{} ms", view.cooldown_remaining_ms)));
     }
     Shown::Fields(fields)
+}
+
+/// The policy versions by which a lease is held.
+fn held_under(policies: &LeasePolicies) -> String {
+    let names = |policies: &[LeasePolicy]| match policies {
+        [] => "no policy".to_owned(),
+        _ => {
+            let names = policies.iter();
+            let names = names.map(|one| format!("{}@{}", one.policy, one.version));
+            names.collect::<Vec<_>>().join(" ")
+        }
+    };
+    let granted = names(&policies.granted);
+    match &policies.renewed {
+        None => format!("{granted}, not renewed yet"),
+        Some(renewed) => format!("{granted}, renewed under {}", names(renewed)),
+    }
 }
 
 fn show_list(list: &LockList) -> Shown {

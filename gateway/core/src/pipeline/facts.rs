@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use leasehold_domain::Expectation;
 use leasehold_domain::Facts;
+use leasehold_domain::LockView;
 use leasehold_domain::Request;
 use leasehold_domain::Usage;
 use leasehold_domain::WallMillis;
@@ -65,7 +66,8 @@ pub(super) async fn gather(
     };
     if needs.lock {
         let view = store.view(&request.lock).await;
-        facts.lock = unless_advisory(view, needs.tied_to_lock)?.map(Box::new);
+        let view = unless_advisory(view, needs.tied_to_lock)?;
+        facts.lock = view.map(|view| Box::new(shown(view)));
     }
     let mut held = None;
     if needs.usage {
@@ -82,6 +84,15 @@ pub(super) async fn gather(
     };
     let tied = expect.revision.is_some() || expect.usage.is_some();
     Ok((facts, tied.then_some(expect)))
+}
+
+/// Returns what policies are shown of a lock: not the policies of its leases, so that they are not in
+/// the event either.
+fn shown(mut view: LockView) -> LockView {
+    for holder in &mut view.holders {
+        holder.policies = None;
+    }
+    view
 }
 
 /// What was read, or nothing if it failed and only advisory policies asked for it.

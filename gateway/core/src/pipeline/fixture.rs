@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
@@ -223,17 +222,6 @@ impl Gate {
             gate.upload(wasm.to_vec()).await;
         }
         gate
-    }
-
-    /// Brings the ledger up to date with the store.
-    pub(crate) async fn relay(&self) {
-        let store = self.pipeline.inner.stores.home();
-        let newest = store.door.health().await.newest;
-        let mut events = store.parts.backend.events(store.ledger.head().cursor);
-        while store.ledger.head().cursor < newest {
-            let event = events.next().await.unwrap().unwrap();
-            store.ledger.append(vec![event]).await.unwrap();
-        }
     }
 
     /// Uploads a module.

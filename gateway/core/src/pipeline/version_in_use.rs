@@ -1,15 +1,8 @@
 //! What needs a policy version that is to be deleted: the bindings that name it, and the leases that
 //! are held under it.
-//!
-//! A lease keeps a digest of its rule, which does not tell versions. The ledger tells them: it has the
-//! decision that granted a lease, and that of the last renewal under another rule.
 
-use leasehold_backend_api::Hold;
-use leasehold_domain::HolderView;
 use leasehold_domain::ListQuery;
-use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
-use leasehold_domain::WallMillis;
 use leasehold_domain::limits;
 
 use super::Pipeline;
@@ -20,13 +13,9 @@ use crate::failure::FailureKind;
 use crate::governance::Stored;
 use crate::governance::document::NamespaceDocument;
 use crate::governance::document::PolicyDocument;
-use crate::stores::Ledgers;
 
 /// How often a deletion is tried against bindings that are written at the same time.
 const ATTEMPTS_MAX: usize = 4;
-const RETRY_AFTER_MS: u64 = 1_000;
-/// A moment after all events, however far the clocks of gateways differ; the ledger compares it only.
-const LATEST: WallMillis = WallMillis(u64::MAX / 2);
 
 impl Pipeline {
     /// Deletes a policy version that nothing needs. A binding that is written at the same time is
@@ -34,8 +23,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// `not_found`: there is no such version. `policy_version_in_use`: a binding names it, a lease is
-    /// held that was granted or renewed under it, or of a lease that is held this cannot be told.
-    /// `unavailable`: a store, or its ledger, cannot tell now.
+    /// held that was granted or last renewed under it, or that was granted by a build that did not
+    /// keep policy versions. `unavailable`: a store cannot be read now.
     pub async fn delete_policy_version(
         &self,
         caller: &Caller,
@@ -67,6 +56,7 @@ impl Pipeline {
         let plan = self.inner.governance.plan();
         for namespace in plan.namespaces() {
             let document = namespace.document;
+            let store = self.inner.stores.get(&document.store)?;
             let mut after = None;
             loop {
                 let query = ListQuery {
@@ -78,10 +68,10 @@ impl Pipeline {
                     after,
                     limit: limits::PAGE_ROWS_MAX,
                 };
-                let store = self.inner.stores.get(&document.store)?;
                 let page = store.door.list(query).await?;
-                self.check_locks(caller, version, document, &page.rows)
-                    .await?;
+                for lock in &page.rows {
+                    check_leases(caller, version, document, lock)?;
+                }
                 after = page.next;
                 if after.is_none() {
                     break;
@@ -90,91 +80,30 @@ impl Pipeline {
         }
         Ok(())
     }
-
-    /// Checks the leases of some locks of a namespace.
-    async fn check_locks(
-        &self,
-        caller: &Caller,
-        version: &PolicyDocument,
-        namespace: &NamespaceDocument,
-        locks: &[LockView],
-    ) -> Result<(), Failure> {
-        if locks.iter().all(|lock| lock.holders.is_empty()) {
-            return Ok(());
-        }
-        let store = self.inner.stores.get(&namespace.store)?;
-        let newest = store.door.health().await.newest;
-        let ledgers = self.inner.stores.ledgers(namespace.stores());
-        store.ledger_follows().await;
-        if store.ledger.head().cursor < newest || !ledgers.missing.is_empty() {
-            return Err(untold(version));
-        }
-        for lock in locks {
-            for holder in &lock.holders {
-                let problem = match is_under(&ledgers, &lock.lock, holder, version).await? {
-                    Some(false) => continue,
-                    Some(true) => "was granted or renewed under it",
-                    None => {
-                        "may have been granted under it: the ledger has no decision about that lease"
-                    }
-                };
-                let of_lock = match sees(caller, namespace) {
-                    true => format!("of {}", lock.lock),
-                    false => "in a namespace that you do not see".to_owned(),
-                };
-                let id = PolicyDocument::id(&version.policy, &version.version);
-                let message =
-                    format!("policy {id} is in use: a lease {of_lock} that is held {problem}");
-                return Err(Failure::new(FailureKind::PolicyVersionInUse, message));
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Returns whether a version judged the grant of a lease that is held, or its last renewal under
-/// another rule; `None` if the ledgers do not tell.
-async fn is_under(
-    ledgers: &Ledgers,
-    lock: &LockRef,
-    holder: &HolderView,
+/// Checks the leases of a lock.
+fn check_leases(
+    caller: &Caller,
     version: &PolicyDocument,
-) -> Result<Option<bool>, Failure> {
-    let mut at = LATEST;
-    for _ in 0..2 {
-        let (holds, _) = ledgers.holders(lock, at).await?;
-        let hold = holds.into_iter().map(|(_, hold)| hold);
-        let hold = { hold }.find(|hold| hold.handle == holder.handle);
-        let Some(Hold {
-            under: Some(under),
-            from,
-            ..
-        }) = hold
-        else {
-            return Ok(None);
+    namespace: &NamespaceDocument,
+    lock: &LockView,
+) -> Result<(), Failure> {
+    for holder in &lock.holders {
+        let problem = match holder.policies.as_deref() {
+            Some(policies) if !policies.has(&version.policy, &version.version) => continue,
+            Some(_) => "was granted or renewed under it",
+            None => "may have been granted under it: it does not keep its policy versions",
         };
-        let mut verdicts = under.decision.verdicts.iter();
-        if verdicts.any(|verdict| {
-            *verdict.policy == *version.policy && *verdict.version == *version.version
-        }) {
-            return Ok(Some(true));
-        }
-        at = from;
+        let of_lock = match sees(caller, namespace) {
+            true => format!("of {}", lock.lock),
+            false => "in a namespace that you do not see".to_owned(),
+        };
+        let id = PolicyDocument::id(&version.policy, &version.version);
+        let message = format!("policy {id} is in use: a lease {of_lock} that is held {problem}");
+        return Err(Failure::new(FailureKind::PolicyVersionInUse, message));
     }
-    Ok(Some(false))
-}
-
-/// The failure of a deletion about whose leases the ledger, or a store, cannot tell now.
-fn untold(version: &PolicyDocument) -> Failure {
-    let id = PolicyDocument::id(&version.policy, &version.version);
-    let message = format!(
-        "whether a lease is held under policy {id} cannot be told now: a store is not open, or its \
-         ledger is behind it; try again"
-    );
-    Failure {
-        retry_after_ms: Some(RETRY_AFTER_MS),
-        ..Failure::new(FailureKind::Unavailable, message)
-    }
+    Ok(())
 }
 
 #[cfg(test)]

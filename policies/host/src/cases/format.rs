@@ -280,6 +280,7 @@ impl HolderCase {
             since: WallMillis(self.since_ms),
             remaining_ms: self.remaining_ms,
             state: LeaseState::Active,
+            policies: None,
         })
     }
 }

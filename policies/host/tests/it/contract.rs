@@ -170,6 +170,7 @@ fn held_by(subject: &str) -> LockView {
         since: WallMillis(1),
         remaining_ms: 1_000,
         state: LeaseState::Active,
+        policies: None,
     };
     LockView {
         lock: request().lock,

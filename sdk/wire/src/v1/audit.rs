@@ -148,6 +148,15 @@ pub struct RulePolicy {
     pub enforcement: String,
     /// `allow`, `deny` or `error`.
     pub answer: String,
+    /// The rollout that chose this version for the request, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<String>,
+    /// The stage in which the rollout was, such as `shadow`, `canary` or `full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Which of the rollout's versions this is, such as `current` or `candidate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 /// Whether the ledger is what was written.

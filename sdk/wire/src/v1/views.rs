@@ -74,6 +74,30 @@ pub struct HolderView {
     /// Whether the lease drains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<DrainView>,
+    /// The policy versions under which the lease is held. Absent in `held` problems, and for a lease
+    /// that was granted by a build that did not keep them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<LeasePolicies>,
+}
+
+/// The policy versions that judged a lease, in the order of their names. Advisory policies are left
+/// out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeasePolicies {
+    /// The versions that judged its acquire; empty if no policy did.
+    pub granted: Vec<LeasePolicy>,
+    /// The versions that judged its last renewal; absent before the first renewal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<Vec<LeasePolicy>>,
+}
+
+/// A policy version that judged a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeasePolicy {
+    /// The policy's name.
+    pub policy: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// Why a lease must be given back, and until when.

@@ -182,6 +182,37 @@ struct RawHolder<'b> {
     drain_remaining_ms: Option<u64>,
     revoked_by: Option<Text<'b>>,
     transfer_to: Option<Text<'b>>,
+    policies: Option<RawPolicies>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPolicies {
+    granted: Vec<RawVersion>,
+    renewed: Option<Vec<RawVersion>>,
+}
+
+impl RawPolicies {
+    fn policies(self) -> domain::LeasePolicies {
+        let versions = |raw: Vec<RawVersion>| {
+            let versions = raw.into_iter().map(|one| domain::PolicyVersion {
+                policy: one.policy,
+                version: one.version,
+            });
+            versions.collect()
+        };
+        domain::LeasePolicies {
+            granted: versions(self.granted),
+            renewed: self.renewed.map(versions),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVersion {
+    policy: Arc<str>,
+    version: Arc<str>,
 }
 
 impl RawHolder<'_> {
@@ -201,6 +232,7 @@ impl RawHolder<'_> {
             since: WallMillis(self.since_unix_ms),
             remaining_ms: self.remaining_ms,
             state,
+            policies: self.policies.map(|raw| Arc::new(raw.policies())),
         })
     }
 }
@@ -260,6 +292,9 @@ struct RawVerdict<'b> {
     retry_after_ms: Option<u64>,
     passed: Option<bool>,
     fuel: u64,
+    rollout: Option<Box<str>>,
+    stage: Option<Box<str>>,
+    variant: Option<Box<str>>,
 }
 
 impl RawVerdict<'_> {
@@ -286,6 +321,15 @@ impl RawVerdict<'_> {
             },
             other => return Err(ParseError(format!("answer {other:?}"))),
         };
+        let rollout = match (self.rollout, self.stage, self.variant) {
+            (Some(rollout), Some(stage), variant) => Some(Arc::new(domain::RolloutChoice {
+                rollout,
+                stage,
+                variant,
+            })),
+            (None, None, None) => None,
+            _ => return Err(ParseError("half a rollout".to_owned())),
+        };
         Ok(domain::PolicyVerdict {
             binding: self.binding,
             policy: self.policy,
@@ -295,6 +339,7 @@ impl RawVerdict<'_> {
             enforcement,
             answer,
             fuel: self.fuel,
+            rollout,
         })
     }
 }

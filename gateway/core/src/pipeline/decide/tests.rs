@@ -95,6 +95,31 @@ async fn an_advisory_policy_that_reads_the_lock_ties_no_request_to_it() {
     assert!(refused.iter().all(|kind| kind == "Held"), "{refused:?}");
 }
 
+/// Policies are not shown under which versions a lease is held, so the event does not repeat it.
+#[tokio::test]
+async fn a_policy_that_reads_the_lock_is_not_shown_the_policies_of_its_leases() {
+    let (gate, _) = gate(DefaultDecision::Allow).await;
+    let looks = Guest {
+        name: "looks".to_owned(),
+        version: "1.0.0".to_owned(),
+        needs_lock: true,
+        ..Guest::default()
+    };
+    gate.upload(looks.wasm()).await;
+    gate.bind(one("looks", json!({}))).await.unwrap();
+    let svc = caller("svc", &[]);
+    gate.acquire(&svc, "demo/a", None).await.unwrap();
+    let again = gate.acquire(&svc, "demo/a", None).await.unwrap();
+    assert!(again.grant.repeated);
+    let decision = again.decision.unwrap();
+    let shown = decision.facts.lock.as_deref().unwrap();
+    assert_eq!(shown.holders[0].policies, None);
+    let store = gate.pipeline.inner.stores.home();
+    let view = store.door.view(&"demo/a".parse().unwrap()).await.unwrap();
+    let policies = view.holders[0].policies.as_deref().unwrap();
+    assert!(policies.has("looks", "1.0.0"), "{policies:?}");
+}
+
 #[tokio::test]
 async fn a_quota_absorbs_sixteen_clients_of_one_subject() {
     let (gate, _) = gate(DefaultDecision::Allow).await;
