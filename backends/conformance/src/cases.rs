@@ -86,6 +86,7 @@ macro_rules! conformance {
                 documents_are_compared_and_set
                 one_of_many_writers_wins
                 edits_are_all_or_none_with_their_events
+                an_edit_without_a_change_makes_no_event
                 a_collection_is_listed_in_order
                 a_snapshot_tells_what_has_changed_since_another
                 the_revision_is_that_of_the_last_write

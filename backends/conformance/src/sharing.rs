@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use leasehold_backend_api::Documents;
+use leasehold_domain::Edit;
 use leasehold_domain::Precondition;
 
 use crate::governing::COLLECTION;
 use crate::governing::edit;
 
-/// Documents that one gateway makes, changes and deletes are followed by others on the same store,
-/// whatever they knew before: each has what a gateway has that reads the store anew. `open` opens
+/// Documents that one gateway makes, changes and deletes, with an event or without, are followed by
+/// others on the same store, whatever they knew before: each has what a gateway has that reads the store anew. `open` opens
 /// one more gateway, by a number.
 ///
 /// # Panics
@@ -21,12 +22,18 @@ pub async fn changes_are_followed<D: Documents>(
     open: impl AsyncFn(usize) -> Arc<D>,
 ) {
     let any = |id, body| edit(id, body, Precondition::Any);
+    let quiet = |id, body| Edit {
+        change: None,
+        ..any(id, body)
+    };
     let writes = [
         (one, vec![any("a", Some("1")), any("b", Some("1"))]),
         (two, vec![any("c", Some("1")), any("b", Some("2"))]),
         (one, vec![any("c", None), any("a", Some("2"))]),
         (one, vec![any("d", Some("1")), any("b", None)]),
         (one, vec![any("b", Some("3"))]),
+        (two, vec![quiet("a", Some("3")), quiet("e", Some("1"))]),
+        (one, vec![quiet("e", None)]),
     ];
     for (at, (gateway, edits)) in writes.into_iter().enumerate() {
         gateway.write(edits).await.expect("a write");
@@ -42,6 +49,6 @@ pub async fn changes_are_followed<D: Documents>(
         .collection(COLLECTION)
         .map(|document| (&*document.id, &*document.body))
         .collect();
-    let expected: [(&str, &[u8]); 3] = [("a", b"2"), ("b", b"3"), ("d", b"1")];
+    let expected: [(&str, &[u8]); 3] = [("a", b"3"), ("b", b"3"), ("d", b"1")];
     assert_eq!(left, expected);
 }

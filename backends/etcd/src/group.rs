@@ -175,14 +175,14 @@ mod tests {
             id: "demo".into(),
             body: None,
             precondition: Precondition::Any,
-            change: Change {
+            change: Some(Change {
                 request_id: "edit".parse().unwrap(),
                 principal: Arc::new(principal),
                 collection: "seats".into(),
                 id: "demo".into(),
                 digest: None,
                 summary: "".into(),
-            },
+            }),
         }
     }
 

@@ -406,7 +406,7 @@ fn seat(era: u64, state: SeatState) -> Edit {
         id: "demo".into(),
         body: Some(Arc::from(seat.to_string().into_bytes())),
         precondition: Precondition::Any,
-        change: Change {
+        change: Some(Change {
             request_id: format!("{seat}").replace(' ', "-").parse().expect("an id"),
             principal: command("ann", "x", Action::Tick)
                 .cause
@@ -417,6 +417,6 @@ fn seat(era: u64, state: SeatState) -> Edit {
             id: "demo".into(),
             digest: None,
             summary: "moved".into(),
-        },
+        }),
     }
 }

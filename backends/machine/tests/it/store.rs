@@ -275,7 +275,7 @@ fn edit(id: &str, body: Option<&str>, precondition: Precondition) -> Edit {
         id: id.into(),
         body: body.map(|body| Arc::from(body.as_bytes())),
         precondition,
-        change,
+        change: Some(change),
     }
 }
 

@@ -175,7 +175,8 @@ samples! {
     structure snapshot::StateHead { now, newest, documents_revision }
     structure snapshot::Lock<'static> { namespace, name, record }
     structure snapshot::Blob<'static> { digest, bytes }
-    structure store::Changes<'static> { locks, ended }
+    structure store::Changes<'static> { locks, ended, documents }
+    structure store::DocumentName<'static> { collection, id }
     structure store::LockChange<'static> { lock, change }
     structure store::LedgerLine<'static> { body, chain }
     structure store::Base { cursor, now }
