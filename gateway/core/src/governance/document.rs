@@ -19,6 +19,8 @@ pub(crate) const POLICIES: &str = "policy";
 pub(crate) const BINDINGS: &str = "binding";
 /// Collection of API keys, by id.
 pub const KEYS: &str = "key";
+/// Collection of the days on which keys were last used, by the ids of the keys.
+pub(crate) const KEY_USES: &str = "key-use";
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
