@@ -30,6 +30,10 @@ macro_rules! conformance {
                 tokens_grow_over_batches_and_deletion
                 a_batch_has_a_limit
             }
+            caps {
+                a_cap_on_locks_holds_for_a_crowd
+                a_cap_on_waiters_holds_for_a_crowd
+            }
             queue {
                 a_release_hands_over_in_the_same_write
                 the_first_to_wait_is_the_first_to_hold
@@ -155,6 +159,7 @@ mod tests {
             include_str!("time.rs"),
             include_str!("taking.rs"),
             include_str!("batches.rs"),
+            include_str!("caps.rs"),
             include_str!("events.rs"),
             include_str!("reading.rs"),
             include_str!("governing.rs"),

@@ -27,15 +27,17 @@ use leasehold_domain::WallMillis;
 use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
+use crate::in_use::Room;
 
 /// Applies one command to one lock: expires what is due, does the work, grants what became free.
 ///
 /// Deterministic, without I/O, clock or randomness. Never ends a lease before its time.
 /// `expect.revision` is checked against the record as it is before anything expires;
-/// `expect.usage` is not, because one record does not know it: [`crate::State`] does.
+/// `expect.usage` and `expect.caps` are not, because one record does not know what others have:
+/// [`crate::State`] does.
 /// Without a change of the record there are no transitions, and its revision stays.
 pub fn apply(record: &mut LockRecord, command: &Command, at: Moment) -> (Outcome, Vec<Transition>) {
-    let applied = apply_with(record, command, at, (Queueing::AsAsked, None));
+    let applied = apply_with(record, command, at, Surroundings::default());
     (applied.outcome, applied.transitions)
 }
 
@@ -57,22 +59,32 @@ impl OneApplied {
     }
 }
 
+/// What a command needs to know besides the record of its lock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Surroundings {
+    pub(crate) queueing: Queueing,
+    /// How the lease ended that the same acquire was granted before, if the store remembers one.
+    pub(crate) past: Option<EndCause>,
+    /// What the caps of the namespace leave to an acquire; `None` if it has no caps.
+    pub(crate) room: Option<Room>,
+}
+
 /// Whether an acquire may enter the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Queueing {
     /// If it asks for it.
+    #[default]
     AsAsked,
     /// Not even then: it is one of several, of which all or none are granted.
     Never,
 }
 
-/// `past` is how the lease ended that the same acquire was granted before, if the store remembers
-/// one.
+/// Applies one command as [`apply`] does, with what the store knows besides.
 pub(crate) fn apply_with(
     record: &mut LockRecord,
     command: &Command,
     at: Moment,
-    (queueing, past): (Queueing, Option<EndCause>),
+    surroundings: Surroundings,
 ) -> OneApplied {
     let expected = command.expect.as_ref().and_then(|expect| expect.revision);
     if expected.is_some_and(|revision| revision != record.revision) {
@@ -83,14 +95,15 @@ pub(crate) fn apply_with(
         return OneApplied::unchanged(exported);
     }
     let mut step = Step::new(record, &command.lock, at);
-    step.past = past;
+    step.past = surroundings.past;
+    step.room = surroundings.room;
     let outcome = match &command.action {
         // Between two stores time stands still, and nothing is granted.
         Action::Import { record, .. } => step.import(record),
         Action::Evict { .. } => step.evict(),
         _ => {
             step.expire();
-            let outcome = step.work(command, queueing);
+            let outcome = step.work(command, surroundings.queueing);
             step.serve();
             outcome
         }
@@ -128,6 +141,7 @@ struct Step<'a> {
     transitions: Vec<Transition>,
     /// How the lease of the same acquire ended before this step.
     past: Option<EndCause>,
+    room: Option<Room>,
     /// Acquires whose leases this step ended.
     ended: Vec<EndedRequest>,
 }
@@ -148,6 +162,7 @@ impl<'a> Step<'a> {
             changed: false,
             transitions: Vec::new(),
             past: None,
+            room: None,
             ended: Vec::new(),
         }
     }

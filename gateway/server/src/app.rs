@@ -34,6 +34,7 @@ use leasehold_core::denials::flush_windows;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::governance::Governance;
 use leasehold_core::governance::GovernanceSettings;
+use leasehold_core::governance::document::NamespaceCaps;
 use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Inner;
 use leasehold_core::pipeline::Pipeline;
@@ -164,6 +165,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         authorization: authorization.clone(),
         decider,
         stores: stores.clone(),
+        default_caps: NamespaceCaps::default_of(&config.limits),
         shutdown: shutdown.clone(),
     });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);

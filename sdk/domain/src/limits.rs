@@ -27,6 +27,8 @@ pub const VALUE_BYTES_MAX: usize = 4_096;
 pub const KEY_SCOPE_NAMES_MAX: usize = 100;
 /// Most teams that a namespace names to be seen by.
 pub const VISIBLE_TO_TEAMS_MAX: usize = 100;
+/// Greatest cap of a namespace, so that JSON numbers keep it.
+pub const NAMESPACE_CAP_MAX: u64 = (1 << 53) - 1;
 /// Most labels on a lease.
 pub const LABELS_MAX: usize = 16;
 /// Longest label key.

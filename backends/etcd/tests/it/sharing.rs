@@ -225,6 +225,7 @@ fn a_quota_holds_over_gateways() {
                 take.expect = Some(Expectation {
                     revision: None,
                     usage: Some(Usage::default()),
+                    ..Expectation::default()
                 });
                 let gateway = &gateways.each[at];
                 async move { ask(gateway, take).await.expect("an answer") }
@@ -234,6 +235,15 @@ fn a_quota_holds_over_gateways() {
             assert_eq!(granted.count(), 1, "{outcomes:?}");
             assert!(outcomes.contains(&Outcome::Stale), "{outcomes:?}");
         }
+    });
+}
+
+#[test]
+fn a_cap_holds_over_gateways() {
+    run(async {
+        let gateways = Gateways::start(3).await;
+        let each: Vec<_> = gateways.each.iter().map(|gateway| &**gateway).collect();
+        sharing::a_cap_holds_over_gateways(&each).await;
     });
 }
 

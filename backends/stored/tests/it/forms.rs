@@ -46,7 +46,8 @@ samples! {
     }
     structure cause::PolicyLimits { max_ttl_ms, max_hold_ms }
     structure command::Command<'static> { lock, action, cause, expect }
-    structure command::Expectation { revision, usage }
+    structure command::Expectation { revision, usage, caps }
+    structure command::Caps { locks, waiters, reached }
     choice command::Action<'static> {
         Acquire { lease_id, mode, ttl_ms, wait_ms, max_hold_ms }, Renew { lease_id, ttl_ms,
         max_hold_ms, record }, Release { lease_id }, Revoke { target, grace_ms }, Transfer {
@@ -75,7 +76,10 @@ samples! {
     }
     choice outcome::Rejection {
         QueueFull, TooManyPermits, RequestIdReused, Impossible, RequestIdTooOld,
+        CapReached { reached },
     }
+    structure outcome::CapReached { cap, most, present }
+    choice outcome::Cap { Locks, Waiters, LedgerBytes }
     structure outcome::Grant<'static> {
         lease_id, token, mode, ttl_ms, remaining_ms, hold_remaining_ms, state, repeated, waited,
     }

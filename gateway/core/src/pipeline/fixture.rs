@@ -54,6 +54,7 @@ use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::governance::WrittenBinding;
 use crate::governance::document::DefaultDecision;
+use crate::governance::document::NamespaceCaps;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::Visibility;
 use crate::safety::tests::safety;
@@ -211,6 +212,7 @@ impl Gate {
             authorization: authorization(&store, clock.clone()),
             decider: Decider::new(clock, metrics, false, Policy::default().request_budget()),
             stores: Arc::new(Stores::new(store, [].into())),
+            default_caps: NamespaceCaps::default(),
             shutdown,
         }));
         let gate = Self {
@@ -251,6 +253,7 @@ impl Gate {
             visibility: Visibility::default(),
             description: String::new(),
             default_decision,
+            caps: None,
             store: None,
         };
         let op = caller("op", &[]);
@@ -355,7 +358,7 @@ impl Gate {
 }
 
 /// An acquire without anything special.
-fn asked(lock: &str, ttl_ms: u64) -> ask::Acquire {
+pub(crate) fn asked(lock: &str, ttl_ms: u64) -> ask::Acquire {
     ask::Acquire {
         lock: lock.parse().unwrap(),
         mode: Mode::Exclusive,

@@ -220,6 +220,7 @@ async fn what_one_gateway_has_written_another_knows_at_once() {
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,
+        caps: None,
     };
     let absent = Precondition::Absent;
     let made = here.governance.put_namespace(&ops, &draft, absent);
