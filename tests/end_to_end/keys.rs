@@ -187,6 +187,34 @@ async fn a_rotated_key_stays_valid_during_the_overlap_and_not_after() -> Result<
 }
 
 #[tokio::test]
+async fn the_day_of_a_keys_last_use_is_shown_also_after_a_restart() -> Result<()> {
+    let mut gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    let used = create(&admin, &json!({ "subject": "svc" })).await?;
+    let unused = create(&admin, &json!({ "subject": "old" })).await?;
+    let (used_id, unused_id) = (used.text_of("id")?, unused.text_of("id")?);
+    ensure!(listed(&admin, used_id).await?["last_used_on"].is_null());
+    let caller = gateway.api(Some(used.text_of("key")?));
+    ensure!(caller.acquire("a", 60_000).await?.status == 201);
+    let shown = listed(&admin, used_id).await?;
+    let day = shown["last_used_on"].as_str().context("a day")?.to_owned();
+    // The test may run over midnight.
+    ensure!(day.as_str() >= &used.text_of("created")?[..10], "{shown}");
+
+    gateway.terminate().await?;
+    gateway.restart().await?;
+    let admin = gateway.admin();
+    ensure!(listed(&admin, used_id).await?["last_used_on"] == day);
+    ensure!(listed(&admin, unused_id).await?["last_used_on"].is_null());
+    let revoked = admin.delete(&format!("/v1/keys/{used_id}")).await?;
+    ensure!(revoked.body["last_used_on"] == day, "{revoked:?}");
+    let rows = admin.ledger("operation=governance").await?;
+    let recorded = |row: &&Value| row["event"]["collection"] == "key-use";
+    ensure!(!rows.iter().any(|row| recorded(&row)), "{rows:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_rotation_keeps_the_lifetime_and_never_lengthens_the_old_keys() -> Result<()> {
     let gateway = Gateway::start().await?;
     let admin = gateway.admin();

@@ -164,6 +164,11 @@ const CONSTANTS: &[(&str, &[u64])] = &[
     ),
     ("stores besides `home`", &[EXTRA_STORES_MAX as u64]),
     ("document of governance", &[DOCUMENT_BYTES_MAX as u64]),
+    ("greatest cap", &[NAMESPACE_CAP_MAX]),
+    (
+        "time between two writes of when keys were last used",
+        &[KEY_USES_WRITTEN_EVERY_MS],
+    ),
     ("backups at a time", &[BACKUPS_AT_ONCE_MAX as u64]),
     ("incidents kept", &[INCIDENTS_MAX as u64]),
     (

@@ -5,6 +5,7 @@ mod backup;
 mod backup_file;
 mod batches;
 mod bytes;
+mod caps;
 mod cluster;
 mod contract;
 mod crash;

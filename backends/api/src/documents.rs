@@ -28,7 +28,8 @@ pub trait Documents: Debug + Send + Sync + 'static {
     /// ([`DocumentSet::changes_since`]) takes time in proportion to what changed.
     async fn snapshot(&self) -> Result<DocumentSet, BackendError>;
 
-    /// Applies all edits, or none, together with their audit events; durable before the answer.
+    /// Applies all edits, or none, together with the audit events of those that have one; durable
+    /// before the answer.
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError>;
 
     /// The store's revision of documents, linearizably: that of the last write that was answered

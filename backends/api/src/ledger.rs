@@ -11,6 +11,7 @@ use leasehold_domain::Event;
 use leasehold_domain::LeaseHandle;
 use leasehold_domain::LockRef;
 use leasehold_domain::Mode;
+use leasehold_domain::NamespaceName;
 use leasehold_domain::Owner;
 use leasehold_domain::StoreId;
 use leasehold_domain::WallMillis;
@@ -180,6 +181,13 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 
     /// Who held `lock` at `at`.
     async fn holders(&self, lock: &LockRef, at: WallMillis) -> Result<Holders, BackendError>;
+
+    /// Returns how many canonical bytes the events of a namespace's locks take, up to
+    /// [`Ledger::head`]: what happened to them, and what was denied. Reads nothing, so it may be asked
+    /// for each request. A ledger that does not count them returns 0, and no cap on them is reached.
+    fn namespace_bytes(&self, _namespace: &NamespaceName) -> u64 {
+        0
+    }
 
     /// Returns the identity of the store whose events these are; `None` until it is recorded.
     fn store(&self) -> Option<StoreId>;

@@ -166,7 +166,11 @@ pub async fn a_stale_expectation_changes_nothing(harness: &impl Harness) {
     let store = Store::start(harness).await;
     let expecting = |revision, usage| {
         let mut command = by("ann", "one", acquire(LONG, None));
-        command.expect = Some(Expectation { revision, usage });
+        command.expect = Some(Expectation {
+            revision,
+            usage,
+            ..Expectation::default()
+        });
         command
     };
     let usage = |subject_leases, team_leases| {

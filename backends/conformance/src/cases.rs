@@ -30,6 +30,10 @@ macro_rules! conformance {
                 tokens_grow_over_batches_and_deletion
                 a_batch_has_a_limit
             }
+            caps {
+                a_cap_on_locks_holds_for_a_crowd
+                a_cap_on_waiters_holds_for_a_crowd
+            }
             queue {
                 a_release_hands_over_in_the_same_write
                 the_first_to_wait_is_the_first_to_hold
@@ -89,6 +93,7 @@ macro_rules! conformance {
                 documents_are_compared_and_set
                 one_of_many_writers_wins
                 edits_are_all_or_none_with_their_events
+                an_edit_without_a_change_makes_no_event
                 a_collection_is_listed_in_order
                 a_snapshot_tells_what_has_changed_since_another
                 the_revision_is_that_of_the_last_write
@@ -160,6 +165,7 @@ mod tests {
             include_str!("time.rs"),
             include_str!("taking.rs"),
             include_str!("batches.rs"),
+            include_str!("caps.rs"),
             include_str!("events.rs"),
             include_str!("reading.rs"),
             include_str!("governing.rs"),

@@ -30,14 +30,14 @@ pub fn edit(id: &str, body: Option<&str>, precondition: Precondition) -> Edit {
         collection: COLLECTION.into(),
         id: id.into(),
         precondition,
-        change: Change {
+        change: Some(Change {
             request_id: fresh_request().parse().expect("a request id"),
             principal: principal("ops"),
             collection: COLLECTION.into(),
             id: id.into(),
             digest: body.as_deref().map(Digest::of),
             summary: "edited".into(),
-        },
+        }),
         body,
     }
 }
@@ -108,7 +108,7 @@ pub async fn edits_are_all_or_none_with_their_events(harness: &impl Harness) {
         edit("a", Some("1"), Precondition::Absent),
         edit("b", Some("2"), Precondition::Absent),
     ];
-    let changes: Vec<_> = both.iter().map(|edit| edit.change.clone()).collect();
+    let changes: Vec<_> = both.iter().filter_map(|edit| edit.change.clone()).collect();
     let at = revision(&store.write(both).await);
     let neither = vec![
         edit("c", Some("3"), Precondition::Absent),
@@ -130,6 +130,28 @@ pub async fn edits_are_all_or_none_with_their_events(harness: &impl Harness) {
     }
     assert_eq!(told, changes);
     assert_eq!(store.running.backend.health().await.newest.0, 2);
+}
+
+/// An edit without a change for the ledger is made like any other, and makes no event.
+pub async fn an_edit_without_a_change_makes_no_event(harness: &impl Harness) {
+    let store = Store::start(harness).await;
+    let quiet = |id, body| Edit {
+        change: None,
+        ..edit(id, body, Precondition::Any)
+    };
+    let first = revision(&store.write(vec![quiet("a", Some("1"))]).await);
+    let second = vec![
+        quiet("a", Some("2")),
+        edit("b", Some("1"), Precondition::Any),
+    ];
+    assert!(revision(&store.write(second).await) > first);
+    assert!(revision(&store.write(vec![quiet("a", None)]).await) > first);
+    assert_eq!(store.body("a").await, None);
+    assert_eq!(store.running.backend.health().await.newest.0, 1);
+    match &store.tail().take(1).await[0].kind {
+        EventKind::Governance(change) => assert_eq!(&*change.id, "b"),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A collection is listed whole, in the order of its ids, and without what was deleted.

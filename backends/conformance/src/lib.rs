@@ -2,6 +2,7 @@
 
 mod asking;
 pub mod batches;
+pub mod caps;
 mod cases;
 pub mod events;
 pub mod exclusion;

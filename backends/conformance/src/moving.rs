@@ -45,7 +45,7 @@ impl<H: Harness + ?Sized> Store<'_, H> {
             id: namespace.as_str().into(),
             precondition: Precondition::Any,
             body: Some(Arc::from(seat.to_string().into_bytes())),
-            change,
+            change: Some(change),
         };
         let written = self.write(vec![edit]).await;
         assert!(matches!(written, EditOutcome::Done(_)), "{written:?}");

@@ -50,7 +50,9 @@ pub async fn a_new_history_fences_who_had_the_old_one<B: Backend + NewHistory>(
         after: head(old.newest.0 + 100),
         unrecorded: Vec::new(),
         revision_min: old.revision + 1_000_000,
-        change: edit("history", None, Precondition::Any).change,
+        change: edit("history", None, Precondition::Any)
+            .change
+            .expect("an edit has a change"),
         wall: WallMillis(5),
     };
     let early = accepting.start_history(start.clone()).await.unwrap_err();

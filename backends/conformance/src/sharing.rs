@@ -3,14 +3,30 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+use leasehold_backend_api::Backend;
+use leasehold_backend_api::Batch;
 use leasehold_backend_api::Documents;
+use leasehold_domain::Action;
+use leasehold_domain::Cap;
+use leasehold_domain::Edit;
+use leasehold_domain::Outcome;
 use leasehold_domain::Precondition;
 
+use crate::asking::LONG;
+use crate::asking::acquire;
+use crate::asking::command;
+use crate::asking::fresh_request;
+use crate::asking::lock;
+use crate::caps::CROWD;
+use crate::caps::MOST;
+use crate::caps::capped;
+use crate::caps::is_full;
 use crate::governing::COLLECTION;
 use crate::governing::edit;
 
-/// Documents that one gateway makes, changes and deletes are followed by others on the same store,
-/// whatever they knew before: each has what a gateway has that reads the store anew. `open` opens
+/// Documents that one gateway makes, changes and deletes, with an event or without, are followed by
+/// others on the same store, whatever they knew before: each has what a gateway has that reads the store anew. `open` opens
 /// one more gateway, by a number.
 ///
 /// # Panics
@@ -21,12 +37,18 @@ pub async fn changes_are_followed<D: Documents>(
     open: impl AsyncFn(usize) -> Arc<D>,
 ) {
     let any = |id, body| edit(id, body, Precondition::Any);
+    let quiet = |id, body| Edit {
+        change: None,
+        ..any(id, body)
+    };
     let writes = [
         (one, vec![any("a", Some("1")), any("b", Some("1"))]),
         (two, vec![any("c", Some("1")), any("b", Some("2"))]),
         (one, vec![any("c", None), any("a", Some("2"))]),
         (one, vec![any("d", Some("1")), any("b", None)]),
         (one, vec![any("b", Some("3"))]),
+        (two, vec![quiet("a", Some("3")), quiet("e", Some("1"))]),
+        (one, vec![quiet("e", None)]),
     ];
     for (at, (gateway, edits)) in writes.into_iter().enumerate() {
         gateway.write(edits).await.expect("a write");
@@ -42,6 +64,38 @@ pub async fn changes_are_followed<D: Documents>(
         .collection(COLLECTION)
         .map(|document| (&*document.id, &*document.body))
         .collect();
-    let expected: [(&str, &[u8]); 3] = [("a", b"2"), ("b", b"3"), ("d", b"1")];
+    let expected: [(&str, &[u8]); 3] = [("a", b"3"), ("b", b"3"), ("d", b"1")];
     assert_eq!(left, expected);
+}
+
+/// Gateways on one store grant no more together than the cap allows, and as much.
+///
+/// # Panics
+/// They grant more, or less.
+pub async fn a_cap_holds_over_gateways<B: Backend + ?Sized>(gateways: &[&B]) {
+    for round in 0..10 {
+        let ask = |n: usize| {
+            let gateway = gateways[n % gateways.len()];
+            let name = format!("lock-{round}-{n}");
+            let take = capped("ann", &name, acquire(LONG, None));
+            async move {
+                let outcomes = gateway.execute(Batch::one(take)).await;
+                (name, outcomes.expect("an answer").remove(0))
+            }
+        };
+        let mut held = Vec::new();
+        for (name, outcome) in join_all((0..CROWD).map(ask)).await {
+            match outcome {
+                Outcome::Granted(grant) => held.push((name, grant.lease_id)),
+                outcome => assert!(is_full(&outcome, Cap::Locks), "{outcome:?}"),
+            }
+        }
+        assert_eq!(held.len() as u64, MOST, "round {round}");
+        for (name, lease_id) in held {
+            let give = Action::Release { lease_id };
+            let give = command("ann", &fresh_request(), lock(&name), give);
+            let given = gateways[0].execute(Batch::one(give)).await;
+            assert_eq!(given.expect("an answer"), [Outcome::Released]);
+        }
+    }
 }

@@ -35,17 +35,20 @@ impl Group {
     }
 }
 
-/// Groups writing items; `is_hot` tells which locks are contended.
+/// Groups writing items; `near_cap` tells whether any of them may exceed a cap of its namespace,
+/// `is_hot` which locks are contended.
 pub(crate) fn group(
     items: &[(usize, &Item)],
     due: Vec<LockRef>,
+    near_cap: bool,
     is_hot: impl Fn(&LockRef) -> bool,
 ) -> Vec<Group> {
     let (first, roots) = joined(items);
     let due: Vec<LockRef> = due.into_iter().filter(|l| !first.contains_key(l)).collect();
     let edits = items.iter().filter(|(_, item)| is_edit(item));
     let edited: usize = edits.map(|(_, item)| item.weight()).sum();
-    let whole = items.iter().any(|(_, item)| item.expects_usage())
+    let whole = near_cap
+        || items.iter().any(|(_, item)| item.expects_usage())
         || first.len() + due.len() + edited > KEYS_COMPARED_MAX;
     if whole {
         return vec![Group {
@@ -175,21 +178,23 @@ mod tests {
             id: "demo".into(),
             body: None,
             precondition: Precondition::Any,
-            change: Change {
+            change: Some(Change {
                 request_id: "edit".parse().unwrap(),
                 principal: Arc::new(principal),
                 collection: "seats".into(),
                 id: "demo".into(),
                 digest: None,
                 summary: "".into(),
-            },
+            }),
         }
     }
 
     fn grouped(items: &[Item], due: &[&str], hot: &[&str]) -> Vec<(Vec<usize>, usize, bool)> {
         let items: Vec<_> = items.iter().enumerate().collect();
         let due = due.iter().map(|name| lock(name)).collect();
-        let groups = group(&items, due, |one| hot.iter().any(|name| lock(name) == *one));
+        let groups = group(&items, due, false, |one| {
+            hot.iter().any(|name| lock(name) == *one)
+        });
         let told = groups.into_iter().map(|g| (g.jobs, g.ticks.len(), g.whole));
         told.collect()
     }

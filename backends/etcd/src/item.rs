@@ -1,6 +1,7 @@
 //! What is asked of the writer, and what it answers.
 
 use leasehold_backend_api::Batch;
+use leasehold_domain::Command;
 use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
@@ -105,22 +106,23 @@ impl Item {
 
     /// The locks of its commands.
     pub(crate) fn locks(&self) -> impl Iterator<Item = &LockRef> {
-        let commands = match self {
-            Self::Batch(batch) => batch.commands.as_slice(),
+        self.commands().iter().map(|command| &command.lock)
+    }
+
+    /// Returns its commands.
+    pub(crate) fn commands(&self) -> &[Command] {
+        match self {
+            Self::Batch(batch) => &batch.commands,
             Self::Edits(_) | Self::Tick | Self::Read(_) | Self::Look => &[],
-        };
-        commands.iter().map(|command| &command.lock)
+        }
     }
 
     /// Whether a command of it depends on more than its own lock's record: on what somebody holds
     /// in the whole namespace.
     pub(crate) fn expects_usage(&self) -> bool {
-        match self {
-            Self::Batch(batch) => batch.commands.iter().any(|command| {
-                let expect = command.expect.as_ref();
-                expect.is_some_and(|expect| expect.usage.is_some())
-            }),
-            Self::Edits(_) | Self::Tick | Self::Read(_) | Self::Look => false,
-        }
+        self.commands().iter().any(|command| {
+            let expect = command.expect.as_ref();
+            expect.is_some_and(|expect| expect.usage.is_some())
+        })
     }
 }

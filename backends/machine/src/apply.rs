@@ -26,21 +26,19 @@ use leasehold_domain::WallMillis;
 use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
+use crate::in_use::Room;
 use crate::shared_policies::SharedPolicies;
 
 /// Applies one command to one lock: expires what is due, does the work, grants what became free.
 ///
 /// Deterministic, without I/O, clock or randomness. Never ends a lease before its time.
 /// `expect.revision` is checked against the record as it is before anything expires;
-/// `expect.usage` is not, because one record does not know it: [`crate::State`] does.
+/// `expect.usage` and `expect.caps` are not, because one record does not know what others have:
+/// [`crate::State`] does.
 /// Without a change of the record there are no transitions, and its revision stays.
 pub fn apply(record: &mut LockRecord, command: &Command, at: Moment) -> (Outcome, Vec<Transition>) {
-    let context = Context {
-        queueing: Queueing::AsAsked,
-        past: None,
-        shared: &mut SharedPolicies::default(),
-    };
-    let applied = apply_with(record, command, at, context);
+    let shared = &mut SharedPolicies::default();
+    let applied = apply_with(record, command, at, Context::default(), shared);
     (applied.outcome, applied.transitions)
 }
 
@@ -62,29 +60,33 @@ impl OneApplied {
     }
 }
 
+/// What a command needs to know besides the record of its lock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Context {
+    pub(crate) queueing: Queueing,
+    /// How the lease ended that the same acquire was granted before, if the store remembers one.
+    pub(crate) past: Option<EndCause>,
+    /// What the caps of the namespace leave to an acquire; `None` if it has no caps.
+    pub(crate) room: Option<Room>,
+}
+
 /// Whether an acquire may enter the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Queueing {
     /// If it asks for it.
+    #[default]
     AsAsked,
     /// Not even then: it is one of several, of which all or none are granted.
     Never,
 }
 
-/// What a store knows besides the record.
-pub(crate) struct Context<'c> {
-    pub(crate) queueing: Queueing,
-    /// How the lease ended that the same acquire was granted before, if the store remembers one.
-    pub(crate) past: Option<EndCause>,
-    /// The policies that leases share.
-    pub(crate) shared: &'c mut SharedPolicies,
-}
-
+/// Applies one command as [`apply`] does, with what the store knows besides.
 pub(crate) fn apply_with(
     record: &mut LockRecord,
     command: &Command,
     at: Moment,
-    context: Context<'_>,
+    context: Context,
+    shared: &mut SharedPolicies,
 ) -> OneApplied {
     let expected = command.expect.as_ref().and_then(|expect| expect.revision);
     if expected.is_some_and(|revision| revision != record.revision) {
@@ -94,15 +96,16 @@ pub(crate) fn apply_with(
         let exported = relocate::export(record, at.now, at.token_floor);
         return OneApplied::unchanged(exported);
     }
-    let queueing = context.queueing;
-    let mut step = Step::new(record, &command.lock, at, context);
+    let mut step = Step::new(record, &command.lock, at, shared);
+    step.past = context.past;
+    step.room = context.room;
     let outcome = match &command.action {
         // Between two stores time stands still, and nothing is granted.
         Action::Import { record, .. } => step.import(record),
         Action::Evict { .. } => step.evict(),
         _ => {
             step.expire();
-            let outcome = step.work(command, queueing);
+            let outcome = step.work(command, context.queueing);
             step.serve();
             outcome
         }
@@ -136,6 +139,7 @@ struct Step<'a> {
     /// How the lease of the same acquire ended before this step.
     past: Option<EndCause>,
     shared: &'a mut SharedPolicies,
+    room: Option<Room>,
     /// Acquires whose leases this step ended.
     ended: Vec<EndedRequest>,
 }
@@ -145,7 +149,7 @@ impl<'a> Step<'a> {
         record: &'a mut LockRecord,
         lock: &'a LockRef,
         at: Moment,
-        context: Context<'a>,
+        shared: &'a mut SharedPolicies,
     ) -> Self {
         let now = at.now.max(record.clock);
         Self {
@@ -160,8 +164,9 @@ impl<'a> Step<'a> {
             reserved: Vec::new(),
             changed: false,
             transitions: Vec::new(),
-            past: context.past,
-            shared: context.shared,
+            past: None,
+            room: None,
+            shared,
             ended: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ mod claim;
 mod ended;
 #[cfg(test)]
 mod explore;
+mod in_use;
 mod lease;
 mod moment;
 mod planted;

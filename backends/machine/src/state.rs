@@ -1,5 +1,6 @@
 //! All locks, documents and blobs of one store, in memory.
 
+mod caps;
 mod documents;
 mod execute;
 mod list;

@@ -6,6 +6,8 @@ mod absence;
 mod answer;
 #[path = "it/asking.rs"]
 mod asking;
+#[path = "it/caps.rs"]
+mod caps;
 #[path = "it/cases.rs"]
 mod cases;
 #[path = "it/change.rs"]

@@ -19,6 +19,7 @@ use tokio_postgres::types::Type;
 use self::documents::Names;
 use crate::client::Connection;
 use crate::error;
+use crate::mirror::Changes;
 use crate::mirror::Mirror;
 use crate::transaction::Parameter;
 use crate::transaction::signed;
@@ -145,8 +146,8 @@ impl Head {
 }
 
 impl News {
-    /// Returns the names of the documents that the writes changed, by their events; `None` if there
-    /// are too many writes to be followed.
+    /// Returns the names of the documents that the writes changed, by their events and, of changes
+    /// that have none, by the log; `None` if there are too many writes to be followed.
     pub(crate) fn changed_documents(&self) -> Result<Option<Names>, BackendError> {
         if self.writes.len() > FOLLOWED_MAX {
             return Ok(None);
@@ -158,6 +159,9 @@ impl News {
                     names.insert((change.collection, change.id));
                 }
             }
+            let changes = Changes::read(changes_of(write, 5)?)?;
+            let untold = changes.documents.into_iter();
+            names.extend(untold.map(|name| (name.collection, name.id)));
         }
         Ok(Some(names))
     }
@@ -191,9 +195,14 @@ impl News {
 
 /// Lets the mirror follow the write of a row that has its changes at `at`.
 fn put_write(mirror: &mut Mirror, row: &Row, at: usize) -> Result<(), BackendError> {
+    mirror.follow(changes_of(row, at)?)
+}
+
+/// Returns what the write of a row has changed besides its events, from the column `at`.
+fn changes_of(row: &Row, at: usize) -> Result<&[u8], BackendError> {
     let changes = row.try_get::<_, Option<&[u8]>>(at);
     let changes = changes.map_err(|failure| error::corrupt("log", error::describe(&failure)))?;
-    mirror.follow(changes.ok_or_else(before_release)?)
+    changes.ok_or_else(before_release)
 }
 
 fn before_release() -> BackendError {

@@ -1,5 +1,7 @@
 //! The gateway's copy of the store as of one version: what the machine works on.
 
+mod changes;
+
 use std::collections::BTreeMap;
 
 use leasehold_backend_api::BackendError;
@@ -19,11 +21,10 @@ use leasehold_machine::LockRecord;
 use leasehold_machine::Moment;
 use leasehold_machine::RecordChange;
 use leasehold_machine::State;
-use leasehold_machine::stored;
-use leasehold_stored::Formed;
-use leasehold_stored::formed;
-use leasehold_stored::store as form;
 
+pub(crate) use self::changes::Changes;
+use self::changes::DocumentName;
+use self::changes::LockChange;
 use crate::error;
 use crate::item::Answer;
 use crate::item::Item;
@@ -69,6 +70,8 @@ pub(crate) struct Prepared {
     pub(crate) events: Vec<Event>,
     /// Whether a document was changed.
     pub(crate) edited: bool,
+    /// The documents that were changed without an event.
+    untold: Vec<DocumentName>,
     /// The records that changed.
     changed: Vec<LockRef>,
     /// Acquires whose leases it ended.
@@ -106,6 +109,7 @@ impl Mirror {
             answers: Vec::with_capacity(items.len()),
             events: Vec::new(),
             edited: false,
+            untold: Vec::new(),
             changed: Vec::new(),
             ended: Vec::new(),
             before: Before {
@@ -145,6 +149,7 @@ impl Mirror {
                 let (outcome, events) = self.state.edit(edits, at);
                 prepared.edited |= self.state.documents_revision() != revision;
                 prepared.events.extend(events);
+                prepared.untold.extend(DocumentName::without_event(edits));
                 Answer::Edited(outcome)
             }
             Item::Tick => {
@@ -222,14 +227,14 @@ impl Mirror {
         let changes = Changes {
             locks: locks.collect(),
             ended: prepared.ended.clone(),
+            documents: prepared.untold.clone(),
         };
         changes.pack()
     }
 
     /// Follows what another write left in the log.
     pub(crate) fn follow(&mut self, changes: &[u8]) -> Result<(), BackendError> {
-        let changes: Changes =
-            stored::decode(changes).map_err(|failure| error::corrupt("log", failure))?;
+        let changes = Changes::read(changes)?;
         let version = self.version;
         let unfolded = changes.ended.iter().map(|one| (version, *one));
         self.unfolded_ended.extend(unfolded);
@@ -267,30 +272,6 @@ impl Mirror {
         self.state.take_back_ended(&prepared.ended);
         self.state.resume(before.now, before.newest);
         prepared.answers
-    }
-}
-
-/// What one write did to the records.
-#[derive(Debug, Default)]
-pub(crate) struct Changes {
-    locks: Vec<LockChange>,
-    ended: Vec<EndedRequest>,
-}
-
-#[derive(Debug)]
-struct LockChange {
-    lock: LockRef,
-    /// None if the record is gone.
-    change: Option<RecordChange>,
-}
-
-formed!(struct Changes => form::Changes<'a> { locks, ended });
-formed!(struct LockChange => form::LockChange<'a> { lock, change });
-
-impl Changes {
-    /// As the log keeps them.
-    pub(crate) fn pack(&self) -> Vec<u8> {
-        stored::pack_form(&self.form())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::lock::LockRef;
 use crate::lock::LockSettings;
 use crate::lock::Mode;
 use crate::lock::Usage;
+use crate::outcome::CapReached;
 
 form! {
     /// One command for one lock.
@@ -29,6 +30,16 @@ form! {
     pub struct Expectation {
         0 revision: Option<u64>,
         1 usage: Option<Usage>,
+        2 caps: Option<Caps>,
+    }
+}
+
+form! {
+    /// The caps of a namespace.
+    pub struct Caps {
+        0 locks: Option<u64>,
+        1 waiters: Option<u64>,
+        2 reached: Option<CapReached>,
     }
 }
 
@@ -108,7 +119,10 @@ crate::formed!(struct domain::Command => Command<'a> {
     lock, action, cause, expect,
 });
 crate::formed!(struct domain::Expectation => Expectation {
-    revision, usage,
+    revision, usage, caps,
+});
+crate::formed!(struct domain::Caps => Caps {
+    locks, waiters, reached,
 });
 crate::formed!(enum domain::Action => Action<'a> {
     Acquire { lease_id, mode, ttl_ms, wait_ms, max_hold_ms },

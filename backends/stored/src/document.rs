@@ -36,7 +36,7 @@ form! {
         1 id: &'a str,
         2 body: Option<&'a [u8]>,
         3 precondition: Precondition,
-        4 change: Change<'a>,
+        4 change: Option<Change<'a>>,
     }
 }
 

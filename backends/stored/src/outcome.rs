@@ -68,6 +68,25 @@ form! {
         2 RequestIdReused,
         3 Impossible,
         4 RequestIdTooOld,
+        5 CapReached { 0 reached: CapReached },
+    }
+}
+
+form! {
+    /// A cap that an acquire would exceed.
+    pub struct CapReached {
+        0 cap: Cap,
+        1 most: u64,
+        2 present: u64,
+    }
+}
+
+form! {
+    /// What a cap limits.
+    pub enum Cap {
+        0 Locks,
+        1 Waiters,
+        2 LedgerBytes,
     }
 }
 
@@ -198,8 +217,10 @@ crate::formed!(enum domain::Outcome => Outcome<'a> {
     Evicted,
 });
 crate::formed!(enum domain::Rejection => Rejection {
-    QueueFull, TooManyPermits, RequestIdReused, Impossible, RequestIdTooOld,
+    QueueFull, TooManyPermits, RequestIdReused, Impossible, RequestIdTooOld, CapReached(reached),
 });
+crate::formed!(struct domain::CapReached => CapReached { cap, most, present });
+crate::formed!(enum domain::Cap => Cap { Locks, Waiters, LedgerBytes });
 crate::formed!(struct domain::Grant => Grant<'a> {
     lease_id, token, mode, ttl_ms, remaining_ms, hold_remaining_ms, state, repeated, waited,
 });

@@ -18,10 +18,19 @@ use crate::record::EndedRequest;
 use crate::record::RecordChange;
 
 form! {
-    /// What one write did to the records.
+    /// What one write did to the records, and which documents it changed without an event.
     pub struct Changes<'a> {
         0 locks: Vec<LockChange<'a>> = default,
         1 ended: Vec<EndedRequest> = default,
+        2 documents: Vec<DocumentName<'a>> = default,
+    }
+}
+
+form! {
+    /// The name of a document.
+    pub struct DocumentName<'a> {
+        0 collection: &'a str,
+        1 id: &'a str,
     }
 }
 

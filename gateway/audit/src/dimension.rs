@@ -74,13 +74,18 @@ pub(crate) fn values(event: &Event, scratch: &mut String, to: &mut impl Values) 
         }
         EventKind::Governance(change) => {
             to.value(Dimension::Operation, "governance");
-            if matches!(&*change.collection, "namespace" | "seat") {
+            if matches!(&*change.collection, "namespace" | "seat" | "cap") {
                 to.value(Dimension::Namespace, &change.id);
             }
             if &*change.collection == "denied" {
                 // An administrative request that was denied for want of a role.
                 to.value(Dimension::Verdict, "deny");
                 to.value(Dimension::Verdict, "role");
+            }
+            if &*change.collection == "cap" {
+                // An acquire that a cap of the namespace refused.
+                to.value(Dimension::Verdict, "deny");
+                to.value(Dimension::Verdict, "cap");
             }
             principal_values(&change.principal, to);
         }

@@ -3,6 +3,7 @@
 mod holders;
 mod job;
 mod maintenance;
+mod namespaces;
 mod query;
 mod reader;
 mod recover;
@@ -33,6 +34,7 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::LockRef;
+use leasehold_domain::NamespaceName;
 use leasehold_domain::StoreId;
 use leasehold_domain::WallMillis;
 use tokio::sync::oneshot;
@@ -157,6 +159,10 @@ impl Ledger for SqliteLedger {
         answered.await.map_err(|_| {
             BackendError::unknown(leasehold_backend_api::ErrorKind::Closed, "the writer ended")
         })?
+    }
+
+    fn namespace_bytes(&self, namespace: &NamespaceName) -> u64 {
+        self.shared.state().bytes.of(namespace)
     }
 
     fn store(&self) -> Option<StoreId> {

@@ -83,6 +83,7 @@ fn code_of(code: ErrorCode) -> u8 {
     match code {
         ErrorCode::Held
         | ErrorCode::QueueFull
+        | ErrorCode::NamespaceFull
         | ErrorCode::RateLimited
         | ErrorCode::RequestTimeout => NOT_NOW,
         ErrorCode::LeaseLost | ErrorCode::LeaseEnded | ErrorCode::NotHolder => LOST,

@@ -168,6 +168,7 @@ async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Sho
                     "ROLES",
                     "EXPIRES",
                     "REVOKED",
+                    "LAST USED",
                     "CREATED BY",
                     "DESCRIPTION",
                 ];
@@ -207,6 +208,7 @@ fn key_row(view: &keys::KeyView) -> Vec<String> {
         view.roles.join(","),
         view.expires.clone().unwrap_or_default(),
         view.revoked.clone().unwrap_or_default(),
+        view.last_used_on.clone().unwrap_or_default(),
         view.created_by.clone().unwrap_or_default(),
         view.description.clone(),
     ]

@@ -1,6 +1,8 @@
 //! `leasehold namespace …`.
 
+use clap::Args;
 use clap::Subcommand;
+use clap::ValueEnum;
 use leasehold_client::Client;
 use leasehold_wire::v1::namespaces as ns;
 use leasehold_wire::v1::paths;
@@ -32,6 +34,21 @@ pub(super) enum NamespaceCommand {
         /// The store of its locks, as the gateway's configuration names it; home if absent.
         #[arg(long)]
         store: Option<String>,
+        /// How much it may have.
+        #[command(flatten)]
+        caps: CapArguments,
+    },
+    /// Set or lift caps of a namespace. Beyond a cap acquires of something new are refused; what is
+    /// held or waits stays.
+    Cap {
+        /// Its name.
+        name: String,
+        /// The caps to set; the others stay as they are.
+        #[command(flatten)]
+        caps: CapArguments,
+        /// A cap to lift; may be repeated.
+        #[arg(long, value_name = "CAP")]
+        lift: Vec<CapName>,
     },
     /// Show a namespace.
     Get {
@@ -60,6 +77,43 @@ pub(super) enum NamespaceCommand {
     },
 }
 
+/// Caps of a namespace.
+#[derive(Debug, Args)]
+pub(super) struct CapArguments {
+    /// Most locks that are held or waited for.
+    #[arg(long, value_name = "NUMBER")]
+    locks: Option<u64>,
+    /// Most acquires that wait.
+    #[arg(long, value_name = "NUMBER")]
+    waiters: Option<u64>,
+    /// Most bytes that the events of its locks take in the ledger, before compression. Only this or a
+    /// later command makes room again: the ledger forgets nothing.
+    #[arg(long, value_name = "BYTES")]
+    ledger_bytes: Option<u64>,
+}
+
+impl CapArguments {
+    /// Returns these caps, and where one is not given that of `others`.
+    fn or(&self, others: &ns::NamespaceCaps) -> ns::NamespaceCaps {
+        ns::NamespaceCaps {
+            locks: self.locks.or(others.locks),
+            waiters: self.waiters.or(others.waiters),
+            ledger_bytes: self.ledger_bytes.or(others.ledger_bytes),
+        }
+    }
+}
+
+/// The name of a cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CapName {
+    /// Locks that are held or waited for.
+    Locks,
+    /// Acquires that wait.
+    Waiters,
+    /// Bytes of events in the ledger.
+    LedgerBytes,
+}
+
 /// Does it.
 pub(super) fn run(command: NamespaceCommand, connection: Connection) -> Result<Shown, Failed> {
     let client = connection.client()?;
@@ -79,8 +133,10 @@ async fn namespaces_of(
             description,
             default_decision,
             store,
+            caps,
         } => {
             let name = Some(name);
+            let caps = caps.or(&ns::NamespaceCaps::default());
             let request = ns::NamespaceRequest {
                 name,
                 team,
@@ -88,10 +144,18 @@ async fn namespaces_of(
                 description,
                 default_decision,
                 store,
+                caps: (caps != ns::NamespaceCaps::default()).then_some(caps),
                 revision: None,
             };
             let made: ns::Namespace = client.post(paths::NAMESPACES, &request).await?;
             Shown::of(json, &made, show_namespace)
+        }
+        NamespaceCommand::Cap { name, caps, lift } => {
+            let path = paths::member(paths::NAMESPACES, &name);
+            let found: ns::Namespace = client.get(&path).await?;
+            let request = capped(found, &caps, &lift);
+            let capped: ns::Namespace = client.put(&path, &request).await?;
+            Shown::of(json, &capped, show_namespace)
         }
         NamespaceCommand::Get { name } => {
             let path = paths::member(paths::NAMESPACES, &name);
@@ -100,19 +164,7 @@ async fn namespaces_of(
         }
         NamespaceCommand::List => {
             let list: ns::NamespaceList = client.get(paths::NAMESPACES).await?;
-            Shown::of(json, &list, |list| {
-                let row = |n: &ns::Namespace| {
-                    vec![
-                        n.name.clone(),
-                        n.team.clone().unwrap_or_default(),
-                        n.default_decision.clone(),
-                        n.store.clone(),
-                        n.description.clone(),
-                    ]
-                };
-                let headings = vec!["NAME", "TEAM", "DEFAULT", "STORE", "DESCRIPTION"];
-                Shown::Table(headings, list.namespaces.iter().map(row).collect())
-            })
+            Shown::of(json, &list, show_list)
         }
         NamespaceCommand::Move { name, to } => {
             let path = format!("{}:move", paths::member(paths::NAMESPACES, &name));
@@ -130,6 +182,59 @@ async fn namespaces_of(
     }
 }
 
+/// Returns the request that changes the caps of a namespace and nothing else, unless somebody else
+/// has changed it.
+fn capped(found: ns::Namespace, caps: &CapArguments, lift: &[CapName]) -> ns::NamespaceRequest {
+    let mut kept = found.caps.unwrap_or_default();
+    for name in lift {
+        match name {
+            CapName::Locks => kept.locks = None,
+            CapName::Waiters => kept.waiters = None,
+            CapName::LedgerBytes => kept.ledger_bytes = None,
+        }
+    }
+    ns::NamespaceRequest {
+        name: Some(found.name),
+        team: found.team,
+        visible_to: found.visible_to,
+        description: found.description,
+        default_decision: Some(found.default_decision),
+        store: Some(found.store),
+        caps: Some(caps.or(&kept)),
+        revision: Some(found.revision),
+    }
+}
+
+fn show_caps(caps: Option<&ns::NamespaceCaps>) -> String {
+    let Some(caps) = caps else {
+        return String::new();
+    };
+    let named = [
+        ("locks", caps.locks),
+        ("waiters", caps.waiters),
+        ("ledger bytes", caps.ledger_bytes),
+    ];
+    let set = named.iter().filter_map(|(name, cap)| {
+        let cap = (*cap)?;
+        Some(format!("{name} {cap}"))
+    });
+    set.collect::<Vec<_>>().join(", ")
+}
+
+fn show_list(list: &ns::NamespaceList) -> Shown {
+    let row = |n: &ns::Namespace| {
+        vec![
+            n.name.clone(),
+            n.team.clone().unwrap_or_default(),
+            n.default_decision.clone(),
+            n.store.clone(),
+            n.description.clone(),
+        ]
+    };
+    let headings = vec!["NAME", "TEAM", "DEFAULT", "STORE", "DESCRIPTION"];
+    Shown::Table(headings, list.namespaces.iter().map(row).collect())
+}
+
 fn show_namespace(namespace: &ns::Namespace) -> Shown {
     Shown::Fields(vec![
         ("name", namespace.name.clone()),
@@ -137,6 +242,7 @@ fn show_namespace(namespace: &ns::Namespace) -> Shown {
         ("visible to", namespace.visible_to.join(", ")),
         ("default", namespace.default_decision.clone()),
         ("store", namespace.store.clone()),
+        ("caps", show_caps(namespace.caps.as_ref())),
         ("description", namespace.description.clone()),
         ("revision", namespace.revision.to_string()),
     ])

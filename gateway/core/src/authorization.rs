@@ -7,7 +7,9 @@ mod permission;
 
 use std::sync::Arc;
 
+use leasehold_domain::CapReached;
 use leasehold_domain::DenialKind;
+use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 
 pub use self::permission::Permission;
@@ -15,10 +17,12 @@ use crate::authentication::KeyScope;
 use crate::caller::Caller;
 use crate::denials::AdminDenials;
 use crate::denials::Denied;
+use crate::denials::Reason;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
 use crate::governance::document::NamespaceDocument;
 use crate::governance::document::Visibility;
+use crate::stores::OpenStore;
 use crate::telemetry::Metrics;
 
 /// What was asked for, as the ledger tells of it if it is refused.
@@ -90,6 +94,34 @@ impl Authorization {
         }
     }
 
+    /// The answer to an acquire of something new in a namespace that has as much as its cap allows,
+    /// once that is recorded in the ledger of the namespace's store.
+    pub(crate) async fn beyond_cap(
+        &self,
+        store: &Arc<OpenStore>,
+        caller: &Caller,
+        lock: &LockRef,
+        reached: CapReached,
+    ) -> Failure {
+        let (namespace, cap) = (&lock.namespace, reached.cap);
+        self.metrics.refused_by_cap(cap);
+        let failure = Failure::cap_reached(namespace, reached);
+        let denied = Denied {
+            principal: caller.principal.clone(),
+            request_id: caller.request_id.clone(),
+            operation: format!("acquire in {namespace} beyond the cap of {}", cap.as_str()),
+            summary: format!("denied: acquire of {lock}: {}", failure.message),
+            reason: Reason::Cap {
+                namespace: namespace.clone(),
+                store: store.clone(),
+            },
+        };
+        match self.denials.record(denied).await {
+            Ok(()) => failure,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
     async fn refuse(
         &self,
         caller: &Caller,
@@ -102,6 +134,7 @@ impl Authorization {
             request_id: caller.request_id.clone(),
             operation,
             summary,
+            reason: Reason::Role,
         };
         self.denials.record(denied).await
     }
@@ -137,7 +170,6 @@ pub(crate) mod fixture {
     use leasehold_domain::Clock;
 
     use super::*;
-    use crate::stores::OpenStore;
 
     /// Records what it refuses in this store.
     pub(crate) fn authorization(

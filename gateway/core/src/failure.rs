@@ -8,6 +8,8 @@ use std::sync::Arc;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Effect;
 use leasehold_backend_api::ErrorKind;
+use leasehold_domain::Cap;
+use leasehold_domain::CapReached;
 use leasehold_domain::Decision;
 use leasehold_domain::Denial;
 use leasehold_domain::DenialKind;
@@ -30,6 +32,11 @@ use crate::places::Places;
 const CLAIMED_RETRY_AFTER_MS: u64 = 5_000;
 /// How soon a namespace that is moved may be there.
 const MOVING_RETRY_AFTER_MS: u64 = 200;
+
+/// How soon there may be room for one more lock or waiter.
+const CAP_RETRY_AFTER_MS: u64 = 1_000;
+/// How soon it may be worth asking again where only an administrator makes room.
+const LEDGER_CAP_RETRY_AFTER_MS: u64 = 60_000;
 
 /// What callers are told of a store that is behind its history; operators find more in `/readyz`.
 const FENCED: &str =
@@ -73,6 +80,8 @@ pub enum FailureDetail {
     Incident(Arc<str>),
     /// What hangs on a namespace that was to be deleted.
     InUse(InUse),
+    /// Which cap of the namespace is reached.
+    Cap(CapReached),
     /// The newest events there are.
     BeyondEnd(Places),
     /// For the log only.
@@ -373,6 +382,36 @@ impl Failure {
         matches!(&self.detail, FailureDetail::Denied { fault: Some(fault), .. } if fault.lasts)
     }
 
+    /// The namespace has as much as a cap allows.
+    #[must_use]
+    pub fn cap_reached(namespace: &NamespaceName, reached: CapReached) -> Self {
+        let CapReached { cap, most, present } = reached;
+        let (what, hint, retry_after_ms) = match cap {
+            Cap::Locks => (
+                "locks that are held or waited for",
+                "ask again when one of them is free",
+                CAP_RETRY_AFTER_MS,
+            ),
+            Cap::Waiters => (
+                "acquires that wait",
+                "ask again when one of them has left, or without wait_ms",
+                CAP_RETRY_AFTER_MS,
+            ),
+            Cap::LedgerBytes => (
+                "bytes of events in the ledger",
+                "nothing new is granted until an administrator raises the cap",
+                LEDGER_CAP_RETRY_AFTER_MS,
+            ),
+        };
+        let message =
+            format!("namespace {namespace} has {present} {what}, of at most {most}; {hint}");
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            detail: FailureDetail::Cap(reached),
+            ..Self::new(FailureKind::NamespaceFull, message)
+        }
+    }
+
     /// The machine could never carry it out.
     #[must_use]
     pub fn rejected(rejection: Rejection) -> Self {
@@ -397,6 +436,8 @@ impl Failure {
                     REQUEST_ID_AGE_MS_MAX / 1_000
                 ),
             ),
+            // The pipeline records this one before it answers it.
+            Rejection::CapReached(_) => Self::internal("a refusal by a cap was not recorded"),
             Rejection::Impossible => Self::internal("the machine refused an impossible command"),
         }
     }

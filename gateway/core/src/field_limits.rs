@@ -14,6 +14,13 @@ pub fn check_description(description: &str) -> Result<(), Failure> {
     )
 }
 
+/// Checks a cap of a namespace.
+pub(crate) fn check_cap(field: &str, cap: Option<u64>) -> Result<(), Failure> {
+    cap.map_or(Ok(()), |cap| {
+        within(field, cap, 1, limits::NAMESPACE_CAP_MAX)
+    })
+}
+
 /// Checks how long after its creation a key is to expire.
 pub fn check_key_lifetime(expires_in_ms: Option<u64>) -> Result<(), Failure> {
     let (min, max) = (limits::KEY_LIFETIME_MS_MIN, limits::KEY_LIFETIME_MS_MAX);

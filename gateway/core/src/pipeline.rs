@@ -3,6 +3,7 @@
 
 pub(crate) mod admit;
 pub mod ask;
+mod caps;
 pub mod decide;
 mod execute;
 mod facts;
@@ -37,6 +38,7 @@ use crate::caller::Caller;
 use crate::failure::Blocked;
 use crate::failure::Failure;
 use crate::governance::Governance;
+use crate::governance::document::NamespaceCaps;
 use crate::stores::Stores;
 
 /// How often a request is decided because the state that the decision saw had changed. Requests of one
@@ -63,6 +65,8 @@ pub struct Inner {
     pub decider: Decider,
     /// The stores by name.
     pub stores: Arc<Stores>,
+    /// The caps of namespaces that have none of their own.
+    pub default_caps: NamespaceCaps,
     /// Turns true when the gateway drains.
     pub shutdown: tokio::sync::watch::Receiver<bool>,
 }

@@ -13,6 +13,7 @@ use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::field_limits;
+use leasehold_core::governance::Stored;
 use leasehold_core::telemetry::rfc3339;
 use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
@@ -36,7 +37,7 @@ use crate::services::App;
 /// The verb at the end of a path.
 const ROTATE: &str = ":rotate";
 
-fn show_key(document: &KeyDocument) -> wire::KeyView {
+fn show_key(document: &KeyDocument, last_used_on: Option<String>) -> wire::KeyView {
     wire::KeyView {
         id: document.id.clone(),
         subject: document.subject.to_string(),
@@ -48,6 +49,7 @@ fn show_key(document: &KeyDocument) -> wire::KeyView {
         expires: document.expires.map(rfc3339),
         created_by: document.created_by.as_ref().map(ToString::to_string),
         scope: document.scope.as_ref().map(show_scope),
+        last_used_on,
     }
 }
 
@@ -81,7 +83,7 @@ fn scope(body: wire::KeyScope) -> Result<KeyScope, Failure> {
 fn show_created(key: &NewKey) -> wire::CreatedKey {
     wire::CreatedKey {
         key: key.reveal(),
-        view: show_key(&key.document),
+        view: show_key(&key.document, None),
     }
 }
 
@@ -138,10 +140,12 @@ pub(crate) async fn create_key(
 pub(crate) async fn list_keys(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     allowed(who, Permission::AdministerKeys, async |caller: Caller| {
         let rows = app.governance.keys().await?;
-        let keys = rows
-            .iter()
-            .map(|stored| show_key(&stored.document))
-            .collect();
+        let mut uses = app.governance.key_uses().await?;
+        let shown = rows.iter().map(|Stored { document, .. }| {
+            let last_used_on = uses.remove(document.id.as_str());
+            show_key(document, last_used_on)
+        });
+        let keys = shown.collect();
         Ok(answer(
             StatusCode::OK,
             &caller.request_id,
@@ -179,11 +183,11 @@ pub(crate) async fn revoke_key(
             .governance
             .revoke_key(&caller, &id, options.force == Some(true));
         let document = revoking.await?;
-        Ok(answer(
-            StatusCode::OK,
-            &caller.request_id,
-            &show_key(&document),
-        ))
+        // It is revoked, whether or not its last use can be read.
+        let uses = app.governance.key_uses().await;
+        let last_used_on = uses.ok().and_then(|mut uses| uses.remove(id.as_str()));
+        let shown = show_key(&document, last_used_on);
+        Ok(answer(StatusCode::OK, &caller.request_id, &shown))
     })
     .await
 }

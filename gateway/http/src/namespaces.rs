@@ -14,6 +14,7 @@ use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::governance::Stored;
 use leasehold_core::governance::document::DefaultDecision;
+use leasehold_core::governance::document::NamespaceCaps;
 use leasehold_core::governance::document::NamespaceDocument;
 use leasehold_core::governance::document::NamespaceDraft;
 use leasehold_core::governance::document::Visibility;
@@ -54,6 +55,7 @@ fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
         description: stored.document.description,
         default_decision: default_decision.to_owned(),
         store: stored.document.store.to_string(),
+        caps: show_caps(stored.document.caps),
         moving_to: stored.document.travels.to.map(|to| to.to_string()),
         earlier_stores: stored
             .document
@@ -64,6 +66,19 @@ fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
             .collect(),
         revision: stored.revision,
     }
+}
+
+fn show_caps(caps: NamespaceCaps) -> Option<wire::NamespaceCaps> {
+    let NamespaceCaps {
+        locks,
+        waiters,
+        ledger_bytes,
+    } = caps;
+    (!caps.is_none()).then_some(wire::NamespaceCaps {
+        locks,
+        waiters,
+        ledger_bytes,
+    })
 }
 
 /// Stands for all teams.
@@ -111,6 +126,11 @@ fn namespace_draft(name: &str, body: wire::NamespaceRequest) -> Result<Namespace
             .store
             .map(|store| store.parse().map_err(invalid))
             .transpose()?,
+        caps: body.caps.map(|caps| NamespaceCaps {
+            locks: caps.locks,
+            waiters: caps.waiters,
+            ledger_bytes: caps.ledger_bytes,
+        }),
     })
 }
 

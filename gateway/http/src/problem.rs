@@ -19,6 +19,7 @@ use leasehold_domain::Enforcement;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::RequestId;
+use leasehold_wire::v1::error::CapView;
 use leasehold_wire::v1::error::DenialView;
 use leasehold_wire::v1::error::EffectName;
 use leasehold_wire::v1::error::ErrorCode;
@@ -96,6 +97,7 @@ fn code_of(kind: FailureKind) -> ErrorCode {
         FailureKind::TooLarge => ErrorCode::BodyTooLarge,
         FailureKind::Invalid => ErrorCode::InvalidRequest,
         FailureKind::QueueFull => ErrorCode::QueueFull,
+        FailureKind::NamespaceFull => ErrorCode::NamespaceFull,
         FailureKind::RateLimited => ErrorCode::RateLimited,
         FailureKind::Internal => ErrorCode::Internal,
         FailureKind::Overloaded => ErrorCode::Overloaded,
@@ -161,6 +163,7 @@ pub(crate) fn problem(refusal: impl Into<Refusal>, request_id: &RequestId) -> Pr
         reserved_for: None,
         end_cause: None,
         incident: None,
+        cap: None,
         in_use: None,
         newest_cursor: None,
         newest_cursors: None,
@@ -189,6 +192,13 @@ pub(crate) fn problem(refusal: impl Into<Refusal>, request_id: &RequestId) -> Pr
         FailureDetail::BeyondEnd(newest) => {
             problem.newest_cursor = newest.only().map(|cursor| cursor.0);
             problem.newest_cursors = Some(newest.to_string());
+        }
+        FailureDetail::Cap(reached) => {
+            problem.cap = Some(CapView {
+                name: reached.cap.as_str().to_owned(),
+                most: reached.most,
+                present: reached.present,
+            });
         }
         FailureDetail::Incident(id) => problem.incident = Some(id.to_string()),
         FailureDetail::InUse(used) => {

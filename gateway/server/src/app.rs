@@ -34,6 +34,7 @@ use leasehold_core::denials::flush_windows;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::governance::Governance;
 use leasehold_core::governance::GovernanceSettings;
+use leasehold_core::governance::document::NamespaceCaps;
 use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Inner;
 use leasehold_core::pipeline::Pipeline;
@@ -67,6 +68,8 @@ pub use self::recovery::recover_key;
 
 /// How long a start waits for stores other than the home store.
 const EXTRA_STORES_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a gateway that stops waits until the last uses of keys are written.
+const KEY_USES_WAIT: Duration = Duration::from_secs(2);
 
 /// Why the house could not be opened, or had to be closed.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +165,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         authorization: authorization.clone(),
         decider,
         stores: stores.clone(),
+        default_caps: NamespaceCaps::default_of(&config.limits),
         shutdown: shutdown.clone(),
     });
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
@@ -373,6 +377,14 @@ impl Running {
         self.begin_drain();
         drop(self.tasks);
         self.app.denials.flush().await;
+        let recording = self.app.governance.record_key_uses();
+        match tokio::time::timeout(KEY_USES_WAIT, recording).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                tracing::warn!(message = %failure.message, detail = ?failure.detail, "governance.key_uses lost");
+            }
+            Err(_) => tracing::warn!("governance.key_uses lost: the store does not answer"),
+        }
         futures_util::future::join_all(self.extra.into_iter().map(Extra::close)).await;
         self.home.close().await;
     }

@@ -100,6 +100,7 @@ async fn make_demo(governance: &Governance, caller: &Caller) -> Result<(), Failu
         description: "made by the first start, with the stock policies bound".to_owned(),
         default_decision: DefaultDecision::Deny,
         store: None,
+        caps: None,
     };
     existing_is_fine(
         governance

@@ -68,6 +68,7 @@ impl Gateway {
             description: String::new(),
             default_decision: DefaultDecision::Allow,
             store: None,
+            caps: None,
         };
         let made = governance.put_namespace(&caller, &demo, Precondition::Absent);
         made.await.unwrap();

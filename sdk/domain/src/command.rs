@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::Caps;
 use crate::Cause;
 use crate::LeaseHandle;
 use crate::LeaseId;
@@ -29,12 +30,15 @@ pub struct Command {
 }
 
 /// What must still be true when the command runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Expectation {
     /// The record's revision that the policy saw; 0 if there was no record.
     pub revision: Option<u64>,
     /// The usage that the policy saw.
     pub usage: Option<Usage>,
+    /// The caps of the namespace. An acquire that would exceed one is refused with
+    /// [`crate::Rejection::CapReached`]; nothing else looks at them.
+    pub caps: Option<Caps>,
 }
 
 /// What to do with a lock. All durations are milliseconds, already inside the limits of

@@ -42,9 +42,9 @@ pub struct Edit {
     pub body: Option<Arc<[u8]>>,
     /// When the edit may happen.
     pub precondition: Precondition,
-    /// What the ledger keeps of it. Names the same document: stores that follow each other's writes
-    /// learn from it which documents a write has changed.
-    pub change: Change,
+    /// What the ledger keeps of it, which names the same document. `None` for what a gateway notes
+    /// for itself and nobody has asked for, such as the day of a key's last use: it makes no event.
+    pub change: Option<Change>,
 }
 
 /// What a write of documents came to.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cap;
 pub mod clock;
 pub mod command;
 pub mod decision;
@@ -20,6 +21,7 @@ pub mod seat;
 pub mod text;
 pub mod transition;
 
+pub use cap::{Cap, CapReached, Caps};
 pub use clock::{Clock, ManualClock, Millis, SystemClock, WallMillis};
 pub use command::{Action, Atomicity, Command, Expectation, LockSettings, RevokeTarget};
 pub use decision::{

@@ -27,6 +27,8 @@ pub const VALUE_BYTES_MAX: usize = 4_096;
 pub const KEY_SCOPE_NAMES_MAX: usize = 100;
 /// Most teams that a namespace names to be seen by.
 pub const VISIBLE_TO_TEAMS_MAX: usize = 100;
+/// Greatest cap of a namespace, so that JSON numbers keep it.
+pub const NAMESPACE_CAP_MAX: u64 = (1 << 53) - 1;
 /// Most labels on a lease.
 pub const LABELS_MAX: usize = 16;
 /// Longest label key.
@@ -203,6 +205,11 @@ pub const ADMIN_DENIAL_PATH_BYTES_MAX: usize = 256;
 /// How often a watch, or a request that waits, checks that its key or token is still valid; a
 /// revocation that is heard of is acted on at once.
 pub const CREDENTIAL_CHECK_EVERY_MS: u64 = 1_000;
+/// How often a gateway writes on which day keys were last used, where that has changed. A gateway
+/// that is killed loses what it has not written.
+pub const KEY_USES_WRITTEN_EVERY_MS: u64 = 60_000;
+/// Most keys whose use is recorded in one write.
+pub const KEY_USES_PER_WRITE_MAX: usize = 64;
 /// Shortest life of an API key that expires.
 pub const KEY_LIFETIME_MS_MIN: u64 = 1_000;
 /// Longest life of an API key that expires: 3,650 days.

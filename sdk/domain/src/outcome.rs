@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::CapReached;
 use crate::FencingToken;
 use crate::LeaseHandle;
 use crate::LeaseId;
@@ -106,6 +107,8 @@ pub enum Rejection {
     /// Acquire: nothing stands under the `request_id`, and it was made more than
     /// [`crate::limits::REQUEST_ID_AGE_MS_MAX`] ago, so that nobody knows whether it had a lease.
     RequestIdTooOld,
+    /// Acquire: the namespace has as much as its cap allows.
+    CapReached(CapReached),
 }
 
 /// A lease as its holder sees it.

@@ -80,7 +80,9 @@ impl Writer {
         let there = jobs.iter().enumerate();
         let there = there.filter_map(|(at, job)| Some((at, &job.as_ref()?.item)));
         let writes: Vec<(usize, &Item)> = there.filter(|(_, item)| item.writes()).collect();
-        let groups = group::group(&writes, due, |lock| self.hot.contains_key(lock));
+        let commands = writes.iter().flat_map(|(_, item)| item.commands());
+        let near_cap = mirror.state.is_near_cap(commands);
+        let groups = group::group(&writes, due, near_cap, |lock| self.hot.contains_key(lock));
         let at = Moment {
             level: FeatureLevel::FIRST,
             // Before it is sent: a lease that is granted by it was asked for before.

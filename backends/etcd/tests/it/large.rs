@@ -233,14 +233,14 @@ async fn seat(store: &EtcdBackend, state: SeatState) {
         id: namespace.as_str().into(),
         precondition: Precondition::Any,
         body: Some(Arc::from(seat.to_string().into_bytes())),
-        change: Change {
+        change: Some(Change {
             request_id: cause.request_id.clone(),
             principal: cause.principal.clone(),
             collection: Seat::COLLECTION.into(),
             id: namespace.as_str().into(),
             digest: None,
             summary: "moved".into(),
-        },
+        }),
     };
     let written = store.write(vec![edit]).await.expect("an answer");
     assert!(matches!(written, EditOutcome::Done(_)), "{written:?}");

@@ -225,6 +225,7 @@ fn a_quota_holds_over_gateways() {
                 take.expect = Some(Expectation {
                     revision: None,
                     usage: Some(Usage::default()),
+                    ..Expectation::default()
                 });
                 let gateway = &gateways.each[at];
                 async move { ask(gateway, take).await.expect("an answer") }
@@ -234,6 +235,15 @@ fn a_quota_holds_over_gateways() {
             assert_eq!(granted.count(), 1, "{outcomes:?}");
             assert!(outcomes.contains(&Outcome::Stale), "{outcomes:?}");
         }
+    });
+}
+
+#[test]
+fn a_cap_holds_over_gateways() {
+    run(async {
+        let gateways = Gateways::start(3).await;
+        let each: Vec<_> = gateways.each.iter().map(|gateway| &**gateway).collect();
+        sharing::a_cap_holds_over_gateways(&each).await;
     });
 }
 
@@ -406,7 +416,7 @@ fn seat(era: u64, state: SeatState) -> Edit {
         id: "demo".into(),
         body: Some(Arc::from(seat.to_string().into_bytes())),
         precondition: Precondition::Any,
-        change: Change {
+        change: Some(Change {
             request_id: format!("{seat}").replace(' ', "-").parse().expect("an id"),
             principal: command("ann", "x", Action::Tick)
                 .cause
@@ -417,6 +427,6 @@ fn seat(era: u64, state: SeatState) -> Edit {
             id: "demo".into(),
             digest: None,
             summary: "moved".into(),
-        },
+        }),
     }
 }

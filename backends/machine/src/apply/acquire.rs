@@ -43,7 +43,8 @@ impl Step<'_> {
     pub(super) fn acquire(&mut self, asked: Asked<'_>) -> Outcome {
         let settled = self.repeated(&asked);
         let settled = settled.or_else(|| self.too_late(&asked));
-        match settled.or_else(|| self.refused(&asked)) {
+        let settled = settled.or_else(|| self.refused(&asked));
+        match settled.or_else(|| self.beyond_caps()) {
             Some(outcome) => outcome,
             None => self.arrive(&asked),
         }
@@ -128,6 +129,12 @@ impl Step<'_> {
         Some(Outcome::Rejected(rejection))
     }
 
+    /// The answer to a request for something new where the namespace has no room for it.
+    fn beyond_caps(&self) -> Option<Outcome> {
+        let reached = self.room?.refusal(self.record)?;
+        Some(Outcome::Rejected(Rejection::CapReached(reached)))
+    }
+
     fn knows(&self, lease_id: &LeaseId) -> bool {
         let mut leases = self.record.holders.iter();
         leases.any(|lease| lease.lease_id == *lease_id)
@@ -196,6 +203,11 @@ impl Step<'_> {
         let Some(index) = self.record.waiters().position(standing) else {
             return self.held();
         };
+        let room = self.room.filter(|_| arrives);
+        if let Some(reached) = room.and_then(|room| room.refusal_of_last_waiter(self.record)) {
+            self.record.rest_mut().queue.pop_back();
+            return Outcome::Rejected(Rejection::CapReached(reached));
+        }
         let waiter = &self.record.rest_mut().queue[index];
         let (owner, mode, deadline) = (waiter.party.owner(), waiter.mode, waiter.deadline);
         let position = u32::try_from(index).unwrap_or(u32::MAX);

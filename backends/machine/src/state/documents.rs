@@ -13,8 +13,8 @@ use super::State;
 use crate::Moment;
 
 impl State {
-    /// Applies all edits at one new revision, with an event each; or none, if a precondition does
-    /// not hold. Preconditions look at the documents as they were before the write. No edits
+    /// Applies all edits at one new revision, with an event for each that has a change for the
+    /// ledger; or none, if a precondition does not hold. Preconditions look at the documents as they were before the write. No edits
     /// change nothing.
     pub fn edit(&mut self, edits: &[Edit], at: Moment) -> (EditOutcome, Vec<Event>) {
         let at = self.begin(at);
@@ -38,8 +38,10 @@ impl State {
         let mut events = Vec::with_capacity(edits.len());
         for edit in edits {
             self.documents.apply(edit, revision);
-            let change = Box::new(edit.change.clone());
-            events.push(self.event(at, EventKind::Governance(change)));
+            if let Some(change) = &edit.change {
+                let change = Box::new(change.clone());
+                events.push(self.event(at, EventKind::Governance(change)));
+            }
         }
         if edits
             .iter()

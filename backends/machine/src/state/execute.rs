@@ -30,6 +30,9 @@ struct Told {
     ended: Vec<EndedRequest>,
 }
 
+/// Copies of records on which commands are tried, with the transitions of each.
+pub(super) type Copies<'a> = BTreeMap<&'a LockRef, (LockRecord, Vec<Transition>)>;
+
 impl State {
     /// Carries out commands in order, then records the notes. With
     /// [`Atomicity::AllOrNothing`], a failing command leaves all locks as they were, and no
@@ -96,8 +99,12 @@ impl State {
         if !self.usage_is_as_expected(command) {
             return Outcome::Stale;
         }
-        let past = self.past(command, at, &[]);
-        let applied = self.locks.apply(command, at, past);
+        let context = Context {
+            past: self.past(command, at, &[]),
+            room: self.room(command, self.locks.in_use(&command.lock.namespace)),
+            ..Context::default()
+        };
+        let applied = self.locks.apply(command, at, context);
         for ended in applied.ended {
             self.ended.add(ended);
             told.ended.push(ended);
@@ -128,7 +135,7 @@ impl State {
         at: Moment,
         all_told: &mut Told,
     ) -> Vec<Outcome> {
-        let mut copies: BTreeMap<&LockRef, (LockRecord, Vec<Transition>)> = BTreeMap::new();
+        let mut copies = Copies::new();
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut told = Vec::with_capacity(commands.len());
         let mut ended: Vec<EndedRequest> = Vec::new();
@@ -141,17 +148,16 @@ impl State {
                 outcomes.push(Outcome::Stale);
                 continue;
             }
-            let past = self.past(command, at, &ended);
+            let context = Context {
+                queueing: Queueing::Never,
+                past: self.past(command, at, &ended),
+                room: self.room_beside(command, &copies),
+            };
             let (record, all) = copies.entry(&command.lock).or_insert_with(|| {
                 let record = self.locks.get(&command.lock).cloned();
                 (record.unwrap_or_default(), Vec::new())
             });
-            let context = Context {
-                queueing: Queueing::Never,
-                past,
-                shared: &mut self.locks.policies,
-            };
-            let applied = apply_with(record, command, at, context);
+            let applied = apply_with(record, command, at, context, &mut self.locks.policies);
             all.extend_from_slice(&applied.transitions);
             ended.extend(applied.ended);
             told.push((command, applied.transitions));

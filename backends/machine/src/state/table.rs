@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use imbl::OrdMap;
 use leasehold_domain::Command;
 use leasehold_domain::Counts;
-use leasehold_domain::EndCause;
 use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
@@ -22,8 +21,8 @@ use crate::LockRecord;
 use crate::Moment;
 use crate::apply::Context;
 use crate::apply::OneApplied;
-use crate::apply::Queueing;
 use crate::apply::apply_with;
+use crate::in_use::InUse;
 use crate::shared_policies::SharedPolicies;
 
 /// The records by namespace and name: the part that is stored. A clone shares all records with
@@ -70,6 +69,8 @@ impl LockTable {
             let usage = table.usage.entry(namespace.clone()).or_default();
             let mut indexed = OrdMap::new();
             for (lock, mut record) in locks {
+                let in_use = InUse::of(&record);
+                usage.in_use = usage.in_use.shifted(InUse::default(), in_use);
                 table.counts.locks += 1;
                 table.counts.leases += record.holders.len() as u64;
                 table.counts.waiters += record.queue_len() as u64;
@@ -92,12 +93,7 @@ impl LockTable {
     }
 
     /// Applies a command to its record, which is made for it if need be.
-    pub(crate) fn apply(
-        &mut self,
-        command: &Command,
-        at: Moment,
-        past: Option<EndCause>,
-    ) -> OneApplied {
+    pub(crate) fn apply(&mut self, command: &Command, at: Moment, context: Context) -> OneApplied {
         let LockRef { namespace, lock } = &command.lock;
         let record = self
             .records
@@ -105,24 +101,15 @@ impl LockTable {
             .and_then(|l| l.get_mut(lock));
         let Some(record) = record else {
             let mut record = LockRecord::default();
-            let context = Context {
-                queueing: Queueing::AsAsked,
-                past,
-                shared: &mut self.policies,
-            };
-            let applied = apply_with(&mut record, command, at, context);
+            let applied = apply_with(&mut record, command, at, context, &mut self.policies);
             self.replace(&command.lock, record, &applied.transitions, at.now);
             return applied;
         };
-        let before = record.next_deadline();
-        let context = Context {
-            queueing: Queueing::AsAsked,
-            past,
-            shared: &mut self.policies,
-        };
-        let applied = apply_with(record, command, at, context);
-        let after = record.next_deadline();
+        let (before, used) = (record.next_deadline(), InUse::of(record));
+        let applied = apply_with(record, command, at, context, &mut self.policies);
+        let (after, uses) = (record.next_deadline(), InUse::of(record));
         let idle = record.is_idle(at.now);
+        self.shift(namespace, used, uses);
         if !applied.transitions.is_empty() {
             self.count(&command.lock, &applied.transitions);
         }
@@ -143,6 +130,9 @@ impl LockTable {
         now: Millis,
     ) {
         let before = self.get(lock).map(LockRecord::next_deadline);
+        let used = self.get(lock).map(InUse::of).unwrap_or_default();
+        // Of an idle record this is nothing.
+        self.shift(&lock.namespace, used, InUse::of(&record));
         if record.is_idle(now) {
             if !transitions.is_empty() {
                 self.count(lock, transitions);
@@ -170,9 +160,11 @@ impl LockTable {
     pub(crate) fn put(&mut self, lock: &LockRef, record: Option<LockRecord>) {
         if let Some(old) = self.get(lock) {
             let (deadline, waiters) = (old.next_deadline(), old.queue_len());
+            let used = InUse::of(old);
             let owners: Vec<_> = old.holders.iter().map(|l| l.party.owner()).collect();
             self.counts.leases -= owners.len() as u64;
             self.counts.waiters -= waiters as u64;
+            self.shift(&lock.namespace, used, InUse::default());
             let usage = self.usage.entry(lock.namespace.clone()).or_default();
             for owner in &owners {
                 usage.remove(owner);
@@ -186,6 +178,7 @@ impl LockTable {
         self.counts.locks += 1;
         self.counts.leases += record.holders.len() as u64;
         self.counts.waiters += record.queue_len() as u64;
+        self.shift(&lock.namespace, InUse::default(), InUse::of(&record));
         let usage = self.usage.entry(lock.namespace.clone()).or_default();
         for lease in &mut record.holders {
             usage.add(&lease.party.subject, lease.party.team.as_ref());
@@ -246,6 +239,21 @@ impl LockTable {
     ) -> Usage {
         let usage = self.usage.get(namespace);
         usage.map_or(Usage::default(), |usage| usage.of(subject, team))
+    }
+
+    /// Returns what all locks of a namespace take of its caps.
+    pub(crate) fn in_use(&self, namespace: &NamespaceName) -> InUse {
+        let usage = self.usage.get(namespace);
+        usage.map_or(InUse::default(), |usage| usage.in_use)
+    }
+
+    /// Follows a lock of a namespace that took `before` of its caps and takes `after` now.
+    fn shift(&mut self, namespace: &NamespaceName, before: InUse, after: InUse) {
+        if before == after {
+            return;
+        }
+        let usage = self.usage.entry(namespace.clone()).or_default();
+        usage.in_use = usage.in_use.shifted(before, after);
     }
 
     pub(crate) fn counts(&self) -> Counts {

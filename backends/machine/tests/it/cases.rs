@@ -361,13 +361,13 @@ fn a_decision_on_another_state_is_refused_and_changes_nothing() {
     let mut asked = command("ann", "r", lock("l"), acquire(1, EXCLUSIVE, 1_000, None));
     asked.expect = Some(Expectation {
         revision: Some(7),
-        usage: None,
+        ..Expectation::default()
     });
     assert_eq!(l.run(0, &asked), Outcome::Stale);
     assert_eq!(l.record, Default::default());
     asked.expect = Some(Expectation {
         revision: Some(0),
-        usage: None,
+        ..Expectation::default()
     });
     granted(l.run(0, &asked));
     let seen = l.record.revision();
@@ -376,7 +376,7 @@ fn a_decision_on_another_state_is_refused_and_changes_nothing() {
     asked.action = release(1);
     asked.expect = Some(Expectation {
         revision: Some(seen),
-        usage: None,
+        ..Expectation::default()
     });
     assert_eq!(l.run(2, &asked), Outcome::Stale);
     assert_eq!(l.holders(), ["ann"]);

@@ -107,7 +107,7 @@ fn states() {
         id: "b".into(),
         body: Some(Arc::from(&b"{}"[..])),
         precondition: Precondition::Any,
-        change: change(),
+        change: Some(change()),
     };
     state.edit(&[edit], moment(1, 1));
     let asked = command("ann", "r", lock("l"), acquire(1, EXCLUSIVE, 1_000, None));

@@ -77,14 +77,14 @@ impl Store {
             id: "demo".into(),
             body: Some(Arc::from(seat.to_string().into_bytes())),
             precondition: Precondition::Any,
-            change: Change {
+            change: Some(Change {
                 request_id: cause.request_id.clone(),
                 principal: cause.principal.clone(),
                 collection: Seat::COLLECTION.into(),
                 id: "demo".into(),
                 digest: None,
                 summary: "moved".into(),
-            },
+            }),
         };
         self.write += 1;
         let (outcome, _) = self.state.edit(&[edit], moment(self.now, self.write));

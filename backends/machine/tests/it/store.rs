@@ -183,8 +183,8 @@ fn a_decision_on_another_usage_is_stale() {
     let mut state = State::default();
     let mut second = take("ann", "b", 2, 1_000);
     second.expect = Some(Expectation {
-        revision: None,
         usage: Some(Usage::default()),
+        ..Expectation::default()
     });
     let outcomes = run_each(
         &mut state,
@@ -275,7 +275,7 @@ fn edit(id: &str, body: Option<&str>, precondition: Precondition) -> Edit {
         id: id.into(),
         body: body.map(|body| Arc::from(body.as_bytes())),
         precondition,
-        change,
+        change: Some(change),
     }
 }
 

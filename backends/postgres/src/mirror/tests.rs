@@ -68,14 +68,14 @@ fn edit(id: &str) -> Item {
         id: id.into(),
         body: Some(Arc::from(*b"{}")),
         precondition: Precondition::Any,
-        change: Change {
+        change: Some(Change {
             request_id: "edit".parse().unwrap(),
             principal: principal("ops"),
             collection: "notes".into(),
             id: id.into(),
             digest: None,
             summary: "".into(),
-        },
+        }),
     }])
 }
 

@@ -49,7 +49,8 @@ samples! {
     }
     structure cause::PolicyLimits { max_ttl_ms, max_hold_ms }
     structure command::Command<'static> { lock, action, cause, expect }
-    structure command::Expectation { revision, usage }
+    structure command::Expectation { revision, usage, caps }
+    structure command::Caps { locks, waiters, reached }
     choice command::Action<'static> {
         Acquire { lease_id, mode, ttl_ms, wait_ms, max_hold_ms }, Renew { lease_id, ttl_ms,
         max_hold_ms, record }, Release { lease_id }, Revoke { target, grace_ms }, Transfer {
@@ -78,7 +79,10 @@ samples! {
     }
     choice outcome::Rejection {
         QueueFull, TooManyPermits, RequestIdReused, Impossible, RequestIdTooOld,
+        CapReached { reached },
     }
+    structure outcome::CapReached { cap, most, present }
+    choice outcome::Cap { Locks, Waiters, LedgerBytes }
     structure outcome::Grant<'static> {
         lease_id, token, mode, ttl_ms, remaining_ms, hold_remaining_ms, state, repeated, waited,
     }
@@ -186,7 +190,8 @@ samples! {
     structure snapshot::StateHead { now, newest, documents_revision, level }
     structure snapshot::Lock<'static> { namespace, name, record, policies }
     structure snapshot::Blob<'static> { digest, bytes }
-    structure store::Changes<'static> { locks, ended }
+    structure store::Changes<'static> { locks, ended, documents }
+    structure store::DocumentName<'static> { collection, id }
     structure store::LockChange<'static> { lock, change }
     structure store::LedgerLine<'static> { body, chain }
     structure store::Base { cursor, now }

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 
 use super::LedgerOptions;
+use super::namespaces::NamespaceBytes;
 use super::state::Closed;
 use super::state::Fill;
 use super::state::Full;
@@ -55,6 +56,7 @@ pub(super) fn recover(
         closing: Vec::new(),
         hot: Hot::new(cursor + 1),
         open: open_holds(connection)?,
+        bytes: NamespaceBytes::read(connection)?,
     };
     let full = replay(connection, options, &mut state)?;
     Ok(Recovered { state, full })

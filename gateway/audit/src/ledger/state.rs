@@ -8,8 +8,10 @@ use std::sync::PoisonError;
 use leasehold_backend_api::LedgerHead;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_domain::NamespaceName;
 use leasehold_domain::StoreId;
 
+use super::namespaces::NamespaceBytes;
 use crate::segment::Blocks;
 use crate::segment::Hot;
 use crate::segment::OpenHold;
@@ -72,6 +74,8 @@ pub(super) struct Full {
     pub(super) chain: Digest,
     /// The holds that were granted in it and had not ended at its end.
     pub(super) opened: Vec<OpenHold>,
+    /// The bytes of its events by namespace.
+    pub(super) bytes: Vec<(NamespaceName, u64)>,
 }
 
 /// A full segment, encoded.
@@ -125,6 +129,7 @@ pub(super) struct State {
     pub(super) closing: Vec<Arc<Hot>>,
     pub(super) hot: Hot,
     pub(super) open: OpenHolds,
+    pub(super) bytes: NamespaceBytes,
 }
 
 impl State {
@@ -132,6 +137,7 @@ impl State {
     /// it fills is to be closed.
     pub(super) fn apply(&mut self, event: &Event, chain: Digest, bytes: usize) -> Option<Full> {
         self.hot.add(event);
+        self.bytes.add(event, bytes);
         let ended = &mut self.hot.ended;
         self.open
             .apply(event, |lock, hold| ended.push((lock, hold)));
@@ -152,6 +158,7 @@ impl State {
             segment,
             chain,
             opened,
+            bytes: self.bytes.close_segment(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The ledger against naive models, with segments of a few events.
 
+mod bytes;
 mod damage;
 mod model;
 mod reopening;

@@ -15,6 +15,7 @@ use super::job::Append;
 use super::job::Job;
 use super::maintenance;
 use super::maintenance::Upkeep;
+use super::namespaces;
 use super::reopen::Source;
 use super::state::Encoded;
 use super::state::Fill;
@@ -292,6 +293,7 @@ impl Writer<'_> {
             let numbers = [hold.granted_by, hold.lock, hold.from].map(u64::cast_signed);
             opened.execute((numbers[0], hold.handle, numbers[1], numbers[2]))?;
         }
+        namespaces::write(self.connection, &full.bytes)?;
         let (min, max) = closed.walls;
         let (segment, last) = (full.segment.cast_signed(), closed.last.cast_signed());
         let [min, max, hold_min, hold_max] =

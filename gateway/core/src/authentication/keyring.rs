@@ -18,7 +18,9 @@ use tokio::sync::watch;
 use super::AuthFailure;
 use super::Identity;
 use super::KeyDocument;
+use super::UtcDay;
 use super::key;
+use super::key_use::KeyUse;
 
 /// The keys that are known. Governance keeps them as they are stored.
 #[derive(Default)]
@@ -34,6 +36,7 @@ struct Entry {
     identity: Option<Identity>,
     /// When it expires; `None` if it never does.
     expires: Option<WallMillis>,
+    last_use: KeyUse,
 }
 
 impl fmt::Debug for KeyRing {
@@ -66,10 +69,14 @@ impl KeyRing {
             .collect();
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         for (id, entry) in changes {
-            match entry {
-                Some(entry) => keys.insert(id, entry),
-                None => keys.remove(&id),
+            let before = keys.remove(&id);
+            let Some(mut entry) = entry else {
+                continue;
             };
+            if let Some(before) = before {
+                entry.last_use = before.last_use;
+            }
+            keys.insert(id, entry);
         }
         drop(keys);
         self.changed.send_replace(());
@@ -95,6 +102,7 @@ impl KeyRing {
                 digest,
                 identity,
                 expires,
+                last_use: _,
             } = entry;
             (id.clone(), format!("{digest} {identity:?} {expires:?}"))
         });
@@ -106,8 +114,25 @@ impl KeyRing {
         self.changed.subscribe()
     }
 
+    /// Returns the days of last uses, by the ids of the keys, that the store is not known to have.
+    pub(crate) fn unrecorded_uses(&self) -> Vec<(Box<str>, UtcDay)> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let all = keys.iter();
+        all.filter_map(|(id, entry)| Some((id.clone(), entry.last_use.unrecorded()?)))
+            .collect()
+    }
+
+    /// Records that the store has a use of that day, or of a later one.
+    pub(crate) fn recorded_use(&self, id: &str, day: UtcDay) {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = keys.get(id) {
+            entry.last_use.recorded(day);
+        }
+    }
+
     /// Whose key this is; none if no key of this id is known, which another gateway may have made
-    /// a moment ago. Allocates nothing; compares digests in constant time.
+    /// a moment ago. Notes the use of a key that is accepted. Allocates nothing; compares digests in
+    /// constant time.
     ///
     /// # Errors
     /// It is no key, it was revoked, or it has expired by `now`. That it has expired is told only
@@ -127,7 +152,10 @@ impl KeyRing {
             Some(identity) if bool::from(entry.digest.0.ct_eq(&shown.0)) => {
                 match key::has_expired(entry.expires, now) {
                     true => Err(AuthFailure::Expired),
-                    false => Ok(Some(identity.clone())),
+                    false => {
+                        entry.last_use.used(now);
+                        Ok(Some(identity.clone()))
+                    }
                 }
             }
             _ => Err(AuthFailure::Invalid),
@@ -164,6 +192,7 @@ fn entry(document: KeyDocument) -> Option<Entry> {
         digest,
         identity: (document.revoked.is_none() && !is_reserved).then_some(identity),
         expires: document.expires,
+        last_use: KeyUse::default(),
     })
 }
 

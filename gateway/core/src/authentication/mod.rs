@@ -9,6 +9,7 @@ mod failure;
 mod identity;
 mod jwks;
 mod key;
+mod key_use;
 mod keyring;
 mod token;
 
@@ -19,5 +20,6 @@ pub use self::identity::Identity;
 pub use self::identity::KeyScope;
 pub use self::key::KeyDocument;
 pub use self::key::NewKey;
+pub use self::key_use::UtcDay;
 pub use self::keyring::KeyRing;
 pub use self::keyring::KeySource;

@@ -7,6 +7,7 @@ use leasehold_domain::StoreName;
 
 use super::*;
 use crate::governance::document::DefaultDecision;
+use crate::governance::document::NamespaceCaps;
 use crate::governance::document::Travels;
 
 fn namespace(team: Option<&str>, visibility: Visibility) -> NamespaceDocument {
@@ -17,6 +18,7 @@ fn namespace(team: Option<&str>, visibility: Visibility) -> NamespaceDocument {
         description: String::new(),
         default_decision: DefaultDecision::Deny,
         store: StoreName::home(),
+        caps: NamespaceCaps::default(),
         travels: Travels::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! `[limits]`
 
+use leasehold_domain::limits::NAMESPACE_CAP_MAX;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -34,6 +35,14 @@ pub struct Limits {
     pub waits_per_key_max: usize,
     /// Most acquires in one namespace that wait.
     pub waits_per_namespace_max: usize,
+    /// Most locks that are held or waited for, of each namespace that has no cap of its own; 0 for no
+    /// cap.
+    pub namespace_locks_max: u64,
+    /// Most acquires that wait, of each namespace that has no cap of its own; 0 for no cap.
+    pub namespace_waiters_max: u64,
+    /// Most bytes that the events of a namespace take in the ledger, where it has no cap of its own;
+    /// 0 for no cap.
+    pub namespace_ledger_bytes_max: u64,
     /// How long a watch may leave an event unread before its connection is closed.
     pub watch_unread_deadline_ms: u64,
     /// Most requests under way, waiting ones included; more are answered 503 at once, but health
@@ -69,6 +78,9 @@ impl Default for Limits {
             watches_per_namespace_max: 5_000,
             waits_per_key_max: 4_096,
             waits_per_namespace_max: 6_144,
+            namespace_locks_max: 0,
+            namespace_waiters_max: 0,
+            namespace_ledger_bytes_max: 0,
             watch_unread_deadline_ms: 10_000,
             requests_max: 8_192,
             header_deadline_ms: 10_000,
@@ -110,6 +122,17 @@ impl Limits {
         ];
         for (key, value) in rates {
             within(key, u64::from(value), 0, 1_000_000)?;
+        }
+        let caps = [
+            ("namespace_locks_max", self.namespace_locks_max),
+            ("namespace_waiters_max", self.namespace_waiters_max),
+            (
+                "namespace_ledger_bytes_max",
+                self.namespace_ledger_bytes_max,
+            ),
+        ];
+        for (key, value) in caps {
+            within(key, value, 0, NAMESPACE_CAP_MAX)?;
         }
         within("drain_deadline_ms", self.drain_deadline_ms, 0, 3_600_000)
     }

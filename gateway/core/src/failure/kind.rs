@@ -42,6 +42,8 @@ pub enum FailureKind {
     Invalid,
     /// The lock's queue is full.
     QueueFull,
+    /// The namespace has as much as a cap allows.
+    NamespaceFull,
     /// Too many requests by this caller.
     RateLimited,
     /// Something of ours is broken.
@@ -64,6 +66,7 @@ impl FailureKind {
         match self {
             Self::Held
             | Self::QueueFull
+            | Self::NamespaceFull
             | Self::RateLimited
             | Self::PolicyError
             | Self::Internal

@@ -9,6 +9,8 @@ use leasehold_domain::TeamName;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::config::Limits;
+
 /// Collection of [`NamespaceDocument`]s, by name.
 pub(crate) const NAMESPACES: &str = "namespace";
 /// Collection of [`PlaceDocument`]s, by the namespace's name.
@@ -19,6 +21,8 @@ pub(crate) const POLICIES: &str = "policy";
 pub(crate) const BINDINGS: &str = "binding";
 /// Collection of API keys, by id.
 pub const KEYS: &str = "key";
+/// Collection of the days on which keys were last used, by the ids of the keys.
+pub(crate) const KEY_USES: &str = "key-use";
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,9 @@ pub struct NamespaceDocument {
     /// Which store has its locks.
     #[serde(default = "StoreName::home")]
     pub store: StoreName,
+    /// How much it may have. Administrators set this, not the owner.
+    #[serde(default, skip_serializing_if = "NamespaceCaps::is_none")]
+    pub caps: NamespaceCaps,
     /// Where else it was, or is on its way.
     #[serde(default, skip_serializing_if = "Travels::is_none")]
     pub travels: Travels,
@@ -60,6 +67,49 @@ pub enum Visibility {
 impl Visibility {
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// How much a namespace may have; `None` for no cap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceCaps {
+    /// Locks that are held or waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locks: Option<u64>,
+    /// Acquires that wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiters: Option<u64>,
+    /// Bytes of its events in the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_bytes: Option<u64>,
+}
+
+impl NamespaceCaps {
+    /// Returns the caps of namespaces that have none of their own, as the configuration says.
+    #[must_use]
+    pub fn default_of(limits: &Limits) -> Self {
+        let cap = |most: u64| (most > 0).then_some(most);
+        Self {
+            locks: cap(limits.namespace_locks_max),
+            waiters: cap(limits.namespace_waiters_max),
+            ledger_bytes: cap(limits.namespace_ledger_bytes_max),
+        }
+    }
+
+    /// Returns whether there is no cap.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns these caps, and where one is missing that of `others`.
+    #[must_use]
+    pub fn or(&self, others: &Self) -> Self {
+        Self {
+            locks: self.locks.or(others.locks),
+            waiters: self.waiters.or(others.waiters),
+            ledger_bytes: self.ledger_bytes.or(others.ledger_bytes),
+        }
     }
 }
 
@@ -131,6 +181,8 @@ pub struct NamespaceDraft {
     pub default_decision: DefaultDecision,
     /// Which store has its locks; none for the one that has them, or home.
     pub store: Option<StoreName>,
+    /// How much it may have; `None` for the caps that it has.
+    pub caps: Option<NamespaceCaps>,
 }
 
 /// What happens to operations that no policy decides: none is bound, or only advisory ones.

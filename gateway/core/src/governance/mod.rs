@@ -12,6 +12,7 @@ mod enacting;
 mod index;
 mod judged;
 mod key;
+mod key_use;
 mod loading;
 mod moves;
 mod namespace;
@@ -181,6 +182,11 @@ impl Governance {
         let this = Arc::downgrade(&governance);
         supervise("governance-confirm", &tasks, move || {
             confirmation::confirm(this.clone())
+        })
+        .detach();
+        let this = Arc::downgrade(&governance);
+        supervise("governance-key-uses", &tasks, move || {
+            key_use::record(this.clone())
         })
         .detach();
         Ok(governance)

@@ -33,6 +33,10 @@ impl Governance {
         precondition: Precondition,
     ) -> Result<Stored<NamespaceDocument>, Failure> {
         crate::field_limits::check_description(&draft.description)?;
+        let caps = draft.caps.unwrap_or_default();
+        crate::field_limits::check_cap("caps.locks", caps.locks)?;
+        crate::field_limits::check_cap("caps.waiters", caps.waiters)?;
+        crate::field_limits::check_cap("caps.ledger_bytes", caps.ledger_bytes)?;
         let mut tries = 1;
         loop {
             let existing = self.find_namespace(&draft.name).await?;
@@ -42,11 +46,14 @@ impl Governance {
                 (Precondition::Any, None) => Precondition::Absent,
                 (given, _) => given,
             };
+            let had = existing.as_ref().map(|existing| existing.document.caps);
             let before = match existing {
                 Some(existing) => Some(existing.document.place()),
                 None => self.place(&draft.name).await?,
             };
-            let document = self.settle(draft, before)?;
+            let mut document = self.settle(draft, before)?;
+            // A replacement that does not speak of caps must not lift them.
+            document.caps = draft.caps.or(had).unwrap_or_default();
             match self.write_namespace(caller, &document, exact).await {
                 Ok(revision) => return Ok(Stored { document, revision }),
                 Err(failure)
@@ -94,6 +101,7 @@ impl Governance {
             description: draft.description.clone(),
             default_decision: draft.default_decision,
             store,
+            caps: draft.caps.unwrap_or_default(),
             travels,
         })
     }

@@ -150,7 +150,7 @@ pub fn edit<T: Serialize>(
         id: id.into(),
         body: body.map(Into::into),
         precondition,
-        change,
+        change: Some(change),
     })
 }
 

@@ -85,7 +85,7 @@ impl Move<'_> {
             id: name.as_str().into(),
             body: Some(body),
             precondition,
-            change,
+            change: Some(change),
         }
     }
 }

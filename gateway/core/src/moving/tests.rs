@@ -111,6 +111,7 @@ async fn house() -> House {
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,
+        caps: None,
     };
     let made = governance.put_namespace(&caller, &draft, Precondition::Absent);
     made.await.unwrap();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
@@ -53,6 +54,7 @@ use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::governance::WrittenBinding;
 use crate::governance::document::DefaultDecision;
+use crate::governance::document::NamespaceCaps;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::Visibility;
 use crate::safety::tests::safety;
@@ -210,6 +212,7 @@ impl Gate {
             authorization: authorization(&store, clock.clone()),
             decider: Decider::new(clock, metrics, false, Policy::default().request_budget()),
             stores: Arc::new(Stores::new(store, [].into())),
+            default_caps: NamespaceCaps::default(),
             shutdown,
         }));
         let gate = Self {
@@ -222,6 +225,17 @@ impl Gate {
             gate.upload(wasm.to_vec()).await;
         }
         gate
+    }
+
+    /// Brings the ledger up to date with the store.
+    pub(crate) async fn relay(&self) {
+        let store = self.pipeline.inner.stores.home();
+        let newest = store.door.health().await.newest;
+        let mut events = store.parts.backend.events(store.ledger.head().cursor);
+        while store.ledger.head().cursor < newest {
+            let event = events.next().await.unwrap().unwrap();
+            store.ledger.append(vec![event]).await.unwrap();
+        }
     }
 
     /// Uploads a module.
@@ -239,6 +253,7 @@ impl Gate {
             visibility: Visibility::default(),
             description: String::new(),
             default_decision,
+            caps: None,
             store: None,
         };
         let op = caller("op", &[]);
@@ -343,7 +358,7 @@ impl Gate {
 }
 
 /// An acquire without anything special.
-fn asked(lock: &str, ttl_ms: u64) -> ask::Acquire {
+pub(crate) fn asked(lock: &str, ttl_ms: u64) -> ask::Acquire {
     ask::Acquire {
         lock: lock.parse().unwrap(),
         mode: Mode::Exclusive,

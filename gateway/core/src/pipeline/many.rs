@@ -9,6 +9,7 @@ use leasehold_domain::Decision;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
+use leasehold_domain::Rejection;
 use leasehold_domain::Request;
 use leasehold_domain::limits;
 
@@ -231,12 +232,18 @@ impl Pipeline {
             }
             let granted = |outcome: &Outcome| matches!(outcome, Outcome::Granted(_));
             if !outcomes.iter().all(granted) {
-                let mut outcomes = outcomes.into_iter();
-                let first =
-                    outcomes.find(|outcome| *outcome != Outcome::NotAttempted && !granted(outcome));
+                let mut outcomes = requests.iter().zip(outcomes);
+                let first = outcomes
+                    .find(|(_, outcome)| *outcome != Outcome::NotAttempted && !granted(outcome));
                 return Err(match first {
-                    Some(Outcome::LeaseLost(cause)) => Failure::late_duplicate(cause),
-                    first => refused(first.unwrap_or(Outcome::NotAttempted)),
+                    Some((_, Outcome::LeaseLost(cause))) => Failure::late_duplicate(cause),
+                    Some(((request, _), Outcome::Rejected(Rejection::CapReached(reached)))) => {
+                        let (inner, lock) = (&self.inner, &request.lock);
+                        let refusing = inner.refuse_beyond_cap(&store, caller, lock, reached);
+                        refusing.await
+                    }
+                    Some((_, first)) => refused(first),
+                    None => refused(Outcome::NotAttempted),
                 });
             }
             return outcomes

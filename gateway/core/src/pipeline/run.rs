@@ -10,6 +10,7 @@ use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
+use leasehold_domain::Rejection;
 use leasehold_domain::Request;
 
 use super::DECISIONS_PER_REQUEST_MAX;
@@ -180,6 +181,11 @@ impl Inner {
                 (Outcome::NotHolder, Some(cause)) => {
                     return Err(self.refuse_not_holder(&store, &cause).await);
                 }
+                (Outcome::Rejected(Rejection::CapReached(reached)), Some(cause)) => {
+                    let lock = &cause.request.lock;
+                    let refusing = self.refuse_beyond_cap(&store, caller, lock, reached);
+                    return Err(refusing.await);
+                }
                 (outcome, cause) => {
                     return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));
                 }
@@ -276,8 +282,11 @@ impl Inner {
         self.governance.admit(request.operation).await?;
         store.admit(request.operation)?;
         let revision = plan.revision;
-        self.decider
+        let caps = self.caps_for(request.operation, namespace.document, store);
+        let permit = self
+            .decider
             .judge(&store.door, namespace, revision, caller, request, intent)
-            .await
+            .await?;
+        Ok(permit.held_to(caps))
     }
 }

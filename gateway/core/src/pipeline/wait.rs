@@ -44,7 +44,12 @@ pub(super) async fn acquire(
             .run(store, caller, request.clone(), intent.clone())
             .await
     };
-    let (outcome, decision) = run().await?;
+    let ran = run().await;
+    if matches!(&ran, Err(failure) if failure.kind == FailureKind::NamespaceFull) {
+        // The store has refused it, so there is nothing to cancel.
+        waiter.settled();
+    }
+    let (outcome, decision) = ran?;
     let Outcome::Queued { lease_id, .. } = outcome else {
         waiter.settled();
         return super::acquired(outcome, decision);

@@ -76,11 +76,11 @@ mod tests {
                 id: name.into(),
                 body: Some(seat.to_string().into_bytes().into()),
                 precondition: Precondition::Any,
-                change: Change {
+                change: Some(Change {
                     collection: Seat::COLLECTION.into(),
                     id: name.into(),
                     ..change.clone()
-                },
+                }),
             };
             store.write(vec![edit]).await.unwrap();
         }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use leasehold_domain::Cap;
 use leasehold_domain::DenialKind;
 use leasehold_domain::EndCause;
 use leasehold_domain::Enforcement;
@@ -40,6 +41,7 @@ pub struct Metrics {
     unauthenticated: IntCounterVec,
     decisions: DecisionFamilies,
     denials: IntCounterVec,
+    cap_refusals: IntCounterVec,
     overrides: IntCounter,
     backend_seconds: HistogramVec,
     transitions: IntCounterVec,
@@ -132,6 +134,11 @@ impl Metrics {
             ),
             decisions: DecisionFamilies::new(&make),
             denials: make.counters("leasehold_denials_total", "Denied requests.", &["kind"]),
+            cap_refusals: make.counters(
+                "leasehold_cap_refusals_total",
+                "Acquires that a cap of their namespace refused, by cap.",
+                &["cap"],
+            ),
             overrides: make.counter(
                 "leasehold_overrides_total",
                 "Denials that a break-glass principal passed.",
@@ -203,6 +210,11 @@ impl Metrics {
     /// A request was denied.
     pub fn denied(&self, kind: DenialKind) {
         self.denials.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// An acquire was refused because of a cap of its namespace.
+    pub(crate) fn refused_by_cap(&self, cap: Cap) {
+        self.cap_refusals.with_label_values(&[cap.as_str()]).inc();
     }
 
     /// A break-glass principal passed a denial.

@@ -45,7 +45,7 @@ pub(crate) struct EventOptions {
 pub(crate) const OTHER_OPERATIONS: [&str; 3] = ["expire", "move", "governance"];
 /// What the ledger calls decisions: their effect, the kinds of denials, and what advisory policies
 /// said beside.
-pub(crate) const VERDICTS: [&str; 10] = [
+pub(crate) const VERDICTS: [&str; 11] = [
     "allow",
     "override",
     "deny",
@@ -54,6 +54,7 @@ pub(crate) const VERDICTS: [&str; 10] = [
     "no_policy_bound",
     "not_holder",
     "role",
+    "cap",
     "advisory_denied",
     "advisory_error",
 ];

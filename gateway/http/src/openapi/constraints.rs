@@ -88,11 +88,16 @@ fn rules() -> Vec<Rule> {
     let mut rules = lock_rules();
     rules.extend(key_rules());
     rules.extend(governance_rules());
+    rules.extend(["locks", "waiters", "ledger_bytes"].map(|name| ("NamespaceCaps", name, cap())));
     rules
 }
 
 fn ttl() -> Value {
     range(limits::TTL_MS_MIN, limits::TTL_MS_MAX)
+}
+
+fn cap() -> Value {
+    range(1, limits::NAMESPACE_CAP_MAX)
 }
 
 fn grace() -> Value {

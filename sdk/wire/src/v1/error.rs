@@ -57,6 +57,9 @@ pub enum ErrorCode {
     InvalidRequest,
     /// The lock's queue is full.
     QueueFull,
+    /// The namespace has as many locks or waiters, or as many bytes in the ledger, as its cap
+    /// allows; `cap` tells which. Only acquires of something new are refused by it.
+    NamespaceFull,
     /// Too many requests by this caller.
     RateLimited,
     /// Something of ours is broken.
@@ -78,7 +81,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::BadJson,
         Self::BadRequest,
         Self::Unauthenticated,
@@ -102,6 +105,7 @@ impl ErrorCode {
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
         Self::QueueFull,
+        Self::NamespaceFull,
         Self::RateLimited,
         Self::Internal,
         Self::Overloaded,
@@ -137,7 +141,7 @@ impl ErrorCode {
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidRequest => 422,
-            Self::QueueFull | Self::RateLimited => 429,
+            Self::QueueFull | Self::NamespaceFull | Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Overloaded | Self::Unavailable | Self::SafeMode | Self::Fenced => 503,
         }
@@ -150,6 +154,7 @@ impl ErrorCode {
             Self::RequestTimeout
             | Self::Held
             | Self::QueueFull
+            | Self::NamespaceFull
             | Self::RateLimited
             | Self::PolicyError
             | Self::Internal
@@ -209,6 +214,7 @@ impl ErrorCode {
             | Self::UnsupportedMediaType
             | Self::InvalidRequest
             | Self::QueueFull
+            | Self::NamespaceFull
             | Self::RateLimited
             | Self::SafeMode
             | Self::Fenced
@@ -244,6 +250,7 @@ impl ErrorCode {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidRequest => "invalid_request",
             Self::QueueFull => "queue_full",
+            Self::NamespaceFull => "namespace_full",
             Self::RateLimited => "rate_limited",
             Self::Internal => "internal",
             Self::Overloaded => "overloaded",
@@ -319,9 +326,23 @@ pub struct Problem {
     /// The newest events of the ledgers that were asked, in the form of `cursors`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_cursors: Option<String>,
+    /// Which cap of the namespace is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<CapView>,
     /// What hangs on the namespace that was to be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use: Option<InUseView>,
+}
+
+/// A cap of a namespace that an acquire would exceed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CapView {
+    /// `locks`, `waiters` or `ledger_bytes`.
+    pub name: String,
+    /// How much the namespace may have.
+    pub most: u64,
+    /// How much it has.
+    pub present: u64,
 }
 
 /// What hangs on a namespace.

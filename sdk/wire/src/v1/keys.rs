@@ -90,6 +90,9 @@ pub struct KeyView {
     /// Where it is of use; absent for everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<KeyScope>,
+    /// The last day on which a gateway accepted it, in UTC, `YYYY-MM-DD`; absent if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_on: Option<String>,
 }
 
 /// All keys.

@@ -28,9 +28,28 @@ pub struct NamespaceRequest {
     /// namespace is moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// How much it may have. A PUT without it keeps the caps, one with an empty object lifts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<NamespaceCaps>,
     /// PUT: write only if the namespace has this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+}
+
+/// How much a namespace may have, each 1 to 9007199254740991; what is absent has no cap, unless the
+/// gateways are configured with one. Beyond a cap acquires of something new are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamespaceCaps {
+    /// Locks that are held or waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locks: Option<u64>,
+    /// Acquires that wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiters: Option<u64>,
+    /// Bytes that the events of its locks take in the ledger, counted before they are compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_bytes: Option<u64>,
 }
 
 /// A namespace.
@@ -50,6 +69,9 @@ pub struct Namespace {
     pub default_decision: String,
     /// Which store has its locks.
     pub store: String,
+    /// How much it may have; absent if it has no caps of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<NamespaceCaps>,
     /// The store that it is being moved to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving_to: Option<String>,

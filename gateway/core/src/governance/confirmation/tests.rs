@@ -20,6 +20,7 @@ use crate::authorization::fixture::authorization;
 use crate::bookkeeping::OtherLedgers;
 use crate::config::Policy;
 use crate::governance::document::DefaultDecision;
+use crate::governance::document::NamespaceCaps;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::Visibility;
 use crate::governance::loading::tests::Counting;
@@ -59,6 +60,7 @@ fn draft(name: &str, store: Option<StoreName>) -> NamespaceDraft {
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store,
+        caps: None,
     }
 }
 
@@ -119,6 +121,7 @@ async fn house() -> House {
             Policy::default().request_budget(),
         ),
         stores,
+        default_caps: NamespaceCaps::default(),
         shutdown,
     });
     House {

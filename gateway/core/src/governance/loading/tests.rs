@@ -1,6 +1,7 @@
 //! Two gateways of one store that hear of nothing by themselves.
 
 mod following;
+mod key_uses;
 mod keys;
 mod random;
 mod scale;
@@ -17,6 +18,7 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_memory::MemoryBackend;
+use leasehold_domain::Clock;
 use leasehold_domain::Digest;
 use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
@@ -50,6 +52,8 @@ pub(in crate::governance) struct Faults {
     has_ill_blobs: AtomicBool,
     /// Writes that delete a document are refused.
     refuses_deletions: AtomicBool,
+    /// All writes are refused.
+    refuses_writes: AtomicBool,
     /// Writes are carried out, and their answers are lost.
     loses_answers: AtomicBool,
     /// Streams of revisions yield nothing.
@@ -86,7 +90,9 @@ impl Documents for Counting {
 
     async fn write(&self, edits: Vec<Edit>) -> Result<EditOutcome, BackendError> {
         let deletes = edits.iter().any(|edit| edit.body.is_none());
-        if deletes && self.faults.refuses_deletions.load(Ordering::SeqCst) {
+        let refuses = (deletes && self.faults.refuses_deletions.load(Ordering::SeqCst))
+            || self.faults.refuses_writes.load(Ordering::SeqCst);
+        if refuses {
             return Err(BackendError::without_effect(ErrorKind::Unavailable, "ill"));
         }
         let written = self.store.write(edits).await?;
@@ -144,7 +150,10 @@ impl Gateway {
     }
 
     async fn open_with(store: &Arc<Counting>, engine: PolicyEngine) -> Self {
-        let clock = Arc::new(SystemClock::new());
+        Self::open_at(store, engine, Arc::new(SystemClock::new())).await
+    }
+
+    async fn open_at(store: &Arc<Counting>, engine: PolicyEngine, clock: Arc<dyn Clock>) -> Self {
         let ring = Arc::new(KeyRing::default());
         let stores = [StoreName::home(), "sea".parse().unwrap()].into();
         let governance =
@@ -211,6 +220,7 @@ async fn what_one_gateway_has_written_another_knows_at_once() {
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,
+        caps: None,
     };
     let absent = Precondition::Absent;
     let made = here.governance.put_namespace(&ops, &draft, absent);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_domain::Caps;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::Denial;
@@ -20,6 +21,14 @@ impl Permit {
     /// Made where it was decided, and nowhere else.
     pub(super) fn new(command: Command) -> Self {
         Self { command }
+    }
+
+    /// Holds the command to the caps of its namespace.
+    pub(crate) fn held_to(mut self, caps: Option<Caps>) -> Self {
+        if caps.is_some() {
+            self.command.expect.get_or_insert_default().caps = caps;
+        }
+        self
     }
 
     /// The command that may be executed.

@@ -23,6 +23,7 @@ use crate::authorization::fixture::authorization;
 use crate::config::Policy;
 use crate::governance::Governance;
 use crate::governance::document::DefaultDecision;
+use crate::governance::document::NamespaceCaps;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::Visibility;
 use crate::pipeline::Pipeline;
@@ -75,6 +76,7 @@ fn namespace() -> NamespaceDraft {
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,
+        caps: None,
     }
 }
 
@@ -135,6 +137,7 @@ async fn pair() -> Pair {
                 Policy::default().request_budget(),
             ),
             stores: Arc::new(Stores::new(store, [].into())),
+            default_caps: NamespaceCaps::default(),
             shutdown: shutdown.clone(),
         }))
     };

@@ -1,6 +1,5 @@
 //! The life of a key: it expires, it is rotated, and the last one of an administrator stays.
 
-use leasehold_domain::Clock;
 use leasehold_domain::Role;
 use leasehold_domain::WallMillis;
 

@@ -14,6 +14,7 @@ fn draft(name: &str) -> NamespaceDraft {
         description: String::new(),
         default_decision: DefaultDecision::Allow,
         store: None,
+        caps: None,
     }
 }
 
