@@ -4,6 +4,7 @@ use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use futures_util::future::join_all;
+use leasehold_test_servers::Postgres;
 use leasehold_tests::ADMIN_KEY;
 use leasehold_tests::Answer;
 use leasehold_tests::Api;
@@ -11,6 +12,8 @@ use leasehold_tests::Gateway;
 use leasehold_tests::GatewayOptions;
 use serde_json::Value;
 use serde_json::json;
+
+use super::stores;
 
 const PATH: &str = "/v1/namespaces/batch";
 /// How many locks are asked for at the same time.
@@ -220,5 +223,21 @@ async fn the_configuration_caps_namespaces_that_have_no_cap_of_their_own() -> Re
     namespace(&gateway, &json!({ "locks": 2 })).await?;
     ensure!(acquire(&team, "b", 0).await?.status == 201);
     refused(&acquire(&team, "c", 0).await?, "locks", 2)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_in_the_ledger_of_the_namespaces_store() -> Result<()> {
+    let postgres = Postgres::start().await;
+    let gateway = stores::two_stores(&postgres).await?;
+    let admin = gateway.admin();
+    stores::until_ready(&admin, "eu", true).await?;
+    let body = json!({ "store": "eu", "default_decision": "allow", "caps": { "locks": 1 } });
+    let made = admin.put("/v1/namespaces/abroad", &body).await?;
+    ensure!(made.status == 200, "{made:?}");
+    ensure!(stores::acquire(&admin, "abroad/a").await?.status == 201);
+    refused(&stores::acquire(&admin, "abroad/b").await?, "locks", 1)?;
+    let rows = admin.ledger("verdict=cap&namespace=abroad").await?;
+    ensure!(rows.len() == 1 && rows[0]["store"] == "eu", "{rows:?}");
     Ok(())
 }

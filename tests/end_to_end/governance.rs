@@ -96,8 +96,11 @@ async fn a_revoked_key_is_refused_at_once() -> Result<()> {
     assert_eq!(leaver.acquire("b", 10_000).await?.status, 401);
     let list = admin.get("/v1/keys").await?;
     assert!(!list.text.contains(&key), "a key is shown once");
-    let dated =
-        |key: &serde_json::Value| key["created"].as_str().is_some_and(|at| at.ends_with('Z'));
+    let dated = |key: &serde_json::Value| {
+        key["created_at"]
+            .as_str()
+            .is_some_and(|at| at.ends_with('Z'))
+    };
     let keys = list.body["keys"].as_array().context("keys")?;
     assert!(keys.len() > 1 && keys.iter().all(dated), "{keys:?}");
     Ok(())

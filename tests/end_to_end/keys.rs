@@ -57,7 +57,7 @@ async fn a_key_that_expires_is_refused_and_ends_its_watch_and_its_wait() -> Resu
     let admin = gateway.admin();
     let body = json!({ "subject": "svc", "expires_in_ms": SHORT_MS });
     let made = create(&admin, &body).await?;
-    ensure!(made.text_of("expires")? > made.text_of("created")?);
+    ensure!(made.text_of("expires_at")? > made.text_of("created_at")?);
     let api = gateway.api(Some(made.text_of("key")?));
     let held = admin.acquire("held", 60_000).await?;
     ensure!(held.status == 201, "{held:?}");
@@ -88,7 +88,7 @@ async fn a_key_that_expires_is_refused_and_ends_its_watch_and_its_wait() -> Resu
     ensure!(api.show("any").await?.status == 401);
     let admin = gateway.admin();
     let id = made.text_of("id")?;
-    ensure!(listed(&admin, id).await?["expires"] == made.body["expires"]);
+    ensure!(listed(&admin, id).await?["expires_at"] == made.body["expires_at"]);
     let revoked = admin.delete(&format!("/v1/keys/{id}")).await?;
     ensure!(revoked.status == 200, "{revoked:?}");
     Ok(())
@@ -100,11 +100,11 @@ async fn a_key_has_a_creator_and_expires_only_if_asked_to_and_within_limits() ->
     let admin = gateway.admin();
     let first = listed(&admin, "bootstrap").await?;
     ensure!(first["created_by"] == "leasehold:first-start", "{first}");
-    ensure!(first["expires"].is_null(), "{first}");
+    ensure!(first["expires_at"].is_null(), "{first}");
     let body = json!({ "subject": "other", "roles": ["administrator"] });
     let other = create(&admin, &body).await?;
     ensure!(other.body["created_by"] == "admin", "{other:?}");
-    ensure!(other.body["expires"].is_null(), "{other:?}");
+    ensure!(other.body["expires_at"].is_null(), "{other:?}");
     let by_other = gateway.api(Some(other.text_of("key")?));
     let made = create(&by_other, &json!({ "subject": "svc" })).await?;
     let made = listed(&admin, made.text_of("id")?).await?;
@@ -155,7 +155,7 @@ async fn a_rotated_key_stays_valid_during_the_overlap_and_not_after() -> Result<
         ensure!(new.body[member] == old.body[member], "{member}: {new:?}");
     }
     ensure!(new.body["created_by"] == "admin", "{new:?}");
-    ensure!(new.body["expires"].is_null(), "{new:?}");
+    ensure!(new.body["expires_at"].is_null(), "{new:?}");
     ensure!(new.body["id"] != old.body["id"] && new.body["key"] != old.body["key"]);
     let (before, after) = (
         gateway.api(Some(old.text_of("key")?)),
@@ -165,7 +165,7 @@ async fn a_rotated_key_stays_valid_during_the_overlap_and_not_after() -> Result<
     ensure!(lease.status == 201, "{lease:?}");
     ensure!(after.acquire("b", 60_000).await?.status == 201);
     let ending = listed(&admin, id).await?;
-    ensure!(ending["expires"].is_string() && ending["revoked"].is_null());
+    ensure!(ending["expires_at"].is_string() && ending["revoked_at"].is_null());
     until_refused(&before).await?;
     // Of the same subject: what the old key has acquired, the new one keeps.
     let released = after.with_lease("a", "release", lease.text_of("lease_id")?);
@@ -199,7 +199,10 @@ async fn the_day_of_a_keys_last_use_is_shown_also_after_a_restart() -> Result<()
     let shown = listed(&admin, used_id).await?;
     let day = shown["last_used_on"].as_str().context("a day")?.to_owned();
     // The test may run over midnight.
-    ensure!(day.as_str() >= &used.text_of("created")?[..10], "{shown}");
+    ensure!(
+        day.as_str() >= &used.text_of("created_at")?[..10],
+        "{shown}"
+    );
 
     gateway.terminate().await?;
     gateway.restart().await?;
@@ -224,9 +227,9 @@ async fn a_rotation_keeps_the_lifetime_and_never_lengthens_the_old_keys() -> Res
     let new = rotate(&admin, id, &json!({ "overlap_ms": 7_200_000 })).await?;
     ensure!(new.status == 201, "{new:?}");
     let ending = listed(&admin, id).await?;
-    ensure!(ending["expires"] == old.body["expires"], "{ending}");
+    ensure!(ending["expires_at"] == old.body["expires_at"], "{ending}");
     // Of one form, so that texts are in the order of their times.
-    ensure!(new.text_of("expires")? >= old.text_of("expires")?);
+    ensure!(new.text_of("expires_at")? >= old.text_of("expires_at")?);
     // Shortened, and rotated once more: the lifetime is still the one that was asked for.
     ensure!(
         rotate(&admin, id, &json!({ "overlap_ms": 60_000 }))
@@ -235,10 +238,10 @@ async fn a_rotation_keeps_the_lifetime_and_never_lengthens_the_old_keys() -> Res
             == 201
     );
     let ending = listed(&admin, id).await?;
-    ensure!(ending["expires"].as_str() < old.body["expires"].as_str());
+    ensure!(ending["expires_at"].as_str() < old.body["expires_at"].as_str());
     let third = rotate(&admin, id, &json!({})).await?;
-    ensure!(third.text_of("expires")? >= new.text_of("expires")?);
-    ensure!(listed(&admin, id).await?["expires"] == ending["expires"]);
+    ensure!(third.text_of("expires_at")? >= new.text_of("expires_at")?);
+    ensure!(listed(&admin, id).await?["expires_at"] == ending["expires_at"]);
     Ok(())
 }
 
@@ -305,14 +308,14 @@ async fn the_command_line_creates_keys_that_expire_and_rotates_them() -> Result<
     let create = ["key", "create", "svc", "--expires-in", "90d", "--json"];
     let made = json_of(&gateway, &create).await?;
     let id = made["id"].as_str().context("id")?;
-    let expires = made["expires"].as_str().context("expires")?;
+    let expires = made["expires_at"].as_str().context("expires_at")?;
     let overlapping = json_of(&gateway, &["key", "rotate", id, "--json"]).await?;
     ensure!(overlapping["subject"] == "svc", "{overlapping}");
     let ending = listed(&gateway.admin(), id).await?;
-    let until = ending["expires"].as_str().context("expires")?;
+    let until = ending["expires_at"].as_str().context("expires_at")?;
     // After a day, which is less than ninety.
     ensure!(
-        until < expires && ending["created"].as_str() < Some(until),
+        until < expires && ending["created_at"].as_str() < Some(until),
         "{ending}"
     );
     let rotate = ["key", "rotate", id, "--overlap", "0s"];

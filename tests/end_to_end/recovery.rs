@@ -35,7 +35,7 @@ async fn in_force(api: &Api) -> Result<usize> {
     let keys = listed.body["keys"].as_array().context("keys")?;
     let administrators = keys.iter().filter(|key| {
         let roles = key["roles"].as_array().into_iter().flatten();
-        key["revoked"].is_null() && roles.into_iter().any(|role| role == "administrator")
+        key["revoked_at"].is_null() && roles.into_iter().any(|role| role == "administrator")
     });
     Ok(administrators.count())
 }

@@ -183,7 +183,10 @@ async fn keys_of(client: &Client, command: KeyCommand, json: bool) -> Result<Sho
             }
             let view: keys::KeyView = client.delete(&path).await?;
             Shown::of(json, &view, |view| {
-                Shown::Fields(vec![("revoked", view.revoked.clone().unwrap_or_default())])
+                Shown::Fields(vec![(
+                    "revoked",
+                    view.revoked_at.clone().unwrap_or_default(),
+                )])
             })
         }
     }
@@ -195,8 +198,8 @@ fn show_created(created: &keys::CreatedKey) -> Shown {
         ("id", created.view.id.clone()),
         ("subject", created.view.subject.clone()),
     ];
-    let expires = created.view.expires.clone();
-    fields.extend(expires.map(|expires| ("expires", expires)));
+    let expires = created.view.expires_at.clone();
+    fields.extend(expires.map(|expires| ("expires at", expires)));
     Shown::Fields(fields)
 }
 
@@ -206,8 +209,8 @@ fn key_row(view: &keys::KeyView) -> Vec<String> {
         view.subject.clone(),
         view.team.clone().unwrap_or_default(),
         view.roles.join(","),
-        view.expires.clone().unwrap_or_default(),
-        view.revoked.clone().unwrap_or_default(),
+        view.expires_at.clone().unwrap_or_default(),
+        view.revoked_at.clone().unwrap_or_default(),
         view.last_used_on.clone().unwrap_or_default(),
         view.created_by.clone().unwrap_or_default(),
         view.description.clone(),

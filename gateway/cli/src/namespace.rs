@@ -86,8 +86,8 @@ pub(super) struct CapArguments {
     /// Most acquires that wait.
     #[arg(long, value_name = "NUMBER")]
     waiters: Option<u64>,
-    /// Most bytes that the events of its locks take in the ledger, before compression. Only this or a
-    /// later command makes room again: the ledger forgets nothing.
+    /// Most bytes that the events of its locks take in the ledger, before compression. The ledger
+    /// forgets nothing, so only a greater cap makes room again.
     #[arg(long, value_name = "BYTES")]
     ledger_bytes: Option<u64>,
 }

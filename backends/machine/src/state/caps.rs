@@ -37,18 +37,23 @@ impl State {
         })
     }
 
-    /// Returns what the caps leave to a command, if all locks of the namespace take `in_use`; `None`
-    /// if it is held to none.
-    pub(super) fn room(&self, command: &Command, in_use: InUse) -> Option<Room> {
+    /// Returns what the caps leave to a command; `None` if it is held to none.
+    pub(super) fn room(&self, command: &Command) -> Option<Room> {
         let caps = caps(command)?;
+        let in_use = self.locks.in_use(&command.lock.namespace);
+        Some(self.room_of(command, caps, in_use))
+    }
+
+    /// Returns what the caps leave to a command if all locks of its namespace take `in_use`.
+    fn room_of(&self, command: &Command, caps: Caps, in_use: InUse) -> Room {
         let own = self.locks.get(&command.lock).map(InUse::of);
         let others = in_use.shifted(own.unwrap_or_default(), InUse::default());
-        Some(Room { caps, others })
+        Room { caps, others }
     }
 
     /// The same beside the commands of a batch that were tried on copies.
     pub(super) fn room_beside(&self, command: &Command, copies: &Copies<'_>) -> Option<Room> {
-        caps(command)?;
+        let caps = caps(command)?;
         let namespace = &command.lock.namespace;
         let beside = copies.iter();
         let beside =
@@ -57,7 +62,7 @@ impl State {
             let before = self.locks.get(lock).map(InUse::of);
             in_use.shifted(before.unwrap_or_default(), InUse::of(copy))
         });
-        self.room(command, in_use)
+        Some(self.room_of(command, caps, in_use))
     }
 }
 

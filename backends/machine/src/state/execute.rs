@@ -101,7 +101,7 @@ impl State {
         }
         let context = Context {
             past: self.past(command, at, &[]),
-            room: self.room(command, self.locks.in_use(&command.lock.namespace)),
+            room: self.room(command),
             ..Context::default()
         };
         let applied = self.locks.apply(command, at, context);

@@ -252,7 +252,10 @@ impl LockTable {
         if before == after {
             return;
         }
-        let usage = self.usage.entry(namespace.clone()).or_default();
+        let usage = match self.usage.get_mut(namespace) {
+            Some(usage) => usage,
+            None => self.usage.entry(namespace.clone()).or_default(),
+        };
         usage.in_use = usage.in_use.shifted(before, after);
     }
 

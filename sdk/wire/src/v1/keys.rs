@@ -76,13 +76,13 @@ pub struct KeyView {
     /// For people.
     pub description: String,
     /// When it was made, RFC 3339.
-    pub created: String,
+    pub created_at: String,
     /// When it was revoked, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<String>,
+    pub revoked_at: Option<String>,
     /// When it expires, or has expired, RFC 3339; absent if it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<String>,
+    pub expires_at: Option<String>,
     /// The subject that created it; `leasehold:…` is the gateway itself. Absent for keys of
     /// gateways that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

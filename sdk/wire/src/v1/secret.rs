@@ -29,7 +29,7 @@ mod tests {
         });
         let key = serde_json::json!({
             "key": secret, "id": "i", "subject": "ann", "roles": [], "description": "",
-            "created": "",
+            "created_at": "",
         });
         let only = |names: &[&str]| {
             let fields = names

@@ -6,6 +6,7 @@ use nix::time::clock_gettime;
 
 use super::*;
 use crate::governance::document::BINDINGS;
+use crate::governance::document::KEY_USES;
 use crate::governance::document::KEYS;
 use crate::governance::document::NAMESPACES;
 
@@ -77,8 +78,16 @@ async fn one_more_key_or_binding_of_very_many_costs_little() {
         key.id = id.replace('-', "");
         made(KEYS, &key.id, &key)
     };
+    let one_use = |id: String| {
+        let used = serde_json::json!({ "last_used_on": "2026-11-30" });
+        Edit {
+            change: None,
+            ..made(KEY_USES, &id, &used)
+        }
+    };
     for (what, [here, elsewhere]) in [
         ("key", costs(&store, &gateway, one_key).await),
+        ("use of a key", costs(&store, &gateway, one_use).await),
         (
             "binding",
             costs(&store, &gateway, |name| binding(&name)).await,
