@@ -168,7 +168,13 @@ pub(crate) fn problem(refusal: impl Into<Refusal>, request_id: &RequestId) -> Pr
         newest_cursor: None,
         newest_cursors: None,
     };
-    match failure.detail {
+    explain(&mut problem, failure.detail);
+    problem
+}
+
+/// Adds what only this kind of failure has.
+fn explain(problem: &mut Problem, detail: FailureDetail) {
+    match detail {
         FailureDetail::None | FailureDetail::Internal(_) => {}
         FailureDetail::Denied {
             denial,
@@ -210,7 +216,6 @@ pub(crate) fn problem(refusal: impl Into<Refusal>, request_id: &RequestId) -> Pr
             });
         }
     }
-    problem
 }
 
 fn denial_view(denial: Denial, decision: Option<&Decision>, fault: Option<Fault>) -> DenialView {
