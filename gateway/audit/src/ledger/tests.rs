@@ -3,6 +3,7 @@
 mod damage;
 mod model;
 mod reopening;
+mod schema;
 
 use std::path::Path;
 use std::sync::Arc;
