@@ -79,7 +79,9 @@ pub(super) fn apply(
     migrations.to_latest(connection).map_err(failure)?;
     let sql = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)";
     connection.execute(sql, (BUILD, env!("CARGO_PKG_VERSION")))?;
-    tracing::info!(found, known, "ledger.schema migrated");
+    if found > 0 {
+        tracing::info!(found, known, "ledger.schema migrated");
+    }
     Ok(())
 }
 
