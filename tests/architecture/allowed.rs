@@ -139,6 +139,7 @@ pub(super) const OWNED: &[(&str, &[&str])] = &[
     ("prost", &["leasehold-backend-etcd", "leasehold-stored"]),
     ("minicbor", &["leasehold-stored"]),
     ("rusqlite", &["leasehold-audit"]),
+    ("rusqlite_migration", &["leasehold-audit"]),
     ("jsonschema", &["leasehold-policy-host"]),
     ("axum", &["leasehold-http"]),
     ("hyper", &["leasehold-http"]),

@@ -100,18 +100,10 @@ impl<'a> Formed<'a> for LockRecord {
         }
     }
 
-    fn restore(form: Self::Form) -> Result<Self, Invalid> {
-        let policies: Vec<LeasePolicies> = Formed::restore(form.policies)?;
+    fn restore(mut form: Self::Form) -> Result<Self, Invalid> {
+        let policies: Vec<LeasePolicies> = Formed::restore(std::mem::take(&mut form.policies))?;
         let policies: Vec<_> = policies.into_iter().map(Arc::new).collect();
-        let holders = form.holders.into_iter();
-        let holders = holders.map(|lease| Lease::restore(lease, &policies));
-        Ok(Self {
-            clock: Millis(form.clock),
-            revision: form.revision,
-            last_token: form.last_token,
-            holders: holders.collect::<Result<_, _>>()?,
-            rest: Formed::restore(form.rest)?,
-        })
+        Self::restore_with(form, &policies)
     }
 }
 
@@ -121,6 +113,22 @@ formed!(struct Rest => form::Rest<'a> {
 formed!(struct Reservation => form::Reservation<'a> { to, until });
 
 impl LockRecord {
+    /// Restores a record whose list of policies this is.
+    pub(crate) fn restore_with(
+        form: form::Record<'_>,
+        policies: &[Arc<LeasePolicies>],
+    ) -> Result<Self, Invalid> {
+        let holders = form.holders.into_iter();
+        let holders = holders.map(|lease| Lease::restore(lease, policies));
+        Ok(Self {
+            clock: Millis(form.clock),
+            revision: form.revision,
+            last_token: form.last_token,
+            holders: holders.collect::<Result<_, _>>()?,
+            rest: Formed::restore(form.rest)?,
+        })
+    }
+
     /// Grows with every change of the record, also across its deletion; 0 for a lock without one.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -250,6 +258,10 @@ impl LockRecord {
         for lease in &mut self.holders {
             shared.replace(&mut lease.policies);
         }
+        self.share_policies_of_waiters(shared);
+    }
+
+    pub(crate) fn share_policies_of_waiters(&mut self, shared: &mut SharedPolicies) {
         for waiter in self.rest.iter_mut().flat_map(|rest| &mut rest.queue) {
             shared.replace(&mut Arc::make_mut(waiter).policies);
         }

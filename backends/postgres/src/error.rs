@@ -23,7 +23,11 @@ pub enum OpenError {
     #[error("{0}")]
     Unreplicated(String),
     /// The schema was written by a newer build.
-    #[error("the database has schema {found}, and this build knows {known}: start the newer build")]
+    #[error(
+        "the database has schema {found}, of a newer build; this build, {ours}, knows schemas up to \
+         {known}: start the newer build, or restore a backup that this build wrote",
+        ours = env!("CARGO_PKG_VERSION")
+    )]
     Newer {
         /// What the database has.
         found: i32,

@@ -13,14 +13,29 @@ pub enum OpenError {
     /// The file is not there.
     #[error("the ledger file cannot be reached")]
     File(#[source] std::io::Error),
-    /// Another version of this program wrote the file.
-    #[error("the ledger has schema version {found}, this program knows {known}")]
-    OtherSchema {
-        /// The file's.
+    /// A newer build wrote the file. It is left as it is.
+    #[error(
+        "the ledger file has schema {found}, written by {build}; this build, {ours}, reads schemas up \
+         to {known}: start that build or a later one, or restore a backup that this build wrote",
+        ours = env!("CARGO_PKG_VERSION")
+    )]
+    NewerSchema {
+        /// The file's schema.
         found: i64,
-        /// Ours.
+        /// The newest schema of this build.
         known: i64,
+        /// The build that wrote it, if it says so.
+        build: String,
     },
+    /// A build before the first release wrote the file. It is left as it is.
+    #[error(
+        "the ledger file has schema {0}, of a build before the first release, which no later build \
+         reads: start with an empty data directory"
+    )]
+    BeforeRelease(i64),
+    /// The schema could not be brought up to date. The file is as it was.
+    #[error("the schema of the ledger file cannot be brought up to date: {0}")]
+    Migration(String),
     /// The file is some other database.
     #[error("the file is not a ledger")]
     NotALedger,
@@ -55,7 +70,12 @@ impl OpenError {
         match self {
             Self::Tampered { .. } | Self::NotALedger | Self::OtherBackend { .. } => true,
             Self::Sqlite(error) => kind(error) == ErrorKind::Corrupt,
-            Self::File(_) | Self::OtherSchema { .. } | Self::Options(_) | Self::Thread(_) => false,
+            Self::File(_)
+            | Self::NewerSchema { .. }
+            | Self::BeforeRelease(_)
+            | Self::Migration(_)
+            | Self::Options(_)
+            | Self::Thread(_) => false,
         }
     }
 }

@@ -9,6 +9,7 @@ mod reader;
 mod recover;
 mod reopen;
 mod rule;
+mod schema;
 mod state;
 mod store;
 mod verify;

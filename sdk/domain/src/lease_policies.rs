@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::Decision;
 use crate::Enforcement;
+use crate::PolicyVerdict;
 
 /// One version of a policy. A version keeps its module forever, also after it was deleted, so the
 /// name and the version identify the module.
@@ -50,7 +51,15 @@ impl LeasePolicies {
     /// Returns whether the last renewal was judged by the same versions as this decision.
     #[must_use]
     pub fn is_renewed_by(&self, decision: &Decision) -> bool {
-        self.renewed.as_ref() == Some(&judges(decision))
+        let same = |one: &PolicyVersion, verdict: &PolicyVerdict| {
+            *one.policy == *verdict.policy && *one.version == *verdict.version
+        };
+        // Asked with every renewal, so it makes no list.
+        self.renewed.as_ref().is_some_and(|renewed| {
+            let judged = |one| deciding(decision).any(|verdict| same(one, verdict));
+            let is_known = |verdict| renewed.iter().any(|one| same(one, verdict));
+            renewed.iter().all(judged) && deciding(decision).all(is_known)
+        })
     }
 
     /// Returns whether this version judged the acquire or the last renewal.
@@ -62,11 +71,14 @@ impl LeasePolicies {
     }
 }
 
+fn deciding(decision: &Decision) -> impl Iterator<Item = &PolicyVerdict> {
+    let verdicts = decision.verdicts.iter();
+    verdicts.filter(|verdict| verdict.enforcement != Enforcement::Advisory)
+}
+
 /// Returns the versions whose verdicts decide.
 fn judges(decision: &Decision) -> Vec<PolicyVersion> {
-    let verdicts = decision.verdicts.iter();
-    let deciding = verdicts.filter(|verdict| verdict.enforcement != Enforcement::Advisory);
-    let versions = deciding.map(|verdict| PolicyVersion {
+    let versions = deciding(decision).map(|verdict| PolicyVersion {
         policy: verdict.policy.clone(),
         version: verdict.version.clone(),
     });
@@ -84,7 +96,6 @@ mod tests {
     use crate::Facts;
     use crate::PolicyAnswer;
     use crate::PolicyLimits;
-    use crate::PolicyVerdict;
     use crate::WallMillis;
 
     fn decision(judges: &[(&str, &str, Enforcement)]) -> Decision {

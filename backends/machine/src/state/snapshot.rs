@@ -10,6 +10,7 @@ use leasehold_domain::Digest;
 use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::FeatureLevel;
+use leasehold_domain::LeasePolicies;
 use leasehold_domain::LockName;
 use leasehold_domain::Millis;
 use leasehold_domain::NamespaceName;
@@ -17,7 +18,7 @@ use leasehold_stored::Formed;
 use leasehold_stored::Invalid;
 use leasehold_stored::decode_next;
 use leasehold_stored::encode_into;
-use leasehold_stored::lock::LeasePolicies;
+use leasehold_stored::lock::LeasePolicies as Listed;
 use leasehold_stored::record::Record;
 use leasehold_stored::snapshot::Blob;
 use leasehold_stored::snapshot::Lock;
@@ -112,7 +113,7 @@ impl FrozenState {
 
 /// Moves the policies of a record to the list of its piece, where most records have the same.
 /// Returns their places there.
-fn take_policies<'a>(record: &mut Record<'a>, list: &mut Vec<LeasePolicies<'a>>) -> Vec<u32> {
+fn take_policies<'a>(record: &mut Record<'a>, list: &mut Vec<Listed<'a>>) -> Vec<u32> {
     let place = |policies| {
         let known = list.iter().position(|known| *known == policies);
         let place = known.unwrap_or_else(|| {
@@ -125,20 +126,6 @@ fn take_policies<'a>(record: &mut Record<'a>, list: &mut Vec<LeasePolicies<'a>>)
         .into_iter()
         .map(place)
         .collect()
-}
-
-/// Gives a record back the policies that are in these places of its piece's list.
-fn put_policies<'a>(
-    record: &mut Record<'a>,
-    places: &[u32],
-    list: &[LeasePolicies<'a>],
-) -> Result<(), Invalid> {
-    for place in places {
-        let policies = list.get(*place as usize);
-        let missing = || Invalid::new("a lock has policies that its piece does not list");
-        record.policies.push(policies.ok_or_else(missing)?.clone());
-    }
-    Ok(())
 }
 
 /// Builds a [`State`] from its pieces.
@@ -159,10 +146,18 @@ impl StateBuilder {
     /// A part of it is not valid for its type.
     pub fn add(&mut self, piece: StatePiece<'_>) -> Result<(), Invalid> {
         self.head = piece.head.or(self.head.take());
-        for mut lock in piece.locks {
-            put_policies(&mut lock.record, &lock.policies, &piece.policies)?;
-            let mut record = LockRecord::restore(lock.record)?;
-            record.share_policies(&mut self.policies);
+        let policies: Vec<LeasePolicies> = Vec::restore(piece.policies)?;
+        let policies = policies.into_iter().map(|one| self.policies.share(one));
+        let policies: Vec<_> = policies.collect();
+        for lock in piece.locks {
+            let missing = || Invalid::new("a lock has policies that its piece does not list");
+            let of_lock = lock.policies.iter().map(|place| {
+                let shared = policies.get(*place as usize);
+                shared.cloned().ok_or_else(missing)
+            });
+            let of_lock = of_lock.collect::<Result<Vec<_>, _>>()?;
+            let mut record = LockRecord::restore_with(lock.record, &of_lock)?;
+            record.share_policies_of_waiters(&mut self.policies);
             let name = lock.name.parse()?;
             // Locks of a namespace come one after the other.
             match self.records.get_mut(lock.namespace) {

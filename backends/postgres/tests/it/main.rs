@@ -4,6 +4,7 @@ mod alone;
 mod archive;
 mod asking;
 mod failover;
+mod migrations;
 mod new_history;
 mod pooled;
 mod replicated;

@@ -100,7 +100,9 @@ fn refusal(error: &OpenError) -> BackendError {
     let kind = match error {
         // An operator may help: free the disk, or mount it again.
         OpenError::Sqlite(_) | OpenError::File(_) | OpenError::Thread(_) => ErrorKind::Unavailable,
-        OpenError::OtherSchema { .. }
+        OpenError::NewerSchema { .. }
+        | OpenError::BeforeRelease(_)
+        | OpenError::Migration(_)
         | OpenError::NotALedger
         | OpenError::OtherBackend { .. }
         | OpenError::Tampered { .. }

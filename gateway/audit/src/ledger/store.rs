@@ -1,4 +1,4 @@
-//! The file: its schema, and connections to it.
+//! The file: connections to it, and what its table `meta` says.
 
 use std::path::Path;
 
@@ -10,14 +10,9 @@ use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 
 use super::LedgerOptions;
+use super::schema;
 use crate::OpenError;
 use crate::chain;
-
-/// Version of the schema.
-const SCHEMA: i64 = 2;
-
-/// "LSLD", so that other databases are not taken for a ledger.
-const APPLICATION: i64 = 0x4c53_4c44;
 
 pub(super) const PAGE_BYTES: u32 = 16_384;
 
@@ -34,7 +29,7 @@ pub(super) fn connect(path: &Path, cache_kib: u32) -> Result<Connection, rusqlit
     Ok(connection)
 }
 
-/// The writing connection; makes or checks the schema.
+/// Opens the writing connection. Makes the schema, or brings it up to date.
 pub(super) fn open(path: &Path, options: &LedgerOptions) -> Result<Connection, OpenError> {
     if !(1..=65_536).contains(&options.segment_events) {
         return Err(OpenError::Options("segment_events must be 1 to 65,536"));
@@ -42,12 +37,12 @@ pub(super) fn open(path: &Path, options: &LedgerOptions) -> Result<Connection, O
     if options.segment_bytes == 0 {
         return Err(OpenError::Options("segment_bytes must be at least 1"));
     }
-    let connection = connect(path, 2_048)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables == 0 {
-        create(&connection, options)?;
+    let mut connection = connect(path, 2_048)?;
+    if schema::is_new(&connection)? {
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
     }
+    schema::migrate(&mut connection, options)?;
     check(&connection, options)?;
     // The WAL's file is cut back to this size when it is begun anew.
     connection.pragma_update(None, "journal_size_limit", 64 * 1_024 * 1_024)?;
@@ -102,47 +97,8 @@ pub(super) fn write_start(path: &Path, start: LedgerHead) -> Result<(), rusqlite
         .map(drop)
 }
 
-fn create(connection: &Connection, options: &LedgerOptions) -> Result<(), rusqlite::Error> {
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    let transaction = connection.unchecked_transaction()?;
-    transaction.execute_batch(
-        "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-         CREATE TABLE chunks (first INTEGER PRIMARY KEY, chains BLOB NOT NULL, bodies BLOB NOT NULL);
-         CREATE TABLE segments (segment INTEGER PRIMARY KEY, last INTEGER NOT NULL,
-             chain BLOB NOT NULL,
-             wall_min INTEGER NOT NULL, wall_max INTEGER NOT NULL,
-             hold_min INTEGER NOT NULL, hold_max INTEGER NOT NULL);
-         CREATE TABLE blocks (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
-         CREATE TABLE open_holds (granted_by INTEGER NOT NULL, handle BLOB NOT NULL,
-             lock INTEGER NOT NULL, wall INTEGER NOT NULL,
-             PRIMARY KEY (granted_by, handle, lock)) WITHOUT ROWID;",
-    )?;
-    transaction.execute(
-        "INSERT INTO meta VALUES ('backend', ?1), ('segment_events', ?2), ('segment_bytes', ?3)",
-        (
-            &options.backend,
-            options.segment_events,
-            options.segment_bytes,
-        ),
-    )?;
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.commit()
-}
-
+/// Checks whose events the ledger holds.
 fn check(connection: &Connection, options: &LedgerOptions) -> Result<(), OpenError> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    if pragma("application_id")? != APPLICATION {
-        return Err(OpenError::NotALedger);
-    }
-    let found = pragma("user_version")?;
-    if found != SCHEMA {
-        return Err(OpenError::OtherSchema {
-            found,
-            known: SCHEMA,
-        });
-    }
     let backend: Option<String> = connection
         .query_row("SELECT value FROM meta WHERE name = 'backend'", [], |row| {
             row.get(0)

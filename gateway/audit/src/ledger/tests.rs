@@ -4,6 +4,7 @@ mod bytes;
 mod damage;
 mod model;
 mod reopening;
+mod schema;
 
 use std::path::Path;
 use std::sync::Arc;

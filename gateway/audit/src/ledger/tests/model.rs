@@ -145,7 +145,7 @@ pub(super) struct Step {
     /// The wall time.
     wall: u64,
     /// Whether a decision is recorded with it.
-    judged: bool,
+    pub(super) judged: bool,
     /// What happens.
     change: Change,
 }
