@@ -4,8 +4,6 @@ use std::any::Any;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use wasmtime::Cache;
@@ -20,6 +18,7 @@ use wasmtime::PoolingAllocationConfig;
 use wasmtime::WasmBacktraceDetails;
 use wasmtime::component::Linker;
 
+use crate::compiling::Compiling;
 use crate::convert::shortened;
 use crate::error::HostError;
 use crate::guest::Guest;
@@ -42,8 +41,7 @@ struct Inner {
     engine: Engine,
     linker: Linker<Guest>,
     limits: EngineLimits,
-    /// One module is compiled at a time, so that the memory for it is needed once.
-    compiling: Mutex<()>,
+    compiling: Compiling,
     cache: Option<Cache>,
 }
 
@@ -87,7 +85,7 @@ impl PolicyEngine {
                 engine,
                 linker,
                 limits,
-                compiling: Mutex::default(),
+                compiling: Compiling::default(),
                 cache,
             }),
         })
@@ -95,15 +93,12 @@ impl PolicyEngine {
 
     /// Runs one step of a compilation on a thread whose stack is large enough for the recursion that
     /// the inspection's limits leave, and turns its panic into an error.
+    /// Blocks while as many modules are compiled as may be at once.
     pub(crate) fn on_a_compiler_thread<T: Send>(
         &self,
         run: impl FnOnce() -> Result<T, HostError> + Send,
     ) -> Result<T, HostError> {
-        let _one_at_a_time = self
-            .inner
-            .compiling
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _slot = self.inner.compiling.begin();
         std::thread::scope(|scope| {
             std::thread::Builder::new()
                 .name("policy-compiler".to_owned())

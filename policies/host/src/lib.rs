@@ -3,6 +3,7 @@
 mod bindings;
 mod bound;
 pub mod cases;
+mod compiling;
 mod convert;
 mod engine;
 mod error;

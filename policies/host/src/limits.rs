@@ -9,6 +9,8 @@ use leasehold_domain::limits::VERDICT_MESSAGE_BYTES_MAX;
 /// [`leasehold_domain::limits::MODULE_TYPE_SECTION_BYTES_MAX`] may nest one type in another for each
 /// three bytes, and is read by recursion.
 pub(crate) const COMPILER_STACK_BYTES: usize = 256 * 1_024 * 1_024;
+/// Modules that are compiled at once, on a machine that has as many processors.
+pub(crate) const COMPILATIONS_MAX: usize = 4;
 /// How often the guard's clock ticks.
 pub(crate) const TICK_MS: u64 = 10;
 /// How many bytes one call of a guest may hand to the host: an answer, or one trace.

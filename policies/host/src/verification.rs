@@ -9,8 +9,8 @@ use crate::module::Module;
 
 impl PolicyEngine {
     /// Verifies a module: validates it and counts its parts, compiles and links it, reads and checks
-    /// its manifest, and runs the test cases that it carries. One module is compiled at a time, on
-    /// one thread of its own. Blocks for about 2 ms per KiB; call it away from request threads.
+    /// its manifest, and runs the test cases that it carries. Runs on one thread of its own; as many
+    /// modules are compiled at once as there are processors, but at most four. Blocks for about 2 ms per KiB; call it away from request threads.
     ///
     /// # Errors
     /// Why the module is refused. No other module is affected. A panic on the way is

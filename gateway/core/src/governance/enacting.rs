@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::PoisonError;
 
+use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::NamespaceName;
 use leasehold_policy_host::Module;
@@ -20,6 +22,9 @@ use super::plan::Plan;
 use super::replica::Replica;
 use super::replica::Touched;
 use crate::failure::Failure;
+
+/// How many modules one load reads and compiles at once; each waits on a thread that may block.
+const MODULES_LOADING_MAX: usize = 8;
 
 /// What was prepared for documents that are to come into force.
 #[derive(Debug, Default)]
@@ -74,12 +79,18 @@ impl Governance {
             (touched, retried)
         };
         let wanted = self.wanted(&touched);
-        let mut prepared = Prepared::default();
         let digests = wanted.iter().map(|(digest, _)| digest).chain(&retried);
-        for digest in digests.cloned().collect::<BTreeSet<_>>() {
+        let digests: BTreeSet<_> = digests.cloned().collect();
+        let loading = digests.into_iter().map(async |digest| {
             let problem = self.module(&digest).await?.err();
-            prepared.modules.insert(digest, problem);
-        }
+            Ok::<_, Failure>((digest, problem))
+        });
+        // The engine admits as many compilations as the machine has room for.
+        let loading = futures_util::stream::iter(loading).buffer_unordered(MODULES_LOADING_MAX);
+        let mut prepared = Prepared {
+            modules: loading.try_collect().await?,
+            ..Prepared::default()
+        };
         let bound = wanted.into_iter().filter_map(|(digest, config)| {
             let module = self.known_module(&digest)?;
             Some((module, config))

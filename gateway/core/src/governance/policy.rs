@@ -22,9 +22,8 @@ use crate::failure::Failure;
 /// How soon an upload that found too many before it may be sent again.
 const UPLOAD_RETRY_AFTER_MS: u64 = 1_000;
 
-/// Uploads of modules that are under way on this gateway. The engine compiles one module at a time;
-/// only one upload at a time may wait for it, so that a module that governance loads waits for one
-/// compilation at most.
+/// Uploads of modules that are under way on this gateway. Only one at a time is compiled, so that
+/// modules that governance loads do not wait for many of them.
 #[derive(Debug)]
 pub(super) struct Uploads {
     places: Semaphore,
