@@ -25,9 +25,9 @@ use crate::caps::is_full;
 use crate::governing::COLLECTION;
 use crate::governing::edit;
 
-/// Documents that one gateway makes, changes and deletes, with an event or without, are followed by
-/// others on the same store, whatever they knew before: each has what a gateway has that reads the store anew. `open` opens
-/// one more gateway, by a number.
+/// Gateways on one store follow the documents that each of them makes, changes and deletes, with an
+/// event or without: a snapshot of each equals that of a gateway that reads the store anew. `open`
+/// opens one more gateway, by a number.
 ///
 /// # Panics
 /// One of them has other documents.

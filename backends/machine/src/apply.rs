@@ -26,7 +26,7 @@ use leasehold_domain::WallMillis;
 use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
-use crate::in_use::Room;
+use crate::cap_usage::CapCheck;
 use crate::shared_policies::SharedPolicies;
 
 /// Applies one command to one lock: expires what is due, does the work, grants what became free.
@@ -66,8 +66,8 @@ pub(crate) struct Context {
     pub(crate) queueing: Queueing,
     /// How the lease ended that the same acquire was granted before, if the store remembers one.
     pub(crate) past: Option<EndCause>,
-    /// What the caps of the namespace leave to an acquire; `None` if it has no caps.
-    pub(crate) room: Option<Room>,
+    /// The check against the caps of the namespace; `None` if the command has no caps.
+    pub(crate) cap_check: Option<CapCheck>,
 }
 
 /// Whether an acquire may enter the queue.
@@ -98,7 +98,7 @@ pub(crate) fn apply_with(
     }
     let mut step = Step::new(record, &command.lock, at, shared);
     step.past = context.past;
-    step.room = context.room;
+    step.cap_check = context.cap_check;
     let outcome = match &command.action {
         // Between two stores time stands still, and nothing is granted.
         Action::Import { record, .. } => step.import(record),
@@ -139,7 +139,7 @@ struct Step<'a> {
     /// How the lease of the same acquire ended before this step.
     past: Option<EndCause>,
     shared: &'a mut SharedPolicies,
-    room: Option<Room>,
+    cap_check: Option<CapCheck>,
     /// Acquires whose leases this step ended.
     ended: Vec<EndedRequest>,
 }
@@ -165,7 +165,7 @@ impl<'a> Step<'a> {
             changed: false,
             transitions: Vec::new(),
             past: None,
-            room: None,
+            cap_check: None,
             shared,
             ended: Vec::new(),
         }

@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod apply;
+mod cap_usage;
 mod claim;
 mod ended;
 #[cfg(test)]
 mod explore;
-mod in_use;
 mod lease;
 mod moment;
 mod planted;

@@ -33,9 +33,9 @@ const CLAIMED_RETRY_AFTER_MS: u64 = 5_000;
 /// How soon a namespace that is moved may be there.
 const MOVING_RETRY_AFTER_MS: u64 = 200;
 
-/// How soon there may be room for one more lock or waiter.
+/// When to retry an acquire that exceeded a cap on locks or waiters.
 const CAP_RETRY_AFTER_MS: u64 = 1_000;
-/// How soon it may be worth asking again where only an administrator makes room.
+/// When to retry where only an administrator can raise the cap.
 const LEDGER_CAP_RETRY_AFTER_MS: u64 = 60_000;
 
 /// What callers are told of a store that is behind its history; operators find more in `/readyz`.

@@ -129,9 +129,9 @@ impl Step<'_> {
         Some(Outcome::Rejected(rejection))
     }
 
-    /// The answer to a request for something new where the namespace has no room for it.
+    /// Returns the rejection of an acquire that would exceed a cap of the namespace.
     fn beyond_caps(&self) -> Option<Outcome> {
-        let reached = self.room?.refusal(self.record)?;
+        let reached = self.cap_check?.refusal(self.record)?;
         Some(Outcome::Rejected(Rejection::CapReached(reached)))
     }
 
@@ -203,8 +203,8 @@ impl Step<'_> {
         let Some(index) = self.record.waiters().position(standing) else {
             return self.held();
         };
-        let room = self.room.filter(|_| arrives);
-        if let Some(reached) = room.and_then(|room| room.refusal_of_last_waiter(self.record)) {
+        let check = self.cap_check.filter(|_| arrives);
+        if let Some(reached) = check.and_then(|check| check.refusal_of_last_waiter(self.record)) {
             self.record.rest_mut().queue.pop_back();
             return Outcome::Rejected(Rejection::CapReached(reached));
         }

@@ -1,4 +1,4 @@
-//! What the caps of a namespace leave to an acquire.
+//! Checks acquires against the caps of their namespaces.
 
 use leasehold_domain::Action;
 use leasehold_domain::Caps;
@@ -6,21 +6,21 @@ use leasehold_domain::Command;
 
 use super::State;
 use super::execute::Copies;
-use crate::in_use::InUse;
-use crate::in_use::Room;
+use crate::cap_usage::CapCheck;
+use crate::cap_usage::CapUsage;
 
-/// The room below a cap in which [`State::is_near_cap`] counts as near, as a part of the cap.
+/// Usage within this part of a cap below it counts as near for [`State::is_near_cap`]: an eighth.
 const MARGIN_PARTS: u64 = 8;
-/// The least such room.
+/// The smallest such margin.
 const MARGIN_MIN: u64 = 64;
-/// The greatest.
+/// The largest.
 const MARGIN_MAX: u64 = 1_024;
 
 impl State {
-    /// Returns whether acquires of these commands may exceed a cap if others, of which this state has
-    /// not heard, have added something meanwhile: an eighth of the cap, but at least 64 and at most
-    /// 1,024. A store whose gateways prepare their writes side by side must then make sure that
-    /// nothing was added.
+    /// Returns whether these acquires may exceed a cap together with concurrent writes that this
+    /// state does not have yet. Assumes that those add less than an eighth of the cap, but at least
+    /// 64 and at most 1,024. Near a cap, a store whose gateways prepare writes concurrently must
+    /// make its write conditional on the whole state.
     #[must_use]
     pub fn is_near_cap<'a>(&self, commands: impl Iterator<Item = &'a Command> + Clone) -> bool {
         let capped = commands.filter_map(|command| Some((command, caps(command)?)));
@@ -32,41 +32,48 @@ impl State {
             })
         };
         capped.into_iter().any(|(command, caps)| {
-            let in_use = self.locks.in_use(&command.lock.namespace);
-            near(caps.locks, in_use.locks) || near(caps.waiters, in_use.waiters)
+            let cap_usage = self.locks.cap_usage(&command.lock.namespace);
+            near(caps.locks, cap_usage.locks) || near(caps.waiters, cap_usage.waiters)
         })
     }
 
-    /// Returns what the caps leave to a command; `None` if it is held to none.
-    pub(super) fn room(&self, command: &Command) -> Option<Room> {
+    /// Returns the check of a command against its caps; `None` if it has none.
+    pub(super) fn cap_check(&self, command: &Command) -> Option<CapCheck> {
         let caps = caps(command)?;
-        let in_use = self.locks.in_use(&command.lock.namespace);
-        Some(self.room_of(command, caps, in_use))
+        let cap_usage = self.locks.cap_usage(&command.lock.namespace);
+        Some(self.cap_check_with(command, caps, cap_usage))
     }
 
-    /// Returns what the caps leave to a command if all locks of its namespace take `in_use`.
-    fn room_of(&self, command: &Command, caps: Caps, in_use: InUse) -> Room {
-        let own = self.locks.get(&command.lock).map(InUse::of);
-        let others = in_use.shifted(own.unwrap_or_default(), InUse::default());
-        Room { caps, others }
+    /// Returns the check if all locks of the command's namespace use `cap_usage` of the caps.
+    fn cap_check_with(&self, command: &Command, caps: Caps, cap_usage: CapUsage) -> CapCheck {
+        let own = self.locks.get(&command.lock).map(CapUsage::of);
+        let others = cap_usage.shifted(own.unwrap_or_default(), CapUsage::default());
+        CapCheck { caps, others }
     }
 
-    /// The same beside the commands of a batch that were tried on copies.
-    pub(super) fn room_beside(&self, command: &Command, copies: &Copies<'_>) -> Option<Room> {
+    /// Returns the check of a command after the commands of its batch that were tried on copies.
+    pub(super) fn cap_check_beside(
+        &self,
+        command: &Command,
+        copies: &Copies<'_>,
+    ) -> Option<CapCheck> {
         let caps = caps(command)?;
         let namespace = &command.lock.namespace;
         let beside = copies.iter();
         let beside =
             beside.filter(|(lock, _)| lock.namespace == *namespace && **lock != &command.lock);
-        let in_use = beside.fold(self.locks.in_use(namespace), |in_use, (lock, (copy, _))| {
-            let before = self.locks.get(lock).map(InUse::of);
-            in_use.shifted(before.unwrap_or_default(), InUse::of(copy))
-        });
-        Some(self.room_of(command, caps, in_use))
+        let cap_usage = beside.fold(
+            self.locks.cap_usage(namespace),
+            |cap_usage, (lock, (copy, _))| {
+                let before = self.locks.get(lock).map(CapUsage::of);
+                cap_usage.shifted(before.unwrap_or_default(), CapUsage::of(copy))
+            },
+        );
+        Some(self.cap_check_with(command, caps, cap_usage))
     }
 }
 
-/// Returns the caps to which a command is held; `None` if there are none.
+/// Returns the caps of an acquire; `None` if it has none, or for another command.
 fn caps(command: &Command) -> Option<Caps> {
     let caps = command.expect.as_ref()?.caps?;
     let acquires = matches!(

@@ -14,8 +14,8 @@ use crate::Moment;
 
 impl State {
     /// Applies all edits at one new revision, with an event for each that has a change for the
-    /// ledger; or none, if a precondition does not hold. Preconditions look at the documents as they were before the write. No edits
-    /// change nothing.
+    /// ledger; or none, if a precondition does not hold. Preconditions look at the documents as they
+    /// were before the write. No edits change nothing.
     pub fn edit(&mut self, edits: &[Edit], at: Moment) -> (EditOutcome, Vec<Event>) {
         let at = self.begin(at);
         for (index, edit) in edits.iter().enumerate() {

@@ -101,7 +101,7 @@ impl State {
         }
         let context = Context {
             past: self.past(command, at, &[]),
-            room: self.room(command),
+            cap_check: self.cap_check(command),
             ..Context::default()
         };
         let applied = self.locks.apply(command, at, context);
@@ -151,7 +151,7 @@ impl State {
             let context = Context {
                 queueing: Queueing::Never,
                 past: self.past(command, at, &ended),
-                room: self.room_beside(command, &copies),
+                cap_check: self.cap_check_beside(command, &copies),
             };
             let (record, all) = copies.entry(&command.lock).or_insert_with(|| {
                 let record = self.locks.get(&command.lock).cloned();

@@ -22,7 +22,7 @@ use crate::Moment;
 use crate::apply::Context;
 use crate::apply::OneApplied;
 use crate::apply::apply_with;
-use crate::in_use::InUse;
+use crate::cap_usage::CapUsage;
 use crate::shared_policies::SharedPolicies;
 
 /// The records by namespace and name: the part that is stored. A clone shares all records with
@@ -69,8 +69,8 @@ impl LockTable {
             let usage = table.usage.entry(namespace.clone()).or_default();
             let mut indexed = OrdMap::new();
             for (lock, mut record) in locks {
-                let in_use = InUse::of(&record);
-                usage.in_use = usage.in_use.shifted(InUse::default(), in_use);
+                let cap_usage = CapUsage::of(&record);
+                usage.cap_usage = usage.cap_usage.shifted(CapUsage::default(), cap_usage);
                 table.counts.locks += 1;
                 table.counts.leases += record.holders.len() as u64;
                 table.counts.waiters += record.queue_len() as u64;
@@ -105,9 +105,9 @@ impl LockTable {
             self.replace(&command.lock, record, &applied.transitions, at.now);
             return applied;
         };
-        let (before, used) = (record.next_deadline(), InUse::of(record));
+        let (before, used) = (record.next_deadline(), CapUsage::of(record));
         let applied = apply_with(record, command, at, context, &mut self.policies);
-        let (after, uses) = (record.next_deadline(), InUse::of(record));
+        let (after, uses) = (record.next_deadline(), CapUsage::of(record));
         let idle = record.is_idle(at.now);
         self.shift(namespace, used, uses);
         if !applied.transitions.is_empty() {
@@ -130,9 +130,9 @@ impl LockTable {
         now: Millis,
     ) {
         let before = self.get(lock).map(LockRecord::next_deadline);
-        let used = self.get(lock).map(InUse::of).unwrap_or_default();
+        let used = self.get(lock).map(CapUsage::of).unwrap_or_default();
         // Of an idle record this is nothing.
-        self.shift(&lock.namespace, used, InUse::of(&record));
+        self.shift(&lock.namespace, used, CapUsage::of(&record));
         if record.is_idle(now) {
             if !transitions.is_empty() {
                 self.count(lock, transitions);
@@ -160,11 +160,11 @@ impl LockTable {
     pub(crate) fn put(&mut self, lock: &LockRef, record: Option<LockRecord>) {
         if let Some(old) = self.get(lock) {
             let (deadline, waiters) = (old.next_deadline(), old.queue_len());
-            let used = InUse::of(old);
+            let used = CapUsage::of(old);
             let owners: Vec<_> = old.holders.iter().map(|l| l.party.owner()).collect();
             self.counts.leases -= owners.len() as u64;
             self.counts.waiters -= waiters as u64;
-            self.shift(&lock.namespace, used, InUse::default());
+            self.shift(&lock.namespace, used, CapUsage::default());
             let usage = self.usage.entry(lock.namespace.clone()).or_default();
             for owner in &owners {
                 usage.remove(owner);
@@ -178,7 +178,7 @@ impl LockTable {
         self.counts.locks += 1;
         self.counts.leases += record.holders.len() as u64;
         self.counts.waiters += record.queue_len() as u64;
-        self.shift(&lock.namespace, InUse::default(), InUse::of(&record));
+        self.shift(&lock.namespace, CapUsage::default(), CapUsage::of(&record));
         let usage = self.usage.entry(lock.namespace.clone()).or_default();
         for lease in &mut record.holders {
             usage.add(&lease.party.subject, lease.party.team.as_ref());
@@ -241,14 +241,14 @@ impl LockTable {
         usage.map_or(Usage::default(), |usage| usage.of(subject, team))
     }
 
-    /// Returns what all locks of a namespace take of its caps.
-    pub(crate) fn in_use(&self, namespace: &NamespaceName) -> InUse {
+    /// Returns how much of its caps a namespace uses.
+    pub(crate) fn cap_usage(&self, namespace: &NamespaceName) -> CapUsage {
         let usage = self.usage.get(namespace);
-        usage.map_or(InUse::default(), |usage| usage.in_use)
+        usage.map_or(CapUsage::default(), |usage| usage.cap_usage)
     }
 
-    /// Follows a lock of a namespace that took `before` of its caps and takes `after` now.
-    fn shift(&mut self, namespace: &NamespaceName, before: InUse, after: InUse) {
+    /// Counts that the usage of a lock of the namespace changed from `before` to `after`.
+    fn shift(&mut self, namespace: &NamespaceName, before: CapUsage, after: CapUsage) {
         if before == after {
             return;
         }
@@ -256,7 +256,7 @@ impl LockTable {
             Some(usage) => usage,
             None => self.usage.entry(namespace.clone()).or_default(),
         };
-        usage.in_use = usage.in_use.shifted(before, after);
+        usage.cap_usage = usage.cap_usage.shifted(before, after);
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -7,7 +7,7 @@ use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
 
-use crate::in_use::InUse;
+use crate::cap_usage::CapUsage;
 use crate::lease::Party;
 
 /// Leases by subject and by team, in one namespace. Nobody is listed who holds nothing.
@@ -15,8 +15,8 @@ use crate::lease::Party;
 pub(crate) struct UsageTable {
     subjects: BTreeMap<Subject, u32>,
     teams: BTreeMap<TeamName, u32>,
-    /// What all locks of the namespace take of its caps.
-    pub(crate) in_use: InUse,
+    /// How much of its caps the namespace uses.
+    pub(crate) cap_usage: CapUsage,
 }
 
 impl UsageTable {

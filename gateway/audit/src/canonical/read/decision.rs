@@ -328,7 +328,11 @@ impl RawVerdict<'_> {
                 variant,
             })),
             (None, None, None) => None,
-            _ => return Err(ParseError("half a rollout".to_owned())),
+            _ => {
+                return Err(ParseError(
+                    "rollout and stage must be given together".to_owned(),
+                ));
+            }
         };
         Ok(domain::PolicyVerdict {
             binding: self.binding,

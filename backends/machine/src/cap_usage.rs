@@ -1,4 +1,4 @@
-//! What the locks of a namespace take of its caps.
+//! How much of a namespace's caps its locks use.
 
 use leasehold_domain::Cap;
 use leasehold_domain::CapReached;
@@ -6,17 +6,17 @@ use leasehold_domain::Caps;
 
 use crate::LockRecord;
 
-/// What one lock, or several, take of a namespace's caps.
+/// How much of a namespace's caps one lock, or several, use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct InUse {
+pub(crate) struct CapUsage {
     /// Locks that are held or waited for.
     pub(crate) locks: u64,
     /// Acquires that wait.
     pub(crate) waiters: u64,
 }
 
-impl InUse {
-    /// Returns what one lock takes.
+impl CapUsage {
+    /// Returns the usage of one lock.
     pub(crate) fn of(record: &LockRecord) -> Self {
         let waiters = record.queue_len() as u64;
         let is_used = waiters > 0 || !record.holders.is_empty();
@@ -26,7 +26,7 @@ impl InUse {
         }
     }
 
-    /// Returns this with `after` in the place of `before`, which is a part of it.
+    /// Returns this usage after the part `before` became `after`.
     pub(crate) fn shifted(self, before: Self, after: Self) -> Self {
         Self {
             locks: (self.locks + after.locks).saturating_sub(before.locks),
@@ -35,19 +35,19 @@ impl InUse {
     }
 }
 
-/// The room that the caps leave to one lock.
+/// Checks a command on one lock against the caps of its namespace.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
+pub(crate) struct CapCheck {
     pub(crate) caps: Caps,
-    /// What the other locks of the namespace take.
-    pub(crate) others: InUse,
+    /// The usage of the other locks of the namespace.
+    pub(crate) others: CapUsage,
 }
 
-impl Room {
-    /// Returns the cap that keeps a lock from being used that nobody holds or waits for, or from
-    /// getting anything new at all.
+impl CapCheck {
+    /// Returns the cap that an acquire would exceed: that on locks if nobody holds or waits for this
+    /// one yet, or one that the command says is reached.
     pub(crate) fn refusal(&self, record: &LockRecord) -> Option<CapReached> {
-        let most = self.caps.locks.filter(|_| InUse::of(record).locks == 0);
+        let most = self.caps.locks.filter(|_| CapUsage::of(record).locks == 0);
         let full = most.filter(|most| self.others.locks >= *most);
         let full = full.map(|most| CapReached {
             cap: Cap::Locks,
@@ -59,7 +59,7 @@ impl Room {
 
     /// Returns the cap that the last waiter of a lock exceeds.
     pub(crate) fn refusal_of_last_waiter(&self, record: &LockRecord) -> Option<CapReached> {
-        let present = self.others.waiters + InUse::of(record).waiters.saturating_sub(1);
+        let present = self.others.waiters + CapUsage::of(record).waiters.saturating_sub(1);
         let most = self.caps.waiters.filter(|most| present >= *most);
         most.map(|most| CapReached {
             cap: Cap::Waiters,
