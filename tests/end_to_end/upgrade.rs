@@ -1,4 +1,4 @@
-//! Three gateways are upgraded one by one, and back, under load, with a build that knows one feature
+//! Three gateways are upgraded one by one, and back, under load, with a build that supports one feature
 //! level more; then the level is raised, and the older build is refused.
 
 use anyhow::Context;
@@ -21,15 +21,15 @@ const RAISE: &str = "/v1/cluster:raise-level";
 
 async fn install_everywhere(
     gateways: &mut [Gateway],
-    knows_next_level: bool,
+    supports_next_level: bool,
     prefix: &str,
 ) -> Result<Vec<(String, u64)>> {
     let mut tokens = Vec::new();
     for place in 0..MEMBERS {
-        gateways[place].install(knows_next_level);
+        gateways[place].install(supports_next_level);
         tokens.extend(restart_under_load(gateways, place, prefix).await?);
         if place + 1 < MEMBERS {
-            // Some members do not know the second level, or the leader does not.
+            // Some members do not support the second level.
             let api = gateways[place].admin();
             let refused = api.post(RAISE, &json!({ "to": 2 })).await?;
             ensure!(refused.status == 409, "{refused:?}");
@@ -39,8 +39,8 @@ async fn install_everywhere(
     Ok(tokens)
 }
 
-/// Waits until all members have said that they know the level.
-async fn all_know(api: &Api, level: u64) -> Result<()> {
+/// Waits until all members have reported that they support the level.
+async fn all_support(api: &Api, level: u64) -> Result<()> {
     let looking = async {
         loop {
             let status = api.get("/v1/cluster").await?;
@@ -82,7 +82,7 @@ async fn a_rolling_upgrade_and_back_loses_nothing_until_the_level_is_raised() ->
     same_ledgers(&gateways).await?;
 
     let api = gateways[1].admin();
-    all_know(&api, 2).await?;
+    all_support(&api, 2).await?;
     let raised = api.post(RAISE, &json!({})).await?;
     ensure!(raised.status == 200, "{raised:?}");
     ensure!(raised.body["feature_level"] == 2, "{raised:?}");

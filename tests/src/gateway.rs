@@ -37,7 +37,7 @@ pub struct GatewayOptions {
     pub log: Option<PathBuf>,
 }
 
-/// With it a debug build of the gateway knows one feature level more.
+/// If set, a debug build of the gateway supports one more feature level.
 const NEXT_LEVEL_VARIABLE: &str = "LEASEHOLD_TEST_NEXT_LEVEL";
 
 /// A running gateway. Killed when dropped.
@@ -49,8 +49,8 @@ pub struct Gateway {
     data_dir: PathBuf,
     config: String,
     log: Option<PathBuf>,
-    /// Whether the build that is started next knows one feature level more.
-    knows_next_level: bool,
+    /// Whether the next start is of a build that supports one more feature level.
+    supports_next_level: bool,
     /// Keeps the folder as long as the gateway.
     _folder: Option<TempDir>,
 }
@@ -146,7 +146,7 @@ impl Gateway {
             data_dir,
             config: options.config,
             log: options.log,
-            knows_next_level: false,
+            supports_next_level: false,
             _folder: folder,
         })
     }
@@ -267,9 +267,9 @@ impl Gateway {
         self.ended().await
     }
 
-    /// Chooses the build of the next start: the one that knows one feature level more, or this one.
-    pub fn install(&mut self, knows_next_level: bool) {
-        self.knows_next_level = knows_next_level;
+    /// Chooses the build of the next start: one that supports one more feature level, or this one.
+    pub fn install(&mut self, supports_next_level: bool) {
+        self.supports_next_level = supports_next_level;
     }
 
     /// Starts it again on the same data, on another port.
@@ -281,7 +281,7 @@ impl Gateway {
             self.kill().await?;
         }
         let log = self.log.as_deref();
-        let spawned = spawn(&self.data_dir, &self.config, log, self.knows_next_level).await?;
+        let spawned = spawn(&self.data_dir, &self.config, log, self.supports_next_level).await?;
         self.child = spawned.child;
         self.url = spawned.url;
         self.admin_url = spawned.admin_url;
@@ -328,7 +328,7 @@ async fn spawn(
     data_dir: &Path,
     config: &str,
     log: Option<&Path>,
-    knows_next_level: bool,
+    supports_next_level: bool,
 ) -> Result<Spawned> {
     let mut command = Command::new(binary());
     command
@@ -345,7 +345,7 @@ async fn spawn(
     command
         .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
         .env_remove("LEASEHOLD_URL");
-    if knows_next_level {
+    if supports_next_level {
         command.env(NEXT_LEVEL_VARIABLE, "1");
     }
     command

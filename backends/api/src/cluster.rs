@@ -36,10 +36,10 @@ pub enum Steering {
         /// Which; none for the one that is furthest.
         to: Option<u64>,
     },
-    /// The group writes by the rules of a higher feature level from now on. Builds that do not know
+    /// Raises the feature level, by whose rules the group writes. Builds that do not support
     /// it can never be members again.
     RaiseLevel {
-        /// Which; none for the highest that the leader's build knows.
+        /// Which; none for the highest that the leader's build supports.
         to: Option<FeatureLevel>,
     },
 }
@@ -74,8 +74,8 @@ pub struct MemberView {
     pub voter: bool,
     /// The last entry that it has, as far as the leader knows; only the leader knows.
     pub replicated: Option<u64>,
-    /// The highest feature level that its build knows, as it has told the group.
-    pub speaks: FeatureLevel,
+    /// The highest feature level that its build supports, as it has reported.
+    pub supported_level: FeatureLevel,
 }
 
 /// A store that is a group of nodes.

@@ -113,14 +113,14 @@ pub(crate) enum Item {
     Blob(Arc<[u8]>),
     /// Expire and grant what is due.
     Tick,
-    /// A member says what the highest level is of which it can apply entries.
-    Speaks {
+    /// A member reports the highest feature level that its build supports.
+    SupportedLevel {
         /// Which member.
         node: u64,
         /// The level.
         level: FeatureLevel,
     },
-    /// Write by the rules of a higher level from now on, if all members speak it.
+    /// Raises the feature level of the group, if all members support it.
     RaiseLevel {
         /// The level.
         to: FeatureLevel,
@@ -135,7 +135,7 @@ impl Item {
                 commands, notes, ..
             } => commands.len() + notes.len(),
             Self::Edits(edits) => edits.len(),
-            Self::Blob(_) | Self::Tick | Self::Speaks { .. } | Self::RaiseLevel { .. } => 1,
+            Self::Blob(_) | Self::Tick | Self::SupportedLevel { .. } | Self::RaiseLevel { .. } => 1,
         }
     }
 }
@@ -155,14 +155,14 @@ pub(crate) enum Answer {
     Level {
         /// The group's level now.
         level: FeatureLevel,
-        /// Members that do not speak the one that was asked for.
+        /// Members that do not support the requested level.
         behind: Vec<u64>,
     },
 }
 
 formed!(enum Item => form::Item<'a> {
     Batch { commands, atomicity, notes }, Edits(edits), Blob(bytes), Tick,
-    Speaks { node, level }, RaiseLevel { to },
+    SupportedLevel { node, level }, RaiseLevel { to },
 });
 formed!(enum Answer => form::Answer<'a> {
     Outcomes(outcomes), Edited(outcome), Stored(digest), Ticked, Level { level, behind },

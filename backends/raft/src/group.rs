@@ -68,7 +68,7 @@ pub(crate) fn view(
                 address: at.addr.clone(),
                 voter: voters.contains(node),
                 replicated: replicated(node),
-                speaks: inner.speaks(*node),
+                supported_level: inner.supported_level(*node),
             })
             .collect(),
         level: inner.state.level(),

@@ -1,54 +1,56 @@
-//! Feature levels: which entries a build knows, and what its members speak.
+//! Feature levels: which entries a build can apply, and which levels the members support.
 //!
-//! An entry carries the level by whose rules it is applied. A node refuses an entry, a snapshot or a
-//! folder of a level that it does not know, before any of it is stored, and stops where its group has
-//! raised the level above those that it knows, so that members of different builds never make
-//! different states of one log. Each member has its build's highest level written
-//! down in the group's state; the level is raised when all members, learners and those that are down
-//! included, speak the next one. Models: etcd's cluster version, Kubernetes' version skew policy.
+//! An entry carries the level by whose rules it is applied. A node refuses entries, snapshots and
+//! directories of a level that its build does not support, before it stores any of it. It stops at
+//! the entry that raises the level of its group above those that it supports. So members of different
+//! builds never compute different states from one log.
+//!
+//! The replicated state has the highest level that each member supports. The level is raised only if
+//! all members support the new one; learners and members that are down count. Models: etcd's cluster
+//! version, Kubernetes' version skew policy.
 
 use leasehold_domain::FeatureLevel;
 use openraft::EntryPayload;
 
 use crate::entry::Entry;
 
-/// The feature levels of which a build can apply entries.
+/// The feature levels that a build supports: it can apply their entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Levels {
-    /// The lowest: that of the build before.
-    pub least: FeatureLevel,
+    /// The lowest: the highest of the build before.
+    pub min: FeatureLevel,
     /// The highest.
-    pub most: FeatureLevel,
+    pub max: FeatureLevel,
 }
 
-/// The level of an entry, a snapshot or a folder is not among those that the build knows.
+/// The build does not support the level of an entry, a snapshot or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "feature level {found} is not known to this build, which knows {} to {}: start a build that \
-     knows it", known.least, known.most
+    "feature level {found} is not supported by this build, which supports {} to {}: start a build \
+     that supports it", supported.min, supported.max
 )]
-pub struct UnknownLevel {
+pub struct UnsupportedLevel {
     found: FeatureLevel,
-    known: Levels,
+    supported: Levels,
 }
 
 impl Levels {
-    /// What this source knows.
+    /// The levels of this source.
     const BUILT: Self = Self {
-        least: FeatureLevel::FIRST,
-        most: FeatureLevel::FIRST,
+        min: FeatureLevel::FIRST,
+        max: FeatureLevel::FIRST,
     };
 
-    /// The environment variable with which a debug build knows one level more, which brings nothing
-    /// new: so tests of upgrades have a build and the build after it from one source.
+    /// If this environment variable is set, a debug build supports one more level, which changes
+    /// nothing but its number. Tests of upgrades get two builds from one source this way.
     pub const NEXT_VARIABLE: &str = "LEASEHOLD_TEST_NEXT_LEVEL";
 
-    /// What this build knows.
+    /// Returns the levels that this build supports.
     #[must_use]
     pub fn of_build() -> Self {
         #[expect(
             clippy::disallowed_methods,
-            reason = "no configuration key: what a build knows is not for its users to choose"
+            reason = "no configuration key: users do not choose what a build supports"
         )]
         let next = cfg!(debug_assertions) && std::env::var_os(Self::NEXT_VARIABLE).is_some();
         match next {
@@ -57,30 +59,30 @@ impl Levels {
         }
     }
 
-    /// The same, and one level more.
+    /// Returns these levels and the next one.
     #[must_use]
     pub fn with_next(self) -> Self {
-        let most = FeatureLevel(self.most.0 + 1);
-        Self { most, ..self }
+        let max = FeatureLevel(self.max.0 + 1);
+        Self { max, ..self }
     }
 
-    /// Refuses a level that the build does not know.
-    pub(crate) fn admit(self, level: FeatureLevel) -> Result<(), UnknownLevel> {
-        match (self.least..=self.most).contains(&level) {
+    /// Checks that the build supports a level.
+    pub(crate) fn admit(self, level: FeatureLevel) -> Result<(), UnsupportedLevel> {
+        match (self.min..=self.max).contains(&level) {
             true => Ok(()),
-            false => Err(UnknownLevel {
+            false => Err(UnsupportedLevel {
                 found: level,
-                known: self,
+                supported: self,
             }),
         }
     }
 
-    /// Refuses an entry that the build cannot apply. A lower level than the lowest is no reason: old
-    /// entries stay in the log after the level was raised.
-    pub(crate) fn admit_entry(self, entry: &Entry) -> Result<(), UnknownLevel> {
+    /// Checks that the build can apply an entry. Entries below the lowest level pass: they stay in the
+    /// log after the level was raised.
+    pub(crate) fn admit_entry(self, entry: &Entry) -> Result<(), UnsupportedLevel> {
         let EntryPayload::Normal(payload) = &entry.payload else {
             return Ok(());
         };
-        self.admit(payload.0.level.max(self.least))
+        self.admit(payload.0.level.max(self.min))
     }
 }

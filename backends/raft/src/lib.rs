@@ -39,7 +39,7 @@ pub use config::RaftConfig;
 pub use error::OpenError;
 pub use leasehold_machine::PlantedBug;
 pub use level::Levels;
-pub use level::UnknownLevel;
+pub use level::UnsupportedLevel;
 pub use peer::PeerSecurity;
 pub use restore::Restore;
 pub use restore::Restored;

@@ -23,7 +23,7 @@ use crate::entry::Membership;
 use crate::entry::Proposal;
 use crate::entry::Types;
 use crate::level::Levels;
-use crate::level::UnknownLevel;
+use crate::level::UnsupportedLevel;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::snapshot::SnapshotBuilder;
@@ -45,13 +45,13 @@ impl Inner {
     /// Applies one proposal. `index` is its place in the log.
     ///
     /// # Errors
-    /// It raises the level above those that the build knows: nothing after it can be applied.
+    /// It raises the level above those that the build supports: no later entry can be applied.
     pub(crate) fn carry_out(
         &mut self,
         index: u64,
         proposal: &Proposal,
         levels: Levels,
-    ) -> Result<Vec<Answer>, UnknownLevel> {
+    ) -> Result<Vec<Answer>, UnsupportedLevel> {
         let at = Moment {
             level: proposal.level,
             now: proposal.now,
@@ -83,7 +83,9 @@ impl Inner {
                     Vec::new(),
                 ),
                 Item::Tick => (Answer::Ticked, self.state.tick(at, LOCKS_PER_TICK_MAX)),
-                Item::Speaks { node, level } => (self.note_level(*node, *level), Vec::new()),
+                Item::SupportedLevel { node, level } => {
+                    (self.report_level(*node, *level), Vec::new())
+                }
                 Item::RaiseLevel { to } => (self.raise_level(*to, levels)?, Vec::new()),
             };
             answers.push(answer);
@@ -94,28 +96,37 @@ impl Inner {
 }
 
 impl Inner {
-    /// The highest level that a member speaks; the first if it has not said.
-    pub(crate) fn speaks(&self, node: u64) -> FeatureLevel {
-        self.speaks.get(&node).copied().unwrap_or_default()
+    /// Returns the highest level that a member supports; the first if it has not reported one.
+    pub(crate) fn supported_level(&self, node: u64) -> FeatureLevel {
+        self.supported_levels
+            .get(&node)
+            .copied()
+            .unwrap_or_default()
     }
 
-    fn note_level(&mut self, node: u64, level: FeatureLevel) -> Answer {
-        self.speaks.insert(node, level);
+    fn report_level(&mut self, node: u64, level: FeatureLevel) -> Answer {
+        self.supported_levels.insert(node, level);
         Answer::Level {
             level: self.state.level(),
             behind: Vec::new(),
         }
     }
 
-    /// Members that do not speak a level.
+    /// Returns the members that do not support a level.
     pub(crate) fn behind(&self, level: FeatureLevel) -> Vec<u64> {
         let members = self.membership.nodes().map(|(node, _)| *node);
-        members.filter(|node| self.speaks(*node) < level).collect()
+        members
+            .filter(|node| self.supported_level(*node) < level)
+            .collect()
     }
 
-    /// A build that does not know the level agrees with the others that it is refused, and stops if it
-    /// is not.
-    fn raise_level(&mut self, to: FeatureLevel, levels: Levels) -> Result<Answer, UnknownLevel> {
+    /// Raises the level, if all members support it. A build that does not support it computes the same
+    /// refusal as the others, and stops if the level is raised.
+    fn raise_level(
+        &mut self,
+        to: FeatureLevel,
+        levels: Levels,
+    ) -> Result<Answer, UnsupportedLevel> {
         let behind = self.behind(to);
         if behind.is_empty() && to > self.state.level() {
             levels.admit(to)?;
@@ -127,13 +138,13 @@ impl Inner {
         })
     }
 
-    /// The members are others. What those who have left spoke is forgotten.
+    /// Replaces the members, and forgets the levels of those that left.
     pub(crate) fn change_members(
         &mut self,
         at: LogId,
         members: openraft::Membership<u64, BasicNode>,
     ) {
-        self.speaks
+        self.supported_levels
             .retain(|node, _| members.get_node(node).is_some());
         self.membership = Membership::new(Some(at), members);
     }

@@ -173,11 +173,11 @@ impl RaftBackend {
         self.keep_running("keeper", keeping);
     }
 
-    /// Has the group write down what this node speaks.
+    /// Starts the report of this node's supported level.
     fn report_level(&self, founds: bool) {
-        let reporter = tasks::Reporter {
+        let reporter = tasks::LevelReporter {
             node: self.identity.node(),
-            speaks: self.steward.levels.most,
+            supported_level: self.steward.levels.max,
             founds,
             applied: self.applied.clone(),
             queue: self.queue.clone(),

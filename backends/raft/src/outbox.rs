@@ -56,8 +56,8 @@ pub(crate) struct Inner {
     pub(crate) trimmed: Cursor,
     pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: Membership,
-    /// The highest feature level that each member speaks, where it is not the first.
-    pub(crate) speaks: BTreeMap<u64, FeatureLevel>,
+    /// The highest feature level that each member supports, where it is not the first.
+    pub(crate) supported_levels: BTreeMap<u64, FeatureLevel>,
     /// Entries with commands that were applied since the start, for the snapshot policy and metrics.
     pub(crate) writes: Writes,
 }

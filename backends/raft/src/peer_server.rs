@@ -70,7 +70,7 @@ fn takes_part(request: &Request) -> bool {
         | Request::Adopt { .. }
         | Request::Ledger(_)
         | Request::Steer(_)
-        | Request::Speaks
+        | Request::SupportedLevel
         | Request::Recall => false,
     }
 }
@@ -100,7 +100,7 @@ impl Host {
             return Response::Failed(problem);
         }
         match request {
-            Request::Speaks => Response::Speaks(self.steward.levels.most),
+            Request::SupportedLevel => Response::SupportedLevel(self.steward.levels.max),
             Request::Recall => Response::Recalled(self.peers.memory().of(from)),
             Request::Append(append) => self.append(append).await,
             Request::Vote(vote) => match self.raft.vote(vote).await {

@@ -10,7 +10,7 @@ use leasehold_stored::encode_into;
 use crate::entry::Entry;
 use crate::form::Sent;
 use crate::level::Levels;
-use crate::level::UnknownLevel;
+use crate::level::UnsupportedLevel;
 
 /// The version of every record that this build writes. Records of another are refused, not misread.
 /// A new field of a form needs no new version.
@@ -34,7 +34,7 @@ pub(crate) enum RecordError {
     #[error("version {0} is not known to this build")]
     Version(u8),
     #[error("{0}")]
-    Level(#[from] UnknownLevel),
+    Level(#[from] UnsupportedLevel),
     #[error("{0}")]
     Body(#[from] Invalid),
 }
@@ -103,7 +103,7 @@ pub(crate) fn decode_entry(bytes: &[u8], levels: Levels) -> Result<Entry, Record
         }
         Err(RecordError::Body(invalid)) => {
             if let Some(level) = leasehold_stored::log::level_of(checked(bytes)?) {
-                levels.admit(level.max(levels.least))?;
+                levels.admit(level.max(levels.min))?;
             }
             Err(invalid.into())
         }

@@ -135,7 +135,13 @@ impl SnapshotFile {
     /// Replaces the file with one of `inner`.
     pub(crate) fn write(&self, inner: &Inner) -> io::Result<()> {
         let (meta, state) = (meta(inner), inner.state.frozen());
-        let bytes = written(&meta, inner.trimmed, &inner.speaks, &state, &inner.events);
+        let bytes = written(
+            &meta,
+            inner.trimmed,
+            &inner.supported_levels,
+            &state,
+            &inner.events,
+        );
         self.replace(&bytes, meta)
     }
 
@@ -180,12 +186,14 @@ fn read(bytes: &[u8], levels: Levels) -> Result<Inner, RecordError> {
             inner.last_applied = head.last_applied.map(log_id);
             inner.membership = Membership::restore(head.membership)?;
             inner.trimmed = Cursor(head.trimmed);
-            for said in head.speaks {
-                inner.speaks.insert(said.node, Formed::restore(said.level)?);
+            for reported in head.supported_levels {
+                inner
+                    .supported_levels
+                    .insert(reported.node, Formed::restore(reported.level)?);
             }
         }
         if let Some(piece) = piece.state {
-            // Before any part that a build which does not know the level cannot read.
+            // Checked first: later parts may be of forms that this build cannot decode.
             if let Some(head) = &piece.head {
                 levels.admit(FeatureLevel::restore(head.level)?)?;
             }
@@ -263,30 +271,30 @@ impl<C: Types> RaftSnapshotBuilder<C> for SnapshotBuilder {
 /// Commands wait only while the state is frozen, for as long as it takes to share it and the events;
 /// encoding comes after that.
 pub(crate) fn encode(applied: &Applied) -> (SnapshotMetaOf<TypeConfig>, Vec<u8>) {
-    let (meta, trimmed, speaks, state, events) = {
+    let (meta, trimmed, supported_levels, state, events) = {
         let inner = applied.read();
         let (state, events) = (inner.state.frozen(), inner.events.clone());
         (
             meta(&inner),
             inner.trimmed,
-            inner.speaks.clone(),
+            inner.supported_levels.clone(),
             state,
             events,
         )
     };
-    let bytes = written(&meta, trimmed, &speaks, &state, &events);
+    let bytes = written(&meta, trimmed, &supported_levels, &state, &events);
     (meta, bytes)
 }
 
 fn written(
     meta: &SnapshotMetaOf<TypeConfig>,
     trimmed: Cursor,
-    speaks: &BTreeMap<u64, FeatureLevel>,
+    supported_levels: &BTreeMap<u64, FeatureLevel>,
     state: &FrozenState,
     events: &VecDeque<Arc<Event>>,
 ) -> Vec<u8> {
     let mut record = RecordWriter::default();
-    let speaks = speaks.iter().map(|(node, level)| MemberLevel {
+    let supported_levels = supported_levels.iter().map(|(node, level)| MemberLevel {
         node: *node,
         level: level.form(),
     });
@@ -295,7 +303,7 @@ fn written(
             last_applied: meta.last_log_id.as_ref().map(LogId::form),
             membership: meta.last_membership.form(),
             trimmed: trimmed.0,
-            speaks: speaks.collect(),
+            supported_levels: supported_levels.collect(),
         }),
         ..Piece::default()
     });

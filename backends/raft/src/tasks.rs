@@ -1,5 +1,5 @@
-//! What a node does by itself: watching its clock, ending what is due, taking snapshots, telling what
-//! it speaks.
+//! What a node does by itself: watching its clock, ending what is due, taking snapshots,
+//! reporting its feature level.
 
 use std::io;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ const REMEMBER_EVERY: Duration = Duration::from_secs(5);
 /// A snapshot waits for the ledger while more events than this are not trimmed, so that it stays
 /// small; but not for ever.
 const EVENTS_IN_SNAPSHOT_MAX: usize = 50_000;
-/// How often a node looks whether the group knows what it speaks.
+/// How often a node tries to report its feature level.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// So many times more log than usual, and the snapshot is taken with whatever events there are.
 const PATIENCE: u64 = 4;
@@ -159,19 +159,27 @@ pub(crate) async fn remember(peers: Arc<Peers>, mut closing: watch::Receiver<boo
     }
 }
 
-/// Has the group write down what a node speaks.
+/// Reports to the group which feature level a node supports.
 #[derive(Debug)]
-pub(crate) struct Reporter {
+pub(crate) struct LevelReporter {
     pub(crate) node: u64,
-    pub(crate) speaks: FeatureLevel,
-    /// Whether the node has just made its group, which then begins with the highest level.
+    pub(crate) supported_level: FeatureLevel,
+    /// Whether the node has just founded its group, which then starts with the highest level.
     pub(crate) founds: bool,
     pub(crate) applied: Arc<Applied>,
     pub(crate) queue: Queue,
 }
 
-impl Reporter {
-    /// Runs until the group knows it, or the node closes. A node that waits for a group waits here.
+/// The next step of a report.
+enum Report {
+    /// The node is no member of a group yet.
+    NotYet,
+    Propose(Item),
+    Done,
+}
+
+impl LevelReporter {
+    /// Runs until the level is in the group's state, or the node closes. Retries while nobody leads.
     pub(crate) async fn run(self, mut closing: watch::Receiver<bool>) {
         let mut every = tokio::time::interval(REPORT_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -180,30 +188,31 @@ impl Reporter {
                 _ = every.tick() => {}
                 _ = closing.wait_for(|closing| *closing) => return,
             }
-            let Some(next) = self.next() else {
-                continue;
-            };
-            let Some(item) = next else { return };
-            if let Err(error) = self.queue.propose(item, Hurry::Now).await {
-                tracing::debug!(%error, "level.report refused; tried again");
+            match self.next() {
+                Report::NotYet => {}
+                Report::Propose(item) => {
+                    if let Err(error) = self.queue.propose(item, Hurry::Now).await {
+                        tracing::debug!(%error, "level.report failed; it is retried");
+                    }
+                }
+                Report::Done => return,
             }
         }
     }
 
-    /// What is to be proposed next; `Some(None)` if nothing is left, none if it is not yet known.
-    #[expect(
-        clippy::option_option,
-        reason = "two kinds of nothing, told apart in one place"
-    )]
-    fn next(&self) -> Option<Option<Item>> {
+    fn next(&self) -> Report {
         let inner = self.applied.read();
         let members = inner.membership.membership();
-        members.get_node(&self.node)?;
-        let (node, level) = (self.node, self.speaks);
-        if inner.speaks(node) != level {
-            return Some(Some(Item::Speaks { node, level }));
+        if members.get_node(&self.node).is_none() {
+            return Report::NotYet;
         }
-        let raises = self.founds && inner.state.level() < level;
-        Some(raises.then_some(Item::RaiseLevel { to: level }))
+        let (node, level) = (self.node, self.supported_level);
+        if inner.supported_level(node) != level {
+            return Report::Propose(Item::SupportedLevel { node, level });
+        }
+        match self.founds && inner.state.level() < level {
+            true => Report::Propose(Item::RaiseLevel { to: level }),
+            false => Report::Done,
+        }
     }
 }

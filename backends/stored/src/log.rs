@@ -111,7 +111,7 @@ form! {
         1 Edits { 0 edits: Vec<Edit<'a>> },
         2 Blob { 0 bytes: &'a [u8] },
         3 Tick,
-        4 Speaks {
+        4 SupportedLevel {
             0 node: u64,
             1 level: Option<u16>,
         },

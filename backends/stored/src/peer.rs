@@ -60,7 +60,7 @@ form! {
         8 Ledger { 0 after: u64 },
         9 Steer { 0 steering: Steering<'a> },
         10 Recall,
-        11 Speaks,
+        11 SupportedLevel,
     }
 }
 
@@ -142,7 +142,7 @@ form! {
         12 Recalled {
             0 acknowledged: Option<Acknowledged>,
         },
-        13 Speaks { 0 level: Option<u16> },
+        13 SupportedLevel { 0 level: Option<u16> },
     }
 }
 
@@ -219,7 +219,7 @@ form! {
         1 address: &'a str,
         2 voter: bool = default,
         3 replicated: Option<u64>,
-        4 speaks: Option<u16>,
+        4 supported_level: Option<u16>,
     }
 }
 

@@ -31,12 +31,12 @@ form! {
         0 last_applied: Option<LogId>,
         1 membership: StoredMembership<'a>,
         2 trimmed: u64 = default,
-        3 speaks: Vec<MemberLevel> = default,
+        3 supported_levels: Vec<MemberLevel> = default,
     }
 }
 
 form! {
-    /// The highest feature level that a member speaks.
+    /// The highest feature level that a member supports.
     pub struct MemberLevel {
         0 node: u64,
         1 level: Option<u16>,

@@ -45,10 +45,10 @@ pub(super) enum ClusterCommand {
         /// Its number; without it, the one that is furthest.
         node: Option<u64>,
     },
-    /// Write by the rules of a higher feature level from now on, once all members run builds that know
-    /// it. Builds that do not can never be members again.
+    /// Raise the cluster's feature level, once all members run builds that support the new one. Builds
+    /// that do not support it can never be members again.
     RaiseLevel {
-        /// The level; without it, the highest that the leader's build knows.
+        /// The level; without it, the highest that the leader's build supports.
         level: Option<u16>,
     },
     /// Put a gateway that waits in the place of a member, in one step.
@@ -147,7 +147,7 @@ async fn ask(client: &Client, command: ClusterCommand, json: bool) -> Result<Sho
                 match member.feature_level_max == status.feature_level {
                     true => status.feature_level.to_string(),
                     false => format!(
-                        "{}, knows {}",
+                        "{}, supports {}",
                         status.feature_level, member.feature_level_max
                     ),
                 },

@@ -28,7 +28,7 @@ fn show(view: ClusterView) -> wire::ClusterStatus {
             false => "learner",
         }
         .to_owned(),
-        feature_level_max: member.speaks.0,
+        feature_level_max: member.supported_level.0,
         replicated: member.replicated,
     };
     wire::ClusterStatus {

@@ -117,7 +117,7 @@ fn view_form(view: &ClusterView) -> form::ClusterView<'_> {
         address: &member.address,
         voter: member.voter,
         replicated: member.replicated,
-        speaks: member.speaks.form(),
+        supported_level: member.supported_level.form(),
     });
     form::ClusterView {
         group: group.as_deref(),
@@ -137,7 +137,7 @@ fn view(form: form::ClusterView<'_>) -> Result<ClusterView, Invalid> {
             address: member.address.to_owned(),
             voter: member.voter,
             replicated: member.replicated,
-            speaks: Formed::restore(member.speaks)?,
+            supported_level: Formed::restore(member.supported_level)?,
         })
     });
     Ok(ClusterView {
@@ -189,7 +189,7 @@ impl Sent for Request {
                 steering: steering_form(asked),
             },
             Self::Recall => form::Request::Recall,
-            Self::Speaks => form::Request::Speaks,
+            Self::SupportedLevel => form::Request::SupportedLevel,
         }
     }
 
@@ -225,7 +225,7 @@ impl Sent for Request {
             form::Request::Ledger { after } => Self::Ledger(Formed::restore(after)?),
             form::Request::Steer { steering: asked } => Self::Steer(steering(asked)),
             form::Request::Recall => Self::Recall,
-            form::Request::Speaks => Self::Speaks,
+            form::Request::SupportedLevel => Self::SupportedLevel,
         })
     }
 }
@@ -291,7 +291,7 @@ impl Sent for Response {
             },
             Self::NotLeader => form::Response::NotLeader,
             Self::Failed(reason) => form::Response::Failed { reason },
-            Self::Speaks(level) => form::Response::Speaks {
+            Self::SupportedLevel(level) => form::Response::SupportedLevel {
                 level: level.form(),
             },
             Self::Recalled(known) => form::Response::Recalled {
@@ -333,7 +333,9 @@ impl Sent for Response {
             form::Response::Unsteered { refusal } => Self::Steered(Err(Formed::restore(refusal)?)),
             form::Response::NotLeader => Self::NotLeader,
             form::Response::Failed { reason } => Self::Failed(reason.to_owned()),
-            form::Response::Speaks { level } => Self::Speaks(Formed::restore(level)?),
+            form::Response::SupportedLevel { level } => {
+                Self::SupportedLevel(Formed::restore(level)?)
+            }
             form::Response::Recalled { acknowledged } => {
                 Self::Recalled(acknowledged.map(|known| Acknowledged {
                     term: known.term,

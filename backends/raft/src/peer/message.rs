@@ -46,7 +46,7 @@ pub(crate) enum Request {
     Forward(Vec<Item>),
     /// Up to which entry must I have applied, to show all that was answered?
     ReadIndex,
-    /// A waiting node is taken into a group, if it knows the group's level.
+    /// A waiting node is taken into a group, if it supports the group's level.
     Adopt {
         /// The group.
         group: GroupId,
@@ -59,8 +59,8 @@ pub(crate) enum Request {
     Steer(Steering),
     /// What have I acknowledged to you?
     Recall,
-    /// What is the highest feature level that you know?
-    Speaks,
+    /// Which is the highest feature level that your build supports?
+    SupportedLevel,
 }
 
 /// What comes back.
@@ -100,8 +100,8 @@ pub(crate) enum Response {
     Failed(String),
     /// Of `Recall`: none if nothing is remembered.
     Recalled(Option<Acknowledged>),
-    /// Of `Speaks`.
-    Speaks(FeatureLevel),
+    /// Of `SupportedLevel`.
+    SupportedLevel(FeatureLevel),
 }
 
 /// What became of one forwarded item.

@@ -1,5 +1,5 @@
-//! Builds of two feature levels in one group: upgraded one by one, and back, until the level is
-//! raised.
+//! A group of members that support different feature levels: upgraded one by one, and back, until
+//! the level is raised.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,23 +36,23 @@ fn after() -> Levels {
     Levels::of_build().with_next()
 }
 
-/// Stops a node and starts a build that knows `levels` on its folder.
+/// Restarts a node as a build that supports `levels`.
 async fn install(group: &mut Group, place: usize, levels: Levels) {
     group.stop(place).await;
     group.nodes[place].config.levels = levels;
     group.start(place).await;
     group.take_part().await;
     let node = group.nodes[place].number();
-    let speaks = |view: &ClusterView| {
+    let reported = |view: &ClusterView| {
         let member = view.members.iter().find(|member| member.node == node);
-        member.map(|member| member.speaks) == Some(levels.most)
+        member.map(|member| member.supported_level) == Some(levels.max)
     };
     for running in group.running() {
-        becomes(running, speaks).await;
+        becomes(running, reported).await;
     }
 }
 
-/// Waits until a node sees its group so.
+/// Waits until the view of a node satisfies a condition.
 async fn becomes(node: &RaftBackend, is_so: impl Fn(&ClusterView) -> bool) {
     let looking = async {
         while !is_so(&node.cluster()) {

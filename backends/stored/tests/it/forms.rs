@@ -141,7 +141,7 @@ samples! {
     structure log::Proposal<'static> { now, wall, items }
     choice log::Item<'static> {
         Batch { commands, atomicity, notes }, Edits { edits }, Blob { bytes }, Tick,
-        Speaks { node, level }, RaiseLevel { to },
+        SupportedLevel { node, level }, RaiseLevel { to },
     }
     choice log::Answer<'static> {
         Outcomes { outcomes }, Edited { outcome }, Stored { digest }, Ticked, Level { level, behind },
@@ -155,7 +155,7 @@ samples! {
     choice peer::Request<'static> {
         Append { vote, previous, entries, commit }, Vote { ballot }, PreVote { ballot },
         Snapshot { chunk }, Transfer { from, to, last }, Forward { items }, ReadIndex, Adopt {
-        group, level }, Ledger { after }, Steer { steering }, Recall, Speaks,
+        group, level }, Ledger { after }, Steer { steering }, Recall, SupportedLevel,
     }
     structure peer::Ballot { vote, last, transfer }
     structure peer::Chunk<'static> { vote, last, membership, total, offset, bytes }
@@ -167,7 +167,7 @@ samples! {
         Append { appended }, Vote { vote, granted, last }, Snapshot { vote }, Transfer { refused
         }, Forwarded { answers, index }, ReadIndex { index, now }, Adopted { node }, Ledger {
         rows }, Steered { view }, Unsteered { refusal }, NotLeader, Failed { reason }, Recalled
-        { acknowledged }, Speaks { level },
+        { acknowledged }, SupportedLevel { level },
     }
     choice peer::Appended { Success, PartialSuccess { last }, Conflict, HigherVote { vote } }
     choice peer::Answered<'static> { Done { answer }, Refused { refusal }, NotLeader }
@@ -179,10 +179,10 @@ samples! {
     structure peer::ClusterView<'static> {
         group, node, leader, term, applied, members, level,
     }
-    structure peer::MemberView<'static> { node, address, voter, replicated, speaks }
+    structure peer::MemberView<'static> { node, address, voter, replicated, supported_level }
     structure peer::Acknowledged { term, last }
     structure snapshot::Piece<'static> { head, state, events }
-    structure snapshot::Head<'static> { last_applied, membership, trimmed, speaks }
+    structure snapshot::Head<'static> { last_applied, membership, trimmed, supported_levels }
     structure snapshot::MemberLevel { node, level }
     structure snapshot::StatePiece<'static> {
         head, locks, documents, blobs, ended, policies,

@@ -39,11 +39,11 @@ pub struct TransferLeaderRequest {
     pub to: Option<u64>,
 }
 
-/// Raise the feature level: builds that do not know it can never be members again.
+/// Raise the feature level: builds that do not support it can never be members again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RaiseLevelRequest {
-    /// To which level; none for the highest that the leader's build knows.
+    /// To which level; none for the highest that the leader's build supports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u16>,
 }
@@ -78,7 +78,7 @@ pub struct ClusterMember {
     pub address: String,
     /// `voter`, or `learner`: it follows, and does not vote.
     pub role: String,
-    /// The highest feature level that its build knows.
+    /// The highest feature level that its build supports.
     pub feature_level_max: u16,
     /// The last log entry that it has; only the leader knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
