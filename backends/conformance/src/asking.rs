@@ -215,7 +215,7 @@ pub(crate) fn command(who: &str, request: &str, lock: LockRef, action: Action) -
     }
 }
 
-/// The same command, let pass by a decision under a rule: that of one policy, in the version of this
+/// Returns the command with a decision that allowed it: by one policy, whose version has this
 /// number.
 pub(crate) fn ruled(command: Command, rule: u8) -> Command {
     let decision = Decision {

@@ -32,9 +32,9 @@ use leasehold_domain::limits::ADMIN_DENIALS_PER_WINDOW_MAX;
 use crate::failure::Failure;
 use crate::stores::OpenStore;
 
-/// The ledger's word for what was denied for want of a role.
+/// The collection of denials because a role is missing, in the ledger.
 const BY_ROLE: &str = "denied";
-/// The ledger's word for what a cap refused.
+/// The collection of refusals by a cap, in the ledger.
 const BY_CAP: &str = "cap";
 /// How often windows are looked at that may be over.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ pub enum Reason {
     },
 }
 
-/// Writes denials into the ledgers that tell of them.
+/// Writes denials into the ledgers of their stores.
 #[derive(Debug)]
 pub struct AdminDenials {
     store: Arc<OpenStore>,
@@ -78,7 +78,7 @@ pub struct AdminDenials {
     windows: Mutex<HashMap<Key, Window>>,
 }
 
-/// Whose denials of which route, in which store's ledger. Of no one caller where there are too many
+/// Store, caller and route of denials that are counted together. No caller where there are too many
 /// of them, and where a cap refuses.
 type Key = (StoreName, Option<Subject>, String);
 
@@ -119,7 +119,7 @@ impl AdminDenials {
         written
     }
 
-    /// The store whose ledger tells of a denial.
+    /// Returns the store whose ledger records a denial.
     fn store_of<'a>(&'a self, denied: &'a Denied) -> &'a Arc<OpenStore> {
         match &denied.reason {
             Reason::Role => &self.store,

@@ -34,7 +34,7 @@ async fn open(server: &Postgres, database: &str) -> Arc<PostgresBackend> {
     opened.expect("it opens")
 }
 
-/// The database as a build left it that knew the first so many migrations.
+/// A database to which only the first migrations were applied, as an earlier build left it.
 async fn left_by(server: &Postgres, migrations: &[&str]) -> String {
     let database = format!("left_{}", migrations.len());
     let create = format!("CREATE DATABASE {database}");

@@ -46,7 +46,7 @@ impl NamespaceBytes {
         Ok(counts)
     }
 
-    /// Counts the next event, which has so many canonical bytes.
+    /// Counts the canonical bytes of the next event.
     pub(super) fn add(&mut self, event: &Event, bytes: usize) {
         let namespace = match &event.kind {
             EventKind::Lock { lock, .. } => &lock.namespace,

@@ -80,24 +80,14 @@ async fn an_advisory_policy_that_reads_usage_ties_no_request_to_it() {
 
 #[tokio::test]
 async fn an_advisory_policy_that_reads_the_lock_ties_no_request_to_it() {
-    let (gate, _) = gate(DefaultDecision::Allow).await;
-    let looks = Guest {
-        name: "looks".to_owned(),
-        version: "1.0.0".to_owned(),
-        needs_lock: true,
-        ..Guest::default()
-    };
-    gate.upload(looks.wasm()).await;
-    let advice = json!({ "enforcement": "advisory" });
-    gate.bind(one("looks", advice)).await.unwrap();
+    let gate = gate_that_shows_locks(json!({ "enforcement": "advisory" })).await;
     let contended = |_, _| "demo/one".to_owned();
     let refused = sixteen_clients(&gate, contended).await;
     assert!(refused.iter().all(|kind| kind == "Held"), "{refused:?}");
 }
 
-/// Policies are not shown under which versions a lease is held, so the event does not repeat it.
-#[tokio::test]
-async fn a_policy_that_reads_the_lock_is_not_shown_the_policies_of_its_leases() {
+/// A gate whose one policy is shown the lock, and allows all.
+async fn gate_that_shows_locks(binding: Value) -> Arc<Gate> {
     let (gate, _) = gate(DefaultDecision::Allow).await;
     let looks = Guest {
         name: "looks".to_owned(),
@@ -106,7 +96,14 @@ async fn a_policy_that_reads_the_lock_is_not_shown_the_policies_of_its_leases() 
         ..Guest::default()
     };
     gate.upload(looks.wasm()).await;
-    gate.bind(one("looks", json!({}))).await.unwrap();
+    gate.bind(one("looks", binding)).await.unwrap();
+    gate
+}
+
+/// Policies are not shown under which versions a lease is held, so the event does not repeat it.
+#[tokio::test]
+async fn a_policy_that_reads_the_lock_is_not_shown_the_policies_of_its_leases() {
+    let gate = gate_that_shows_locks(json!({})).await;
     let svc = caller("svc", &[]);
     gate.acquire(&svc, "demo/a", None).await.unwrap();
     let again = gate.acquire(&svc, "demo/a", None).await.unwrap();
@@ -154,15 +151,7 @@ async fn a_quota_is_never_passed_by_sixteen_clients() {
 
 #[tokio::test]
 async fn a_mandatory_policy_that_reads_the_lock_absorbs_sixteen_clients() {
-    let (gate, _) = gate(DefaultDecision::Allow).await;
-    let looks = Guest {
-        name: "looks".to_owned(),
-        version: "1.0.0".to_owned(),
-        needs_lock: true,
-        ..Guest::default()
-    };
-    gate.upload(looks.wasm()).await;
-    gate.bind(one("looks", json!({}))).await.unwrap();
+    let gate = gate_that_shows_locks(json!({})).await;
     let contended = |_, _| "demo/one".to_owned();
     let refused = sixteen_clients(&gate, contended).await;
     assert!(refused.iter().all(|kind| kind == "Held"), "{refused:?}");
