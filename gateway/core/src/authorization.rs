@@ -15,7 +15,7 @@ use leasehold_domain::NamespaceName;
 pub use self::permission::Permission;
 use crate::authentication::KeyScope;
 use crate::caller::Caller;
-use crate::denials::AdminDenials;
+use crate::denials::DenialRecorder;
 use crate::denials::Denied;
 use crate::denials::Reason;
 use crate::failure::Failure;
@@ -37,14 +37,14 @@ pub struct Asked {
 /// The stage that every operation passes.
 #[derive(Debug)]
 pub struct Authorization {
-    denials: Arc<AdminDenials>,
+    denials: Arc<DenialRecorder>,
     metrics: Arc<Metrics>,
 }
 
 impl Authorization {
     /// Records what it refuses in these denials.
     #[must_use]
-    pub fn new(denials: Arc<AdminDenials>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(denials: Arc<DenialRecorder>, metrics: Arc<Metrics>) -> Self {
         Self { denials, metrics }
     }
 
@@ -176,7 +176,7 @@ pub(crate) mod fixture {
         store: &Arc<OpenStore>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Authorization> {
-        let denials = AdminDenials::new(store.clone(), clock);
+        let denials = DenialRecorder::new(store.clone(), clock);
         Arc::new(Authorization::new(denials, Arc::new(Metrics::new())))
     }
 }

@@ -72,7 +72,7 @@ pub enum Reason {
 
 /// Writes denials into the ledgers of their stores.
 #[derive(Debug)]
-pub struct AdminDenials {
+pub struct DenialRecorder {
     store: Arc<OpenStore>,
     clock: Arc<dyn Clock>,
     windows: Mutex<HashMap<Key, Window>>,
@@ -92,7 +92,7 @@ struct Window {
     last: Denied,
 }
 
-impl AdminDenials {
+impl DenialRecorder {
     /// Denials that are recorded in the ledger of this default store, unless they are of another.
     pub fn new(store: Arc<OpenStore>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self {
@@ -227,7 +227,7 @@ impl AdminDenials {
 }
 
 /// Writes the counts of windows that are over, until the gateway is closed.
-pub async fn flush_windows(denials: Weak<AdminDenials>) -> ControlFlow<()> {
+pub async fn flush_windows(denials: Weak<DenialRecorder>) -> ControlFlow<()> {
     loop {
         tokio::time::sleep(FLUSH_EVERY).await;
         let Some(denials) = denials.upgrade() else {

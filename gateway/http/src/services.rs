@@ -6,7 +6,7 @@ use leasehold_core::authentication::Authenticator;
 use leasehold_core::authorization::Authorization;
 use leasehold_core::backup::Backups;
 use leasehold_core::config::Config;
-use leasehold_core::denials::AdminDenials;
+use leasehold_core::denials::DenialRecorder;
 use leasehold_core::governance::Governance;
 use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Pipeline;
@@ -43,7 +43,7 @@ pub struct App {
     /// Who may do what.
     pub authorization: Arc<Authorization>,
     /// Administrative requests that were denied.
-    pub denials: Arc<AdminDenials>,
+    pub denials: Arc<DenialRecorder>,
     /// What Prometheus reads.
     pub metrics: Arc<Metrics>,
     /// The configuration.

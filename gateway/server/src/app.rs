@@ -29,7 +29,7 @@ use leasehold_core::backup::Backups;
 use leasehold_core::concession;
 use leasehold_core::config::Config;
 use leasehold_core::data_dir::store_folder;
-use leasehold_core::denials::AdminDenials;
+use leasehold_core::denials::DenialRecorder;
 use leasehold_core::denials::flush_windows;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::governance::Governance;
@@ -144,7 +144,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let from = (documents, &keys, &clock);
     let governance = govern(&config, from, &stores, metrics.tasks()).await?;
     let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
-    let denials = AdminDenials::new(home.open.clone(), clock.clone());
+    let denials = DenialRecorder::new(home.open.clone(), clock.clone());
     let authorization = Authorization::new(denials.clone(), metrics.clone());
     let authorization = Arc::new(authorization);
     let tasks = follow_up(&governance, &mover, &denials, metrics.tasks());
@@ -261,7 +261,7 @@ async fn govern(
 fn follow_up(
     governance: &Arc<Governance>,
     mover: &Arc<Mover>,
-    denials: &Arc<AdminDenials>,
+    denials: &Arc<DenialRecorder>,
     tasks: &TaskMetrics,
 ) -> Vec<Supervised> {
     let governance = governance.clone();
