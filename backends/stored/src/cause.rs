@@ -153,6 +153,8 @@ form! {
         0 rollout: &'a str,
         1 stage: &'a str,
         2 variant: Option<&'a str>,
+        3 bucket: Option<u32>,
+        4 bucket_function: Option<&'a str>,
     }
 }
 
@@ -222,7 +224,7 @@ crate::formed!(struct domain::PolicyVerdict => PolicyVerdict<'a> {
     binding, policy, version, module, config, enforcement, answer, fuel, rollout,
 });
 crate::formed!(struct domain::RolloutChoice => RolloutChoice<'a> {
-    rollout, stage, variant,
+    rollout, stage, variant, bucket, bucket_function,
 });
 crate::formed!(enum domain::Enforcement => Enforcement {
     Advisory, Mandatory, Overridable,

@@ -19,6 +19,7 @@ use super::lock;
 use super::namespace;
 use super::output;
 use super::policy;
+use super::rollout;
 use super::run;
 use super::serve;
 use super::store;
@@ -77,6 +78,13 @@ enum Command {
     Policy {
         #[command(subcommand)]
         command: policy::PolicyCommand,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Replace a version of a policy by another in steps, and roll it back.
+    Rollout {
+        #[command(subcommand)]
+        command: rollout::RolloutCommand,
         #[command(flatten)]
         connection: Connection,
     },
@@ -149,6 +157,10 @@ pub(crate) fn run() -> ExitCode {
             command,
             connection,
         }) => answer(connection, |to| output::finish(policy::run(command, to))),
+        Some(Command::Rollout {
+            command,
+            connection,
+        }) => answer(connection, |to| output::finish(rollout::run(command, to))),
         Some(Command::Cluster {
             command,
             connection,

@@ -12,6 +12,7 @@ mod lock;
 mod namespace;
 mod output;
 mod policy;
+mod rollout;
 mod run;
 mod serve;
 mod store;

@@ -38,7 +38,11 @@ use crate::caller::Caller;
 use crate::failure::Blocked;
 use crate::failure::Failure;
 use crate::governance::Governance;
+use crate::governance::RolloutId;
 use crate::governance::document::NamespaceCaps;
+use crate::rollouts::Comparer;
+use crate::rollouts::Sample;
+use crate::rollouts::Standing;
 use crate::stores::Stores;
 
 /// How often a request is decided because the state that the decision saw had changed. Requests of one
@@ -232,6 +236,22 @@ impl Pipeline {
         let mut failures = self.inner.decider.failures(policy, version);
         failures.retain(|failure| self.inner.is_seen(caller, &failure.lock.namespace));
         failures
+    }
+
+    /// How a step of a rollout stands on this gateway, with the differences in the namespaces that
+    /// the caller can see; `None` if nothing was compared.
+    #[must_use]
+    pub fn standing(&self, caller: &Caller, rollout: &RolloutId) -> Option<Standing> {
+        let mut standing = self.comparer().standing(rollout)?;
+        let is_seen = |sample: &Sample| self.inner.is_seen(caller, &sample.lock.namespace);
+        standing.differences.retain(is_seen);
+        Some(standing)
+    }
+
+    /// What compares the two versions of each rollout.
+    #[must_use]
+    pub fn comparer(&self) -> &Arc<Comparer> {
+        self.inner.decider.comparer()
     }
 
     /// Sets a lock's settings.

@@ -18,6 +18,7 @@ use leasehold_domain::Clock;
 use leasehold_domain::Command;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
+use leasehold_domain::HolderView;
 use leasehold_domain::InvalidName;
 use leasehold_domain::LeaseHandle;
 use leasehold_domain::ListQuery;
@@ -33,7 +34,6 @@ use leasehold_domain::RequestId;
 use leasehold_domain::StoreName;
 use leasehold_domain::Subject;
 use leasehold_domain::Usage;
-use leasehold_domain::WallMillis;
 
 use crate::failure::Failure;
 use crate::safety::SafeMode;
@@ -185,20 +185,20 @@ impl StoreClient {
         Ok(self.backend.read(lock, freshness).await?)
     }
 
-    /// When a lease of a lock was granted, by the clock of the gateway that was asked then; `None` if
-    /// it is not held. The moment never changes, so an old view is good enough if it has the lease.
-    pub(crate) async fn granted_at(
+    /// The holder of a lease; `None` if it is not held. When and under which policies it was granted
+    /// never changes, so an old view is good enough for those if it has the lease.
+    pub(crate) async fn holder(
         &self,
         lock: &LockRef,
         lease: LeaseHandle,
-    ) -> Result<Option<WallMillis>, Failure> {
+    ) -> Result<Option<HolderView>, Failure> {
         let old = Freshness::Stale {
             max_age_ms: u64::MAX,
         };
         for freshness in [old, Freshness::Linearizable] {
-            let holders = self.read(lock, freshness).await?.holders;
-            if let Some(holder) = holders.iter().find(|holder| holder.handle == lease) {
-                return Ok(Some(holder.since));
+            let mut holders = self.read(lock, freshness).await?.holders.into_iter();
+            if let Some(holder) = holders.find(|holder| holder.handle == lease) {
+                return Ok(Some(holder));
             }
         }
         Ok(None)

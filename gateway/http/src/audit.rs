@@ -204,6 +204,7 @@ fn rule(under: &HeldUnder) -> wire::RuleView {
         rollout: choice(verdict, |choice| Some(&choice.rollout)),
         stage: choice(verdict, |choice| Some(&choice.stage)),
         variant: choice(verdict, |choice| choice.variant.as_deref()),
+        bucket: verdict.rollout.as_ref().and_then(|choice| choice.bucket),
     };
     let is_advice = |verdict: &&PolicyVerdict| verdict.enforcement == Enforcement::Advisory;
     let (advice, policies): (Vec<_>, Vec<_>) = decision.verdicts.iter().partition(is_advice);

@@ -21,6 +21,7 @@ mod openapi;
 mod percent;
 mod problem;
 mod query;
+mod rollouts;
 mod routes;
 pub mod services;
 mod verbs;

@@ -28,6 +28,7 @@ use super::namespaces;
 use super::openapi;
 use super::problem;
 use super::problem::Refusal;
+use super::rollouts;
 use super::watch;
 use crate::listener::ListenError;
 use crate::listener::Listener;
@@ -78,6 +79,13 @@ fn admin_routes() -> Router<Arc<App>> {
             get(bindings::get)
                 .put(bindings::put)
                 .delete(bindings::delete),
+        )
+        .route(paths::ROLLOUTS, get(rollouts::list).post(rollouts::start))
+        .route(
+            paths::ROLLOUT,
+            get(rollouts::get)
+                .post(rollouts::post)
+                .delete(rollouts::delete),
         )
         .route(paths::CLUSTER, get(cluster::status))
         .route(paths::CLUSTER_INIT, post(cluster::init))

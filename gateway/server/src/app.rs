@@ -39,6 +39,7 @@ use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Inner;
 use leasehold_core::pipeline::Pipeline;
 use leasehold_core::pipeline::decide::Decider;
+use leasehold_core::rollouts::guard;
 use leasehold_core::safety::Safety;
 use leasehold_core::steering::Steerage;
 use leasehold_core::stores::Claims;
@@ -147,7 +148,6 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let denials = DenialRecorder::new(home.open.clone(), clock.clone());
     let authorization = Authorization::new(denials.clone(), metrics.clone());
     let authorization = Arc::new(authorization);
-    let tasks = follow_up(&governance, &mover, &denials, metrics.tasks());
 
     let keys = (keys, governance.clone() as Arc<dyn KeySource>);
     let authenticator = Authenticator::new(&config.authentication, keys, clock.clone()).await;
@@ -168,6 +168,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         default_caps: NamespaceCaps::default_of(&config.limits),
         shutdown: shutdown.clone(),
     });
+    let tasks = follow_up(&governance, &mover, &denials, (&pipeline, &metrics));
     let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
     let store = raft.map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
@@ -257,16 +258,18 @@ async fn govern(
     })
 }
 
-/// Starts what follows the changes of governance, and what resumes moves that were cut off.
+/// Starts what follows the changes of governance, what resumes moves that were cut off, and what rolls
+/// back bad candidates.
 fn follow_up(
     governance: &Arc<Governance>,
     mover: &Arc<Mover>,
     denials: &Arc<DenialRecorder>,
-    tasks: &TaskMetrics,
+    (pipeline, metrics): (&Pipeline, &Arc<Metrics>),
 ) -> Vec<Supervised> {
-    let governance = governance.clone();
+    let tasks = metrics.tasks();
+    let followed = governance.clone();
     let following = supervise("governance-follow", tasks, move || {
-        governance.clone().follow().map(ControlFlow::Continue)
+        followed.clone().follow().map(ControlFlow::Continue)
     });
     let mover = mover.clone();
     let moving = supervise("mover", tasks, move || {
@@ -274,7 +277,12 @@ fn follow_up(
     });
     let denials = Arc::downgrade(denials);
     let flushing = supervise("denials", tasks, move || flush_windows(denials.clone()));
-    vec![following, moving, flushing]
+    let (governance, comparer) = (governance.clone(), pipeline.comparer().clone());
+    let counted = metrics.clone();
+    let guarding = supervise("rollouts", tasks, move || {
+        guard(governance.clone(), comparer.clone(), counted.clone())
+    });
+    vec![following, moving, flushing, guarding]
 }
 
 /// Begins to open the other stores. One that cannot be opened keeps none of the others waiting for

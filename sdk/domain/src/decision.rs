@@ -196,6 +196,10 @@ pub struct RolloutChoice {
     pub stage: Box<str>,
     /// Which of the versions it chose, such as `current` or `candidate`.
     pub variant: Option<Box<str>>,
+    /// The bucket of the request's unit, if one was computed: 0 to 99,999.
+    pub bucket: Option<u32>,
+    /// The function that computed the bucket, such as `mmh3-v1`.
+    pub bucket_function: Option<Box<str>>,
 }
 
 /// How binding a policy's answer is.

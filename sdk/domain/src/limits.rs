@@ -240,3 +240,27 @@ pub const FAILURES_PER_POLICY_VERSION_MAX: usize = 16;
 pub const POLICY_VERSIONS_WITH_FAILURES_MAX: usize = 64;
 /// Longest policy message or code that is kept.
 pub const VERDICT_MESSAGE_BYTES_MAX: usize = 1_024;
+/// Most steps of a rollout.
+pub const ROLLOUT_STEPS_MAX: usize = 16;
+/// Most patterns of locks, teams and subjects, each, that a rollout names as targets.
+pub const ROLLOUT_TARGETS_MAX: usize = 64;
+/// Longest reason that is given for a change of a rollout.
+pub const ROLLOUT_REASON_BYTES_MAX: usize = 1_024;
+/// Most changes that a rollout's document keeps; the ledger has all.
+pub const ROLLOUT_CHANGES_MAX: usize = 32;
+/// Longest time that a step of a rollout takes at the least: 90 days.
+pub const ROLLOUT_STEP_MS_MAX: u64 = 7_776_000_000;
+/// How long after its grant a lease is renewed under the version that granted it, while a rollout
+/// chooses between that version and another: one day.
+pub const ROLLOUT_STICKY_MS_MAX: u64 = 86_400_000;
+/// Most requests that wait for a candidate's verdict in a gateway; further ones are counted as shed.
+pub const SHADOW_QUEUE_MAX: usize = 1_024;
+/// Most pairs of subject and lock that a gateway tells apart in one window of a rollout.
+pub const ROLLOUT_PAIRS_MAX: usize = 16_384;
+/// Newest differences between a candidate and the current version that a gateway keeps of each
+/// rollout.
+pub const ROLLOUT_DIFFERENCES_MAX: usize = 64;
+/// Shortest window of a rollout's guardrails.
+pub const ROLLOUT_WINDOW_MS_MIN: u64 = 1_000;
+/// Longest window of a rollout's guardrails: one day.
+pub const ROLLOUT_WINDOW_MS_MAX: u64 = 86_400_000;

@@ -42,7 +42,9 @@ samples! {
     structure cause::PolicyVerdict<'static> {
         binding, policy, version, module, config, enforcement, answer, fuel, rollout,
     }
-    structure cause::RolloutChoice<'static> { rollout, stage, variant }
+    structure cause::RolloutChoice<'static> {
+        rollout, stage, variant, bucket, bucket_function,
+    }
     choice cause::Enforcement { Advisory, Mandatory, Overridable }
     choice cause::PolicyAnswer<'static> {
         Allow { limits }, Deny { code, message, retry_after_ms }, Error { message, passed },

@@ -1,5 +1,7 @@
 //! Event to canonical bytes.
 
+mod verdict;
+
 use leasehold_domain::Cause;
 use leasehold_domain::Change;
 use leasehold_domain::Decision;
@@ -17,14 +19,13 @@ use leasehold_domain::LockSettings;
 use leasehold_domain::LockView;
 use leasehold_domain::Mode;
 use leasehold_domain::Owner;
-use leasehold_domain::PolicyAnswer;
-use leasehold_domain::PolicyLimits;
-use leasehold_domain::PolicyVerdict;
 use leasehold_domain::PolicyVersion;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::Transition;
 
+use self::verdict::limits;
+use self::verdict::verdict;
 use super::VERSION;
 use super::json::Json;
 use super::time::rfc3339;
@@ -307,50 +308,6 @@ fn settings(json: &mut Json<'_>, settings: &LockSettings) {
     json.number("limit", settings.limit.into());
     json.number("cooldown_ms", settings.cooldown_ms);
     json.text("description", &settings.description);
-    json.end(b'}');
-}
-
-fn verdict(json: &mut Json<'_>, verdict: &PolicyVerdict) {
-    json.begin(b'{');
-    json.text("binding", &verdict.binding);
-    json.text("policy", &verdict.policy);
-    json.text("version", &verdict.version);
-    json.hex("module", &verdict.module.0);
-    json.hex("config", &verdict.config.0);
-    json.plain("enforcement", verdict.enforcement.as_str());
-    json.plain("answer", verdict.answer.as_str());
-    match &verdict.answer {
-        PolicyAnswer::Allow(tightest) => {
-            json.key("limits");
-            limits(json, *tightest);
-        }
-        PolicyAnswer::Deny {
-            code,
-            message,
-            retry_after_ms,
-        } => {
-            json.text("code", code);
-            json.text("message", message);
-            json.optional_number("retry_after_ms", *retry_after_ms);
-        }
-        PolicyAnswer::Error { message, passed } => {
-            json.text("message", message);
-            json.flag("passed", *passed);
-        }
-    }
-    json.number("fuel", verdict.fuel);
-    if let Some(choice) = &verdict.rollout {
-        json.text("rollout", &choice.rollout);
-        json.text("stage", &choice.stage);
-        json.optional_text("variant", choice.variant.as_deref());
-    }
-    json.end(b'}');
-}
-
-fn limits(json: &mut Json<'_>, limits: PolicyLimits) {
-    json.begin(b'{');
-    json.optional_number("max_ttl_ms", limits.max_ttl_ms);
-    json.optional_number("max_hold_ms", limits.max_hold_ms);
     json.end(b'}');
 }
 

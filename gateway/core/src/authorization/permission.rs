@@ -22,6 +22,10 @@ pub enum Permission {
     ReadBindings,
     /// Bind and unbind policies.
     ChangeBindings,
+    /// See rollouts, and how their versions differ.
+    ReadRollouts,
+    /// Roll a rollout back, or hold it.
+    RollBack,
     /// Ask the ledger.
     ReadLedger,
     /// Read when stores granted nothing.
@@ -46,6 +50,8 @@ impl Permission {
                 &[Role::Operator, Role::Administrator]
             }
             Self::ChangePolicies | Self::ReadBindings => &[Role::PolicyAuthor, Role::Administrator],
+            Self::ReadRollouts => &[Role::PolicyAuthor, Role::Operator, Role::Administrator],
+            Self::RollBack => &[Role::Operator, Role::Administrator],
             Self::ReadLedger => &[Role::Auditor, Role::Administrator],
             Self::ChangeNamespaces
             | Self::AdministerKeys

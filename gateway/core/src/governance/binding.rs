@@ -86,6 +86,9 @@ impl Governance {
             (given, _) => given,
         };
         let replaced = replaced.map(|replaced| replaced.document);
+        if replaced.is_some() {
+            self.check_rollouts(&binding.name, Some(binding)).await?;
+        }
         let Checked {
             judged,
             bound,
@@ -132,6 +135,7 @@ impl Governance {
     /// There is none of that name, or the store cannot write.
     pub async fn delete_binding(&self, caller: &Caller, name: &str) -> Result<(), Failure> {
         let stored: Stored<BindingDocument> = self.binding(name).await?;
+        self.check_rollouts(name, None).await?;
         let precondition = Precondition::Revision(stored.revision);
         let summary = format!("binding {name} deleted");
         let nothing = None::<&BindingDocument>;
@@ -172,7 +176,7 @@ fn version_id(policy: &BoundPolicyDocument) -> String {
 /// Makes the edits that rewrite, unchanged, each version that a binding names and the replaced binding
 /// does not. So a version cannot be deleted between the check of the binding and its write: one of
 /// the two writes fails.
-fn taken_into_use(
+pub(super) fn taken_into_use(
     caller: &Caller,
     binding: &BindingDocument,
     replaced: Option<&BindingDocument>,

@@ -155,7 +155,7 @@ impl Governance {
             let module = module.unwrap_or_else(|| Err(format!("there is no policy {id}")))?;
             bound.get(&module, &document.config)
         };
-        let steps = plan::steps_of(binding, checked).map_err(Failure::invalid)?;
+        let steps = plan::steps_of(binding, &[], checked).map_err(Failure::invalid)?;
         for (at, PlanStep { step, .. }) in steps.iter().enumerate() {
             if let Err(problem) = &step.bound {
                 let (policy, version) = (&step.policy, &step.version);

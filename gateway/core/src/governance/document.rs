@@ -1,5 +1,7 @@
 //! Governance documents as they are stored: JSON in collections of the store.
 
+mod rollout;
+
 use std::collections::BTreeSet;
 
 use leasehold_domain::NamespaceName;
@@ -8,6 +10,17 @@ use leasehold_domain::StoreName;
 use leasehold_domain::TeamName;
 use serde::Deserialize;
 use serde::Serialize;
+
+pub use self::rollout::Guardrails;
+pub(crate) use self::rollout::ROLLOUTS;
+pub use self::rollout::RolloutChange;
+pub use self::rollout::RolloutDocument;
+pub use self::rollout::RolloutStage;
+pub use self::rollout::RolloutState;
+pub use self::rollout::RolloutStep;
+pub use self::rollout::RolloutTargets;
+pub use self::rollout::RolloutUnit;
+pub use self::rollout::RolloutVersion;
 
 use crate::config::Limits;
 

@@ -16,6 +16,7 @@ use super::Governance;
 use super::bound::BoundPolicies;
 use super::document::BoundPolicyDocument;
 use super::document::PolicyDocument;
+use super::document::RolloutDocument;
 use super::index::ALL_NAMESPACES;
 use super::plan;
 use super::plan::Plan;
@@ -99,18 +100,28 @@ impl Governance {
         Ok(prepared)
     }
 
-    /// Returns the digests and the configurations of the policies that touched bindings name.
+    /// Returns the digests and the configurations of the policies that touched bindings and their
+    /// rollouts name.
     fn wanted(&self, touched: &Touched) -> Vec<(Arc<str>, serde_json::Value)> {
         let replica = self.replica();
-        let bindings = touched.bindings.values().flatten();
-        let policies = bindings.flat_map(|binding| &binding.policies);
-        policies
-            .filter_map(|policy| {
-                let id = PolicyDocument::id(&policy.policy, &policy.version);
-                let digest = replica.digest_with(touched, &id)?;
-                Some((digest, policy.config.clone()))
-            })
-            .collect()
+        let mut wanted = Vec::new();
+        let mut want = |policy: &str, version: &str, config: &serde_json::Value| {
+            let id = PolicyDocument::id(policy, version);
+            if let Some(digest) = replica.digest_with(touched, &id) {
+                wanted.push((digest, config.clone()));
+            }
+        };
+        for (id, binding) in &touched.bindings {
+            let Some(binding) = binding else { continue };
+            for policy in &binding.policies {
+                want(&policy.policy, &policy.version, &policy.config);
+            }
+            for rollout in replica.rollouts.of_binding_with(id, &touched.rollouts) {
+                let other = rollout.other();
+                want(&rollout.policy, &other.version, &other.config);
+            }
+        }
+        wanted
     }
 
     /// Puts these documents into force.
@@ -139,14 +150,19 @@ impl Governance {
                 None => replica.versions.remove(&id),
             };
         }
+        for (name, rollout) in touched.rollouts {
+            replica.rollouts.set(&name, rollout);
+        }
         let mut namespaces = BTreeSet::new();
         for (id, binding) in touched.bindings {
+            let rollouts: Vec<RolloutDocument> =
+                replica.rollouts.of_binding(&id).cloned().collect();
             let bind = |document: &BoundPolicyDocument| {
                 let module = self.bound_module(replica, document)?;
                 prepared.bound.get(&module, &document.config)
             };
             let steps = binding.map(|binding| {
-                let steps = plan::steps_of(&binding, bind);
+                let steps = plan::steps_of(&binding, &rollouts, bind);
                 steps.map(|steps| (binding, steps))
             });
             namespaces.extend(match steps.transpose() {

@@ -73,6 +73,11 @@ impl BindingIndex {
         Steps::of(bindings.flat_map(|binding| &binding.steps))
     }
 
+    /// Returns the binding in force with that id.
+    pub(super) fn get(&self, id: &str) -> Option<&BindingDocument> {
+        self.bindings.get(id).map(|indexed| &indexed.document)
+    }
+
     /// Returns the bindings in force, by id.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &BindingDocument)> {
         let bindings = self.bindings.iter();

@@ -21,6 +21,8 @@ pub(crate) mod plan;
 mod policy;
 mod reach;
 mod replica;
+mod rollout;
+mod rollout_index;
 mod writing;
 
 use std::collections::BTreeSet;
@@ -45,6 +47,9 @@ use serde::de::DeserializeOwned;
 
 pub use self::binding::WrittenBinding;
 pub use self::judged::JudgedChange;
+pub use self::plan::RolloutId;
+pub use self::rollout::RolloutAction;
+pub use self::rollout::RolloutDraft;
 
 use self::confirmation::Confirmation;
 use self::loading::Doubts;

@@ -1,62 +1,25 @@
 //! What the bindings mean, worked out ahead of the requests: which policies judge an operation in
 //! a namespace, in which order.
 
-use std::cmp::Ordering;
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+mod rollout;
+mod step;
 
-use leasehold_domain::Digest;
-use leasehold_domain::Enforcement;
+use std::sync::Arc;
+
 use leasehold_domain::LockName;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::RuleDigest;
-use leasehold_policy_evaluate::Step;
-use leasehold_policy_host::BoundPolicy;
 
-use super::document::BindingDocument;
-use super::document::BoundPolicyDocument;
 use super::document::DefaultDecision;
-use super::document::EnforcementName;
 use super::document::NamespaceDocument;
-use super::pattern::LockPattern;
-use crate::telemetry::DecisionMetrics;
 
-/// One policy that requests must pass, and which requests those are.
-#[derive(Debug)]
-pub(crate) struct PlanStep {
-    /// The policy.
-    pub(crate) step: Step,
-    /// The step's digest, computed once.
-    digest: Digest,
-    /// The metrics of its answers, from the first answer on.
-    pub(crate) counted: OnceLock<DecisionMetrics>,
-    /// The fuel that it is expected to spend, by its last answer. Decides on which thread it runs.
-    pub(crate) expected_fuel: AtomicU64,
-    patterns: Vec<LockPattern>,
-    operations: Vec<Operation>,
-    order: (i32, usize),
-}
-
-impl PlanStep {
-    /// Whether it judges this lock.
-    pub(crate) fn covers(&self, lock: &LockName) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(lock))
-    }
-
-    /// The operations that it judges: those of its module that the binding names.
-    pub(crate) fn operations(&self) -> impl Iterator<Item = Operation> {
-        self.operations.iter().copied()
-    }
-
-    /// Compares two steps by the order in which they are asked.
-    fn compare(&self, other: &Self) -> Ordering {
-        let by_binding = || self.step.binding.cmp(&other.step.binding);
-        self.order.cmp(&other.order).then_with(by_binding)
-    }
-}
+pub(crate) use self::rollout::GrantedLease;
+pub use self::rollout::RolloutId;
+pub(crate) use self::rollout::Variant;
+pub(crate) use self::step::PlanStep;
+pub(crate) use self::step::steps_of;
 
 /// The steps of some bindings, by the operation that they judge, each in the order in which they are
 /// asked.
@@ -68,7 +31,7 @@ impl Steps {
     pub(super) fn of<'s>(steps: impl IntoIterator<Item = &'s Arc<PlanStep>>) -> Self {
         let mut all = Self::default();
         for step in steps {
-            for operation in step.operations() {
+            for operation in step.all_operations() {
                 all.0[operation as usize].push(step.clone());
             }
         }
@@ -111,14 +74,15 @@ impl<'a> NamespacePlan<'a> {
     /// The rule under which a lease of this lock is held that is granted or renewed now: what
     /// judges its renewals, and the limits that it is given. What judges only acquires does not
     /// touch a lease that is held, and advice touches none, so a change of them is no change of the
-    /// lease's rule.
+    /// lease's rule. Where a rollout changes a step, `chosen` returns the version that judges renewals
+    /// of the lease, if one does.
     pub(crate) fn rule(
         self,
         lock: &LockName,
-        limits: PolicyLimits,
-        overridden: bool,
+        (limits, overridden): (PolicyLimits, bool),
+        chosen: impl Fn(&'a Arc<PlanStep>) -> Option<&'a Arc<PlanStep>>,
     ) -> RuleDigest {
-        let judging = self.judges(Operation::Renew, lock);
+        let judging = self.judges(Operation::Renew, lock).filter_map(chosen);
         let judging = judging.filter(|planned| planned.step.decides());
         let digests = judging.map(|planned| &planned.digest);
         RuleDigest::of(digests, limits, overridden)
@@ -213,64 +177,6 @@ impl Plan {
             everywhere: &self.everywhere,
         }
     }
-}
-
-/// The operations that a binding names, or all.
-pub(crate) fn parse_operations(binding: &BindingDocument) -> Result<Vec<Operation>, String> {
-    let parse = |name: &String| {
-        Operation::from_name(name).ok_or_else(|| format!("operations: there is no {name:?}"))
-    };
-    if binding.operations.is_empty() {
-        let judged = Operation::ALL.into_iter().filter(|o| o.is_judged());
-        return Ok(judged.collect());
-    }
-    binding.operations.iter().map(parse).collect()
-}
-
-/// The steps of one binding. `bind` loads a policy version with its configuration.
-pub(crate) fn steps_of(
-    binding: &BindingDocument,
-    mut bind: impl FnMut(&BoundPolicyDocument) -> Result<BoundPolicy, String>,
-) -> Result<Vec<PlanStep>, String> {
-    let patterns: Vec<LockPattern> = binding
-        .locks
-        .iter()
-        .map(|text| LockPattern::parse(text))
-        .collect::<Result<_, _>>()?;
-    let operations = parse_operations(binding)?;
-    let name: Arc<str> = Arc::from(binding.name.as_str());
-    let step = |(index, document): (usize, &BoundPolicyDocument)| {
-        let bound = bind(document);
-        let judges = |operation: &Operation| match &bound {
-            Ok(bound) => bound.module().manifest().operations.contains(operation),
-            // A policy that cannot be loaded must not silently stop judging.
-            Err(_) => true,
-        };
-        let enforcement = match document.enforcement {
-            EnforcementName::Advisory => Enforcement::Advisory,
-            EnforcementName::Mandatory => Enforcement::Mandatory,
-            EnforcementName::Overridable => Enforcement::Overridable,
-        };
-        let operations = operations.iter().copied().filter(judges).collect();
-        let step = Step {
-            binding: name.clone(),
-            policy: Arc::from(document.policy.as_str()),
-            version: Arc::from(document.version.as_str()),
-            enforcement,
-            on_error_allow: document.on_error.operations(),
-            bound,
-        };
-        PlanStep {
-            digest: step.digest(),
-            step,
-            counted: OnceLock::new(),
-            expected_fuel: AtomicU64::new(0),
-            operations,
-            patterns: patterns.clone(),
-            order: (binding.order, index),
-        }
-    };
-    Ok(binding.policies.iter().enumerate().map(step).collect())
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use super::Governance;
 use super::Stored;
 use super::document::POLICIES;
 use super::document::PolicyDocument;
+use super::document::RolloutDocument;
+use super::document::RolloutStage;
 use crate::caller::Caller;
 use crate::failure::Failure;
 
@@ -197,7 +199,7 @@ impl Governance {
         }
     }
 
-    /// Returns a version that no binding names.
+    /// Returns a version that no binding and no rollout names.
     ///
     /// # Errors
     /// `not_found`: there is no such version. `policy_version_in_use`: a binding names it. Or the store
@@ -218,15 +220,32 @@ impl Governance {
             policies.any(|bound| bound.policy == policy && bound.version == version)
         });
         let naming: Vec<String> = naming.map(|binding| binding.name).collect();
-        if naming.is_empty() {
-            return Ok(stored);
+        if !naming.is_empty() {
+            let message = format!(
+                "policy {id} is in use: bindings name it ({}); bind another version in them, or \
+                 delete them, first",
+                naming.join(", ")
+            );
+            return Err(Failure::new(FailureKind::PolicyVersionInUse, message));
         }
-        let message = format!(
-            "policy {id} is in use: bindings name it ({}); bind another version in them, or delete \
-             them, first",
-            naming.join(", ")
-        );
-        Err(Failure::new(FailureKind::PolicyVersionInUse, message))
+        let rollouts = self.rollouts().await?.into_iter();
+        let mut rollouts = rollouts.map(|rollout| rollout.document);
+        let is_other = |rollout: &RolloutDocument| {
+            let applies =
+                rollout.state.stage.is_open() || rollout.state.stage == RolloutStage::Full;
+            applies && rollout.policy == policy && rollout.other().version == version
+        };
+        match rollouts.find(is_other) {
+            None => Ok(stored),
+            Some(rollout) => {
+                let message = format!(
+                    "policy {id} is in use: rollout {} needs it; roll it back, or delete it if it is \
+                     full, first",
+                    rollout.name
+                );
+                Err(Failure::new(FailureKind::PolicyVersionInUse, message))
+            }
+        }
     }
 
     /// Deletes a version. Its module's bytes stay in the store, for decisions that were recorded, and

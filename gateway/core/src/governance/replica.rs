@@ -17,7 +17,9 @@ use super::document;
 use super::document::BindingDocument;
 use super::document::NamespaceDocument;
 use super::document::PolicyDocument;
+use super::document::RolloutDocument;
 use super::index::BindingIndex;
+use super::rollout_index::RolloutIndex;
 use crate::authentication::KeyDocument;
 
 /// The documents of one gateway, and what was made of them.
@@ -30,6 +32,7 @@ pub(super) struct Replica {
     /// The digests of the modules of all policy versions, by the ids of their documents.
     pub(super) versions: HashMap<Box<str>, Arc<str>>,
     pub(super) bindings: BindingIndex,
+    pub(super) rollouts: RolloutIndex,
     /// Why modules cannot be used, by digest.
     pub(super) broken: HashMap<Arc<str>, String>,
     /// Digests of modules that bindings in force name and that are still to be loaded.
@@ -43,8 +46,9 @@ pub(super) struct Touched {
     pub(super) namespaces: Vec<(Box<str>, Option<NamespaceDocument>)>,
     /// The digests of policy versions.
     pub(super) versions: HashMap<Box<str>, Option<Arc<str>>>,
-    /// Bindings that changed, and those that name a version that changed.
+    /// Bindings that changed, and those whose rollout, or a version that they name, changed.
     pub(super) bindings: BTreeMap<Box<str>, Option<BindingDocument>>,
+    pub(super) rollouts: BTreeMap<Box<str>, Option<RolloutDocument>>,
 }
 
 /// What a gateway needs of every policy version. The schema of its configuration is large, and passed
@@ -117,15 +121,24 @@ impl Replica {
                     let binding = change.after.and_then(parsed);
                     touched.bindings.insert(id.into(), binding);
                 }
+                document::ROLLOUTS => {
+                    let rollout = change.after.and_then(parsed);
+                    touched.rollouts.insert(id.into(), rollout);
+                }
                 _ => {}
             }
         }
+        self.touch_bindings_of_rollouts(&mut touched);
         if touched.versions.is_empty() && settled.is_empty() {
             return touched;
         }
         for (id, binding) in self.bindings.iter() {
-            let names_changed = binding.policies.iter().any(|policy| {
-                let version = PolicyDocument::id(&policy.policy, &policy.version);
+            let bound = binding.policies.iter();
+            let bound = bound.map(|policy| (&policy.policy, &policy.version));
+            let rollouts = self.rollouts.of_binding_with(id, &touched.rollouts);
+            let other = rollouts.map(|rollout| (&rollout.policy, &rollout.other().version));
+            let names_changed = bound.chain(other).any(|(policy, version)| {
+                let version = PolicyDocument::id(policy, version);
                 let digest = self.versions.get(&*version);
                 touched.versions.contains_key(&*version)
                     || digest.is_some_and(|digest| settled.contains(digest))
@@ -135,6 +148,19 @@ impl Replica {
             }
         }
         touched
+    }
+
+    /// Adds the bindings in force whose rollouts changed.
+    fn touch_bindings_of_rollouts(&self, touched: &mut Touched) {
+        for (name, rollout) in &touched.rollouts {
+            let after = rollout.as_ref().map(|rollout| &*rollout.binding);
+            for id in self.rollouts.binding_of(name).into_iter().chain(after) {
+                let binding = self.bindings.get(id);
+                if let (Some(binding), false) = (binding, touched.bindings.contains_key(id)) {
+                    touched.bindings.insert(id.into(), Some(binding.clone()));
+                }
+            }
+        }
     }
 
     /// Returns the digest of a policy version's module as it will be once `touched` is in force.

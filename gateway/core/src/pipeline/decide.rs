@@ -1,6 +1,7 @@
 //! Decides a request by roles and policies, and is the only maker of a `Permit`.
 
 mod asked;
+mod choose;
 mod denial;
 mod not_holder;
 mod permit;
@@ -17,6 +18,7 @@ use leasehold_domain::Command;
 use leasehold_domain::Decision;
 use leasehold_domain::Effect;
 use leasehold_domain::Expectation;
+use leasehold_domain::HolderView;
 use leasehold_domain::Operation;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::Principal;
@@ -33,6 +35,7 @@ pub(crate) use self::permit::Refusal;
 pub use self::recent::PolicyFailure;
 
 use self::asked::told;
+use self::choose::Judges;
 use self::denial::missing_role;
 use self::denial::too_old;
 use self::denial::unbound;
@@ -48,7 +51,7 @@ use super::turns::Turns;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::governance::plan::NamespacePlan;
-use crate::governance::plan::PlanStep;
+use crate::rollouts::Comparer;
 use crate::store_client::StoreClient;
 use crate::telemetry::Metrics;
 
@@ -64,6 +67,7 @@ pub struct Decider {
     not_holder: RecordBudget,
     budget: Budget,
     pool: EvaluationPool,
+    comparer: Arc<Comparer>,
 }
 
 impl Decider {
@@ -76,6 +80,7 @@ impl Decider {
         budget: Budget,
     ) -> Self {
         Self {
+            comparer: Comparer::start(clock.clone(), metrics.clone(), budget),
             clock,
             metrics,
             record_renewals,
@@ -85,6 +90,12 @@ impl Decider {
             budget,
             pool: EvaluationPool::default(),
         }
+    }
+
+    /// What compares the two versions of each rollout.
+    #[must_use]
+    pub fn comparer(&self) -> &Arc<Comparer> {
+        &self.comparer
     }
 
     /// The newest failures of a policy version in this gateway, oldest first.
@@ -102,7 +113,10 @@ impl Decider {
     ) -> Taken {
         let mut keys = BTreeSet::new();
         for request in requests {
-            let needs = Needs::of(namespace.judges(request.operation, &request.lock.lock));
+            let judges = namespace.judges(request.operation, &request.lock.lock);
+            // Whichever of a rollout's versions will judge.
+            let versions = judges.flat_map(|step| [Some(step), step.other()]);
+            let needs = Needs::of(versions.flatten());
             if needs.tied_to_usage {
                 keys.insert(TurnKey::usage(&namespace.document.name, principal));
             }
@@ -142,22 +156,23 @@ impl Decider {
         request: Request,
         intent: Intent,
     ) -> Result<Permit, Refusal> {
-        let judges = namespace.judges(request.operation, &request.lock.lock);
-        let steps: Vec<&Arc<PlanStep>> = judges.collect();
         let now = self.clock.wall();
-        let (facts, expect) = facts::gather(now, store, &steps, caller, &request, &intent).await?;
-        let id = rand::random();
         let principal = &caller.principal;
+        let judges = Judges::of(store, namespace, (&request, principal), now).await?;
+        let gathering = facts::gather(now, store, judges.needs(), caller, &request, &intent);
+        let (facts, expect) = gathering.await?;
+        let id = rand::random();
         let judgment = match missing_role(namespace, principal, request.operation) {
             Some(denial) => Judgment {
                 effect: Some(Effect::Deny(denial)),
                 ..Judgment::default()
             },
             None => {
-                self.ask_all(&steps, &request, principal, &facts, id)
+                self.ask_all(&judges.steps, &request, principal, &facts, id)
                     .await?
             }
         };
+        let verdicts = judges.named(judgment.verdicts);
         let effect = match judgment.effect {
             Some(effect) => effect,
             None => self.unjudged(store, namespace, &request, now).await?,
@@ -170,18 +185,21 @@ impl Decider {
             Effect::Allow => (None, false),
         };
         let holds = matches!(request.operation, Operation::Acquire | Operation::Renew);
-        let rule = (holds && denial.is_none())
-            .then(|| namespace.rule(&request.lock.lock, limits, overridden));
+        let rule = (holds && denial.is_none()).then(|| {
+            let renewing = |step| judges.of_renewals(step, (&request, principal));
+            namespace.rule(&request.lock.lock, (limits, overridden), renewing)
+        });
         let decision = Decision {
             id,
             effect,
             facts,
-            verdicts: judgment.verdicts,
+            verdicts,
             limits,
             bindings_revision: revision,
             rule,
         };
         let cause = self.cause(caller, request, Some(Arc::new(decision)));
+        judges.compare(&self.comparer, &cause);
         match denial {
             Some(denial) => {
                 self.metrics.denied(denial.kind);
@@ -244,15 +262,17 @@ impl Decider {
         let (Effect::Deny(denial), Some(lease)) = (&effect, lease) else {
             return Ok(effect);
         };
-        let since = store.granted_at(&request.lock, lease).await?;
-        let young = |since: WallMillis| now.0.saturating_sub(since.0) < UNJUDGED_LEASE_MS_MAX;
+        let holder = store.holder(&request.lock, lease).await?;
+        let young = |held: HolderView| now.0.saturating_sub(held.since.0) < UNJUDGED_LEASE_MS_MAX;
         // Of a lease that is not there, the store says what became of it.
-        Ok(match since.is_none_or(young) {
+        Ok(match holder.is_none_or(young) {
             true => Effect::Allow,
             false => Effect::Deny(too_old(denial)),
         })
     }
 }
 
+#[cfg(test)]
+mod rollout_tests;
 #[cfg(test)]
 mod tests;

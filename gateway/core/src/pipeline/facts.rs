@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_backend_api::Freshness;
 use leasehold_domain::Expectation;
 use leasehold_domain::Facts;
 use leasehold_domain::LockView;
@@ -22,6 +23,8 @@ pub(super) struct Needs {
     lock: bool,
     /// A policy wants to see the caller's usage.
     usage: bool,
+    /// A version that is only compared wants to see the lock, and no other policy does.
+    lock_compared: bool,
     /// A policy whose verdict counts sees the lock.
     pub(super) tied_to_lock: bool,
     /// A policy whose verdict counts sees the usage.
@@ -45,6 +48,18 @@ impl Needs {
         }
         needs
     }
+
+    /// Adds what versions ask for that are only compared with those that judge. They must not cost a
+    /// round trip, so they see the lock as this gateway's replica has it.
+    pub(super) fn with_compared<'s>(
+        mut self,
+        steps: impl IntoIterator<Item = &'s Arc<PlanStep>>,
+    ) -> Self {
+        let compared = Self::of(steps);
+        self.lock_compared = compared.lock && !self.lock;
+        self.usage |= compared.usage;
+        self
+    }
 }
 
 /// Reads what the policies' manifests ask for. A policy that asks for nothing costs no read. State
@@ -53,12 +68,11 @@ impl Needs {
 pub(super) async fn gather(
     now: WallMillis,
     store: &StoreClient,
-    steps: &[&Arc<PlanStep>],
+    needs: Needs,
     caller: &Caller,
     request: &Request,
     intent: &Intent,
 ) -> Result<(Facts, Option<Expectation>), Failure> {
-    let needs = Needs::of(steps.iter().copied());
     let mut facts = Facts {
         now,
         lock: None,
@@ -68,6 +82,13 @@ pub(super) async fn gather(
         let view = store.view(&request.lock).await;
         let view = unless_advisory(view, needs.tied_to_lock)?;
         facts.lock = view.map(|view| Box::new(shown(view)));
+    }
+    if needs.lock_compared {
+        let old = Freshness::Stale {
+            max_age_ms: u64::MAX,
+        };
+        let view = Box::pin(store.read(&request.lock, old)).await;
+        facts.lock = view.ok().map(|view| Box::new(shown(view)));
     }
     let mut held = None;
     if needs.usage {

@@ -57,6 +57,30 @@ pub struct Metrics {
     waits: IntGauge,
     tasks: TaskMetrics,
     governance_age: Gauge,
+    rollouts: RolloutMetrics,
+}
+
+/// What is counted of rollouts.
+struct RolloutMetrics {
+    comparisons: IntCounterVec,
+    rollbacks: IntCounterVec,
+}
+
+impl RolloutMetrics {
+    fn new(make: &Maker) -> Self {
+        Self {
+            comparisons: make.counters(
+                "leasehold_rollout_comparisons_total",
+                "Requests of which both versions of a rollout were asked, by what came of it.",
+                &["result"],
+            ),
+            rollbacks: make.counters(
+                "leasehold_rollout_rollbacks_total",
+                "Rollouts that a guardrail has rolled back, by guardrail.",
+                &["reason"],
+            ),
+        }
+    }
 }
 
 /// What is counted of connections.
@@ -173,6 +197,7 @@ impl Metrics {
                 "leasehold_waiting_requests",
                 "Acquires that wait on this gateway.",
             ),
+            rollouts: RolloutMetrics::new(&make),
             registry: make.0,
         }
     }
@@ -215,6 +240,16 @@ impl Metrics {
     /// An acquire was refused because of a cap of its namespace.
     pub(crate) fn refused_by_cap(&self, cap: Cap) {
         self.cap_refusals.with_label_values(&[cap.as_str()]).inc();
+    }
+
+    /// Both versions of a rollout were asked, or the second could not be.
+    pub(crate) fn rollout_comparison(&self, result: &str) {
+        self.rollouts.comparisons.with_label_values(&[result]).inc();
+    }
+
+    /// A guardrail has rolled a rollout back.
+    pub(crate) fn rolled_back(&self, reason: &str) {
+        self.rollouts.rollbacks.with_label_values(&[reason]).inc();
     }
 
     /// A break-glass principal passed a denial.

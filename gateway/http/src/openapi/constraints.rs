@@ -88,6 +88,7 @@ fn rules() -> Vec<Rule> {
     let mut rules = lock_rules();
     rules.extend(key_rules());
     rules.extend(governance_rules());
+    rules.extend(rollout_rules());
     rules.extend(["locks", "waiters", "ledger_bytes"].map(|name| ("NamespaceCaps", name, cap())));
     rules
 }
@@ -311,6 +312,63 @@ fn governance_rules() -> Vec<Rule> {
         ("ReplaceRequest", "node", range(0, u64::MAX)),
         ("TransferLeaderRequest", "to", range(0, u64::MAX)),
         ("RaiseLevelRequest", "to", range(1, u16::MAX.into())),
+    ]
+}
+
+fn rollout_rules() -> Vec<Rule> {
+    let percent = || json!({ "minimum": 0, "maximum": 100, "format": null });
+    let mut lock_pattern = ascii(&patterns::lock_pattern(), limits::LOCK_NAME_BYTES_MAX);
+    lock_pattern["type"] = json!("string");
+    let most = limits::ROLLOUT_TARGETS_MAX;
+    let window = range(limits::ROLLOUT_WINDOW_MS_MIN, limits::ROLLOUT_WINDOW_MS_MAX);
+    let version = json!({ "pattern": patterns::version(), "maxLength": 64 });
+    let reason = text(&patterns::prose(), limits::ROLLOUT_REASON_BYTES_MAX);
+    let stages = json!({ "enum": ["shadow", "canary", "full"] });
+    vec![
+        ("RolloutRequest", "name", label()),
+        ("RolloutRequest", "binding", label()),
+        (
+            "RolloutRequest",
+            "policy",
+            json!({ "pattern": patterns::POLICY }),
+        ),
+        ("RolloutRequest", "version", version),
+        (
+            "RolloutRequest",
+            "unit",
+            json!({ "enum": ["lock", "team", "subject", null] }),
+        ),
+        (
+            "RolloutRequest",
+            "steps",
+            json!({ "maxItems": limits::ROLLOUT_STEPS_MAX }),
+        ),
+        (
+            "RolloutTargets",
+            "locks",
+            json!({ "maxItems": most, "items": lock_pattern }),
+        ),
+        ("RolloutTargets", "teams", json!({ "maxItems": most })),
+        ("RolloutTargets", "subjects", json!({ "maxItems": most })),
+        ("RolloutStep", "stage", stages),
+        ("RolloutStep", "share_percent", percent()),
+        (
+            "RolloutStep",
+            "least_ms",
+            range(0, limits::ROLLOUT_STEP_MS_MAX),
+        ),
+        ("RolloutGuardrails", "window_ms", window),
+        ("RolloutGuardrails", "least_samples", range(0, u64::MAX)),
+        ("RolloutGuardrails", "newly_denied_max_percent", percent()),
+        ("RolloutGuardrails", "failed_max_percent", percent()),
+        ("RolloutGuardrails", "failures_burst", range(1, u64::MAX)),
+        (
+            "RolloutGuardrails",
+            "fuel_ratio_max_percent",
+            range(0, u32::MAX.into()),
+        ),
+        ("RolloutChangeRequest", "reason", reason),
+        ("RolloutChangeRequest", "epoch", range(0, u64::MAX)),
     ]
 }
 

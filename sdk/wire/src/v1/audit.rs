@@ -157,6 +157,9 @@ pub struct RulePolicy {
     /// Which of the rollout's versions this is, such as `current` or `candidate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// The bucket of the request's lock, team or subject in the rollout: 0 to 99,999.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<u32>,
 }
 
 /// Whether the ledger is what was written.

@@ -22,6 +22,10 @@ pub const POLICY_VERSION: &str = "/v1/policies/{policy}/versions/{version}";
 pub const BINDINGS: &str = "/v1/bindings";
 /// One binding.
 pub const BINDING: &str = "/v1/bindings/{binding}";
+/// All rollouts.
+pub const ROLLOUTS: &str = "/v1/rollouts";
+/// One rollout; `POST …:advance`, `:hold`, `:resume` and `:rollback` change it.
+pub const ROLLOUT: &str = "/v1/rollouts/{rollout}";
 /// All keys.
 pub const KEYS: &str = "/v1/keys";
 /// One key; `POST …:rotate` replaces it.
@@ -97,6 +101,12 @@ pub fn member(collection: &str, id: &str) -> String {
 #[must_use]
 pub fn incident_acknowledge(incident: &str) -> String {
     format!("{}:acknowledge", member(INCIDENTS, incident))
+}
+
+/// `/v1/rollouts/{rollout}:{verb}`.
+#[must_use]
+pub fn rollout_verb(rollout: &str, verb: &str) -> String {
+    format!("{}:{verb}", member(ROLLOUTS, rollout))
 }
 
 /// `/v1/keys/{id}:rotate`.

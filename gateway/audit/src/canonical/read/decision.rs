@@ -295,6 +295,8 @@ struct RawVerdict<'b> {
     rollout: Option<Box<str>>,
     stage: Option<Box<str>>,
     variant: Option<Box<str>>,
+    bucket: Option<u32>,
+    bucket_function: Option<Box<str>>,
 }
 
 impl RawVerdict<'_> {
@@ -326,11 +328,14 @@ impl RawVerdict<'_> {
                 rollout,
                 stage,
                 variant,
+                bucket: self.bucket,
+                bucket_function: self.bucket_function,
             })),
-            (None, None, None) => None,
+            (None, None, None) if self.bucket.is_none() && self.bucket_function.is_none() => None,
             _ => {
                 return Err(ParseError(
-                    "rollout and stage must be given together".to_owned(),
+                    "rollout and stage must be given together, and the rest only with them"
+                        .to_owned(),
                 ));
             }
         };

@@ -5,6 +5,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::*;
+use crate::governance::document::BindingDocument;
+use crate::governance::document::BoundPolicyDocument;
 use crate::governance::index::BindingIndex;
 
 /// A binding of namespace `demo`, with members replaced.
@@ -23,7 +25,7 @@ fn rule(bindings: &[BindingDocument], lock: &str) -> RuleDigest {
     let mut index = BindingIndex::default();
     for binding in bindings {
         let unloaded = |_: &BoundPolicyDocument| Err("none".to_owned());
-        let steps = steps_of(binding, unloaded).unwrap();
+        let steps = steps_of(binding, &[], unloaded).unwrap();
         index.put(&binding.name, binding.clone(), steps);
     }
     let namespace: NamespaceDocument = serde_json::from_value(json!({ "name": "demo" })).unwrap();
@@ -32,7 +34,11 @@ fn rule(bindings: &[BindingDocument], lock: &str) -> RuleDigest {
     plan.put_steps_everywhere(index.steps("*"));
     let name = "demo".parse().unwrap();
     let namespace = plan.namespace(&name).unwrap();
-    namespace.rule(&lock.parse().unwrap(), PolicyLimits::default(), false)
+    namespace.rule(
+        &lock.parse().unwrap(),
+        (PolicyLimits::default(), false),
+        Some,
+    )
 }
 
 #[test]

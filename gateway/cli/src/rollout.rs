@@ -1,0 +1,336 @@
+//! `leasehold rollout …`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Subcommand;
+use leasehold_client::Client;
+use leasehold_wire::v1::paths;
+use leasehold_wire::v1::rollouts as wire;
+
+use super::connection::Connection;
+use super::connection::block_on;
+use super::connection::duration_ms;
+use super::exit::Failed;
+use super::exit::USAGE;
+use super::output::Shown;
+
+/// What to do with rollouts.
+#[derive(Debug, Subcommand)]
+pub(super) enum RolloutCommand {
+    /// Begin to replace what a binding says of a policy, in the first step.
+    Start(Box<StartArguments>),
+    /// Go to the next step.
+    Advance(ChangeArguments),
+    /// Stay in this step until the rollout is resumed.
+    Hold(ChangeArguments),
+    /// End a hold.
+    Resume(ChangeArguments),
+    /// Let the version before rule alone again, at once.
+    Rollback(ChangeArguments),
+    /// Show a rollout, and how its versions differ on the gateway that is asked.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// List rollouts.
+    List,
+    /// Forget a rollout that is not open. The ledger keeps what became of it.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A rollout that is to begin.
+#[derive(Debug, Args)]
+pub(super) struct StartArguments {
+    /// Its name.
+    name: String,
+    /// The binding that it changes.
+    #[arg(long)]
+    binding: String,
+    /// The candidate, POLICY@VERSION; POLICY alone to change only the configuration.
+    #[arg(long, value_name = "POLICY[@VERSION]")]
+    candidate: String,
+    /// The candidate's configuration, a JSON file (- for standard input); absent: as it is bound.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A step: shadow, PERCENT% or full, with @DURATION for how long it lasts at the least (10%@1h).
+    /// May be repeated; absent: shadow, 1%, 10%, 50% and full.
+    #[arg(long = "step", value_name = "STEP")]
+    steps: Vec<String>,
+    /// What is in a bucket as a whole: lock, team or subject.
+    #[arg(long)]
+    unit: Option<String>,
+    /// A pattern of locks that the candidate judges in every canary step; may be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    target_lock: Vec<String>,
+    /// A team that the candidate judges in every canary step; may be repeated.
+    #[arg(long, value_name = "TEAM")]
+    target_team: Vec<String>,
+    /// A subject that the candidate judges in every canary step; may be repeated.
+    #[arg(long, value_name = "SUBJECT")]
+    target_subject: Vec<String>,
+    /// How long a window of the guardrails is; 10s by default.
+    #[arg(long = "window", value_name = "DURATION", value_parser = duration_ms)]
+    window_ms: Option<u64>,
+    /// The greatest share of subjects and locks that only the candidate may deny, in percent; 5 by
+    /// default.
+    #[arg(long, value_name = "PERCENT")]
+    newly_denied_max: Option<f64>,
+    /// The greatest share of subjects and locks for which the candidate may fail, in percent; 1 by
+    /// default.
+    #[arg(long, value_name = "PERCENT")]
+    failed_max: Option<f64>,
+}
+
+/// A change of a rollout.
+#[derive(Debug, Args)]
+pub(super) struct ChangeArguments {
+    /// Its name.
+    name: String,
+    /// Why. It is in the ledger.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// Does it.
+pub(super) fn run(command: RolloutCommand, connection: Connection) -> Result<Shown, Failed> {
+    let client = connection.client()?;
+    block_on(perform(&client, command, connection.json))
+}
+
+async fn perform(client: &Client, command: RolloutCommand, json: bool) -> Result<Shown, Failed> {
+    let rollout: wire::Rollout = match command {
+        RolloutCommand::List => {
+            let list: wire::RolloutList = client.get(paths::ROLLOUTS).await?;
+            return Shown::of(json, &list, |list| {
+                let rows = list.rollouts.iter().map(row).collect();
+                Shown::Table(HEADINGS.to_vec(), rows)
+            });
+        }
+        RolloutCommand::Start(arguments) => {
+            client.post(paths::ROLLOUTS, &request(*arguments)?).await?
+        }
+        RolloutCommand::Advance(change) => post(client, change, "advance").await?,
+        RolloutCommand::Hold(change) => post(client, change, "hold").await?,
+        RolloutCommand::Resume(change) => post(client, change, "resume").await?,
+        RolloutCommand::Rollback(change) => post(client, change, "rollback").await?,
+        RolloutCommand::Show { name } => client.get(&paths::member(paths::ROLLOUTS, &name)).await?,
+        RolloutCommand::Delete { name } => {
+            client
+                .delete(&paths::member(paths::ROLLOUTS, &name))
+                .await?
+        }
+    };
+    Shown::of(json, &rollout, show)
+}
+
+async fn post(
+    client: &Client,
+    change: ChangeArguments,
+    verb: &str,
+) -> Result<wire::Rollout, Failed> {
+    let path = paths::rollout_verb(&change.name, verb);
+    let request = wire::RolloutChangeRequest {
+        reason: change.reason,
+        epoch: None,
+    };
+    Ok(client.post(&path, &request).await?)
+}
+
+fn request(arguments: StartArguments) -> Result<wire::RolloutRequest, Failed> {
+    let (policy, version) = match arguments.candidate.split_once('@') {
+        Some((policy, version)) => (policy.to_owned(), Some(version.to_owned())),
+        None => (arguments.candidate, None),
+    };
+    let config = arguments.config.map(|file| {
+        let text = if file.as_os_str() == "-" {
+            std::io::read_to_string(std::io::stdin())
+        } else {
+            std::fs::read_to_string(&file)
+        };
+        let at = |error: String| Failed::new(USAGE, format!("{}: {error}", file.display()));
+        let text = text.map_err(|error| at(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| at(error.to_string()))
+    });
+    Ok(wire::RolloutRequest {
+        name: arguments.name,
+        binding: arguments.binding,
+        policy,
+        version,
+        config: config.transpose()?,
+        unit: arguments.unit,
+        targets: wire::RolloutTargets {
+            locks: arguments.target_lock,
+            teams: arguments.target_team,
+            subjects: arguments.target_subject,
+        },
+        steps: arguments
+            .steps
+            .iter()
+            .map(|text| step(text))
+            .collect::<Result<_, _>>()?,
+        guardrails: wire::RolloutGuardrails {
+            window_ms: arguments.window_ms,
+            newly_denied_max_percent: arguments.newly_denied_max,
+            failed_max_percent: arguments.failed_max,
+            ..wire::RolloutGuardrails::default()
+        },
+    })
+}
+
+/// Reads a step: `shadow`, `10%`, `full`, each perhaps with `@DURATION`.
+fn step(text: &str) -> Result<wire::RolloutStep, Failed> {
+    let wrong = || {
+        let message = format!("--step {text}: must be shadow, PERCENT% or full, perhaps @DURATION");
+        Failed::new(USAGE, message)
+    };
+    let (what, least) = match text.split_once('@') {
+        Some((what, least)) => (what, Some(least)),
+        None => (text, None),
+    };
+    let least_ms = least.map(|least| duration_ms(least).map_err(|_| wrong()));
+    let least_ms = least_ms.transpose()?;
+    let (stage, share_percent) = match what.strip_suffix('%') {
+        Some(percent) => ("canary", Some(percent.parse().map_err(|_| wrong())?)),
+        None if ["shadow", "full"].contains(&what) => (what, None),
+        None => return Err(wrong()),
+    };
+    Ok(wire::RolloutStep {
+        stage: stage.to_owned(),
+        share_percent,
+        least_ms,
+    })
+}
+
+const HEADINGS: [&str; 6] = ["ROLLOUT", "BINDING", "POLICY", "FROM", "TO", "STAGE"];
+
+fn row(rollout: &wire::Rollout) -> Vec<String> {
+    vec![
+        rollout.name.clone(),
+        rollout.binding.clone(),
+        rollout.policy.clone(),
+        rollout.current.version.clone(),
+        rollout.candidate.version.clone(),
+        stage(rollout),
+    ]
+}
+
+fn stage(rollout: &wire::Rollout) -> String {
+    let mut stage = rollout.stage.clone();
+    if stage == "canary" {
+        stage += &format!(" {}%", rollout.share_percent);
+    }
+    if rollout.held {
+        stage += ", held";
+    }
+    stage
+}
+
+fn show(rollout: &wire::Rollout) -> Shown {
+    let version =
+        |version: &wire::RolloutVersion| format!("{}@{}", rollout.policy, version.version);
+    let mut fields = vec![
+        ("rollout", rollout.name.clone()),
+        ("binding", rollout.binding.clone()),
+        ("current", version(&rollout.current)),
+        ("candidate", version(&rollout.candidate)),
+        (
+            "stage",
+            format!("{} since {}", stage(rollout), rollout.since),
+        ),
+        ("steps", steps(rollout)),
+        ("unit", rollout.unit.clone()),
+    ];
+    if rollout.current.version == rollout.candidate.version {
+        fields.push(("candidate config", rollout.candidate.config.to_string()));
+    }
+    if let Some(comparison) = &rollout.comparison {
+        fields.extend(compared(comparison));
+    }
+    for change in &rollout.changes {
+        let mut told = format!(
+            "{} {} by {}: {}",
+            change.at, change.action, change.by, change.to
+        );
+        if let Some(reason) = &change.reason {
+            told += &format!(" ({reason})");
+        }
+        fields.push(("change", told));
+    }
+    Shown::Fields(fields)
+}
+
+/// Says the steps, with the one that it is in in brackets.
+fn steps(rollout: &wire::Rollout) -> String {
+    let name = |(at, step): (usize, &wire::RolloutStep)| {
+        let name = match step.share_percent {
+            Some(share) => format!("{share}%"),
+            None => step.stage.clone(),
+        };
+        match at as u64 == rollout.step {
+            true => format!("[{name}]"),
+            false => name,
+        }
+    };
+    let steps: Vec<String> = rollout.steps.iter().enumerate().map(name).collect();
+    steps.join(" ")
+}
+
+fn compared(comparison: &wire::RolloutComparison) -> Vec<(&'static str, String)> {
+    let mut counts = format!(
+        "{} requests, {} alike",
+        comparison.compared, comparison.agreed
+    );
+    for (kind, count) in &comparison.differences {
+        counts += &format!(", {count} {kind}");
+    }
+    if comparison.shed > 0 {
+        counts += &format!("; {} not compared", comparison.shed);
+    }
+    let mut fields = vec![("compared", counts)];
+    if let Some(verdict) = &comparison.verdict {
+        let mut told = verdict.clone();
+        if let Some(evidence) = &comparison.evidence {
+            told += &format!(": {evidence}");
+        }
+        fields.push(("guardrails", told));
+    }
+    for difference in &comparison.newest {
+        let told = format!(
+            "{} {} {} {} by {}: {} -> {}",
+            difference.at,
+            difference.kind,
+            difference.operation,
+            difference.lock,
+            difference.subject,
+            difference.current,
+            difference.candidate
+        );
+        fields.push(("difference", told));
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_read() {
+        let read = |text: &str| {
+            let step = step(text).unwrap();
+            (step.stage, step.share_percent, step.least_ms)
+        };
+        assert_eq!(read("shadow"), ("shadow".to_owned(), None, None));
+        assert_eq!(read("full"), ("full".to_owned(), None, None));
+        assert_eq!(read("0.5%"), ("canary".to_owned(), Some(0.5), None));
+        let hour = ("canary".to_owned(), Some(10.0), Some(3_600_000));
+        assert_eq!(read("10%@1h"), hour);
+        for wrong in ["", "canary", "10", "ten%", "10%@", "10%@soon", "full%"] {
+            assert!(step(wrong).is_err(), "{wrong}");
+        }
+    }
+}

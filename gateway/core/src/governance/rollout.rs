@@ -1,0 +1,395 @@
+//! Rollouts: begun, moved along their steps, held, and rolled back; each in one write with the binding
+//! that it changes.
+
+mod draft;
+mod entry;
+mod state;
+
+use leasehold_domain::Edit;
+use leasehold_domain::Precondition;
+use leasehold_domain::limits::ROLLOUT_CHANGES_MAX;
+use leasehold_domain::limits::ROLLOUT_REASON_BYTES_MAX;
+
+pub use self::draft::RolloutDraft;
+pub use self::state::RolloutAction;
+
+use self::entry::entry;
+use self::entry::version_of;
+use self::entry::with_entry;
+use self::state::next_state;
+
+use super::Governance;
+use super::Stored;
+use super::binding::taken_into_use;
+use super::bound::BoundPolicies;
+use super::checking::Checked;
+use super::document::BINDINGS;
+use super::document::BindingDocument;
+use super::document::Guardrails;
+use super::document::ROLLOUTS;
+use super::document::RolloutChange;
+use super::document::RolloutDocument;
+use super::document::RolloutStage;
+use super::document::RolloutState;
+use super::document::RolloutVersion;
+use super::edit;
+use super::plan::RolloutId;
+use crate::caller::Caller;
+use crate::failure::Failure;
+use crate::failure::FailureKind;
+
+/// How often a change is tried against others that write, too.
+const WRITES_MAX: usize = 4;
+
+impl Governance {
+    /// Begins a rollout, in its first step.
+    ///
+    /// # Errors
+    /// A part of the draft is invalid, the candidate cannot be bound, another rollout changes the same
+    /// policy of the binding, there is a rollout of that name, or the store cannot write.
+    pub async fn start_rollout(
+        &self,
+        caller: &Caller,
+        draft: &RolloutDraft,
+    ) -> Result<Stored<RolloutDocument>, Failure> {
+        draft.check()?;
+        for _ in 0..WRITES_MAX {
+            if let Some(started) = self.try_start(caller, draft).await? {
+                return Ok(started);
+            }
+        }
+        Err(changed_each_time())
+    }
+
+    async fn try_start(
+        &self,
+        caller: &Caller,
+        draft: &RolloutDraft,
+    ) -> Result<Option<Stored<RolloutDocument>>, Failure> {
+        let binding: Stored<BindingDocument> = self.binding(&draft.binding).await?;
+        let entry = entry(&binding.document, &draft.policy)?;
+        let current = version_of(&binding.document, entry);
+        let candidate = draft.candidate(&current)?;
+        let superseded = self.superseded_by(draft).await?;
+        let with_candidate = with_entry(&binding.document, entry, &candidate);
+        let checked = self.check(&with_candidate, Some(&binding.document)).await?;
+        let rollout = draft.document(caller, current, candidate, self.clock.wall());
+        let summary = format!(
+            "rollout {}: {} of binding {}, {} -> {}, {}",
+            rollout.name,
+            rollout.policy,
+            rollout.binding,
+            rollout.current.version,
+            rollout.candidate.version,
+            rollout.state.describe()
+        );
+        let (id, body) = (&rollout.name, Some(&rollout));
+        let mut edits = vec![edit(
+            caller,
+            ROLLOUTS,
+            id,
+            body,
+            Precondition::Absent,
+            summary,
+        )?];
+        edits.push(unchanged_binding(caller, &binding)?);
+        let before = Some(&binding.document);
+        edits.extend(taken_into_use(
+            caller,
+            &with_candidate,
+            before,
+            &checked.versions,
+        )?);
+        for full in superseded {
+            edits.push(self.supersede(caller, full, &rollout.name)?);
+        }
+        match self.try_commit(edits, checked.bound).await? {
+            Ok(revision) => Ok(Some(Stored {
+                document: rollout,
+                revision,
+            })),
+            Err(conflict) if conflict.index == 0 => {
+                let message = format!("rollout {} exists", rollout.name);
+                Err(Failure::new(FailureKind::Conflict, message))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Returns the full rollouts that a new one takes the place of.
+    ///
+    /// # Errors
+    /// `conflict`: a rollout of the same policy of the binding is open.
+    async fn superseded_by(
+        &self,
+        draft: &RolloutDraft,
+    ) -> Result<Vec<Stored<RolloutDocument>>, Failure> {
+        let mut all = self.rollouts().await?;
+        all.retain(|stored| {
+            let rollout = &stored.document;
+            rollout.binding == draft.binding && rollout.policy == draft.policy
+        });
+        if let Some(open) = all
+            .iter()
+            .find(|stored| stored.document.state.stage.is_open())
+        {
+            return Err(Failure::new(
+                FailureKind::Conflict,
+                format!(
+                    "rollout {} of policy {} in binding {} is open: roll it back, or let it become \
+                     full, first",
+                    open.document.name, draft.policy, draft.binding
+                ),
+            ));
+        }
+        all.retain(|stored| stored.document.state.stage == RolloutStage::Full);
+        Ok(all)
+    }
+
+    fn supersede(
+        &self,
+        caller: &Caller,
+        full: Stored<RolloutDocument>,
+        by: &str,
+    ) -> Result<Edit, Failure> {
+        let Stored {
+            mut document,
+            revision,
+        } = full;
+        document.state = RolloutState {
+            stage: RolloutStage::Superseded,
+            epoch: document.state.epoch + 1,
+            since_ms: self.clock.wall().0,
+            ..document.state
+        };
+        let reason = Some(format!("rollout {by} has begun"));
+        self.record(caller, &mut document, "superseded", reason);
+        let (id, same) = (document.name.clone(), Precondition::Revision(revision));
+        let summary = format!("rollout {id}: superseded by {by}");
+        edit(caller, ROLLOUTS, &id, Some(&document), same, summary)
+    }
+
+    /// Changes a rollout. `seen`: the epoch of the state that the change was decided on; `None` for
+    /// whichever it is in.
+    ///
+    /// # Errors
+    /// There is no such rollout, its stage does not allow the change, it has left the step that was
+    /// seen, its binding says something else by now, or the store cannot write.
+    pub async fn change_rollout(
+        &self,
+        caller: &Caller,
+        name: &str,
+        action: RolloutAction,
+        reason: Option<&str>,
+        seen: Option<u64>,
+    ) -> Result<Stored<RolloutDocument>, Failure> {
+        if reason.is_some_and(|reason| reason.len() > ROLLOUT_REASON_BYTES_MAX) {
+            let message = format!("reason: at most {ROLLOUT_REASON_BYTES_MAX} bytes");
+            return Err(Failure::invalid(message));
+        }
+        for _ in 0..WRITES_MAX {
+            let stored = self.rollout(name).await?;
+            if seen.is_some_and(|seen| seen != stored.document.state.epoch) {
+                let message = format!("rollout {name} has left the step that was seen");
+                return Err(Failure::new(FailureKind::PreconditionFailed, message));
+            }
+            let changing = self.try_change(caller, stored, action, reason);
+            if let Some(changed) = changing.await? {
+                return Ok(changed);
+            }
+        }
+        Err(changed_each_time())
+    }
+
+    async fn try_change(
+        &self,
+        caller: &Caller,
+        stored: Stored<RolloutDocument>,
+        action: RolloutAction,
+        reason: Option<&str>,
+    ) -> Result<Option<Stored<RolloutDocument>>, Failure> {
+        let now = self.clock.wall().0;
+        let before = stored.document;
+        let mut rollout = before.clone();
+        rollout.state = next_state(&before, action, now)?;
+        self.record(
+            caller,
+            &mut rollout,
+            action.done(),
+            reason.map(str::to_owned),
+        );
+        let mut summary = format!("rollout {}: {}", rollout.name, action.done());
+        summary += &format!(", {}", rollout.state.describe());
+        if let Some(reason) = reason {
+            summary += &format!(": {reason}");
+        }
+        let (id, same) = (&rollout.name, Precondition::Revision(stored.revision));
+        let mut edits = vec![edit(caller, ROLLOUTS, id, Some(&rollout), same, summary)?];
+        let mut bound = BoundPolicies::default();
+        if (before.bound(), before.state.stage) != (rollout.bound(), rollout.state.stage)
+            && (rollout.state.stage == RolloutStage::Full
+                || before.state.stage == RolloutStage::Full)
+        {
+            let (edit, checked) = self.rebind(caller, &before, rollout.bound()).await?;
+            edits.push(edit);
+            bound = checked.bound;
+        }
+        match self.try_commit(edits, bound).await? {
+            Ok(revision) => Ok(Some(Stored {
+                document: rollout,
+                revision,
+            })),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Makes the edit by which the binding of a rollout says `to` instead of what it says in the
+    /// stage of `before`.
+    async fn rebind(
+        &self,
+        caller: &Caller,
+        before: &RolloutDocument,
+        to: &RolloutVersion,
+    ) -> Result<(Edit, Checked), Failure> {
+        let binding: Stored<BindingDocument> = self.binding(&before.binding).await?;
+        let entry = entry(&binding.document, &before.policy)?;
+        if version_of(&binding.document, entry) != *before.bound() {
+            let message = format!(
+                "binding {} does not say what rollout {} found there; write the binding itself",
+                before.binding, before.name
+            );
+            return Err(Failure::new(FailureKind::Conflict, message));
+        }
+        let changed = with_entry(&binding.document, entry, to);
+        let checked = self.check(&changed, Some(&binding.document)).await?;
+        let summary = format!(
+            "binding {}: {}@{} by rollout {}",
+            changed.name, before.policy, to.version, before.name
+        );
+        let (id, same) = (&changed.name, Precondition::Revision(binding.revision));
+        let edit = edit(caller, BINDINGS, id, Some(&changed), same, summary)?;
+        Ok((edit, checked))
+    }
+
+    /// Adds a change to a rollout's own list.
+    fn record(
+        &self,
+        caller: &Caller,
+        rollout: &mut RolloutDocument,
+        action: &str,
+        reason: Option<String>,
+    ) {
+        rollout.changes.push(RolloutChange {
+            at: crate::telemetry::rfc3339(self.clock.wall()),
+            by: caller.principal.subject.to_string(),
+            action: action.to_owned(),
+            to: rollout.state.describe(),
+            reason,
+        });
+        let beyond = rollout.changes.len().saturating_sub(ROLLOUT_CHANGES_MAX);
+        rollout.changes.drain(..beyond);
+    }
+
+    /// Deletes a rollout that is not open. The ledger keeps what became of it.
+    ///
+    /// # Errors
+    /// `conflict`: it is open. There is no such rollout, or the store cannot write.
+    pub async fn delete_rollout(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<Stored<RolloutDocument>, Failure> {
+        let stored = self.rollout(name).await?;
+        if stored.document.state.stage.is_open() {
+            let message = format!("rollout {name} is open: roll it back first");
+            return Err(Failure::new(FailureKind::Conflict, message));
+        }
+        let same = Precondition::Revision(stored.revision);
+        let (nothing, summary) = (None::<&RolloutDocument>, format!("rollout {name} deleted"));
+        self.write(caller, ROLLOUTS, name, nothing, same, summary)
+            .await?;
+        Ok(stored)
+    }
+
+    /// One rollout.
+    ///
+    /// # Errors
+    /// There is none of that name, or the store cannot be read.
+    pub async fn rollout(&self, name: &str) -> Result<Stored<RolloutDocument>, Failure> {
+        self.read(ROLLOUTS, name).await
+    }
+
+    /// All rollouts, by name.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn rollouts(&self) -> Result<Vec<Stored<RolloutDocument>>, Failure> {
+        self.list(ROLLOUTS).await
+    }
+
+    /// Checks that no open rollout needs what a binding is about to lose; `None` if the binding is to
+    /// be deleted.
+    ///
+    /// # Errors
+    /// `conflict`: a rollout does. The store cannot be read.
+    pub(super) async fn check_rollouts(
+        &self,
+        name: &str,
+        binding: Option<&BindingDocument>,
+    ) -> Result<(), Failure> {
+        for stored in self.rollouts().await? {
+            let rollout = stored.document;
+            if rollout.binding != name || !rollout.state.stage.is_open() {
+                continue;
+            }
+            let kept = binding.and_then(|binding| {
+                let entry = entry(binding, &rollout.policy).ok()?;
+                Some(version_of(binding, entry))
+            });
+            if kept.as_ref() != Some(&rollout.current) {
+                let message = format!(
+                    "rollout {} of policy {} in this binding is open: roll it back, or let it become \
+                     full, first",
+                    rollout.name, rollout.policy
+                );
+                return Err(Failure::new(FailureKind::Conflict, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the open rollouts in force on this gateway, with their guardrails and stages.
+    pub(crate) fn open_rollouts(&self) -> Vec<(RolloutId, Guardrails, RolloutStage)> {
+        let replica = self.replica();
+        let all = replica.rollouts.iter();
+        let open = all.filter(|rollout| rollout.state.stage.is_open());
+        open.map(|rollout| {
+            (
+                RolloutId::of(rollout),
+                rollout.guardrails,
+                rollout.state.stage,
+            )
+        })
+        .collect()
+    }
+}
+
+/// Makes an edit that rewrites a binding as it is, so that it cannot be changed between the check of a
+/// rollout and its write: one of the two writes fails.
+fn unchanged_binding(caller: &Caller, binding: &Stored<BindingDocument>) -> Result<Edit, Failure> {
+    let (document, same) = (&binding.document, Precondition::Revision(binding.revision));
+    let summary = format!("binding {} taken into a rollout", document.name);
+    edit(
+        caller,
+        BINDINGS,
+        &document.name,
+        Some(document),
+        same,
+        summary,
+    )
+}
+
+fn changed_each_time() -> Failure {
+    let message = "other writes changed the rollout or its binding each time; try again";
+    Failure::new(FailureKind::Conflict, message)
+}

@@ -1,0 +1,224 @@
+//! Asks the version of a policy that did not judge, after the answer, and counts how the two differ.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+
+use leasehold_domain::Cause;
+use leasehold_domain::Clock;
+use leasehold_domain::PolicyAnswer;
+use leasehold_domain::PolicyLimits;
+use leasehold_domain::PolicyVerdict;
+use leasehold_domain::limits::SHADOW_QUEUE_MAX;
+use leasehold_policy_evaluate::Evaluation;
+use leasehold_policy_evaluate::EvaluationError;
+use leasehold_policy_evaluate::Question;
+use leasehold_policy_host::Budget;
+
+use super::difference::Difference;
+use super::tally::Evidence;
+use super::tally::Sample;
+use super::tally::Standing;
+use super::tally::Tally;
+use crate::governance::document::Guardrails;
+use crate::governance::plan::PlanStep;
+use crate::governance::plan::RolloutId;
+use crate::governance::plan::Variant;
+use crate::telemetry::Metrics;
+
+/// A request that one version has judged, and that the other is to judge, too.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    /// Of which step of which rollout.
+    pub(crate) rollout: RolloutId,
+    /// Which version judged.
+    pub(crate) variant: Variant,
+    /// Its verdict, by index among those of the decision; `None` if it does not judge the operation.
+    pub(crate) verdict: Option<usize>,
+    /// The other version.
+    pub(crate) other: Arc<PlanStep>,
+    /// The request, with its decision.
+    pub(crate) cause: Arc<Cause>,
+}
+
+/// Compares versions on a thread of its own. What waits is bounded: what is more is counted, and not
+/// compared, so that requests never wait.
+#[derive(Debug)]
+pub struct Comparer {
+    queue: SyncSender<Comparison>,
+    tallies: Mutex<HashMap<RolloutId, Tally>>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    budget: Budget,
+    hashes: std::hash::RandomState,
+}
+
+impl Comparer {
+    /// Starts the thread, which ends when the comparer is dropped. `budget`: what one comparison may
+    /// spend.
+    pub(crate) fn start(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, budget: Budget) -> Arc<Self> {
+        let (queue, waiting) = sync_channel(SHADOW_QUEUE_MAX);
+        let comparer = Arc::new(Self {
+            queue,
+            tallies: Mutex::default(),
+            clock,
+            metrics,
+            budget,
+            hashes: std::hash::RandomState::new(),
+        });
+        let weak = Arc::downgrade(&comparer);
+        let run = move || {
+            serve(&waiting, |comparison| {
+                if let Some(comparer) = weak.upgrade() {
+                    comparer.compare(&comparison);
+                }
+            });
+        };
+        let thread = std::thread::Builder::new().name("rollouts".to_owned());
+        if let Err(error) = thread.spawn(run) {
+            // Then everything is shed, which the counts say.
+            tracing::error!(%error, "rollouts.compare cannot start its thread");
+        }
+        comparer
+    }
+
+    /// Has the other version judge the request, or counts it as shed if too many wait.
+    pub(crate) fn ask(&self, comparison: Comparison) {
+        if let Err(refused) = self.queue.try_send(comparison) {
+            use std::sync::mpsc::TrySendError;
+            let (TrySendError::Full(comparison) | TrySendError::Disconnected(comparison)) = refused;
+            let now = self.clock.monotonic();
+            let mut tallies = self.tallies();
+            let tally = tallies.entry(comparison.rollout);
+            tally.or_insert_with(|| Tally::new(now)).shed();
+            self.metrics.rollout_comparison("shed");
+        }
+    }
+
+    /// Returns how a step of a rollout stands on this gateway; `None` if nothing was compared.
+    #[must_use]
+    pub fn standing(&self, rollout: &RolloutId) -> Option<Standing> {
+        self.tallies().get(rollout).map(Tally::standing)
+    }
+
+    /// Looks at the windows of these rollouts, and forgets all others. Returns those that are to be
+    /// rolled back, with the evidence.
+    pub(super) fn look(&self, open: &HashMap<RolloutId, Guardrails>) -> Vec<(RolloutId, Evidence)> {
+        let now = self.clock.monotonic();
+        let mut tallies = self.tallies();
+        tallies.retain(|rollout, _| open.contains_key(rollout));
+        let looked = tallies.iter_mut().filter_map(|(rollout, tally)| {
+            let evidence = tally.look(now, open.get(rollout)?)?;
+            Some((rollout.clone(), evidence))
+        });
+        looked.collect()
+    }
+
+    fn tallies(&self) -> MutexGuard<'_, HashMap<RolloutId, Tally>> {
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compare(&self, comparison: &Comparison) {
+        let cause = &comparison.cause;
+        let Some(decision) = &cause.decision else {
+            return;
+        };
+        let question = Question {
+            request: &cause.request,
+            principal: &cause.principal,
+            facts: &decision.facts,
+        };
+        let mut evaluation = Evaluation::new(self.budget);
+        let steps = std::iter::once(&comparison.other.step);
+        evaluation.advance(steps, question, None, &*self.clock);
+        let (judgment, asked) = evaluation.finish();
+        let Some(verdict) = judgment.verdicts.first() else {
+            return;
+        };
+        let judged = comparison.verdict.and_then(|at| decision.verdicts.get(at));
+        let (current, candidate) = match comparison.variant {
+            Variant::Current => (judged, Some(verdict)),
+            Variant::Candidate => (Some(verdict), judged),
+        };
+        let error = asked.first().and_then(|asked| asked.error.as_ref());
+        let over_budget = comparison.variant == Variant::Current && error.is_some_and(is_budget);
+        let answer =
+            |verdict: Option<&PolicyVerdict>| verdict.map(|verdict| verdict.answer.clone());
+        let (said, says) = (answer(current), answer(candidate));
+        let fuel = |verdict: Option<&PolicyVerdict>| verdict.map_or(0, |verdict| verdict.fuel);
+        let principal = &cause.principal;
+        let difference = Difference::between(said.as_ref(), says.as_ref(), over_budget);
+        let sample = Sample {
+            at: decision.facts.now,
+            subject: principal.subject.to_string(),
+            team: principal.team.as_ref().map(ToString::to_string),
+            operation: cause.request.operation.as_str(),
+            lock: cause.request.lock.clone(),
+            difference,
+            current: said.as_ref().map_or_else(unasked, described),
+            candidate: says.as_ref().map_or_else(unasked, described),
+            current_fuel: fuel(current),
+            candidate_fuel: fuel(candidate),
+        };
+        self.metrics
+            .rollout_comparison(difference.map_or("agreed", Difference::as_str));
+        let pair = self.hashes.hash_one((&sample.subject, &sample.lock));
+        let now = self.clock.monotonic();
+        let mut tallies = self.tallies();
+        let tally = tallies.entry(comparison.rollout.clone());
+        tally.or_insert_with(|| Tally::new(now)).add(sample, pair);
+    }
+}
+
+/// Works off the queue until its sender is gone. A comparison that panics costs only itself.
+fn serve(waiting: &Receiver<Comparison>, compare: impl Fn(Comparison)) {
+    for comparison in waiting {
+        let id = comparison.rollout.clone();
+        let compared = std::panic::catch_unwind(AssertUnwindSafe(|| compare(comparison)));
+        if compared.is_err() {
+            tracing::error!(rollout = %id, "rollouts.compare panicked");
+        }
+    }
+}
+
+/// Whether a policy has no verdict because it spent what it may.
+fn is_budget(error: &EvaluationError) -> bool {
+    match error {
+        EvaluationError::Failed(fault) => matches!(fault.as_str(), "fuel" | "deadline"),
+        EvaluationError::RequestFuelSpent(_) | EvaluationError::RequestTimeSpent(_) => true,
+        EvaluationError::NotLoaded(_) | EvaluationError::TooManyPolicies => false,
+    }
+}
+
+fn unasked() -> String {
+    "does not judge the operation".to_owned()
+}
+
+/// Says an answer for people.
+fn described(answer: &PolicyAnswer) -> String {
+    match answer {
+        PolicyAnswer::Allow(PolicyLimits {
+            max_ttl_ms,
+            max_hold_ms,
+        }) => {
+            let limit = |name: &str, ms: &Option<u64>| {
+                ms.map_or_else(String::new, |ms| format!(", {name} {ms} ms"))
+            };
+            let (ttl, hold) = (
+                limit("ttl at most", max_ttl_ms),
+                limit("hold at most", max_hold_ms),
+            );
+            format!("allow{ttl}{hold}")
+        }
+        PolicyAnswer::Deny { code, message, .. } => format!("deny {code}: {message}"),
+        PolicyAnswer::Error { passed: true, .. } => "failed, and passes".to_owned(),
+        PolicyAnswer::Error { passed: false, .. } => "failed, and denies".to_owned(),
+    }
+}

@@ -1,0 +1,312 @@
+//! What was counted of one step of a rollout on this gateway, and what a guardrail makes of it.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use leasehold_domain::LockRef;
+use leasehold_domain::WallMillis;
+use leasehold_domain::limits::ROLLOUT_DIFFERENCES_MAX;
+use leasehold_domain::limits::ROLLOUT_PAIRS_MAX;
+
+use super::difference::Difference;
+use crate::governance::document::Guardrails;
+
+/// How many of a hundred thousand.
+const WHOLE: u64 = 100_000;
+
+/// Counted comparisons.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that both versions judged.
+    pub compared: u64,
+    /// Requests that were not compared, because too many waited.
+    pub shed: u64,
+    /// By kind of difference.
+    pub differences: BTreeMap<Difference, u64>,
+    /// Fuel that the current version spent on them.
+    pub current_fuel: u64,
+    /// Fuel that the candidate spent on them.
+    pub candidate_fuel: u64,
+}
+
+impl Counts {
+    /// Returns how often both answered alike.
+    #[must_use]
+    pub fn agreed(&self) -> u64 {
+        let differences: u64 = self.differences.values().sum();
+        self.compared.saturating_sub(differences)
+    }
+
+    fn failures(&self) -> u64 {
+        let failures = self
+            .differences
+            .iter()
+            .filter(|(kind, _)| kind.is_failure());
+        failures.map(|(_, count)| count).sum()
+    }
+
+    fn add(&mut self, sample: &Sample) {
+        self.compared += 1;
+        self.current_fuel = self.current_fuel.saturating_add(sample.current_fuel);
+        self.candidate_fuel = self.candidate_fuel.saturating_add(sample.candidate_fuel);
+        if let Some(kind) = sample.difference {
+            *self.differences.entry(kind).or_default() += 1;
+        }
+    }
+}
+
+/// One comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// When it was judged.
+    pub at: WallMillis,
+    /// Who asked.
+    pub subject: String,
+    /// Of which team.
+    pub team: Option<String>,
+    /// For what.
+    pub operation: &'static str,
+    /// On which lock.
+    pub lock: LockRef,
+    /// How the answers differ.
+    pub difference: Option<Difference>,
+    /// What the current version said, for people.
+    pub current: String,
+    /// What the candidate said, for people.
+    pub candidate: String,
+    /// Fuel that the current version spent.
+    pub current_fuel: u64,
+    /// Fuel that the candidate spent.
+    pub candidate_fuel: u64,
+}
+
+/// Why a candidate is bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Which guardrail says so: `newly-denied`, `failed`, `failures-burst` or `fuel`.
+    pub reason: &'static str,
+    /// What was counted, for people.
+    pub text: String,
+}
+
+/// What a guardrail makes of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WindowVerdict {
+    /// There is no reason to go back.
+    Good,
+    /// Too few pairs of subject and lock to say.
+    NotEnoughData,
+    /// There is a reason to go back.
+    Bad(Evidence),
+}
+
+impl WindowVerdict {
+    /// Returns its name in the API.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::NotEnoughData => "not-enough-data",
+            Self::Bad(_) => "bad",
+        }
+    }
+}
+
+impl fmt::Display for WindowVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Good | Self::NotEnoughData => f.write_str(self.as_str()),
+            Self::Bad(evidence) => write!(f, "bad: {}", evidence.text),
+        }
+    }
+}
+
+/// How a step of a rollout stands on this gateway.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// What was counted since the step began.
+    pub counts: Counts,
+    /// What the newest complete window came to.
+    pub verdict: Option<WindowVerdict>,
+    /// The newest differences, oldest first.
+    pub differences: Vec<Sample>,
+}
+
+/// What was counted of one step of a rollout.
+#[derive(Debug)]
+pub(super) struct Tally {
+    counts: Counts,
+    differences: VecDeque<Sample>,
+    window: Window,
+    verdict: Option<WindowVerdict>,
+    /// How many windows in a row were bad.
+    bad: u32,
+}
+
+/// What was counted since a window began.
+#[derive(Debug, Default)]
+struct Window {
+    began: Duration,
+    counts: Counts,
+    /// Pairs of subject and lock by their hash, with the worst that happened to each. Retries do not
+    /// count twice.
+    pairs: HashMap<u64, Pair>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Pair {
+    newly_denied: bool,
+    failed: bool,
+}
+
+impl Tally {
+    pub(super) fn new(now: Duration) -> Self {
+        Self {
+            counts: Counts::default(),
+            differences: VecDeque::new(),
+            window: Window {
+                began: now,
+                ..Window::default()
+            },
+            verdict: None,
+            bad: 0,
+        }
+    }
+
+    /// Counts a comparison. `pair`: the hash of its subject and lock.
+    pub(super) fn add(&mut self, sample: Sample, pair: u64) {
+        self.counts.add(&sample);
+        self.window.counts.add(&sample);
+        let pairs = &mut self.window.pairs;
+        if pairs.len() < ROLLOUT_PAIRS_MAX || pairs.contains_key(&pair) {
+            let pair = pairs.entry(pair).or_default();
+            pair.newly_denied |= sample.difference == Some(Difference::NewlyDenied);
+            pair.failed |= sample.difference.is_some_and(Difference::is_failure);
+        }
+        if sample.difference.is_some() {
+            if self.differences.len() >= ROLLOUT_DIFFERENCES_MAX {
+                self.differences.pop_front();
+            }
+            self.differences.push_back(sample);
+        }
+    }
+
+    /// Counts a comparison that was not made.
+    pub(super) fn shed(&mut self) {
+        self.counts.shed += 1;
+        self.window.counts.shed += 1;
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            counts: self.counts.clone(),
+            verdict: self.verdict.clone(),
+            differences: self.differences.iter().cloned().collect(),
+        }
+    }
+
+    /// Ends the window if its time is over. Returns the evidence if the candidate is to be rolled
+    /// back: two windows in a row are bad, or the candidate fails in a burst.
+    pub(super) fn look(&mut self, now: Duration, rails: &Guardrails) -> Option<Evidence> {
+        let failures = self.window.counts.failures();
+        if failures >= rails.failures_burst {
+            let compared = self.window.counts.compared;
+            return Some(Evidence {
+                reason: "failures-burst",
+                text: format!(
+                    "the candidate failed {failures} times in {compared} requests of one window"
+                ),
+            });
+        }
+        let length = Duration::from_millis(rails.window_ms);
+        if now.saturating_sub(self.window.began) < length {
+            return None;
+        }
+        let verdict = self.window.judge(rails);
+        self.window = Window {
+            began: now,
+            ..Window::default()
+        };
+        let evidence = match &verdict {
+            WindowVerdict::Bad(evidence) => {
+                self.bad += 1;
+                (self.bad >= 2).then(|| Evidence {
+                    reason: evidence.reason,
+                    text: format!("two windows in a row: {}", evidence.text),
+                })
+            }
+            WindowVerdict::Good => {
+                self.bad = 0;
+                None
+            }
+            // Says nothing, so it neither clears a bad window nor adds to it.
+            WindowVerdict::NotEnoughData => None,
+        };
+        self.verdict = Some(verdict);
+        evidence
+    }
+}
+
+impl Window {
+    fn judge(&self, rails: &Guardrails) -> WindowVerdict {
+        let pairs = self.pairs.len() as u64;
+        if pairs < rails.least_samples.max(1) {
+            return WindowVerdict::NotEnoughData;
+        }
+        let share = |of: fn(&Pair) -> bool| {
+            let count = self.pairs.values().filter(|pair| of(pair)).count() as u64;
+            (count, count * WHOLE / pairs)
+        };
+        for (reason, what, (count, share), most) in [
+            (
+                "newly-denied",
+                "only the candidate denies",
+                share(|pair| pair.newly_denied),
+                rails.newly_denied_max,
+            ),
+            (
+                "failed",
+                "the candidate fails",
+                share(|pair| pair.failed),
+                rails.failed_max,
+            ),
+        ] {
+            if share > u64::from(most) {
+                let text = format!(
+                    "{what} for {count} of {pairs} pairs of subject and lock ({} %, at most {} %)",
+                    percent(share),
+                    percent(u64::from(most))
+                );
+                return WindowVerdict::Bad(Evidence { reason, text });
+            }
+        }
+        let Counts {
+            current_fuel,
+            candidate_fuel,
+            ..
+        } = self.counts;
+        let most = u64::from(rails.fuel_ratio_max_percent);
+        if current_fuel > 0 && candidate_fuel / current_fuel.div_ceil(100) > most {
+            let text = format!(
+                "the candidate spends {candidate_fuel} fuel where the current version spends \
+                 {current_fuel} (at most {most} %)"
+            );
+            return WindowVerdict::Bad(Evidence {
+                reason: "fuel",
+                text,
+            });
+        }
+        WindowVerdict::Good
+    }
+}
+
+/// Returns thousandths of a percent as percent with one digit.
+fn percent(share: u64) -> String {
+    format!("{}.{}", share / 1_000, share % 1_000 / 100)
+}
+
+#[cfg(test)]
+mod tests;

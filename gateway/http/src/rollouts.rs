@@ -1,0 +1,294 @@
+//! Rollouts.
+
+mod show;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use leasehold_core::authorization::Permission;
+use leasehold_core::caller::Caller;
+use leasehold_core::failure::Failure;
+use leasehold_core::failure::FailureKind;
+use leasehold_core::governance::RolloutAction;
+use leasehold_core::governance::RolloutDraft;
+use leasehold_core::governance::document::Guardrails;
+use leasehold_core::governance::document::RolloutStage;
+use leasehold_core::governance::document::RolloutStep;
+use leasehold_core::governance::document::RolloutTargets;
+use leasehold_core::governance::document::RolloutUnit;
+use leasehold_wire::v1::Problem;
+use leasehold_wire::v1::rollouts as wire;
+
+use self::show::show;
+use super::admin::allowed;
+use super::extract::Authenticated;
+use super::extract::Json;
+use super::extract::Path;
+use super::extract::RawJson;
+use super::extract::answer;
+use crate::services::App;
+
+/// Thousandths in a percent.
+const THOUSANDTHS: f64 = 1_000.0;
+
+fn draft(body: wire::RolloutRequest) -> Result<RolloutDraft, Failure> {
+    let unit = match body.unit.as_deref() {
+        None | Some("lock") => RolloutUnit::Lock,
+        Some("team") => RolloutUnit::Team,
+        Some("subject") => RolloutUnit::Subject,
+        Some(_) => return Err(Failure::invalid("unit: lock, team or subject")),
+    };
+    let wire::RolloutTargets {
+        locks,
+        teams,
+        subjects,
+    } = body.targets;
+    let steps = body.steps.into_iter().enumerate();
+    Ok(RolloutDraft {
+        name: body.name,
+        binding: body.binding,
+        policy: body.policy,
+        version: body.version,
+        config: body.config,
+        unit,
+        targets: RolloutTargets {
+            locks,
+            teams,
+            subjects,
+        },
+        steps: steps.map(step).collect::<Result<_, _>>()?,
+        guardrails: guardrails(&body.guardrails)?,
+    })
+}
+
+fn step((at, step): (usize, wire::RolloutStep)) -> Result<RolloutStep, Failure> {
+    let stage = match &*step.stage {
+        "shadow" => RolloutStage::Shadow,
+        "canary" => RolloutStage::Canary,
+        "full" => RolloutStage::Full,
+        _ => {
+            let message = format!("steps[{at}].stage: shadow, canary or full");
+            return Err(Failure::invalid(message));
+        }
+    };
+    let share = step.share_percent.unwrap_or(0.0);
+    Ok(RolloutStep {
+        stage,
+        share: thousandths(&format!("steps[{at}].share_percent"), share)?,
+        least_ms: step.least_ms.unwrap_or(0),
+    })
+}
+
+fn guardrails(body: &wire::RolloutGuardrails) -> Result<Guardrails, Failure> {
+    let default = Guardrails::default();
+    let share = |name: &str, given: Option<f64>, default: u32| match given {
+        None => Ok(default),
+        Some(percent) => thousandths(&format!("guardrails.{name}"), percent),
+    };
+    Ok(Guardrails {
+        window_ms: body.window_ms.unwrap_or(default.window_ms),
+        least_samples: body.least_samples.unwrap_or(default.least_samples),
+        newly_denied_max: share(
+            "newly_denied_max_percent",
+            body.newly_denied_max_percent,
+            default.newly_denied_max,
+        )?,
+        failed_max: share(
+            "failed_max_percent",
+            body.failed_max_percent,
+            default.failed_max,
+        )?,
+        failures_burst: body.failures_burst.unwrap_or(default.failures_burst),
+        fuel_ratio_max_percent: body
+            .fuel_ratio_max_percent
+            .unwrap_or(default.fuel_ratio_max_percent),
+    })
+}
+
+/// Returns percent as thousandths of a percent.
+fn thousandths(name: &str, percent: f64) -> Result<u32, Failure> {
+    if !(0.0..=100.0).contains(&percent) {
+        return Err(Failure::invalid(format!("{name}: 0 to 100")));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is 0 to 100,000"
+    )]
+    let thousandths = (percent * THOUSANDTHS).round() as u32;
+    Ok(thousandths)
+}
+
+/// `POST /v1/rollouts`.
+#[utoipa::path(
+    post,
+    path = "/v1/rollouts",
+    operation_id = "start_rollout",
+    tag = "rollouts",
+    request_body = wire::RolloutRequest,
+    responses((status = 201, body = wire::Rollout), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn start(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Json(body): Json<wire::RolloutRequest>,
+) -> Response {
+    allowed(who, Permission::ChangeBindings, async |caller: Caller| {
+        let draft = draft(body)?;
+        let started = app.governance.start_rollout(&caller, &draft).await?;
+        let body = show(&app, &caller, started);
+        Ok(answer(StatusCode::CREATED, &caller.request_id, &body))
+    })
+    .await
+}
+
+/// `GET /v1/rollouts`.
+#[utoipa::path(
+    get,
+    path = "/v1/rollouts",
+    operation_id = "list_rollouts",
+    tag = "rollouts",
+    responses((status = 200, body = wire::RolloutList), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Response {
+    allowed(who, Permission::ReadRollouts, async |caller: Caller| {
+        let rollouts = app.governance.rollouts().await?.into_iter();
+        let rollouts = rollouts.map(|stored| show(&app, &caller, stored)).collect();
+        let body = wire::RolloutList { rollouts };
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
+    })
+    .await
+}
+
+/// `GET /v1/rollouts/{rollout}`.
+#[utoipa::path(
+    get,
+    path = "/v1/rollouts/{rollout}",
+    operation_id = "get_rollout",
+    tag = "rollouts",
+    params(("rollout" = String, Path, description = "Name of the rollout")),
+    responses((status = 200, body = wire::Rollout), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    allowed(who, Permission::ReadRollouts, async |caller: Caller| {
+        let stored = app.governance.rollout(&name).await?;
+        let body = show(&app, &caller, stored);
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
+    })
+    .await
+}
+
+/// `DELETE /v1/rollouts/{rollout}`: forgets a rollout that is not open. The ledger keeps it.
+#[utoipa::path(
+    delete,
+    path = "/v1/rollouts/{rollout}",
+    operation_id = "delete_rollout",
+    tag = "rollouts",
+    params(("rollout" = String, Path, description = "Name of the rollout")),
+    responses((status = 200, body = wire::Rollout), (status = "default", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(name): Path<String>,
+) -> Response {
+    allowed(who, Permission::ChangeBindings, async |caller: Caller| {
+        let stored = app.governance.delete_rollout(&caller, &name).await?;
+        let body = show(&app, &caller, stored);
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
+    })
+    .await
+}
+
+/// `POST /v1/rollouts/{rollout}:…`.
+pub(crate) async fn post(
+    State(app): State<Arc<App>>,
+    who: Authenticated,
+    Path(path): Path<String>,
+    body: RawJson,
+) -> Response {
+    let (name, verb) = path.rsplit_once(':').unwrap_or((&path, ""));
+    let (action, permission) = match verb {
+        "advance" => (Some(RolloutAction::Advance), Permission::ChangeBindings),
+        "hold" => (Some(RolloutAction::Hold), Permission::RollBack),
+        "resume" => (Some(RolloutAction::Resume), Permission::ChangeBindings),
+        "rollback" => (Some(RolloutAction::RollBack), Permission::RollBack),
+        _ => (None, Permission::ChangeBindings),
+    };
+    allowed(who, permission, async |caller: Caller| {
+        let not_found = || Failure::new(FailureKind::NotFound, "there is no such path");
+        let action = action.ok_or_else(not_found)?;
+        let wire::RolloutChangeRequest { reason, epoch } = body.parse()?;
+        let reason = reason.as_deref();
+        let changing = app
+            .governance
+            .change_rollout(&caller, name, action, reason, epoch);
+        let body = show(&app, &caller, changing.await?);
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
+    })
+    .await
+}
+
+/// The verbs, for the document: one handler serves them all.
+pub(crate) mod verbs {
+    use super::Problem;
+    use super::wire;
+
+    /// `POST /v1/rollouts/{rollout}:advance`: to its next step.
+    #[utoipa::path(
+        post,
+        path = "/v1/rollouts/{rollout}:advance",
+        operation_id = "advance_rollout",
+        tag = "rollouts",
+        params(("rollout" = String, Path, description = "Name of the rollout")),
+        request_body = wire::RolloutChangeRequest,
+        responses((status = 200, body = wire::Rollout), (status = "default", body = Problem, content_type = "application/problem+json"))
+    )]
+    #[expect(dead_code, reason = "describes a verb")]
+    pub(crate) fn advance() {}
+
+    /// `POST /v1/rollouts/{rollout}:hold`: it stays where it is until it is resumed.
+    #[utoipa::path(
+        post,
+        path = "/v1/rollouts/{rollout}:hold",
+        operation_id = "hold_rollout",
+        tag = "rollouts",
+        params(("rollout" = String, Path, description = "Name of the rollout")),
+        request_body = wire::RolloutChangeRequest,
+        responses((status = 200, body = wire::Rollout), (status = "default", body = Problem, content_type = "application/problem+json"))
+    )]
+    #[expect(dead_code, reason = "describes a verb")]
+    pub(crate) fn hold() {}
+
+    /// `POST /v1/rollouts/{rollout}:resume`: ends a hold.
+    #[utoipa::path(
+        post,
+        path = "/v1/rollouts/{rollout}:resume",
+        operation_id = "resume_rollout",
+        tag = "rollouts",
+        params(("rollout" = String, Path, description = "Name of the rollout")),
+        request_body = wire::RolloutChangeRequest,
+        responses((status = 200, body = wire::Rollout), (status = "default", body = Problem, content_type = "application/problem+json"))
+    )]
+    #[expect(dead_code, reason = "describes a verb")]
+    pub(crate) fn resume() {}
+
+    /// `POST /v1/rollouts/{rollout}:rollback`: the version before rules alone again, at once.
+    #[utoipa::path(
+        post,
+        path = "/v1/rollouts/{rollout}:rollback",
+        operation_id = "roll_back_rollout",
+        tag = "rollouts",
+        params(("rollout" = String, Path, description = "Name of the rollout")),
+        request_body = wire::RolloutChangeRequest,
+        responses((status = 200, body = wire::Rollout), (status = "default", body = Problem, content_type = "application/problem+json"))
+    )]
+    #[expect(dead_code, reason = "describes a verb")]
+    pub(crate) fn rollback() {}
+}
