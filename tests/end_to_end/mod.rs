@@ -39,6 +39,7 @@ mod questions;
 mod quotas;
 mod recovery;
 mod roles;
+mod rollout;
 mod rule;
 mod run;
 mod safe_mode;
