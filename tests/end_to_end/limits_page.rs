@@ -100,6 +100,37 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         "renewals without a judging policy, after the grant",
         &[UNJUDGED_LEASE_MS_MAX],
     ),
+    ("steps of a rollout", &[ROLLOUT_STEPS_MAX as u64]),
+    ("least time of a step", &[ROLLOUT_STEP_MS_MAX]),
+    (
+        "target locks, teams, subjects",
+        &[ROLLOUT_TARGETS_MAX as u64],
+    ),
+    ("reason of a change", &[ROLLOUT_REASON_BYTES_MAX as u64]),
+    (
+        "changes that a rollout shows",
+        &[ROLLOUT_CHANGES_MAX as u64],
+    ),
+    (
+        "window of the guardrails",
+        &[ROLLOUT_WINDOW_MS_MIN, ROLLOUT_WINDOW_MS_MAX],
+    ),
+    (
+        "renewals under the version that granted, after the grant",
+        &[ROLLOUT_STICKY_MS_MAX],
+    ),
+    (
+        "requests that wait for the other version",
+        &[SHADOW_QUEUE_MAX as u64],
+    ),
+    (
+        "pairs of subject and lock told apart in one window",
+        &[ROLLOUT_PAIRS_MAX as u64],
+    ),
+    (
+        "differences that a gateway keeps",
+        &[ROLLOUT_DIFFERENCES_MAX as u64],
+    ),
     ("rows of a page (lists, ledger)", &[PAGE_ROWS_MAX as u64]),
     (
         "events that a watch replays",

@@ -2,11 +2,12 @@
 //! rolls itself back, and a rollback is in force everywhere at once.
 
 use std::time::Duration;
-use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
+use leasehold_domain::Clock;
+use leasehold_domain::SystemClock;
 use leasehold_policy_guests::Guest;
 use leasehold_policy_guests::TEXT;
 use leasehold_policy_guests::deny;
@@ -21,6 +22,21 @@ use serde_json::json;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Within which a rollback must be in force on every gateway.
 const IN_FORCE: Duration = Duration::from_secs(2);
+
+/// Time since it was started.
+struct Stopwatch(SystemClock, Duration);
+
+impl Stopwatch {
+    fn start() -> Self {
+        let clock = SystemClock::new();
+        let began = clock.monotonic();
+        Self(clock, began)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.monotonic().saturating_sub(self.1)
+    }
+}
 
 fn allows(version: &str) -> Guest {
     Guest {
@@ -94,7 +110,7 @@ async fn rollout(api: &Api, name: &str) -> Result<Value> {
 
 /// Waits until a gateway shows this of a rollout.
 async fn until(api: &Api, name: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     loop {
         let shown = rollout(api, name).await?;
         if is_so(&shown) {
@@ -135,13 +151,16 @@ async fn a_bad_canary(gateways: &[Gateway], services: &[Api]) -> Result<()> {
             |shown: &Value| shown["comparison"]["differences"]["failed"].as_u64() >= Some(1);
         until(&admin, "bad", compared).await?;
     }
-    let advanced = command(
-        &gateways[1],
-        &["rollout", "advance", "bad", "--reason", "try it"],
-    );
-    let advanced = advanced.await?;
+    // The guardrails say so, and only --force passes them.
+    let bad = |shown: &Value| shown["comparison"]["verdict"] == "bad";
+    until(&gateways[1].admin(), "bad", bad).await?;
+    let advance = ["rollout", "advance", "bad", "--reason", "try it", "--force"];
+    let refused_so = gateways[1].command_line(ADMIN_KEY, &advance[..3]).await?;
+    let told = String::from_utf8_lossy(&refused_so.stderr);
+    ensure!(told.contains("a guardrail finds it bad"), "{refused_so:?}");
+    let advanced = command(&gateways[1], &advance).await?;
     ensure!(advanced.contains("canary 10%"), "{advanced}");
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let (mut failed, mut at) = (0, 0);
     while rollout(&gateways[2].admin(), "bad").await?["stage"] != "rolled-back" {
         ensure!(began.elapsed() < PATIENCE, "nothing rolled it back");
@@ -180,7 +199,7 @@ async fn a_rollback(gateways: &[Gateway], services: &[Api]) -> Result<Duration> 
     let started = gateways[0].admin().post("/v1/rollouts", &body).await?;
     ensure!(started.status == 201, "{started:?}");
     for service in services {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         while refused(service, 200, 201).await? == 0 {
             ensure!(
                 began.elapsed() < PATIENCE,
@@ -199,7 +218,7 @@ async fn a_rollback(gateways: &[Gateway], services: &[Api]) -> Result<Duration> 
     );
     let back = back.await?;
     ensure!(back.contains("too strict"), "{back}");
-    let answered = Instant::now();
+    let answered = Stopwatch::start();
     for service in services {
         while refused(service, 200, 201).await? > 0 {
             ensure!(answered.elapsed() < PATIENCE, "a gateway still denies");
@@ -263,6 +282,14 @@ async fn who_may_start_hold_and_roll_back() -> Result<()> {
     // A rollout outlives its gateway, and can be deleted once it is not open.
     let deleted = admin.delete("/v1/rollouts/r").await?;
     ensure!(deleted.status == 200, "{deleted:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_that_cannot_work_is_refused_with_the_place() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    prepare(&gateway).await?;
+    let admin = gateway.admin();
     for (wrong, part) in [
         (json!({ "name": "r" }), "binding"),
         (

@@ -21,7 +21,13 @@ pub(super) enum RolloutCommand {
     /// Begin to replace what a binding says of a policy, in the first step.
     Start(Box<StartArguments>),
     /// Go to the next step.
-    Advance(ChangeArguments),
+    Advance {
+        #[command(flatten)]
+        change: ChangeArguments,
+        /// Also if the gateway that is asked finds the candidate bad in this step.
+        #[arg(long)]
+        force: bool,
+    },
     /// Stay in this step until the rollout is resumed.
     Hold(ChangeArguments),
     /// End a hold.
@@ -113,10 +119,12 @@ async fn perform(client: &Client, command: RolloutCommand, json: bool) -> Result
         RolloutCommand::Start(arguments) => {
             client.post(paths::ROLLOUTS, &request(*arguments)?).await?
         }
-        RolloutCommand::Advance(change) => post(client, change, "advance").await?,
-        RolloutCommand::Hold(change) => post(client, change, "hold").await?,
-        RolloutCommand::Resume(change) => post(client, change, "resume").await?,
-        RolloutCommand::Rollback(change) => post(client, change, "rollback").await?,
+        RolloutCommand::Advance { change, force } => {
+            post(client, change, ("advance", force)).await?
+        }
+        RolloutCommand::Hold(change) => post(client, change, ("hold", false)).await?,
+        RolloutCommand::Resume(change) => post(client, change, ("resume", false)).await?,
+        RolloutCommand::Rollback(change) => post(client, change, ("rollback", false)).await?,
         RolloutCommand::Show { name } => client.get(&paths::member(paths::ROLLOUTS, &name)).await?,
         RolloutCommand::Delete { name } => {
             client
@@ -130,12 +138,13 @@ async fn perform(client: &Client, command: RolloutCommand, json: bool) -> Result
 async fn post(
     client: &Client,
     change: ChangeArguments,
-    verb: &str,
+    (verb, force): (&str, bool),
 ) -> Result<wire::Rollout, Failed> {
     let path = paths::rollout_verb(&change.name, verb);
     let request = wire::RolloutChangeRequest {
         reason: change.reason,
         epoch: None,
+        force,
     };
     Ok(client.post(&path, &request).await?)
 }
@@ -204,6 +213,9 @@ fn step(text: &str) -> Result<wire::RolloutStep, Failed> {
         least_ms,
     })
 }
+
+/// How many of the newest differences are shown; with `--json` all that the gateway keeps.
+const DIFFERENCES_SHOWN: usize = 5;
 
 const HEADINGS: [&str; 6] = ["ROLLOUT", "BINDING", "POLICY", "FROM", "TO", "STAGE"];
 
@@ -298,7 +310,9 @@ fn compared(comparison: &wire::RolloutComparison) -> Vec<(&'static str, String)>
         }
         fields.push(("guardrails", told));
     }
-    for difference in &comparison.newest {
+    let newest = &comparison.newest;
+    let shown = newest.len().saturating_sub(DIFFERENCES_SHOWN);
+    for difference in &newest[shown..] {
         let told = format!(
             "{} {} {} {} by {}: {} -> {}",
             difference.at,

@@ -37,12 +37,14 @@ use crate::authorization::Authorization;
 use crate::caller::Caller;
 use crate::failure::Blocked;
 use crate::failure::Failure;
+use crate::failure::FailureKind;
 use crate::governance::Governance;
 use crate::governance::RolloutId;
 use crate::governance::document::NamespaceCaps;
 use crate::rollouts::Comparer;
 use crate::rollouts::Sample;
 use crate::rollouts::Standing;
+use crate::rollouts::WindowVerdict;
 use crate::stores::Stores;
 
 /// How often a request is decided because the state that the decision saw had changed. Requests of one
@@ -246,6 +248,23 @@ impl Pipeline {
         let is_seen = |sample: &Sample| self.inner.is_seen(caller, &sample.lock.namespace);
         standing.differences.retain(is_seen);
         Some(standing)
+    }
+
+    /// Checks that this gateway has not found the candidate of a rollout bad in its step.
+    ///
+    /// # Errors
+    /// `conflict`, with the evidence. There is no such rollout, or the store cannot be read.
+    pub async fn check_advance(&self, rollout: &str) -> Result<(), Failure> {
+        let stored = self.inner.governance.rollout(rollout).await?;
+        let standing = self.comparer().standing(&RolloutId::of(&stored.document));
+        match standing.and_then(|standing| standing.verdict) {
+            Some(WindowVerdict::Bad(evidence)) => {
+                let text = evidence.text;
+                let message = format!("rollout {rollout}: a guardrail finds it bad: {text}");
+                Err(Failure::new(FailureKind::Conflict, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What compares the two versions of each rollout.

@@ -224,7 +224,14 @@ pub(crate) async fn post(
     allowed(who, permission, async |caller: Caller| {
         let not_found = || Failure::new(FailureKind::NotFound, "there is no such path");
         let action = action.ok_or_else(not_found)?;
-        let wire::RolloutChangeRequest { reason, epoch } = body.parse()?;
+        let wire::RolloutChangeRequest {
+            reason,
+            epoch,
+            force,
+        } = body.parse()?;
+        if action == RolloutAction::Advance && !force {
+            app.pipeline.check_advance(name).await?;
+        }
         let reason = reason.as_deref();
         let changing = app
             .governance

@@ -144,6 +144,8 @@ pub(super) struct Tally {
     verdict: Option<WindowVerdict>,
     /// How many windows in a row were bad.
     bad: u32,
+    /// Why the candidate is to be rolled back.
+    evidence: Option<Evidence>,
 }
 
 /// What was counted since a window began.
@@ -173,6 +175,7 @@ impl Tally {
             },
             verdict: None,
             bad: 0,
+            evidence: None,
         }
     }
 
@@ -208,49 +211,58 @@ impl Tally {
         }
     }
 
-    /// Ends the window if its time is over. Returns the evidence if the candidate is to be rolled
-    /// back: two windows in a row are bad, or the candidate fails in a burst.
+    /// Ends the window if its time is over, or if the candidate fails in a burst. Returns the evidence
+    /// if the candidate is to be rolled back: since then, at each look.
     pub(super) fn look(&mut self, now: Duration, rails: &Guardrails) -> Option<Evidence> {
-        let failures = self.window.counts.failures();
-        if failures >= rails.failures_burst {
-            let compared = self.window.counts.compared;
-            return Some(Evidence {
-                reason: "failures-burst",
-                text: format!(
-                    "the candidate failed {failures} times in {compared} requests of one window"
-                ),
-            });
+        if let Some(evidence) = self.window.burst(rails) {
+            self.evidence.get_or_insert_with(|| evidence.clone());
+            self.end_window(now, WindowVerdict::Bad(evidence));
+            return self.evidence.clone();
         }
         let length = Duration::from_millis(rails.window_ms);
-        if now.saturating_sub(self.window.began) < length {
-            return None;
+        if now.saturating_sub(self.window.began) >= length {
+            let verdict = self.window.judge(rails);
+            self.end_window(now, verdict);
         }
-        let verdict = self.window.judge(rails);
+        self.evidence.clone()
+    }
+
+    fn end_window(&mut self, now: Duration, verdict: WindowVerdict) {
+        match &verdict {
+            WindowVerdict::Bad(evidence) => {
+                self.bad += 1;
+                if self.bad >= 2 {
+                    self.evidence.get_or_insert_with(|| Evidence {
+                        reason: evidence.reason,
+                        text: format!("two windows in a row: {}", evidence.text),
+                    });
+                }
+            }
+            WindowVerdict::Good => self.bad = 0,
+            // Says nothing, so it neither clears a bad window nor adds to it.
+            WindowVerdict::NotEnoughData => {}
+        }
+        self.verdict = Some(verdict);
         self.window = Window {
             began: now,
             ..Window::default()
         };
-        let evidence = match &verdict {
-            WindowVerdict::Bad(evidence) => {
-                self.bad += 1;
-                (self.bad >= 2).then(|| Evidence {
-                    reason: evidence.reason,
-                    text: format!("two windows in a row: {}", evidence.text),
-                })
-            }
-            WindowVerdict::Good => {
-                self.bad = 0;
-                None
-            }
-            // Says nothing, so it neither clears a bad window nor adds to it.
-            WindowVerdict::NotEnoughData => None,
-        };
-        self.verdict = Some(verdict);
-        evidence
     }
 }
 
 impl Window {
+    /// Returns the evidence if the candidate fails so often that the end of the window is not waited
+    /// for.
+    fn burst(&self, rails: &Guardrails) -> Option<Evidence> {
+        let (failures, compared) = (self.counts.failures(), self.counts.compared);
+        (failures >= rails.failures_burst).then(|| Evidence {
+            reason: "failures-burst",
+            text: format!(
+                "the candidate failed {failures} times in {compared} requests of one window"
+            ),
+        })
+    }
+
     fn judge(&self, rails: &Guardrails) -> WindowVerdict {
         let pairs = self.pairs.len() as u64;
         if pairs < rails.least_samples.max(1) {

@@ -103,6 +103,9 @@ pub struct RolloutChangeRequest {
     /// Change it only if its stage and share are those of this epoch; see `Rollout.epoch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
+    /// Advance although the gateway that is asked finds the candidate bad in this step.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// A version of a policy with its configuration.

@@ -97,6 +97,9 @@ fn failures_roll_back_by_their_share_and_at_once_in_a_burst() {
     tally.add(sample(Some(Difference::Failed)), 0);
     let evidence = tally.look(Duration::ZERO, &rails()).unwrap();
     assert_eq!(evidence.reason, "failures-burst");
+    assert_eq!(tally.verdict, Some(WindowVerdict::Bad(evidence.clone())));
+    // A rollback that could not be written is asked for again.
+    assert_eq!(tally.look(Duration::ZERO, &rails()), Some(evidence));
 }
 
 #[test]
