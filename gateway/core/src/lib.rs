@@ -17,6 +17,7 @@ pub mod input;
 pub mod moving;
 pub mod pipeline;
 pub mod places;
+pub mod replay;
 pub mod rollouts;
 pub mod safety;
 pub mod steering;

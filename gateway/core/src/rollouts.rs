@@ -13,6 +13,7 @@ mod tally;
 
 pub use self::comparer::Comparer;
 pub(crate) use self::comparer::Comparison;
+pub(crate) use self::comparer::described;
 pub use self::difference::Difference;
 pub use self::guard::guard;
 pub use self::tally::Counts;

@@ -264,3 +264,9 @@ pub const ROLLOUT_DIFFERENCES_MAX: usize = 64;
 pub const ROLLOUT_WINDOW_MS_MIN: u64 = 1_000;
 /// Longest window of a rollout's guardrails: one day.
 pub const ROLLOUT_WINDOW_MS_MAX: u64 = 86_400_000;
+/// Most events that one request replays; the answer says where the next begins.
+pub const REPLAY_EVENTS_MAX: usize = 10_000;
+/// Most differences that the answer to a replay lists.
+pub const REPLAY_DIFFERENCES_MAX: usize = 100;
+/// Most pairs of team and lock that the answer to a replay tells apart.
+pub const REPLAY_GROUPS_MAX: usize = 1_000;

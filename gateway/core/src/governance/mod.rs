@@ -20,6 +20,7 @@ mod pattern;
 pub(crate) mod plan;
 mod policy;
 mod reach;
+mod recorded;
 mod replica;
 mod rollout;
 mod rollout_index;

@@ -238,6 +238,11 @@ impl Gate {
         }
     }
 
+    /// Its store.
+    pub(crate) fn store(&self) -> Arc<OpenStore> {
+        self.pipeline.inner.stores.home().clone()
+    }
+
     /// Uploads a module.
     pub(crate) async fn upload(&self, wasm: Vec<u8>) {
         let op = caller("op", &[]);

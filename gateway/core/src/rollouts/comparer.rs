@@ -202,7 +202,7 @@ fn unasked() -> String {
 }
 
 /// Says an answer for people.
-fn described(answer: &PolicyAnswer) -> String {
+pub(crate) fn described(answer: &PolicyAnswer) -> String {
     match answer {
         PolicyAnswer::Allow(PolicyLimits {
             max_ttl_ms,

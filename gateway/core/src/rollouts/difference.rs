@@ -51,7 +51,7 @@ impl Difference {
 
     /// Compares two answers; `None` where a version does not judge the operation, which lets the
     /// request pass. `over_budget`: the candidate spent its fuel or its time.
-    pub(super) fn between(
+    pub(crate) fn between(
         current: Option<&PolicyAnswer>,
         candidate: Option<&PolicyAnswer>,
         over_budget: bool,

@@ -1,0 +1,61 @@
+//! Policies as decisions record them: by the digests of module and configuration.
+
+use leasehold_domain::Digest;
+use leasehold_policy_host::BoundPolicy;
+use serde_json::Value;
+
+use super::Governance;
+use super::document::PolicyDocument;
+use crate::failure::Failure;
+use crate::failure::FailureKind;
+
+impl Governance {
+    /// Returns a policy with the module and the configuration of these digests, or why it cannot be
+    /// used.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn recorded(
+        &self,
+        module: Digest,
+        config: Digest,
+    ) -> Result<Result<BoundPolicy, String>, Failure> {
+        let Some(bytes) = self.documents.get_blob(&config).await? else {
+            return Ok(Err(format!("configuration {config} is not in the store")));
+        };
+        let config: Value = match serde_json::from_slice(&bytes) {
+            Ok(config) => config,
+            Err(error) => return Ok(Err(format!("configuration {config}: {error}"))),
+        };
+        let module = self.module(&module.to_string()).await?;
+        Ok(module.and_then(|module| module.bind(&config).map_err(|error| error.to_string())))
+    }
+
+    /// Returns the digest of a version's module.
+    ///
+    /// # Errors
+    /// `not_found`: there is no such version. The store cannot be read.
+    pub(crate) async fn module_of(&self, policy: &str, version: &str) -> Result<Digest, Failure> {
+        let id = PolicyDocument::id(policy, version);
+        let missing = || Failure::new(FailureKind::NotFound, format!("there is no policy {id}"));
+        let stored = self.version(policy, version).await?.ok_or_else(missing)?;
+        let digest = stored.document.digest.parse();
+        digest.map_err(|_| Failure::internal(format!("policy {id} has no valid digest")))
+    }
+
+    /// Returns a policy with the module of this digest and this configuration.
+    ///
+    /// # Errors
+    /// `invalid`: the configuration does not suit the module, or the module cannot be used. The store
+    /// cannot be read.
+    pub(crate) async fn candidate(
+        &self,
+        module: Digest,
+        config: &Value,
+    ) -> Result<BoundPolicy, Failure> {
+        let module = self.module(&module.to_string()).await?;
+        let module = module.map_err(Failure::invalid)?;
+        let bound = module.bind(config);
+        bound.map_err(|error| Failure::invalid(format!("config: {error}")))
+    }
+}

@@ -1,0 +1,318 @@
+//! Replay: recorded decisions are judged again, by the versions that judged them or by a candidate.
+//!
+//! A policy sees only its arguments, and the ledger keeps them. So a decision that is judged again by
+//! the same module with the same configuration has the same answer and spends the same fuel; a
+//! candidate's answers show what it would have changed.
+
+mod report;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use leasehold_audit::canonical;
+use leasehold_backend_api::LedgerQuery;
+use leasehold_backend_api::LedgerRow;
+use leasehold_domain::Cause;
+use leasehold_domain::Cursor;
+use leasehold_domain::Decision;
+use leasehold_domain::Digest;
+use leasehold_domain::EventKind;
+use leasehold_domain::PolicyAnswer;
+use leasehold_domain::PolicyVerdict;
+use leasehold_domain::WallMillis;
+use leasehold_domain::limits::PAGE_ROWS_MAX;
+use leasehold_domain::limits::REPLAY_EVENTS_MAX;
+use leasehold_policy_host::BoundPolicy;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+pub use self::report::ReplayDifference;
+pub use self::report::ReplayReport;
+
+use crate::failure::Failure;
+use crate::failure::FailureKind;
+use crate::governance::Governance;
+use crate::rollouts::Difference;
+use crate::stores::OpenStore;
+
+/// How soon a replay that found another running may be asked for again.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// What is to be judged again, and by what.
+#[derive(Debug, Clone, Default)]
+pub struct ReplayRequest {
+    /// The policy.
+    pub policy: String,
+    /// The candidate's version; `None` for the versions that judged.
+    pub version: Option<String>,
+    /// The candidate's configuration; `None` for the ones by which was judged.
+    pub config: Option<Value>,
+    /// Only decisions by this binding.
+    pub binding: Option<String>,
+    /// Only decisions in this namespace.
+    pub namespace: Option<String>,
+    /// Only decisions at this time or later.
+    pub from: Option<WallMillis>,
+    /// Only decisions before this time.
+    pub until: Option<WallMillis>,
+    /// Only events after this one: the end of the part before.
+    pub after: Option<Cursor>,
+}
+
+/// Replays decisions, one replay at a time, so that it takes one core at most.
+#[derive(Debug)]
+pub struct Replays {
+    governance: Arc<Governance>,
+    free: Semaphore,
+}
+
+/// The policies of a replay by the digests of module and configuration, or why they cannot be used.
+type Policies = HashMap<(Digest, Digest), Result<BoundPolicy, String>>;
+
+impl Replays {
+    /// Replays what this governance has the modules and configurations of.
+    #[must_use]
+    pub fn new(governance: Arc<Governance>) -> Self {
+        Self {
+            governance,
+            free: Semaphore::new(1),
+        }
+    }
+
+    /// Judges again what a store's ledger has recorded, [`REPLAY_EVENTS_MAX`] events at most. The report
+    /// says where the next part begins.
+    ///
+    /// # Errors
+    /// `overloaded`: another replay runs. There is no such version, its configuration does not suit it,
+    /// or the ledger or the store of governance cannot be read.
+    pub async fn run(
+        &self,
+        store: &OpenStore,
+        request: &ReplayRequest,
+    ) -> Result<ReplayReport, Failure> {
+        let Ok(_one_at_a_time) = self.free.try_acquire() else {
+            return Err(Failure {
+                retry_after_ms: Some(RETRY_AFTER_MS),
+                ..Failure::new(FailureKind::Overloaded, "another replay runs")
+            });
+        };
+        let candidate = self.candidate(request).await?;
+        let mut policies = Policies::new();
+        let mut report = ReplayReport::default();
+        let mut after = request.after;
+        let mut events = 0;
+        loop {
+            let page = store.ledger.query(query(request, after)).await?;
+            events += page.rows.len();
+            let last = page.rows.last().map(|row| row.cursor);
+            let decisions = decisions(&page.rows, request)?;
+            self.load(&decisions, candidate, request, &mut policies)
+                .await?;
+            (report, policies) = judge_all(decisions, candidate, report, policies).await?;
+            report.complete_to = page.complete_to;
+            report.next = page.next.and(last);
+            if report.next.is_none() || events >= REPLAY_EVENTS_MAX {
+                return Ok(report);
+            }
+            after = report.next;
+        }
+    }
+
+    /// Returns the digest of the candidate's module, and that of its configuration, where the request
+    /// names them.
+    async fn candidate(&self, request: &ReplayRequest) -> Result<Candidate, Failure> {
+        let module = match &request.version {
+            Some(version) => Some(self.governance.module_of(&request.policy, version).await?),
+            None => None,
+        };
+        let config = request.config.as_ref();
+        let config = config.map(|config| Digest::of(config.to_string().as_bytes()));
+        Ok(Candidate { module, config })
+    }
+
+    /// Loads the policies that these decisions are judged by.
+    async fn load(
+        &self,
+        decisions: &[Recorded],
+        candidate: Candidate,
+        request: &ReplayRequest,
+        policies: &mut Policies,
+    ) -> Result<(), Failure> {
+        for recorded in decisions {
+            let (module, config) = candidate.of(recorded.verdict());
+            if policies.contains_key(&(module, config)) {
+                continue;
+            }
+            let bound = match &request.config {
+                Some(given) => Ok(self.governance.candidate(module, given).await?),
+                None => self.governance.recorded(module, config).await?,
+            };
+            policies.insert((module, config), bound);
+        }
+        Ok(())
+    }
+}
+
+/// What a replay is judged by instead of what is recorded.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    module: Option<Digest>,
+    config: Option<Digest>,
+}
+
+impl Candidate {
+    /// Returns the digests of the module and the configuration that a verdict is compared with.
+    fn of(self, verdict: &PolicyVerdict) -> (Digest, Digest) {
+        let module = self.module.unwrap_or(verdict.module);
+        (module, self.config.unwrap_or(verdict.config))
+    }
+}
+
+/// A verdict as the ledger has it.
+#[derive(Debug)]
+struct Recorded {
+    cursor: Cursor,
+    at: WallMillis,
+    cause: Arc<Cause>,
+    decision: Arc<Decision>,
+    verdict: usize,
+}
+
+impl Recorded {
+    fn verdict(&self) -> &PolicyVerdict {
+        &self.decision.verdicts[self.verdict]
+    }
+}
+
+fn query(request: &ReplayRequest, after: Option<Cursor>) -> LedgerQuery {
+    LedgerQuery {
+        from: request.from,
+        until: request.until,
+        namespace: request.namespace.clone(),
+        policy: Some(request.policy.clone()),
+        after,
+        limit: PAGE_ROWS_MAX,
+        ..LedgerQuery::default()
+    }
+}
+
+/// Returns the verdicts of the policy in these events.
+fn decisions(rows: &[LedgerRow], request: &ReplayRequest) -> Result<Vec<Recorded>, Failure> {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let parsed = canonical::parse(&row.body);
+        let event = parsed
+            .map_err(|error| Failure::internal(error.to_string()))?
+            .event;
+        let cause = match event.kind {
+            EventKind::Lock { cause, .. } => cause,
+            EventKind::Denied(cause) => Some(cause),
+            EventKind::Governance(_) => None,
+        };
+        let Some((cause, decision)) = cause.and_then(|cause| {
+            let decision = cause.decision.clone()?;
+            Some((cause, decision))
+        }) else {
+            continue;
+        };
+        for (verdict, found) in decision.verdicts.iter().enumerate() {
+            let by_binding = request.binding.as_deref();
+            let is_meant = by_binding.is_none_or(|binding| *found.binding == *binding);
+            if *found.policy == *request.policy && is_meant {
+                all.push(Recorded {
+                    cursor: row.cursor,
+                    at: event.wall,
+                    cause: cause.clone(),
+                    decision: decision.clone(),
+                    verdict,
+                });
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Judges these decisions again on a thread for blocking work.
+async fn judge_all(
+    decisions: Vec<Recorded>,
+    candidate: Candidate,
+    mut report: ReplayReport,
+    policies: Policies,
+) -> Result<(ReplayReport, Policies), Failure> {
+    let judge = move || {
+        for recorded in &decisions {
+            judge(recorded, candidate, &policies, &mut report);
+        }
+        (report, policies)
+    };
+    let judged = tokio::task::spawn_blocking(judge).await;
+    judged.map_err(|error| Failure::internal(format!("replay: {error}")))
+}
+
+fn judge(
+    recorded: &Recorded,
+    candidate: Candidate,
+    policies: &Policies,
+    report: &mut ReplayReport,
+) {
+    let verdict = recorded.verdict();
+    let (cause, decision) = (&recorded.cause, &recorded.decision);
+    report.decisions += 1;
+    let by = candidate.of(verdict);
+    let bound = match policies.get(&by) {
+        Some(Ok(bound)) => bound,
+        Some(Err(_)) | None => return report.unknown("policy-not-kept"),
+    };
+    let manifest = bound.module().manifest();
+    if !manifest.operations.contains(&cause.request.operation) {
+        let difference = Difference::between(Some(&verdict.answer), None, false);
+        return report.judged(recorded.as_difference(difference, "does not judge the operation"));
+    }
+    if manifest.needs_lock && decision.facts.lock.is_none() {
+        return report.unknown("lock-not-recorded");
+    }
+    if manifest.needs_usage && decision.facts.usage.is_none() {
+        return report.unknown("usage-not-recorded");
+    }
+    let evaluation = bound.decide(&cause.request, &cause.principal, &decision.facts);
+    let answer = match evaluation.answer {
+        Ok(answer) => answer,
+        Err(fault) => PolicyAnswer::Error {
+            message: fault.to_string().into(),
+            passed: false,
+        },
+    };
+    let is_same = by == (verdict.module, verdict.config);
+    let failed = |answer: &PolicyAnswer| matches!(answer, PolicyAnswer::Error { .. });
+    if is_same && !failed(&verdict.answer) {
+        let is_reproduced = answer == verdict.answer && evaluation.fuel == verdict.fuel;
+        report.reproduced += u64::from(is_reproduced);
+        report.not_reproduced += u64::from(!is_reproduced);
+    }
+    let difference = match failed(&answer) && failed(&verdict.answer) {
+        true => None,
+        false => Difference::between(Some(&verdict.answer), Some(&answer), false),
+    };
+    let said = crate::rollouts::described(&answer);
+    report.judged(recorded.as_difference(difference, &said));
+}
+
+impl Recorded {
+    fn as_difference(&self, kind: Option<Difference>, candidate: &str) -> Option<ReplayDifference> {
+        let principal = &self.cause.principal;
+        Some(ReplayDifference {
+            kind: kind?,
+            cursor: self.cursor,
+            at: self.at,
+            subject: principal.subject.to_string(),
+            team: principal.team.as_ref().map(ToString::to_string),
+            operation: self.cause.request.operation.as_str(),
+            lock: self.cause.request.lock.clone(),
+            recorded: crate::rollouts::described(&self.verdict().answer),
+            candidate: candidate.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
