@@ -45,6 +45,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::binding::WrittenBinding;
 pub use self::judged::JudgedChange;
+pub use self::policy::policy_contracts;
 
 use self::confirmation::Confirmation;
 use self::loading::Doubts;
