@@ -289,5 +289,18 @@ async fn the_page_for_authors_shows_what_the_commands_print() -> Result<()> {
             shown.out
         );
     }
+    let desk = Desk::new()?;
+    let again = || {
+        let mut command = Command::new(binary());
+        let new = ["policy", "new", "two-tickets", "--lang", "javascript"];
+        command.args(new).current_dir(desk.0.path());
+        command
+    };
+    let shown = again().output().await?;
+    let out = String::from_utf8(shown.stdout)?;
+    ensure!(page.contains(&out), "the page differs:\n{out}");
+    // Nothing that an author wrote is overwritten.
+    let refused = again().output().await?;
+    ensure!(refused.status.code() == Some(64), "{refused:?}");
     Ok(())
 }

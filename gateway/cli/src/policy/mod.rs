@@ -7,7 +7,9 @@ mod check;
 mod embed;
 mod explain;
 mod modules;
+mod new;
 mod online;
+mod templates;
 
 use clap::Subcommand;
 
@@ -18,6 +20,8 @@ use super::output;
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
+    /// Write a project for a policy of your own, in one of five languages. Asks no gateway.
+    New(new::NewArguments),
     /// Say whether a gateway would take a module, and why not. Asks no gateway.
     Check(check::CheckArguments),
     /// Run test cases on a module, and show every one that fails. Asks no gateway.
@@ -36,6 +40,7 @@ pub(super) enum PolicyCommand {
 pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<u8, Failed> {
     let json = connection.json;
     match command {
+        PolicyCommand::New(new) => new::run(&new, json),
         PolicyCommand::Check(check) => check::run(&check, json),
         PolicyCommand::Test(test) => cases::run(&test, json),
         PolicyCommand::Bench(bench) => bench::run(&bench, json),
