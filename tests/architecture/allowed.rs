@@ -108,6 +108,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "leasehold-server",
             "leasehold-wire",
             "leasehold-client",
+            "leasehold-policy-host",
         ],
     ),
     ("leasehold-test-servers", &[]),

@@ -74,7 +74,7 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Upload, bind and list policies.
+    /// Check and test policies; upload, bind and list them.
     Policy {
         #[command(subcommand)]
         command: policy::PolicyCommand,
@@ -130,10 +130,10 @@ pub(crate) fn run() -> ExitCode {
     };
     if !matches!(
         arguments.command,
-        Some(Command::Run(_) | Command::Enforcer(_))
+        Some(Command::Run(_) | Command::Enforcer(_) | Command::Policy { .. })
     ) {
         // Stores, ledgers and backups hold lease secrets. A command under `run` has its caller's
-        // mask.
+        // mask, and so have the files of a policy's author.
         umask(Mode::from_bits_truncate(0o077));
     }
     match arguments.command {
@@ -156,7 +156,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Policy {
             command,
             connection,
-        }) => answer(connection, |to| output::finish(policy::run(command, to))),
+        }) => answer(connection, |to| policy::run(command, to)),
         Some(Command::Rollout {
             command,
             connection,

@@ -11,7 +11,9 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0      done; run: the command ended well
   64     the command line or the configuration is wrong
-  65     audit verify: the ledger is not what was written; backup, restore: no whole backup
+  65     audit verify: the ledger is not what was written; backup, restore: no whole backup;
+         policy check, test, bench, explain, embed: the module would be refused, a test case
+         failed, or one needs more fuel than before
   69     the gateway cannot be reached or cannot serve now, safe mode included; serve: it
          cannot start
   70     serve: the store has stopped, after an I/O error or a failure of its own
@@ -33,6 +35,7 @@ pub(super) struct Failed {
 
 pub(super) const USAGE: u8 = 64;
 pub(super) const TAMPERED: u8 = 65;
+pub(super) const REJECTED: u8 = 65;
 pub(super) const UNAVAILABLE: u8 = 69;
 pub(super) const SYSTEM: u8 = 71;
 pub(super) const NOT_NOW: u8 = 75;

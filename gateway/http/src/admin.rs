@@ -191,7 +191,10 @@ pub(crate) async fn list_policies(State(app): State<Arc<App>>, who: Authenticate
             answer(
                 StatusCode::OK,
                 request_id,
-                &wire_policies::PolicyList { policies },
+                &wire_policies::PolicyList {
+                    policies,
+                    contracts: leasehold_core::governance::policy_contracts(),
+                },
             )
         }
         Err(failure) => respond(failure, request_id),

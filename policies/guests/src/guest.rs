@@ -1,8 +1,6 @@
 //! A guest of the world, written by hand.
 
-use std::fmt::Write;
-
-use crate::types::TYPES;
+use crate::types;
 
 /// Where the answer of `decide` lies; zeros are "allow without limits".
 pub const ANSWER: usize = 4_096;
@@ -34,6 +32,9 @@ pub struct Guest {
     pub outside: String,
     /// Pages of memory at the start.
     pub pages: u32,
+    /// The version of the interface that the types are imported from, and what else it has; `None`
+    /// for the contract 1.0.0, whose types are the world's own.
+    pub interface: Option<(String, String)>,
 }
 
 impl Default for Guest {
@@ -50,6 +51,7 @@ impl Default for Guest {
             more: String::new(),
             outside: String::new(),
             pages: 4,
+            interface: None,
         }
     }
 }
@@ -67,13 +69,10 @@ impl Guest {
     /// The component's text.
     #[must_use]
     pub fn wat(&self) -> String {
-        let mut types = String::new();
-        for (name, is) in TYPES {
-            let _ = writeln!(
-                types,
-                "(type ${name}' {is})(import \"{name}\" (type ${name} (eq ${name}')))"
-            );
-        }
+        let types = match &self.interface {
+            None => types::of_the_world(),
+            Some((version, more)) => types::of_an_interface(version, more),
+        };
         let (outside, more, decide, pages) = (&self.outside, &self.more, &self.decide, self.pages);
         let data = self.data();
         format!(

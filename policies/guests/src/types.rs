@@ -1,7 +1,36 @@
-//! The types of the world `leasehold:policy/policy@1.0.0`, as tools write them.
+//! The types of the world `leasehold:policy/policy`, as tools write them.
 
-/// The types of the world, as `(import "name" (type (eq …)))`, which is how tools write them.
-pub(crate) const TYPES: &[(&str, &str)] = &[
+use std::fmt::Write;
+
+/// The types of the contract 1.0.0: imports of the world, one by one.
+pub(crate) fn of_the_world() -> String {
+    let mut text = String::new();
+    for (name, is) in TYPES {
+        let _ = writeln!(
+            text,
+            "(type ${name}' {is})(import \"{name}\" (type ${name} (eq ${name}')))"
+        );
+    }
+    text
+}
+
+/// The types of the contract 1.1.0: one import of an interface. `more` is what else it has.
+pub(crate) fn of_an_interface(version: &str, more: &str) -> String {
+    let (mut items, mut aliases) = (String::new(), String::new());
+    for (name, is) in TYPES {
+        let _ = writeln!(
+            items,
+            "(type ${name}' {is})(export \"{name}\" (type ${name} (eq ${name}')))"
+        );
+        let _ = writeln!(aliases, "(alias export $types \"{name}\" (type ${name}))");
+    }
+    format!(
+        "(import \"leasehold:policy/types@{version}\" (instance $types {items} {more})) {aliases}"
+    )
+}
+
+/// The types by name, each after those that it names.
+const TYPES: &[(&str, &str)] = &[
     (
         "pair",
         r#"(record (field "key" string) (field "value" string))"#,

@@ -1,12 +1,21 @@
 //! Test cases that travel inside a module: request, facts and configuration, and the verdict that
 //! must come out. The format is told in `policies/README.md`.
 
+mod expectation;
 mod format;
+mod run;
 
-use leasehold_domain::PolicyAnswer;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use self::format::Case;
-use self::format::Expectation;
+pub use self::format::Case;
+pub use self::format::Question;
+pub use self::run::Asked;
+pub use self::run::Failed;
+pub use self::run::Ran;
+pub use self::run::answered;
+
+use self::format::File;
 use crate::error::HostError;
 use crate::limits::CASES_MAX;
 use crate::module::Module;
@@ -15,12 +24,70 @@ use crate::section;
 /// The custom section of a component that holds its cases as JSON.
 pub const SECTION: &str = "leasehold:cases";
 
+/// The cases of a policy, and the codes of its denials.
+#[derive(Debug)]
+pub struct Suite {
+    cases: Vec<Case>,
+    codes: Vec<String>,
+}
+
+impl Suite {
+    /// Reads cases from JSON: a list of them, or an object with `cases` and the `codes` of all
+    /// denials.
+    ///
+    /// # Errors
+    /// [`HostError::Cases`] if it is something else, or there are more than 1,000.
+    pub fn read(json: &[u8]) -> Result<Self, HostError> {
+        let file: File =
+            serde_json::from_slice(json).map_err(|error| HostError::Cases(error.to_string()))?;
+        let (cases, codes) = file.parts();
+        if cases.len() > CASES_MAX {
+            return Err(HostError::Cases(format!("more than {CASES_MAX}")));
+        }
+        Ok(Self { cases, codes })
+    }
+
+    /// Reads the cases that a component carries, if it does.
+    ///
+    /// # Errors
+    /// As for [`Suite::read`].
+    pub fn embedded(wasm: &[u8]) -> Result<Option<Self>, HostError> {
+        section::find(wasm, SECTION).map(Self::read).transpose()
+    }
+
+    /// The cases, in the order of the file.
+    #[must_use]
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// The codes that the file declares and no case was denied with; empty if it declares none.
+    #[must_use]
+    pub fn unreached(&self, ran: &[Ran]) -> Vec<&str> {
+        let reached: BTreeSet<&str> = ran.iter().filter_map(Ran::code).collect();
+        let codes = self.codes.iter().map(String::as_str);
+        codes.filter(|code| !reached.contains(code)).collect()
+    }
+
+    /// The codes that a case was denied with and the file does not declare; empty if it declares
+    /// none.
+    #[must_use]
+    pub fn undeclared<'r>(&self, ran: &'r [Ran]) -> BTreeSet<&'r str> {
+        let declares = |code: &&str| self.codes.iter().any(|declared| declared == code);
+        let reached = ran.iter().filter_map(Ran::code);
+        match self.codes.is_empty() {
+            true => BTreeSet::new(),
+            false => reached.filter(|code| !declares(code)).collect(),
+        }
+    }
+}
+
 /// The component with its test cases in it.
 ///
 /// # Errors
 /// [`HostError::Cases`] if the cases cannot be read, or the component has some already.
 pub fn embed(wasm: &[u8], cases: &[u8]) -> Result<Vec<u8>, HostError> {
-    parse(cases)?;
+    Suite::read(cases)?;
     if section::find(wasm, SECTION).is_some() {
         return Err(HostError::Cases(
             "the component has some already".to_owned(),
@@ -29,65 +96,17 @@ pub fn embed(wasm: &[u8], cases: &[u8]) -> Result<Vec<u8>, HostError> {
     Ok(section::append(wasm, SECTION, cases))
 }
 
-/// Runs the cases that a module carries, if it does.
-pub(crate) fn run_embedded(
-    module: &std::sync::Arc<Module>,
-    wasm: &[u8],
-) -> Result<usize, HostError> {
-    let Some(bytes) = section::find(wasm, SECTION) else {
-        return Ok(0);
-    };
-    let cases = parse(bytes)?;
-    for case in &cases {
-        run(module, case).map_err(|problem| HostError::CaseFailed {
-            case: case.name.clone(),
-            problem,
-        })?;
-    }
-    Ok(cases.len())
-}
-
-fn parse(bytes: &[u8]) -> Result<Vec<Case>, HostError> {
-    let cases: Vec<Case> =
-        serde_json::from_slice(bytes).map_err(|error| HostError::Cases(error.to_string()))?;
-    if cases.len() > CASES_MAX {
-        return Err(HostError::Cases(format!("more than {CASES_MAX}")));
-    }
-    Ok(cases)
-}
-
-fn run(module: &std::sync::Arc<Module>, case: &Case) -> Result<(), String> {
-    let (request, principal, facts) = case.arguments()?;
-    if !module.manifest().operations.contains(&request.operation) {
-        return Err(format!(
-            "the policy does not judge {}",
-            request.operation.as_str()
-        ));
-    }
-    let bound = match (module.bind(&case.config), &case.expect) {
-        (Ok(bound), _) => bound,
-        (Err(error), Expectation::BadConfig(part)) if error.to_string().contains(part) => {
-            return Ok(());
+/// Runs the cases that a module carries, if it does. Stops at the first that fails.
+pub(crate) fn run_embedded(module: &Arc<Module>, wasm: &[u8]) -> Result<(), HostError> {
+    let suite = Suite::embedded(wasm)?;
+    for case in suite.iter().flat_map(Suite::cases) {
+        let ran = case.run(module);
+        if let Some(failed) = ran.failed {
+            return Err(HostError::CaseFailed {
+                case: ran.name,
+                problem: format!("expected {}; {}", failed.expected, failed.answered),
+            });
         }
-        (Err(error), _) => return Err(error.to_string()),
-    };
-    match bound.decide(&request, &principal, &facts).answer {
-        Ok(answer) if case.expect.met_by(&answer) => Ok(()),
-        Ok(answer) => Err(told(&answer)),
-        Err(fault) => Err(format!("the policy {fault}")),
     }
-}
-
-fn told(answer: &PolicyAnswer) -> String {
-    match answer {
-        PolicyAnswer::Allow(limits) => format!("it allowed, with {limits:?}"),
-        PolicyAnswer::Deny {
-            code,
-            message,
-            retry_after_ms,
-        } => {
-            format!("it denied with `{code}`: {message} (retry after {retry_after_ms:?} ms)")
-        }
-        PolicyAnswer::Error { message, .. } => format!("it failed: {message}"),
-    }
+    Ok(())
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_domain::limits::MODULE_CORE_INSTANCES_MAX;
+use leasehold_domain::limits::MODULE_MEMORIES_MAX;
 use wasmtime::Cache;
 use wasmtime::CacheConfig;
 use wasmtime::Config;
@@ -29,6 +31,7 @@ use crate::limits::CACHED_FILES_MAX;
 use crate::limits::COMPILER_STACK_BYTES;
 use crate::limits::EngineLimits;
 use crate::limits::KEEP_RESIDENT_BYTES;
+use crate::limits::TABLES_PER_INSTANCE_MAX;
 use crate::limits::TICK_MS;
 
 /// Compiles policies and runs them. Clones share one engine; it ends with its last module.
@@ -188,19 +191,20 @@ fn config(limits: &EngineLimits) -> Config {
     config
 }
 
+const CORE_INSTANCES_MAX: u32 = MODULE_CORE_INSTANCES_MAX as u32;
+
 /// Slots that are cleaned in place: only the pages that the guest wrote are copied back, so that a
 /// call makes no system call that takes the process's memory lock.
 fn pool(limits: &EngineLimits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.instances)
-        // A component that traces has three core instances: its own and two adapters.
-        .total_core_instances(limits.instances.saturating_mul(4))
-        .total_memories(limits.instances)
-        .total_tables(limits.instances.saturating_mul(2))
-        .max_core_instances_per_component(8)
-        .max_memories_per_component(1)
-        .max_tables_per_component(4)
-        .max_memories_per_module(1)
+        .total_core_instances(limits.instances.saturating_mul(CORE_INSTANCES_MAX))
+        .total_memories(limits.instances.saturating_mul(2))
+        .total_tables(limits.instances.saturating_mul(4))
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MODULE_MEMORIES_MAX as u32)
+        .max_tables_per_component(TABLES_PER_INSTANCE_MAX)
+        .max_memories_per_module(MODULE_MEMORIES_MAX as u32)
         .max_tables_per_module(2)
         .max_component_instance_size(256 << 10)
         .max_core_instance_size(256 << 10)

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::PolicyFault;
+use crate::contract::Contract;
+use crate::fault::PolicyFault;
 
 /// Why a module was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,12 +40,21 @@ pub enum HostError {
     Panicked(String),
     /// It wants something from the host that a policy does not get.
     #[error(
-        "the module imports `{0}`, but a policy may import nothing besides `trace`: no WASI, no \
-         clock, no network"
+        "the module imports `{0}`, but a policy may import nothing besides `trace` and its own \
+         types: no WASI, no clock, no network"
     )]
     ForbiddenImport(String),
+    /// It is built for a version of the contract that this build does not know.
+    #[error(
+        "the module is built for leasehold:policy@{0}; this gateway speaks {known}",
+        known = Contract::all()
+    )]
+    UnknownContract(String),
     /// It is a component of another world.
-    #[error("the module is not of the world leasehold:policy/policy@1.0.0: {0}")]
+    #[error(
+        "the module is not of the world leasehold:policy/policy ({known}): {0}",
+        known = Contract::all()
+    )]
     WrongWorld(String),
     /// `describe` failed.
     #[error("`describe` failed: the policy {0}")]

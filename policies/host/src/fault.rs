@@ -9,8 +9,14 @@ use crate::guest::MemoryRefused;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyFault {
     /// The guest did something that WebAssembly forbids, or gave up (`unreachable`, a panic).
-    #[error("trapped: {0}")]
-    Trap(String),
+    #[error("trapped: {trap}{}", after(.traced))]
+    Trap {
+        /// What WebAssembly forbids.
+        trap: String,
+        /// The last message that the guest traced in this call: the text of its panic, if it traces
+        /// that.
+        traced: Option<String>,
+    },
     /// It spent its budget.
     #[error("spent its budget of {0} fuel")]
     FuelSpent(u64),
@@ -53,7 +59,7 @@ impl PolicyFault {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Trap(_) => "trap",
+            Self::Trap { .. } => "trap",
             Self::FuelSpent(_) => "fuel",
             Self::Deadline(_) => "deadline",
             Self::Memory(_) => "memory",
@@ -74,8 +80,8 @@ impl PolicyFault {
             Self::Refused(_) => "it could not decide".to_owned(),
             Self::InvalidAnswer(_) => "its answer is invalid".to_owned(),
             Self::Host(_) => "the policy host failed".to_owned(),
-            Self::Trap(_)
-            | Self::FuelSpent(_)
+            Self::Trap { trap, .. } => format!("trapped: {trap}"),
+            Self::FuelSpent(_)
             | Self::Deadline(_)
             | Self::Memory(_)
             | Self::OversizedAnswer
@@ -88,7 +94,7 @@ impl PolicyFault {
     #[must_use]
     pub fn is_deterministic(&self) -> bool {
         match self {
-            Self::Trap(_)
+            Self::Trap { .. }
             | Self::FuelSpent(_)
             | Self::Memory(_)
             | Self::OversizedAnswer
@@ -122,7 +128,25 @@ impl PolicyFault {
         match trap {
             Trap::OutOfFuel => Self::FuelSpent(met.fuel),
             Trap::Interrupt => Self::Deadline(met.deadline_ms),
-            other => Self::Trap(other.to_string()),
+            other => Self::Trap {
+                trap: other.to_string(),
+                traced: None,
+            },
         }
     }
+
+    /// Adds what the guest traced last, if it trapped.
+    pub(crate) fn with_trace(mut self, last: Option<String>) -> Self {
+        if let Self::Trap { traced, .. } = &mut self {
+            *traced = last;
+        }
+        self
+    }
+}
+
+fn after(traced: &Option<String>) -> String {
+    let told = traced
+        .as_deref()
+        .map(|text| format!("; it traced last: {text}"));
+    told.unwrap_or_default()
 }

@@ -16,7 +16,11 @@ use crate::limits::TRACES_MAX;
 #[derive(Debug)]
 pub(crate) struct Guest {
     memory_bytes_max: usize,
+    /// Bytes of all its linear memories.
+    memory_bytes: usize,
     traces: Option<Vec<String>>,
+    /// The last message, also where nobody listens.
+    last_trace: Option<String>,
 }
 
 /// A guest asked for more memory than it may have.
@@ -29,11 +33,13 @@ impl ResourceLimiter for Guest {
     /// much memory this gateway allows.
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.memory_bytes_max {
+        let more = desired.saturating_sub(current);
+        self.memory_bytes = self.memory_bytes.saturating_add(more);
+        if self.memory_bytes > self.memory_bytes_max {
             return Err(MemoryRefused.into());
         }
         Ok(true)
@@ -62,7 +68,9 @@ pub(crate) fn store(
 ) -> wasmtime::Result<Store<Guest>> {
     let guest = Guest {
         memory_bytes_max,
+        memory_bytes: 0,
         traces: traced.then(Vec::new),
+        last_trace: None,
     };
     let mut store = Store::new(engine, guest);
     store.limiter(|guest| guest);
@@ -73,6 +81,11 @@ pub(crate) fn store(
 }
 
 impl Guest {
+    /// What the guest traced last, whether or not all of it was kept.
+    pub(crate) fn take_last_trace(&mut self) -> Option<String> {
+        self.last_trace.take()
+    }
+
     /// What the guest traced, if that was kept.
     pub(crate) fn into_traces(self) -> Vec<String> {
         self.traces.unwrap_or_default()
@@ -95,11 +108,14 @@ fn trace(mut store: StoreContextMut<'_, Guest>, (message,): (WasmStr,)) -> wasmt
     if fuel < price {
         return Err(Trap::OutOfFuel.into());
     }
-    if let Some(traces) = &mut store.data_mut().traces
+    let guest = store.data_mut();
+    let text = truncated(text);
+    if let Some(traces) = &mut guest.traces
         && traces.len() < TRACES_MAX
     {
-        traces.push(truncated(text));
+        traces.push(text.clone());
     }
+    guest.last_trace = Some(text);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod bindings;
 mod bound;
 pub mod cases;
 mod compiling;
+mod contract;
 mod convert;
 mod engine;
 mod error;
@@ -20,6 +21,7 @@ pub mod stock;
 mod verification;
 
 pub use bound::{BoundPolicy, Evaluation};
+pub use contract::Contract;
 pub use engine::PolicyEngine;
 pub use error::{ConfigError, ConfigProblem, HostError};
 pub use fault::PolicyFault;

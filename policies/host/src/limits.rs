@@ -35,6 +35,8 @@ pub(crate) const TRACES_MAX: usize = 100;
 pub(crate) const CASES_MAX: usize = 1_000;
 /// How many problems of one configuration are reported.
 pub(crate) const CONFIG_PROBLEMS_MAX: usize = 20;
+/// Most tables of one instance, those of adapters between components included.
+pub(crate) const TABLES_PER_INSTANCE_MAX: u32 = 16;
 /// How much of a memory slot is cleaned by copying instead of by giving its pages back.
 pub(crate) const KEEP_RESIDENT_BYTES: usize = 1_024 * 1_024;
 
@@ -52,12 +54,14 @@ pub struct EngineLimits {
     /// The guard's deadline, in milliseconds of real time; rounded up to 10 ms. It must be far
     /// above what `fuel` allows, for it is not deterministic.
     pub deadline_ms: u64,
-    /// How much linear memory an instance may have, in bytes; a multiple of 65,536.
+    /// How much linear memory an instance may have, in bytes, all its memories together; a multiple
+    /// of 65,536.
     pub memory_bytes: usize,
     /// How deep a guest's calls may go, in bytes of stack.
     pub stack_bytes: usize,
     /// How many decisions may run at once in the process; further ones get
-    /// [`crate::PolicyFault::Busy`]. Each reserves 4 GiB of address space, not of memory.
+    /// [`crate::PolicyFault::Busy`]. Each reserves 8 GiB of address space, not of memory, for two
+    /// linear memories; fewer decisions run at once of modules that have more.
     pub instances: u32,
 }
 

@@ -13,6 +13,7 @@ use wasmtime::component::types::ComponentItem;
 
 use crate::bindings as wit;
 use crate::bindings::PolicyPre;
+use crate::contract::Contract;
 use crate::convert::shortened;
 use crate::engine::PolicyEngine;
 use crate::error::ConfigError;
@@ -40,6 +41,7 @@ pub struct Module {
     pre: PolicyPre<Guest>,
     decide: ComponentExportIndex,
     manifest: Manifest,
+    contract: Contract,
     schema: Schema,
 }
 
@@ -54,7 +56,7 @@ impl Module {
     /// Compiles and links a module, and checks what it says about itself.
     pub(crate) fn compile(engine: &PolicyEngine, wasm: &[u8]) -> Result<Self, HostError> {
         check_header(wasm)?;
-        inspect(wasm)?;
+        let contract = inspect(wasm)?;
         let component = Component::new(engine.engine(), wasm)
             .map_err(|error| HostError::Compile(format!("{error:#}")))?;
         check_imports(engine, &component)?;
@@ -81,6 +83,7 @@ impl Module {
             pre,
             decide,
             manifest,
+            contract,
             schema,
         })
     }
@@ -95,6 +98,12 @@ impl Module {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The version of the contract that it was built for.
+    #[must_use]
+    pub fn contract(&self) -> Contract {
+        self.contract
     }
 
     /// Checks a configuration against the module's schema, and then asks the module itself. Returns
@@ -166,12 +175,21 @@ fn check_header(wasm: &[u8]) -> Result<(), HostError> {
     Ok(())
 }
 
-/// A world's types are imports too, and nothing has to be given for them.
+/// A world's types are imports too, and nothing has to be given for them, nor for an interface of
+/// them.
 fn check_imports(engine: &PolicyEngine, component: &Component) -> Result<(), HostError> {
     for (name, import) in component.component_type().imports(engine.engine()) {
-        let known = name == "trace" || matches!(import.ty, ComponentItem::Type(_));
-        if !known {
-            return Err(HostError::ForbiddenImport(name.to_owned()));
+        match import.ty {
+            ComponentItem::Type(_) => {}
+            ComponentItem::ComponentInstance(types) if Contract::of_import(name).is_some() => {
+                let mut items = types.exports(engine.engine());
+                let other = items.find(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)));
+                if let Some((item, _)) = other {
+                    return Err(HostError::ForbiddenImport(format!("{name}#{item}")));
+                }
+            }
+            _ if name == "trace" => {}
+            _ => return Err(HostError::ForbiddenImport(name.to_owned())),
         }
     }
     Ok(())
@@ -208,7 +226,10 @@ fn call<T>(
     let ran = catch_unwind(AssertUnwindSafe(|| run(&mut store)));
     let result = match ran {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(PolicyFault::of(&error, met)),
+        Ok(Err(error)) => {
+            let last = store.data_mut().take_last_trace();
+            Err(PolicyFault::of(&error, met).with_trace(last))
+        }
         Err(_) => Err(PolicyFault::Host("it panicked".to_owned())),
     };
     let left = store.get_fuel().unwrap_or(0);

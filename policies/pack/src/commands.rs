@@ -1,13 +1,12 @@
 //! What each command does.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
-use leasehold_policy_host::cases;
 
 use crate::guests;
 use crate::guests::Built;
@@ -60,18 +59,10 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn embed(component: &PathBuf, cases: &PathBuf, output: &PathBuf) -> Result<()> {
-    let read = |path: &PathBuf| std::fs::read(path).with_context(|| path.display().to_string());
-    let wasm = cases::embed(&read(component)?, &read(cases)?)?;
-    let module = PolicyEngine::new(EngineLimits::default())?.compile(&wasm)?;
-    std::fs::write(output, &wasm).with_context(|| output.display().to_string())?;
-    let manifest = module.manifest();
-    tell(&format!(
-        "{}@{} {}",
-        manifest.name,
-        manifest.version,
-        module.digest()
-    ));
+pub(crate) fn project(directory: &Path) -> Result<()> {
+    let workspace = Workspace::find()?;
+    let toolchain = Toolchain::find(&workspace)?;
+    tell(&guests::build_project(&workspace, &toolchain, directory)?);
     Ok(())
 }
 

@@ -29,15 +29,11 @@ enum Command {
     /// Builds them again and compares: the same compiler must give the same bytes; the modules of
     /// another one must load and pass the same test cases. Writes nothing to the tree.
     Check,
-    /// Puts test cases into a component of your own, and loads it as a gateway would.
-    Embed {
-        /// The component.
-        component: PathBuf,
-        /// The cases, as JSON.
-        cases: PathBuf,
-        /// Where the module goes.
-        #[arg(long, short)]
-        output: PathBuf,
+    /// Builds a policy's own project, such as `leasehold policy new --lang rust` writes, where the
+    /// installed compiler has no WebAssembly target. Prints the path of the component.
+    Project {
+        /// The directory with the project's Cargo.toml.
+        directory: PathBuf,
     },
 }
 
@@ -45,10 +41,6 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Build => commands::build(),
         Command::Check => commands::check(),
-        Command::Embed {
-            component,
-            cases,
-            output,
-        } => commands::embed(&component, &cases, &output),
+        Command::Project { directory } => commands::project(&directory),
     }
 }

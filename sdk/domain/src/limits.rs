@@ -110,7 +110,7 @@ pub const UNREAD_BODY_WAIT_MS_MAX: u64 = 100;
 /// Most bytes that are discarded while a connection is closed on a client that still sends.
 pub const LINGER_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 /// Largest policy module.
-pub const MODULE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+pub const MODULE_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 /// Most functions in one policy module, imported ones included. The compiler spends some 6 KiB of
 /// memory on each, however short it is.
 pub const MODULE_FUNCTIONS_MAX: usize = 20_000;
@@ -142,17 +142,22 @@ pub const MODULE_TABLES_MAX: usize = 64;
 pub const MODULE_TABLE_ELEMENTS_MAX: usize = 10_000;
 /// Most elements in all element segments of one policy module.
 pub const MODULE_ELEMENTS_MAX: usize = 100_000;
-/// Most linear memories in one policy module. An instance has one, and the compiler panics where
-/// components with a memory each call one another.
-pub const MODULE_MEMORIES_MAX: usize = 1;
+/// Most linear memories in one policy module. All of an instance's memories together may have as many
+/// bytes as one could.
+pub const MODULE_MEMORIES_MAX: usize = 4;
 /// Most data segments in one policy module.
 pub const MODULE_DATA_SEGMENTS_MAX: usize = 10_000;
 /// Most core modules and components that one policy module may consist of.
 pub const MODULE_PARTS_MAX: usize = 64;
 /// How deep components may be nested in one another.
 pub const MODULE_PART_DEPTH_MAX: usize = 8;
-/// Most instances, core and component, that one policy module may make.
+/// Most instances, core and component, that one policy module may make, groups of exports included.
 pub const MODULE_INSTANCES_MAX: usize = 256;
+/// Most core modules that one policy module may instantiate.
+pub const MODULE_CORE_INSTANCES_MAX: usize = 64;
+/// How often one policy module may instantiate one component in it. Components that instantiate one
+/// another twice each would double the whole with every level.
+pub const MODULE_INSTANTIATIONS_OF_ONE_COMPONENT_MAX: usize = 1;
 /// Most aliases in one policy module.
 pub const MODULE_ALIASES_MAX: usize = 10_000;
 /// Most functions that one policy module may lift or lower between core and component.

@@ -11,7 +11,7 @@
 )]
 
 wit_bindgen::generate!({
-    path: "../../policies/wit/policy.wit",
+    path: "../../policies/wit/1.0.0/policy.wit",
     world: "policy",
     pub_export_macro: true,
     export_macro_name: "__export_world",

@@ -52,6 +52,11 @@ const STEPS: &[(&str, &[&str])] = &[
         "policy modules, built again from their sources",
         &["test", "--workspace", "--locked", "--test", "modules"],
     ),
+    // After the modules, whose compiler and programs it needs.
+    (
+        "projects of policy authors, built with the tools of their languages",
+        &["test", "--workspace", "--locked", "--test", "templates"],
+    ),
 ];
 
 /// The programs that the tests start, and Debian's package of each.
@@ -65,6 +70,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("mkfs.ext4", "e2fsprogs"),
     ("python3", "python3-venv"),
+    ("clang", "clang"),
+    ("wasm-ld", "lld"),
+    ("make", "make"),
+    ("npm", "npm"),
 ];
 
 fn main() -> ExitCode {

@@ -49,6 +49,7 @@ use serde::de::DeserializeOwned;
 pub use self::binding::WrittenBinding;
 pub use self::judged::JudgedChange;
 pub use self::plan::RolloutId;
+pub use self::policy::policy_contracts;
 pub use self::rollout::RolloutAction;
 pub use self::rollout::RolloutDraft;
 

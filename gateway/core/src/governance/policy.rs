@@ -7,6 +7,7 @@ use crate::failure::FailureKind;
 use leasehold_domain::Digest;
 use leasehold_domain::Precondition;
 use leasehold_domain::limits::UPLOADS_WAITING_MAX;
+use leasehold_policy_host::Contract;
 use leasehold_policy_host::HostError;
 use leasehold_policy_host::Module;
 use tokio::sync::Semaphore;
@@ -39,6 +40,13 @@ impl Default for Uploads {
             compiler: tokio::sync::Mutex::default(),
         }
     }
+}
+
+/// The versions of the contract `leasehold:policy` that this build loads, oldest first.
+#[must_use]
+pub fn policy_contracts() -> Vec<String> {
+    let version = |contract: Contract| contract.version().to_owned();
+    Contract::ALL.map(version).to_vec()
 }
 
 /// The right to send a module; given back when dropped.

@@ -1,4 +1,4 @@
-//! The cases' JSON, and what it means in the house's words.
+//! The JSON of cases, and the request, principal and facts that it stands for.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -14,8 +14,6 @@ use leasehold_domain::LockView;
 use leasehold_domain::Mode;
 use leasehold_domain::Operation;
 use leasehold_domain::Owner;
-use leasehold_domain::PolicyAnswer;
-use leasehold_domain::PolicyLimits;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::RoleName;
@@ -24,18 +22,55 @@ use leasehold_domain::WallMillis;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::expectation::Expectation;
+use crate::error::HostError;
+
+/// A file of cases.
+#[derive(Debug)]
+pub(super) enum File {
+    /// Cases alone.
+    List(Vec<Case>),
+    /// Cases and the codes of denials.
+    Whole {
+        cases: Vec<Case>,
+        codes: Vec<String>,
+    },
+}
+
 /// One case.
+#[derive(Debug)]
+pub struct Case {
+    pub(super) name: String,
+    pub(super) question: Question,
+    pub(super) expect: Expectation,
+}
+
+/// A request with what is known about it, and the policy's configuration.
+#[derive(Debug)]
+pub struct Question {
+    pub(super) config: Value,
+    request: RequestCase,
+    principal: PrincipalCase,
+    facts: FactsCase,
+}
+
+/// A case as it is written; a question is one without a name and an expectation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Case {
-    /// What it shows; printed when it fails.
-    pub(crate) name: String,
-    pub(crate) config: Value,
+struct Alone {
+    name: Option<String>,
+    #[serde(default = "empty")]
+    config: Value,
     request: RequestCase,
     principal: PrincipalCase,
     #[serde(default)]
     facts: FactsCase,
-    pub(crate) expect: Expectation,
+    expect: Option<Expectation>,
+}
+
+/// The configuration of a policy that has none.
+fn empty() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 #[derive(Debug, Deserialize)]
@@ -112,73 +147,92 @@ struct HolderCase {
     remaining_ms: u64,
 }
 
-/// What must come out.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum Expectation {
-    /// Allowed, with exactly these limits.
-    Allow {
-        max_ttl_ms: Option<u64>,
-        max_hold_ms: Option<u64>,
-    },
-    /// Denied with this code; the message must contain the text, and the hint must be the same, if
-    /// they are given.
-    Deny {
-        code: String,
-        message: Option<String>,
-        retry_after_ms: Option<u64>,
-    },
-    /// The configuration is refused, with this in the message.
-    BadConfig(String),
-}
-
-impl Expectation {
-    /// Whether an answer is the one that was expected.
-    pub(crate) fn met_by(&self, answer: &PolicyAnswer) -> bool {
-        match (self, answer) {
-            (
-                Self::Allow {
-                    max_ttl_ms,
-                    max_hold_ms,
-                },
-                PolicyAnswer::Allow(limits),
-            ) => {
-                let expected = PolicyLimits {
-                    max_ttl_ms: *max_ttl_ms,
-                    max_hold_ms: *max_hold_ms,
-                };
-                *limits == expected
-            }
-            (
-                Self::Deny {
-                    code,
-                    message,
-                    retry_after_ms,
-                },
-                PolicyAnswer::Deny {
-                    code: said,
-                    message: told,
-                    retry_after_ms: hint,
-                },
-            ) => {
-                **code == **said
-                    && message
-                        .as_ref()
-                        .is_none_or(|part| told.contains(part.as_str()))
-                    && retry_after_ms.is_none_or(|expected| *hint == Some(expected))
-            }
-            _ => false,
+impl File {
+    /// The cases, and the codes of denials.
+    pub(super) fn parts(self) -> (Vec<Case>, Vec<String>) {
+        match self {
+            Self::List(cases) => (cases, Vec::new()),
+            Self::Whole { cases, codes } => (cases, codes),
         }
     }
 }
 
-impl Case {
+impl<'de> Deserialize<'de> for File {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Whole {
+            cases: Vec<Case>,
+            #[serde(default)]
+            codes: Vec<String>,
+        }
+        // Decided by the first character, so that an error names its place.
+        let raw = <Box<serde_json::value::RawValue>>::deserialize(deserializer)?;
+        let wrong = <D::Error as serde::de::Error>::custom;
+        if raw.get().starts_with('[') {
+            return serde_json::from_str(raw.get())
+                .map(Self::List)
+                .map_err(wrong);
+        }
+        let Whole { cases, codes } = serde_json::from_str(raw.get()).map_err(wrong)?;
+        Ok(Self::Whole { cases, codes })
+    }
+}
+
+impl Question {
+    /// Reads one request with its principal, facts and configuration from JSON. It may be a case:
+    /// what it expects is not looked at.
+    ///
+    /// # Errors
+    /// [`HostError::Cases`] if it is something else.
+    pub fn read(json: &[u8]) -> Result<Self, HostError> {
+        let case: Alone =
+            serde_json::from_slice(json).map_err(|error| HostError::Cases(error.to_string()))?;
+        Ok(Self {
+            config: case.config,
+            request: case.request,
+            principal: case.principal,
+            facts: case.facts,
+        })
+    }
+
     /// What the policy is asked.
-    pub(crate) fn arguments(&self) -> Result<(Request, Principal, Facts), String> {
+    pub(super) fn arguments(&self) -> Result<(Request, Principal, Facts), String> {
         let request = self.request.request()?;
         let principal = self.principal.principal()?;
         let facts = self.facts.facts(&request.lock)?;
         Ok((request, principal, facts))
+    }
+}
+
+impl Case {
+    /// What it shows.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the policy is asked.
+    #[must_use]
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+}
+
+impl<'de> Deserialize<'de> for Case {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let case = Alone::deserialize(deserializer)?;
+        let missing = <D::Error as serde::de::Error>::missing_field;
+        Ok(Self {
+            name: case.name.ok_or_else(|| missing("name"))?,
+            question: Question {
+                config: case.config,
+                request: case.request,
+                principal: case.principal,
+                facts: case.facts,
+            },
+            expect: case.expect.ok_or_else(|| missing("expect"))?,
+        })
     }
 }
 

@@ -29,6 +29,7 @@ enum Part {
     Memories,
     DataSegments,
     Instances,
+    CoreInstances,
     Aliases,
     CanonicalFunctions,
     CustomSections,
@@ -53,6 +54,7 @@ impl Part {
             Self::Memories => ("memories", limits::MODULE_MEMORIES_MAX),
             Self::DataSegments => ("data segments", limits::MODULE_DATA_SEGMENTS_MAX),
             Self::Instances => ("instances", limits::MODULE_INSTANCES_MAX),
+            Self::CoreInstances => ("core instances", limits::MODULE_CORE_INSTANCES_MAX),
             Self::Aliases => ("aliases", limits::MODULE_ALIASES_MAX),
             Self::CanonicalFunctions => (
                 "lifted and lowered functions",
@@ -139,6 +141,16 @@ impl Counts {
     pub(super) fn add_body(&mut self, body: Measured) -> Result<(), HostError> {
         self.add(Part::Locals, body.locals)?;
         self.add(Part::Work, body.work)
+    }
+
+    /// A core module is instantiated.
+    pub(super) fn add_core_instance(&mut self) -> Result<(), HostError> {
+        self.add(Part::CoreInstances, 1)
+    }
+
+    /// Work beside that of functions.
+    pub(super) fn add_work(&mut self, work: usize) -> Result<(), HostError> {
+        self.add(Part::Work, work)
     }
 
     /// A module or component has ended.

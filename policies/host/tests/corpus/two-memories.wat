@@ -1,5 +1,5 @@
-;; Two components with a memory each, one of which calls the other with a string. The compiler makes
-;; an adapter with both memories, which is not valid while several memories are off, and panics.
+;; Two components with a memory each, one of which calls the other with a string: the compiler makes
+;; an adapter with both memories, which must be valid wherever this is accepted.
 (component
   (component $callee
     (core module $m

@@ -67,6 +67,26 @@ fn a_trap_is_named() {
 }
 
 #[test]
+fn a_trap_tells_authors_what_was_traced_last_and_callers_nothing_of_it() {
+    let tracing = |at: &str| format!("(call $trace (i32.const {TEXT}) (i32.const {at}))");
+    let guest = Guest {
+        text: b"first, and then: panicked at src/lib.rs:7".to_vec(),
+        ..Guest::doing(&format!("{}{}(unreachable)", tracing("5"), tracing("41")))
+    };
+    let told = fault(&guest);
+    let expected = "trapped: wasm trap: wasm `unreachable` instruction executed; it traced last: \
+                    first, and then: panicked at src/lib.rs:7";
+    assert_eq!(told.to_string(), expected);
+    assert!(!told.redacted().contains("panicked"), "{}", told.redacted());
+    let other = Guest::doing(&format!("{}(drop (i32.load (i32.const -8)))", tracing("5")));
+    let other = Guest {
+        text: b"first".to_vec(),
+        ..other
+    };
+    assert!(fault(&other).to_string().ends_with("it traced last: first"));
+}
+
+#[test]
 fn endless_recursion_ends() {
     let guest = Guest {
         more: "(func $r (call $r) (call $r))".to_owned(),

@@ -7,6 +7,7 @@ mod fuzz;
 mod guest;
 mod hostile;
 mod loading;
+mod shapes;
 mod stock;
 mod upload;
 mod work;

@@ -58,4 +58,8 @@ pub struct PolicyFailure {
 pub struct PolicyList {
     /// By name, then version.
     pub policies: Vec<PolicyVersion>,
+    /// The versions of the contract `leasehold:policy` that modules may be built for, in the gateway
+    /// that was asked; oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contracts: Vec<String>,
 }

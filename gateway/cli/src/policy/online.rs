@@ -1,5 +1,6 @@
-//! `leasehold policy …`.
+//! What a gateway is asked about policies.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -9,21 +10,23 @@ use leasehold_wire::v1::paths;
 use leasehold_wire::v1::policies::PolicyList;
 use leasehold_wire::v1::policies::PolicyVersion;
 
-use super::connection::Connection;
-use super::connection::block_on;
-use super::exit::Failed;
-use super::exit::USAGE;
-use super::output::Shown;
+use super::modules;
+use crate::connection::Connection;
+use crate::connection::block_on;
+use crate::exit::Failed;
+use crate::exit::USAGE;
+use crate::output::Shown;
 
-/// What to do with policies.
+/// What to ask a gateway about policies.
 #[derive(Debug, Subcommand)]
-pub(super) enum PolicyCommand {
+pub(crate) enum OnlineCommand {
     /// Upload a module. The gateway verifies it and runs its own test cases first.
+    #[command(override_usage = "leasehold policy upload [OPTIONS] [POLICY@VERSION] <FILE>")]
     Upload {
-        /// POLICY@VERSION, as the module's manifest says.
-        policy: String,
-        /// The component, a .wasm file.
-        file: PathBuf,
+        /// The component, a .wasm file. POLICY@VERSION before it must be what the module's manifest
+        /// says; without it the manifest is read here, which compiles the module.
+        #[arg(value_name = "FILE", required = true, num_args = 1..=2)]
+        module: Vec<String>,
     },
     /// Delete a version that no binding names and under which no lease is held.
     Delete {
@@ -53,49 +56,32 @@ pub(super) enum PolicyCommand {
     Bindings,
 }
 
-/// Does it.
-pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<Shown, Failed> {
+/// Asks the gateway.
+pub(super) fn run(command: OnlineCommand, connection: Connection) -> Result<Shown, Failed> {
     let client = connection.client()?;
     block_on(perform(&client, command, connection.json))
 }
 
-async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<Shown, Failed> {
+async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<Shown, Failed> {
     match command {
-        PolicyCommand::Upload { policy, file } => {
-            let (name, version) = split_version(&policy)?;
-            let wasm = std::fs::read(&file).map_err(|error| unreadable(&file, &error))?;
-            let path = paths::policy_version(name, version);
-            let stored: PolicyVersion = client.upload(&path, wasm).await?;
-            Shown::of(json, &stored, |stored| {
-                Shown::Fields(vec![
-                    ("policy", format!("{}@{}", stored.policy, stored.version)),
-                    ("digest", stored.digest.clone()),
-                    ("evaluates", stored.operations.join(", ")),
-                ])
-            })
-        }
-        PolicyCommand::Delete { policy } => delete(client, &policy, json).await,
-        PolicyCommand::Bind { name, file } => {
-            let text = if file.as_os_str() == "-" {
-                std::io::read_to_string(std::io::stdin())
-            } else {
-                std::fs::read_to_string(&file)
-            };
-            let text = text.map_err(|error| unreadable(&file, &error))?;
-            let request: wire::BindingRequest = leasehold_core::input::json(text.as_bytes())
+        OnlineCommand::Upload { module } => upload(client, &module, json).await,
+        OnlineCommand::Delete { policy } => delete(client, &policy, json).await,
+        OnlineCommand::Bind { name, file } => {
+            let text = modules::read(&file)?;
+            let request: wire::BindingRequest = leasehold_core::input::json(&text)
                 .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display())))?;
             let path = paths::member(paths::BINDINGS, &name);
             let bound: wire::Binding = client.put(&path, &request).await?;
             Shown::of(json, &bound, show_bound)
         }
-        PolicyCommand::Unbind { name } => {
+        OnlineCommand::Unbind { name } => {
             let path = paths::member(paths::BINDINGS, &name);
             let gone: wire::Binding = client.delete(&path).await?;
             Shown::of(json, &gone, |gone| {
                 Shown::Fields(vec![("unbound", gone.name.clone())])
             })
         }
-        PolicyCommand::List => {
+        OnlineCommand::List => {
             let list: PolicyList = client.get(paths::POLICIES).await?;
             Shown::of(json, &list, |list| {
                 let row = |v: &PolicyVersion| {
@@ -110,19 +96,45 @@ async fn perform(client: &Client, command: PolicyCommand, json: bool) -> Result<
                 Shown::Table(headings, list.policies.iter().map(row).collect())
             })
         }
-        PolicyCommand::Show { policy } => {
+        OnlineCommand::Show { policy } => {
             let (name, version) = split_version(&policy)?;
             let path = paths::policy_version(name, version);
             let shown: PolicyVersion = client.get(&path).await?;
             Shown::of(json, &shown, show_version)
         }
-        PolicyCommand::Bindings => {
+        OnlineCommand::Bindings => {
             let list: wire::BindingList = client.get(paths::BINDINGS).await?;
             Shown::of(json, &list, |list| {
                 Shown::Table(HEADINGS.to_vec(), list.bindings.iter().map(row).collect())
             })
         }
     }
+}
+
+async fn upload(client: &Client, module: &[String], json: bool) -> Result<Shown, Failed> {
+    let (named, file) = match module {
+        [file] => (None, file),
+        [policy, file, ..] => (Some(split_version(policy)?), file),
+        [] => return Err(Failed::new(USAGE, "no module: name a .wasm file")),
+    };
+    let file = Path::new(file);
+    let wasm = modules::read(file)?;
+    let path = match named {
+        Some((name, version)) => paths::policy_version(name, version),
+        None => {
+            let module = modules::compile(&wasm, file)?;
+            let manifest = module.manifest();
+            paths::policy_version(&manifest.name, &manifest.version)
+        }
+    };
+    let stored: PolicyVersion = client.upload(&path, wasm).await?;
+    Shown::of(json, &stored, |stored| {
+        Shown::Fields(vec![
+            ("policy", format!("{}@{}", stored.policy, stored.version)),
+            ("digest", stored.digest.clone()),
+            ("evaluates", stored.operations.join(", ")),
+        ])
+    })
 }
 
 async fn delete(client: &Client, policy: &str, json: bool) -> Result<Shown, Failed> {
@@ -234,7 +246,3 @@ const HEADINGS_OF_BOUND: [&str; 6] = [
     "operations",
     "policies",
 ];
-
-fn unreadable(file: &std::path::Path, error: &std::io::Error) -> Failed {
-    Failed::new(USAGE, format!("{}: {error}", file.display()))
-}

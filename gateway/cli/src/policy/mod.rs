@@ -1,0 +1,51 @@
+//! `leasehold policy …`: what a gateway is asked about policies, and what their authors do with a
+//! module on their own machine.
+
+mod bench;
+mod cases;
+mod check;
+mod embed;
+mod explain;
+mod modules;
+mod new;
+mod online;
+mod templates;
+
+use clap::Subcommand;
+
+use super::connection::Connection;
+use super::exit::Failed;
+use super::output;
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Write a project for a policy of your own, in one of five languages. Asks no gateway.
+    New(new::NewArguments),
+    /// Say whether a gateway would take a module, and why not. Asks no gateway.
+    Check(check::CheckArguments),
+    /// Run test cases on a module, and show every one that fails. Asks no gateway.
+    Test(cases::TestArguments),
+    /// Measure fuel and time of test cases, and compare them with another module's. Asks no gateway.
+    Bench(bench::BenchArguments),
+    /// Show one decision of a module in full, with what it traced. Asks no gateway.
+    Explain(explain::ExplainArguments),
+    /// Put test cases into a module. Asks no gateway.
+    Embed(embed::EmbedArguments),
+    #[command(flatten)]
+    Online(online::OnlineCommand),
+}
+
+/// Does it.
+pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<u8, Failed> {
+    let json = connection.json;
+    match command {
+        PolicyCommand::New(new) => new::run(&new, json),
+        PolicyCommand::Check(check) => check::run(&check, json),
+        PolicyCommand::Test(test) => cases::run(&test, json),
+        PolicyCommand::Bench(bench) => bench::run(&bench, json),
+        PolicyCommand::Explain(explain) => explain::run(&explain, json),
+        PolicyCommand::Embed(embed) => embed::run(&embed, json),
+        PolicyCommand::Online(online) => output::finish(online::run(online, connection)),
+    }
+}

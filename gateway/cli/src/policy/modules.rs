@@ -1,0 +1,61 @@
+//! Modules and their cases on the author's machine: read, compiled as a gateway would.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use leasehold_policy_host::EngineLimits;
+use leasehold_policy_host::Module;
+use leasehold_policy_host::PolicyEngine;
+use leasehold_policy_host::cases::Suite;
+
+use crate::exit::Failed;
+use crate::exit::REJECTED;
+use crate::exit::SYSTEM;
+use crate::exit::USAGE;
+
+/// Decisions that run at once: one, and room for its memories.
+const INSTANCES: u32 = 4;
+
+/// Reads a file; `-` is standard input.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failed> {
+    let unreadable = |error| Failed::new(USAGE, format!("{}: {error}", file.display()));
+    if file.as_os_str() != "-" {
+        return std::fs::read(file).map_err(unreadable);
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(unreadable)
+}
+
+/// Starts an engine with the limits that a gateway has by default.
+pub(super) fn engine() -> Result<PolicyEngine, Failed> {
+    let limits = EngineLimits {
+        instances: INSTANCES,
+        ..EngineLimits::default()
+    };
+    PolicyEngine::new(limits).map_err(|error| Failed::new(SYSTEM, error.to_string()))
+}
+
+/// Compiles a module without running its cases.
+pub(super) fn compile(wasm: &[u8], file: &Path) -> Result<Arc<Module>, Failed> {
+    let module = engine()?.compile_untested(wasm);
+    module.map_err(|error| Failed::new(REJECTED, format!("{}: {error}", file.display())))
+}
+
+/// Reads the cases of a file if one is given, else those that the module carries.
+pub(super) fn suite(wasm: &[u8], cases: Option<&Path>) -> Result<Suite, Failed> {
+    match cases {
+        Some(file) => Suite::read(&read(file)?)
+            .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display()))),
+        None => Suite::embedded(wasm)
+            .map_err(|error| Failed::new(REJECTED, error.to_string()))?
+            .ok_or_else(|| Failed::new(USAGE, "the module carries no cases: give --cases FILE")),
+    }
+}
+
+/// A policy and its version as people write them.
+pub(super) fn name_of(module: &Module) -> String {
+    let manifest = module.manifest();
+    format!("{}@{}", manifest.name, manifest.version)
+}
