@@ -131,6 +131,14 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         "differences that a gateway keeps",
         &[ROLLOUT_DIFFERENCES_MAX as u64],
     ),
+    (
+        "events of one request to replay",
+        &[REPLAY_EVENTS_MAX as u64],
+    ),
+    (
+        "differences, and pairs of team and lock, in the answer to a replay",
+        &[REPLAY_DIFFERENCES_MAX as u64, REPLAY_GROUPS_MAX as u64],
+    ),
     ("rows of a page (lists, ledger)", &[PAGE_ROWS_MAX as u64]),
     (
         "events that a watch replays",

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use leasehold_audit::canonical;
 use leasehold_backend_api::LedgerQuery;
-use leasehold_backend_api::LedgerRow;
 use leasehold_domain::Cause;
 use leasehold_domain::Cursor;
 use leasehold_domain::Decision;
@@ -32,8 +31,10 @@ pub use self::report::ReplayReport;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
 use crate::governance::Governance;
+use crate::places::Places;
 use crate::rollouts::Difference;
-use crate::stores::OpenStore;
+use crate::stores::HistoryRow;
+use crate::stores::Ledgers;
 
 /// How soon a replay that found another running may be asked for again.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -79,15 +80,15 @@ impl Replays {
         }
     }
 
-    /// Judges again what a store's ledger has recorded, [`REPLAY_EVENTS_MAX`] events at most. The report
+    /// Judges again what the ledger of one store has recorded, [`REPLAY_EVENTS_MAX`] events at most. The report
     /// says where the next part begins.
     ///
     /// # Errors
     /// `overloaded`: another replay runs. There is no such version, its configuration does not suit it,
-    /// or the ledger or the store of governance cannot be read.
+    /// `after` is beyond the ledger's end, or the ledger or the store of governance cannot be read.
     pub async fn run(
         &self,
-        store: &OpenStore,
+        ledgers: &Ledgers,
         request: &ReplayRequest,
     ) -> Result<ReplayReport, Failure> {
         let Ok(_one_at_a_time) = self.free.try_acquire() else {
@@ -102,14 +103,16 @@ impl Replays {
         let mut after = request.after;
         let mut events = 0;
         loop {
-            let page = store.ledger.query(query(request, after)).await?;
+            let page = ledgers.query(query(request, after), Places::default());
+            let page = page.await?;
             events += page.rows.len();
-            let last = page.rows.last().map(|row| row.cursor);
+            let last = page.rows.last().map(|row| row.row.cursor);
             let decisions = decisions(&page.rows, request)?;
             self.load(&decisions, candidate, request, &mut policies)
                 .await?;
             (report, policies) = judge_all(decisions, candidate, report, policies).await?;
-            report.complete_to = page.complete_to;
+            let complete_to = page.complete_to.first().map(|(_, cursor)| *cursor);
+            report.complete_to = complete_to.unwrap_or_default();
             report.next = page.next.and(last);
             if report.next.is_none() || events >= REPLAY_EVENTS_MAX {
                 return Ok(report);
@@ -121,6 +124,7 @@ impl Replays {
     /// Returns the digest of the candidate's module, and that of its configuration, where the request
     /// names them.
     async fn candidate(&self, request: &ReplayRequest) -> Result<Candidate, Failure> {
+        self.governance.check_policy(&request.policy).await?;
         let module = match &request.version {
             Some(version) => Some(self.governance.module_of(&request.policy, version).await?),
             None => None,
@@ -197,9 +201,9 @@ fn query(request: &ReplayRequest, after: Option<Cursor>) -> LedgerQuery {
 }
 
 /// Returns the verdicts of the policy in these events.
-fn decisions(rows: &[LedgerRow], request: &ReplayRequest) -> Result<Vec<Recorded>, Failure> {
+fn decisions(rows: &[HistoryRow], request: &ReplayRequest) -> Result<Vec<Recorded>, Failure> {
     let mut all = Vec::with_capacity(rows.len());
-    for row in rows {
+    for HistoryRow { row, .. } in rows {
         let parsed = canonical::parse(&row.body);
         let event = parsed
             .map_err(|error| Failure::internal(error.to_string()))?

@@ -21,6 +21,7 @@ mod openapi;
 mod percent;
 mod problem;
 mod query;
+mod replay;
 mod rollouts;
 mod routes;
 pub mod services;

@@ -57,6 +57,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::bindings::list,
         super::bindings::get,
         super::bindings::delete,
+        super::replay::replay,
         super::rollouts::start,
         super::rollouts::list,
         super::rollouts::get,

@@ -28,6 +28,7 @@ use super::namespaces;
 use super::openapi;
 use super::problem;
 use super::problem::Refusal;
+use super::replay;
 use super::rollouts;
 use super::watch;
 use crate::listener::ListenError;
@@ -67,6 +68,7 @@ fn admin_routes() -> Router<Arc<App>> {
         .route(paths::KEYS, get(keys::list_keys).post(keys::create_key))
         .route(paths::KEY, post(keys::rotate_key).delete(keys::revoke_key))
         .route(paths::POLICIES, get(admin::list_policies))
+        .route(paths::POLICIES_REPLAY, post(replay::replay))
         .route(
             paths::POLICY_VERSION,
             put(admin::upload_policy)

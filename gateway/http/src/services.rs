@@ -10,6 +10,7 @@ use leasehold_core::denials::DenialRecorder;
 use leasehold_core::governance::Governance;
 use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Pipeline;
+use leasehold_core::replay::Replays;
 use leasehold_core::safety::Incidents;
 use leasehold_core::steering::Steerage;
 use leasehold_core::stores::Stores;
@@ -36,6 +37,8 @@ pub struct App {
     pub mover: Arc<Mover>,
     /// Backups.
     pub backups: Backups,
+    /// Judges recorded decisions again.
+    pub replays: Replays,
     /// Who calls.
     pub authenticator: Authenticator,
     /// How much one client may ask for.

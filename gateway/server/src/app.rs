@@ -39,6 +39,7 @@ use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Inner;
 use leasehold_core::pipeline::Pipeline;
 use leasehold_core::pipeline::decide::Decider;
+use leasehold_core::replay::Replays;
 use leasehold_core::rollouts::guard;
 use leasehold_core::safety::Safety;
 use leasehold_core::steering::Steerage;
@@ -176,6 +177,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let app = App {
         pipeline,
         mover,
+        replays: Replays::new(governance.clone()),
         governance,
         steerage: Steerage::new(backend, cluster),
         stores,

@@ -9,6 +9,7 @@ mod explain;
 mod modules;
 mod new;
 mod online;
+mod replay;
 mod templates;
 
 use clap::Subcommand;
@@ -32,6 +33,8 @@ pub(super) enum PolicyCommand {
     Explain(explain::ExplainArguments),
     /// Put test cases into a module. Asks no gateway.
     Embed(embed::EmbedArguments),
+    /// Judge recorded decisions again, and show what a candidate would have changed.
+    Replay(Box<replay::ReplayArguments>),
     #[command(flatten)]
     Online(online::OnlineCommand),
 }
@@ -46,6 +49,7 @@ pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<u8, 
         PolicyCommand::Bench(bench) => bench::run(&bench, json),
         PolicyCommand::Explain(explain) => explain::run(&explain, json),
         PolicyCommand::Embed(embed) => embed::run(&embed, json),
+        PolicyCommand::Replay(replay) => output::finish(replay::run(*replay, connection)),
         PolicyCommand::Online(online) => output::finish(online::run(online, connection)),
     }
 }

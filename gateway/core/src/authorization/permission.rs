@@ -26,6 +26,8 @@ pub enum Permission {
     ReadRollouts,
     /// Roll a rollout back, or hold it.
     RollBack,
+    /// Have recorded decisions judged again.
+    ReplayDecisions,
     /// Ask the ledger.
     ReadLedger,
     /// Read when stores granted nothing.
@@ -51,6 +53,7 @@ impl Permission {
             }
             Self::ChangePolicies | Self::ReadBindings => &[Role::PolicyAuthor, Role::Administrator],
             Self::ReadRollouts => &[Role::PolicyAuthor, Role::Operator, Role::Administrator],
+            Self::ReplayDecisions => &[Role::PolicyAuthor, Role::Auditor, Role::Administrator],
             Self::RollBack => &[Role::Operator, Role::Administrator],
             Self::ReadLedger => &[Role::Auditor, Role::Administrator],
             Self::ChangeNamespaces

@@ -5,6 +5,8 @@ use leasehold_policy_host::BoundPolicy;
 use serde_json::Value;
 
 use super::Governance;
+use super::Stored;
+use super::document::POLICIES;
 use super::document::PolicyDocument;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -29,6 +31,21 @@ impl Governance {
         };
         let module = self.module(&module.to_string()).await?;
         Ok(module.and_then(|module| module.bind(&config).map_err(|error| error.to_string())))
+    }
+
+    /// Checks that there is, or was, a version of a policy.
+    ///
+    /// # Errors
+    /// `not_found`: there was none. The store cannot be read.
+    pub(crate) async fn check_policy(&self, policy: &str) -> Result<(), Failure> {
+        let all: Vec<Stored<PolicyDocument>> = self.list(POLICIES).await?;
+        match all.iter().any(|stored| stored.document.policy == policy) {
+            true => Ok(()),
+            false => {
+                let message = format!("there is no policy {policy}");
+                Err(Failure::new(FailureKind::NotFound, message))
+            }
+        }
     }
 
     /// Returns the digest of a version's module.

@@ -238,9 +238,9 @@ impl Gate {
         }
     }
 
-    /// Its store.
-    pub(crate) fn store(&self) -> Arc<OpenStore> {
-        self.pipeline.inner.stores.home().clone()
+    /// Its ledger.
+    pub(crate) fn ledgers(&self) -> crate::stores::Ledgers {
+        self.pipeline.inner.stores.ledgers([&StoreName::home()])
     }
 
     /// Uploads a module.

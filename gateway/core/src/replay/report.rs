@@ -27,7 +27,7 @@ pub struct ReplayReport {
     /// Those that it has judged otherwise. There should be none.
     pub not_reproduced: u64,
     /// Differences by team and lock; those beyond [`REPLAY_GROUPS_MAX`] are not told apart.
-    pub groups: BTreeMap<(String, String), BTreeMap<Difference, u64>>,
+    pub groups: BTreeMap<(Option<String>, LockRef), BTreeMap<Difference, u64>>,
     /// The first differences; [`REPLAY_DIFFERENCES_MAX`] at most.
     pub first: Vec<ReplayDifference>,
     /// The ledger has every event up to here.
@@ -72,8 +72,7 @@ impl ReplayReport {
             return;
         };
         *self.differences.entry(difference.kind).or_default() += 1;
-        let team = difference.team.clone().unwrap_or_default();
-        let group = (team, difference.lock.to_string());
+        let group = (difference.team.clone(), difference.lock.clone());
         if self.groups.len() < REPLAY_GROUPS_MAX || self.groups.contains_key(&group) {
             let group = self.groups.entry(group).or_default();
             *group.entry(difference.kind).or_default() += 1;

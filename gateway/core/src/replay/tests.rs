@@ -53,7 +53,7 @@ async fn gate() -> Gate {
 
 async fn replay(gate: &Gate, request: ReplayRequest) -> Result<ReplayReport, Failure> {
     let replays = Replays::new(gate.governance.clone());
-    replays.run(&gate.store(), &request).await
+    replays.run(&gate.ledgers(), &request).await
 }
 
 fn of(policy: &str) -> ReplayRequest {

@@ -325,6 +325,17 @@ fn rollout_rules() -> Vec<Rule> {
     let reason = text(&patterns::prose(), limits::ROLLOUT_REASON_BYTES_MAX);
     let stages = json!({ "enum": ["shadow", "canary", "full"] });
     vec![
+        (
+            "ReplayRequest",
+            "policy",
+            json!({ "pattern": patterns::POLICY }),
+        ),
+        ("ReplayRequest", "version", version.clone()),
+        ("ReplayRequest", "binding", label()),
+        ("ReplayRequest", "namespace", label()),
+        ("ReplayRequest", "since_ms", range(0, u64::MAX)),
+        ("ReplayRequest", "store", label()),
+        ("ReplayRequest", "after", range(0, u64::MAX)),
         ("RolloutRequest", "name", label()),
         ("RolloutRequest", "binding", label()),
         (

@@ -15,6 +15,7 @@ pub mod locks;
 pub mod namespaces;
 pub mod paths;
 pub mod policies;
+pub mod replay;
 pub mod rollouts;
 pub mod views;
 pub mod watch;

@@ -16,6 +16,8 @@ pub const LEASES_RENEW: &str = "/v1/namespaces/{ns}/leases:renew";
 pub const LOCK: &str = "/v1/namespaces/{ns}/locks/{*lock}";
 /// All policy versions.
 pub const POLICIES: &str = "/v1/policies";
+/// Recorded decisions, judged again.
+pub const POLICIES_REPLAY: &str = "/v1/policies:replay";
 /// One policy version.
 pub const POLICY_VERSION: &str = "/v1/policies/{policy}/versions/{version}";
 /// All bindings.
