@@ -352,6 +352,30 @@ async fn a_rollout_outlives_a_restart_and_moves_nobody() -> Result<()> {
     gateway.restart().await?;
     let service = service.at(gateway.url());
     ensure!(which(&service).await? == before);
+    // It can be asked beforehand which version would judge.
+    for n in 0..60 {
+        let resolved = gateway
+            .admin()
+            .get(&format!("/v1/bindings:resolve?lock=demo/roll/{n}"))
+            .await?;
+        let policies = resolved.body["policies"].as_array().context("policies")?;
+        let rolled = policies.iter().find(|policy| policy["binding"] == "roll");
+        let rolled = rolled.context("the binding")?;
+        let expected = if before.contains(&n) {
+            "3.0.0"
+        } else {
+            "1.0.0"
+        };
+        ensure!(rolled["version"] == expected, "{n}: {rolled}");
+        ensure!(
+            rolled["rollout"] == "r" && rolled["bucket"].is_u64(),
+            "{rolled}"
+        );
+    }
+    let shown = command(&gateway, &["policy", "resolve", "demo/roll/1"]).await?;
+    ensure!(shown.contains("r: canary, c"), "{shown}");
+    let other = command(&gateway, &["policy", "resolve", "demo/other"]).await?;
+    ensure!(!other.contains("by-hand"), "{other}");
     // The decision names the rollout, the stage and the bucket.
     let rows = gateway
         .admin()

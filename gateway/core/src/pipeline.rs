@@ -12,6 +12,7 @@ pub(crate) mod fixture;
 mod in_use;
 mod intent;
 mod many;
+mod resolve;
 mod run;
 mod turns;
 mod version_in_use;
@@ -30,6 +31,8 @@ use leasehold_domain::Outcome;
 use leasehold_domain::Request;
 
 pub use self::decide::PolicyFailure;
+pub use self::resolve::Resolution;
+pub use self::resolve::Resolved;
 
 use self::decide::Decider;
 use self::intent::Intent;

@@ -22,6 +22,7 @@ mod percent;
 mod problem;
 mod query;
 mod replay;
+mod resolve;
 mod rollouts;
 mod routes;
 pub mod services;

@@ -58,6 +58,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::bindings::get,
         super::bindings::delete,
         super::replay::replay,
+        super::resolve::resolve,
         super::rollouts::start,
         super::rollouts::list,
         super::rollouts::get,

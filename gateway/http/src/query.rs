@@ -15,6 +15,7 @@ fn has_options(route: &str, method: &Method) -> bool {
         | paths::LOCKS
         | paths::LOCKS_WATCH
         | paths::INCIDENTS
+        | paths::BINDINGS_RESOLVE
         | paths::AUDIT_EVENTS
         | paths::AUDIT_HOLDERS
         | paths::AUDIT_VERIFY => [Method::GET, Method::HEAD].contains(method),

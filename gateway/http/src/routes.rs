@@ -29,6 +29,7 @@ use super::openapi;
 use super::problem;
 use super::problem::Refusal;
 use super::replay;
+use super::resolve;
 use super::rollouts;
 use super::watch;
 use crate::listener::ListenError;
@@ -75,6 +76,7 @@ fn admin_routes() -> Router<Arc<App>> {
                 .get(admin::get_policy)
                 .delete(admin::delete_policy),
         )
+        .route(paths::BINDINGS_RESOLVE, get(resolve::resolve))
         .route(paths::BINDINGS, get(bindings::list).post(bindings::create))
         .route(
             paths::BINDING,

@@ -10,6 +10,7 @@ mod modules;
 mod new;
 mod online;
 mod replay;
+mod resolve;
 mod templates;
 
 use clap::Subcommand;
@@ -35,6 +36,8 @@ pub(super) enum PolicyCommand {
     Embed(embed::EmbedArguments),
     /// Judge recorded decisions again, and show what a candidate would have changed.
     Replay(Box<replay::ReplayArguments>),
+    /// Say which policies would judge a request, in order, with the rollouts that choose versions.
+    Resolve(resolve::ResolveArguments),
     #[command(flatten)]
     Online(online::OnlineCommand),
 }
@@ -50,6 +53,7 @@ pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<u8, 
         PolicyCommand::Explain(explain) => explain::run(&explain, json),
         PolicyCommand::Embed(embed) => embed::run(&embed, json),
         PolicyCommand::Replay(replay) => output::finish(replay::run(*replay, connection)),
+        PolicyCommand::Resolve(resolve) => output::finish(resolve::run(&resolve, connection)),
         PolicyCommand::Online(online) => output::finish(online::run(online, connection)),
     }
 }

@@ -126,6 +126,12 @@ fn parameter_rule(place: &str, name: &str) -> Value {
             ];
             json!({ "enum": states })
         }
+        (_, "evaluated_operation") => {
+            let all = leasehold_domain::Operation::ALL.into_iter();
+            let judged = all.filter(|operation| operation.is_judged());
+            let names: Vec<&str> = judged.map(leasehold_domain::Operation::as_str).collect();
+            json!({ "enum": names })
+        }
         (_, "operation") => {
             let others = crate::audit::OTHER_OPERATIONS;
             let all: Vec<_> = patterns::OPERATIONS.iter().chain(&others).collect();

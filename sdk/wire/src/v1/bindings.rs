@@ -101,3 +101,46 @@ pub struct BindingList {
     /// By name.
     pub bindings: Vec<Binding>,
 }
+
+/// Which policies would judge a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Resolution {
+    /// The lock, with its namespace.
+    pub lock: String,
+    /// The operation.
+    pub operation: String,
+    /// The policies, in the order in which they are asked.
+    pub policies: Vec<ResolvedPolicy>,
+    /// Whether the request is denied because no policy decides it.
+    pub denied_unbound: bool,
+}
+
+/// A policy that would judge a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResolvedPolicy {
+    /// The binding that names it.
+    pub binding: String,
+    /// The order of that binding.
+    pub order: i32,
+    /// Its name.
+    pub policy: String,
+    /// The version that would judge.
+    pub version: String,
+    /// `advisory`, `mandatory` or `overridable`.
+    pub enforcement: String,
+    /// The rollout that chooses the version, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<String>,
+    /// The stage of the rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Which of its versions this is: `current` or `candidate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The bucket of the lock, team or subject, in a canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<u32>,
+    /// Why it cannot be asked, and fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}

@@ -22,6 +22,8 @@ pub const POLICIES_REPLAY: &str = "/v1/policies:replay";
 pub const POLICY_VERSION: &str = "/v1/policies/{policy}/versions/{version}";
 /// All bindings.
 pub const BINDINGS: &str = "/v1/bindings";
+/// Which policies would judge a request.
+pub const BINDINGS_RESOLVE: &str = "/v1/bindings:resolve";
 /// One binding.
 pub const BINDING: &str = "/v1/bindings/{binding}";
 /// All rollouts.

@@ -110,6 +110,11 @@ impl PlanStep {
         })
     }
 
+    /// The order of its binding.
+    pub(crate) fn order(&self) -> i32 {
+        self.order.0
+    }
+
     /// The operations that one of its versions judges.
     pub(super) fn all_operations(&self) -> impl Iterator<Item = Operation> {
         let other = self

@@ -1,0 +1,87 @@
+//! Which policies would judge a request, without asking them.
+
+use leasehold_domain::Enforcement;
+use leasehold_domain::Operation;
+use leasehold_domain::Principal;
+use leasehold_domain::Request;
+use leasehold_domain::RolloutChoice;
+
+use super::Pipeline;
+use crate::caller::Caller;
+use crate::failure::Failure;
+
+/// A policy that would judge a request.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The binding that names it.
+    pub binding: String,
+    /// The order of that binding.
+    pub order: i32,
+    /// Its name.
+    pub policy: String,
+    /// The version that would judge.
+    pub version: String,
+    /// How binding its answer is.
+    pub enforcement: Enforcement,
+    /// The rollout that chooses the version, if one does.
+    pub rollout: Option<RolloutChoice>,
+    /// Why it cannot be asked, if it cannot: then it fails.
+    pub problem: Option<String>,
+}
+
+/// What would decide a request.
+#[derive(Debug, Clone)]
+pub struct Resolution {
+    /// The policies, in the order in which they are asked.
+    pub policies: Vec<Resolved>,
+    /// Whether the request is denied because none of them decides.
+    pub denied_unbound: bool,
+}
+
+impl Pipeline {
+    /// Returns which policies would judge a request of this principal, in order. A lease that is
+    /// renewed may be judged by the version that granted it; this is told of new leases.
+    ///
+    /// # Errors
+    /// There is no such namespace, or the caller cannot see it.
+    pub async fn resolve(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        principal: &Principal,
+    ) -> Result<Resolution, Failure> {
+        let (name, operation) = (&request.lock.namespace, request.operation);
+        // Makes sure that the plan in force knows the namespace.
+        self.inner
+            .store_of(caller, name, operation.as_str())
+            .await?;
+        let plan = self.inner.governance.plan();
+        let namespace = plan.namespace(name);
+        let namespace = namespace.ok_or_else(|| Failure::no_namespace(name))?;
+        let mut policies = Vec::new();
+        for planned in namespace.judges(operation, &request.lock.lock) {
+            let now = leasehold_domain::WallMillis(0);
+            let chosen = planned.choose(operation, (request, principal), (None, now));
+            let (judging, rollout) = match chosen {
+                None => (Some(planned), None),
+                Some(chosen) => (chosen.step, Some(chosen.choice)),
+            };
+            let Some(judging) = judging else { continue };
+            let step = &judging.step;
+            policies.push(Resolved {
+                binding: step.binding.to_string(),
+                order: planned.order(),
+                policy: step.policy.to_string(),
+                version: step.version.to_string(),
+                enforcement: step.enforcement,
+                rollout,
+                problem: step.bound.as_ref().err().cloned(),
+            });
+        }
+        let is_unbound = namespace.lacks_policies(operation, &request.lock.lock);
+        Ok(Resolution {
+            policies,
+            denied_unbound: is_unbound && operation != Operation::Configure,
+        })
+    }
+}
