@@ -109,6 +109,12 @@ pub const UNREAD_BODY_BYTES_MAX: u64 = 64 * 1_024;
 pub const UNREAD_BODY_WAIT_MS_MAX: u64 = 100;
 /// Most bytes that are discarded while a connection is closed on a client that still sends.
 pub const LINGER_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// Largest blob (module, configuration of a policy) that a store takes.
+pub const BLOB_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// Most bytes of a blob in one message between members of a cluster: heartbeats go between two.
+pub const BLOB_PART_BYTES_MAX: usize = 512 * 1_024;
+/// Largest message between members of a cluster.
+pub const PEER_MESSAGE_BYTES_MAX: usize = 32 * 1_024 * 1_024;
 /// Largest policy module.
 pub const MODULE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Most functions in one policy module, imported ones included. The compiler spends some 6 KiB of
