@@ -65,7 +65,8 @@ impl Governance {
     }
 
     /// Loads and compiles the modules of the bindings that differ in `documents`, and binds their
-    /// configurations. What cannot be used is tried again whenever a version or a binding changes.
+    /// configurations. What cannot be used is tried again whenever a version or a binding changes, and
+    /// modules that could not be read at each load.
     ///
     /// # Errors
     /// The store cannot be read. That says nothing of a module.
@@ -75,8 +76,11 @@ impl Governance {
             let touched = replica.touched(documents, &BTreeSet::new());
             let is_retried = !touched.versions.is_empty() || !touched.bindings.is_empty();
             let broken = replica.broken.keys().filter(|_| is_retried);
-            let retried: Vec<_> = broken.chain(&replica.unloaded).cloned().collect();
-            (touched, retried)
+            let missing = self.modules.missing().into_iter();
+            let missing = missing.map(|digest| Arc::from(digest.to_string()));
+            let missing = missing.filter(|digest| replica.broken.contains_key(digest));
+            let retried = broken.chain(&replica.unloaded).cloned().chain(missing);
+            (touched, retried.collect::<Vec<_>>())
         };
         let wanted = self.wanted(&touched);
         let digests = wanted.iter().map(|(digest, _)| digest).chain(&retried);
@@ -128,6 +132,9 @@ impl Governance {
         plan.revision = documents.revision();
         self.apply(replica, &mut plan, touched, prepared);
         replica.accept(documents);
+        self.modules.plan_is_in_force();
+        self.modules
+            .retain_missing(|digest| replica.names_module(digest));
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
         self.changed.send_replace(());
     }
@@ -201,11 +208,6 @@ impl Governance {
 
     /// Returns the module of that digest, if it is in memory.
     fn known_module(&self, digest: &str) -> Option<Arc<Module>> {
-        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        digest
-            .parse()
-            .ok()
-            .and_then(|digest| modules.get(&digest))
-            .cloned()
+        self.modules.compiled(&digest.parse().ok()?)
     }
 }
