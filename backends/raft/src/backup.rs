@@ -43,9 +43,14 @@ impl Backup for RaftBackend {
         let applied = self.applied.clone();
         // Commands wait while the state is encoded, as they do for a snapshot.
         let taken = tokio::task::spawn_blocking(move || applied.read().picture()).await;
-        taken.map_err(|error| {
+        let picture = taken.map_err(|error| {
             BackendError::without_effect(ErrorKind::Corrupt, format!("picture: {error}"))
-        })
+        })?;
+        // What this member does not have it must get before the backup begins.
+        for digest in self.blobs.missing_of(&picture.blobs) {
+            self.blob(&digest).await?;
+        }
+        Ok(picture)
     }
 }
 

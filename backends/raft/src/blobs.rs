@@ -105,6 +105,11 @@ impl Blobs {
         (applied, self.files.missing(registered.iter()))
     }
 
+    /// Returns those of the digests that are not here.
+    pub(crate) fn missing_of(&self, digests: &[Digest]) -> Vec<Digest> {
+        self.files.missing(digests)
+    }
+
     /// Checks that all registered blobs are here, where there is no other member to fetch them from.
     fn check_all_are_here(&self) -> Result<(), OpenError> {
         let (_, missing) = self.missing();
