@@ -310,3 +310,53 @@ async fn bytes_that_were_not_registered_are_no_blob() {
     assert_eq!(node.put_blob(bytes.clone()).await.unwrap(), digest);
     assert_eq!(node.get_blob(&digest).await.unwrap(), Some(bytes));
 }
+
+/// Members are cut off and killed while all of them are asked to take blobs: what is answered is on the
+/// disks of two of three at that instant, and with all of them in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_answered_is_on_a_majority_whatever_fails() {
+    let mut group = of_three().await;
+    let configs: Vec<RaftConfig> = group.nodes.iter().map(|node| node.config.clone()).collect();
+    let mut answered = Vec::new();
+    for round in 0..12_usize {
+        let (victim, asked) = (round % 3, (round + 1 + round / 3 % 2) % 3);
+        let is_stopped = round % 2 == 0;
+        let node = group.nodes[asked].running().clone();
+        let bytes = blob(700_000 + round);
+        let putting = tokio::spawn({
+            let (node, bytes) = (node.clone(), bytes.clone());
+            async move { node.put_blob(bytes).await }
+        });
+        // Before, in the middle of the transfer, or after it.
+        let at = Duration::from_millis(rand::random_range(0..40));
+        tokio::time::sleep(at).await;
+        match is_stopped {
+            true => group.stop(victim).await,
+            false => group.nodes[victim].running().set_isolated(true),
+        }
+        match putting.await.unwrap() {
+            Ok(digest) => {
+                let has = |config: &&RaftConfig| {
+                    std::fs::read(file(config, &digest)).is_ok_and(|there| there == *bytes)
+                };
+                let copies = configs.iter().filter(has).count();
+                assert!(copies >= 2, "round {round}: {copies} copies");
+                let found = node.get_blob(&digest).await.unwrap();
+                assert!(found == Some(bytes.clone()), "round {round}");
+                answered.push((digest, bytes));
+            }
+            Err(error) => assert!(error.is_retryable(), "round {round}: {error}"),
+        }
+        match is_stopped {
+            true => group.start(victim).await,
+            false => group.nodes[victim].running().set_isolated(false),
+        }
+        group.take_part().await;
+    }
+    assert!(answered.len() > 6, "{} of 12", answered.len());
+    for (digest, bytes) in &answered {
+        for config in &configs {
+            arrives(config, digest, bytes).await;
+        }
+    }
+}
