@@ -287,6 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn after_a_failed_write_nothing_is_durable_until_the_files_are_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = BlobFiles::open(folder.path()).unwrap();
+        let digest = files.put(BYTES).unwrap();
+        let (directory, away) = (folder.path().join(DIRECTORY), folder.path().join("away"));
+        std::fs::rename(&directory, &away).unwrap();
+        assert!(matches!(files.put(b"new"), Err(BlobWriteError::Failed(_))));
+        std::fs::rename(&away, &directory).unwrap();
+        assert!(matches!(files.put(BYTES), Err(BlobWriteError::Failed(_))));
+        assert!(files.durable(&digest).is_none());
+        let files = BlobFiles::open(folder.path()).unwrap();
+        assert!(files.durable(&digest).is_some());
+    }
+
+    #[test]
     fn a_blob_is_read_in_parts() {
         let folder = tempfile::tempdir().unwrap();
         let files = BlobFiles::open(folder.path()).unwrap();

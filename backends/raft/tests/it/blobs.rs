@@ -292,6 +292,22 @@ async fn a_node_alone_keeps_blobs_and_refuses_a_directory_without_them() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_cannot_take_a_blob_stops_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = RaftConfig::new(folder.path().join("node"));
+    let node = open_alone(&config).await.unwrap();
+    let directory = config.data_dir.join("blobs");
+    std::fs::rename(&directory, folder.path().join("away")).unwrap();
+    let refused = node.put_blob(blob(1_000)).await.unwrap_err();
+    assert_eq!(
+        (refused.kind, refused.effect),
+        (ErrorKind::Closed, Effect::None)
+    );
+    let stopped = tokio::time::timeout(PATIENCE, node.stopped());
+    stopped.await.expect("it stops");
+}
+
 /// A node that was killed after it had written a blob, and before it was registered, has bytes that
 /// nobody was promised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
