@@ -107,14 +107,17 @@ impl Blobs {
         checked.ok_or_else(damaged).map(Some)
     }
 
-    /// All other members, voters and learners, `first` before them all.
+    /// All other members, voters and learners: `first` before them all, then the leader.
     fn others(&self, first: Option<u64>) -> Vec<(u64, String)> {
         let metrics = self.seats.raft.metrics();
         let metrics = metrics.borrow_watched();
         let nodes = metrics.membership_config.nodes();
         let others = nodes.filter(|(node, _)| **node != metrics.id);
         let mut others: Vec<_> = others.map(|(node, at)| (*node, at.addr.clone())).collect();
-        others.sort_by_key(|(node, _)| (Some(*node) != first, *node));
+        // The leader can be reached, or this member would follow another.
+        let leader = metrics.current_leader;
+        let last = |node| (Some(node) != first, Some(node) != leader, node);
+        others.sort_by_key(|(node, _)| last(*node));
         others
     }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 
 use futures_util::StreamExt;
-use futures_util::TryStreamExt;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::NamespaceName;
 use leasehold_policy_host::Module;
@@ -80,7 +79,13 @@ impl Governance {
             let missing = missing.map(|digest| Arc::from(digest.to_string()));
             let missing = missing.filter(|digest| replica.broken.contains_key(digest));
             let retried = broken.chain(&replica.unloaded).cloned().chain(missing);
-            (touched, retried.collect::<Vec<_>>())
+            let retried: BTreeSet<_> = retried.collect();
+            // Also those whose module may be usable now.
+            let touched = match retried.is_empty() {
+                true => touched,
+                false => replica.touched(documents, &retried),
+            };
+            (touched, retried)
         };
         let wanted = self.wanted(&touched);
         let digests = wanted.iter().map(|(digest, _)| digest).chain(&retried);
@@ -91,8 +96,10 @@ impl Governance {
         });
         // The engine admits as many compilations as the machine has room for.
         let loading = futures_util::stream::iter(loading).buffer_unordered(MODULES_LOADING_MAX);
+        // All are tried, so that each is known to be missing from its first try on.
+        let loaded: Vec<_> = loading.collect().await;
         let mut prepared = Prepared {
-            modules: loading.try_collect().await?,
+            modules: loaded.into_iter().collect::<Result<_, _>>()?,
             ..Prepared::default()
         };
         let bound = wanted.into_iter().filter_map(|(digest, config)| {
