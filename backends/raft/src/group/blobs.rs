@@ -15,16 +15,17 @@ use crate::peer::Response;
 
 /// Time limit for a member's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How soon a new member is asked again.
+/// How long the others may take to have what the leader has, before a voter may leave. A member that is
+/// not behind applies an entry within a heartbeat.
+const WHOLE_WITHIN: Duration = Duration::from_secs(2);
+/// How soon a member is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Steward {
     /// Waits until a new member has fetched the blobs that this node has.
     pub(super) async fn wait_for_blobs(&self, peers: &Peers, node: u64, address: &str) {
         let (applied, missing) = self.blobs.missing();
-        while !has_blobs(peers, node, address, (applied, missing.len() as u64)).await {
-            tokio::time::sleep(ASK_AGAIN).await;
-        }
+        becomes_whole(peers, node, address, (applied, missing.len() as u64)).await;
     }
 
     /// Refuses to go without a voter while too few of the others have the blobs. `with` is to vote from
@@ -43,7 +44,8 @@ impl Steward {
         let voters = voters.filter(|m| (m.voter && m.node != node) || Some(m.node) == with);
         let voters: Vec<_> = voters.collect();
         let asked = voters.iter().map(async |member| {
-            member.node == me || has_blobs(peers, member.node, &member.address, here).await
+            let whole = becomes_whole(peers, member.node, &member.address, here);
+            member.node == me || tokio::time::timeout(WHOLE_WITHIN, whole).await.is_ok()
         });
         let have = join_all(asked).await;
         if have.iter().filter(|has| **has).count() * 2 > voters.len() {
@@ -61,11 +63,16 @@ impl Steward {
     }
 }
 
-/// Whether a member has applied as much as `here`, and lacks no more blobs.
-async fn has_blobs(peers: &Peers, node: u64, address: &str, here: (u64, u64)) -> bool {
-    let asked = peers.call(Some(node), address, &Request::MissingBlobs, ANSWER_WITHIN);
-    match asked.await {
-        Ok(Response::MissingBlobs { applied, missing }) => applied >= here.0 && missing <= here.1,
-        Ok(_) | Err(_) => false,
+/// Waits until a member has applied as much as `here`, and lacks no more blobs.
+async fn becomes_whole(peers: &Peers, node: u64, address: &str, here: (u64, u64)) {
+    loop {
+        let asked = peers.call(Some(node), address, &Request::MissingBlobs, ANSWER_WITHIN);
+        if let Ok(Response::MissingBlobs { applied, missing }) = asked.await
+            && applied >= here.0
+            && missing <= here.1
+        {
+            return;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
     }
 }
