@@ -203,6 +203,18 @@ const CONSTANTS: &[(&str, &[u64])] = &[
     ),
     ("stores besides `home`", &[EXTRA_STORES_MAX as u64]),
     ("document of governance", &[DOCUMENT_BYTES_MAX as u64]),
+    (
+        "blob (module, configuration of a policy) that a store takes",
+        &[BLOB_BYTES_MAX as u64],
+    ),
+    (
+        "part of a blob in one message between members of a cluster",
+        &[BLOB_PART_BYTES_MAX as u64],
+    ),
+    (
+        "message between members of a cluster",
+        &[PEER_MESSAGE_BYTES_MAX as u64],
+    ),
     ("greatest cap", &[NAMESPACE_CAP_MAX]),
     (
         "time between two writes of when keys were last used",

@@ -35,6 +35,7 @@ mod moving;
 mod outdated;
 mod pages;
 mod parts;
+mod policy_modules;
 mod postgres;
 mod questions;
 mod quotas;

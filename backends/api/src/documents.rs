@@ -40,9 +40,16 @@ pub trait Documents: Debug + Send + Sync + 'static {
     /// with the current one. Revisions may be skipped; the last one never is.
     fn watch(&self) -> BoxStream<'static, u64>;
 
-    /// Stores bytes under their SHA-256; storing them again is harmless. Durable before the answer.
+    /// Stores bytes under their SHA-256; storing them again is harmless. Durable before the answer, as
+    /// a write is: a document may name the digest from then on.
+    ///
+    /// *Errors.* A store takes blobs of up to [`leasehold_domain::limits::BLOB_BYTES_MAX`] bytes, and
+    /// may refuse longer ones as `Invalid`.
     async fn put_blob(&self, bytes: Arc<[u8]>) -> Result<Digest, BackendError>;
 
-    /// The bytes of that digest.
+    /// Returns the bytes of that digest; `None` if no such blob was stored.
+    ///
+    /// *Errors.* `Unavailable` if there may be such a blob where this gateway cannot read now.
+    /// `Corrupt` if it was stored, and its bytes are lost.
     async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError>;
 }

@@ -12,7 +12,7 @@ mod poison;
 mod writes;
 
 pub use backend::{Backend, Batch, Freshness, Health, ImportLimit};
-pub use backup::{Backup, Picture};
+pub use backup::{Backup, BlobSource, Picture};
 pub use cluster::{Cluster, ClusterView, MemberView, Steering};
 pub use documents::Documents;
 pub use error::{BackendError, Effect, ErrorKind};

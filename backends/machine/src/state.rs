@@ -1,4 +1,4 @@
-//! All locks, documents and blobs of one store, in memory.
+//! All locks and documents of one store, in memory.
 
 mod caps;
 mod documents;
@@ -12,13 +12,11 @@ mod table;
 mod usage;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_domain::Command;
 use leasehold_domain::Counts;
 use leasehold_domain::Cursor;
-use leasehold_domain::Digest;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
@@ -49,7 +47,7 @@ use crate::ended::EndedRequests;
 /// How long a backend lets patient commands alone wait for company: see [`State::is_patient`].
 pub const PATIENCE: Duration = Duration::from_millis(2);
 
-/// All locks, documents and blobs of one store, in memory: what a backend keeps and snapshots.
+/// All locks and documents of one store, in memory: what a backend keeps and snapshots.
 ///
 /// The same calls with the same arguments in the same order give the same state, outcomes and
 /// events, however the commands are cut into batches.
@@ -63,7 +61,6 @@ pub struct State {
     documents: DocumentSet,
     /// Read from the documents: they are looked up with every command.
     seats: BTreeMap<NamespaceName, Seat>,
-    blobs: BTreeMap<Digest, Arc<[u8]>>,
     /// Acquires whose leases have ended lately.
     ended: EndedRequests,
 }
@@ -162,19 +159,6 @@ impl State {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.locks.counts()
-    }
-
-    /// Stores bytes under their SHA-256; storing them again changes nothing.
-    pub fn put_blob(&mut self, bytes: Arc<[u8]>) -> Digest {
-        let digest = Digest::of(&bytes);
-        self.blobs.entry(digest).or_insert(bytes);
-        digest
-    }
-
-    /// The bytes of that digest.
-    #[must_use]
-    pub fn blob(&self, digest: &Digest) -> Option<Arc<[u8]>> {
-        self.blobs.get(digest).cloned()
     }
 
     /// Begins a write: time never goes back.

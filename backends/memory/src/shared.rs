@@ -1,5 +1,6 @@
 //! The one state and its outbox, behind one mutex.
 
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
@@ -36,6 +38,7 @@ pub(crate) struct Shared {
 
 pub(crate) struct Inner {
     pub(crate) state: State,
+    pub(crate) blobs: HashMap<Digest, Arc<[u8]>>,
     pub(crate) events: VecDeque<Arc<Event>>,
     pub(crate) trimmed: Cursor,
     /// Where the ledger was at the last trim.
@@ -58,6 +61,7 @@ impl Shared {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let inner = Inner {
             state: State::default(),
+            blobs: HashMap::new(),
             events: VecDeque::new(),
             trimmed: Cursor(0),
             ledger: None,

@@ -40,6 +40,7 @@ use tokio::sync::watch;
 use crate::archive::Archive;
 use crate::batcher::Hurry;
 use crate::batcher::Queue;
+use crate::blobs::Blobs;
 use crate::entry::Answer;
 use crate::entry::Item;
 use crate::entry::TypeConfig;
@@ -78,6 +79,7 @@ pub struct RaftBackend {
     pub(crate) peers: Option<Arc<Peers>>,
     pub(crate) steward: Arc<Steward>,
     pub(crate) archive: Archive,
+    pub(crate) blobs: Arc<Blobs>,
     pub(crate) identity: Arc<Identity>,
     /// Where this node listens to its peers.
     pub(crate) peer_address: Option<SocketAddr>,
@@ -302,6 +304,7 @@ impl Backend for RaftBackend {
             tracing::error!(%error, "raft.shutdown failed");
         }
         self.ended.send_replace(true);
+        self.blobs.close();
         let releasing = async {
             self.released.wait().await;
             if let Some(unbound) = &self.unbound {

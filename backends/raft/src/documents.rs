@@ -15,6 +15,7 @@ use leasehold_domain::EditOutcome;
 use tokio_stream::wrappers::WatchStream;
 
 use crate::RaftBackend;
+use crate::blobs;
 use crate::entry::Answer;
 use crate::entry::Item;
 use crate::error;
@@ -53,17 +54,36 @@ impl Documents for RaftBackend {
     }
 
     async fn put_blob(&self, bytes: Arc<[u8]>) -> Result<Digest, BackendError> {
-        let digest = Digest::of(&bytes);
-        if self.applied.read().state.blob(&digest).is_some() {
-            return Ok(digest);
+        blobs::admit(&bytes)?;
+        if self.poison.is_set() {
+            return Err(error::closed());
         }
-        match self.propose(Item::Blob(bytes)).await? {
-            Answer::Stored(digest) => Ok(digest),
-            _ => Err(error::misfit()),
+        // Also: where the group cannot agree, nothing is written.
+        self.linearize().await?;
+        let digest = self.blobs.write(bytes).await?;
+        loop {
+            let members = self.blobs.membership();
+            self.blobs.replicate(digest, &members).await?;
+            if !self.blobs.is_registered(&digest) {
+                match self.propose(Item::RegisterBlob { digest }).await? {
+                    Answer::BlobRegistered => {}
+                    _ => return Err(error::misfit()),
+                }
+            }
+            // The majority was one of the voters that there were before the registration.
+            if self.blobs.membership() == members {
+                return Ok(digest);
+            }
         }
     }
 
     async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError> {
-        Ok(self.applied.read().state.blob(digest))
+        if !self.blobs.is_registered(digest) {
+            self.linearize().await?;
+            if !self.blobs.is_registered(digest) {
+                return Ok(None);
+            }
+        }
+        self.blobs.get(*digest).await.map(Some)
     }
 }

@@ -109,8 +109,12 @@ pub(crate) enum Item {
     },
     /// Changes of governance documents: all or none.
     Edits(Vec<Edit>),
-    /// Bytes to keep under their digest.
-    Blob(Arc<[u8]>),
+    /// Records that there is a blob. Its bytes are durable on a majority of the voters by then, and in no
+    /// entry.
+    RegisterBlob {
+        /// Its digest.
+        digest: Digest,
+    },
     /// Expire and grant what is due.
     Tick,
     /// A member reports the highest feature level that its build supports.
@@ -135,7 +139,10 @@ impl Item {
                 commands, notes, ..
             } => commands.len() + notes.len(),
             Self::Edits(edits) => edits.len(),
-            Self::Blob(_) | Self::Tick | Self::SupportedLevel { .. } | Self::RaiseLevel { .. } => 1,
+            Self::RegisterBlob { .. }
+            | Self::Tick
+            | Self::SupportedLevel { .. }
+            | Self::RaiseLevel { .. } => 1,
         }
     }
 }
@@ -147,8 +154,8 @@ pub(crate) enum Answer {
     Outcomes(Vec<Outcome>),
     /// Of edits.
     Edited(EditOutcome),
-    /// Of a blob.
-    Stored(Digest),
+    /// Of the registration of a blob.
+    BlobRegistered,
     /// Of a tick.
     Ticked,
     /// Of what concerns the level.
@@ -161,9 +168,9 @@ pub(crate) enum Answer {
 }
 
 formed!(enum Item => form::Item<'a> {
-    Batch { commands, atomicity, notes }, Edits(edits), Blob(bytes), Tick,
+    Batch { commands, atomicity, notes }, Edits(edits), RegisterBlob { digest }, Tick,
     SupportedLevel { node, level }, RaiseLevel { to },
 });
 formed!(enum Answer => form::Answer<'a> {
-    Outcomes(outcomes), Edited(outcome), Stored(digest), Ticked, Level { level, behind },
+    Outcomes(outcomes), Edited(outcome), BlobRegistered, Ticked, Level { level, behind },
 });

@@ -1,5 +1,6 @@
 //! Who is in the group, and changes of it: learners first, then voters by joint consensus.
 
+mod blobs;
 mod raising;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use openraft::errors::ClientWriteError;
 use openraft::errors::RaftError;
 
 use crate::batcher::Queue;
+use crate::blobs::Blobs;
 use crate::entry::TypeConfig;
 use crate::error;
 use crate::identity::GroupId;
@@ -85,6 +87,7 @@ pub(crate) struct Steward {
     changing: tokio::sync::Mutex<()>,
     applied: Arc<Applied>,
     queue: Queue,
+    blobs: Arc<Blobs>,
     pub(crate) levels: Levels,
 }
 
@@ -95,6 +98,7 @@ impl Steward {
     pub(crate) fn new(
         seats: &Seats<TypeConfig>,
         queue: &Queue,
+        blobs: &Arc<Blobs>,
         address: String,
         levels: Levels,
     ) -> Self {
@@ -104,6 +108,7 @@ impl Steward {
             changing: tokio::sync::Mutex::default(),
             applied: seats.applied.clone(),
             queue: queue.clone(),
+            blobs: blobs.clone(),
             levels,
         }
     }
@@ -131,10 +136,11 @@ impl Steward {
                 self.change(ChangeMembers::AddVoterIds([node].into()))
                     .await?;
             }
-            (Steering::Leave { node }, Some(_)) => self.leave(node).await?,
+            (Steering::Leave { node }, Some(peers)) => self.leave(peers, node).await?,
             (Steering::Replace { node, address }, Some(peers)) => {
                 self.member(node)?;
                 let new = self.take_in(peers, group, &address, Some(node)).await?;
+                self.check_blobs_without(peers, node, Some(new)).await?;
                 let both = vec![
                     ChangeMembers::AddVoterIds([new].into()),
                     ChangeMembers::RemoveVoters([node].into()),
@@ -209,9 +215,14 @@ impl Steward {
             return Err(invalid(detail));
         }
         let at = BasicNode::new(address);
-        let added = self.raft.add_learner(node, at, true);
-        match tokio::time::timeout(CATCH_UP_WITHIN, added).await {
-            Ok(added) => added.map(|_| node).map_err(refused),
+        let caught_up = async {
+            let added = self.raft.add_learner(node, at, true).await;
+            added.map_err(refused)?;
+            self.wait_for_blobs(peers, node, address).await;
+            Ok(node)
+        };
+        match tokio::time::timeout(CATCH_UP_WITHIN, caught_up).await {
+            Ok(node) => node,
             Err(_) => {
                 let detail = format!("node {node} follows, but has not caught up yet: ask again");
                 Err(BackendError::unknown(ErrorKind::Deadline, detail))
@@ -219,9 +230,10 @@ impl Steward {
         }
     }
 
-    async fn leave(&self, node: u64) -> Changed<()> {
+    async fn leave(&self, peers: &Peers, node: u64) -> Changed<()> {
         match self.member(node)?.voter {
             true => {
+                self.check_blobs_without(peers, node, None).await?;
                 self.change(ChangeMembers::RemoveVoters([node].into()))
                     .await
             }

@@ -4,6 +4,7 @@ mod archive;
 mod backend;
 mod backup;
 mod batcher;
+mod blobs;
 mod clock;
 mod config;
 mod documents;
@@ -33,7 +34,10 @@ mod tasks;
 mod trim;
 
 pub use backend::RaftBackend;
+pub use backup::StoppedBlobs;
 pub use backup::StoppedStore;
+pub use blobs::BlobFiles;
+pub use blobs::BlobWriteError;
 pub use config::PeersConfig;
 pub use config::RaftConfig;
 pub use error::OpenError;

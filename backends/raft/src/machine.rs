@@ -78,10 +78,10 @@ impl Inner {
                     let (outcome, events) = self.state.edit(edits, at);
                     (Answer::Edited(outcome), events)
                 }
-                Item::Blob(bytes) => (
-                    Answer::Stored(self.state.put_blob(bytes.clone())),
-                    Vec::new(),
-                ),
+                Item::RegisterBlob { digest } => {
+                    self.register_blob(*digest);
+                    (Answer::BlobRegistered, Vec::new())
+                }
                 Item::Tick => (Answer::Ticked, self.state.tick(at, LOCKS_PER_TICK_MAX)),
                 Item::SupportedLevel { node, level } => {
                     (self.report_level(*node, *level), Vec::new())
@@ -165,7 +165,7 @@ impl<C: Types> RaftStateMachine<C> for Machine {
     {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
-            let (answers, newest, documents) = {
+            let (answers, reached) = {
                 let mut inner = self.applied.write();
                 inner.last_applied = Some(entry.log_id);
                 let answers = match &entry.payload {
@@ -180,14 +180,13 @@ impl<C: Types> RaftStateMachine<C> for Machine {
                         Vec::new()
                     }
                 };
-                let state = &inner.state;
-                (answers, state.newest(), state.documents_revision())
+                (answers, inner.reached())
             };
             self.applied.advance(entry.log_id.index);
             if let Some(responder) = responder {
                 responder.send(answers);
             }
-            self.applied.tell(newest, documents);
+            self.applied.tell(reached);
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ use crate::archive::Archive;
 use crate::batcher::Batcher;
 use crate::batcher::Job;
 use crate::batcher::Queue;
+use crate::blobs::BlobFiles;
+use crate::blobs::Blobs;
 use crate::clock::Stamper;
 use crate::entry::TypeConfig;
 use crate::folder::FolderLock;
@@ -52,6 +54,8 @@ pub(crate) struct Stored {
     pub(crate) log: LogStore,
     pub(crate) applied: Arc<Applied>,
     pub(crate) file: Arc<SnapshotFile>,
+    /// The files of the blobs, and what keeps others out of their directory.
+    pub(crate) blobs: (BlobFiles, FolderLock),
     pub(crate) released: Released,
 }
 
@@ -104,8 +108,9 @@ impl RaftBackend {
             let led = reads.linearize().await;
             led.map_err(|error| OpenError::Raft(error.to_string()))?;
         }
+        let blobs = Blobs::open(stored.blobs, &seats, &peers, &poison)?;
         let (queue, waiting) = Queue::new(config.queue_max);
-        let steward = Steward::new(&seats, &queue, address, config.levels);
+        let steward = Steward::new(&seats, &queue, &blobs, address, config.levels);
         let node = Self {
             raft,
             applied,
@@ -115,6 +120,7 @@ impl RaftBackend {
             peers,
             steward: Arc::new(steward),
             archive: Archive::default(),
+            blobs,
             identity,
             peer_address: listener.as_ref().map(Listener::address),
             poison,
@@ -127,6 +133,7 @@ impl RaftBackend {
         node.propose_from(waiting, &config);
         node.keep_from(appended, &config);
         node.report_level(founds);
+        node.fetch_blobs();
         if let Some(listener) = listener {
             node.ask_peers(has);
             node.answer_from(listener, keeping);
@@ -173,6 +180,12 @@ impl RaftBackend {
         self.keep_running("keeper", keeping);
     }
 
+    /// Starts what fetches blobs that this node does not have.
+    fn fetch_blobs(&self) {
+        let fetching = self.blobs.clone().keep_fetched(self.closing.subscribe());
+        self.keep_running("blobs", fetching);
+    }
+
     /// Starts the report of this node's supported level.
     fn report_level(&self, founds: bool) {
         let reporter = tasks::LevelReporter {
@@ -209,6 +222,7 @@ impl RaftBackend {
             peers: peers.clone(),
             steward: self.steward.clone(),
             archive: self.archive.clone(),
+            blobs: self.blobs.clone(),
             keeping,
             poison: self.poison.clone(),
             guests: self.guests.clone(),
@@ -294,7 +308,8 @@ impl Stored {
             levels: config.levels,
         };
         let log = open_log(&log_dir, &owner, lock.clone())?;
-        let opened = SnapshotFile::open(config.data_dir.clone(), lock, config.levels);
+        let blobs = BlobFiles::open(&config.data_dir)?;
+        let opened = SnapshotFile::open(config.data_dir.clone(), lock.clone(), config.levels);
         let (file, inner) = opened.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => OpenError::Corrupt(error.to_string()),
             io::ErrorKind::Unsupported => OpenError::Level(error.to_string()),
@@ -313,6 +328,7 @@ impl Stored {
             applied: Arc::new(Applied::new(inner, log.trimmed())),
             log,
             file: Arc::new(file),
+            blobs: (blobs, lock),
             released,
         })
     }

@@ -1,6 +1,7 @@
 //! The state that the log makes, and the events that the ledger does not have yet.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -19,6 +20,7 @@ use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::StoreHistory;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::StoreId;
@@ -42,6 +44,8 @@ pub(crate) struct Applied {
     advanced: Notify,
     /// The documents' revision; wakes governance.
     documents: watch::Sender<u64>,
+    /// The number of registered blobs; wakes the task that fetches those that are not here.
+    blobs: watch::Sender<usize>,
     /// Where the ledger was at the last trim, for the log to keep; it needs no write of its own.
     trimmed: Arc<TrimMark>,
 }
@@ -58,11 +62,38 @@ pub(crate) struct Inner {
     pub(crate) membership: Membership,
     /// The highest feature level that each member supports, where it is not the first.
     pub(crate) supported_levels: BTreeMap<u64, FeatureLevel>,
+    /// The digests of all blobs. Their bytes are files of each member. Shared with the snapshot that is
+    /// being written.
+    pub(crate) blobs: Arc<BTreeSet<Digest>>,
     /// Entries with commands that were applied since the start, for the snapshot policy and metrics.
     pub(crate) writes: Writes,
 }
 
+/// What those are told who wait for the applied state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached {
+    newest: Cursor,
+    documents: u64,
+    blobs: usize,
+}
+
 impl Inner {
+    /// Returns what those are told who wait.
+    pub(crate) fn reached(&self) -> Reached {
+        Reached {
+            newest: self.state.newest(),
+            documents: self.state.documents_revision(),
+            blobs: self.blobs.len(),
+        }
+    }
+
+    /// Records that there is a blob of that digest.
+    pub(crate) fn register_blob(&mut self, digest: Digest) {
+        if !self.blobs.contains(&digest) {
+            Arc::make_mut(&mut self.blobs).insert(digest);
+        }
+    }
+
     /// Adds events, but for those that the ledger has: a replay of the log makes them again.
     pub(crate) fn keep(&mut self, events: Vec<Event>) {
         let trimmed = self.trimmed;
@@ -89,12 +120,14 @@ impl Applied {
         let newest = watch::Sender::new(inner.state.newest());
         let reached = AtomicU64::new(inner.index());
         let documents = watch::Sender::new(inner.state.documents_revision());
+        let blobs = watch::Sender::new(inner.blobs.len());
         Self {
             inner: RwLock::new(inner),
             newest,
             reached,
             advanced: Notify::new(),
             documents,
+            blobs,
             trimmed,
         }
     }
@@ -108,11 +141,18 @@ impl Applied {
     }
 
     /// Wakes who listens, after a write that left the state there.
-    pub(crate) fn tell(&self, newest: Cursor, documents: u64) {
+    pub(crate) fn tell(&self, reached: Reached) {
+        let Reached {
+            newest,
+            documents,
+            blobs,
+        } = reached;
         self.newest
             .send_if_modified(|shown| std::mem::replace(shown, newest) != newest);
         self.documents
             .send_if_modified(|shown| std::mem::replace(shown, documents) != documents);
+        self.blobs
+            .send_if_modified(|shown| std::mem::replace(shown, blobs) != blobs);
     }
 
     /// The last entry that is applied.
@@ -142,15 +182,19 @@ impl Applied {
     pub(crate) fn replace(&self, mut inner: Inner) {
         // Both ledgers are the same: what this node's own has need not be kept.
         inner.trim(self.trimmed.get().cursor.min(inner.state.newest()));
-        let (newest, documents) = (inner.state.newest(), inner.state.documents_revision());
-        let index = inner.index();
+        let (reached, index) = (inner.reached(), inner.index());
         *self.write() = inner;
         self.advance(index);
-        self.tell(newest, documents);
+        self.tell(reached);
     }
 
     pub(crate) fn watch_documents(&self) -> watch::Receiver<u64> {
         self.documents.subscribe()
+    }
+
+    /// Yields when blobs were registered.
+    pub(crate) fn watch_blobs(&self) -> watch::Receiver<usize> {
+        self.blobs.subscribe()
     }
 
     /// Forgets events that the ledger has.

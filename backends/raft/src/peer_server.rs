@@ -19,6 +19,7 @@ use tokio::sync::watch;
 pub(crate) use self::listener::Listener;
 use crate::archive::Archive;
 use crate::batcher::Queue;
+use crate::blobs::Blobs;
 use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::group::Steward;
@@ -44,6 +45,7 @@ pub(crate) struct Host {
     pub(crate) peers: Arc<Peers>,
     pub(crate) steward: Arc<Steward>,
     pub(crate) archive: Archive,
+    pub(crate) blobs: Arc<Blobs>,
     /// Where the group's name is kept.
     pub(crate) keeping: Keeping,
     /// Held by each follower's batch that is under way.
@@ -63,7 +65,9 @@ fn takes_part(request: &Request) -> bool {
         | Request::Vote(_)
         | Request::PreVote(_)
         | Request::Snapshot(_)
-        | Request::Transfer(_) => true,
+        | Request::Transfer(_)
+        // Counts for a majority.
+        | Request::KeepBlob(_) => true,
         // These need a leader, or show what is certain.
         Request::Forward(_)
         | Request::ReadIndex
@@ -71,6 +75,8 @@ fn takes_part(request: &Request) -> bool {
         | Request::Ledger(_)
         | Request::Steer(_)
         | Request::SupportedLevel
+        | Request::ReadBlob { .. }
+        | Request::MissingBlobs
         | Request::Recall => false,
     }
 }
@@ -129,6 +135,9 @@ impl Host {
                 Some((index, now)) => Response::ReadIndex { index, now },
                 None => Response::NotLeader,
             },
+            Request::KeepBlob(_) | Request::ReadBlob { .. } | Request::MissingBlobs => {
+                self.blobs.answer(request, from).await
+            }
             Request::Ledger(after) => match self.archive.rows(after).await {
                 Ok(rows) => Response::Ledger(rows.into_iter().map(Into::into).collect()),
                 Err(error) => failed(&error),

@@ -14,9 +14,9 @@ use crate::level::UnsupportedLevel;
 
 /// The version of every record that this build writes. Records of another are refused, not misread.
 /// A new field of a form needs no new version.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 /// Builds before the first release wrote versions up to this, in forms that no later build reads.
-const BEFORE_RELEASE_MAX: u8 = 3;
+const BEFORE_RELEASE_MAX: u8 = 4;
 const HEAD_BYTES: usize = 5;
 /// Initial capacity, enough for most records: growing a buffer step by step costs as much as the
 /// encoding.

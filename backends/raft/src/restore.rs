@@ -8,10 +8,14 @@
 //! every second since the picture, and never less than 2^32, which is three days of it. Tokens end
 //! at 2^53, so indexes end at 2^43: there is room for 2,048 restores of the least kind.
 //!
+//! *Blobs.* The new store has the blobs whose files are in its directory already: whoever restores puts
+//! them there first ([`BlobFiles`]).
+//!
 //! *Time.* The new leader counts on from the picture's time: while no group ran, time stood still,
 //! and then every lease gets its whole ttl.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use leasehold_backend_api::LedgerHead;
@@ -27,6 +31,8 @@ use openraft::BasicNode;
 
 use crate::OpenError;
 use crate::RaftConfig;
+use crate::blobs;
+use crate::blobs::BlobFiles;
 use crate::entry::LogId;
 use crate::entry::Membership;
 use crate::entry::Term;
@@ -117,8 +123,8 @@ pub fn create(config: &RaftConfig) -> Result<String, OpenError> {
 }
 
 impl Restore {
-    /// Makes the folder of a new group's founder, which must not be there yet. Blocks. If it fails,
-    /// what is in the folder is of no use.
+    /// Makes the folder of a new group's founder, which must not be there yet, or have blobs only.
+    /// Blocks. If it fails, what is in the folder is of no use.
     ///
     /// # Errors
     /// The picture is not whole or of another version, no tokens are left, or the folder is there
@@ -146,8 +152,10 @@ impl Restore {
         let voters = vec![[FOUNDER].into()];
         let membership = openraft::Membership::new(voters, members)
             .map_err(|error| OpenError::Raft(error.to_string()))?;
+        let blobs = begin(&config.data_dir)?;
         let mut inner = Inner {
             state,
+            blobs: Arc::new(blobs.all().into_iter().collect()),
             trimmed: after,
             last_applied: Some(id),
             membership: Membership::new(Some(id), membership),
@@ -178,6 +186,17 @@ impl Restore {
     }
 }
 
+/// Opens the blobs of a folder that has nothing else.
+fn begin(folder: &Path) -> Result<BlobFiles, OpenError> {
+    std::fs::create_dir_all(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        if entry?.file_name() != blobs::DIRECTORY {
+            return Err(OpenError::Present(folder.to_owned()));
+        }
+    }
+    Ok(BlobFiles::open(folder)?)
+}
+
 /// Writes log and snapshot; answers the new group's name.
 fn make(
     config: &RaftConfig,
@@ -185,7 +204,6 @@ fn make(
     id: LogId,
     ledger: LedgerHead,
 ) -> Result<String, OpenError> {
-    std::fs::create_dir(&config.data_dir)?;
     let (lock, _) = FolderLock::take(&config.data_dir)?;
     let owner = Owner {
         cluster_id: config.cluster_id.clone(),

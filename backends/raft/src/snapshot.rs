@@ -1,6 +1,8 @@
-//! Snapshots: the state and the events that the ledger does not have, in one checksummed file.
+//! Snapshots: the state, the events that the ledger does not have, and the digests of the blobs, in one
+//! checksummed file.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::fs::File;
@@ -15,6 +17,7 @@ use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use leasehold_domain::Cursor;
+use leasehold_domain::Digest;
 use leasehold_domain::Event;
 use leasehold_domain::FeatureLevel;
 use leasehold_machine::FrozenState;
@@ -51,6 +54,8 @@ pub(crate) type SnapshotBytes = Vec<u8>;
 
 /// Events of one piece.
 const EVENTS_PER_PIECE: usize = 64;
+/// Digests of one piece.
+const BLOBS_PER_PIECE: usize = 1_024;
 
 /// The one snapshot of a node.
 #[derive(Debug)]
@@ -134,15 +139,8 @@ impl SnapshotFile {
 
     /// Replaces the file with one of `inner`.
     pub(crate) fn write(&self, inner: &Inner) -> io::Result<()> {
-        let (meta, state) = (meta(inner), inner.state.frozen());
-        let bytes = written(
-            &meta,
-            inner.trimmed,
-            &inner.supported_levels,
-            &state,
-            &inner.events,
-        );
-        self.replace(&bytes, meta)
+        let frozen = Frozen::of(inner);
+        self.replace(&frozen.encode(), frozen.meta)
     }
 
     /// Held while the file is read or replaced, so that it is the one that `meta` tells of.
@@ -181,6 +179,7 @@ pub(crate) fn decode(bytes: &[u8], levels: Levels) -> io::Result<Inner> {
 fn read(bytes: &[u8], levels: Levels) -> Result<Inner, RecordError> {
     let mut pieces = record::checked(bytes)?;
     let (mut inner, mut state) = (Inner::default(), StateBuilder::default());
+    let mut blobs = BTreeSet::new();
     while let Some(piece) = decode_next::<Piece<'_>>(&mut pieces)? {
         if let Some(head) = piece.head {
             inner.last_applied = head.last_applied.map(log_id);
@@ -201,7 +200,9 @@ fn read(bytes: &[u8], levels: Levels) -> Result<Inner, RecordError> {
         }
         let events: Vec<Event> = Vec::restore(piece.events)?;
         inner.events.extend(events.into_iter().map(Arc::new));
+        blobs.extend(piece.blobs.into_iter().map(Digest));
     }
+    inner.blobs = Arc::new(blobs);
     inner.state = state.build()?;
     Ok(inner)
 }
@@ -271,52 +272,68 @@ impl<C: Types> RaftSnapshotBuilder<C> for SnapshotBuilder {
 /// Commands wait only while the state is frozen, for as long as it takes to share it and the events;
 /// encoding comes after that.
 pub(crate) fn encode(applied: &Applied) -> (SnapshotMetaOf<TypeConfig>, Vec<u8>) {
-    let (meta, trimmed, supported_levels, state, events) = {
-        let inner = applied.read();
-        let (state, events) = (inner.state.frozen(), inner.events.clone());
-        (
-            meta(&inner),
-            inner.trimmed,
-            inner.supported_levels.clone(),
-            state,
-            events,
-        )
-    };
-    let bytes = written(&meta, trimmed, &supported_levels, &state, &events);
-    (meta, bytes)
+    let frozen = Frozen::of(&applied.read());
+    let bytes = frozen.encode();
+    (frozen.meta, bytes)
 }
 
-fn written(
-    meta: &SnapshotMetaOf<TypeConfig>,
+/// What a snapshot is made of.
+struct Frozen {
+    meta: SnapshotMetaOf<TypeConfig>,
     trimmed: Cursor,
-    supported_levels: &BTreeMap<u64, FeatureLevel>,
-    state: &FrozenState,
-    events: &VecDeque<Arc<Event>>,
-) -> Vec<u8> {
-    let mut record = RecordWriter::default();
-    let supported_levels = supported_levels.iter().map(|(node, level)| MemberLevel {
-        node: *node,
-        level: level.form(),
-    });
-    record.push(&Piece {
-        head: Some(Head {
-            last_applied: meta.last_log_id.as_ref().map(LogId::form),
-            membership: meta.last_membership.form(),
-            trimmed: trimmed.0,
-            supported_levels: supported_levels.collect(),
-        }),
-        ..Piece::default()
-    });
-    push_state(&mut record, state);
-    let mut events = events.iter().peekable();
-    while events.peek().is_some() {
-        let some = events.by_ref().take(EVENTS_PER_PIECE);
+    supported_levels: BTreeMap<u64, FeatureLevel>,
+    state: FrozenState,
+    events: VecDeque<Arc<Event>>,
+    blobs: Arc<BTreeSet<Digest>>,
+}
+
+impl Frozen {
+    fn of(inner: &Inner) -> Self {
+        Self {
+            meta: meta(inner),
+            trimmed: inner.trimmed,
+            supported_levels: inner.supported_levels.clone(),
+            state: inner.state.frozen(),
+            events: inner.events.clone(),
+            blobs: inner.blobs.clone(),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut record = RecordWriter::default();
+        let supported_levels = self.supported_levels.iter();
+        let supported_levels = supported_levels.map(|(node, level)| MemberLevel {
+            node: *node,
+            level: level.form(),
+        });
         record.push(&Piece {
-            events: some.map(|event| event.as_ref().form()).collect(),
+            head: Some(Head {
+                last_applied: self.meta.last_log_id.as_ref().map(LogId::form),
+                membership: self.meta.last_membership.form(),
+                trimmed: self.trimmed.0,
+                supported_levels: supported_levels.collect(),
+            }),
             ..Piece::default()
         });
+        push_state(&mut record, &self.state);
+        let mut events = self.events.iter().peekable();
+        while events.peek().is_some() {
+            let some = events.by_ref().take(EVENTS_PER_PIECE);
+            record.push(&Piece {
+                events: some.map(|event| event.as_ref().form()).collect(),
+                ..Piece::default()
+            });
+        }
+        let mut blobs = self.blobs.iter().peekable();
+        while blobs.peek().is_some() {
+            let some = blobs.by_ref().take(BLOBS_PER_PIECE);
+            record.push(&Piece {
+                blobs: some.map(|digest| digest.0).collect(),
+                ..Piece::default()
+            });
+        }
+        record.finish()
     }
-    record.finish()
 }
 
 fn push_state(record: &mut RecordWriter, state: &FrozenState) {

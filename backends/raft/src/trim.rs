@@ -88,11 +88,11 @@ mod tests {
         assert_eq!(mark.get().cursor, Cursor(9));
     }
 
-    /// The bytes of record version 4. They must stay readable.
+    /// The bytes of record version 5. They must stay readable.
     #[test]
     fn the_stored_form_is_fixed() {
         let trimmed = Trimmed::of(300, Some((Cursor(300), Digest([7; 32]))));
-        let mut golden = vec![4, 0, 0, 0, 0, 0x82, 0x19, 0x01, 0x2c, 0x58, 0x20];
+        let mut golden = vec![5, 0, 0, 0, 0, 0x82, 0x19, 0x01, 0x2c, 0x58, 0x20];
         golden.extend([7; 32]);
         let crc = crc32fast::hash(&[&golden[..1], &golden[5..]].concat());
         golden[1..5].copy_from_slice(&crc.to_be_bytes());

@@ -2,6 +2,7 @@
 
 mod it {
     mod alone;
+    mod blobs;
     mod certificates;
     mod faults;
     mod five;

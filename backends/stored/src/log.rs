@@ -109,7 +109,7 @@ form! {
             2 notes: Vec<Note<'a>> = default,
         },
         1 Edits { 0 edits: Vec<Edit<'a>> },
-        2 Blob { 0 bytes: &'a [u8] },
+        2 RegisterBlob { 0 digest: [u8; 32] },
         3 Tick,
         4 SupportedLevel {
             0 node: u64,
@@ -126,7 +126,7 @@ form! {
     pub enum Answer<'a> {
         0 Outcomes { 0 outcomes: Vec<Outcome<'a>> },
         1 Edited { 0 outcome: EditOutcome },
-        2 Stored { 0 digest: [u8; 32] },
+        2 BlobRegistered,
         3 Ticked,
         4 Level {
             0 level: Option<u16>,

@@ -61,6 +61,12 @@ form! {
         9 Steer { 0 steering: Steering<'a> },
         10 Recall,
         11 SupportedLevel,
+        12 KeepBlob { 0 digest: [u8; 32] },
+        13 ReadBlob {
+            0 digest: [u8; 32],
+            1 offset: u64 = default,
+        },
+        14 MissingBlobs,
     }
 }
 
@@ -143,6 +149,16 @@ form! {
             0 acknowledged: Option<Acknowledged>,
         },
         13 SupportedLevel { 0 level: Option<u16> },
+        14 BlobKept { 0 is_kept: bool = default },
+        15 BlobPart {
+            0 total: u64,
+            1 bytes: &'a [u8],
+        },
+        16 NoBlob,
+        17 MissingBlobs {
+            0 applied: u64,
+            1 missing: u64,
+        },
     }
 }
 

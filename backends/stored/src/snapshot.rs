@@ -16,12 +16,14 @@ use crate::record::EndedRequest;
 use crate::record::Record;
 
 form! {
-    /// One piece of a snapshot of a Raft node. The head comes first.
+    /// One piece of a snapshot of a Raft node. The head comes first. Of blobs a snapshot has the
+    /// digests: their bytes are not in it.
     #[derive(Default)]
     pub struct Piece<'a> {
         0 head: Option<Head<'a>>,
         1 state: Option<StatePiece<'a>>,
         2 events: Vec<Event<'a>> = default,
+        3 blobs: Vec<[u8; 32]> = default,
     }
 }
 
@@ -50,9 +52,8 @@ form! {
         0 head: Option<StateHead>,
         1 locks: Vec<Lock<'a>> = default,
         2 documents: Vec<Document<'a>> = default,
-        3 blobs: Vec<Blob<'a>> = default,
-        4 ended: Vec<EndedRequest> = default,
-        5 policies: Vec<LeasePolicies<'a>> = default,
+        3 ended: Vec<EndedRequest> = default,
+        4 policies: Vec<LeasePolicies<'a>> = default,
     }
 }
 
@@ -74,13 +75,5 @@ form! {
         1 name: &'a str,
         2 record: Record<'a>,
         3 policies: Vec<u32> = default,
-    }
-}
-
-form! {
-    /// Bytes that are kept under their digest.
-    pub struct Blob<'a> {
-        0 digest: [u8; 32],
-        1 bytes: &'a [u8],
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
+use leasehold_backend_api::BlobSource;
 use leasehold_backend_api::Ledger;
 use leasehold_core::backup;
 use leasehold_core::backup::BackupFileError;
@@ -142,7 +143,8 @@ async fn from_folder(data_dir: &Path, target: &mut Target) -> Result<(), Failed>
         );
     }
     let wall = SystemClock::new().wall();
-    let taking = Taking::begin(store.picture, Arc::new(ledger), wall).await;
+    let blobs = store.blobs.map(|blobs| blobs as Arc<dyn BlobSource>);
+    let taking = Taking::begin(store.picture, blobs, Arc::new(ledger), wall).await;
     let mut taking = taking.map_err(|error| failed(data_dir, &error))?;
     while let Some(bytes) = taking
         .next()

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `H` | once, first | JSON: format, time, position, sizes, the ledger's hash chain |
 //! | `S` | as needed | the lock machine's state, in pieces |
+//! | `B` | once for each blob | its bytes: a module, or the configuration of a policy |
 //! | `R` | once for each event | one row of the ledger: its canonical bytes |
 //! | `E` | once, last | JSON: how many frames there were, SHA-256 of all bytes before |
 //!

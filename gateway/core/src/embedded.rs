@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+pub(crate) use leasehold_backend_raft::BlobFiles;
 use leasehold_backend_raft::RaftConfig;
 pub(crate) use leasehold_backend_raft::Restore;
 pub(crate) use leasehold_backend_raft::Restored;
@@ -43,7 +44,18 @@ pub(crate) fn lost_store() -> StoppedStore {
     StoppedStore::empty()
 }
 
-/// Writes a store into a directory that is not there yet. Blocks until it is durable.
+/// Opens the blobs of a store that is to be made in a data folder: what is put there before
+/// [`write_restored`] is in the store. Blocks.
+///
+/// # Errors
+/// The folder cannot be written.
+pub(crate) fn new_blobs(data_dir: &Path) -> Result<BlobFiles, String> {
+    let folder = raft_folder(data_dir);
+    let opened = std::fs::create_dir_all(&folder).and_then(|()| BlobFiles::open(&folder));
+    opened.map_err(|error| error.to_string())
+}
+
+/// Writes a store into a directory that is not there yet, or has blobs only. Blocks until it is durable.
 ///
 /// # Errors
 /// It cannot be written, or the picture is not what it should be.

@@ -109,6 +109,15 @@ pub const UNREAD_BODY_BYTES_MAX: u64 = 64 * 1_024;
 pub const UNREAD_BODY_WAIT_MS_MAX: u64 = 100;
 /// Most bytes that are discarded while a connection is closed on a client that still sends.
 pub const LINGER_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// Largest blob (module, configuration of a policy) that a store takes.
+pub const BLOB_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// Most bytes of a blob in one message between members of a cluster: heartbeats go between two.
+pub const BLOB_PART_BYTES_MAX: usize = 512 * 1_024;
+/// Largest message between members of a cluster.
+pub const PEER_MESSAGE_BYTES_MAX: usize = 32 * 1_024 * 1_024;
+const _: () = assert!(BLOB_PART_BYTES_MAX < PEER_MESSAGE_BYTES_MAX);
+const _: () = assert!(MODULE_BYTES_MAX <= BLOB_BYTES_MAX);
+const _: () = assert!(POLICY_CONFIG_BYTES_MAX <= BLOB_BYTES_MAX);
 /// Largest policy module.
 pub const MODULE_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 /// Most functions in one policy module, imported ones included. The compiler spends some 6 KiB of

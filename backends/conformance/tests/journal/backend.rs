@@ -221,6 +221,6 @@ impl Documents for JournalBackend {
     }
 
     async fn get_blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError> {
-        Ok(self.store.lock().state.blob(digest))
+        Ok(self.store.lock().blobs.get(digest).cloned())
     }
 }

@@ -1,5 +1,6 @@
 //! The one state behind a mutex: every write goes to the file first, then to the machine.
 
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
@@ -56,6 +57,7 @@ pub(crate) struct Store {
 pub(crate) struct Inner {
     journal: Journal,
     pub(crate) state: State,
+    pub(crate) blobs: HashMap<Digest, Arc<[u8]>>,
     events: VecDeque<Arc<Event>>,
     pub(crate) trimmed: Cursor,
     /// Where the ledger was at the last trim.
@@ -80,6 +82,7 @@ impl Store {
         let mut inner = Inner {
             journal,
             state: State::default(),
+            blobs: HashMap::new(),
             events: VecDeque::new(),
             trimmed: Cursor(0),
             ledger: None,
@@ -197,7 +200,7 @@ impl Inner {
                 events
             }
             What::Blob(bytes) => {
-                self.state.put_blob(bytes.clone());
+                self.blobs.insert(Digest::of(bytes), bytes.clone());
                 Vec::new()
             }
             What::Tick => self.state.tick(at, LOCKS_PER_TICK_MAX),

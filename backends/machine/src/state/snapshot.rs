@@ -1,7 +1,6 @@
 //! The state as bytes. Indexes and counters are left out, and built again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use imbl::OrdMap;
 use imbl::Vector;
@@ -20,7 +19,6 @@ use leasehold_stored::decode_next;
 use leasehold_stored::encode_into;
 use leasehold_stored::lock::LeasePolicies as Listed;
 use leasehold_stored::record::Record;
-use leasehold_stored::snapshot::Blob;
 use leasehold_stored::snapshot::Lock;
 use leasehold_stored::snapshot::StateHead;
 use leasehold_stored::snapshot::StatePiece;
@@ -46,7 +44,6 @@ pub struct FrozenState {
     newest: Cursor,
     records: Records,
     documents: DocumentSet,
-    blobs: BTreeMap<Digest, Arc<[u8]>>,
     ended: Vector<EndedRequest>,
 }
 
@@ -91,15 +88,6 @@ impl FrozenState {
                 ..StatePiece::default()
             });
         }
-        for (digest, bytes) in &self.blobs {
-            show(StatePiece {
-                blobs: vec![Blob {
-                    digest: digest.0,
-                    bytes,
-                }],
-                ..StatePiece::default()
-            });
-        }
         let mut ended = self.ended.iter().peekable();
         while ended.peek().is_some() {
             let some = ended.by_ref().take(PIECE);
@@ -134,7 +122,6 @@ pub struct StateBuilder {
     head: Option<StateHead>,
     records: BTreeMap<NamespaceName, OrdMap<LockName, LockRecord>>,
     documents: Vec<Document>,
-    blobs: BTreeMap<Digest, Arc<[u8]>>,
     ended: Vec<EndedRequest>,
     policies: SharedPolicies,
 }
@@ -171,9 +158,6 @@ impl StateBuilder {
         }
         let documents: Vec<Document> = Vec::restore(piece.documents)?;
         self.documents.extend(documents);
-        for blob in piece.blobs {
-            self.blobs.insert(Digest(blob.digest), blob.bytes.into());
-        }
         let ended: Vec<EndedRequest> = Vec::restore(piece.ended)?;
         self.ended.extend(ended);
         Ok(())
@@ -198,7 +182,6 @@ impl StateBuilder {
             locks: LockTable::index(records, self.policies),
             documents: DocumentSet::of(head.documents_revision, self.documents),
             seats: BTreeMap::new(),
-            blobs: self.blobs,
             ended: EndedRequests::of(self.ended),
         };
         state.read_seats();
@@ -218,7 +201,6 @@ impl State {
             newest: self.newest,
             records: self.locks.records.clone(),
             documents: self.documents.clone(),
-            blobs: self.blobs.clone(),
             ended: self.ended.order().clone(),
         }
     }

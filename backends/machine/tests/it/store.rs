@@ -302,18 +302,8 @@ fn documents_change_all_or_none() {
 }
 
 #[test]
-fn blobs_are_found_by_their_digest() {
-    let mut state = State::default();
-    let bytes: Arc<[u8]> = Arc::from(&b"module"[..]);
-    let digest = state.put_blob(bytes.clone());
-    assert_eq!(state.put_blob(bytes.clone()), digest);
-    assert_eq!(state.blob(&digest), Some(bytes));
-}
-
-#[test]
 fn a_snapshot_is_the_state() {
     let mut state = State::default();
-    state.put_blob(Arc::from(&b"module"[..]));
     state.edit(&[edit("a", Some("1"), Precondition::Any)], moment(0, 1));
     run_each(&mut state, 0, 2, &[take("ann", "a", 1, 1_000)]);
     let wait = acquire(2, EXCLUSIVE, 1_000, Some(5_000));

@@ -149,12 +149,12 @@ async fn an_entry_that_cannot_be_read_is_named() {
     for (bytes, complaint) in [
         // Other versions are refused, not misread.
         (
-            vec![3, 0, 0, 0, 0, 7],
-            "entry 5: version 3 is of a build before the first release",
+            vec![4, 0, 0, 0, 0, 7],
+            "entry 5: version 4 is of a build before the first release",
         ),
-        (vec![5, 0, 0, 0, 0, 7], "entry 5: version 5 is not known"),
-        (vec![4, 0, 0, 0, 0, 7], "entry 5: checksum differs"),
-        (vec![4, 0], "entry 5: cut off"),
+        (vec![6, 0, 0, 0, 0, 7], "entry 5: version 6 is not known"),
+        (vec![5, 0, 0, 0, 0, 7], "entry 5: checksum differs"),
+        (vec![5, 0], "entry 5: cut off"),
     ] {
         let (_folder, config) = node();
         let node = open(&config).await.unwrap();

@@ -3,6 +3,7 @@
 use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::MemberView;
 use leasehold_backend_api::Steering;
+use leasehold_domain::Digest;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_stored::Formed;
@@ -190,6 +191,12 @@ impl Sent for Request {
             },
             Self::Recall => form::Request::Recall,
             Self::SupportedLevel => form::Request::SupportedLevel,
+            Self::KeepBlob(digest) => form::Request::KeepBlob { digest: digest.0 },
+            Self::ReadBlob { digest, offset } => form::Request::ReadBlob {
+                digest: digest.0,
+                offset: *offset,
+            },
+            Self::MissingBlobs => form::Request::MissingBlobs,
         }
     }
 
@@ -226,6 +233,12 @@ impl Sent for Request {
             form::Request::Steer { steering: asked } => Self::Steer(steering(asked)),
             form::Request::Recall => Self::Recall,
             form::Request::SupportedLevel => Self::SupportedLevel,
+            form::Request::KeepBlob { digest } => Self::KeepBlob(Digest(digest)),
+            form::Request::ReadBlob { digest, offset } => Self::ReadBlob {
+                digest: Digest(digest),
+                offset,
+            },
+            form::Request::MissingBlobs => Self::MissingBlobs,
         })
     }
 }
@@ -294,6 +307,16 @@ impl Sent for Response {
             Self::SupportedLevel(level) => form::Response::SupportedLevel {
                 level: level.form(),
             },
+            Self::BlobKept { is_kept } => form::Response::BlobKept { is_kept: *is_kept },
+            Self::BlobPart { total, bytes } => form::Response::BlobPart {
+                total: *total,
+                bytes,
+            },
+            Self::NoBlob => form::Response::NoBlob,
+            Self::MissingBlobs { applied, missing } => form::Response::MissingBlobs {
+                applied: *applied,
+                missing: *missing,
+            },
             Self::Recalled(known) => form::Response::Recalled {
                 acknowledged: known.as_ref().map(|known| form::Acknowledged {
                     term: known.term,
@@ -335,6 +358,15 @@ impl Sent for Response {
             form::Response::Failed { reason } => Self::Failed(reason.to_owned()),
             form::Response::SupportedLevel { level } => {
                 Self::SupportedLevel(Formed::restore(level)?)
+            }
+            form::Response::BlobKept { is_kept } => Self::BlobKept { is_kept },
+            form::Response::BlobPart { total, bytes } => Self::BlobPart {
+                total,
+                bytes: bytes.to_vec(),
+            },
+            form::Response::NoBlob => Self::NoBlob,
+            form::Response::MissingBlobs { applied, missing } => {
+                Self::MissingBlobs { applied, missing }
             }
             form::Response::Recalled { acknowledged } => {
                 Self::Recalled(acknowledged.map(|known| Acknowledged {

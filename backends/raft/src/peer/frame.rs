@@ -6,6 +6,7 @@
 
 use std::io;
 
+use leasehold_domain::limits;
 use leasehold_stored::decode_next;
 use leasehold_stored::encode_into;
 use tokio::io::AsyncRead;
@@ -13,16 +14,16 @@ use tokio::io::AsyncReadExt;
 
 use crate::form::Sent;
 
-/// The version of what peers say to each other: 1 was that of builds before the first release. A new
-/// field of a form needs no new version.
-const VERSION: u8 = 2;
+/// The version of what peers say to each other: 1 and 2 were those of builds before the first release.
+/// A new field of a form needs no new version.
+const VERSION: u8 = 3;
 const LENGTH_BYTES: usize = 4;
 const HEAD_BYTES: usize = 1 + 8;
 /// Initial capacity, enough for most frames: growing a buffer step by step costs as much as the
 /// encoding.
 const BYTES_USUAL: usize = 1_024;
-/// The largest frame: one log entry with a module in it, or a long answer, with room to spare.
-pub(crate) const FRAME_BYTES_MAX: usize = 32 * 1_024 * 1_024;
+/// The largest frame: one log entry, or a long answer, with room to spare.
+pub(crate) const FRAME_BYTES_MAX: usize = limits::PEER_MESSAGE_BYTES_MAX;
 /// The largest frame before both know who the other is.
 pub(super) const HELLO_BYTES_MAX: usize = 4 * 1_024;
 

@@ -61,6 +61,17 @@ pub(crate) enum Request {
     Recall,
     /// Which is the highest feature level that your build supports?
     SupportedLevel,
+    /// Fetch a blob from the member that asks, and make it durable.
+    KeepBlob(Digest),
+    /// A part of a blob.
+    ReadBlob {
+        /// Which blob.
+        digest: Digest,
+        /// Where the part begins.
+        offset: u64,
+    },
+    /// How many of the registered blobs do you not have?
+    MissingBlobs,
 }
 
 /// What comes back.
@@ -102,6 +113,27 @@ pub(crate) enum Response {
     Recalled(Option<Acknowledged>),
     /// Of `SupportedLevel`.
     SupportedLevel(FeatureLevel),
+    /// Of `KeepBlob`.
+    BlobKept {
+        /// Whether the blob is durable; false while it is being fetched.
+        is_kept: bool,
+    },
+    /// Of `ReadBlob`.
+    BlobPart {
+        /// Bytes of the whole blob.
+        total: u64,
+        /// The part.
+        bytes: Vec<u8>,
+    },
+    /// Of `ReadBlob`: the member has no whole copy.
+    NoBlob,
+    /// Of `MissingBlobs`.
+    MissingBlobs {
+        /// The last entry that is applied there.
+        applied: u64,
+        /// How many blobs that are registered by then are not there.
+        missing: u64,
+    },
 }
 
 /// What became of one forwarded item.

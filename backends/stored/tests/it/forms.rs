@@ -142,11 +142,11 @@ samples! {
     choice log::Payload<'static> { Blank, Normal { proposal }, Membership { membership } }
     structure log::Proposal<'static> { now, wall, items }
     choice log::Item<'static> {
-        Batch { commands, atomicity, notes }, Edits { edits }, Blob { bytes }, Tick,
+        Batch { commands, atomicity, notes }, Edits { edits }, RegisterBlob { digest }, Tick,
         SupportedLevel { node, level }, RaiseLevel { to },
     }
     choice log::Answer<'static> {
-        Outcomes { outcomes }, Edited { outcome }, Stored { digest }, Ticked, Level { level, behind },
+        Outcomes { outcomes }, Edited { outcome }, BlobRegistered, Ticked, Level { level, behind },
     }
     structure log::LedgerPosition { cursor, chain }
     structure log::Number { value }
@@ -158,6 +158,7 @@ samples! {
         Append { vote, previous, entries, commit }, Vote { ballot }, PreVote { ballot },
         Snapshot { chunk }, Transfer { from, to, last }, Forward { items }, ReadIndex, Adopt {
         group, level }, Ledger { after }, Steer { steering }, Recall, SupportedLevel,
+        KeepBlob { digest }, ReadBlob { digest, offset }, MissingBlobs,
     }
     structure peer::Ballot { vote, last, transfer }
     structure peer::Chunk<'static> { vote, last, membership, total, offset, bytes }
@@ -169,7 +170,8 @@ samples! {
         Append { appended }, Vote { vote, granted, last }, Snapshot { vote }, Transfer { refused
         }, Forwarded { answers, index }, ReadIndex { index, now }, Adopted { node }, Ledger {
         rows }, Steered { view }, Unsteered { refusal }, NotLeader, Failed { reason }, Recalled
-        { acknowledged }, SupportedLevel { level },
+        { acknowledged }, SupportedLevel { level }, BlobKept { is_kept }, BlobPart { total, bytes },
+        NoBlob, MissingBlobs { applied, missing },
     }
     choice peer::Appended { Success, PartialSuccess { last }, Conflict, HigherVote { vote } }
     choice peer::Answered<'static> { Done { answer }, Refused { refusal }, NotLeader }
@@ -183,15 +185,14 @@ samples! {
     }
     structure peer::MemberView<'static> { node, address, voter, replicated, supported_level }
     structure peer::Acknowledged { term, last }
-    structure snapshot::Piece<'static> { head, state, events }
+    structure snapshot::Piece<'static> { head, state, events, blobs }
     structure snapshot::Head<'static> { last_applied, membership, trimmed, supported_levels }
     structure snapshot::MemberLevel { node, level }
     structure snapshot::StatePiece<'static> {
-        head, locks, documents, blobs, ended, policies,
+        head, locks, documents, ended, policies,
     }
     structure snapshot::StateHead { now, newest, documents_revision, level }
     structure snapshot::Lock<'static> { namespace, name, record, policies }
-    structure snapshot::Blob<'static> { digest, bytes }
     structure store::Changes<'static> { locks, ended, documents }
     structure store::DocumentName<'static> { collection, id }
     structure store::LockChange<'static> { lock, change }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::frame::FORMAT;
+
 /// Why a file is no backup, or nothing could be made of it.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupFileError {
@@ -16,7 +18,7 @@ pub enum BackupFileError {
     #[error("is no backup of Leasehold")]
     Foreign,
     /// It was written by another build.
-    #[error("has format {0}, which this build does not know")]
+    #[error("has format {0}; this build reads format {FORMAT}")]
     Format(u32),
     /// It ends too early.
     #[error("is cut off in frame {0}")]

@@ -3,6 +3,7 @@
 use std::io;
 use std::io::Read;
 
+use leasehold_domain::limits::BLOB_BYTES_MAX;
 use serde::Deserialize;
 use serde::Serialize;
 use sha2::Digest as _;
@@ -12,10 +13,12 @@ use super::BackupFileError;
 
 /// What a backup begins with.
 const MAGIC: [u8; 16] = *b"leasehold-backup";
-/// The format that this build writes.
-pub(super) const FORMAT: u32 = 1;
-/// Bytes of one frame at most: a row of the ledger, with room to spare.
-const FRAME_BYTES_MAX: u32 = 8 * 1_024 * 1_024;
+/// The format that this build writes and reads. In format 1, of builds before the first release, the
+/// state held the blobs.
+pub(super) const FORMAT: u32 = 2;
+/// Bytes of one frame at most: a blob, or a row of the ledger.
+const FRAME_BYTES_MAX: u32 = 16 * 1_024 * 1_024;
+const _: () = assert!(FRAME_BYTES_MAX as usize >= BLOB_BYTES_MAX);
 /// Bytes of one piece of the state.
 pub(super) const PIECE_BYTES: usize = 1_024 * 1_024;
 
@@ -48,6 +51,7 @@ struct End {
 pub(super) enum Frame {
     Head(Head),
     State(Vec<u8>),
+    Blob(Vec<u8>),
     Row(String),
     /// The digest of the whole, in hex.
     End(String),
@@ -55,6 +59,7 @@ pub(super) enum Frame {
 
 const HEAD: u8 = b'H';
 const STATE: u8 = b'S';
+const BLOB: u8 = b'B';
 const ROW: u8 = b'R';
 const END: u8 = b'E';
 
@@ -75,6 +80,10 @@ impl FrameWriter {
 
     pub(super) fn state(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
         self.frame(STATE, piece)
+    }
+
+    pub(super) fn blob(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        self.frame(BLOB, bytes)
     }
 
     pub(super) fn row(&mut self, body: &str) -> io::Result<Vec<u8>> {
@@ -148,6 +157,7 @@ impl<R: Read> FrameReader<R> {
         let frame = match kind {
             HEAD => Frame::Head(self.json(&body)?),
             STATE => Frame::State(body),
+            BLOB => Frame::Blob(body),
             ROW => Frame::Row(String::from_utf8(body).map_err(|_| self.damaged("is no text"))?),
             END => self.end(&self.json(&body)?, &hex::encode(before.finalize()))?,
             _ => return Err(self.damaged("is of no known kind")),

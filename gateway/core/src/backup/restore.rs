@@ -32,6 +32,7 @@ use crate::data_dir::ledger_file;
 use crate::embedded::Restore;
 use crate::embedded::Restored;
 use crate::embedded::entries_ahead;
+use crate::embedded::new_blobs;
 use crate::embedded::write_restored;
 
 /// Events that go into the ledger at once.
@@ -109,10 +110,15 @@ async fn make(
 ) -> Result<Restored, BackupFileError> {
     let mut reader = BackupReader::open(file)?;
     let mut ledger = NewLedger::open(&ledger_file(folder))?;
+    let blobs = new_blobs(folder).map_err(BackupFileError::Storage)?;
     let mut state = Vec::new();
     loop {
         match reader.next()? {
             Frame::State(piece) => state.extend(piece),
+            Frame::Blob(bytes) => {
+                let put = blobs.put(&bytes);
+                put.map_err(|error| BackupFileError::Storage(error.to_string()))?;
+            }
             Frame::Row(body) => ledger.push(&body).await?,
             Frame::Head(_) | Frame::End(_) => break,
         }
@@ -124,6 +130,8 @@ async fn make(
             newest: Cursor(head.newest),
             revision: head.revision,
             state,
+            // They are in the new store's directory.
+            blobs: Vec::new(),
         },
         after,
         unrecorded: Vec::new(),

@@ -1,4 +1,4 @@
-//! Taking a backup: a picture of the store, and the ledger up to the picture's last event.
+//! Taking a backup: a picture of the store, its blobs, and the ledger up to the picture's last event.
 
 use std::io;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use leasehold_audit::CarrierStatus;
 use leasehold_backend_api::Backend;
 use leasehold_backend_api::Backup;
 use leasehold_backend_api::Batch;
+use leasehold_backend_api::BlobSource;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerQuery;
 use leasehold_backend_api::LedgerRow;
@@ -102,7 +103,8 @@ impl Backups {
             let detail = "the ledger is too far behind for a backup";
             return Err(Failure::new(FailureKind::Unavailable, detail));
         }
-        let taking = Taking::begin(picture, self.ledger.clone(), self.clock.wall());
+        let blobs: Option<Arc<dyn BlobSource>> = Some(store.clone());
+        let taking = Taking::begin(picture, blobs, self.ledger.clone(), self.clock.wall());
         let taking = taking
             .await
             .map_err(|error| Failure::internal(error.to_string()))?;
@@ -132,6 +134,7 @@ fn busy() -> Failure {
 pub struct Taking {
     head: Head,
     picture: Picture,
+    blobs: Option<Arc<dyn BlobSource>>,
     ledger: Arc<dyn Ledger>,
     frames: FrameWriter,
     next: Next,
@@ -142,14 +145,17 @@ pub struct Taking {
 enum Next {
     Head,
     State { from: usize },
+    Blobs { from: usize },
     Rows { after: Cursor },
     Nothing,
 }
 
 impl Taking {
-    /// Begins; the ledger must have reached the picture.
+    /// Begins; the ledger must have reached the picture. `blobs` has the bytes of the picture's blobs,
+    /// if there are any.
     pub async fn begin(
         picture: Picture,
+        blobs: Option<Arc<dyn BlobSource>>,
         ledger: Arc<dyn Ledger>,
         now: WallMillis,
     ) -> io::Result<Self> {
@@ -173,6 +179,7 @@ impl Taking {
                 chain: chain.to_string(),
             },
             picture,
+            blobs,
             ledger,
             frames: FrameWriter::default(),
             next: Next::Head,
@@ -182,7 +189,7 @@ impl Taking {
     /// The next bytes of the file; none after the last.
     ///
     /// # Errors
-    /// The ledger cannot be read: what was written so far is no backup.
+    /// The ledger or a blob cannot be read: what was written so far is no backup.
     pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.next {
             Next::Head => {
@@ -194,7 +201,7 @@ impl Taking {
                 let to = state.len().min(from + PIECE_BYTES);
                 let (is_last, frame) = (to == state.len(), self.frames.state(&state[from..to]));
                 self.next = match is_last {
-                    true => Next::Rows { after: Cursor(0) },
+                    true => Next::Blobs { from: 0 },
                     false => Next::State { from: to },
                 };
                 if is_last {
@@ -203,6 +210,7 @@ impl Taking {
                 }
                 frame.map(Some)
             }
+            Next::Blobs { from } => self.blob(from).await.map(Some),
             Next::Rows { after } if after < self.picture.newest => self.rows(after).await.map(Some),
             Next::Rows { .. } => {
                 self.next = Next::Nothing;
@@ -210,6 +218,23 @@ impl Taking {
             }
             Next::Nothing => Ok(None),
         }
+    }
+
+    /// The next blob that is not lost; no bytes after the last.
+    async fn blob(&mut self, mut from: usize) -> io::Result<Vec<u8>> {
+        let Some(source) = &self.blobs else {
+            self.next = Next::Rows { after: Cursor(0) };
+            return Ok(Vec::new());
+        };
+        while let Some(digest) = self.picture.blobs.get(from) {
+            from += 1;
+            if let Some(bytes) = source.blob(digest).await.map_err(io::Error::other)? {
+                self.next = Next::Blobs { from };
+                return self.frames.blob(&bytes);
+            }
+        }
+        self.next = Next::Rows { after: Cursor(0) };
+        Ok(Vec::new())
     }
 
     async fn rows(&mut self, after: Cursor) -> io::Result<Vec<u8>> {

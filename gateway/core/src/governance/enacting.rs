@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 
 use futures_util::StreamExt;
-use futures_util::TryStreamExt;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::NamespaceName;
 use leasehold_policy_host::Module;
@@ -66,7 +65,8 @@ impl Governance {
     }
 
     /// Loads and compiles the modules of the bindings that differ in `documents`, and binds their
-    /// configurations. What cannot be used is tried again whenever a version or a binding changes.
+    /// configurations. What cannot be used is tried again whenever a version or a binding changes, and
+    /// modules that could not be read at each load.
     ///
     /// # Errors
     /// The store cannot be read. That says nothing of a module.
@@ -76,7 +76,16 @@ impl Governance {
             let touched = replica.touched(documents, &BTreeSet::new());
             let is_retried = !touched.versions.is_empty() || !touched.bindings.is_empty();
             let broken = replica.broken.keys().filter(|_| is_retried);
-            let retried: Vec<_> = broken.chain(&replica.unloaded).cloned().collect();
+            let missing = self.modules.missing().into_iter();
+            let missing = missing.map(|digest| Arc::from(digest.to_string()));
+            let missing = missing.filter(|digest| replica.broken.contains_key(digest));
+            let retried = broken.chain(&replica.unloaded).cloned().chain(missing);
+            let retried: BTreeSet<_> = retried.collect();
+            // Also those whose module may be usable now.
+            let touched = match retried.is_empty() {
+                true => touched,
+                false => replica.touched(documents, &retried),
+            };
             (touched, retried)
         };
         let wanted = self.wanted(&touched);
@@ -88,8 +97,10 @@ impl Governance {
         });
         // The engine admits as many compilations as the machine has room for.
         let loading = futures_util::stream::iter(loading).buffer_unordered(MODULES_LOADING_MAX);
+        // All are tried, so that each is known to be missing from its first try on.
+        let loaded: Vec<_> = loading.collect().await;
         let mut prepared = Prepared {
-            modules: loading.try_collect().await?,
+            modules: loaded.into_iter().collect::<Result<_, _>>()?,
             ..Prepared::default()
         };
         let bound = wanted.into_iter().filter_map(|(digest, config)| {
@@ -139,6 +150,9 @@ impl Governance {
         plan.revision = documents.revision();
         self.apply(replica, &mut plan, touched, prepared);
         replica.accept(documents);
+        self.modules.plan_is_in_force();
+        self.modules
+            .retain_missing(|digest| replica.names_module(digest));
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
         self.changed.send_replace(());
     }
@@ -217,11 +231,6 @@ impl Governance {
 
     /// Returns the module of that digest, if it is in memory.
     fn known_module(&self, digest: &str) -> Option<Arc<Module>> {
-        let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        digest
-            .parse()
-            .ok()
-            .and_then(|digest| modules.get(&digest))
-            .cloned()
+        self.modules.compiled(&digest.parse().ok()?)
     }
 }

@@ -169,6 +169,12 @@ impl Governance {
         }
     }
 
+    /// Loads everything again, because modules could not be read before.
+    pub(super) async fn load_missing(&self) -> Result<(), Failure> {
+        let _one_at_a_time = self.reloading.lock().await;
+        self.load_all().await
+    }
+
     /// Reads and checks what has changed while the old plan is in force, and swaps. Keys are in force
     /// as soon as they are read: a module that cannot be loaded must not keep a revoked key valid.
     pub(super) async fn load_all(&self) -> Result<(), Failure> {

@@ -14,6 +14,7 @@ mod judged;
 mod key;
 mod key_use;
 mod loading;
+mod modules;
 mod moves;
 mod namespace;
 mod pattern;
@@ -27,7 +28,6 @@ mod rollout_index;
 mod writing;
 
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -39,10 +39,7 @@ use std::time::Duration;
 use crate::failure::FailureKind;
 use leasehold_backend_api::Documents;
 use leasehold_domain::Clock;
-use leasehold_domain::Digest;
 use leasehold_domain::StoreName;
-use leasehold_policy_host::HostError;
-use leasehold_policy_host::Module;
 use leasehold_policy_host::PolicyEngine;
 use serde::de::DeserializeOwned;
 
@@ -55,6 +52,7 @@ pub use self::rollout::RolloutDraft;
 
 use self::confirmation::Confirmation;
 use self::loading::Doubts;
+use self::modules::Modules;
 use self::plan::Plan;
 use self::policy::Uploads;
 use self::replica::Replica;
@@ -85,8 +83,8 @@ pub struct Governance {
     confirmation: Confirmation,
     /// Tells that there is another plan.
     changed: tokio::sync::watch::Sender<()>,
-    /// Compiled modules by digest: immutable, so never stale.
-    modules: Mutex<HashMap<Digest, Arc<Module>>>,
+    /// The modules of policies.
+    modules: Modules,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     /// Requests that met something unknown.
@@ -175,7 +173,7 @@ impl Governance {
             confirmation: Confirmation::new(settings.confirm_window),
             declared_roles: settings.declared_roles,
             changed: tokio::sync::watch::Sender::default(),
-            modules: Mutex::default(),
+            modules: Modules::default(),
             reloading: tokio::sync::Mutex::default(),
             doubts: Doubts::default(),
             uploads: Uploads::default(),
@@ -189,6 +187,11 @@ impl Governance {
         let this = Arc::downgrade(&governance);
         supervise("governance-confirm", &tasks, move || {
             confirmation::confirm(this.clone())
+        })
+        .detach();
+        let this = Arc::downgrade(&governance);
+        supervise("governance-modules", &tasks, move || {
+            modules::retry(this.clone())
         })
         .detach();
         let this = Arc::downgrade(&governance);
@@ -213,41 +216,6 @@ impl Governance {
 
     async fn all(&self, collection: &str) -> Result<Vec<leasehold_domain::Document>, Failure> {
         Ok(self.documents.list(collection).await?)
-    }
-
-    /// The compiled module of that digest, from memory or from the store; or why it is none.
-    ///
-    /// # Errors
-    /// The store cannot be read. That says nothing of the module, and is not remembered as if.
-    async fn module(&self, digest: &str) -> Result<Result<Arc<Module>, String>, Failure> {
-        let Ok(digest) = digest.parse::<Digest>() else {
-            return Ok(Err(format!("{digest}: not a digest")));
-        };
-        let known = self
-            .modules
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&digest)
-            .cloned();
-        if let Some(module) = known {
-            return Ok(Ok(module));
-        }
-        let Some(bytes) = self.documents.get_blob(&digest).await? else {
-            return Ok(Err(format!("module {digest} is not in the store")));
-        };
-        let compiled = self.compile(bytes).await;
-        Ok(compiled.map_err(|error| format!("module {digest}: {error}")))
-    }
-
-    /// Compiles away from the request threads, and remembers.
-    async fn compile(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, HostError> {
-        let engine = self.engine.clone();
-        let compiled = tokio::task::spawn_blocking(move || engine.compile(&wasm)).await;
-        // The engine turns a panic of the compiler into an error. This one is of the task itself.
-        let module = compiled.map_err(|error| HostError::Panicked(error.to_string()))??;
-        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        modules.insert(module.digest(), module.clone());
-        Ok(module)
     }
 
     async fn read<T: DeserializeOwned>(

@@ -1,7 +1,6 @@
 //! Policy versions: immutable, verified before they are stored.
 
 use std::sync::Arc;
-use std::sync::PoisonError;
 
 use crate::failure::FailureKind;
 use leasehold_domain::Digest;
@@ -107,6 +106,8 @@ impl Governance {
             Some(existing) => {
                 let existing = same_bytes(existing, &document.digest)?;
                 if existing.document.deleted_at.is_none() {
+                    // A store that has lost the bytes gets them back.
+                    self.documents.put_blob(wasm).await?;
                     return Ok(existing);
                 }
                 Precondition::Revision(existing.revision)
@@ -284,8 +285,7 @@ impl Governance {
         let replica = self.replica();
         let is_known = replica.versions.values().any(|known| **known == *digest);
         if let (false, Ok(digest)) = (is_known, digest.parse::<Digest>()) {
-            let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-            modules.remove(&digest);
+            self.modules.forget(&digest);
         }
     }
 }

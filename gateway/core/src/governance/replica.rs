@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use leasehold_domain::Digest;
 use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
@@ -169,6 +170,20 @@ impl Replica {
             Some(changed) => changed.clone(),
             None => self.versions.get(version).cloned(),
         }
+    }
+
+    /// Whether a binding in force names a version with this module.
+    pub(super) fn names_module(&self, digest: &Digest) -> bool {
+        let digest = digest.to_string();
+        let mut bindings = self.bindings.iter();
+        bindings.any(|(_, binding)| {
+            let mut policies = binding.policies.iter();
+            policies.any(|policy| {
+                let version = PolicyDocument::id(&policy.policy, &policy.version);
+                let named = self.versions.get(&*version);
+                named.is_some_and(|named| **named == *digest)
+            })
+        })
     }
 
     /// Records that these documents are in force.

@@ -95,10 +95,15 @@ pub async fn accept_older(
     let after = restore.after;
     let beside = data_dir.join("raft.accepting");
     let (target, raft) = (beside.clone(), raft_folder(data_dir));
+    let blobs = store.blobs.clone();
     let made = tokio::task::spawn_blocking(move || {
         if target.exists() {
             // An earlier try was cut off before it got its name.
             std::fs::remove_dir_all(&target).map_err(|error| error.to_string())?;
+        }
+        if let Some(blobs) = blobs {
+            let linked = blobs.link_into(&target, &restore.picture.blobs);
+            linked.map_err(|error| format!("{}: {error}", target.display()))?;
         }
         write_beside(restore, &target)
     });

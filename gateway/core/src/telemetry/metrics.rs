@@ -56,7 +56,7 @@ pub struct Metrics {
     watches: IntGauge,
     waits: IntGauge,
     tasks: TaskMetrics,
-    governance_age: Gauge,
+    governance: GovernanceMetrics,
     rollouts: RolloutMetrics,
 }
 
@@ -78,6 +78,28 @@ impl RolloutMetrics {
                 "leasehold_rollout_rollbacks_total",
                 "Rollouts that a guardrail has rolled back, by guardrail.",
                 &["reason"],
+            ),
+        }
+    }
+}
+
+/// What is measured of governance.
+#[derive(Debug)]
+struct GovernanceMetrics {
+    age: Gauge,
+    missing_modules: IntGauge,
+}
+
+impl GovernanceMetrics {
+    fn new(make: &Maker) -> Self {
+        Self {
+            age: make.put(Gauge::new(
+                "leasehold_governance_age_seconds",
+                "Time since the home store confirmed policies and keys.",
+            )),
+            missing_modules: make.gauge(
+                "leasehold_policy_modules_missing",
+                "Modules of bindings that this gateway cannot read: what they judge fails.",
             ),
         }
     }
@@ -137,10 +159,7 @@ impl Metrics {
         make.put(Ok(tasks.counters()));
         Self {
             tasks,
-            governance_age: make.put(Gauge::new(
-                "leasehold_governance_age_seconds",
-                "Time since the home store confirmed policies and keys.",
-            )),
+            governance: GovernanceMetrics::new(&make),
             requests: make.counters(
                 "leasehold_http_requests_total",
                 "Requests by route, method and status.",
@@ -328,7 +347,14 @@ impl Metrics {
 
     /// How long ago the home store confirmed policies and keys.
     pub fn governance_age(&self, age: Duration) {
-        self.governance_age.set(age.as_secs_f64());
+        self.governance.age.set(age.as_secs_f64());
+    }
+
+    /// How many modules of bindings this gateway cannot read.
+    pub fn missing_modules(&self, count: usize) {
+        self.governance
+            .missing_modules
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// What is counted of supervised tasks.

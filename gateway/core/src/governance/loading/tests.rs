@@ -3,6 +3,7 @@
 mod following;
 mod key_uses;
 mod keys;
+mod modules;
 mod random;
 mod scale;
 mod writing;
