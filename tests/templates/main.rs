@@ -176,6 +176,34 @@ async fn a_project_in_zig_is_a_policy() -> Result<()> {
     is_a_policy("zig").await
 }
 
+#[tokio::test]
+async fn wasi_that_a_tool_leaves_in_a_module_is_stubbed() -> Result<()> {
+    let desk = tempfile::tempdir()?;
+    programs(desk.path())?;
+    let script = format!(
+        "leasehold policy new {NAME} --lang javascript; cd {NAME}; npm install
+         sed -i 's/--stub-wasi //; s/--cases/--stub-wasi --cases/' package.json
+         npx componentize-qjs --wit wit/policy.wit --js policy.js --world policy --sync \\
+           --opt-size --output component.wasm
+         ! leasehold policy check component.wasm
+         npm run build
+         npm test"
+    );
+    let reader = Command::new("sh")
+        .args(["-exc", &script])
+        .current_dir(desk.path())
+        .env("PATH", path(desk.path())?)
+        .kill_on_drop(true)
+        .output();
+    let reader = tokio::time::timeout(BUILD_WITHIN, reader).await??;
+    let told = String::from_utf8_lossy(&reader.stdout);
+    let errors = String::from_utf8_lossy(&reader.stderr);
+    ensure!(reader.status.success(), "{told}\n{errors}");
+    ensure!(errors.contains("imports `wasi:"), "{errors}");
+    ensure!(told.contains("5 cases, 0 failed"), "{told}\n{errors}");
+    Ok(())
+}
+
 /// A policy of the SDK that panics.
 const PANICKING: &str = r#"
 use leasehold_policy_sdk::*;
