@@ -9,6 +9,7 @@ mod explain;
 mod modules;
 mod new;
 mod online;
+mod recorded;
 mod templates;
 
 use clap::Subcommand;
@@ -28,7 +29,8 @@ pub(super) enum PolicyCommand {
     Test(cases::TestArguments),
     /// Measure fuel and time of test cases, and compare them with another module's. Asks no gateway.
     Bench(bench::BenchArguments),
-    /// Show one decision of a module in full, with what it traced. Asks no gateway.
+    /// Show one decision of a module in full, with what it traced: of a question or a test case,
+    /// without a gateway; or of a recorded event, as it was asked.
     Explain(explain::ExplainArguments),
     /// Put test cases into a module. Asks no gateway.
     Embed(embed::EmbedArguments),
@@ -44,7 +46,7 @@ pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<u8, 
         PolicyCommand::Check(check) => check::run(&check, json),
         PolicyCommand::Test(test) => cases::run(&test, json),
         PolicyCommand::Bench(bench) => bench::run(&bench, json),
-        PolicyCommand::Explain(explain) => explain::run(&explain, json),
+        PolicyCommand::Explain(explain) => explain::run(&explain, &connection),
         PolicyCommand::Embed(embed) => embed::run(&embed, json),
         PolicyCommand::Online(online) => output::finish(online::run(online, connection)),
     }
