@@ -216,7 +216,7 @@ fn adapters_between_components_are_counted_as_work() {
     engine
         .compile(&adapters(10, 20).wasm())
         .expect("ten adapters of twenty types");
-    let error = engine.compile(&adapters(100, 30).wasm()).unwrap_err();
+    let error = engine.compile(&adapters(140, 30).wasm()).unwrap_err();
     let HostError::TooComplex { what, .. } = error else {
         panic!("{error}");
     };
