@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
+use leasehold_domain::limits::MODULE_BYTES_MAX;
 use leasehold_policy_guests::ANSWER;
 use leasehold_policy_guests::Guest;
 use leasehold_policy_guests::TEXT;
@@ -109,7 +110,7 @@ async fn check_says_what_a_gateway_would_refuse_and_why() -> Result<()> {
         interface: Some(("1.2.0".to_owned(), String::new())),
         ..freezing()
     };
-    let large = vec![0; leasehold_domain::limits::MODULE_BYTES_MAX + 1];
+    let large = vec![0; MODULE_BYTES_MAX + 1];
     for (name, bytes, why) in [
         ("wasi.wasm", wasi.wasm(), "no WASI, no clock"),
         ("later.wasm", later.wasm(), "speaks 1.0.0 and 1.1.0"),
@@ -302,5 +303,101 @@ async fn the_page_for_authors_shows_what_the_commands_print() -> Result<()> {
     // Nothing that an author wrote is overwritten.
     let refused = again().output().await?;
     ensure!(refused.status.code() == Some(64), "{refused:?}");
+    Ok(())
+}
+
+/// The module with a custom section, so that it has this many bytes.
+fn padded(mut wasm: Vec<u8>, bytes: usize) -> Vec<u8> {
+    // Kind, length, and the name's length; a length of five bytes is valid however small it is.
+    let more = bytes - wasm.len() - 6;
+    wasm.push(0);
+    for shift in [0, 7, 14, 21] {
+        wasm.push((more >> shift) as u8 | 0x80);
+    }
+    wasm.push((more >> 28) as u8);
+    wasm.resize(bytes, 0);
+    wasm
+}
+
+#[tokio::test]
+async fn the_largest_module_is_stored_and_judges_after_a_restart() -> Result<()> {
+    let mut gateway = Gateway::start().await?;
+    let largest = padded(freezing().wasm(), MODULE_BYTES_MAX);
+    ensure!(largest.len() == MODULE_BYTES_MAX);
+    let admin = gateway.admin();
+    let stored = admin.upload_policy("freezing", "1.2.3", largest).await?;
+    ensure!(stored.status == 201, "{stored:?}");
+    let binding = json!({ "name": "freezing", "namespaces": ["demo"],
+        "policies": [{ "policy": "freezing", "version": "1.2.3" }] });
+    let bound = admin.post("/v1/bindings", &binding).await?;
+    ensure!(bound.status == 201, "{bound:?}");
+    gateway.kill().await?;
+    gateway.restart().await?;
+    let denied = gateway.admin().acquire("a", 10_000).await?;
+    ensure!(denied.body["denial"]["code"] == "frozen", "{denied:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_recorded_decision_is_asked_again() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let admin = gateway.admin();
+    let desk = Desk::new()?;
+    let module = freezing().wasm();
+    let file = desk.put("module.wasm", &module)?;
+    let stored = admin.upload_policy("freezing", "1.2.3", module).await?;
+    ensure!(stored.status == 201, "{stored:?}");
+    let binding = json!({ "name": "freezing", "namespaces": ["demo"], "policies": [
+        { "policy": "freezing", "version": "1.2.3", "config": { "a": 1 } }] });
+    let bound = admin.post("/v1/bindings", &binding).await?;
+    ensure!(bound.status == 201, "{bound:?}");
+    let denied = admin.acquire("a", 10_000).await?;
+    ensure!(denied.status == 403, "{denied:?}");
+    let rows = admin.ledger("verdict=denied").await?;
+    let cursor = rows.last().context("the denial's event")?["cursor"].to_string();
+    let explain = async |file: &str, more: &[&str]| {
+        let arguments = [&["policy", "explain", file, "--event", &cursor], more].concat();
+        let output = gateway.command_line(ADMIN_KEY, &arguments).await?;
+        let said = [output.stdout, output.stderr].concat();
+        anyhow::Ok((output.status.code(), String::from_utf8(said)?))
+    };
+    let (code, said) = explain(&file, &[]).await?;
+    ensure!(code == Some(0), "{said}");
+    for part in [
+        "traced         looking",
+        "decided by     1.2.3, binding freezing",
+        "recorded       denied with code \"frozen\"",
+        "same answer    yes",
+    ] {
+        ensure!(said.contains(part), "{part}: {said}");
+    }
+    // A candidate may say something else.
+    let candidate = Guest {
+        name: "freezing".to_owned(),
+        ..Guest::default()
+    };
+    let candidate = desk.put("candidate.wasm", candidate.wasm())?;
+    let (code, said) = explain(&candidate, &[]).await?;
+    ensure!(code == Some(0), "{said}");
+    ensure!(said.contains("same answer    no"), "{said}");
+    let stranger = desk.put("stranger.wasm", Guest::default().wasm())?;
+    let (code, said) = explain(&stranger, &[]).await?;
+    ensure!(code == Some(64), "{said}");
+    ensure!(said.contains("did not judge it; freezing@1.2.3"), "{said}");
+
+    // The configuration of that time is needed, wherever it comes from.
+    let unbound = admin.delete("/v1/bindings/freezing").await?;
+    ensure!(unbound.status == 200, "{unbound:?}");
+    let (code, said) = explain(&file, &[]).await?;
+    ensure!(code == Some(65) && said.contains("--config"), "{said}");
+    let other = desk.put("other.json", r#"{ "a": 2 }"#)?;
+    let (code, said) = explain(&file, &["--config", &other]).await?;
+    ensure!(code == Some(65) && said.contains("digest"), "{said}");
+    let same = desk.put("same.json", r#"{ "a": 1 }"#)?;
+    let (code, said) = explain(&file, &["--config", &same]).await?;
+    ensure!(
+        code == Some(0) && said.contains("same answer    yes"),
+        "{said}"
+    );
     Ok(())
 }

@@ -4,6 +4,7 @@
 use anyhow::Context;
 use anyhow::Result;
 use leasehold_domain::Digest;
+use leasehold_domain::limits::MODULE_BYTES_MAX;
 use leasehold_policy_guests::Guest;
 use leasehold_policy_guests::TEXT;
 use leasehold_policy_guests::allow;
@@ -55,6 +56,9 @@ fn deeply_nested_types() -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0".to_vec(), section(7, &body)].concat()
 }
 
+/// Two components, one of which calls the other with a string.
+const TWO_COMPONENTS: &str = include_str!("../../policies/host/tests/corpus/two-memories.wat");
+
 /// Modules that must not get in, and a word of the reason that is given.
 fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let guest = |change: &dyn Fn(&mut Guest)| {
@@ -83,11 +87,14 @@ fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a million functions", a_million_functions(), "functions"),
         ("types in types", deeply_nested_types(), "in one another"),
         (
-            "two memories",
-            wat(include_str!(
-                "../../policies/host/tests/corpus/two-memories.wat"
-            )),
+            "five memories",
+            guest(&|g| g.more = "(memory 1)".repeat(4)),
             "memories",
+        ),
+        (
+            "two components with a memory each",
+            wat(TWO_COMPONENTS),
+            "not of the world",
         ),
         (
             "one that wants WASI",
@@ -146,7 +153,7 @@ async fn a_module_that_cannot_be_a_policy_is_refused_with_the_reason() -> Result
             assert!(answer.text.contains(&digest), "{what}: {answer:?}");
         }
     }
-    let huge = vec![0; 4 * 1_024 * 1_024 + 1];
+    let huge = vec![0; MODULE_BYTES_MAX + 1];
     let answer = author.upload_policy("by-hand", "1.2.3", huge).await?;
     assert_eq!((answer.status, answer.code()), (413, "body_too_large"));
     assert_eq!(author.get("/v1/policies").await?.text, before.text);

@@ -250,4 +250,13 @@ mod tests {
         let third = PolicyEngine::with_cache(limits, folder.path()).unwrap();
         assert_eq!(digest(third), compiled);
     }
+
+    #[test]
+    fn the_largest_pool_that_can_be_configured_can_be_reserved() {
+        let limits = EngineLimits {
+            instances: 10_000,
+            ..EngineLimits::default()
+        };
+        PolicyEngine::new(limits).expect("80 TiB of address space, and no memory");
+    }
 }

@@ -18,6 +18,7 @@ mod names;
 mod schema;
 mod section;
 pub mod stock;
+mod stubs;
 mod verification;
 
 pub use bound::{BoundPolicy, Evaluation};
@@ -28,3 +29,4 @@ pub use fault::PolicyFault;
 pub use limits::{Budget, EngineLimits};
 pub use manifest::Manifest;
 pub use module::Module;
+pub use stubs::stub_wasi;

@@ -1,5 +1,5 @@
-//! Custom sections of a component: where a module carries its test cases, so that they are signed
-//! and stored with it.
+//! Sections of a component: custom ones are where a module carries its test cases, so that they are
+//! stored with it.
 
 /// The section's kind byte of a custom section.
 const CUSTOM: u8 = 0;
@@ -27,14 +27,24 @@ pub(crate) fn find<'a>(wasm: &'a [u8], name: &str) -> Option<&'a [u8]> {
 /// The component with one custom section more.
 pub(crate) fn append(wasm: &[u8], name: &str, data: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(data.len() + name.len() + 5);
-    write_u32(&mut body, name.len());
-    body.extend_from_slice(name.as_bytes());
+    write_text(&mut body, name);
     body.extend_from_slice(data);
     let mut whole = wasm.to_vec();
-    whole.push(CUSTOM);
-    write_u32(&mut whole, body.len());
-    whole.extend_from_slice(&body);
+    write_section(&mut whole, CUSTOM, &body);
     whole
+}
+
+/// Appends a section.
+pub(crate) fn write_section(out: &mut Vec<u8>, kind: u8, body: &[u8]) {
+    out.push(kind);
+    write_u32(out, body.len());
+    out.extend_from_slice(body);
+}
+
+/// Appends a name.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    write_u32(out, text.len());
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// LEB128, at most five bytes.
@@ -50,7 +60,8 @@ fn read_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
-fn write_u32(out: &mut Vec<u8>, mut value: usize) {
+/// Appends a number as LEB128.
+pub(crate) fn write_u32(out: &mut Vec<u8>, mut value: usize) {
     loop {
         let low = (value & 0x7f) as u8;
         value >>= 7;

@@ -21,7 +21,7 @@ pub use manifest::Manifest;
 pub use pattern::{LockPattern, TextPattern};
 pub use policy::Policy;
 pub use time::UtcTime;
-pub use trace::trace;
+pub use trace::{trace, trace_panics};
 pub use types::{
     Facts, Holder, LockView, Mode, Operation, Pairs, Principal, Request, UnknownOperation, Usage,
 };

@@ -16,3 +16,11 @@ macro_rules! trace {
         $crate::trace(&::std::format!($($part)*))
     };
 }
+
+/// Traces the text of a panic from here on, for a policy that calls it first in `check` and `decide`.
+/// A panic is a trap, and of a trap the gateway keeps what was traced last, for those who may see it.
+/// Costs fuel. Outside WebAssembly it does nothing.
+pub fn trace_panics() {
+    #[cfg(target_arch = "wasm32")]
+    std::panic::set_hook(Box::new(|panic| crate::bindings::trace(&panic.to_string())));
+}

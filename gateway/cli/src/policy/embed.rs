@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use leasehold_policy_host::cases;
+use leasehold_policy_host::stub_wasi;
 use serde::Serialize;
 
 use super::modules;
@@ -20,6 +21,10 @@ pub(crate) struct EmbedArguments {
     /// A JSON file of test cases.
     #[arg(long)]
     cases: PathBuf,
+    /// Replace WASI imports by stubs that trap when they are called. A gateway offers no WASI; this is
+    /// for tools whose components import it although the policy does not use it.
+    #[arg(long)]
+    stub_wasi: bool,
     /// Where to write the module with its cases.
     #[arg(long, short)]
     output: PathBuf,
@@ -35,7 +40,7 @@ struct Embedded {
 
 /// Puts cases into a module, and runs them; nothing is written if one fails. Returns the exit code.
 pub(super) fn run(arguments: &EmbedArguments, json: bool) -> Result<u8, Failed> {
-    let wasm = modules::read(&arguments.file)?;
+    let mut wasm = modules::read(&arguments.file)?;
     let suite = modules::suite(&wasm, Some(&arguments.cases))?;
     let refused = |error| {
         let file = arguments.file.display();
@@ -44,6 +49,9 @@ pub(super) fn run(arguments: &EmbedArguments, json: bool) -> Result<u8, Failed> 
             format!("{file}: a gateway would refuse it: {error}"),
         )
     };
+    if arguments.stub_wasi {
+        wasm = stub_wasi(&wasm).map_err(refused)?;
+    }
     let embedded = cases::embed(&wasm, &modules::read(&arguments.cases)?).map_err(refused)?;
     let module = modules::engine()?.compile(&embedded).map_err(refused)?;
     std::fs::write(&arguments.output, &embedded).map_err(|error| {

@@ -9,6 +9,7 @@ mod explain;
 mod modules;
 mod new;
 mod online;
+mod recorded;
 mod replay;
 mod resolve;
 mod templates;
@@ -30,7 +31,8 @@ pub(super) enum PolicyCommand {
     Test(cases::TestArguments),
     /// Measure fuel and time of test cases, and compare them with another module's. Asks no gateway.
     Bench(bench::BenchArguments),
-    /// Show one decision of a module in full, with what it traced. Asks no gateway.
+    /// Show one decision of a module in full, with what it traced: of a question or a test case,
+    /// without a gateway; or of a recorded event, as it was asked.
     Explain(explain::ExplainArguments),
     /// Put test cases into a module. Asks no gateway.
     Embed(embed::EmbedArguments),
@@ -50,7 +52,7 @@ pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<u8, 
         PolicyCommand::Check(check) => check::run(&check, json),
         PolicyCommand::Test(test) => cases::run(&test, json),
         PolicyCommand::Bench(bench) => bench::run(&bench, json),
-        PolicyCommand::Explain(explain) => explain::run(&explain, json),
+        PolicyCommand::Explain(explain) => explain::run(&explain, &connection),
         PolicyCommand::Embed(embed) => embed::run(&embed, json),
         PolicyCommand::Replay(replay) => output::finish(replay::run(*replay, connection)),
         PolicyCommand::Resolve(resolve) => output::finish(resolve::run(&resolve, connection)),

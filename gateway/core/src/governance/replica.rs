@@ -172,18 +172,18 @@ impl Replica {
         }
     }
 
-    /// Whether a binding in force names a version with this module.
+    /// Whether a binding in force, or a rollout of one, names a version with this module.
     pub(super) fn names_module(&self, digest: &Digest) -> bool {
         let digest = digest.to_string();
-        let mut bindings = self.bindings.iter();
-        bindings.any(|(_, binding)| {
-            let mut policies = binding.policies.iter();
-            policies.any(|policy| {
-                let version = PolicyDocument::id(&policy.policy, &policy.version);
-                let named = self.versions.get(&*version);
-                named.is_some_and(|named| **named == *digest)
-            })
-        })
+        let is_meant = |policy: &str, version: &str| {
+            let named = self.versions.get(&*PolicyDocument::id(policy, version));
+            named.is_some_and(|named| **named == *digest)
+        };
+        let bindings = self.bindings.iter();
+        let mut bound = bindings.flat_map(|(_, binding)| &binding.policies);
+        let mut rollouts = self.rollouts.iter();
+        bound.any(|policy| is_meant(&policy.policy, &policy.version))
+            || rollouts.any(|rollout| is_meant(&rollout.policy, &rollout.other().version))
     }
 
     /// Records that these documents are in force.

@@ -99,7 +99,8 @@ impl fmt::Display for Expectation {
 }
 
 /// An answer in the words of expectations.
-pub(super) fn told(answer: &PolicyAnswer) -> String {
+#[must_use]
+pub fn told(answer: &PolicyAnswer) -> String {
     match answer {
         PolicyAnswer::Allow(limits) => format!("allowed, with {}", limits_of(*limits)),
         PolicyAnswer::Deny {

@@ -58,6 +58,17 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// A question whose parts are known, such as those of a recorded decision.
+    #[must_use]
+    pub fn new(policy: BoundPolicy, request: Request, principal: Principal, facts: Facts) -> Self {
+        Self {
+            policy,
+            request,
+            principal,
+            facts,
+        }
+    }
+
     /// Asks once.
     #[must_use]
     pub fn decide(&self) -> Evaluation {

@@ -156,7 +156,7 @@ fn many_functions_are_refused_for_the_work_that_they_make_together() {
     let engine = engine();
     for (what, _, small) in shapes() {
         let error = engine
-            .compile(&functions(200, 0, 0, &small))
+            .compile(&functions(300, 0, 0, &small))
             .expect_err(what);
         let HostError::TooComplex { what: counted, .. } = &error else {
             panic!("{what}: {error}");

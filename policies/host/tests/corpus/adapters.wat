@@ -1,0 +1,53 @@
+;; Two components that hand types of many kinds to one another, with tail calls and a second memory.
+(component
+  (component $callee
+    (type $inner (record (field "a" string) (field "b" (option u64))))
+    (export $inner' "inner" (type $inner))
+    (type $choice (variant (case "none") (case "one" $inner') (case "many" (list $inner'))))
+    (export $choice' "choice" (type $choice))
+    (type $r (resource (rep i32)))
+    (export $r' "r" (type $r))
+    (core module $m
+      (memory (export "memory") 1)
+      (memory $second 1)
+      (func $tail (param i32 i32 i32 i32) (result i32)
+        (i32.store $second (i32.const 0) (i32.const 1))
+        (return_call $on (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+      (func $on (param i32 i32 i32 i32) (result i32) (i32.const 64))
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+        (return_call $tail (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+      (func (export "take") (param i32 i32 i32 i32 i64) (result i32) (i32.const 128))
+      (func (export "hold") (param i32)))
+    (core instance $i (instantiate $m))
+    (func (export "take") (param "x" $choice') (result $choice')
+      (canon lift (core func $i "take") (memory (core memory $i "memory"))
+        (realloc (core func $i "realloc"))))
+    (func (export "hold") (param "x" (borrow $r')) (canon lift (core func $i "hold"))))
+  (component $caller
+    (type $inner (record (field "a" string) (field "b" (option u64))))
+    (import "inner" (type $inner' (eq $inner)))
+    (type $choice (variant (case "none") (case "one" $inner') (case "many" (list $inner'))))
+    (import "choice" (type $choice' (eq $choice)))
+    (import "take" (func $take (param "x" $choice') (result $choice')))
+    (core module $libc
+      (memory (export "memory") 1)
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 256)))
+    (core instance $libc (instantiate $libc))
+    (core func $take' (canon lower (func $take) (memory (core memory $libc "memory"))
+      (realloc (core func $libc "realloc")) string-encoding=utf16))
+    (core module $m
+      (import "host" "take" (func $take (param i32 i32 i32 i32 i64 i32)))
+      (func (export "run")
+        (call $take (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)
+          (i64.const 0) (i32.const 512))))
+    (core instance $i (instantiate $m
+      (with "host" (instance (export "take" (func $take'))))))
+    (func (export "run") (canon lift (core func $i "run"))))
+  (instance $callee (instantiate $callee))
+  (alias export $callee "inner" (type $inner))
+  (alias export $callee "choice" (type $choice))
+  (instance $caller (instantiate $caller
+    (with "inner" (type $inner)) (with "choice" (type $choice)) (with "take" (func $callee "take"))))
+  (export "describe" (func $caller "run"))
+  (export "check" (func $caller "run"))
+  (export "decide" (func $caller "run")))
