@@ -121,8 +121,8 @@ async fn until(api: &Api, name: &str, is_so: impl Fn(&Value) -> bool) -> Result<
     }
 }
 
-/// In shadow a version that always fails changes no answer; as a canary it is rolled back.
-async fn a_bad_canary(gateways: &[Gateway], services: &[Api]) -> Result<()> {
+/// In shadow a version that always fails changes no answer, and only `--force` takes it further.
+async fn a_bad_shadow(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     let arguments = [
         "rollout",
         "start",
@@ -160,6 +160,16 @@ async fn a_bad_canary(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     ensure!(told.contains("a guardrail finds it bad"), "{refused_so:?}");
     let advanced = command(&gateways[1], &advance).await?;
     ensure!(advanced.contains("canary 10%"), "{advanced}");
+    // What the shadow had shown on that gateway is on record with the step.
+    ensure!(
+        advanced.contains("compared 30 requests, 0 alike, 30 failed"),
+        "{advanced}"
+    );
+    Ok(())
+}
+
+/// As a canary it is rolled back, with the evidence on record.
+async fn a_bad_canary(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     let began = Stopwatch::start();
     let (mut failed, mut at) = (0, 0);
     while rollout(&gateways[2].admin(), "bad").await?["stage"] != "rolled-back" {
@@ -185,7 +195,11 @@ async fn a_bad_canary(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     // The evidence is in the ledger, and so is each step.
     let rows = gateways[2].admin().ledger("operation=governance").await?;
     let text = rows.iter().map(Value::to_string).collect::<String>();
-    for part in ["rollout bad: by-hand of binding roll", "try it", &evidence] {
+    for part in [
+        "rollout bad: by-hand of binding roll",
+        "try it; shadow compared 30 requests, 0 alike, 30 failed",
+        &evidence,
+    ] {
         ensure!(text.contains(part), "{part} is not in the ledger");
     }
     Ok(())
@@ -237,6 +251,7 @@ async fn a_version_is_rolled_out_over_three_gateways_and_back() -> Result<()> {
         .iter()
         .map(|gateway| key.at(gateway.url()))
         .collect();
+    a_bad_shadow(&gateways, &services).await?;
     a_bad_canary(&gateways, &services).await?;
     let took = a_rollback(&gateways, &services).await?;
     ensure!(took < IN_FORCE, "{took:?} after the answer");

@@ -270,6 +270,9 @@ fn show(rollout: &wire::Rollout) -> Shown {
         if let Some(reason) = &change.reason {
             told += &format!(" ({reason})");
         }
+        if let Some(compared) = &change.compared {
+            told += &format!("; compared {compared}");
+        }
         fields.push(("change", told));
     }
     Shown::Fields(fields)

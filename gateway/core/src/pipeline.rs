@@ -42,8 +42,12 @@ use crate::failure::Blocked;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
 use crate::governance::Governance;
+use crate::governance::RolloutAction;
 use crate::governance::RolloutId;
+use crate::governance::RolloutReason;
+use crate::governance::Stored;
 use crate::governance::document::NamespaceCaps;
+use crate::governance::document::RolloutDocument;
 use crate::rollouts::Comparer;
 use crate::rollouts::Sample;
 use crate::rollouts::Standing;
@@ -253,21 +257,41 @@ impl Pipeline {
         Some(standing)
     }
 
-    /// Checks that this gateway has not found the candidate of a rollout bad in its step.
+    /// Changes a rollout, with what this gateway has compared in its step on record. It is not
+    /// advanced while a guardrail of this gateway finds the candidate bad, unless `force`.
     ///
     /// # Errors
-    /// `conflict`, with the evidence. There is no such rollout, or the store cannot be read.
-    pub async fn check_advance(&self, rollout: &str) -> Result<(), Failure> {
-        let stored = self.inner.governance.rollout(rollout).await?;
-        let standing = self.comparer().standing(&RolloutId::of(&stored.document));
-        match standing.and_then(|standing| standing.verdict) {
-            Some(WindowVerdict::Bad(evidence)) => {
-                let text = evidence.text;
-                let message = format!("rollout {rollout}: a guardrail finds it bad: {text}");
-                Err(Failure::new(FailureKind::Conflict, message))
-            }
-            _ => Ok(()),
+    /// `conflict`: a guardrail, with the evidence, or the rollout's stage. Those of
+    /// [`Governance::change_rollout`].
+    pub async fn change_rollout(
+        &self,
+        caller: &Caller,
+        name: &str,
+        (action, force): (RolloutAction, bool),
+        (reason, epoch): (Option<&str>, Option<u64>),
+    ) -> Result<Stored<RolloutDocument>, Failure> {
+        let governance = &self.inner.governance;
+        let stored = governance.rollout(name).await?;
+        let id = RolloutId::of(&stored.document);
+        let standing = self.comparer().standing(&id);
+        let verdict = standing
+            .as_ref()
+            .and_then(|standing| standing.verdict.as_ref());
+        if let (RolloutAction::Advance, false, Some(WindowVerdict::Bad(evidence))) =
+            (action, force, verdict)
+        {
+            let text = &evidence.text;
+            let message = format!("rollout {name}: a guardrail finds it bad: {text}");
+            return Err(Failure::new(FailureKind::Conflict, message));
         }
+        let compared = standing.map(|standing| standing.counts.to_string());
+        let why = RolloutReason {
+            reason,
+            compared: compared.as_deref(),
+        };
+        governance
+            .change_rollout(caller, name, action, why, epoch)
+            .await
     }
 
     /// What compares the two versions of each rollout.

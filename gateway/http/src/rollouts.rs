@@ -229,13 +229,10 @@ pub(crate) async fn post(
             epoch,
             force,
         } = body.parse()?;
-        if action == RolloutAction::Advance && !force {
-            app.pipeline.check_advance(name).await?;
-        }
-        let reason = reason.as_deref();
+        let why = (reason.as_deref(), epoch);
         let changing = app
-            .governance
-            .change_rollout(&caller, name, action, reason, epoch);
+            .pipeline
+            .change_rollout(&caller, name, (action, force), why);
         let body = show(&app, &caller, changing.await?);
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })

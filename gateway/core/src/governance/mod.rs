@@ -49,6 +49,7 @@ pub use self::plan::RolloutId;
 pub use self::policy::policy_contracts;
 pub use self::rollout::RolloutAction;
 pub use self::rollout::RolloutDraft;
+pub use self::rollout::RolloutReason;
 
 use self::confirmation::Confirmation;
 use self::loading::Doubts;

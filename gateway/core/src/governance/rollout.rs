@@ -41,6 +41,15 @@ use crate::failure::FailureKind;
 /// How often a change is tried against others that write, too.
 const WRITES_MAX: usize = 4;
 
+/// Why a rollout is changed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RolloutReason<'r> {
+    /// As somebody gave it, or the evidence of a guardrail.
+    pub reason: Option<&'r str>,
+    /// What the gateway that is asked has compared in the step.
+    pub compared: Option<&'r str>,
+}
+
 impl Governance {
     /// Begins a rollout, in its first step.
     ///
@@ -162,8 +171,11 @@ impl Governance {
             since_ms: self.clock.wall().0,
             ..document.state
         };
-        let reason = Some(format!("rollout {by} has begun"));
-        self.record(caller, &mut document, "superseded", reason);
+        let why = RolloutReason {
+            reason: Some(&format!("rollout {by} has begun")),
+            compared: None,
+        };
+        self.record(caller, &mut document, "superseded", why);
         let (id, same) = (document.name.clone(), Precondition::Revision(revision));
         let summary = format!("rollout {id}: superseded by {by}");
         edit(caller, ROLLOUTS, &id, Some(&document), same, summary)
@@ -180,10 +192,13 @@ impl Governance {
         caller: &Caller,
         name: &str,
         action: RolloutAction,
-        reason: Option<&str>,
+        why: RolloutReason<'_>,
         seen: Option<u64>,
     ) -> Result<Stored<RolloutDocument>, Failure> {
-        if reason.is_some_and(|reason| reason.len() > ROLLOUT_REASON_BYTES_MAX) {
+        if why
+            .reason
+            .is_some_and(|reason| reason.len() > ROLLOUT_REASON_BYTES_MAX)
+        {
             let message = format!("reason: at most {ROLLOUT_REASON_BYTES_MAX} bytes");
             return Err(Failure::invalid(message));
         }
@@ -193,7 +208,7 @@ impl Governance {
                 let message = format!("rollout {name} has left the step that was seen");
                 return Err(Failure::new(FailureKind::PreconditionFailed, message));
             }
-            let changing = self.try_change(caller, stored, action, reason);
+            let changing = self.try_change(caller, stored, action, why);
             if let Some(changed) = changing.await? {
                 return Ok(changed);
             }
@@ -206,22 +221,20 @@ impl Governance {
         caller: &Caller,
         stored: Stored<RolloutDocument>,
         action: RolloutAction,
-        reason: Option<&str>,
+        why: RolloutReason<'_>,
     ) -> Result<Option<Stored<RolloutDocument>>, Failure> {
         let now = self.clock.wall().0;
         let before = stored.document;
         let mut rollout = before.clone();
         rollout.state = next_state(&before, action, now)?;
-        self.record(
-            caller,
-            &mut rollout,
-            action.done(),
-            reason.map(str::to_owned),
-        );
+        self.record(caller, &mut rollout, action.done(), why);
         let mut summary = format!("rollout {}: {}", rollout.name, action.done());
         summary += &format!(", {}", rollout.state.describe());
-        if let Some(reason) = reason {
+        if let Some(reason) = why.reason {
             summary += &format!(": {reason}");
+        }
+        if let Some(compared) = why.compared {
+            summary += &format!("; {} compared {compared}", before.state.describe());
         }
         let (id, same) = (&rollout.name, Precondition::Revision(stored.revision));
         let mut edits = vec![edit(caller, ROLLOUTS, id, Some(&rollout), same, summary)?];
@@ -277,14 +290,15 @@ impl Governance {
         caller: &Caller,
         rollout: &mut RolloutDocument,
         action: &str,
-        reason: Option<String>,
+        why: RolloutReason<'_>,
     ) {
         rollout.changes.push(RolloutChange {
             at: crate::telemetry::rfc3339(self.clock.wall()),
             by: caller.principal.subject.to_string(),
             action: action.to_owned(),
             to: rollout.state.describe(),
-            reason,
+            reason: why.reason.map(str::to_owned),
+            compared: why.compared.map(str::to_owned),
         });
         let beyond = rollout.changes.len().saturating_sub(ROLLOUT_CHANGES_MAX);
         rollout.changes.drain(..beyond);

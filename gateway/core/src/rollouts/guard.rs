@@ -11,6 +11,7 @@ use crate::caller::Caller;
 use crate::failure::FailureKind;
 use crate::governance::Governance;
 use crate::governance::RolloutAction;
+use crate::governance::RolloutReason;
 use crate::governance::document::RolloutStage;
 use crate::telemetry::Metrics;
 
@@ -46,8 +47,14 @@ pub async fn guard(
                 continue;
             };
             let (name, action) = (&*id.name, RolloutAction::RollBack);
-            let reason = Some(&*evidence.text);
-            let changed = governance.change_rollout(&caller, name, action, reason, Some(id.epoch));
+            let compared = comparer
+                .standing(&id)
+                .map(|standing| standing.counts.to_string());
+            let why = RolloutReason {
+                reason: Some(&evidence.text),
+                compared: compared.as_deref(),
+            };
+            let changed = governance.change_rollout(&caller, name, action, why, Some(id.epoch));
             match changed.await {
                 Ok(_) => {
                     metrics.rolled_back(evidence.reason);

@@ -32,6 +32,20 @@ pub struct Counts {
     pub candidate_fuel: u64,
 }
 
+/// For people, such as `40 requests, 38 alike, 2 newly-denied`.
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} requests, {} alike", self.compared, self.agreed())?;
+        for (kind, count) in &self.differences {
+            write!(f, ", {count} {}", kind.as_str())?;
+        }
+        match self.shed {
+            0 => Ok(()),
+            shed => write!(f, "; {shed} not compared"),
+        }
+    }
+}
+
 impl Counts {
     /// Returns how often both answered alike.
     #[must_use]

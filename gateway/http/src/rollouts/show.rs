@@ -107,6 +107,7 @@ fn change(change: RolloutChange) -> wire::RolloutChange {
         action,
         to,
         reason,
+        compared,
     } = change;
     wire::RolloutChange {
         at,
@@ -114,6 +115,7 @@ fn change(change: RolloutChange) -> wire::RolloutChange {
         action,
         to,
         reason,
+        compared,
     }
 }
 

@@ -182,6 +182,9 @@ pub struct RolloutChange {
     /// Why; of an automatic rollback the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the gateway that was asked had compared in the step that was left, or held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<String>,
 }
 
 /// How the two versions answered the same requests, on one gateway.

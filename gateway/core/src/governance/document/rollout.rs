@@ -212,6 +212,9 @@ pub struct RolloutChange {
     /// Why, as given; of an automatic rollback the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the gateway that was asked had compared in the step that was left, or held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<String>,
 }
 
 impl RolloutDocument {

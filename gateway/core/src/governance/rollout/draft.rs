@@ -187,6 +187,7 @@ impl RolloutDraft {
                 action: "started".to_owned(),
                 to: state.describe(),
                 reason: None,
+                compared: None,
             }],
         }
     }

@@ -17,6 +17,7 @@ use crate::failure::FailureKind;
 use crate::governance::RolloutAction;
 use crate::governance::RolloutDraft;
 use crate::governance::RolloutId;
+use crate::governance::RolloutReason;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::Guardrails;
 use crate::governance::document::RolloutDocument;
@@ -109,7 +110,9 @@ async fn start(gate: &Gate, draft: &RolloutDraft) -> RolloutDocument {
 
 async fn change(gate: &Gate, action: RolloutAction) -> Result<RolloutDocument, Failure> {
     let op = caller("op", &[]);
-    let changing = gate.governance.change_rollout(&op, "r", action, None, None);
+    let changing = gate
+        .governance
+        .change_rollout(&op, "r", action, RolloutReason::default(), None);
     changing.await.map(|stored| stored.document)
 }
 
