@@ -49,7 +49,7 @@ use crate::governance::Stored;
 use crate::governance::document::NamespaceCaps;
 use crate::governance::document::RolloutDocument;
 use crate::rollouts::Comparer;
-use crate::rollouts::Sample;
+use crate::rollouts::SampleDifference;
 use crate::rollouts::Standing;
 use crate::rollouts::WindowVerdict;
 use crate::stores::Stores;
@@ -252,7 +252,8 @@ impl Pipeline {
     #[must_use]
     pub fn standing(&self, caller: &Caller, rollout: &RolloutId) -> Option<Standing> {
         let mut standing = self.comparer().standing(rollout)?;
-        let is_seen = |sample: &Sample| self.inner.is_seen(caller, &sample.lock.namespace);
+        let is_seen =
+            |sample: &SampleDifference| self.inner.is_seen(caller, &sample.lock.namespace);
         standing.differences.retain(is_seen);
         Some(standing)
     }

@@ -18,6 +18,6 @@ pub use self::difference::Difference;
 pub use self::guard::guard;
 pub use self::tally::Counts;
 pub use self::tally::Evidence;
-pub use self::tally::Sample;
+pub use self::tally::SampleDifference;
 pub use self::tally::Standing;
 pub use self::tally::WindowVerdict;

@@ -25,6 +25,7 @@ use leasehold_policy_host::Budget;
 use super::difference::Difference;
 use super::tally::Evidence;
 use super::tally::Sample;
+use super::tally::SampleDifference;
 use super::tally::Standing;
 use super::tally::Tally;
 use crate::governance::document::Guardrails;
@@ -47,6 +48,9 @@ pub(crate) struct Comparison {
     /// The request, with its decision.
     pub(crate) cause: Arc<Cause>,
 }
+
+/// The nice value that gives a thread the least of the processor.
+const LOWEST_PRIORITY: i32 = 19;
 
 /// Compares versions on a thread of its own. What waits is bounded: what is more is counted, and not
 /// compared, so that requests never wait.
@@ -75,6 +79,7 @@ impl Comparer {
         });
         let weak = Arc::downgrade(&comparer);
         let run = move || {
+            yield_to_requests();
             serve(&waiting, |comparison| {
                 if let Some(comparer) = weak.upgrade() {
                     comparer.compare(&comparison);
@@ -149,31 +154,54 @@ impl Comparer {
         };
         let error = asked.first().and_then(|asked| asked.error.as_ref());
         let over_budget = comparison.variant == Variant::Current && error.is_some_and(is_budget);
-        let answer =
-            |verdict: Option<&PolicyVerdict>| verdict.map(|verdict| verdict.answer.clone());
         let (said, says) = (answer(current), answer(candidate));
-        let fuel = |verdict: Option<&PolicyVerdict>| verdict.map_or(0, |verdict| verdict.fuel);
-        let principal = &cause.principal;
-        let difference = Difference::between(said.as_ref(), says.as_ref(), over_budget);
-        let sample = Sample {
-            at: decision.facts.now,
-            subject: principal.subject.to_string(),
-            team: principal.team.as_ref().map(ToString::to_string),
-            operation: cause.request.operation.as_str(),
-            lock: cause.request.lock.clone(),
-            difference,
-            current: said.as_ref().map_or_else(unasked, described),
-            candidate: says.as_ref().map_or_else(unasked, described),
-            current_fuel: fuel(current),
-            candidate_fuel: fuel(candidate),
-        };
+        let difference = Difference::between(said, says, over_budget);
         self.metrics
             .rollout_comparison(difference.map_or("agreed", Difference::as_str));
-        let pair = self.hashes.hash_one((&sample.subject, &sample.lock));
+        let principal = &cause.principal;
+        let fuel = |verdict: Option<&PolicyVerdict>| verdict.map_or(0, |verdict| verdict.fuel);
+        self.count(
+            &comparison.rollout,
+            Sample {
+                pair: self
+                    .hashes
+                    .hash_one((&principal.subject, &cause.request.lock)),
+                current_fuel: fuel(current),
+                candidate_fuel: fuel(candidate),
+                difference: difference.map(|kind| SampleDifference {
+                    kind,
+                    at: decision.facts.now,
+                    subject: principal.subject.to_string(),
+                    team: principal.team.as_ref().map(ToString::to_string),
+                    operation: cause.request.operation.as_str(),
+                    lock: cause.request.lock.clone(),
+                    current: said.map_or_else(unasked, described),
+                    candidate: says.map_or_else(unasked, described),
+                }),
+            },
+        );
+    }
+
+    fn count(&self, rollout: &RolloutId, sample: Sample) {
         let now = self.clock.monotonic();
         let mut tallies = self.tallies();
-        let tally = tallies.entry(comparison.rollout.clone());
-        tally.or_insert_with(|| Tally::new(now)).add(sample, pair);
+        if !tallies.contains_key(rollout) {
+            tallies.insert(rollout.clone(), Tally::new(now));
+        }
+        if let Some(tally) = tallies.get_mut(rollout) {
+            tally.add(sample);
+        }
+    }
+}
+
+/// Gives this thread what the others leave of the processor. Where they leave nothing, the queue fills,
+/// and comparisons are shed instead of delaying requests.
+fn yield_to_requests() {
+    // On Linux this is of the calling thread alone. Elsewhere the whole process would be meant.
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::nice(LOWEST_PRIORITY)
+    {
+        tracing::warn!(%error, "rollouts.compare cannot lower its priority");
     }
 }
 
@@ -195,6 +223,10 @@ fn is_budget(error: &EvaluationError) -> bool {
         EvaluationError::RequestFuelSpent(_) | EvaluationError::RequestTimeSpent(_) => true,
         EvaluationError::NotLoaded(_) | EvaluationError::TooManyPolicies => false,
     }
+}
+
+fn answer(verdict: Option<&PolicyVerdict>) -> Option<&PolicyAnswer> {
+    verdict.map(|verdict| &verdict.answer)
 }
 
 fn unasked() -> String {

@@ -66,15 +66,30 @@ impl Counts {
         self.compared += 1;
         self.current_fuel = self.current_fuel.saturating_add(sample.current_fuel);
         self.candidate_fuel = self.candidate_fuel.saturating_add(sample.candidate_fuel);
-        if let Some(kind) = sample.difference {
-            *self.differences.entry(kind).or_default() += 1;
+        if let Some(difference) = &sample.difference {
+            *self.differences.entry(difference.kind).or_default() += 1;
         }
     }
 }
 
 /// One comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
+pub(super) struct Sample {
+    /// The hash of subject and lock.
+    pub(super) pair: u64,
+    /// Fuel that the current version spent.
+    pub(super) current_fuel: u64,
+    /// Fuel that the candidate spent.
+    pub(super) candidate_fuel: u64,
+    /// How the answers differ.
+    pub(super) difference: Option<SampleDifference>,
+}
+
+/// A request on which the two versions differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleDifference {
+    /// How they differ.
+    pub kind: Difference,
     /// When it was judged.
     pub at: WallMillis,
     /// Who asked.
@@ -85,16 +100,10 @@ pub struct Sample {
     pub operation: &'static str,
     /// On which lock.
     pub lock: LockRef,
-    /// How the answers differ.
-    pub difference: Option<Difference>,
     /// What the current version said, for people.
     pub current: String,
     /// What the candidate said, for people.
     pub candidate: String,
-    /// Fuel that the current version spent.
-    pub current_fuel: u64,
-    /// Fuel that the candidate spent.
-    pub candidate_fuel: u64,
 }
 
 /// Why a candidate is bad.
@@ -146,14 +155,14 @@ pub struct Standing {
     /// What the newest complete window came to.
     pub verdict: Option<WindowVerdict>,
     /// The newest differences, oldest first.
-    pub differences: Vec<Sample>,
+    pub differences: Vec<SampleDifference>,
 }
 
 /// What was counted of one step of a rollout.
 #[derive(Debug)]
 pub(super) struct Tally {
     counts: Counts,
-    differences: VecDeque<Sample>,
+    differences: VecDeque<SampleDifference>,
     window: Window,
     verdict: Option<WindowVerdict>,
     /// How many windows in a row were bad.
@@ -193,21 +202,22 @@ impl Tally {
         }
     }
 
-    /// Counts a comparison. `pair`: the hash of its subject and lock.
-    pub(super) fn add(&mut self, sample: Sample, pair: u64) {
+    /// Counts a comparison.
+    pub(super) fn add(&mut self, sample: Sample) {
         self.counts.add(&sample);
         self.window.counts.add(&sample);
+        let kind = sample.difference.as_ref().map(|difference| difference.kind);
         let pairs = &mut self.window.pairs;
-        if pairs.len() < ROLLOUT_PAIRS_MAX || pairs.contains_key(&pair) {
-            let pair = pairs.entry(pair).or_default();
-            pair.newly_denied |= sample.difference == Some(Difference::NewlyDenied);
-            pair.failed |= sample.difference.is_some_and(Difference::is_failure);
+        if pairs.len() < ROLLOUT_PAIRS_MAX || pairs.contains_key(&sample.pair) {
+            let pair = pairs.entry(sample.pair).or_default();
+            pair.newly_denied |= kind == Some(Difference::NewlyDenied);
+            pair.failed |= kind.is_some_and(Difference::is_failure);
         }
-        if sample.difference.is_some() {
+        if let Some(difference) = sample.difference {
             if self.differences.len() >= ROLLOUT_DIFFERENCES_MAX {
                 self.differences.pop_front();
             }
-            self.differences.push_back(sample);
+            self.differences.push_back(difference);
         }
     }
 

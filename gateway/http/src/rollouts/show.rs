@@ -8,7 +8,7 @@ use leasehold_core::governance::document::RolloutChange;
 use leasehold_core::governance::document::RolloutDocument;
 use leasehold_core::governance::document::RolloutStep;
 use leasehold_core::governance::document::RolloutVersion;
-use leasehold_core::rollouts::Sample;
+use leasehold_core::rollouts::SampleDifference;
 use leasehold_core::rollouts::Standing;
 use leasehold_core::rollouts::WindowVerdict;
 use leasehold_core::telemetry::rfc3339;
@@ -137,23 +137,19 @@ fn comparison(standing: Standing) -> wire::RolloutComparison {
         candidate_fuel: counts.candidate_fuel,
         verdict: standing.verdict.map(|verdict| verdict.as_str().to_owned()),
         evidence,
-        newest: standing
-            .differences
-            .into_iter()
-            .filter_map(difference)
-            .collect(),
+        newest: standing.differences.into_iter().map(difference).collect(),
     }
 }
 
-fn difference(sample: Sample) -> Option<wire::RolloutDifference> {
-    Some(wire::RolloutDifference {
+fn difference(sample: SampleDifference) -> wire::RolloutDifference {
+    wire::RolloutDifference {
         at: rfc3339(sample.at),
-        kind: sample.difference?.as_str().to_owned(),
+        kind: sample.kind.as_str().to_owned(),
         operation: sample.operation.to_owned(),
         lock: sample.lock.to_string(),
         subject: sample.subject,
         team: sample.team,
         current: sample.current,
         candidate: sample.candidate,
-    })
+    }
 }

@@ -13,18 +13,21 @@ fn rails() -> Guardrails {
     }
 }
 
-fn sample(difference: Option<Difference>) -> Sample {
+fn sample(pair: u64, difference: Option<Difference>) -> Sample {
     Sample {
-        at: WallMillis(1),
-        subject: "svc".to_owned(),
-        team: None,
-        operation: "acquire",
-        lock: "demo/a".parse().unwrap(),
-        difference,
-        current: "allow".to_owned(),
-        candidate: "allow".to_owned(),
+        pair,
         current_fuel: 100,
         candidate_fuel: 100,
+        difference: difference.map(|kind| SampleDifference {
+            kind,
+            at: WallMillis(1),
+            subject: "svc".to_owned(),
+            team: None,
+            operation: "acquire",
+            lock: "demo/a".parse().unwrap(),
+            current: "allow".to_owned(),
+            candidate: "deny".to_owned(),
+        }),
     }
 }
 
@@ -36,10 +39,10 @@ fn window(
     different: (u64, Difference),
 ) -> Option<Evidence> {
     for pair in 0..agreed {
-        tally.add(sample(None), pair);
+        tally.add(sample(pair, None));
     }
     for pair in 0..different.0 {
-        tally.add(sample(Some(different.1)), 1_000 + pair);
+        tally.add(sample(1_000 + pair, Some(different.1)));
     }
     *at += 10;
     tally.look(Duration::from_secs(*at), &rails())
@@ -72,10 +75,10 @@ fn two_bad_windows_in_a_row_roll_back_and_one_does_not() {
 fn retries_of_one_subject_for_one_lock_count_once() {
     let mut tally = Tally::new(Duration::ZERO);
     for pair in 0..99 {
-        tally.add(sample(None), pair);
+        tally.add(sample(pair, None));
     }
     for _ in 0..500 {
-        tally.add(sample(Some(Difference::NewlyDenied)), 5_000);
+        tally.add(sample(5_000, Some(Difference::NewlyDenied)));
     }
     assert_eq!(tally.look(Duration::from_secs(10), &rails()), None);
     assert_eq!(tally.verdict, Some(WindowVerdict::Good));
@@ -91,10 +94,10 @@ fn failures_roll_back_by_their_share_and_at_once_in_a_burst() {
     assert_eq!(evidence.reason, "failed");
     let mut tally = Tally::new(Duration::ZERO);
     for pair in 0..49 {
-        tally.add(sample(Some(Difference::OverBudget)), pair);
+        tally.add(sample(pair, Some(Difference::OverBudget)));
     }
     assert_eq!(tally.look(Duration::ZERO, &rails()), None);
-    tally.add(sample(Some(Difference::Failed)), 0);
+    tally.add(sample(0, Some(Difference::Failed)));
     let evidence = tally.look(Duration::ZERO, &rails()).unwrap();
     assert_eq!(evidence.reason, "failures-burst");
     assert_eq!(tally.verdict, Some(WindowVerdict::Bad(evidence.clone())));
@@ -105,21 +108,17 @@ fn failures_roll_back_by_their_share_and_at_once_in_a_burst() {
 #[test]
 fn a_candidate_that_spends_much_more_fuel_is_bad() {
     let mut tally = Tally::new(Duration::ZERO);
-    let dear = Sample {
-        candidate_fuel: 401,
-        ..sample(None)
-    };
-    let fair = Sample {
-        candidate_fuel: 400,
-        ..sample(None)
+    let spending = |pair, candidate_fuel| Sample {
+        candidate_fuel,
+        ..sample(pair, None)
     };
     for pair in 0..20 {
-        tally.add(fair.clone(), pair);
+        tally.add(spending(pair, 400));
     }
     assert_eq!(tally.look(Duration::from_secs(10), &rails()), None);
     assert_eq!(tally.verdict, Some(WindowVerdict::Good));
     for pair in 0..20 {
-        tally.add(dear.clone(), pair);
+        tally.add(spending(pair, 401));
     }
     assert_eq!(tally.look(Duration::from_secs(20), &rails()), None);
     let verdict = tally.verdict.clone().unwrap();
@@ -140,7 +139,7 @@ fn a_window_without_requests_advances_nothing_and_forgets_nothing() {
 fn what_a_tally_keeps_is_bounded() {
     let mut tally = Tally::new(Duration::ZERO);
     for pair in 0..(ROLLOUT_PAIRS_MAX as u64 + 100) {
-        tally.add(sample(Some(Difference::OtherCode)), pair);
+        tally.add(sample(pair, Some(Difference::OtherCode)));
     }
     assert_eq!(tally.window.pairs.len(), ROLLOUT_PAIRS_MAX);
     assert_eq!(tally.standing().differences.len(), ROLLOUT_DIFFERENCES_MAX);
