@@ -2,7 +2,7 @@
 //! that a guardrail finds bad is rolled back.
 //!
 //! The pipeline hands over each request that both versions judge, once it is decided
-//! ([`Comparer::ask`]). A thread asks the other version and counts what differs ([`Tally`]). A task
+//! (`Comparer::ask`). A thread asks the other version and counts what differs (`Tally`). A task
 //! looks at the counts of each window and rolls back ([`guard`]). What a rollout is, and who may
 //! change it, is governance's.
 
