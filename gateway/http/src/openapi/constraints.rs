@@ -410,6 +410,8 @@ mod tests {
         let free = [
             ("LeaseRenewal", "reason"),
             ("BoundPolicy", "config"),
+            ("ReplayRequest", "config"),
+            ("RolloutRequest", "config"),
             ("JoinRequest", "address"),
             ("ReplaceRequest", "address"),
         ];
