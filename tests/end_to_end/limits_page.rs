@@ -132,6 +132,10 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[ROLLOUT_DIFFERENCES_MAX as u64],
     ),
     (
+        "time after which a request to replay reads no further page of 500 events",
+        &[REPLAY_MS_MAX],
+    ),
+    (
         "events of one request to replay",
         &[REPLAY_EVENTS_MAX as u64],
     ),

@@ -10,6 +10,7 @@ pub mod config;
 pub mod data_dir;
 pub mod denials;
 pub mod embedded;
+mod evaluation_pool;
 pub mod failure;
 pub mod field_limits;
 pub mod governance;

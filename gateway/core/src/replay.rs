@@ -8,10 +8,12 @@ mod report;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_audit::canonical;
 use leasehold_backend_api::LedgerQuery;
 use leasehold_domain::Cause;
+use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
 use leasehold_domain::Decision;
 use leasehold_domain::Digest;
@@ -19,25 +21,23 @@ use leasehold_domain::EventKind;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::WallMillis;
-use leasehold_domain::limits::PAGE_ROWS_MAX;
 use leasehold_domain::limits::REPLAY_EVENTS_MAX;
+use leasehold_domain::limits::REPLAY_MS_MAX;
+use leasehold_domain::limits::REPLAY_PAGE_ROWS_MAX;
 use leasehold_policy_host::BoundPolicy;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 pub use self::report::ReplayDifference;
 pub use self::report::ReplayReport;
 
+use crate::evaluation_pool::EvaluationPool;
+use crate::evaluation_pool::WAIT_MAX;
 use crate::failure::Failure;
-use crate::failure::FailureKind;
 use crate::governance::Governance;
 use crate::places::Places;
 use crate::rollouts::Difference;
 use crate::stores::HistoryRow;
 use crate::stores::Ledgers;
-
-/// How soon a replay that found another running may be asked for again.
-const RETRY_AFTER_MS: u64 = 1_000;
 
 /// What is to be judged again, and by what.
 #[derive(Debug, Clone, Default)]
@@ -60,11 +60,12 @@ pub struct ReplayRequest {
     pub after: Option<Cursor>,
 }
 
-/// Replays decisions, one replay at a time, so that it takes one core at most.
+/// Replays decisions on one thread, on which replays take turns, so that they take one core at most.
 #[derive(Debug)]
 pub struct Replays {
     governance: Arc<Governance>,
-    free: Semaphore,
+    clock: Arc<dyn Clock>,
+    thread: EvaluationPool,
 }
 
 /// The policies of a replay by the digests of module and configuration, or why they cannot be used.
@@ -73,30 +74,28 @@ type Policies = HashMap<(Digest, Digest), Result<BoundPolicy, String>>;
 impl Replays {
     /// Replays what this governance has the modules and configurations of.
     #[must_use]
-    pub fn new(governance: Arc<Governance>) -> Self {
+    pub fn new(governance: Arc<Governance>, clock: Arc<dyn Clock>) -> Self {
         Self {
             governance,
-            free: Semaphore::new(1),
+            clock,
+            thread: EvaluationPool::new(1, WAIT_MAX),
         }
     }
 
-    /// Judges again what the ledger of one store has recorded, [`REPLAY_EVENTS_MAX`] events at most. The report
-    /// says where the next part begins.
+    /// Judges again what the ledger of one store has recorded. Stops after [`REPLAY_EVENTS_MAX`] events,
+    /// or after the first page that ends later than [`REPLAY_MS_MAX`]; the report says where the next
+    /// part begins.
     ///
     /// # Errors
-    /// `overloaded`: another replay runs. There is no such version, its configuration does not suit it,
-    /// `after` is beyond the ledger's end, or the ledger or the store of governance cannot be read.
+    /// `overloaded`: other replays keep the thread. There is no such version, its configuration does not
+    /// suit it, `after` is beyond the ledger's end, or the ledger or the store of governance cannot be
+    /// read.
     pub async fn run(
         &self,
         ledgers: &Ledgers,
         request: &ReplayRequest,
     ) -> Result<ReplayReport, Failure> {
-        let Ok(_one_at_a_time) = self.free.try_acquire() else {
-            return Err(Failure {
-                retry_after_ms: Some(RETRY_AFTER_MS),
-                ..Failure::new(FailureKind::Overloaded, "another replay runs")
-            });
-        };
+        let began = self.clock.monotonic();
         let candidate = self.candidate(request).await?;
         let mut policies = Policies::new();
         let mut report = ReplayReport::default();
@@ -110,11 +109,14 @@ impl Replays {
             let decisions = decisions(&page.rows, request)?;
             self.load(&decisions, candidate, request, &mut policies)
                 .await?;
-            (report, policies) = judge_all(decisions, candidate, report, policies).await?;
+            let judge = move || judge_all(&decisions, candidate, report, policies);
+            (report, policies) = self.thread.run(judge).await?;
             let complete_to = page.complete_to.first().map(|(_, cursor)| *cursor);
             report.complete_to = complete_to.unwrap_or_default();
             report.next = page.next.and(last);
-            if report.next.is_none() || events >= REPLAY_EVENTS_MAX {
+            let took = self.clock.monotonic().saturating_sub(began);
+            let is_long = took >= Duration::from_millis(REPLAY_MS_MAX);
+            if report.next.is_none() || events >= REPLAY_EVENTS_MAX || is_long {
                 return Ok(report);
             }
             after = report.next;
@@ -195,7 +197,7 @@ fn query(request: &ReplayRequest, after: Option<Cursor>) -> LedgerQuery {
         namespace: request.namespace.clone(),
         policy: Some(request.policy.clone()),
         after,
-        limit: PAGE_ROWS_MAX,
+        limit: REPLAY_PAGE_ROWS_MAX,
         ..LedgerQuery::default()
     }
 }
@@ -236,21 +238,17 @@ fn decisions(rows: &[HistoryRow], request: &ReplayRequest) -> Result<Vec<Recorde
     Ok(all)
 }
 
-/// Judges these decisions again on a thread for blocking work.
-async fn judge_all(
-    decisions: Vec<Recorded>,
+/// Judges these decisions again.
+fn judge_all(
+    decisions: &[Recorded],
     candidate: Candidate,
     mut report: ReplayReport,
     policies: Policies,
-) -> Result<(ReplayReport, Policies), Failure> {
-    let judge = move || {
-        for recorded in &decisions {
-            judge(recorded, candidate, &policies, &mut report);
-        }
-        (report, policies)
-    };
-    let judged = tokio::task::spawn_blocking(judge).await;
-    judged.map_err(|error| Failure::internal(format!("replay: {error}")))
+) -> (ReplayReport, Policies) {
+    for recorded in decisions {
+        judge(recorded, candidate, &policies, &mut report);
+    }
+    (report, policies)
 }
 
 fn judge(

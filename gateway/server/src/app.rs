@@ -177,7 +177,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let app = App {
         pipeline,
         mover,
-        replays: Replays::new(governance.clone()),
+        replays: Replays::new(governance.clone(), clock.clone()),
         governance,
         steerage: Steerage::new(backend, cluster),
         stores,

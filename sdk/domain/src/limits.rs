@@ -281,6 +281,10 @@ pub const ROLLOUT_WINDOW_MS_MIN: u64 = 1_000;
 pub const ROLLOUT_WINDOW_MS_MAX: u64 = 86_400_000;
 /// Most events that one request replays; the answer says where the next begins.
 pub const REPLAY_EVENTS_MAX: usize = 10_000;
+/// Time after which a request replays no further page of events.
+pub const REPLAY_MS_MAX: u64 = 2_000;
+/// Most events that a replay reads and judges at a time.
+pub const REPLAY_PAGE_ROWS_MAX: usize = 500;
 /// Most differences that the answer to a replay lists.
 pub const REPLAY_DIFFERENCES_MAX: usize = 100;
 /// Most pairs of team and lock that the answer to a replay tells apart.

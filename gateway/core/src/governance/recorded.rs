@@ -1,11 +1,15 @@
 //! Policies as decisions record them: by the digests of module and configuration.
 
+use std::sync::Arc;
+
 use leasehold_domain::Digest;
 use leasehold_policy_host::BoundPolicy;
+use leasehold_policy_host::Module;
 use serde_json::Value;
 
 use super::Governance;
 use super::Stored;
+use super::bound::BoundPolicies;
 use super::document::POLICIES;
 use super::document::PolicyDocument;
 use crate::failure::Failure;
@@ -29,8 +33,10 @@ impl Governance {
             Ok(config) => config,
             Err(error) => return Ok(Err(format!("configuration {config}: {error}"))),
         };
-        let module = self.module(&module.to_string()).await?;
-        Ok(module.and_then(|module| module.bind(&config).map_err(|error| error.to_string())))
+        match self.module(&module.to_string()).await? {
+            Ok(module) => Self::bind(module, config).await,
+            Err(problem) => Ok(Err(problem)),
+        }
     }
 
     /// Checks that there is, or was, a version of a policy.
@@ -72,7 +78,16 @@ impl Governance {
     ) -> Result<BoundPolicy, Failure> {
         let module = self.module(&module.to_string()).await?;
         let module = module.map_err(Failure::invalid)?;
-        let bound = module.bind(config);
-        bound.map_err(|error| Failure::invalid(format!("config: {error}")))
+        let bound = Self::bind(module, config.clone()).await?;
+        bound.map_err(|problem| Failure::invalid(format!("config: {problem}")))
+    }
+
+    /// Binds a module to a configuration away from the request threads.
+    async fn bind(
+        module: Arc<Module>,
+        config: Value,
+    ) -> Result<Result<BoundPolicy, String>, Failure> {
+        let bound = BoundPolicies::bind(vec![(module.clone(), config.clone())]).await?;
+        Ok(bound.get(&module, &config))
     }
 }

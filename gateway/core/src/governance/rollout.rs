@@ -37,6 +37,7 @@ use super::plan::RolloutId;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
+use crate::field_limits::prose;
 
 /// How often a change is tried against others that write, too.
 const WRITES_MAX: usize = 4;
@@ -195,13 +196,7 @@ impl Governance {
         why: RolloutReason<'_>,
         seen: Option<u64>,
     ) -> Result<Stored<RolloutDocument>, Failure> {
-        if why
-            .reason
-            .is_some_and(|reason| reason.len() > ROLLOUT_REASON_BYTES_MAX)
-        {
-            let message = format!("reason: at most {ROLLOUT_REASON_BYTES_MAX} bytes");
-            return Err(Failure::invalid(message));
-        }
+        prose("reason", why.reason, ROLLOUT_REASON_BYTES_MAX)?;
         for _ in 0..WRITES_MAX {
             let stored = self.rollout(name).await?;
             if seen.is_some_and(|seen| seen != stored.document.state.epoch) {

@@ -5,7 +5,6 @@ mod choose;
 mod denial;
 mod not_holder;
 mod permit;
-mod pool;
 mod recent;
 
 use std::collections::BTreeSet;
@@ -40,7 +39,6 @@ use self::denial::missing_role;
 use self::denial::too_old;
 use self::denial::unbound;
 use self::not_holder::RecordBudget;
-use self::pool::EvaluationPool;
 use self::recent::Recent;
 use super::facts;
 use super::facts::Needs;
@@ -49,6 +47,7 @@ use super::turns::Taken;
 use super::turns::TurnKey;
 use super::turns::Turns;
 use crate::caller::Caller;
+use crate::evaluation_pool::EvaluationPool;
 use crate::failure::Failure;
 use crate::governance::plan::NamespacePlan;
 use crate::rollouts::Comparer;
@@ -114,8 +113,8 @@ impl Decider {
         let mut keys = BTreeSet::new();
         for request in requests {
             let judges = namespace.judges(request.operation, &request.lock.lock);
-            // Whichever of a rollout's versions will judge.
-            let versions = judges.flat_map(|step| [Some(step), step.other()]);
+            // Every version of a rollout that may judge; one in shadow does not.
+            let versions = judges.flat_map(|step| [Some(step), step.other_that_may_judge()]);
             let needs = Needs::of(versions.flatten());
             if needs.tied_to_usage {
                 keys.insert(TurnKey::usage(&namespace.document.name, principal));

@@ -1,5 +1,6 @@
 //! Decisions of a gateway in this process, judged again.
 
+use leasehold_domain::SystemClock;
 use leasehold_policy_guests::Guest;
 use leasehold_policy_guests::TEXT;
 use leasehold_policy_guests::deny;
@@ -8,6 +9,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::failure::FailureKind;
 use crate::governance::document::DefaultDecision;
 use crate::pipeline::fixture::Gate;
 use crate::pipeline::fixture::caller;
@@ -52,7 +54,7 @@ async fn gate() -> Gate {
 }
 
 async fn replay(gate: &Gate, request: ReplayRequest) -> Result<ReplayReport, Failure> {
-    let replays = Replays::new(gate.governance.clone());
+    let replays = Replays::new(gate.governance.clone(), Arc::new(SystemClock::new()));
     replays.run(&gate.ledgers(), &request).await
 }
 

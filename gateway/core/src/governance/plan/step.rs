@@ -24,6 +24,7 @@ use crate::governance::document::BindingDocument;
 use crate::governance::document::BoundPolicyDocument;
 use crate::governance::document::EnforcementName;
 use crate::governance::document::RolloutDocument;
+use crate::governance::document::RolloutStage;
 use crate::governance::document::RolloutVersion;
 use crate::governance::pattern::LockPattern;
 use crate::telemetry::DecisionMetrics;
@@ -82,8 +83,15 @@ impl PlanStep {
     }
 
     /// The version that the binding does not name, if a rollout changes it.
-    pub(crate) fn other(&self) -> Option<&Arc<Self>> {
+    fn other(&self) -> Option<&Arc<Self>> {
         self.rollout.as_ref().map(|rollout| &rollout.other)
+    }
+
+    /// The version that the binding does not name, if a rollout may choose it.
+    pub(crate) fn other_that_may_judge(&self) -> Option<&Arc<Self>> {
+        let rollout = self.rollout.as_ref();
+        let rollout = rollout.filter(|rollout| rollout.rule.stage() != RolloutStage::Shadow);
+        rollout.map(|rollout| &rollout.other)
     }
 
     /// Chooses the version that judges an operation; `None` if no rollout changes it.

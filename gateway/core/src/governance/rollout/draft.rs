@@ -1,6 +1,8 @@
 //! A rollout that is to begin.
 
 use leasehold_domain::NamespaceName;
+use leasehold_domain::Subject;
+use leasehold_domain::TeamName;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits::ROLLOUT_STEP_MS_MAX;
 use leasehold_domain::limits::ROLLOUT_STEPS_MAX;
@@ -13,6 +15,7 @@ use serde_json::Value;
 
 use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::field_limits::within;
 use crate::governance::document::Guardrails;
 use crate::governance::document::RolloutChange;
 use crate::governance::document::RolloutDocument;
@@ -62,18 +65,13 @@ impl RolloutDraft {
             failures_burst,
             ..
         } = self.guardrails;
-        if !(ROLLOUT_WINDOW_MS_MIN..=ROLLOUT_WINDOW_MS_MAX).contains(&window_ms) {
-            return Err(Failure::invalid(format!(
-                "guardrails.window_ms: {ROLLOUT_WINDOW_MS_MIN} to {ROLLOUT_WINDOW_MS_MAX}"
-            )));
-        }
+        let (min, max) = (ROLLOUT_WINDOW_MS_MIN, ROLLOUT_WINDOW_MS_MAX);
+        within("guardrails.window_ms", window_ms, min, max)?;
+        within("guardrails.failures_burst", failures_burst, 1, u64::MAX)?;
         if newly_denied_max > BUCKETS || failed_max > BUCKETS {
             return Err(Failure::invalid("guardrails: a share is 0 to 100 percent"));
         }
-        match failures_burst {
-            0 => Err(Failure::invalid("guardrails.failures_burst: at least 1")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn check_targets(&self) -> Result<(), Failure> {
@@ -91,6 +89,14 @@ impl RolloutDraft {
         for text in locks {
             LockPattern::parse(text)
                 .map_err(|problem| Failure::invalid(format!("targets.locks: {problem}")))?;
+        }
+        for text in teams {
+            let team = text.parse::<TeamName>();
+            team.map_err(|error| Failure::invalid(format!("targets.teams: {error}")))?;
+        }
+        for text in subjects {
+            let subject = text.parse::<Subject>();
+            subject.map_err(|error| Failure::invalid(format!("targets.subjects: {error}")))?;
         }
         Ok(())
     }
@@ -115,9 +121,8 @@ impl RolloutDraft {
             if step.share > BUCKETS || (step.share > 0 && step.stage != RolloutStage::Canary) {
                 return wrong("share_percent: 0 to 100, and only of a canary");
             }
-            if step.least_ms > ROLLOUT_STEP_MS_MAX {
-                return wrong(&format!("least_ms: at most {ROLLOUT_STEP_MS_MAX}"));
-            }
+            let field = format!("steps[{at}].least_ms");
+            within(&field, step.least_ms, 0, ROLLOUT_STEP_MS_MAX)?;
             if last.is_some_and(|last| last >= (rank, step.share)) {
                 return wrong("shadow comes first, then canaries of growing shares, then full");
             }

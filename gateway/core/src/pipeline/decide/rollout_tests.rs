@@ -1,5 +1,6 @@
 //! Requests during a rollout: which version judges, what stays as it was, and what rolls back.
 
+mod bounded;
 mod rolled_back;
 
 use leasehold_domain::ManualClock;

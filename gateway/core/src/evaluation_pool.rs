@@ -14,13 +14,14 @@ use tokio::sync::Semaphore;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
 
-const WAIT_MAX: Duration = Duration::from_millis(SLOW_EVALUATION_WAIT_MS_MAX);
+/// How long a request waits for a thread unless it is said otherwise.
+pub(crate) const WAIT_MAX: Duration = Duration::from_millis(SLOW_EVALUATION_WAIT_MS_MAX);
 /// After how long a refused request should be sent again.
 const RETRY_AFTER_MS: u64 = 500;
 
 /// The threads, and how long a request waits for one.
 #[derive(Debug)]
-pub(super) struct EvaluationPool {
+pub(crate) struct EvaluationPool {
     free: Arc<Semaphore>,
     wait_longest: Duration,
 }
@@ -34,8 +35,8 @@ impl Default for EvaluationPool {
 }
 
 impl EvaluationPool {
-    /// So many threads, for which requests wait no longer than this.
-    fn new(threads: usize, wait_longest: Duration) -> Self {
+    /// Makes a pool of this many threads, for which requests wait no longer than `wait_longest`.
+    pub(crate) fn new(threads: usize, wait_longest: Duration) -> Self {
         Self {
             free: Arc::new(Semaphore::new(threads)),
             wait_longest,
@@ -47,7 +48,7 @@ impl EvaluationPool {
     ///
     /// # Errors
     /// `overloaded` if no thread is free within [`SLOW_EVALUATION_WAIT_MS_MAX`].
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         evaluate: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
@@ -71,7 +72,7 @@ impl EvaluationPool {
 
     /// Takes all threads that are free.
     #[cfg(test)]
-    pub(super) fn occupy(&self) -> tokio::sync::OwnedSemaphorePermit {
+    pub(crate) fn occupy(&self) -> tokio::sync::OwnedSemaphorePermit {
         let all = u32::try_from(self.free.available_permits()).unwrap();
         self.free.clone().try_acquire_many_owned(all).unwrap()
     }
