@@ -70,8 +70,8 @@ const RUST: &[File] = &[
 const C: &[File] = &[
     ("Makefile", &[template!("c/Makefile")]),
     ("README.md", &[template!("c/README.md"), SHIP]),
-    ("bindings/policy.c", &[template!("c/bindings/policy.c")]),
-    ("bindings/policy.h", &[template!("c/bindings/policy.h")]),
+    ("generated/policy.c", &[template!("c/generated/policy.c")]),
+    ("generated/policy.h", &[template!("c/generated/policy.h")]),
     (".gitignore", &[template!("c/ignored")]),
     ("libc/libc.c", &[template!("c/libc/libc.c")]),
     ("libc/stdlib.h", &[template!("c/libc/stdlib.h")]),
