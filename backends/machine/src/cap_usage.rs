@@ -44,8 +44,8 @@ pub(crate) struct CapCheck {
 }
 
 impl CapCheck {
-    /// Returns the cap that an acquire would exceed: that on locks if nobody holds or waits for this
-    /// one yet, or one that the command says is reached.
+    /// Returns the cap that an acquire would exceed: the cap on locks if the lock has no holder and no
+    /// waiter yet, or a cap that the command reports as reached.
     pub(crate) fn refusal(&self, record: &LockRecord) -> Option<CapReached> {
         let most = self.caps.locks.filter(|_| CapUsage::of(record).locks == 0);
         let full = most.filter(|most| self.others.locks >= *most);

@@ -99,7 +99,7 @@ impl StoppedBlobs {
 impl BlobSource for StoppedBlobs {
     async fn blob(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, BackendError> {
         let failed = |detail: String| BackendError::without_effect(ErrorKind::Unavailable, detail);
-        // The node does not run: nobody waits for this thread.
+        // The node is stopped, so blocking this thread delays no request.
         let read = self.files.read(digest);
         let path = self.files.path(digest);
         match read.map_err(|error| failed(format!("{}: {error}", path.display())))? {

@@ -161,7 +161,8 @@ impl Blobs {
         }
     }
 
-    /// Does what blocks on the disk beside the runtime's own threads.
+    /// Runs blocking work on the files on a thread for blocking work. Holds the lock on the directory
+    /// until the work is done, also if the caller is cancelled.
     async fn with_files<T: Send + 'static>(
         &self,
         work: impl FnOnce(&BlobFiles) -> T + Send + 'static,

@@ -253,7 +253,7 @@ impl Snapshots for Arc<SnapshotFile> {
     }
 }
 
-/// Does what blocks on the disk beside the runtime's own threads.
+/// Runs blocking disk work on a thread for blocking work.
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

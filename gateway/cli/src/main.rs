@@ -7,6 +7,7 @@ mod commands;
 mod connection;
 mod exit;
 mod incident;
+mod input_file;
 mod key;
 mod lock;
 mod namespace;

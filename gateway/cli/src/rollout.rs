@@ -13,18 +13,19 @@ use super::connection::block_on;
 use super::connection::duration_ms;
 use super::exit::Failed;
 use super::exit::USAGE;
+use super::input_file;
 use super::output::Shown;
 
 /// What to do with rollouts.
 #[derive(Debug, Subcommand)]
 pub(super) enum RolloutCommand {
-    /// Begin to replace what a binding says of a policy, in the first step.
+    /// Start to replace the version or the configuration of a policy in a binding.
     Start(Box<StartArguments>),
     /// Go to the next step.
     Advance {
         #[command(flatten)]
         change: ChangeArguments,
-        /// Also if the gateway that is asked finds the candidate bad in this step.
+        /// Also if the guardrails are exceeded on the gateway that is asked.
         #[arg(long)]
         force: bool,
     },
@@ -32,7 +33,7 @@ pub(super) enum RolloutCommand {
     Hold(ChangeArguments),
     /// End a hold.
     Resume(ChangeArguments),
-    /// Let the version before rule alone again, at once.
+    /// Return to the version before, at once.
     Rollback(ChangeArguments),
     /// Show a rollout, and how its versions differ on the gateway that is asked.
     Show {
@@ -41,14 +42,14 @@ pub(super) enum RolloutCommand {
     },
     /// List rollouts.
     List,
-    /// Forget a rollout that is not open. The ledger keeps what became of it.
+    /// Delete a rollout that is not open. The ledger keeps its history.
     Delete {
         /// Its name.
         name: String,
     },
 }
 
-/// A rollout that is to begin.
+/// A rollout that is to be started.
 #[derive(Debug, Args)]
 pub(super) struct StartArguments {
     /// Its name.
@@ -62,11 +63,11 @@ pub(super) struct StartArguments {
     /// The candidate's configuration, a JSON file (- for standard input); absent: as it is bound.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A step: shadow, PERCENT% or full, with @DURATION for how long it lasts at the least (10%@1h).
+    /// A step: shadow, PERCENT% or full; @DURATION sets its minimum time (10%@1h).
     /// May be repeated; absent: shadow, 1%, 10%, 50% and full.
     #[arg(long = "step", value_name = "STEP")]
     steps: Vec<String>,
-    /// What is in a bucket as a whole: lock, team or subject.
+    /// What shares one bucket: lock, team or subject.
     #[arg(long)]
     unit: Option<String>,
     /// A pattern of locks that the candidate judges in every canary step; may be repeated.
@@ -96,7 +97,7 @@ pub(super) struct StartArguments {
 pub(super) struct ChangeArguments {
     /// Its name.
     name: String,
-    /// Why. It is in the ledger.
+    /// The reason, recorded in the ledger.
     #[arg(long)]
     reason: Option<String>,
 }
@@ -154,16 +155,7 @@ fn request(arguments: StartArguments) -> Result<wire::RolloutRequest, Failed> {
         Some((policy, version)) => (policy.to_owned(), Some(version.to_owned())),
         None => (arguments.candidate, None),
     };
-    let config = arguments.config.map(|file| {
-        let text = if file.as_os_str() == "-" {
-            std::io::read_to_string(std::io::stdin())
-        } else {
-            std::fs::read_to_string(&file)
-        };
-        let at = |error: String| Failed::new(USAGE, format!("{}: {error}", file.display()));
-        let text = text.map_err(|error| at(error.to_string()))?;
-        serde_json::from_str(&text).map_err(|error| at(error.to_string()))
-    });
+    let config = arguments.config.map(|file| input_file::json(&file));
     Ok(wire::RolloutRequest {
         name: arguments.name,
         binding: arguments.binding,

@@ -247,8 +247,8 @@ impl Pipeline {
         failures
     }
 
-    /// How a step of a rollout stands on this gateway, with the differences in the namespaces that
-    /// the caller can see; `None` if nothing was compared.
+    /// Returns the comparisons of a rollout's step on this gateway, with the differences in namespaces
+    /// that the caller can see; `None` if there are none.
     #[must_use]
     pub fn standing(&self, caller: &Caller, rollout: &RolloutId) -> Option<Standing> {
         let mut standing = self.comparer().standing(rollout)?;
@@ -258,8 +258,8 @@ impl Pipeline {
         Some(standing)
     }
 
-    /// Changes a rollout, with what this gateway has compared in its step on record. It is not
-    /// advanced while a guardrail of this gateway finds the candidate bad, unless `force`.
+    /// Changes a rollout and records this gateway's comparisons of its step. Does not advance it while
+    /// this gateway's guardrails are exceeded, unless `force`.
     ///
     /// # Errors
     /// `conflict`: a guardrail, with the evidence, or the rollout's stage. Those of
@@ -295,7 +295,7 @@ impl Pipeline {
             .await
     }
 
-    /// What compares the two versions of each rollout.
+    /// Returns the comparer of the two versions of each rollout.
     #[must_use]
     pub fn comparer(&self) -> &Arc<Comparer> {
         self.inner.decider.comparer()

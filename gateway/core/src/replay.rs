@@ -1,4 +1,4 @@
-//! Replay: recorded decisions are judged again, by the versions that judged them or by a candidate.
+//! Replay: evaluates recorded decisions again, by the recorded versions or by a candidate.
 //!
 //! A policy sees only its arguments, and the ledger keeps them. So a decision that is judged again by
 //! the same module with the same configuration has the same answer and spends the same fuel; a
@@ -39,14 +39,14 @@ use crate::rollouts::Difference;
 use crate::stores::HistoryRow;
 use crate::stores::Ledgers;
 
-/// What is to be judged again, and by what.
+/// Which decisions to replay, and by which version and configuration.
 #[derive(Debug, Clone, Default)]
 pub struct ReplayRequest {
     /// The policy.
     pub policy: String,
-    /// The candidate's version; `None` for the versions that judged.
+    /// The candidate's version; `None` for the recorded versions.
     pub version: Option<String>,
-    /// The candidate's configuration; `None` for the ones by which was judged.
+    /// The candidate's configuration; `None` for the recorded configurations.
     pub config: Option<Value>,
     /// Only decisions by this binding.
     pub binding: Option<String>,
@@ -56,11 +56,11 @@ pub struct ReplayRequest {
     pub from: Option<WallMillis>,
     /// Only decisions before this time.
     pub until: Option<WallMillis>,
-    /// Only events after this one: the end of the part before.
+    /// Only events after this one: `next` of the report before.
     pub after: Option<Cursor>,
 }
 
-/// Replays decisions on one thread, on which replays take turns, so that they take one core at most.
+/// Replays decisions on one thread, so that all replays together use one core at most.
 #[derive(Debug)]
 pub struct Replays {
     governance: Arc<Governance>,
@@ -72,7 +72,7 @@ pub struct Replays {
 type Policies = HashMap<(Digest, Digest), Result<BoundPolicy, String>>;
 
 impl Replays {
-    /// Replays what this governance has the modules and configurations of.
+    /// Creates a replayer that takes modules and configurations from `governance`.
     #[must_use]
     pub fn new(governance: Arc<Governance>, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -82,12 +82,12 @@ impl Replays {
         }
     }
 
-    /// Judges again what the ledger of one store has recorded. Stops after [`REPLAY_EVENTS_MAX`] events,
+    /// Replays the decisions in the ledger of one store. Stops after [`REPLAY_EVENTS_MAX`] events,
     /// or after the first page that ends later than [`REPLAY_MS_MAX`]; the report says where the next
     /// part begins.
     ///
     /// # Errors
-    /// `overloaded`: other replays keep the thread. There is no such version, its configuration does not
+    /// `overloaded`: other replays occupy the thread. There is no such version, its configuration does not
     /// suit it, `after` is beyond the ledger's end, or the ledger or the store of governance cannot be
     /// read.
     pub async fn run(
@@ -136,7 +136,7 @@ impl Replays {
         Ok(Candidate { module, config })
     }
 
-    /// Loads the policies that these decisions are judged by.
+    /// Loads the policies that these decisions need.
     async fn load(
         &self,
         decisions: &[Recorded],
@@ -159,7 +159,7 @@ impl Replays {
     }
 }
 
-/// What a replay is judged by instead of what is recorded.
+/// The digests that replace the recorded ones.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     module: Option<Digest>,
@@ -174,7 +174,7 @@ impl Candidate {
     }
 }
 
-/// A verdict as the ledger has it.
+/// A verdict from the ledger.
 #[derive(Debug)]
 struct Recorded {
     cursor: Cursor,
@@ -238,7 +238,7 @@ fn decisions(rows: &[HistoryRow], request: &ReplayRequest) -> Result<Vec<Recorde
     Ok(all)
 }
 
-/// Judges these decisions again.
+/// Evaluates these decisions again.
 fn judge_all(
     decisions: &[Recorded],
     candidate: Candidate,

@@ -1,10 +1,9 @@
-//! Rollouts at work: the two versions of a policy are compared on the same requests, and a candidate
-//! that a guardrail finds bad is rolled back.
+//! Compares the two versions of each rollout on the same requests, and rolls back a canary whose
+//! guardrails are exceeded.
 //!
-//! The pipeline hands over each request that both versions judge, once it is decided
-//! (`Comparer::ask`). A thread asks the other version and counts what differs (`Tally`). A task
-//! looks at the counts of each window and rolls back ([`guard`]). What a rollout is, and who may
-//! change it, is governance's.
+//! The pipeline queues each decided request that a rollout covers (`Comparer::ask`). A thread evaluates
+//! the other version and counts the differences (`Tally`). A task checks the counts of each window and
+//! rolls back ([`guard`]). The document of a rollout and its changes are in `governance`.
 
 mod comparer;
 mod difference;

@@ -29,7 +29,7 @@ use super::extract::Json;
 use super::extract::answer;
 use crate::services::App;
 
-/// `POST /v1/policies:replay`: judges again what the ledger has recorded, a part at a time.
+/// `POST /v1/policies:replay`: evaluates recorded decisions again, a part at a time.
 #[utoipa::path(
     post,
     path = "/v1/policies:replay",

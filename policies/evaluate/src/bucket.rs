@@ -1,7 +1,7 @@
-//! The bucket of a canary: which share of the units (locks, teams or subjects) a candidate judges.
+//! Assigns units (locks, teams or subjects) to the buckets of a canary.
 
-/// The name of the function, as rollouts and decisions record it. Another function gets another name:
-/// a gateway that does not know the name of a rollout's function must not decide by it.
+/// The name of the function, recorded in rollouts and decisions. A changed function must get another
+/// name, so that a gateway that does not know it does not decide by it.
 pub const BUCKET_FUNCTION: &str = "mmh3-v1";
 
 /// How many buckets there are. A share of one percent is 1,000 of them.
@@ -11,8 +11,8 @@ pub const BUCKETS: u32 = 100_000;
 ///
 /// The hash is `MurmurHash3_x86_32` (Austin Appleby, public domain) with seed 0 over the UTF-8 bytes of
 /// the salt, a zero byte, and those of the unit. The bucket is the hash times 100,000, shifted right
-/// by 32 bits. It is the function `mmh3-v1` and never changes. A unit is in a share of n buckets if its
-/// bucket is below n, so a greater share takes nobody out.
+/// by 32 bits. This is the function `mmh3-v1`; it never changes. A unit belongs to a share of n buckets
+/// if its bucket is below n, so increasing the share removes no unit.
 #[must_use]
 pub fn bucket(salt: &str, unit: &str) -> u32 {
     let mut bytes = Vec::with_capacity(salt.len() + 1 + unit.len());

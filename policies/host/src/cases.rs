@@ -8,7 +8,7 @@ mod run;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use self::expectation::told;
+pub use self::expectation::describe_answer;
 pub use self::format::Case;
 pub use self::format::Question;
 pub use self::run::Asked;

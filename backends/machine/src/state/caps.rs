@@ -52,17 +52,17 @@ impl State {
     }
 
     /// Returns the check of a command after the commands of its batch that were tried on copies.
-    pub(super) fn cap_check_beside(
+    pub(super) fn cap_check_with_copies(
         &self,
         command: &Command,
         copies: &Copies<'_>,
     ) -> Option<CapCheck> {
         let caps = caps(command)?;
         let namespace = &command.lock.namespace;
-        let beside = copies.iter();
-        let beside =
-            beside.filter(|(lock, _)| lock.namespace == *namespace && **lock != &command.lock);
-        let cap_usage = beside.fold(
+        let others = copies.iter();
+        let others =
+            others.filter(|(lock, _)| lock.namespace == *namespace && **lock != &command.lock);
+        let cap_usage = others.fold(
             self.locks.cap_usage(namespace),
             |cap_usage, (lock, (copy, _))| {
                 let before = self.locks.get(lock).map(CapUsage::of);

@@ -151,7 +151,7 @@ impl State {
             let context = Context {
                 queueing: Queueing::Never,
                 past: self.past(command, at, &ended),
-                cap_check: self.cap_check_beside(command, &copies),
+                cap_check: self.cap_check_with_copies(command, &copies),
             };
             let (record, all) = copies.entry(&command.lock).or_insert_with(|| {
                 let record = self.locks.get(&command.lock).cloned();

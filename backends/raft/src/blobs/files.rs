@@ -1,8 +1,8 @@
 //! The files of one node's blobs: `blobs/DIGEST` in its directory.
 //!
-//! A file is written beside its name, synced and renamed, and the directory is synced: after a crash a
-//! blob is there whole, or not at all. Files never change, so hard links of them are safe. A file whose
-//! bytes do not fit its name is taken for missing, and replaced by the next write.
+//! A blob is written to a temporary file, which is synced and renamed; then the directory is synced. So
+//! after a crash a blob is complete or absent. Files never change, so hard links to them are safe. A
+//! file whose digest is not its name counts as missing, and the next write replaces it.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -28,7 +28,7 @@ pub struct BlobFiles {
     directory: PathBuf,
     /// The digests of the files that are durable, without those that were found damaged.
     present: Mutex<HashSet<Digest>>,
-    /// One write at a time.
+    /// Serialises writes.
     writing: Mutex<Writing>,
 }
 
@@ -42,10 +42,10 @@ struct Writing {
 /// Why a blob was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobWriteError {
-    /// The disk has no room. Nothing was changed.
+    /// The disk is full. No file was changed.
     #[error("{0}")]
     Full(io::Error),
-    /// It is not known what the disk has.
+    /// An I/O error; whether the file is durable is unknown.
     #[error("{0}")]
     Failed(io::Error),
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::modules;
 use crate::exit::Failed;
 use crate::exit::REJECTED;
+use crate::input_file;
 use crate::output;
 use crate::output::Shown;
 
@@ -70,11 +71,11 @@ struct Report {
 
 /// Measures all cases, and shows them. Returns the exit code.
 pub(super) fn run(arguments: &BenchArguments, json: bool) -> Result<u8, Failed> {
-    let wasm = modules::read(&arguments.file)?;
+    let wasm = input_file::read(&arguments.file)?;
     let suite = modules::suite(&wasm, arguments.cases.as_deref())?;
     let module = modules::compile(&wasm, &arguments.file)?;
     let other = match &arguments.compare {
-        Some(file) => Some(modules::compile(&modules::read(file)?, file)?),
+        Some(file) => Some(modules::compile(&input_file::read(file)?, file)?),
         None => None,
     };
     let mut rows = Vec::new();

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::modules;
 use crate::exit::Failed;
 use crate::exit::REJECTED;
+use crate::input_file;
 use crate::output;
 use crate::output::Shown;
 
@@ -51,7 +52,7 @@ struct Row<'r> {
 
 /// Runs all cases, and shows them. Returns the exit code.
 pub(super) fn run(arguments: &TestArguments, json: bool) -> Result<u8, Failed> {
-    let wasm = modules::read(&arguments.file)?;
+    let wasm = input_file::read(&arguments.file)?;
     let suite = modules::suite(&wasm, arguments.cases.as_deref())?;
     let module = modules::compile(&wasm, &arguments.file)?;
     let run = |case: &Case| case.run(&module);

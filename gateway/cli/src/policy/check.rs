@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::modules;
 use crate::exit::Failed;
 use crate::exit::REJECTED;
+use crate::input_file;
 use crate::output;
 use crate::output::Shown;
 
@@ -46,7 +47,7 @@ struct Described {
 
 /// Checks the module, and shows what it is. Returns the exit code.
 pub(super) fn run(arguments: &CheckArguments, json: bool) -> Result<u8, Failed> {
-    let wasm = modules::read(&arguments.file)?;
+    let wasm = input_file::read(&arguments.file)?;
     let engine = modules::engine()?;
     let checked = engine.compile(&wasm);
     let report = match &checked {

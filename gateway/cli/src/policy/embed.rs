@@ -11,6 +11,7 @@ use super::modules;
 use crate::exit::Failed;
 use crate::exit::REJECTED;
 use crate::exit::SYSTEM;
+use crate::input_file;
 use crate::output;
 use crate::output::Shown;
 
@@ -40,7 +41,7 @@ struct Embedded {
 
 /// Puts cases into a module, and runs them; nothing is written if one fails. Returns the exit code.
 pub(super) fn run(arguments: &EmbedArguments, json: bool) -> Result<u8, Failed> {
-    let mut wasm = modules::read(&arguments.file)?;
+    let mut wasm = input_file::read(&arguments.file)?;
     let suite = modules::suite(&wasm, Some(&arguments.cases))?;
     let refused = |error| {
         let file = arguments.file.display();
@@ -52,7 +53,7 @@ pub(super) fn run(arguments: &EmbedArguments, json: bool) -> Result<u8, Failed> 
     if arguments.stub_wasi {
         wasm = stub_wasi(&wasm).map_err(refused)?;
     }
-    let embedded = cases::embed(&wasm, &modules::read(&arguments.cases)?).map_err(refused)?;
+    let embedded = cases::embed(&wasm, &input_file::read(&arguments.cases)?).map_err(refused)?;
     let module = modules::engine()?.compile(&embedded).map_err(refused)?;
     std::fs::write(&arguments.output, &embedded).map_err(|error| {
         let output = arguments.output.display();

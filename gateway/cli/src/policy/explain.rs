@@ -18,6 +18,7 @@ use crate::connection::Connection;
 use crate::exit::Failed;
 use crate::exit::REJECTED;
 use crate::exit::USAGE;
+use crate::input_file;
 use crate::output;
 use crate::output::Shown;
 
@@ -56,7 +57,7 @@ struct Report {
 
 /// Asks the module, and shows its answer. Returns the exit code.
 pub(super) fn run(arguments: &ExplainArguments, connection: &Connection) -> Result<u8, Failed> {
-    let wasm = modules::read(&arguments.file)?;
+    let wasm = input_file::read(&arguments.file)?;
     let module = modules::compile(&wasm, &arguments.file)?;
     let (asked, recorded) = match arguments.recorded.event {
         Some(cursor) => {
@@ -101,7 +102,7 @@ fn hypothetical(
         asked.map_err(|problem| Failed::new(REJECTED, problem))
     };
     if let Some(file) = &arguments.question {
-        let question = Question::read(&modules::read(file)?);
+        let question = Question::read(&input_file::read(file)?);
         let wrong = |error| Failed::new(USAGE, format!("{}: {error}", file.display()));
         return ask(&question.map_err(wrong)?);
     }

@@ -36,7 +36,7 @@ pub(super) enum PolicyCommand {
     Explain(explain::ExplainArguments),
     /// Put test cases into a module. Asks no gateway.
     Embed(embed::EmbedArguments),
-    /// Judge recorded decisions again, and show what a candidate would have changed.
+    /// Evaluate recorded decisions again, and show what a candidate would have changed.
     Replay(Box<replay::ReplayArguments>),
     /// Say which policies would judge a request, in order, with the rollouts that choose versions.
     Resolve(resolve::ResolveArguments),

@@ -1,6 +1,5 @@
 //! Modules and their cases on the author's machine: read, compiled as a gateway would.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,20 +12,10 @@ use crate::exit::Failed;
 use crate::exit::REJECTED;
 use crate::exit::SYSTEM;
 use crate::exit::USAGE;
+use crate::input_file;
 
-/// Decisions that run at once: one, and room for its memories.
+/// Instances that the engine may run at once; one decision takes as many as it has memories.
 const INSTANCES: u32 = 4;
-
-/// Reads a file; `-` is standard input.
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failed> {
-    let unreadable = |error| Failed::new(USAGE, format!("{}: {error}", file.display()));
-    if file.as_os_str() != "-" {
-        return std::fs::read(file).map_err(unreadable);
-    }
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().read_to_end(&mut bytes);
-    read.map(|_| bytes).map_err(unreadable)
-}
 
 /// Starts an engine with the limits that a gateway has by default.
 pub(super) fn engine() -> Result<PolicyEngine, Failed> {
@@ -46,7 +35,7 @@ pub(super) fn compile(wasm: &[u8], file: &Path) -> Result<Arc<Module>, Failed> {
 /// Reads the cases of a file if one is given, else those that the module carries.
 pub(super) fn suite(wasm: &[u8], cases: Option<&Path>) -> Result<Suite, Failed> {
     match cases {
-        Some(file) => Suite::read(&read(file)?)
+        Some(file) => Suite::read(&input_file::read(file)?)
             .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display()))),
         None => Suite::embedded(wasm)
             .map_err(|error| Failed::new(REJECTED, error.to_string()))?

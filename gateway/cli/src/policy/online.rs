@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::connection::block_on;
 use crate::exit::Failed;
 use crate::exit::USAGE;
+use crate::input_file;
 use crate::output::Shown;
 
 /// What to ask a gateway about policies.
@@ -67,9 +68,7 @@ async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<
         OnlineCommand::Upload { module } => upload(client, &module, json).await,
         OnlineCommand::Delete { policy } => delete(client, &policy, json).await,
         OnlineCommand::Bind { name, file } => {
-            let text = modules::read(&file)?;
-            let request: wire::BindingRequest = leasehold_core::input::json(&text)
-                .map_err(|error| Failed::new(USAGE, format!("{}: {error}", file.display())))?;
+            let request: wire::BindingRequest = input_file::json(&file)?;
             let path = paths::member(paths::BINDINGS, &name);
             let bound: wire::Binding = client.put(&path, &request).await?;
             Shown::of(json, &bound, show_bound)
@@ -118,7 +117,7 @@ async fn upload(client: &Client, module: &[String], json: bool) -> Result<Shown,
         [] => return Err(Failed::new(USAGE, "no module: name a .wasm file")),
     };
     let file = Path::new(file);
-    let wasm = modules::read(file)?;
+    let wasm = input_file::read(file)?;
     let path = match named {
         Some((name, version)) => paths::policy_version(name, version),
         None => {

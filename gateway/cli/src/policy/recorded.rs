@@ -15,19 +15,19 @@ use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::Evaluation;
 use leasehold_policy_host::Module;
 use leasehold_policy_host::cases::Asked;
-use leasehold_policy_host::cases::told;
+use leasehold_policy_host::cases::describe_answer;
 use leasehold_wire::v1::audit::EventList;
 use leasehold_wire::v1::bindings::Binding;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::paths;
 use serde::Serialize;
 
-use super::modules;
 use crate::connection::Connection;
 use crate::connection::block_on;
 use crate::exit::Failed;
 use crate::exit::REJECTED;
 use crate::exit::USAGE;
+use crate::input_file;
 
 /// Which decision.
 #[derive(Debug, Args)]
@@ -98,7 +98,7 @@ pub(super) fn ask(
         let recorded = Recorded {
             version: verdict.version.to_string(),
             binding: verdict.binding.to_string(),
-            answer: told(&verdict.answer),
+            answer: describe_answer(&verdict.answer),
             fuel: verdict.fuel,
             is_same_module: verdict.module == module.digest(),
             verdict: verdict.answer.clone(),
@@ -158,8 +158,7 @@ fn verdict_of<'v>(
 
 fn configured(module: &Arc<Module>, file: &Path) -> Result<BoundPolicy, Failed> {
     let wrong = |error: String| Failed::new(USAGE, format!("{}: {error}", file.display()));
-    let config: serde_json::Value =
-        serde_json::from_slice(&modules::read(file)?).map_err(|error| wrong(error.to_string()))?;
+    let config: serde_json::Value = input_file::json(file)?;
     module
         .bind(&config)
         .map_err(|error| wrong(error.to_string()))

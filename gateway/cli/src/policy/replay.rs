@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::connection::block_on;
 use crate::connection::duration_ms;
 use crate::exit::Failed;
-use crate::exit::USAGE;
+use crate::input_file;
 use crate::output;
 use crate::output::Shown;
 
@@ -23,12 +23,12 @@ const DIFFERENCES_KEPT: usize = 100;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
-    /// POLICY@VERSION, the candidate; POLICY alone to judge again by the versions that judged.
+    /// POLICY@VERSION, the candidate; POLICY alone for the recorded versions.
     candidate: String,
-    /// The candidate's configuration, a JSON file; absent: those by which was judged.
+    /// The candidate's configuration, a JSON file; absent: the recorded configurations.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Only decisions of the last so long, such as 7d; absent: all that the ledger has.
+    /// Only decisions since this long ago, such as 7d; absent: all.
     #[arg(long = "since", value_name = "DURATION", value_parser = duration_ms)]
     since_ms: Option<u64>,
     /// Only decisions by this binding.
@@ -59,11 +59,7 @@ fn request(arguments: ReplayArguments) -> Result<wire::ReplayRequest, Failed> {
         Some((policy, version)) => (policy.to_owned(), Some(version.to_owned())),
         None => (arguments.candidate, None),
     };
-    let config = arguments.config.map(|file| {
-        let at = |error: String| Failed::new(USAGE, format!("{}: {error}", file.display()));
-        let text = std::fs::read_to_string(&file).map_err(|error| at(error.to_string()))?;
-        serde_json::from_str(&text).map_err(|error| at(error.to_string()))
-    });
+    let config = arguments.config.map(|file| input_file::json(&file));
     Ok(wire::ReplayRequest {
         policy,
         version,
@@ -133,7 +129,7 @@ fn show(report: &wire::ReplayReport) -> Shown {
     ];
     for (name, counted) in [
         ("differences", &report.differences),
-        ("cannot be told", &report.unknown),
+        ("cannot be replayed", &report.unknown),
     ] {
         if !counted.is_empty() {
             fields.push((name, counts(counted)));

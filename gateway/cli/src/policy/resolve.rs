@@ -16,7 +16,7 @@ pub(crate) struct ResolveArguments {
     /// acquire, renew, transfer or revoke.
     #[arg(long, default_value = "acquire")]
     operation: String,
-    /// Who asks; absent: whoever the key is of.
+    /// The subject of the request; absent: that of the key.
     #[arg(long)]
     subject: Option<String>,
     /// Of which team.

@@ -26,7 +26,7 @@ pub enum Permission {
     ReadRollouts,
     /// Roll a rollout back, or hold it.
     RollBack,
-    /// Have recorded decisions judged again.
+    /// Replay recorded decisions.
     ReplayDecisions,
     /// Ask the ledger.
     ReadLedger,

@@ -1,5 +1,5 @@
-//! Rollouts: begun, moved along their steps, held, and rolled back; each in one write with the binding
-//! that it changes.
+//! Starts, advances, holds, resumes and rolls back rollouts. Each change is one write, together with
+//! the binding where it changes, too.
 
 mod draft;
 mod entry;
@@ -45,14 +45,14 @@ const WRITES_MAX: usize = 4;
 /// Why a rollout is changed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RolloutReason<'r> {
-    /// As somebody gave it, or the evidence of a guardrail.
+    /// The reason that the caller gave, or the evidence of a guardrail.
     pub reason: Option<&'r str>,
-    /// What the gateway that is asked has compared in the step.
+    /// The comparisons of the step on this gateway.
     pub compared: Option<&'r str>,
 }
 
 impl Governance {
-    /// Begins a rollout, in its first step.
+    /// Starts a rollout in its first step.
     ///
     /// # Errors
     /// A part of the draft is invalid, the candidate cannot be bound, another rollout changes the same
@@ -126,7 +126,7 @@ impl Governance {
         }
     }
 
-    /// Returns the full rollouts that a new one takes the place of.
+    /// Returns the full rollouts that a new one supersedes.
     ///
     /// # Errors
     /// `conflict`: a rollout of the same policy of the binding is open.
@@ -200,7 +200,7 @@ impl Governance {
         for _ in 0..WRITES_MAX {
             let stored = self.rollout(name).await?;
             if seen.is_some_and(|seen| seen != stored.document.state.epoch) {
-                let message = format!("rollout {name} has left the step that was seen");
+                let message = format!("rollout {name} is in another epoch than the request names");
                 return Err(Failure::new(FailureKind::PreconditionFailed, message));
             }
             let changing = self.try_change(caller, stored, action, why);
@@ -251,8 +251,8 @@ impl Governance {
         }
     }
 
-    /// Makes the edit by which the binding of a rollout says `to` instead of what it says in the
-    /// stage of `before`.
+    /// Returns the edit that replaces the version that the binding names in the stage of `before` by
+    /// `to`.
     async fn rebind(
         &self,
         caller: &Caller,
@@ -263,7 +263,7 @@ impl Governance {
         let entry = entry(&binding.document, &before.policy)?;
         if version_of(&binding.document, entry) != *before.bound() {
             let message = format!(
-                "binding {} does not say what rollout {} found there; write the binding itself",
+                "binding {} names another version or configuration than rollout {} expects; change the binding directly",
                 before.binding, before.name
             );
             return Err(Failure::new(FailureKind::Conflict, message));
@@ -279,7 +279,7 @@ impl Governance {
         Ok((edit, checked))
     }
 
-    /// Adds a change to a rollout's own list.
+    /// Appends a change to the rollout's history.
     fn record(
         &self,
         caller: &Caller,
@@ -336,8 +336,8 @@ impl Governance {
         self.list(ROLLOUTS).await
     }
 
-    /// Checks that no open rollout needs what a binding is about to lose; `None` if the binding is to
-    /// be deleted.
+    /// Checks that a changed binding, or `None` if it is to be deleted, keeps the entries that open
+    /// rollouts need.
     ///
     /// # Errors
     /// `conflict`: a rollout does. The store cannot be read.
@@ -383,8 +383,8 @@ impl Governance {
     }
 }
 
-/// Makes an edit that rewrites a binding as it is, so that it cannot be changed between the check of a
-/// rollout and its write: one of the two writes fails.
+/// Returns an edit that rewrites a binding unchanged. If the binding is changed between the check of a
+/// rollout and its write, the write fails.
 fn unchanged_binding(caller: &Caller, binding: &Stored<BindingDocument>) -> Result<Edit, Failure> {
     let (document, same) = (&binding.document, Precondition::Revision(binding.revision));
     let summary = format!("binding {} taken into a rollout", document.name);

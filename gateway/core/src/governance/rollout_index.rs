@@ -1,4 +1,4 @@
-//! The rollouts that change what bindings in force say.
+//! The rollouts that change bindings in force.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl RolloutIndex {
     }
 }
 
-/// Whether a rollout makes a difference to requests.
+/// Whether a rollout affects requests.
 fn applies(rollout: &RolloutDocument) -> bool {
     let stage = rollout.state.stage;
     stage.is_open() || stage == RolloutStage::Full

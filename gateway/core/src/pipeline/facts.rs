@@ -23,7 +23,7 @@ pub(super) struct Needs {
     lock: bool,
     /// A policy wants to see the caller's usage.
     usage: bool,
-    /// A version that is only compared wants to see the lock, and no other policy does.
+    /// Only versions that are evaluated for comparison need the lock.
     lock_compared: bool,
     /// A policy whose verdict counts sees the lock.
     pub(super) tied_to_lock: bool,
@@ -49,8 +49,8 @@ impl Needs {
         needs
     }
 
-    /// Adds what versions ask for that are only compared with those that judge. They must not cost a
-    /// round trip, so they see the lock as this gateway's replica has it.
+    /// Adds the needs of versions that are evaluated for comparison only. They must not cost a round
+    /// trip, so they are shown the lock as this gateway's replica has it.
     pub(super) fn with_compared<'s>(
         mut self,
         steps: impl IntoIterator<Item = &'s Arc<PlanStep>>,

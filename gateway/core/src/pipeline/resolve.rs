@@ -1,4 +1,4 @@
-//! Which policies would judge a request, without asking them.
+//! Returns which policies would judge a request, without evaluating them.
 
 use leasehold_domain::Enforcement;
 use leasehold_domain::Operation;
@@ -15,32 +15,32 @@ use crate::failure::Failure;
 pub struct Resolved {
     /// The binding that names it.
     pub binding: String,
-    /// The order of that binding.
+    /// The order of the binding.
     pub order: i32,
     /// Its name.
     pub policy: String,
     /// The version that would judge.
     pub version: String,
-    /// How binding its answer is.
+    /// The enforcement level.
     pub enforcement: Enforcement,
     /// The rollout that chooses the version, if one does.
     pub rollout: Option<RolloutChoice>,
-    /// Why it cannot be asked, if it cannot: then it fails.
+    /// Why it cannot be evaluated; it would fail.
     pub problem: Option<String>,
 }
 
-/// What would decide a request.
+/// The policies of one request.
 #[derive(Debug, Clone)]
 pub struct Resolution {
-    /// The policies, in the order in which they are asked.
+    /// The policies, in the order of evaluation.
     pub policies: Vec<Resolved>,
     /// Whether the request is denied because none of them decides.
     pub denied_unbound: bool,
 }
 
 impl Pipeline {
-    /// Returns which policies would judge a request of this principal, in order. A lease that is
-    /// renewed may be judged by the version that granted it; this is told of new leases.
+    /// Returns which policies would judge a request of this principal, in the order of evaluation. A
+    /// renewal may be judged by the version that granted the lease instead.
     ///
     /// # Errors
     /// There is no such namespace, or the caller cannot see it.
@@ -51,7 +51,7 @@ impl Pipeline {
         principal: &Principal,
     ) -> Result<Resolution, Failure> {
         let (name, operation) = (&request.lock.namespace, request.operation);
-        // Makes sure that the plan in force knows the namespace.
+        // Loads the newest plan if the one in force does not have the namespace.
         self.inner
             .store_of(caller, name, operation.as_str())
             .await?;

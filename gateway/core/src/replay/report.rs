@@ -1,4 +1,4 @@
-//! What a replay has found.
+//! The result of a replay.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,23 @@ use crate::rollouts::Difference;
 /// A part of a replay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplayReport {
-    /// Verdicts that were found.
+    /// Recorded verdicts of the policy.
     pub decisions: u64,
-    /// Those on which the candidate answers as recorded.
+    /// Verdicts for which the candidate gives the recorded answer.
     pub agreed: u64,
-    /// Those on which it does not, by kind.
+    /// Verdicts for which it gives another answer, by kind of difference.
     pub differences: BTreeMap<Difference, u64>,
-    /// Those that cannot be judged again, by reason.
+    /// Verdicts that cannot be evaluated again, by reason.
     pub unknown: BTreeMap<&'static str, u64>,
-    /// Those that the recorded module with the recorded configuration has judged again with the same
-    /// answer and the same fuel.
+    /// Verdicts that the recorded module and configuration gave again, with the same answer and fuel.
     pub reproduced: u64,
-    /// Those that it has judged otherwise. There should be none.
+    /// Verdicts for which they gave another answer or spent other fuel. Expected to be 0.
     pub not_reproduced: u64,
-    /// Differences by team and lock; those beyond [`REPLAY_GROUPS_MAX`] are not told apart.
+    /// Differences by team and lock, for the first [`REPLAY_GROUPS_MAX`] pairs.
     pub groups: BTreeMap<(Option<String>, LockRef), BTreeMap<Difference, u64>>,
-    /// The first differences; [`REPLAY_DIFFERENCES_MAX`] at most.
+    /// The first [`REPLAY_DIFFERENCES_MAX`] differences.
     pub first: Vec<ReplayDifference>,
-    /// The ledger has every event up to here.
+    /// The ledger is complete up to this event.
     pub complete_to: Cursor,
     /// Where the next part begins; `None` if this was the last.
     pub next: Option<Cursor>,
@@ -39,33 +38,33 @@ pub struct ReplayReport {
 /// A recorded verdict that a candidate would not give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayDifference {
-    /// How it differs.
+    /// The kind of difference.
     pub kind: Difference,
-    /// The event.
+    /// The position of the event in the ledger.
     pub cursor: Cursor,
-    /// When it was judged.
+    /// When the request was decided.
     pub at: WallMillis,
-    /// Who asked.
+    /// The subject that sent the request.
     pub subject: String,
-    /// Of which team.
+    /// The team of the subject.
     pub team: Option<String>,
-    /// For what.
+    /// The operation.
     pub operation: &'static str,
-    /// On which lock.
+    /// The lock.
     pub lock: LockRef,
-    /// What was answered.
+    /// The recorded answer, in words.
     pub recorded: String,
-    /// What the candidate answers.
+    /// The answer of the candidate, in words.
     pub candidate: String,
 }
 
 impl ReplayReport {
-    /// Counts a verdict that cannot be judged again.
+    /// Counts a verdict that cannot be evaluated again.
     pub(super) fn unknown(&mut self, reason: &'static str) {
         *self.unknown.entry(reason).or_default() += 1;
     }
 
-    /// Counts a verdict that was judged again.
+    /// Counts a verdict that was evaluated again.
     pub(super) fn judged(&mut self, difference: Option<ReplayDifference>) {
         let Some(difference) = difference else {
             self.agreed += 1;

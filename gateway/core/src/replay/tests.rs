@@ -100,7 +100,10 @@ async fn a_candidate_shows_what_it_would_have_changed() {
     );
     assert_eq!(report.groups.len(), 20, "{report:?}");
     let first = &report.first[0];
-    assert_eq!(first.candidate, "deny no: by hand");
+    assert_eq!(
+        first.candidate,
+        "denied with code \"no\", message \"by hand\""
+    );
     assert_eq!((&*first.subject, first.operation), ("svc", "acquire"));
     let elsewhere = ReplayRequest {
         binding: Some("other".to_owned()),

@@ -1,4 +1,4 @@
-//! Asks the version of a policy that did not judge, after the answer, and counts how the two differ.
+//! Evaluates the other version of a policy after the answer, and counts how the two versions differ.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -14,13 +14,13 @@ use std::sync::mpsc::sync_channel;
 use leasehold_domain::Cause;
 use leasehold_domain::Clock;
 use leasehold_domain::PolicyAnswer;
-use leasehold_domain::PolicyLimits;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::limits::SHADOW_QUEUE_MAX;
 use leasehold_policy_evaluate::Evaluation;
 use leasehold_policy_evaluate::EvaluationError;
 use leasehold_policy_evaluate::Question;
 use leasehold_policy_host::Budget;
+use leasehold_policy_host::cases::describe_answer;
 
 use super::difference::Difference;
 use super::tally::Evidence;
@@ -34,12 +34,12 @@ use crate::governance::plan::RolloutId;
 use crate::governance::plan::Variant;
 use crate::telemetry::Metrics;
 
-/// A request that one version has judged, and that the other is to judge, too.
+/// A request that one version has judged, queued for evaluation by the other version.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    /// Of which step of which rollout.
+    /// The rollout, in its current step.
     pub(crate) rollout: RolloutId,
-    /// Which version judged.
+    /// The version that judged.
     pub(crate) variant: Variant,
     /// Its verdict, by index among those of the decision; `None` if it does not judge the operation.
     pub(crate) verdict: Option<usize>,
@@ -52,8 +52,8 @@ pub(crate) struct Comparison {
 /// The nice value that gives a thread the least of the processor.
 const LOWEST_PRIORITY: i32 = 19;
 
-/// Compares versions on a thread of its own. What waits is bounded: what is more is counted, and not
-/// compared, so that requests never wait.
+/// Compares versions on a separate thread with a bounded queue. A request that finds the queue full is
+/// counted as shed and never waits.
 #[derive(Debug)]
 pub struct Comparer {
     queue: SyncSender<Comparison>,
@@ -88,13 +88,13 @@ impl Comparer {
         };
         let thread = std::thread::Builder::new().name("rollouts".to_owned());
         if let Err(error) = thread.spawn(run) {
-            // Then everything is shed, which the counts say.
+            // Every comparison is shed then, and counted as such.
             tracing::error!(%error, "rollouts.compare cannot start its thread");
         }
         comparer
     }
 
-    /// Has the other version judge the request, or counts it as shed if too many wait.
+    /// Queues a comparison, or counts it as shed if the queue is full.
     pub(crate) fn ask(&self, comparison: Comparison) {
         if let Err(refused) = self.queue.try_send(comparison) {
             use std::sync::mpsc::TrySendError;
@@ -107,14 +107,14 @@ impl Comparer {
         }
     }
 
-    /// Returns how a step of a rollout stands on this gateway; `None` if nothing was compared.
+    /// Returns the comparisons of a rollout's step on this gateway; `None` if there are none.
     #[must_use]
     pub fn standing(&self, rollout: &RolloutId) -> Option<Standing> {
         self.tallies().get(rollout).map(Tally::standing)
     }
 
-    /// Looks at the windows of these rollouts, and forgets all others. Returns those that are to be
-    /// rolled back, with the evidence.
+    /// Ends the windows that are over, and drops the counts of all rollouts but these. Returns the
+    /// rollouts that must be rolled back, with the evidence.
     pub(super) fn look(&self, open: &HashMap<RolloutId, Guardrails>) -> Vec<(RolloutId, Evidence)> {
         let now = self.clock.monotonic();
         let mut tallies = self.tallies();
@@ -194,10 +194,10 @@ impl Comparer {
     }
 }
 
-/// Gives this thread what the others leave of the processor. Where they leave nothing, the queue fills,
-/// and comparisons are shed instead of delaying requests.
+/// Lowers the priority of this thread. When requests use all processors, the queue fills up and
+/// comparisons are shed; requests are not delayed.
 fn yield_to_requests() {
-    // On Linux this is of the calling thread alone. Elsewhere the whole process would be meant.
+    // On Linux `nice` changes the calling thread only; elsewhere it would change the whole process.
     if cfg!(target_os = "linux")
         && let Err(error) = rustix::process::nice(LOWEST_PRIORITY)
     {
@@ -205,7 +205,7 @@ fn yield_to_requests() {
     }
 }
 
-/// Works off the queue until its sender is gone. A comparison that panics costs only itself.
+/// Compares until the sender is dropped. A panic ends one comparison, not the thread.
 fn serve(waiting: &Receiver<Comparison>, compare: impl Fn(Comparison)) {
     for comparison in waiting {
         let id = comparison.rollout.clone();
@@ -216,7 +216,7 @@ fn serve(waiting: &Receiver<Comparison>, compare: impl Fn(Comparison)) {
     }
 }
 
-/// Whether a policy has no verdict because it spent what it may.
+/// Whether a policy has no verdict because it exceeded its budget.
 fn is_budget(error: &EvaluationError) -> bool {
     match error {
         EvaluationError::Failed(fault) => matches!(fault.as_str(), "fuel" | "deadline"),
@@ -233,24 +233,11 @@ fn unasked() -> String {
     "does not judge the operation".to_owned()
 }
 
-/// Says an answer for people.
+/// Describes an answer for people. Why a policy failed is for its author alone.
 pub(crate) fn described(answer: &PolicyAnswer) -> String {
     match answer {
-        PolicyAnswer::Allow(PolicyLimits {
-            max_ttl_ms,
-            max_hold_ms,
-        }) => {
-            let limit = |name: &str, ms: &Option<u64>| {
-                ms.map_or_else(String::new, |ms| format!(", {name} {ms} ms"))
-            };
-            let (ttl, hold) = (
-                limit("ttl at most", max_ttl_ms),
-                limit("hold at most", max_hold_ms),
-            );
-            format!("allow{ttl}{hold}")
-        }
-        PolicyAnswer::Deny { code, message, .. } => format!("deny {code}: {message}"),
         PolicyAnswer::Error { passed: true, .. } => "failed, and passes".to_owned(),
         PolicyAnswer::Error { passed: false, .. } => "failed, and denies".to_owned(),
+        answer => describe_answer(answer),
     }
 }

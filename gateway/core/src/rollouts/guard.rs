@@ -1,5 +1,5 @@
-//! Rolls back candidates that a guardrail finds bad. It only ever moves backwards: each gateway acts on
-//! what it has counted itself, and the write tells all others.
+//! Rolls back canaries whose guardrails are exceeded. Each gateway acts on its own counts; the write
+//! takes effect on all of them. Nothing is advanced automatically.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -18,8 +18,8 @@ use crate::telemetry::Metrics;
 /// How often the windows are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Watches the open rollouts for ever. In the shadow stage nobody is judged by the candidate, so
-/// nothing is rolled back then.
+/// Checks the open rollouts once a second. In the shadow stage the candidate has no effect, so it is
+/// not rolled back.
 pub async fn guard(
     governance: Arc<Governance>,
     comparer: Arc<Comparer>,
@@ -60,7 +60,7 @@ pub async fn guard(
                     metrics.rolled_back(evidence.reason);
                     tracing::warn!(rollout = name, evidence = %evidence.text, "rollouts.guard rolled back");
                 }
-                // Another gateway, or somebody, has changed it before.
+                // Another gateway or a person has changed it first.
                 Err(failure) if failure.kind == FailureKind::PreconditionFailed => {}
                 Err(failure) => {
                     tracing::error!(rollout = name, message = %failure.message, detail = ?failure.detail, "rollouts.guard cannot roll back");

@@ -1,4 +1,5 @@
-//! What was counted of one step of a rollout on this gateway, and what a guardrail makes of it.
+//! Counts the comparisons of one step of a rollout on this gateway, and judges each window by the
+//! guardrails.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -20,11 +21,11 @@ const WHOLE: u64 = 100_000;
 /// Counted comparisons.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that both versions judged.
+    /// Requests that both versions evaluated.
     pub compared: u64,
     /// Requests that were not compared, because too many waited.
     pub shed: u64,
-    /// By kind of difference.
+    /// Number of differences by kind.
     pub differences: BTreeMap<Difference, u64>,
     /// Fuel that the current version spent on them.
     pub current_fuel: u64,
@@ -32,7 +33,7 @@ pub struct Counts {
     pub candidate_fuel: u64,
 }
 
-/// For people, such as `40 requests, 38 alike, 2 newly-denied`.
+/// Such as `40 requests, 38 alike, 2 newly-denied`.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} requests, {} alike", self.compared, self.agreed())?;
@@ -47,7 +48,7 @@ impl fmt::Display for Counts {
 }
 
 impl Counts {
-    /// Returns how often both answered alike.
+    /// Returns the number of requests on which both versions agree.
     #[must_use]
     pub fn agreed(&self) -> u64 {
         let differences: u64 = self.differences.values().sum();
@@ -88,41 +89,41 @@ pub(super) struct Sample {
 /// A request on which the two versions differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleDifference {
-    /// How they differ.
+    /// The kind of difference.
     pub kind: Difference,
-    /// When it was judged.
+    /// When the request was decided.
     pub at: WallMillis,
-    /// Who asked.
+    /// The subject that sent the request.
     pub subject: String,
-    /// Of which team.
+    /// The team of the subject.
     pub team: Option<String>,
-    /// For what.
+    /// The operation.
     pub operation: &'static str,
-    /// On which lock.
+    /// The lock.
     pub lock: LockRef,
-    /// What the current version said, for people.
+    /// The answer of the current version, in words.
     pub current: String,
-    /// What the candidate said, for people.
+    /// The answer of the candidate, in words.
     pub candidate: String,
 }
 
-/// Why a candidate is bad.
+/// Why a window is bad.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     /// Which guardrail says so: `newly-denied`, `failed`, `failures-burst` or `fuel`.
     pub reason: &'static str,
-    /// What was counted, for people.
+    /// The counts and the limit that they exceed, in words.
     pub text: String,
 }
 
-/// What a guardrail makes of a window.
+/// The verdict of the guardrails on one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WindowVerdict {
-    /// There is no reason to go back.
+    /// Every count is within its limit.
     Good,
-    /// Too few pairs of subject and lock to say.
+    /// The window has too few pairs of subject and lock.
     NotEnoughData,
-    /// There is a reason to go back.
+    /// A count exceeds its limit.
     Bad(Evidence),
 }
 
@@ -147,37 +148,36 @@ impl fmt::Display for WindowVerdict {
     }
 }
 
-/// How a step of a rollout stands on this gateway.
+/// The comparisons of one step of a rollout on this gateway.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
-    /// What was counted since the step began.
+    /// Counts since the step was entered.
     pub counts: Counts,
-    /// What the newest complete window came to.
+    /// The verdict on the newest complete window.
     pub verdict: Option<WindowVerdict>,
     /// The newest differences, oldest first.
     pub differences: Vec<SampleDifference>,
 }
 
-/// What was counted of one step of a rollout.
+/// The counts of one step of a rollout.
 #[derive(Debug)]
 pub(super) struct Tally {
     counts: Counts,
     differences: VecDeque<SampleDifference>,
     window: Window,
     verdict: Option<WindowVerdict>,
-    /// How many windows in a row were bad.
+    /// Number of bad windows since the last good one.
     bad: u32,
-    /// Why the candidate is to be rolled back.
+    /// Set once the candidate must be rolled back.
     evidence: Option<Evidence>,
 }
 
-/// What was counted since a window began.
+/// The counts of the current window.
 #[derive(Debug, Default)]
 struct Window {
     began: Duration,
     counts: Counts,
-    /// Pairs of subject and lock by their hash, with the worst that happened to each. Retries do not
-    /// count twice.
+    /// Pairs of subject and lock, by their hash. A pair counts once, however often it is retried.
     pairs: HashMap<u64, Pair>,
 }
 
@@ -235,8 +235,9 @@ impl Tally {
         }
     }
 
-    /// Ends the window if its time is over, or if the candidate fails in a burst. Returns the evidence
-    /// if the candidate is to be rolled back: since then, at each look.
+    /// Ends the window if its length has passed, or if the candidate failed too often for waiting. Once
+    /// the candidate must be rolled back, every call returns the evidence, so that a rollback that
+    /// could not be written is retried.
     pub(super) fn look(&mut self, now: Duration, rails: &Guardrails) -> Option<Evidence> {
         if let Some(evidence) = self.window.burst(rails) {
             self.evidence.get_or_insert_with(|| evidence.clone());
@@ -263,7 +264,7 @@ impl Tally {
                 }
             }
             WindowVerdict::Good => self.bad = 0,
-            // Says nothing, so it neither clears a bad window nor adds to it.
+            // It neither clears a bad window nor adds to it.
             WindowVerdict::NotEnoughData => {}
         }
         self.verdict = Some(verdict);
@@ -275,8 +276,7 @@ impl Tally {
 }
 
 impl Window {
-    /// Returns the evidence if the candidate fails so often that the end of the window is not waited
-    /// for.
+    /// Returns the evidence if the candidate failed `failures_burst` times before the window's end.
     fn burst(&self, rails: &Guardrails) -> Option<Evidence> {
         let (failures, compared) = (self.counts.failures(), self.counts.compared);
         (failures >= rails.failures_burst).then(|| Evidence {

@@ -1,4 +1,4 @@
-//! What a case expects, and how answers are told.
+//! What a case expects, and how answers are described.
 
 use std::fmt;
 
@@ -51,14 +51,14 @@ impl Expectation {
                 },
                 PolicyAnswer::Deny {
                     code: said,
-                    message: told,
+                    message: described,
                     retry_after_ms: hint,
                 },
             ) => {
                 **code == **said
                     && message
                         .as_ref()
-                        .is_none_or(|part| told.contains(part.as_str()))
+                        .is_none_or(|part| described.contains(part.as_str()))
                     && retry_after_ms.is_none_or(|expected| *hint == Some(expected))
             }
             _ => false,
@@ -98,9 +98,9 @@ impl fmt::Display for Expectation {
     }
 }
 
-/// An answer in the words of expectations.
+/// Describes an answer for people, such as `denied with code "frozen", message "ask Ann"`.
 #[must_use]
-pub fn told(answer: &PolicyAnswer) -> String {
+pub fn describe_answer(answer: &PolicyAnswer) -> String {
     match answer {
         PolicyAnswer::Allow(limits) => format!("allowed, with {}", limits_of(*limits)),
         PolicyAnswer::Deny {

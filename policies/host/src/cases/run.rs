@@ -8,7 +8,7 @@ use leasehold_domain::Principal;
 use leasehold_domain::Request;
 
 use super::expectation::Expectation;
-use super::expectation::told;
+use super::expectation::describe_answer;
 use super::format::Case;
 use super::format::Question;
 use crate::bound::BoundPolicy;
@@ -88,7 +88,7 @@ impl Asked {
 #[must_use]
 pub fn answered(evaluation: &Evaluation) -> String {
     match &evaluation.answer {
-        Ok(answer) => told(answer),
+        Ok(answer) => describe_answer(answer),
         Err(fault) => format!("no answer: the policy {fault}"),
     }
 }

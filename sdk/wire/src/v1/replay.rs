@@ -1,4 +1,4 @@
-//! Replay: recorded decisions, judged again.
+//! Replay: evaluates recorded decisions again.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Judge again what a policy has judged.
+/// Replays the recorded decisions of a policy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
     /// The policy.
     pub policy: String,
-    /// The candidate's version; absent: the versions that judged.
+    /// The candidate's version; absent: the recorded versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The candidate's configuration; absent: those by which was judged.
+    /// The candidate's configuration; absent: the recorded configurations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub config: Option<serde_json::Value>,
@@ -25,7 +25,7 @@ pub struct ReplayRequest {
     /// Only decisions in this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Only decisions of the last so many milliseconds.
+    /// Only decisions of this many milliseconds before now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
     /// The ledger of this store; absent: `home`.
@@ -39,25 +39,24 @@ pub struct ReplayRequest {
 /// A part of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ReplayReport {
-    /// Verdicts that were found.
+    /// Recorded verdicts of the policy.
     pub decisions: u64,
-    /// Those on which the candidate answers as recorded.
+    /// Verdicts for which the candidate gives the recorded answer.
     pub agreed: u64,
-    /// Those on which it does not, by kind; see `RolloutComparison.differences`.
+    /// Verdicts for which it gives another answer, by kind; see `RolloutComparison.differences`.
     pub differences: BTreeMap<String, u64>,
-    /// Those that cannot be judged again: `lock-not-recorded`, `usage-not-recorded`,
+    /// Verdicts that cannot be evaluated again: `lock-not-recorded`, `usage-not-recorded`,
     /// `policy-not-kept`.
     pub unknown: BTreeMap<String, u64>,
-    /// Those that the recorded module with the recorded configuration has judged again with the same
-    /// answer and the same fuel.
+    /// Verdicts that the recorded module and configuration gave again, with the same answer and fuel.
     pub reproduced: u64,
-    /// Those that it has judged otherwise. There should be none.
+    /// Verdicts for which they gave another answer or spent other fuel. Expected to be 0.
     pub not_reproduced: u64,
     /// Differences by team and lock, in namespaces that the caller can see.
     pub groups: Vec<ReplayGroup>,
     /// The first differences, in namespaces that the caller can see.
     pub first: Vec<ReplayDifference>,
-    /// The ledger has every event up to here.
+    /// The ledger is complete up to this event.
     pub complete_to: u64,
     /// Where the next part begins; absent if this was the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,30 +71,30 @@ pub struct ReplayGroup {
     pub team: Option<String>,
     /// The lock, with its namespace.
     pub lock: String,
-    /// How many, by kind.
+    /// Number of differences by kind.
     pub differences: BTreeMap<String, u64>,
 }
 
 /// A recorded verdict that a candidate would not give.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplayDifference {
-    /// How it differs.
+    /// The kind of difference.
     pub kind: String,
-    /// The event in the ledger.
+    /// The position of the event in the ledger.
     pub cursor: u64,
-    /// When it was judged.
+    /// When the request was decided.
     pub at: String,
-    /// For what.
+    /// The operation.
     pub operation: String,
-    /// On which lock, with its namespace.
+    /// The lock, with its namespace.
     pub lock: String,
-    /// Who asked.
+    /// The subject that sent the request.
     pub subject: String,
-    /// Of which team.
+    /// The team of the subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
-    /// What was answered.
+    /// The recorded answer, in words.
     pub recorded: String,
-    /// What the candidate answers.
+    /// The answer of the candidate, in words.
     pub candidate: String,
 }

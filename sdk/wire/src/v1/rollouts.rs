@@ -1,4 +1,4 @@
-//! Rollouts: the staged replacement of what a binding says of a policy.
+//! Rollouts: the staged replacement of a policy's version or configuration in a binding.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Begin a rollout.
+/// Starts a rollout.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutRequest {
@@ -23,22 +23,21 @@ pub struct RolloutRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub config: Option<serde_json::Value>,
-    /// What is in a bucket as a whole: `lock` (the default), `team` or `subject`. It cannot be changed
-    /// later.
+    /// What shares one bucket: `lock` (the default), `team` or `subject`. Cannot be changed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// Who is judged by the candidate in every canary step, whatever the bucket.
+    /// Locks, teams and subjects that the candidate judges in every canary step, whatever their bucket.
     #[serde(default)]
     pub targets: RolloutTargets,
     /// The steps; empty or absent: shadow, canaries of 1, 10 and 50 percent, and full.
     #[serde(default)]
     pub steps: Vec<RolloutStep>,
-    /// When it is rolled back without being asked.
+    /// The guardrails that roll it back automatically.
     #[serde(default)]
     pub guardrails: RolloutGuardrails,
 }
 
-/// Who is judged by the candidate in every canary step.
+/// Locks, teams and subjects that the candidate judges in every canary step.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutTargets {
@@ -62,20 +61,20 @@ pub struct RolloutStep {
     /// The share of a canary in percent, to a thousandth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_percent: Option<f64>,
-    /// How long it lasts at the least, in milliseconds; absent: 0.
+    /// The minimum time in this step, in milliseconds; absent: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_ms: Option<u64>,
 }
 
-/// When a rollout is rolled back without being asked; what is absent has its default.
+/// Limits beyond which a rollout is rolled back automatically. An absent member has its default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutGuardrails {
-    /// How long a window is, in milliseconds; 10,000 by default.
+    /// The length of a window, in milliseconds; 10,000 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<u64>,
-    /// How many pairs of subject and lock a window must have; 20 by default. With fewer there is not
-    /// enough data.
+    /// The minimum number of pairs of subject and lock in a window; 20 by default. With fewer the
+    /// verdict is `not-enough-data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_samples: Option<u64>,
     /// The greatest share of pairs that only the candidate denies, in percent; 5 by default.
@@ -84,7 +83,7 @@ pub struct RolloutGuardrails {
     /// The greatest share of pairs for which the candidate fails, in percent; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_max_percent: Option<f64>,
-    /// How many failures of the candidate in one window roll back at once; 20 by default.
+    /// The number of failures of the candidate in one window that rolls back at once; 20 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures_burst: Option<u64>,
     /// The greatest ratio of the candidate's fuel to that of the current version, in percent; 400 by
@@ -93,17 +92,17 @@ pub struct RolloutGuardrails {
     pub fuel_ratio_max_percent: Option<u32>,
 }
 
-/// Move, hold, resume or roll back a rollout.
+/// Advances, holds, resumes or rolls back a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutChangeRequest {
-    /// Why. It is in the ledger.
+    /// The reason, recorded in the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Change it only if its stage and share are those of this epoch; see `Rollout.epoch`.
+    /// Changes it only if this is its epoch; see `Rollout.epoch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
-    /// Advance although the gateway that is asked finds the candidate bad in this step.
+    /// Advances although the guardrails are exceeded on the gateway that is asked.
     #[serde(default)]
     pub force: bool,
 }
@@ -127,62 +126,62 @@ pub struct Rollout {
     pub binding: String,
     /// The policy in that binding.
     pub policy: String,
-    /// What the binding said when it began.
+    /// The version that the binding named when the rollout was started.
     pub current: RolloutVersion,
-    /// What it is to say.
+    /// The version that is to replace it.
     pub candidate: RolloutVersion,
     /// `shadow`, `canary`, `full`, `rolled-back` or `superseded`.
     pub stage: String,
     /// The share of a canary in percent; else 0.
     pub share_percent: f64,
-    /// Whether it stays where it is until it is resumed.
+    /// Whether it is held: it cannot advance until it is resumed.
     pub held: bool,
-    /// The index of the step that it is in, or that it has left last.
+    /// The index of the current step; once rolled back, of the last step.
     pub step: u64,
-    /// How often stage or share have changed.
+    /// The number of changes of stage or share.
     pub epoch: u64,
-    /// Since when stage and share are as they are.
+    /// When stage or share last changed.
     pub since: String,
     /// The steps.
     pub steps: Vec<RolloutStep>,
-    /// What is in a bucket as a whole.
+    /// What shares one bucket.
     pub unit: String,
     /// The salt of its buckets.
     pub salt: String,
     /// The function that computes them.
     pub bucket_function: String,
-    /// Who is judged by the candidate in every canary step.
+    /// Locks, teams and subjects that the candidate judges in every canary step.
     pub targets: RolloutTargets,
-    /// When it is rolled back without being asked.
+    /// The guardrails that roll it back automatically.
     pub guardrails: RolloutGuardrails,
-    /// Who began it.
+    /// The subject that started it.
     pub started_by: String,
-    /// When.
+    /// When it was started.
     pub started_at: String,
-    /// What was done to it, oldest first.
+    /// Its changes, oldest first.
     pub changes: Vec<RolloutChange>,
     /// The revision of its last write.
     pub revision: u64,
-    /// What was compared in this step on the gateway that was asked; absent if nothing was.
+    /// The comparisons of this step on the gateway that was asked; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<RolloutComparison>,
 }
 
-/// What was done to a rollout.
+/// A change of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RolloutChange {
-    /// When.
+    /// When it was made.
     pub at: String,
-    /// Who did it; `leasehold:rollouts` for a guardrail.
+    /// The subject that made it; `leasehold:rollouts` for a guardrail.
     pub by: String,
     /// `started`, `advanced`, `held`, `resumed`, `rolled-back` or `superseded`.
     pub action: String,
     /// The stage after it.
     pub to: String,
-    /// Why; of an automatic rollback the evidence.
+    /// The reason; for an automatic rollback, the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the gateway that was asked had compared in the step that was left, or held.
+    /// The comparisons of the step that was left or held, on the gateway that made the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<String>,
 }
@@ -190,9 +189,9 @@ pub struct RolloutChange {
 /// How the two versions answered the same requests, on one gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RolloutComparison {
-    /// Requests that both versions judged.
+    /// Requests that both versions evaluated.
     pub compared: u64,
-    /// Requests on which both answered alike.
+    /// Requests on which both versions agree.
     pub agreed: u64,
     /// Requests that were not compared, because too many waited.
     pub shed: u64,
@@ -203,7 +202,7 @@ pub struct RolloutComparison {
     pub current_fuel: u64,
     /// Fuel that the candidate spent.
     pub candidate_fuel: u64,
-    /// What the newest complete window came to: `good`, `not-enough-data` or `bad`.
+    /// The verdict on the newest complete window: `good`, `not-enough-data` or `bad`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
     /// Why it is bad.
@@ -216,22 +215,22 @@ pub struct RolloutComparison {
 /// A request on which the two versions differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RolloutDifference {
-    /// When it was judged.
+    /// When the request was decided.
     pub at: String,
     /// The kind of difference.
     pub kind: String,
-    /// For what.
+    /// The operation.
     pub operation: String,
-    /// On which lock, with its namespace.
+    /// The lock, with its namespace.
     pub lock: String,
-    /// Who asked.
+    /// The subject that sent the request.
     pub subject: String,
-    /// Of which team.
+    /// The team of the subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
-    /// What the current version said.
+    /// The answer of the current version, in words.
     pub current: String,
-    /// What the candidate said.
+    /// The answer of the candidate, in words.
     pub candidate: String,
 }
 

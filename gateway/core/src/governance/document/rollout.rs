@@ -7,8 +7,8 @@ use serde_json::Value;
 /// Collection of [`RolloutDocument`]s, by name.
 pub(crate) const ROLLOUTS: &str = "rollout";
 
-/// A rollout: which version and configuration of a policy a candidate is to replace, and how far it
-/// has come.
+/// A rollout: the current and the candidate version of one policy in one binding, the steps from one
+/// to the other, and the step that is in force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutDocument {
     /// Its name.
@@ -17,33 +17,33 @@ pub struct RolloutDocument {
     pub binding: String,
     /// The policy in that binding.
     pub policy: String,
-    /// What the binding said when the rollout began.
+    /// The entry of the binding when the rollout was started.
     pub current: RolloutVersion,
-    /// What it is to say.
+    /// The entry that is to replace it.
     pub candidate: RolloutVersion,
-    /// What is in a bucket as a whole. Never changes.
+    /// What shares one bucket. Never changes.
     pub unit: RolloutUnit,
-    /// Text that makes its buckets differ from those of other rollouts. Never changes, so that holds,
-    /// resumptions and other shares take no unit out.
+    /// Salt of the buckets. Never changes, so a hold, a resumption or a greater share removes no unit
+    /// from the canary.
     pub salt: String,
-    /// The name of the function that computes buckets. A gateway that does not know it fails the
-    /// policy.
+    /// The name of the function that computes buckets. On a gateway that does not know the function the
+    /// policy fails.
     pub bucket_function: String,
-    /// Who is judged by the candidate in every canary step, whatever the bucket.
+    /// Locks, teams and subjects that the candidate judges in every canary step, whatever their bucket.
     #[serde(default)]
     pub targets: RolloutTargets,
-    /// The steps, in order; the first is where it begins.
+    /// The steps in order; a rollout starts in the first.
     pub steps: Vec<RolloutStep>,
-    /// When it is rolled back without being asked.
+    /// The guardrails that roll it back automatically.
     #[serde(default)]
     pub guardrails: Guardrails,
-    /// How far it has come.
+    /// The stage that is in force.
     pub state: RolloutState,
-    /// Who began it.
+    /// The subject that started it.
     pub started_by: String,
-    /// When, RFC 3339.
+    /// When it was started, RFC 3339.
     pub started_at: String,
-    /// What was done to it, oldest first. The oldest are dropped beyond
+    /// Its changes, oldest first. The oldest are dropped beyond
     /// [`ROLLOUT_CHANGES_MAX`](leasehold_domain::limits::ROLLOUT_CHANGES_MAX); the ledger has all.
     #[serde(default)]
     pub changes: Vec<RolloutChange>,
@@ -58,7 +58,7 @@ pub struct RolloutVersion {
     pub config: Value,
 }
 
-/// What is in a bucket as a whole.
+/// What shares one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RolloutUnit {
@@ -83,7 +83,7 @@ impl RolloutUnit {
     }
 }
 
-/// Who is judged by the candidate in every canary step.
+/// Locks, teams and subjects that the candidate judges in every canary step.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RolloutTargets {
     /// Patterns of lock names.
@@ -101,16 +101,16 @@ pub struct RolloutTargets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RolloutStage {
-    /// The candidate judges after the answer, and its verdict decides nothing.
+    /// The candidate is evaluated after the answer; its verdict has no effect.
     Shadow,
     /// The candidate judges a share of the units.
     Canary,
     /// The binding names the candidate. Leases that were granted under the version before are renewed
     /// under it for a day.
     Full,
-    /// The version before rules alone again.
+    /// Only the version before is used again.
     RolledBack,
-    /// Another rollout has begun after this one was full.
+    /// A later rollout of the same policy in the same binding was started.
     Superseded,
 }
 
@@ -127,7 +127,7 @@ impl RolloutStage {
         }
     }
 
-    /// Returns whether requests are still judged in two ways.
+    /// Returns whether both versions are still evaluated.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Shadow | Self::Canary)
@@ -142,12 +142,12 @@ pub struct RolloutStep {
     /// The share of a canary in thousandths of a percent: 0 to 100,000. Else 0.
     #[serde(default)]
     pub share: u32,
-    /// How long it stays in this step at the least, in milliseconds.
+    /// The minimum time in this step, in milliseconds.
     #[serde(default)]
     pub least_ms: u64,
 }
 
-/// How far a rollout has come.
+/// The stage of a rollout that is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutState {
     /// How the candidate is used.
@@ -155,31 +155,33 @@ pub struct RolloutState {
     /// The share of a canary in thousandths of a percent. Else 0.
     #[serde(default)]
     pub share: u32,
-    /// The index of the step that it is in, or that it has left last.
+    /// The index of the current step; once rolled back, of the last step.
     pub step: usize,
-    /// How often stage or share have changed. What was counted under another number is of another
-    /// step.
+    /// The number of changes of stage or share. Counts belong to one epoch.
     pub epoch: u64,
-    /// Since when, in milliseconds since 1970.
+    /// When stage and share last changed, in milliseconds since 1970.
     pub since_ms: u64,
-    /// Whether it stays where it is until it is resumed.
+    /// Whether it is held: it cannot advance until it is resumed.
     #[serde(default)]
     pub held: bool,
 }
 
-/// When a rollout is rolled back without being asked. A share is in thousandths of a percent.
+/// Guardrails: the limits beyond which a rollout is rolled back automatically. A share is in
+/// thousandths of a percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Guardrails {
-    /// How long a window is, in milliseconds.
+    /// The length of a window, in milliseconds.
     pub window_ms: u64,
-    /// How many pairs of subject and lock a window must have; with fewer there is not enough data.
+    /// The minimum number of pairs of subject and lock in a window; with fewer the verdict is *not
+    /// enough data*.
     pub least_samples: u64,
     /// The greatest share of the pairs that only the candidate denies.
     pub newly_denied_max: u32,
     /// The greatest share of the pairs for which the candidate fails.
     pub failed_max: u32,
-    /// How many failures of the candidate in one window roll back at once, whatever their share.
+    /// The number of failures of the candidate in one window that rolls back at once, whatever their
+    /// share.
     pub failures_burst: u64,
     /// The greatest ratio of the candidate's mean fuel to that of the current version, in percent.
     pub fuel_ratio_max_percent: u32,
@@ -198,28 +200,28 @@ impl Default for Guardrails {
     }
 }
 
-/// What was done to a rollout.
+/// A change of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutChange {
-    /// When, RFC 3339.
+    /// When it was made, RFC 3339.
     pub at: String,
-    /// Who did it.
+    /// The subject that made it.
     pub by: String,
-    /// What: `started`, `advanced`, `held`, `resumed`, `rolled-back` or `superseded`.
+    /// `started`, `advanced`, `held`, `resumed`, `rolled-back` or `superseded`.
     pub action: String,
     /// The stage after it, with the share of a canary.
     pub to: String,
-    /// Why, as given; of an automatic rollback the evidence.
+    /// The given reason; for an automatic rollback, the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the gateway that was asked had compared in the step that was left, or held.
+    /// The comparisons of the step that was left or held, on the gateway that made the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<String>,
 }
 
 impl RolloutDocument {
-    /// Returns the entry that the binding has, or had, beside the one in force: the candidate while
-    /// the binding names the current version, and the version before while it names the candidate.
+    /// Returns the version that the binding does not name: the candidate, or once the rollout is full
+    /// the version before.
     #[must_use]
     pub fn other(&self) -> &RolloutVersion {
         match self.state.stage {
@@ -228,7 +230,7 @@ impl RolloutDocument {
         }
     }
 
-    /// Returns the entry that the binding has in this stage.
+    /// Returns the version that the binding names in this stage.
     #[must_use]
     pub fn bound(&self) -> &RolloutVersion {
         match self.state.stage {
@@ -239,7 +241,7 @@ impl RolloutDocument {
 }
 
 impl RolloutState {
-    /// Returns the stage for people, with the share of a canary in percent.
+    /// Describes the stage, such as `canary 10 %`.
     #[must_use]
     pub fn describe(&self) -> String {
         match self.stage {

@@ -1,4 +1,4 @@
-//! Which of a rollout's two versions judges a request.
+//! Chooses which of a rollout's two versions judges a request.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,12 +19,12 @@ use crate::governance::document::RolloutStage;
 use crate::governance::document::RolloutUnit;
 use crate::governance::pattern::LockPattern;
 
-/// Which of a rollout's versions.
+/// One of a rollout's two versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Variant {
-    /// What the binding said when the rollout began.
+    /// The version that the binding named when the rollout was started.
     Current,
-    /// What it is to say.
+    /// The version that is to replace it.
     Candidate,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct GrantedLease {
     pub(crate) policies: Option<Arc<LeasePolicies>>,
 }
 
-/// The rule by which an open or full rollout chooses.
+/// How an open or full rollout chooses a version.
 #[derive(Debug)]
 pub(crate) struct RolloutRule {
     id: RolloutId,
@@ -63,14 +63,14 @@ pub(crate) struct RolloutRule {
     candidate_version: Box<str>,
 }
 
-/// One step of one rollout. What is counted is counted for it.
+/// One step of one rollout; comparisons are counted for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RolloutId {
     /// The rollout's name.
     pub name: Arc<str>,
-    /// The text that sets it apart from an earlier rollout of the same name.
+    /// Its salt, which differs from that of an earlier rollout of the same name.
     pub salt: Arc<str>,
-    /// How often stage or share have changed.
+    /// The number of changes of stage or share.
     pub epoch: u64,
 }
 
@@ -125,8 +125,8 @@ impl RolloutRule {
         self.stage
     }
 
-    /// Returns whether the choice for an operation depends on what granted the lease. It does not if
-    /// only the configuration differs: that takes effect at the next renewal.
+    /// Returns whether the choice for an operation depends on the version that granted the lease. A
+    /// change of the configuration alone takes effect at the next renewal.
     pub(crate) fn asks_for_lease(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Renew | Operation::Transfer)
             && self.stage != RolloutStage::Shadow
@@ -164,8 +164,8 @@ impl RolloutRule {
         (variant, choice)
     }
 
-    /// Returns which version judged the grant of a lease, if one of the two did and its time is not
-    /// over.
+    /// Returns the version that judged the grant of a lease, for [`ROLLOUT_STICKY_MS_MAX`] after the
+    /// grant; `None` if neither or both did.
     fn granted_under(&self, lease: Option<&GrantedLease>, now: WallMillis) -> Option<Variant> {
         let lease = lease.filter(|l| now.0.saturating_sub(l.since.0) < ROLLOUT_STICKY_MS_MAX)?;
         let granted = &lease.policies.as_ref()?.granted;
@@ -190,7 +190,7 @@ impl RolloutRule {
         principal: &Principal,
         computed: &mut Option<u32>,
     ) -> Variant {
-        // The right to revoke is always judged by the version that rules.
+        // The right to revoke is always judged by the version that the binding names.
         let of_a_lease = matches!(
             operation,
             Operation::Acquire | Operation::Renew | Operation::Transfer

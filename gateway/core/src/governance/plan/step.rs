@@ -53,16 +53,16 @@ struct PlannedRollout {
     other: Arc<PlanStep>,
 }
 
-/// Which of two steps judges a request.
+/// The choice between the two steps of a rollout for one request.
 #[derive(Debug)]
 pub(crate) struct Chosen<'p> {
     /// The step that judges; `None` if its version does not judge the operation.
     pub(crate) step: Option<&'p Arc<PlanStep>>,
-    /// Which version that is.
+    /// The version of the step that judges.
     pub(crate) variant: Variant,
-    /// Why, for the decision.
+    /// The reason, as the decision records it.
     pub(crate) choice: RolloutChoice,
-    /// The step that is compared with it, if one is.
+    /// The other step, if it is evaluated for comparison.
     pub(crate) compared: Option<&'p Arc<PlanStep>>,
 }
 
@@ -173,7 +173,7 @@ pub(crate) fn steps_of(
             };
             let mut bound = bind(&other);
             if rollout.bucket_function != BUCKET_FUNCTION {
-                // It must not decide by buckets that it cannot compute.
+                // Another function would put locks into other buckets.
                 let function = &rollout.bucket_function;
                 let problem = format!("this build does not know the bucket function {function}");
                 step.step.bound = Err(problem.clone());
@@ -190,8 +190,8 @@ pub(crate) fn steps_of(
     Ok(steps)
 }
 
-/// Whether a rollout changes this entry of its binding. It does not if the entry is another one by
-/// now.
+/// Whether a rollout changes this entry of its binding. It does not once the entry names another
+/// version or configuration.
 fn is_of(rollout: &RolloutDocument, entry: &BoundPolicyDocument) -> bool {
     let bound = rollout.bound();
     rollout.policy == entry.policy && bound.version == entry.version && bound.config == entry.config

@@ -1,4 +1,4 @@
-//! A rollout that is to begin.
+//! The draft of a rollout, and the checks before it is started.
 
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Subject;
@@ -27,7 +27,7 @@ use crate::governance::document::RolloutUnit;
 use crate::governance::document::RolloutVersion;
 use crate::governance::pattern::LockPattern;
 
-/// What a rollout is to be.
+/// A rollout that is to be started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolloutDraft {
     /// Its name: 1 to 63 of `a-z 0-9 -`.
@@ -40,13 +40,13 @@ pub struct RolloutDraft {
     pub version: Option<String>,
     /// The candidate's configuration; `None` for the one that is bound.
     pub config: Option<Value>,
-    /// What is in a bucket as a whole.
+    /// What shares one bucket.
     pub unit: RolloutUnit,
-    /// Who is judged by the candidate in every canary step.
+    /// Locks, teams and subjects that the candidate judges in every canary step.
     pub targets: RolloutTargets,
     /// The steps; empty for shadow, canaries of 1, 10 and 50 percent, and full.
     pub steps: Vec<RolloutStep>,
-    /// When it is rolled back without being asked.
+    /// The guardrails that roll it back automatically.
     pub guardrails: Guardrails,
 }
 
@@ -143,13 +143,13 @@ impl RolloutDraft {
         let candidate = RolloutVersion { version, config };
         match candidate == *current {
             true => Err(Failure::invalid(
-                "version, config: the binding says the same already",
+                "version, config: the same as in the binding; name another version or configuration",
             )),
             false => Ok(candidate),
         }
     }
 
-    /// Returns the document of the rollout that `caller` begins.
+    /// Returns the document of the rollout that `caller` starts.
     pub(super) fn document(
         &self,
         caller: &Caller,

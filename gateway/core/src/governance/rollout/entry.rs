@@ -1,4 +1,4 @@
-//! What a binding says of one policy.
+//! The entry of one policy in a binding.
 
 use crate::failure::Failure;
 use crate::governance::document::BindingDocument;

@@ -1,4 +1,4 @@
-//! How changes move a rollout.
+//! The state machine of a rollout.
 
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -7,21 +7,21 @@ use crate::governance::document::RolloutStage;
 use crate::governance::document::RolloutState;
 use crate::governance::document::RolloutStep;
 
-/// What is done to a rollout that has begun.
+/// A change of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RolloutAction {
     /// Goes to the next step.
     Advance,
-    /// Stays where it is until it is resumed.
+    /// Stays in its step until it is resumed.
     Hold,
     /// Ends a hold.
     Resume,
-    /// Lets the version before rule alone again.
+    /// Returns to the version before.
     RollBack,
 }
 
 impl RolloutAction {
-    /// Returns what was done, as the rollout's changes name it.
+    /// Returns the action's name in the history of the rollout.
     pub(super) fn done(self) -> &'static str {
         match self {
             Self::Advance => "advanced",

@@ -1,4 +1,4 @@
-//! Which steps judge a request, once rollouts have chosen between versions.
+//! The steps that judge a request, after rollouts have chosen between versions.
 
 use std::sync::Arc;
 
@@ -24,29 +24,29 @@ use crate::store_client::StoreClient;
 #[derive(Debug)]
 pub(super) struct Judges<'p> {
     pub(super) steps: Vec<&'p Arc<PlanStep>>,
-    /// Why rollouts chose steps, by their index.
+    /// The choices of rollouts, by the index of the step.
     pub(super) choices: Vec<(usize, Arc<RolloutChoice>)>,
     pub(super) comparisons: Vec<Compared<'p>>,
     lease: Option<GrantedLease>,
     now: WallMillis,
 }
 
-/// A version of a policy whose verdict is compared with that of the version that judges.
+/// The other version of a policy, evaluated for comparison.
 #[derive(Debug)]
 pub(super) struct Compared<'p> {
     /// The step of the binding, which has the rollout.
     pub(super) planned: &'p Arc<PlanStep>,
     /// The index of the step that judges; `None` if that version does not judge the operation.
     pub(super) judging: Option<usize>,
-    /// Which version judges.
+    /// The version that judges.
     pub(super) variant: Variant,
     /// The other version.
     pub(super) other: &'p Arc<PlanStep>,
 }
 
 impl<'p> Judges<'p> {
-    /// Chooses the steps of a request. Reads the lease that it is about where a rollout asks which
-    /// version granted it: from this gateway's own replica, if that has the lease.
+    /// Chooses the steps of a request. Where the choice depends on the version that granted the lease,
+    /// reads the lease: from this gateway's replica of the store, if the replica has it.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -109,7 +109,7 @@ impl<'p> Judges<'p> {
         }
     }
 
-    /// Returns what the steps want to be shown.
+    /// Returns the facts that the steps need.
     pub(super) fn needs(&self) -> Needs {
         let compared = self.comparisons.iter().map(|comparison| comparison.other);
         Needs::of(self.steps.iter().copied()).with_compared(compared)
@@ -125,7 +125,7 @@ impl<'p> Judges<'p> {
         verdicts
     }
 
-    /// Has the other version of each rollout judge the same request, after the answer.
+    /// Queues the request for evaluation by the other version of each rollout.
     pub(super) fn compare(&self, comparer: &Comparer, cause: &Arc<Cause>) {
         for comparison in &self.comparisons {
             let Some(rule) = comparison.planned.rollout() else {
@@ -145,8 +145,7 @@ impl<'p> Judges<'p> {
         }
     }
 
-    /// Returns the version that judges renewals of the lease that the request is about, or that it
-    /// takes.
+    /// Returns the version that judges renewals of the lease that the request names or acquires.
     pub(super) fn of_renewals(
         &self,
         step: &'p Arc<PlanStep>,

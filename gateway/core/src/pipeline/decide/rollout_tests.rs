@@ -169,7 +169,10 @@ async fn a_shadow_judges_after_the_answer_and_changes_nothing() {
     let differences = standing.unwrap().differences;
     assert_eq!(differences[0].subject, "svc");
     assert_eq!(differences[0].lock.to_string(), "demo/a");
-    assert_eq!(differences[0].candidate, "deny no: by hand");
+    assert_eq!(
+        differences[0].candidate,
+        "denied with code \"no\", message \"by hand\""
+    );
     assert!(
         differences[0].current.starts_with("allow"),
         "{differences:?}"
