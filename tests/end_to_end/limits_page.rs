@@ -124,6 +124,10 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[SHADOW_QUEUE_MAX as u64],
     ),
     (
+        "holders and waiters in the views of locks that those requests hold",
+        &[SHADOW_HOLDERS_MAX as u64],
+    ),
+    (
         "pairs of subject and lock told apart in one window",
         &[ROLLOUT_PAIRS_MAX as u64],
     ),

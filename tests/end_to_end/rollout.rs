@@ -157,7 +157,7 @@ async fn a_bad_shadow(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     let advance = ["rollout", "advance", "bad", "--reason", "try it", "--force"];
     let refused_so = gateways[1].command_line(ADMIN_KEY, &advance[..3]).await?;
     let told = String::from_utf8_lossy(&refused_so.stderr);
-    ensure!(told.contains("a guardrail finds it bad"), "{refused_so:?}");
+    ensure!(told.contains("a guardrail is exceeded"), "{refused_so:?}");
     let advanced = command(&gateways[1], &advance).await?;
     ensure!(advanced.contains("canary 10%"), "{advanced}");
     // What the shadow had shown on that gateway is on record with the step.

@@ -282,7 +282,7 @@ impl Pipeline {
             (action, force, verdict)
         {
             let text = &evidence.text;
-            let message = format!("rollout {name}: a guardrail finds it bad: {text}");
+            let message = format!("rollout {name}: a guardrail is exceeded: {text}");
             return Err(Failure::new(FailureKind::Conflict, message));
         }
         let compared = standing.map(|standing| standing.counts.to_string());

@@ -270,6 +270,8 @@ pub const ROLLOUT_STEP_MS_MAX: u64 = 7_776_000_000;
 pub const ROLLOUT_STICKY_MS_MAX: u64 = 86_400_000;
 /// Most requests that wait for a candidate's verdict in a gateway; further ones are counted as shed.
 pub const SHADOW_QUEUE_MAX: usize = 1_024;
+/// Most holders and waiters, together, in the views of locks that those requests hold.
+pub const SHADOW_HOLDERS_MAX: usize = 100_000;
 /// Most pairs of subject and lock that a gateway tells apart in one window of a rollout.
 pub const ROLLOUT_PAIRS_MAX: usize = 16_384;
 /// Newest differences between a candidate and the current version that a gateway keeps of each

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::TrySendError;
 use std::sync::mpsc::sync_channel;
 
 use leasehold_domain::Cause;
 use leasehold_domain::Clock;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyVerdict;
+use leasehold_domain::limits::SHADOW_HOLDERS_MAX;
 use leasehold_domain::limits::SHADOW_QUEUE_MAX;
 use leasehold_policy_evaluate::Evaluation;
 use leasehold_policy_evaluate::EvaluationError;
@@ -49,6 +53,15 @@ pub(crate) struct Comparison {
     pub(crate) cause: Arc<Cause>,
 }
 
+impl Comparison {
+    /// Returns the number of holders and waiters in the view of the lock that it holds.
+    fn holders(&self) -> usize {
+        let decision = self.cause.decision.as_ref();
+        let view = decision.and_then(|decision| decision.facts.lock.as_deref());
+        view.map_or(0, |view| view.holders.len() + view.queue.len())
+    }
+}
+
 /// The nice value that gives a thread the least of the processor.
 const LOWEST_PRIORITY: i32 = 19;
 
@@ -62,6 +75,8 @@ pub struct Comparer {
     metrics: Arc<Metrics>,
     budget: Budget,
     hashes: std::hash::RandomState,
+    /// Holders and waiters in the views of locks of the queued comparisons, which bounds their memory.
+    pub(crate) queued_holders: AtomicUsize,
 }
 
 impl Comparer {
@@ -76,12 +91,15 @@ impl Comparer {
             metrics,
             budget,
             hashes: std::hash::RandomState::new(),
+            queued_holders: AtomicUsize::new(0),
         });
         let weak = Arc::downgrade(&comparer);
         let run = move || {
             yield_to_requests();
             serve(&waiting, |comparison| {
                 if let Some(comparer) = weak.upgrade() {
+                    let holders = comparison.holders();
+                    comparer.queued_holders.fetch_sub(holders, Relaxed);
                     comparer.compare(&comparison);
                 }
             });
@@ -96,15 +114,22 @@ impl Comparer {
 
     /// Queues a comparison, or counts it as shed if the queue is full.
     pub(crate) fn ask(&self, comparison: Comparison) {
-        if let Err(refused) = self.queue.try_send(comparison) {
-            use std::sync::mpsc::TrySendError;
-            let (TrySendError::Full(comparison) | TrySendError::Disconnected(comparison)) = refused;
-            let now = self.clock.monotonic();
-            let mut tallies = self.tallies();
-            let tally = tallies.entry(comparison.rollout);
-            tally.or_insert_with(|| Tally::new(now)).shed();
-            self.metrics.rollout_comparison("shed");
-        }
+        let holders = comparison.holders();
+        let before = self.queued_holders.fetch_add(holders, Relaxed);
+        let refused = if holders > 0 && before + holders > SHADOW_HOLDERS_MAX {
+            comparison
+        } else {
+            match self.queue.try_send(comparison) {
+                Ok(()) => return,
+                Err(TrySendError::Full(refused) | TrySendError::Disconnected(refused)) => refused,
+            }
+        };
+        self.queued_holders.fetch_sub(holders, Relaxed);
+        let now = self.clock.monotonic();
+        let mut tallies = self.tallies();
+        let tally = tallies.entry(refused.rollout);
+        tally.or_insert_with(|| Tally::new(now)).shed();
+        self.metrics.rollout_comparison("shed");
     }
 
     /// Returns the comparisons of a rollout's step on this gateway; `None` if there are none.

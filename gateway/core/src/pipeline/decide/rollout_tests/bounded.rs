@@ -1,5 +1,9 @@
 //! What a rollout costs requests, and what its texts may hold.
 
+use std::sync::atomic::Ordering;
+
+use leasehold_domain::limits::SHADOW_HOLDERS_MAX;
+
 use super::*;
 
 #[tokio::test]
@@ -50,4 +54,26 @@ async fn a_reason_is_printable_text_of_bounded_length() {
     };
     let refused = gate.governance.start_rollout(&op, &strange).await;
     assert_eq!(refused.unwrap_err().kind, FailureKind::Invalid);
+}
+
+#[tokio::test]
+async fn views_of_locks_that_wait_for_a_comparison_are_bounded() {
+    let looks = Guest {
+        needs_lock: true,
+        ..version("2.0.0", &["acquire"], true)
+    };
+    let (gate, _) = gate(&["acquire"], looks).await;
+    let rollout = start(&gate, &draft(&[SHADOW])).await;
+    let svc = caller("svc", &[]);
+    // Nobody holds it yet, so its view costs nothing.
+    gate.acquire(&svc, "demo/a", None).await.unwrap();
+    compared(&gate, &rollout, 1).await;
+    let comparer = gate.pipeline.comparer();
+    let queued = &comparer.queued_holders;
+    queued.fetch_add(SHADOW_HOLDERS_MAX, Ordering::Relaxed);
+    let held = gate.acquire(&caller("other", &[]), "demo/a", None).await;
+    assert_eq!(held.unwrap_err().kind, FailureKind::Held);
+    let counts = comparer.standing(&RolloutId::of(&rollout)).unwrap().counts;
+    assert_eq!((counts.compared, counts.shed), (1, 1));
+    assert_eq!(queued.load(Ordering::Relaxed), SHADOW_HOLDERS_MAX);
 }
