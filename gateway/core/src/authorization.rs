@@ -122,6 +122,15 @@ impl Authorization {
         }
     }
 
+    /// The answer to a caller that has the role but not the right, once that is recorded.
+    pub async fn refused(&self, caller: &Caller, operation: String, failure: Failure) -> Failure {
+        let summary = format!("denied: {operation}: {}", failure.message);
+        match self.refuse(caller, operation, summary).await {
+            Ok(()) => failure,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
     async fn refuse(
         &self,
         caller: &Caller,

@@ -143,6 +143,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let closed = app.stores.all().filter(|(_, store)| store.is_err());
     let closed: Vec<_> = closed.map(|(name, _)| name).collect();
     app.metrics.governance_age(app.governance.plan_age());
+    let reviews = app.governance.review_counts();
+    app.metrics.reviews(reviews.open, reviews.overdue);
     app.metrics
         .missing_modules(app.governance.missing_modules());
     let text = app.metrics.encode(&scraped, &closed);

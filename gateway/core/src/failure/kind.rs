@@ -34,6 +34,8 @@ pub enum FailureKind {
     PreconditionFailed,
     /// It is the last key of an administrator.
     LastAdministrator,
+    /// Other people must approve the change first.
+    ApprovalRequired,
     /// A binding or a lease needs the policy version that was to be deleted.
     PolicyVersionInUse,
     /// What was sent is too large.
@@ -87,6 +89,7 @@ impl FailureKind {
             | Self::CursorBeyondEnd
             | Self::PreconditionFailed
             | Self::LastAdministrator
+            | Self::ApprovalRequired
             | Self::PolicyVersionInUse
             | Self::TooLarge
             | Self::Invalid => false,

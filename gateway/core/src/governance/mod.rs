@@ -3,6 +3,7 @@
 //! Reads come from memory (`Governance::plan`); writes go to the store together with their audit
 //! event, and are in force on this gateway when they are answered.
 
+mod approval;
 mod binding;
 mod bound;
 mod checking;
@@ -23,6 +24,7 @@ mod policy;
 mod reach;
 mod recorded;
 mod replica;
+mod review;
 mod rollout;
 mod rollout_index;
 mod writing;
@@ -43,12 +45,17 @@ use leasehold_domain::StoreName;
 use leasehold_policy_host::PolicyEngine;
 use serde::de::DeserializeOwned;
 
+pub use self::approval::ApprovalRule;
+pub use self::approval::ApprovalStanding;
 pub use self::binding::WrittenBinding;
 pub use self::judged::JudgedChange;
 pub use self::plan::RolloutId;
 pub use self::policy::policy_contracts;
+pub use self::review::ReviewCounts;
+pub use self::review::review_of_recovery;
 pub use self::rollout::RolloutAction;
 pub use self::rollout::RolloutDraft;
+pub use self::rollout::RolloutEdit;
 pub use self::rollout::RolloutReason;
 
 use self::confirmation::Confirmation;

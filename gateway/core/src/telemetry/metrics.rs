@@ -88,6 +88,8 @@ impl RolloutMetrics {
 struct GovernanceMetrics {
     age: Gauge,
     missing_modules: IntGauge,
+    open_reviews: IntGauge,
+    overdue_reviews: IntGauge,
 }
 
 impl GovernanceMetrics {
@@ -100,6 +102,14 @@ impl GovernanceMetrics {
             missing_modules: make.gauge(
                 "leasehold_policy_modules_missing",
                 "Modules of bindings that this gateway cannot read: what they judge fails.",
+            ),
+            open_reviews: make.gauge(
+                "leasehold_reviews_open",
+                "Reviews of what somebody did alone that nobody has closed.",
+            ),
+            overdue_reviews: make.gauge(
+                "leasehold_reviews_overdue",
+                "Open reviews that should have been closed by now.",
             ),
         }
     }
@@ -355,6 +365,13 @@ impl Metrics {
         self.governance
             .missing_modules
             .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// How many reviews are open, and how many of them are overdue.
+    pub fn reviews(&self, open: u64, overdue: u64) {
+        let set = |gauge: &IntGauge, count| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        set(&self.governance.open_reviews, open);
+        set(&self.governance.overdue_reviews, overdue);
     }
 
     /// What is counted of supervised tasks.

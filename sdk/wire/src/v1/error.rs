@@ -77,11 +77,13 @@ pub enum ErrorCode {
     LastAdministrator,
     /// A binding names the policy version that was to be deleted, or a lease was granted under it.
     PolicyVersionInUse,
+    /// Other people must approve the change first; `detail` names the request.
+    ApprovalRequired,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::BadJson,
         Self::BadRequest,
         Self::Unauthenticated,
@@ -114,6 +116,7 @@ impl ErrorCode {
         Self::Fenced,
         Self::LastAdministrator,
         Self::PolicyVersionInUse,
+        Self::ApprovalRequired,
     ];
 
     /// The HTTP status.
@@ -135,7 +138,8 @@ impl ErrorCode {
             | Self::Conflict
             | Self::RequestIdTooOld
             | Self::LastAdministrator
-            | Self::PolicyVersionInUse => 409,
+            | Self::PolicyVersionInUse
+            | Self::ApprovalRequired => 409,
             Self::LeaseEnded | Self::CursorBeyondEnd => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
@@ -182,7 +186,8 @@ impl ErrorCode {
             | Self::UnsupportedMediaType
             | Self::InvalidRequest
             | Self::LastAdministrator
-            | Self::PolicyVersionInUse => false,
+            | Self::PolicyVersionInUse
+            | Self::ApprovalRequired => false,
         }
     }
 
@@ -219,7 +224,8 @@ impl ErrorCode {
             | Self::SafeMode
             | Self::Fenced
             | Self::LastAdministrator
-            | Self::PolicyVersionInUse => true,
+            | Self::PolicyVersionInUse
+            | Self::ApprovalRequired => true,
         }
     }
 
@@ -259,6 +265,7 @@ impl ErrorCode {
             Self::Fenced => "fenced",
             Self::LastAdministrator => "last_administrator",
             Self::PolicyVersionInUse => "policy_version_in_use",
+            Self::ApprovalRequired => "approval_required",
         }
     }
 }
