@@ -54,6 +54,7 @@ async fn started(data_dir: PathBuf, config: String) -> Result<Gateway> {
         data_dir: Some(data_dir),
         config,
         log: None,
+        ..GatewayOptions::default()
     };
     Gateway::start_with(options).await
 }
@@ -64,6 +65,7 @@ async fn founded(data_dir: PathBuf, config: String) -> Result<Gateway> {
         data_dir: Some(data_dir),
         config,
         log: None,
+        ..GatewayOptions::default()
     };
     create_store(&options)?;
     Gateway::start_with(options).await

@@ -23,7 +23,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 const CLIENTS: usize = 6;
 
 /// Takes and gives back its own lock until told to stop, and holds it then. Answers the last token.
-async fn client(apis: Vec<Api>, name: String, stop: Arc<AtomicBool>) -> Result<u64> {
+pub(super) async fn client(apis: Vec<Api>, name: String, stop: Arc<AtomicBool>) -> Result<u64> {
     let mut token = 0;
     for round in 0.. {
         let ask = json!({ "ttl_ms": 600_000, "request_id": format!("{name}-{round}") });

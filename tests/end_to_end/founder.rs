@@ -81,6 +81,7 @@ async fn a_founder_whose_store_is_gone_does_not_begin_anew() -> Result<()> {
         data_dir: options.data_dir.clone(),
         config: options.config.clone(),
         log: None,
+        ..GatewayOptions::default()
     };
     let mut gateway = Gateway::start_with(same()).await?;
     ensure!(gateway.admin().acquire("held", 600_000).await?.status == 201);
@@ -106,6 +107,7 @@ async fn a_store_is_created_once_and_beside_no_ledger() -> Result<()> {
         data_dir: options.data_dir.clone(),
         config: options.config.clone(),
         log: None,
+        ..GatewayOptions::default()
     })
     .await?;
     let in_use = ends(&["cluster", "create"], &options).await?;

@@ -48,6 +48,7 @@ mod run;
 mod safe_mode;
 mod scoped_keys;
 mod secrets;
+mod shared_upgrade;
 mod sharing;
 mod slow_policies;
 mod startup;

@@ -26,6 +26,7 @@ async fn started(data_dir: &Path, config: &str) -> Result<Gateway> {
         data_dir: Some(data_dir.to_owned()),
         config: config.to_owned(),
         log: None,
+        ..GatewayOptions::default()
     };
     Gateway::start_with(options).await
 }

@@ -105,6 +105,7 @@ async fn started(data_dir: &Path) -> Result<Gateway> {
         data_dir: Some(data_dir.to_owned()),
         config: String::new(),
         log: None,
+        ..GatewayOptions::default()
     };
     Gateway::start_with(options).await
 }

@@ -228,6 +228,7 @@ async fn the_namespace_demo_is_made_unless_it_is_not_wanted() -> Result<()> {
         data_dir: Some(folder.path().to_owned()),
         config: "[bootstrap]\ndemo = false\n".to_owned(),
         log: None,
+        ..GatewayOptions::default()
     };
     let gateway = Gateway::start_with(options).await?;
     let listed = gateway.admin().get("/v1/namespaces").await?;

@@ -1,10 +1,11 @@
-//! Three gateways are upgraded one by one, and back, under load, with a build that supports one feature
-//! level more; then the level is raised, and the older build is refused.
+//! Three gateways are upgraded one by one, and back, under load, with the next build, which supports one
+//! feature level more; then the level is raised, and the older build is refused.
 
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use leasehold_tests::Api;
+use leasehold_tests::Build;
 use leasehold_tests::Gateway;
 use leasehold_tests::MEMBERS;
 use leasehold_tests::cluster;
@@ -18,20 +19,23 @@ use super::cluster::restart_under_load;
 use super::cluster::same_ledgers;
 
 const RAISE: &str = "/v1/cluster:raise-level";
+/// The feature level of this build, with which a new store begins, and that of the next one.
+const LEVEL: u64 = 2;
+const NEXT: u64 = LEVEL + 1;
 
 async fn install_everywhere(
     gateways: &mut [Gateway],
-    supports_next_level: bool,
+    build: Build,
     prefix: &str,
 ) -> Result<Vec<(String, u64)>> {
     let mut tokens = Vec::new();
     for place in 0..MEMBERS {
-        gateways[place].install(supports_next_level);
+        gateways[place].install(build);
         tokens.extend(restart_under_load(gateways, place, prefix).await?);
         if place + 1 < MEMBERS {
-            // Some members do not support the second level.
+            // Some members do not support the next level.
             let api = gateways[place].admin();
-            let refused = api.post(RAISE, &json!({ "to": 2 })).await?;
+            let refused = api.post(RAISE, &json!({ "to": NEXT })).await?;
             ensure!(refused.status == 409, "{refused:?}");
             ensure!(refused.body["effect"] == "none", "{refused:?}");
         }
@@ -44,7 +48,7 @@ async fn all_support(api: &Api, level: u64) -> Result<()> {
     let looking = async {
         loop {
             let status = api.get("/v1/cluster").await?;
-            ensure!(status.body["feature_level"] == 1, "{status:?}");
+            ensure!(status.body["feature_level"] == LEVEL, "{status:?}");
             let members = status.body["members"].as_array().context("members")?;
             if members
                 .iter()
@@ -75,18 +79,18 @@ async fn level_of_newest(api: &Api, lock: &str) -> Result<u64> {
 async fn a_rolling_upgrade_and_back_loses_nothing_until_the_level_is_raised() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut gateways = cluster(&folder, "").await?;
-    let mut tokens = install_everywhere(&mut gateways, true, "up").await?;
-    tokens.extend(install_everywhere(&mut gateways, false, "back").await?);
-    tokens.extend(install_everywhere(&mut gateways, true, "again").await?);
+    let mut tokens = install_everywhere(&mut gateways, Build::Next, "up").await?;
+    tokens.extend(install_everywhere(&mut gateways, Build::This, "back").await?);
+    tokens.extend(install_everywhere(&mut gateways, Build::Next, "again").await?);
     all_held(&gateways, &tokens).await?;
     same_ledgers(&gateways).await?;
 
     let api = gateways[1].admin();
-    all_support(&api, 2).await?;
+    all_support(&api, NEXT).await?;
     let raised = api.post(RAISE, &json!({})).await?;
     ensure!(raised.status == 200, "{raised:?}");
-    ensure!(raised.body["feature_level"] == 2, "{raised:?}");
-    let lower = api.post(RAISE, &json!({ "to": 1 })).await?;
+    ensure!(raised.body["feature_level"] == NEXT, "{raised:?}");
+    let lower = api.post(RAISE, &json!({ "to": LEVEL })).await?;
     ensure!(lower.status == 409, "{lower:?}");
     let ask = json!({ "ttl_ms": 600_000 });
     let after = persist(&[gateways[0].admin()], "after", "acquire", &ask).await?;
@@ -97,18 +101,18 @@ async fn a_rolling_upgrade_and_back_loses_nothing_until_the_level_is_raised() ->
     all_held(&gateways, &tokens).await?;
     same_ledgers(&gateways).await?;
     for gateway in &gateways {
-        ensure!(level_of_newest(&gateway.admin(), "after").await? == 2);
-        ensure!(level_of_newest(&gateway.admin(), "up-0-0").await? == 1);
+        ensure!(level_of_newest(&gateway.admin(), "after").await? == NEXT);
+        ensure!(level_of_newest(&gateway.admin(), "up-0-0").await? == LEVEL);
     }
 
     // There is no way back, and the way forward is open.
     ensure!(gateways[2].terminate().await? == Some(0));
-    gateways[2].install(false);
+    gateways[2].install(Build::This);
     ensure!(
         gateways[2].restart().await.is_err(),
         "the older build started"
     );
-    gateways[2].install(true);
+    gateways[2].install(Build::Next);
     gateways[2].restart().await?;
     all_held(&gateways, &tokens).await?;
     same_ledgers(&gateways).await

@@ -37,6 +37,7 @@ pub fn cluster_options(folder: &TempDir, place: usize, port: u16, more: &str) ->
             place > 0
         ),
         log: None,
+        ..GatewayOptions::default()
     }
 }
 

@@ -35,10 +35,37 @@ pub struct GatewayOptions {
     pub config: String,
     /// Where its log goes; to the test's standard error if none.
     pub log: Option<PathBuf>,
+    /// Which build it is.
+    pub build: Build,
 }
 
-/// If set, a debug build of the gateway supports one more feature level.
-const NEXT_LEVEL_VARIABLE: &str = "LEASEHOLD_TEST_NEXT_LEVEL";
+/// By how much the newest feature level of a debug build of the gateway differs from its source's.
+const LEVEL_VARIABLE: &str = "LEASEHOLD_TEST_NEWEST_LEVEL";
+
+/// Which build a gateway is. All are of one source; they differ in their newest feature level.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Build {
+    /// The one before.
+    Before,
+    /// This one.
+    #[default]
+    This,
+    /// The next one.
+    Next,
+    /// The one after that.
+    AfterNext,
+}
+
+impl Build {
+    fn offset(self) -> i8 {
+        match self {
+            Self::Before => -1,
+            Self::This => 0,
+            Self::Next => 1,
+            Self::AfterNext => 2,
+        }
+    }
+}
 
 /// A running gateway. Killed when dropped.
 #[derive(Debug)]
@@ -49,8 +76,8 @@ pub struct Gateway {
     data_dir: PathBuf,
     config: String,
     log: Option<PathBuf>,
-    /// Whether the next start is of a build that supports one more feature level.
-    supports_next_level: bool,
+    /// The build of the next start.
+    build: Build,
     /// Keeps the folder as long as the gateway.
     _folder: Option<TempDir>,
 }
@@ -137,7 +164,13 @@ impl Gateway {
             child,
             url,
             admin_url,
-        } = spawn(&data_dir, &options.config, options.log.as_deref(), false).await?;
+        } = spawn(
+            &data_dir,
+            &options.config,
+            options.log.as_deref(),
+            options.build,
+        )
+        .await?;
         keep_compiled(&compiled, &warm)?;
         Ok(Self {
             child,
@@ -146,7 +179,7 @@ impl Gateway {
             data_dir,
             config: options.config,
             log: options.log,
-            supports_next_level: false,
+            build: options.build,
             _folder: folder,
         })
     }
@@ -267,9 +300,9 @@ impl Gateway {
         self.ended().await
     }
 
-    /// Chooses the build of the next start: one that supports one more feature level, or this one.
-    pub fn install(&mut self, supports_next_level: bool) {
-        self.supports_next_level = supports_next_level;
+    /// Chooses the build of the next start.
+    pub fn install(&mut self, build: Build) {
+        self.build = build;
     }
 
     /// Starts it again on the same data, on another port.
@@ -281,7 +314,7 @@ impl Gateway {
             self.kill().await?;
         }
         let log = self.log.as_deref();
-        let spawned = spawn(&self.data_dir, &self.config, log, self.supports_next_level).await?;
+        let spawned = spawn(&self.data_dir, &self.config, log, self.build).await?;
         self.child = spawned.child;
         self.url = spawned.url;
         self.admin_url = spawned.admin_url;
@@ -324,12 +357,7 @@ struct Spawned {
     admin_url: Option<String>,
 }
 
-async fn spawn(
-    data_dir: &Path,
-    config: &str,
-    log: Option<&Path>,
-    supports_next_level: bool,
-) -> Result<Spawned> {
+async fn spawn(data_dir: &Path, config: &str, log: Option<&Path>, build: Build) -> Result<Spawned> {
     let mut command = Command::new(binary());
     command
         .arg("serve")
@@ -345,8 +373,8 @@ async fn spawn(
     command
         .env("LEASEHOLD_ADMIN_KEY", ADMIN_KEY)
         .env_remove("LEASEHOLD_URL");
-    if supports_next_level {
-        command.env(NEXT_LEVEL_VARIABLE, "1");
+    if build != Build::This {
+        command.env(LEVEL_VARIABLE, build.offset().to_string());
     }
     command
         .stdout(Stdio::piped())

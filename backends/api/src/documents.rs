@@ -10,6 +10,7 @@ use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
+use leasehold_domain::FeatureLevel;
 
 use crate::BackendError;
 
@@ -35,6 +36,10 @@ pub trait Documents: Debug + Send + Sync + 'static {
     /// The store's revision of documents, linearizably: that of the last write that was answered
     /// before this was asked, or of a later one. It grows with every write, also of a deletion.
     async fn revision(&self) -> Result<u64, BackendError>;
+
+    /// Returns the feature level by whose rules the store writes, as far as this gateway knows it. It
+    /// never falls, so what it allows stays allowed. Answers at once.
+    fn level(&self) -> FeatureLevel;
 
     /// A stream that yields the store's revision whenever any document has changed, beginning
     /// with the current one. Revisions may be skipped; the last one never is.

@@ -1,5 +1,7 @@
 //! What can go wrong in a backend, and the two questions every error answers.
 
+use crate::UnsupportedLevel;
+
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -23,6 +25,8 @@ pub enum ErrorKind {
     /// The store that answers is behind what this gateway knows of its history: an old primary, or
     /// a copy restored from a backup. Nothing was written to it.
     Fenced,
+    /// This build does not support the feature level of the store. Nothing was written to it.
+    Outdated,
 }
 
 /// Whether the command may have taken effect.
@@ -67,6 +71,12 @@ impl BackendError {
         }
     }
 
+    /// The error of a call to a store whose feature level this build does not support.
+    #[must_use]
+    pub fn outdated(level: UnsupportedLevel) -> Self {
+        Self::without_effect(ErrorKind::Outdated, level.to_string())
+    }
+
     /// The error of a call to a store that has stopped; the store did not take the call.
     #[must_use]
     pub fn stopped(reason: &str) -> Self {
@@ -97,7 +107,9 @@ impl BackendError {
             | ErrorKind::Contended
             | ErrorKind::Closed
             // The right one may come back.
-            | ErrorKind::Fenced => true,
+            | ErrorKind::Fenced
+            // Another gateway may have a build that does.
+            | ErrorKind::Outdated => true,
             ErrorKind::Invalid | ErrorKind::Trimmed | ErrorKind::Corrupt => false,
         }
     }

@@ -8,6 +8,7 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Decision;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LeaseHandle;
 use leasehold_domain::LockRef;
 use leasehold_domain::Mode;
@@ -208,6 +209,14 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     ///
     /// *Errors.* `Invalid` if the ledger has events.
     async fn begin_after(&self, position: LedgerHead) -> Result<(), BackendError>;
+
+    /// Migrates the stored form of the ledger to what a feature level of its store allows: no older
+    /// build can be started on the store any more. Repeating it is harmless.
+    ///
+    /// *Errors.* The form is as it was.
+    async fn raise_level(&self, _level: FeatureLevel) -> Result<(), BackendError> {
+        Ok(())
+    }
 
     /// Recomputes the chain over the stored bytes; the first cursor that does not fit, if any.
     async fn verify(&self) -> Result<Option<Cursor>, BackendError>;

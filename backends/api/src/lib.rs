@@ -8,7 +8,9 @@ pub mod durable_file;
 mod error;
 mod history;
 mod ledger;
+mod level;
 mod poison;
+mod shared_level;
 mod writes;
 
 pub use backend::{Backend, Batch, Freshness, Health, ImportLimit};
@@ -21,5 +23,7 @@ pub use ledger::{
     HeldUnder, Hold, Holders, Ledger, LedgerArchive, LedgerHead, LedgerPage, LedgerPeers,
     LedgerQuery, LedgerRow,
 };
+pub use level::{Levels, UnsupportedLevel};
 pub use poison::{PanicGuard, Poison};
+pub use shared_level::{found_level, level_edit};
 pub use writes::Writes;

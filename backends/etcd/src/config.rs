@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leasehold_backend_api::Levels;
 use secrecy::SecretString;
 
 /// How the store is reached.
@@ -45,6 +46,8 @@ pub struct EtcdConfig {
     pub batch_commands_max: usize,
     /// Requests that may wait; one more is refused as overloaded.
     pub queue_max: usize,
+    /// The feature levels of a store that this build can use.
+    pub levels: Levels,
 }
 
 impl EtcdConfig {
@@ -68,6 +71,7 @@ impl EtcdConfig {
             step_max: Duration::from_millis(200),
             batch_commands_max: 96,
             queue_max: 16_384,
+            levels: Levels::of_build(),
         }
     }
 }

@@ -23,6 +23,9 @@ pub enum OpenError {
         /// What this build knows.
         known: &'static str,
     },
+    /// This build does not support the feature level of the store.
+    #[error("{0}")]
+    Level(String),
     /// What is stored contradicts itself.
     #[error("corrupt: {0}")]
     Corrupt(String),
@@ -32,6 +35,7 @@ impl From<BackendError> for OpenError {
     fn from(error: BackendError) -> Self {
         match error.kind {
             ErrorKind::Corrupt => Self::Corrupt(error.detail),
+            ErrorKind::Outdated => Self::Level(error.detail),
             _ => Self::Unavailable(error.detail),
         }
     }

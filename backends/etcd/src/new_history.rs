@@ -14,6 +14,7 @@ use leasehold_backend_api::HistoryStart;
 use leasehold_backend_api::NewHistory;
 use leasehold_backend_api::StartedHistory;
 use leasehold_domain::Cursor;
+use leasehold_domain::Document;
 use leasehold_domain::Event;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
@@ -60,6 +61,7 @@ struct Old {
     base: Base,
     newest: Cursor,
     documents: u64,
+    level: FeatureLevel,
 }
 
 impl Aside {
@@ -71,11 +73,16 @@ impl Aside {
         let newest = Cursor(base.cursor.0 + events.clone().count() as u64);
         base.now = events.map(|event| event.now).fold(base.now, Millis::max);
         let (mut head, mut history, mut documents) = (0, HistoryMark::default(), 0);
+        let mut level = FeatureLevel::FIRST;
         for kv in &kvs {
             match keys.kind(&kv.key) {
                 Some(Kind::Head) => head = kv.mod_revision,
                 Some(Kind::History) => history = decoded("history", kv)?,
                 Some(Kind::Documents) => documents = decoded("documents", kv)?,
+                Some(Kind::Document(collection, _)) if &*collection == FeatureLevel::COLLECTION => {
+                    let document: Document = decoded("document", kv)?;
+                    level = FeatureLevel::read(&document.body);
+                }
                 _ => {}
             }
         }
@@ -86,6 +93,7 @@ impl Aside {
             base,
             newest,
             documents,
+            level,
         })
     }
 
@@ -180,7 +188,7 @@ impl Aside {
             id: Some(start.id),
         };
         let at = Moment {
-            level: FeatureLevel::FIRST,
+            level: old.level,
             now: old.base.now,
             wall: start.wall,
             token_floor: 0,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_backend_api::Poison;
+use leasehold_backend_api::found_level;
 use leasehold_domain::Clock;
 use leasehold_machine::stored;
 use prost::bytes::Bytes;
@@ -56,8 +57,8 @@ impl EtcdBackend {
     /// Opens the store, and founds it if there is none. Answers when everything is read.
     ///
     /// # Errors
-    /// The configuration is wrong; no member can be used; the format is newer than this build; or
-    /// what is stored is corrupt.
+    /// The configuration is wrong; no member can be used; the format is newer than this build, or its
+    /// feature level not supported; or what is stored is corrupt.
     pub async fn open(config: EtcdConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         check(&config)?;
         let shared = Arc::new(Shared {
@@ -72,6 +73,7 @@ impl EtcdBackend {
             deadline: config.transaction_deadline,
             poll_every: config.poll_every,
             client: std::sync::Mutex::new(None),
+            levels: config.levels,
             opened: std::sync::OnceLock::new(),
         });
         let (client, _) = shared.members.connect().await?;
@@ -99,7 +101,12 @@ impl EtcdBackend {
             writer: Mutex::new(Some(writer)),
         });
         // Reads the store; a failure ends the writer by dropping the last handles.
-        if let Err(failure) = queue.propose(Item::Look).await {
+        let reading = async {
+            queue.propose(Item::Look).await?;
+            let newest = shared.status.newest();
+            found_level(&*backend, newest, config.levels.max).await
+        };
+        if let Err(failure) = reading.await {
             backend.closing.send_replace(true);
             return Err(failure.into());
         }

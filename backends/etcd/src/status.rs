@@ -9,6 +9,7 @@ use leasehold_backend_api::Health;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Counts;
 use leasehold_domain::Cursor;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 
 use crate::mirror::Mirror;
@@ -20,7 +21,7 @@ pub(crate) struct Status(Mutex<Shown>);
 #[derive(Debug, Default)]
 struct Shown {
     closed: bool,
-    /// None while the cluster answers.
+    /// Why the store cannot be used; `None` while it can.
     trouble: Option<String>,
     member: String,
     newest: Cursor,
@@ -28,6 +29,7 @@ struct Shown {
     counts: Counts,
     writes: Writes,
     deadline: Option<Millis>,
+    level: FeatureLevel,
     /// When the mirror was last known to be current, on this gateway's monotonic clock.
     reached: Duration,
 }
@@ -51,6 +53,7 @@ impl Status {
         shown.newest = newest;
         shown.counts = mirror.state.counts();
         shown.deadline = mirror.state.next_deadline();
+        shown.level = mirror.state.level();
         shown.trimmed = shown.trimmed.max(mirror.consumed());
     }
 
@@ -65,8 +68,8 @@ impl Status {
     }
 
     /// The store cannot be used now.
-    pub(crate) fn trouble(&self, detail: &str) {
-        self.lock().trouble = Some(detail.to_owned());
+    pub(crate) fn trouble(&self, why: String) {
+        self.lock().trouble = Some(why);
     }
 
     /// Events up to there may be gone.
@@ -81,6 +84,11 @@ impl Status {
 
     pub(crate) fn newest(&self) -> Cursor {
         self.lock().newest
+    }
+
+    /// The feature level of the store.
+    pub(crate) fn level(&self) -> FeatureLevel {
+        self.lock().level
     }
 
     /// How long ago the mirror was last known to be current.
@@ -103,7 +111,7 @@ impl Status {
             ready: !shown.closed && shown.trouble.is_none(),
             detail: match &shown.trouble {
                 _ if shown.closed => "closing".to_owned(),
-                Some(trouble) => format!("unreachable: {trouble}"),
+                Some(trouble) => trouble.clone(),
                 None => shown.member.clone(),
             },
             newest: shown.newest,

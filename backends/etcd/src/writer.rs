@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Levels;
 use leasehold_backend_api::Poison;
 use leasehold_domain::LockRef;
 use tokio::sync::RwLock;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) poll_every: Duration,
     /// The connection that the writer uses now.
     pub(crate) client: Mutex<Option<Client>>,
+    /// The feature levels of a store that this build can use.
+    pub(crate) levels: Levels,
     /// The history that was read first: this process serves no other.
     pub(crate) opened: OnceLock<HistoryMark>,
 }
@@ -107,6 +110,13 @@ impl Shared {
                  accept-older`): stop this gateway, and start it with an empty data directory",
             )),
         }
+    }
+
+    /// Refuses a store of a feature level that this build does not support: another gateway may have
+    /// raised it. Whatever else is computed from the mirror may be wrong then.
+    fn check_level(&self, mirror: &Mirror) -> Result<(), BackendError> {
+        let level = mirror.state.level();
+        self.levels.admit(level).map_err(BackendError::outdated)
     }
 
     fn reached(&self, mirror: &Mirror) {
@@ -182,8 +192,10 @@ impl Writer {
         let _guard = shared.poison.guard("writer");
         let mut jobs: Jobs = jobs.into_iter().map(Some).collect();
         if let Err(failure) = self.try_out(&mut mirror, &mut jobs).await {
-            if failure.kind != ErrorKind::Contended {
-                self.lose(&failure);
+            match failure.kind {
+                ErrorKind::Contended => {}
+                ErrorKind::Outdated => self.shared.status.trouble(failure.detail.clone()),
+                _ => self.lose(&failure),
             }
             for job in jobs.iter_mut().filter_map(Option::take) {
                 job.fail(failure.clone());
@@ -203,12 +215,14 @@ impl Writer {
             .client
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = None;
-        self.shared.status.trouble(&failure.detail);
+        let trouble = format!("unreachable: {}", failure.detail);
+        self.shared.status.trouble(trouble);
     }
 
     async fn try_out(&mut self, mirror: &mut Mirror, jobs: &mut Jobs) -> Result<(), BackendError> {
         self.connect(mirror).await?;
         self.drain(mirror)?;
+        self.shared.check_level(mirror)?;
         let looks = |job: &Option<Job>| is(job, |item| matches!(item, Item::Look));
         if jobs.iter().all(looks) {
             let now = self.shared.keeper.clock().monotonic();

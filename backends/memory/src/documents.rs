@@ -12,6 +12,7 @@ use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
+use leasehold_domain::FeatureLevel;
 use tokio_stream::wrappers::WatchStream;
 
 use crate::MemoryBackend;
@@ -36,6 +37,10 @@ impl Documents for MemoryBackend {
 
     async fn revision(&self) -> Result<u64, BackendError> {
         Ok(self.shared.lock().state.documents_revision())
+    }
+
+    fn level(&self) -> FeatureLevel {
+        FeatureLevel::NEWEST
     }
 
     fn watch(&self) -> BoxStream<'static, u64> {

@@ -99,7 +99,8 @@ impl Shared {
         inner.writes += 1;
         let token_floor = inner.writes * TOKENS_PER_WRITE;
         let at = Moment {
-            level: FeatureLevel::FIRST,
+            // One process has it, so no other build must read what it writes.
+            level: FeatureLevel::NEWEST,
             // Read under the lock, so that writes are stamped in their order.
             now: self.now(),
             wall: self.clock.wall(),

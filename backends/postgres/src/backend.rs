@@ -190,6 +190,13 @@ impl Backend for PostgresBackend {
                         Err(failure) => return Some((vec![Err(failure)], None)),
                     },
                 };
+                let events = match shared.levels.admit_events(events) {
+                    Ok(events) => events,
+                    Err(level) => {
+                        let outdated = BackendError::outdated(level);
+                        return Some((vec![Err(outdated)], None));
+                    }
+                };
                 let Some(last) = events.last().map(|event| event.cursor) else {
                     newest.changed().await.ok()?;
                     continue;

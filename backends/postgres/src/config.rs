@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_backend_api::Levels;
 use secrecy::SecretString;
 
 use crate::memory::Memory;
@@ -50,6 +51,8 @@ pub struct PostgresConfig {
     pub batch_commands_max: usize,
     /// Requests that may wait; one more is refused as overloaded.
     pub queue_max: usize,
+    /// The feature levels of a store that this build can use.
+    pub levels: Levels,
 }
 
 impl PostgresConfig {
@@ -73,6 +76,7 @@ impl PostgresConfig {
             step_max: Duration::from_millis(200),
             batch_commands_max: 1_000,
             queue_max: 16_384,
+            levels: Levels::of_build(),
         }
     }
 }

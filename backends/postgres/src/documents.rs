@@ -12,6 +12,7 @@ use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
+use leasehold_domain::FeatureLevel;
 use tokio_stream::wrappers::WatchStream;
 
 use crate::PostgresBackend;
@@ -56,6 +57,10 @@ impl Documents for PostgresBackend {
             Answer::Revision(revision) => Ok(revision),
             other => Self::misfit(&other),
         }
+    }
+
+    fn level(&self) -> FeatureLevel {
+        self.shared.status.level()
     }
 
     fn watch(&self) -> BoxStream<'static, u64> {

@@ -34,6 +34,9 @@ pub enum OpenError {
         /// What this build knows.
         known: i32,
     },
+    /// This build does not support the feature level of the store.
+    #[error("{0}")]
+    Level(String),
     /// What is stored contradicts itself.
     #[error("corrupt: {0}")]
     Corrupt(String),
@@ -44,6 +47,7 @@ impl From<BackendError> for OpenError {
         match error.kind {
             ErrorKind::Corrupt => Self::Corrupt(error.detail),
             ErrorKind::Fenced => Self::Fenced(error.detail),
+            ErrorKind::Outdated => Self::Level(error.detail),
             _ => Self::Unavailable(error.detail),
         }
     }

@@ -89,6 +89,8 @@ impl Folder {
 
     async fn changed(&self) -> Result<Changed, BackendError> {
         let mirror = self.shared.mirror.read().await;
+        // What this build cannot read it must not write anew.
+        self.shared.check_level(&mirror)?;
         let mut changed = Changed {
             version: mirror.version,
             timeline: mirror.timeline,

@@ -11,7 +11,6 @@ use leasehold_domain::Cursor;
 use leasehold_domain::DocumentChange;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Event;
-use leasehold_domain::FeatureLevel;
 use leasehold_domain::LockRef;
 use leasehold_domain::Millis;
 use leasehold_domain::WallMillis;
@@ -99,7 +98,7 @@ impl Mirror {
     /// Carries out items in memory, as the machine says.
     pub(crate) fn prepare(&mut self, items: &[Item], attempt: Attempt) -> Prepared {
         let at = Moment {
-            level: FeatureLevel::FIRST,
+            level: self.state.level(),
             now: Millis(attempt.now_us / 1_000),
             wall: attempt.wall,
             token_floor: attempt.version.saturating_mul(TOKENS_PER_WRITE),

@@ -13,7 +13,6 @@ use leasehold_backend_api::NewHistory;
 use leasehold_backend_api::StartedHistory;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
-use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
@@ -75,7 +74,7 @@ impl NewStore {
         let version = start.revision_min.max(head.version + 2);
         let mut state = mirror.state;
         let at = Moment {
-            level: FeatureLevel::FIRST,
+            level: state.level(),
             now: Millis(head.now_us / 1_000),
             wall: start.wall,
             token_floor: version.saturating_mul(TOKENS_PER_WRITE),

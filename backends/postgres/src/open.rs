@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
 use leasehold_backend_api::Poison;
+use leasehold_backend_api::found_level;
 use leasehold_domain::Clock;
 use tokio::sync::Mutex;
 use tokio::sync::RwLock;
@@ -38,7 +39,7 @@ impl PostgresBackend {
     ///
     /// # Errors
     /// The configuration is wrong; no primary as demanded can be reached; the schema is newer than
-    /// this build; or what is stored is corrupt.
+    /// this build, or its feature level not supported; or what is stored is corrupt.
     pub async fn open(
         config: PostgresConfig,
         clock: Arc<dyn Clock>,
@@ -56,10 +57,11 @@ impl PostgresBackend {
             servers: Servers::of(&config)?,
             known: Known::new(&config),
             allow_unreplicated: config.allow_unreplicated,
+            levels: config.levels,
             accepted: AtomicI32::new(0),
         });
         let primary = shared.connect().await?;
-        let migrating = schema::migrate(&primary.connection, &shared.transactions);
+        let migrating = schema::migrate(&primary.connection, &shared.transactions, shared.levels);
         shared.transactions.within_load(migrating).await?;
         drop(primary);
         let aside = Arc::new(Aside::new(shared.clone()));
@@ -84,7 +86,12 @@ impl PostgresBackend {
             writer: Mutex::new(Some(writer)),
         });
         // Reads the store; a failure ends the writer by dropping the last handles.
-        if let Err(failure) = queue.propose(Item::Look).await {
+        let reading = async {
+            queue.propose(Item::Look).await?;
+            let newest = shared.status.newest();
+            found_level(&*backend, newest, config.levels.max).await
+        };
+        if let Err(failure) = reading.await {
             backend.closing.send_replace(true);
             return Err(failure.into());
         }
@@ -100,7 +107,9 @@ impl PostgresBackend {
             config.fold_every,
             closed.clone(),
         );
-        poison.spawn_until(closed, "fold", folding);
+        poison.spawn_until(closed.clone(), "fold", folding);
+        let migrating = tasks::migrate(shared.clone(), closed.clone());
+        poison.spawn_until(closed, "migrate", migrating);
         Ok(backend)
     }
 }

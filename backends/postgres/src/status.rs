@@ -11,6 +11,7 @@ use leasehold_backend_api::Health;
 use leasehold_backend_api::Writes;
 use leasehold_domain::Counts;
 use leasehold_domain::Cursor;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Millis;
 use tokio::sync::watch;
 
@@ -35,6 +36,7 @@ struct Shown {
     counts: Counts,
     writes: Writes,
     deadline: Option<Millis>,
+    level: FeatureLevel,
     /// When the mirror was last known to be current, on this gateway's monotonic clock.
     reached: Duration,
 }
@@ -43,6 +45,7 @@ struct Shown {
 #[derive(Debug)]
 enum Trouble {
     Fenced(String),
+    Outdated(String),
     Other(String),
 }
 
@@ -58,6 +61,7 @@ impl Status {
         shown.newest = mirror.state.newest();
         shown.counts = mirror.state.counts();
         shown.deadline = mirror.state.next_deadline();
+        shown.level = mirror.state.level();
         shown.reached = reached;
     }
 
@@ -85,6 +89,7 @@ impl Status {
         let detail = failure.detail.clone();
         self.lock().trouble = Some(match failure.kind {
             ErrorKind::Fenced => Trouble::Fenced(detail),
+            ErrorKind::Outdated => Trouble::Outdated(detail),
             _ => Trouble::Other(detail),
         });
     }
@@ -101,6 +106,11 @@ impl Status {
 
     pub(crate) fn newest(&self) -> Cursor {
         self.lock().newest
+    }
+
+    /// The feature level of the store.
+    pub(crate) fn level(&self) -> FeatureLevel {
+        self.lock().level
     }
 
     /// How long ago the mirror was last known to be current.
@@ -124,6 +134,7 @@ impl Status {
             detail: match &shown.trouble {
                 _ if shown.closed => "closing".to_owned(),
                 Some(Trouble::Fenced(detail)) => format!("fenced: {detail}"),
+                Some(Trouble::Outdated(detail)) => detail.clone(),
                 Some(Trouble::Other(detail)) => format!("unreachable: {detail}"),
                 None => shown.primary.clone(),
             },

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Levels;
 use leasehold_backend_api::Poison;
 use leasehold_domain::Clock;
 use leasehold_machine::stored;
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     /// What the database's history must be.
     pub(crate) known: Known,
     pub(crate) allow_unreplicated: bool,
+    /// The feature levels of a store that this build can use.
+    pub(crate) levels: Levels,
     /// The timeline of the server that the writer has read the store from last; 0 before.
     pub(crate) accepted: AtomicI32,
 }
@@ -112,6 +115,13 @@ impl Shared {
         }
     }
 
+    /// Refuses a store of a feature level that this build does not support: another gateway may have
+    /// raised it. Whatever else is computed from the mirror may be wrong then.
+    pub(crate) fn check_level(&self, mirror: &Mirror) -> Result<(), BackendError> {
+        let level = mirror.state.level();
+        self.levels.admit(level).map_err(BackendError::outdated)
+    }
+
     /// Lets time go on from a write that was made elsewhere.
     fn follow_time(&self, head: &Head, received: Duration) {
         self.keeper.follow(head.now_us, head.clock_us, received);
@@ -159,7 +169,8 @@ impl Writer {
         if let Err(failure) = &done
             && failure.kind != ErrorKind::Contended
         {
-            if !self.intact {
+            // A refusal for the level leaves no transaction open.
+            if !self.intact && failure.kind != ErrorKind::Outdated {
                 // A transaction may be half-way on it; and another server may be the primary now.
                 self.primary = None;
             }
@@ -178,6 +189,7 @@ impl Writer {
             if !connected {
                 self.refresh(mirror).await?;
             }
+            self.shared.check_level(mirror)?;
             return Ok(items.iter().map(|_| Answer::Done).collect());
         }
         let edits = items.iter().any(|item| matches!(item, Item::Edits(_)));
@@ -201,7 +213,7 @@ impl Writer {
         mirror: &mut Mirror,
         items: &[Item],
     ) -> Result<Option<Vec<Answer>>, BackendError> {
-        let prepared = self.prepare(mirror, items);
+        let prepared = self.prepare(mirror, items)?;
         if prepared.is_empty() {
             return self.confirm(mirror, prepared, items).await;
         }
@@ -231,7 +243,11 @@ impl Writer {
         } else {
             self.crowded = CROWDED;
         }
-        let prepared = self.prepare(mirror, items);
+        if let Err(outdated) = self.shared.check_level(mirror) {
+            self.roll_back().await?;
+            return Err(outdated);
+        }
+        let prepared = self.prepare(mirror, items)?;
         if prepared.is_empty() {
             self.roll_back().await?;
             return self.confirm(mirror, prepared, items).await;
@@ -250,7 +266,8 @@ impl Writer {
         self.settle(mirror, prepared, items, written)
     }
 
-    fn prepare(&self, mirror: &mut Mirror, items: &[Item]) -> Prepared {
+    fn prepare(&self, mirror: &mut Mirror, items: &[Item]) -> Result<Prepared, BackendError> {
+        self.shared.check_level(mirror)?;
         // Stamped before it is sent: a lease that is granted by it begins no later than the
         // holder's answer, and was asked for before.
         let attempt = Attempt {
@@ -258,7 +275,7 @@ impl Writer {
             now_us: self.shared.keeper.look(&*self.shared.clock),
             wall: self.shared.clock.wall(),
         };
-        mirror.prepare(items, attempt)
+        Ok(mirror.prepare(items, attempt))
     }
 
     /// Nothing is to be written; but what is answered must not be old.

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Levels;
+use leasehold_backend_api::Levels;
+
 use crate::PeerSecurity;
 
 /// How one node is set up. The defaults are for one node that is its own group.

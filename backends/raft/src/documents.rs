@@ -12,6 +12,7 @@ use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
+use leasehold_domain::FeatureLevel;
 use tokio_stream::wrappers::WatchStream;
 
 use crate::RaftBackend;
@@ -47,6 +48,10 @@ impl Documents for RaftBackend {
     async fn revision(&self) -> Result<u64, BackendError> {
         self.linearize().await?;
         Ok(self.applied.read().state.documents_revision())
+    }
+
+    fn level(&self) -> FeatureLevel {
+        self.applied.read().state.level()
     }
 
     fn watch(&self) -> BoxStream<'static, u64> {

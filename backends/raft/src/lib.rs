@@ -42,8 +42,6 @@ pub use config::PeersConfig;
 pub use config::RaftConfig;
 pub use error::OpenError;
 pub use leasehold_machine::PlantedBug;
-pub use level::Levels;
-pub use level::UnsupportedLevel;
 pub use peer::PeerSecurity;
 pub use restore::Restore;
 pub use restore::Restored;

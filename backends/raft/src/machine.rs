@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::StreamExt;
+use leasehold_backend_api::Levels;
+use leasehold_backend_api::UnsupportedLevel;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
@@ -22,8 +24,6 @@ use crate::entry::LogId;
 use crate::entry::Membership;
 use crate::entry::Proposal;
 use crate::entry::Types;
-use crate::level::Levels;
-use crate::level::UnsupportedLevel;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::snapshot::SnapshotBuilder;

@@ -132,7 +132,7 @@ impl RaftBackend {
         };
         node.propose_from(waiting, &config);
         node.keep_from(appended, &config);
-        node.report_level(founds);
+        node.report_level(founds).await;
         node.fetch_blobs();
         if let Some(listener) = listener {
             node.ask_peers(has);
@@ -186,8 +186,9 @@ impl RaftBackend {
         self.keep_running("blobs", fetching);
     }
 
-    /// Starts the report of this node's supported level.
-    fn report_level(&self, founds: bool) {
+    /// Starts the report of this node's supported level. The founder of a group raises its level before
+    /// anything else is written.
+    async fn report_level(&self, founds: bool) {
         let reporter = tasks::LevelReporter {
             node: self.identity.node(),
             supported_level: self.steward.levels.max,
@@ -195,6 +196,9 @@ impl RaftBackend {
             applied: self.applied.clone(),
             queue: self.queue.clone(),
         };
+        if founds && let Err(error) = reporter.found().await {
+            tracing::debug!(%error, "level.found failed; it is retried");
+        }
         let reporting = reporter.run(self.closing.subscribe());
         self.poison.spawn("level", reporting);
     }

@@ -24,6 +24,7 @@ use crate::entry::Item;
 use crate::entry::TypeConfig;
 use crate::group::Steward;
 use crate::identity::GroupId;
+use crate::level;
 use crate::log::Keeping;
 use crate::machine::Machine;
 use crate::peer::Chunk;
@@ -32,6 +33,7 @@ use crate::peer::Request;
 use crate::peer::Response;
 use crate::peer::settled;
 use crate::reads::Reads;
+use crate::snapshot;
 
 /// The largest snapshot that is taken from a peer.
 const SNAPSHOT_BYTES_MAX: u64 = 8 * 1_024 * 1_024 * 1_024;
@@ -157,7 +159,7 @@ impl Host {
     async fn append(&self, append: AppendEntriesRequest<TypeConfig>) -> Response {
         let levels = self.steward.levels;
         let mut entries = append.entries.iter();
-        if let Err(unknown) = entries.try_for_each(|entry| levels.admit_entry(entry)) {
+        if let Err(unknown) = entries.try_for_each(|entry| level::admit_entry(levels, entry)) {
             self.poison.set(&unknown.to_string());
             return Response::Failed(unknown.to_string());
         }
@@ -216,7 +218,8 @@ impl Host {
         }
     }
 
-    /// Takes a piece of a snapshot; the last one installs it.
+    /// Takes a piece of a snapshot; the last one installs it. At one of a level that its build does not
+    /// support the node stops, as it does at such an entry, and keeps what it has.
     async fn take(
         &self,
         chunk: Chunk,
@@ -238,11 +241,18 @@ impl Host {
         if after < chunk.total {
             return Ok(None);
         }
+        let bytes = std::mem::take(&mut *so_far);
+        drop(so_far);
+        let admitted = snapshot::admit(bytes, self.steward.levels).await;
+        let bytes = admitted.inspect_err(|error| {
+            if error.kind() == io::ErrorKind::Unsupported {
+                self.poison.set(&error.to_string());
+            }
+        })?;
         let snapshot = Snapshot {
             meta: chunk.meta,
-            snapshot: std::mem::take(&mut *so_far),
+            snapshot: bytes,
         };
-        drop(so_far);
         let installed = self.raft.install_full_snapshot(chunk.vote, snapshot).await;
         installed.map(Some).map_err(io::Error::other)
     }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use leasehold_backend_api::Levels;
+use leasehold_backend_api::UnsupportedLevel;
 use leasehold_stored::Form;
 use leasehold_stored::Invalid;
 use leasehold_stored::decode_next;
@@ -9,8 +11,7 @@ use leasehold_stored::encode_into;
 
 use crate::entry::Entry;
 use crate::form::Sent;
-use crate::level::Levels;
-use crate::level::UnsupportedLevel;
+use crate::level;
 
 /// The version of every record that this build writes. Records of another are refused, not misread.
 /// A new field of a form needs no new version.
@@ -98,7 +99,7 @@ pub(crate) fn decode<T: Sent>(bytes: &[u8]) -> Result<T, RecordError> {
 pub(crate) fn decode_entry(bytes: &[u8], levels: Levels) -> Result<Entry, RecordError> {
     match decode::<Entry>(bytes) {
         Ok(entry) => {
-            levels.admit_entry(&entry)?;
+            level::admit_entry(levels, &entry)?;
             Ok(entry)
         }
         Err(RecordError::Body(invalid)) => {

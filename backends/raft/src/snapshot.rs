@@ -16,6 +16,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
+use leasehold_backend_api::Levels;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
@@ -39,7 +40,6 @@ use crate::entry::Types;
 use crate::folder::FolderLock;
 use crate::form::Sent;
 use crate::form::log_id;
-use crate::level::Levels;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::record;
@@ -174,6 +174,34 @@ pub(crate) fn decode(bytes: &[u8], levels: Levels) -> io::Result<Inner> {
         let error = io::Error::from(error);
         io::Error::new(error.kind(), format!("snapshot: {error}"))
     })
+}
+
+/// Checks that the build supports the level of a snapshot that a peer has sent, before any of it is
+/// stored; returns the bytes.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) async fn admit(bytes: SnapshotBytes, levels: Levels) -> io::Result<SnapshotBytes> {
+    aside(move || {
+        let admitted = admit_level(&bytes, levels);
+        admitted.map_err(|error| {
+            let error = io::Error::from(error);
+            io::Error::new(error.kind(), format!("the snapshot of a peer: {error}"))
+        })?;
+        Ok(bytes)
+    })
+    .await
+}
+
+fn admit_level(bytes: &[u8], levels: Levels) -> Result<(), RecordError> {
+    let mut pieces = record::checked(bytes)?;
+    while let Some(piece) = decode_next::<Piece<'_>>(&mut pieces)? {
+        if let Some(head) = piece.state.and_then(|state| state.head) {
+            levels.admit(FeatureLevel::restore(head.level)?)?;
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 fn read(bytes: &[u8], levels: Levels) -> Result<Inner, RecordError> {

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Poison;
 use leasehold_domain::FeatureLevel;
 use openraft::Raft;
@@ -198,6 +199,15 @@ impl LevelReporter {
                 Report::Done => return,
             }
         }
+    }
+
+    /// Takes all steps of a founder at once: it leads alone, so what was proposed is applied here. A
+    /// failure is left to [`Self::run`].
+    pub(crate) async fn found(&self) -> Result<(), BackendError> {
+        while let Report::Propose(item) = self.next() {
+            self.queue.propose(item, Hurry::Now).await?;
+        }
+        Ok(())
     }
 
     fn next(&self) -> Report {

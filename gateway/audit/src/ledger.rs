@@ -34,6 +34,7 @@ use leasehold_backend_api::LedgerQuery;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::StoreId;
@@ -58,6 +59,9 @@ pub struct LedgerOptions {
     /// A segment takes no more events once their canonical bytes are so many; at least 1. So it is
     /// what bounds the time to open a ledger. Fixed when the ledger is made, as well.
     pub segment_bytes: u32,
+    /// The feature level of the store: the file is migrated to what it allows, and no further. A file
+    /// that was migrated further stays as it is.
+    pub level: FeatureLevel,
 }
 
 impl Default for LedgerOptions {
@@ -66,6 +70,7 @@ impl Default for LedgerOptions {
             backend: "default".to_owned(),
             segment_events: 65_536,
             segment_bytes: 64 * 1_024 * 1_024,
+            level: FeatureLevel::FIRST,
         }
     }
 }
@@ -234,6 +239,13 @@ impl Ledger for SqliteLedger {
         let lock = lock.clone();
         self.read(move |shared, readers| holders::holders(shared, readers, &lock, at))
             .await
+    }
+
+    async fn raise_level(&self, level: FeatureLevel) -> Result<(), BackendError> {
+        let (answer, answered) = oneshot::channel();
+        let raise = Job::Raise(level, answer);
+        self.jobs.send(raise).map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
     }
 
     async fn verify(&self) -> Result<Option<Cursor>, BackendError> {

@@ -38,18 +38,32 @@ pub(super) enum ClusterCommand {
         /// Its number.
         node: u64,
     },
-    /// Show the members, and who leads.
-    Status,
+    /// Show the members and who leads, or the gateways that share the store; and the feature level.
+    Status {
+        #[command(flatten)]
+        of: StoreArgument,
+    },
     /// Let another member lead.
     TransferLeader {
         /// Its number; without it, the one that is furthest.
         node: Option<u64>,
     },
-    /// Raise the cluster's feature level, once all members run builds that support the new one. Builds
-    /// that do not support it can never be members again.
+    /// Raise the feature level of a store, once all members, or all gateways that share it, run builds
+    /// that support the new one. Builds that do not support it can never use the store again.
     RaiseLevel {
-        /// The level; without it, the highest that the leader's build supports.
+        /// The level; without it, the highest that the build of the leader supports, or of the gateway
+        /// that is asked if the store is shared.
         level: Option<u16>,
+        #[command(flatten)]
+        of: StoreArgument,
+    },
+    /// Forget a gateway that shared a store and does not come back, so that it does not count when the
+    /// feature level is raised.
+    ForgetGateway {
+        /// Its id, as `cluster status` shows it.
+        gateway: String,
+        #[command(flatten)]
+        of: StoreArgument,
     },
     /// Put a gateway that waits in the place of a member, in one step.
     Replace {
@@ -58,6 +72,14 @@ pub(super) enum ClusterCommand {
         /// host:port of the waiting gateway's peers' listener.
         address: String,
     },
+}
+
+/// Which store of the gateway is meant.
+#[derive(Debug, Args)]
+pub(super) struct StoreArgument {
+    /// A store besides the default one: each has a feature level of its own.
+    #[arg(long)]
+    store: Option<String>,
 }
 
 /// Which gateway's store to create.
@@ -105,7 +127,13 @@ fn create(arguments: CreateArguments, json: bool) -> Result<Shown, Failed> {
 async fn ask(client: &Client, command: ClusterCommand, json: bool) -> Result<Shown, Failed> {
     let status: wire::ClusterStatus = match command {
         ClusterCommand::Create(arguments) => return create(arguments, json),
-        ClusterCommand::Status => client.get(paths::CLUSTER).await?,
+        ClusterCommand::Status { of } => {
+            let query = of
+                .store
+                .map(|store| format!("?store={}", paths::encode(&store)));
+            let path = format!("{}{}", paths::CLUSTER, query.unwrap_or_default());
+            client.get(&path).await?
+        }
         ClusterCommand::Init => client.post(paths::CLUSTER_INIT, &()).await?,
         ClusterCommand::Join { address } => {
             let request = wire::JoinRequest { address };
@@ -121,38 +149,76 @@ async fn ask(client: &Client, command: ClusterCommand, json: bool) -> Result<Sho
                 .post(paths::CLUSTER_TRANSFER_LEADER, &request)
                 .await?
         }
-        ClusterCommand::RaiseLevel { level } => {
-            let request = wire::RaiseLevelRequest { to: level };
+        ClusterCommand::RaiseLevel { level, of } => {
+            let request = wire::RaiseLevelRequest {
+                to: level,
+                store: of.store,
+            };
             client.post(paths::CLUSTER_RAISE_LEVEL, &request).await?
+        }
+        ClusterCommand::ForgetGateway { gateway, of } => {
+            let request = wire::ForgetGatewayRequest {
+                gateway,
+                store: of.store,
+            };
+            client.post(paths::CLUSTER_FORGET_GATEWAY, &request).await?
         }
         ClusterCommand::Replace { node, address } => {
             let request = wire::ReplaceRequest { node, address };
             client.post(paths::CLUSTER_REPLACE, &request).await?
         }
     };
-    Shown::of(json, &status, |status| {
-        let headings = vec!["NODE", "ADDRESS", "ROLE", "LEADS", "ENTRIES", "LEVEL"];
-        let row = |member: &wire::ClusterMember| {
-            let leads = match status.leader == Some(member.node) {
-                true => "yes",
-                false => "",
-            };
-            let entries = member.replicated.map(|entries| entries.to_string());
-            vec![
-                member.node.to_string(),
-                member.address.clone(),
-                member.role.clone(),
-                leads.to_owned(),
-                entries.unwrap_or_default(),
-                match member.feature_level_max == status.feature_level {
-                    true => status.feature_level.to_string(),
-                    false => format!(
-                        "{}, supports {}",
-                        status.feature_level, member.feature_level_max
-                    ),
-                },
-            ]
-        };
-        Shown::Table(headings, status.members.iter().map(row).collect())
+    Shown::of(json, &status, |status| match status.node {
+        Some(_) => members(status),
+        None => gateways(status),
     })
+}
+
+/// The members of the embedded store.
+fn members(status: &wire::ClusterStatus) -> Shown {
+    let headings = vec!["NODE", "ADDRESS", "ROLE", "LEADS", "ENTRIES", "LEVEL"];
+    let row = |member: &wire::ClusterMember| {
+        let leads = match status.leader == Some(member.node) {
+            true => "yes",
+            false => "",
+        };
+        let entries = member.replicated.map(|entries| entries.to_string());
+        vec![
+            member.node.to_string(),
+            member.address.clone(),
+            member.role.clone(),
+            leads.to_owned(),
+            entries.unwrap_or_default(),
+            level(status, member.feature_level_max),
+        ]
+    };
+    Shown::Table(headings, status.members.iter().map(row).collect())
+}
+
+/// The gateways that share a store.
+fn gateways(status: &wire::ClusterStatus) -> Shown {
+    let headings = vec!["GATEWAY", "NAME", "BUILD", "LAST SEEN", "ANSWERS", "LEVEL"];
+    let row = |gateway: &wire::ClusterGateway| {
+        let answers = match gateway.answers {
+            true => "yes",
+            false => "",
+        };
+        vec![
+            gateway.id.clone(),
+            gateway.name.clone(),
+            gateway.build.clone(),
+            gateway.last_seen_at.clone(),
+            answers.to_owned(),
+            level(status, gateway.feature_level_max),
+        ]
+    };
+    Shown::Table(headings, status.gateways.iter().map(row).collect())
+}
+
+/// The feature level of the store, and the highest that a build supports if that differs.
+fn level(status: &wire::ClusterStatus, supported: u16) -> String {
+    match supported == status.feature_level {
+        true => status.feature_level.to_string(),
+        false => format!("{}, supports {supported}", status.feature_level),
+    }
 }

@@ -42,6 +42,10 @@ const LEDGER_CAP_RETRY_AFTER_MS: u64 = 60_000;
 const FENCED: &str =
     "the store that answers is an old primary, or a copy; nothing is granted from it";
 
+/// What callers are told of a store whose feature level this build does not support.
+const OUTDATED: &str = "another gateway has raised the feature level of the store, which this gateway's \
+    build does not support: ask another gateway, and start a newer build of this one";
+
 /// A request that failed: its kind, a message safe to show, and whether it took effect.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -308,6 +312,16 @@ impl Failure {
         }
     }
 
+    /// The same, because this build does not support the feature level of the store.
+    #[must_use]
+    pub fn outdated(incident: Arc<str>, retry_after_ms: u64) -> Self {
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            detail: FailureDetail::Incident(incident),
+            ..Self::new(FailureKind::Unavailable, OUTDATED)
+        }
+    }
+
     /// Two stores disagree about which of them has the namespace.
     #[must_use]
     pub fn claimed_twice(namespace: &NamespaceName, stores: [&StoreName; 2]) -> Self {
@@ -460,6 +474,7 @@ impl From<BackendError> for Failure {
                 Some(1_000),
             ),
             ErrorKind::Fenced => (FailureKind::Fenced, FENCED, Some(1_000)),
+            ErrorKind::Outdated => (FailureKind::Unavailable, OUTDATED, Some(1_000)),
             ErrorKind::Invalid => (FailureKind::Invalid, "the store refused this", None),
             _ => (FailureKind::Internal, "internal error", None),
         };

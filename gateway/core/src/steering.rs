@@ -1,57 +1,75 @@
-//! The cluster as administrators see and change it. Every change is on record before it is made.
+//! The members of stores as administrators see and change them. Every change is on record before it is
+//! made, in the ledger of the store that it is about.
 
 use std::sync::Arc;
 
-use crate::failure::FailureKind;
-use leasehold_backend_api::Backend;
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Batch;
-use leasehold_backend_api::Cluster;
-use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Steering;
 use leasehold_domain::Change;
 use leasehold_domain::Digest;
 use leasehold_domain::Note;
+use leasehold_domain::StoreName;
 
 use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::failure::FailureKind;
+use crate::stores::MembersChange;
+use crate::stores::MembersView;
+use crate::stores::OpenStore;
+use crate::stores::Stores;
 
 /// The ledger's word for what is changed.
 const COLLECTION: &str = "cluster";
 
-/// The cluster, if the store is one.
+/// The members of the gateway's stores.
 #[derive(Debug)]
 pub struct Steerage {
-    backend: Arc<dyn Backend>,
-    cluster: Option<Arc<dyn Cluster>>,
+    stores: Arc<Stores>,
 }
 
 impl Steerage {
-    /// Steers the cluster of a store; `cluster` is `None` if the store has none.
-    pub fn new(backend: Arc<dyn Backend>, cluster: Option<Arc<dyn Cluster>>) -> Self {
-        Self { backend, cluster }
+    /// Steers the members of these stores.
+    #[must_use]
+    pub fn new(stores: Arc<Stores>) -> Self {
+        Self { stores }
     }
 
-    fn cluster(&self) -> Result<&Arc<dyn Cluster>, Failure> {
-        let missing = || Failure::invalid("this gateway's store is no cluster");
-        self.cluster.as_ref().ok_or_else(missing)
+    /// Returns a store; an administrator is told why it is not open.
+    fn store(&self, name: &StoreName) -> Result<&Arc<OpenStore>, Failure> {
+        self.stores.get(name).map_err(|failure| {
+            let all = self.stores.all();
+            let problem = all.filter(|(store, _)| *store == name);
+            match problem.filter_map(|(_, state)| state.err()).next() {
+                Some(problem) => Failure {
+                    message: format!("{}: {problem}", failure.message),
+                    ..failure
+                },
+                None => failure,
+            }
+        })
     }
 
-    /// The cluster as this gateway sees it.
+    /// Returns the members of a store as this gateway sees them.
     ///
     /// # Errors
-    /// The store is no cluster.
-    pub fn view(&self) -> Result<ClusterView, Failure> {
-        Ok(self.cluster()?.cluster())
+    /// The store has none, is not open, or cannot be read.
+    pub async fn view(&self, store: &StoreName) -> Result<MembersView, Failure> {
+        self.store(store)?.members.view().await.map_err(refused)
     }
 
-    /// Changes the cluster. That it was asked is in the ledger, whatever becomes of it.
+    /// Changes the members of a store. That it was asked is in its ledger, whatever becomes of it.
     ///
     /// # Errors
     /// The change cannot be made, or could not be recorded.
-    pub async fn steer(&self, caller: &Caller, asked: Steering) -> Result<ClusterView, Failure> {
-        let cluster = self.cluster()?;
+    pub async fn change(
+        &self,
+        caller: &Caller,
+        store: &StoreName,
+        asked: MembersChange,
+    ) -> Result<MembersView, Failure> {
+        let store = self.store(store)?;
         let summary = describe(&asked);
         let change = Change {
             request_id: caller.request_id.clone(),
@@ -62,12 +80,16 @@ impl Steerage {
             summary: summary.into(),
         };
         let note = Note::Governance(Box::new(change));
-        self.backend.execute(Batch::note(note)).await?;
-        cluster.steer(asked).await.map_err(refused)
+        store.parts.backend.execute(Batch::note(note)).await?;
+        store.members.change(asked).await.map_err(refused)
     }
 }
 
-fn describe(asked: &Steering) -> String {
+fn describe(asked: &MembersChange) -> String {
+    let asked = match asked {
+        MembersChange::Steer(asked) => asked,
+        MembersChange::ForgetGateway { id } => return format!("asked to forget gateway {id}"),
+    };
     match asked {
         Steering::Init => "asked to make this gateway the first member".to_owned(),
         Steering::Join { address } => format!("asked to take in the gateway at {address}"),
@@ -89,18 +111,20 @@ fn refused(error: BackendError) -> Failure {
     let reason = error.detail.clone();
     let failure = Failure::from(error.clone());
     match error.kind {
-        // Whether a change is possible depends on the cluster as it is.
+        // Whether a change is possible depends on the members as they are.
         ErrorKind::Invalid => Failure {
             message: reason,
             kind: FailureKind::Conflict,
             ..failure
         },
-        ErrorKind::Unavailable | ErrorKind::Deadline | ErrorKind::Contended | ErrorKind::Fenced => {
-            Failure {
-                message: reason,
-                ..failure
-            }
-        }
+        ErrorKind::Unavailable
+        | ErrorKind::Deadline
+        | ErrorKind::Contended
+        | ErrorKind::Fenced
+        | ErrorKind::Outdated => Failure {
+            message: reason,
+            ..failure
+        },
         _ => failure,
     }
 }

@@ -85,6 +85,7 @@ use utoipa::openapi::security::SecurityScheme;
         super::cluster::replace,
         super::cluster::transfer_leader,
         super::cluster::raise_level,
+        super::cluster::forget_gateway,
         super::incidents::list,
         super::incidents::get,
         super::incidents::acknowledge,

@@ -11,7 +11,8 @@ use super::percent::decode;
 /// Whether an operation takes a query.
 fn has_options(route: &str, method: &Method) -> bool {
     match route {
-        paths::LOCK
+        paths::CLUSTER
+        | paths::LOCK
         | paths::LOCKS
         | paths::LOCKS_WATCH
         | paths::INCIDENTS

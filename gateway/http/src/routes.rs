@@ -111,6 +111,7 @@ fn admin_routes() -> Router<Arc<App>> {
             post(cluster::transfer_leader),
         )
         .route(paths::CLUSTER_RAISE_LEVEL, post(cluster::raise_level))
+        .route(paths::CLUSTER_FORGET_GATEWAY, post(cluster::forget_gateway))
         .route(paths::INCIDENTS, get(incidents::list))
         .route(
             paths::INCIDENT,

@@ -9,6 +9,7 @@ mod home;
 mod missing;
 mod older;
 mod recovery;
+mod register;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Backup;
-use leasehold_backend_api::Cluster;
 use leasehold_backend_api::Documents;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_raft::RaftBackend;
@@ -49,6 +50,7 @@ use leasehold_core::stores::NotOpen;
 use leasehold_core::stores::Parts;
 use leasehold_core::stores::Remembered;
 use leasehold_core::stores::RunningStore;
+use leasehold_core::stores::StoreMembers;
 use leasehold_core::stores::Stores;
 use leasehold_core::stores::open_ledger;
 use leasehold_core::tasks::Supervised;
@@ -64,6 +66,8 @@ use leasehold_http::services::App;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
+
+use self::register::Membership;
 
 pub use self::older::accept_older_store;
 pub use self::recovery::recover_key;
@@ -170,7 +174,6 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         shutdown: shutdown.clone(),
     });
     let tasks = follow_up(&governance, &mover, &denials, (&pipeline, &metrics));
-    let cluster = raft.clone().map(|raft| raft as Arc<dyn Cluster>);
     let store = raft.map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
     let backups = Backups::new(&backend, store, ledger, status, &clock);
@@ -179,7 +182,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         mover,
         replays: Replays::new(governance.clone(), clock.clone()),
         governance,
-        steerage: Steerage::new(backend, cluster),
+        steerage: Steerage::new(stores.clone()),
         stores,
         incidents: safety.incidents,
         backups,
@@ -218,11 +221,18 @@ async fn home_parts(
         raft.show_ledger(ledger.clone());
     }
     let claims = Claims::read(&*opened.documents).await;
-    let home = Parts {
+    let failed = |error: BackendError| AppError::Storage(error.to_string());
+    let membership = Membership {
+        documents: opened.documents.clone(),
+        raft: opened.raft.clone(),
+        consumer: opened.consumer,
+    };
+    let mut home = Parts {
         name: StoreName::home(),
-        claims: claims.map_err(|error| AppError::Storage(error.to_string()))?,
+        claims: claims.map_err(failed)?,
         backend: opened.backend,
         documents: opened.documents,
+        members: StoreMembers::default(),
         ledger,
         others: opened.others,
         remembered: remembered.clone(),
@@ -230,8 +240,10 @@ async fn home_parts(
     };
     let joined = home.join().await;
     joined.map_err(|error| AppError::Parts(error.problem))?;
+    let members = membership.take_part(&home.name, config, remembered, clock);
+    home.members = members.await.map_err(failed)?;
     let recorded = concession::begin(home.backend.clone(), opened.concessions).await;
-    recorded.map_err(|error| AppError::Storage(error.to_string()))?;
+    recorded.map_err(failed)?;
     Ok((home, opened.raft))
 }
 
@@ -330,6 +342,7 @@ async fn extra_parts(
     let made = tokio::fs::create_dir_all(&folder).await;
     made.map_err(|error| format!("{}: {error}", folder.display()))?;
     // The store first: its ledger is read, which takes a while, only once there is a store.
+    let registering = clock.clone();
     let opened = backends::open_shared(chosen, &folder, clock).await;
     let opened = opened.map_err(|error| NotOpen {
         kind: match error {
@@ -350,19 +363,35 @@ async fn extra_parts(
             return Err(NotOpen::from(problem));
         }
     };
-    let parts = Parts {
+    let membership = Membership {
+        documents: opened.documents.clone(),
+        raft: None,
+        consumer: opened.consumer,
+    };
+    let mut parts = Parts {
         name,
         claims,
         backend: opened.backend,
         documents: opened.documents,
+        members: StoreMembers::default(),
         ledger: Arc::new(ledger),
         others: opened.others,
-        remembered,
+        remembered: remembered.clone(),
         keep_events: config.audit.keep_events,
     };
-    if let Err(problem) = parts.join().await {
-        parts.backend.close().await;
-        return Err(problem);
+    let joining = async {
+        parts.join().await?;
+        let members = membership.take_part(&parts.name, &config, &remembered, &registering);
+        members
+            .await
+            .map_err(|error| NotOpen::from(error.to_string()))
+    };
+    match joining.await {
+        Ok(members) => parts.members = members,
+        Err(problem) => {
+            parts.backend.close().await;
+            return Err(problem);
+        }
     }
     let recorded = concession::begin(parts.backend.clone(), opened.concessions).await;
     recorded.map_err(|error| error.to_string())?;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::Document;
 use crate::Edit;
+use crate::FeatureLevel;
 
 /// All documents of one store as of one revision. A copy shares its parts with the original, so
 /// copying takes constant time, a change copies only the path to the changed document, and the
@@ -64,6 +65,14 @@ impl DocumentSet {
     #[must_use]
     pub fn get(&self, collection: &str, id: &str) -> Option<&Document> {
         Some(self.collections.get(collection)?.get(id)?)
+    }
+
+    /// Returns the feature level that a store shared by gateways keeps among its documents; `None` if
+    /// it keeps none there.
+    #[must_use]
+    pub fn feature_level(&self) -> Option<FeatureLevel> {
+        let document = self.get(FeatureLevel::COLLECTION, FeatureLevel::DOCUMENT);
+        document.map(|document| FeatureLevel::read(&document.body))
     }
 
     /// Returns the documents of a collection, in the order of their ids.

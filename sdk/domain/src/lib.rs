@@ -33,7 +33,7 @@ pub use document_set::{DocumentChange, DocumentSet};
 pub use event::{Change, Cursor, Event, EventKind, Note};
 pub use id::{Digest, FencingToken, InvalidId, LeaseHandle, LeaseId, StoreId};
 pub use lease_policies::{LeasePolicies, PolicyVersion};
-pub use level::FeatureLevel;
+pub use level::{Feature, FeatureLevel};
 pub use name::{
     InvalidName, LockName, LockRef, NamespaceName, RequestId, RoleName, StoreName, Subject,
     TeamName,

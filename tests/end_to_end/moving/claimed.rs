@@ -26,6 +26,7 @@ async fn started(postgres: &Postgres, database: &str, data_dir: &Path) -> Result
         data_dir: Some(data_dir.to_owned()),
         config,
         log: None,
+        ..GatewayOptions::default()
     };
     let gateway = Gateway::start_with(options).await?;
     until_ready(&gateway.admin(), "eu", true).await?;

@@ -44,6 +44,7 @@ impl Scene {
             data_dir: Some(folder.path().join("data")),
             config: config(&pair.url("postgres"), ""),
             log: None,
+            ..GatewayOptions::default()
         })
         .await?;
         let api = gateway.admin();
@@ -185,6 +186,7 @@ async fn a_database_that_comes_back_older_is_fenced() -> Result<()> {
         data_dir: Some(folder.path().join("data")),
         config,
         log: None,
+        ..GatewayOptions::default()
     };
     let url = server.url("postgres");
     let mut gateway = Gateway::start_with(options(config(&url, ""))).await?;

@@ -24,6 +24,7 @@ use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::ListQuery;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
@@ -199,6 +200,10 @@ impl Documents for JournalBackend {
 
     async fn revision(&self) -> Result<u64, BackendError> {
         Ok(self.store.lock().state.documents_revision())
+    }
+
+    fn level(&self) -> FeatureLevel {
+        FeatureLevel::NEWEST
     }
 
     fn watch(&self) -> BoxStream<'static, u64> {

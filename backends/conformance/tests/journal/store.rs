@@ -174,7 +174,7 @@ impl Inner {
     fn apply(&mut self, entry: &Entry) -> Answer {
         self.entries += 1;
         let at = Moment {
-            level: FeatureLevel::FIRST,
+            level: FeatureLevel::NEWEST,
             now: entry.now,
             wall: entry.wall,
             token_floor: self.entries * TOKENS_PER_WRITE,

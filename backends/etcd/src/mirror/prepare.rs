@@ -174,8 +174,10 @@ impl Mirror {
         if let Some(before) = &prepared.documents {
             self.put_documents(before, keys, &mut part);
         }
-        if prepared.documents.is_some() || !prepared.before.is_empty() {
-            // Also for locks: a seat among the documents may have closed their namespace.
+        let writes = !prepared.before.is_empty() || !prepared.events.is_empty();
+        if prepared.documents.is_some() || writes {
+            // Also for locks and notes: a seat among the documents may have closed a namespace, and the
+            // feature level may have been raised.
             let unchanged = Compare::unchanged(keys.documents(), self.documents);
             part.compares.push(unchanged);
         }

@@ -2,7 +2,6 @@
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
-use leasehold_domain::FeatureLevel;
 use leasehold_domain::LockRef;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
@@ -45,6 +44,8 @@ impl Writer {
         // Whether the mirror has all up to a head that was asked for after these jobs had come.
         let mut caught_up = false;
         for _ in 0..LOOKS_MAX {
+            // What was caught up with may have raised it.
+            self.shared.check_level(mirror)?;
             let mut due = match ticks_max {
                 0 => Vec::new(),
                 _ => mirror.due(self.shared.keeper.look()),
@@ -84,7 +85,7 @@ impl Writer {
         let near_cap = mirror.state.is_near_cap(commands);
         let groups = group::group(&writes, due, near_cap, |lock| self.hot.contains_key(lock));
         let at = Moment {
-            level: FeatureLevel::FIRST,
+            level: mirror.state.level(),
             // Before it is sent: a lease that is granted by it was asked for before.
             now: self.shared.keeper.look(),
             wall: self.shared.keeper.clock().wall(),

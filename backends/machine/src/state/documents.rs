@@ -49,6 +49,9 @@ impl State {
         {
             self.read_seats();
         }
+        if let Some(level) = self.documents.feature_level() {
+            self.level = level;
+        }
         (EditOutcome::Done(revision), events)
     }
 

@@ -82,8 +82,10 @@ impl State {
         self.locks.all_due(now, locks_max)
     }
 
-    /// Replaces all documents.
+    /// Replaces all documents, and the feature level by the one that they name: the first if they name
+    /// none.
     pub fn put_documents(&mut self, documents: DocumentSet) {
+        self.level = documents.feature_level().unwrap_or_default();
         self.documents = documents;
         self.read_seats();
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use leasehold_backend_api::Levels;
 use tokio::sync::oneshot;
 
 use super::GROUP;
@@ -20,7 +21,6 @@ use crate::identity::FOUNDER;
 use crate::identity::GroupId;
 use crate::identity::Identity;
 use crate::identity::draw_node;
-use crate::level::Levels;
 use crate::record;
 
 /// What is known of a folder's owner before it is opened.

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use leasehold_backend_api::Levels;
 use openraft::RaftLogReader;
 use openraft::StorageError;
 use openraft::entry::RaftEntry;
@@ -29,7 +30,6 @@ use crate::entry::Term;
 use crate::entry::TypeConfig;
 use crate::folder::FolderLock;
 use crate::identity::FOUNDER;
-use crate::level::Levels;
 use crate::machine::Machine;
 use crate::open::Stored;
 

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use leasehold_backend_api::Levels;
 use leasehold_machine::PlantedBug;
 use openraft::RaftLogReader;
 use openraft::storage::IOFlushed;
@@ -28,7 +29,6 @@ use super::runtime::SimTypes;
 use crate::entry::Entry;
 use crate::entry::LogId;
 use crate::entry::Vote;
-use crate::level::Levels;
 use crate::outbox::Applied;
 use crate::outbox::Inner;
 use crate::snapshot;

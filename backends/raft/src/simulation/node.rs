@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use leasehold_backend_api::Levels;
 use leasehold_backend_api::Poison;
 use openraft::Raft;
 use openraft::type_config::TypeConfigExt;
@@ -25,7 +26,6 @@ use crate::RaftConfig;
 use crate::batcher::Batcher;
 use crate::batcher::Queue;
 use crate::clock::Stamper;
-use crate::level::Levels;
 use crate::machine::Machine;
 use crate::open;
 use crate::outbox::Applied;

@@ -10,8 +10,8 @@ use leasehold_backend_api::Cluster;
 use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::Effect;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::Levels;
 use leasehold_backend_api::Steering;
-use leasehold_backend_raft::Levels;
 use leasehold_backend_raft::OpenError;
 use leasehold_backend_raft::RaftBackend;
 use leasehold_backend_raft::RaftConfig;
@@ -26,14 +26,16 @@ use super::group::Group;
 use super::group::PATIENCE;
 
 const RAISE: Steering = Steering::RaiseLevel { to: None };
-const SECOND: FeatureLevel = FeatureLevel(2);
+/// The level of this build, with which a new group begins, and that of the next one.
+const LEVEL: FeatureLevel = FeatureLevel::NEWEST;
+const NEXT: FeatureLevel = FeatureLevel(LEVEL.0 + 1);
 
 fn before() -> Levels {
     Levels::of_build()
 }
 
 fn after() -> Levels {
-    Levels::of_build().with_next()
+    Levels::of_build().next()
 }
 
 /// Restarts a node as a build that supports `levels`.
@@ -96,10 +98,10 @@ async fn a_group_is_upgraded_and_back_and_up_again_and_its_level_raised_by_comma
     };
     write(&group, "before").await;
     let refused = group
-        .steer(Steering::RaiseLevel { to: Some(SECOND) })
+        .steer(Steering::RaiseLevel { to: Some(NEXT) })
         .await
         .unwrap_err();
-    assert!(refused.detail.contains("levels 1 to 1, not 2"), "{refused}");
+    assert!(refused.detail.contains("levels 1 to 2, not 3"), "{refused}");
     for place in 0..3 {
         install(&mut group, place, after()).await;
         write(&group, &format!("mixed-{place}")).await;
@@ -120,23 +122,21 @@ async fn a_group_is_upgraded_and_back_and_up_again_and_its_level_raised_by_comma
     install(&mut group, 1, after()).await;
 
     let raised = group.steer(RAISE).await.unwrap();
-    assert_eq!(raised.level, SECOND);
+    assert_eq!(raised.level, NEXT);
     let lower = group
-        .steer(Steering::RaiseLevel {
-            to: Some(FeatureLevel::FIRST),
-        })
+        .steer(Steering::RaiseLevel { to: Some(LEVEL) })
         .await
         .unwrap_err();
     assert!(lower.detail.contains("never falls"), "{lower}");
     // It is so already.
-    assert_eq!(group.steer(RAISE).await.unwrap().level, SECOND);
+    assert_eq!(group.steer(RAISE).await.unwrap().level, NEXT);
     write(&group, "after").await;
     group.take_part().await;
     let first = events(group.nodes[0].running(), 6).await;
     let levels: Vec<u16> = first.iter().map(|event| event.level.0).collect();
-    assert_eq!(levels, [1, 1, 1, 1, 1, 2]);
+    assert_eq!(levels, [2, 2, 2, 2, 2, 3]);
     for node in group.running() {
-        becomes(node, |view| view.level == SECOND).await;
+        becomes(node, |view| view.level == NEXT).await;
         assert_eq!(events(node, 6).await, first);
         for name in ["before", "mixed-0", "mixed-1", "mixed-2", "back", "after"] {
             assert_eq!(held_by(node, name).await, ["ann"], "{name}");
@@ -147,12 +147,12 @@ async fn a_group_is_upgraded_and_back_and_up_again_and_its_level_raised_by_comma
     let mut config = group.nodes[2].config.clone();
     config.levels = before();
     match RaftBackend::open(config, group.clock.clone()).await {
-        Err(OpenError::Level(problem)) => assert!(problem.contains("level 2"), "{problem}"),
+        Err(OpenError::Level(problem)) => assert!(problem.contains("level 3"), "{problem}"),
         other => panic!("{other:?}"),
     }
     let address = group.add().await;
     let refused = group.steer(Steering::Join { address }).await.unwrap_err();
-    assert!(refused.detail.contains("feature level 2"), "{refused}");
+    assert!(refused.detail.contains("feature level 3"), "{refused}");
     assert_eq!(refused.effect, Effect::None);
 }
 
@@ -173,19 +173,19 @@ async fn members_that_are_down_count_and_an_older_build_stops_at_the_raised_leve
     group.start(2).await;
     install(&mut group, 2, after()).await;
     group.stop(2).await;
-    assert_eq!(group.steer(RAISE).await.unwrap().level, SECOND);
+    assert_eq!(group.steer(RAISE).await.unwrap().level, NEXT);
 
     // It was down, so its folder does not know yet.
     group.nodes[2].config.levels = before();
     group.start(2).await;
     let stopped = tokio::time::timeout(PATIENCE, group.nodes[2].running().stopped());
     let reason = stopped.await.expect("it stops");
-    assert!(reason.contains("feature level 2"), "{reason}");
+    assert!(reason.contains("feature level 3"), "{reason}");
     group.stop(2).await;
     group.nodes[2].config.levels = after();
     group.start(2).await;
     group.take_part().await;
-    becomes(group.nodes[2].running(), |view| view.level == SECOND).await;
+    becomes(group.nodes[2].running(), |view| view.level == NEXT).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,7 +200,7 @@ async fn a_new_group_begins_with_the_highest_level_and_its_snapshot_keeps_it() {
     let node = RaftBackend::open(config.clone(), clock.clone())
         .await
         .unwrap();
-    becomes(&node, |view| view.level == SECOND).await;
+    becomes(&node, |view| view.level == NEXT).await;
     node.execute(take("ann", "one")).await.unwrap();
     let snapshot = config.data_dir.join("snapshot");
     let taken = async {
@@ -218,10 +218,59 @@ async fn a_new_group_begins_with_the_highest_level_and_its_snapshot_keeps_it() {
         ..config.clone()
     };
     match RaftBackend::open(older, clock.clone()).await {
-        Err(OpenError::Level(problem)) => assert!(problem.contains("level 2"), "{problem}"),
+        Err(OpenError::Level(problem)) => assert!(problem.contains("level 3"), "{problem}"),
         other => panic!("{other:?}"),
     }
     let node = RaftBackend::open(config, clock).await.unwrap();
-    assert_eq!(node.cluster().level, SECOND);
+    assert_eq!(node.cluster().level, NEXT);
     assert_eq!(held_by(&node, "one").await, ["ann"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_build_refuses_the_snapshot_of_a_higher_level_and_keeps_what_it_has() {
+    let mut group = Group::of_three(Arc::new(SystemClock::new())).await;
+    for place in 0..3 {
+        group.nodes[place].config.snapshot_commands = 500;
+        install(&mut group, place, after()).await;
+    }
+    group.nodes[0]
+        .running()
+        .execute(take("ann", "before"))
+        .await
+        .unwrap();
+    group.take_part().await;
+    assert_eq!(held_by(group.nodes[2].running(), "before").await, ["ann"]);
+    group.stop(2).await;
+    assert_eq!(group.steer(RAISE).await.unwrap().level, NEXT);
+    // More entries than a member keeps, so that they cannot be sent one by one.
+    let writer = group.nodes[group.leader().await].running().clone();
+    for n in 0..2_500 {
+        let name = format!("lock-{}", n % 100);
+        writer.execute(take("ann", &name)).await.unwrap();
+    }
+    drop(writer);
+
+    let snapshot = group.nodes[2].config.data_dir.join("snapshot");
+    let had = std::fs::read(&snapshot).ok();
+    group.nodes[2].config.levels = before();
+    group.start(2).await;
+    let stopped = tokio::time::timeout(PATIENCE, group.nodes[2].running().stopped());
+    let reason = stopped.await.expect("it stops");
+    for part in ["snapshot of a peer", "feature level 3", "supports 1 to 2"] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    group.stop(2).await;
+    assert!(std::fs::read(&snapshot).ok() == had, "its own snapshot");
+    // Its directory is as it was: of the level that it had, and with what it held.
+    group.start(2).await;
+    assert_eq!(group.nodes[2].running().cluster().level, LEVEL);
+    group.stop(2).await;
+    group.nodes[2].config.levels = after();
+    group.start(2).await;
+    group.take_part().await;
+    let node = group.nodes[2].running();
+    becomes(node, |view| view.level == NEXT).await;
+    for name in ["before", "lock-0", "lock-99"] {
+        assert_eq!(held_by(node, name).await, ["ann"], "{name}");
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::mpsc;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
+use leasehold_domain::FeatureLevel;
 use rusqlite::Connection;
 
 use super::LedgerOptions;
@@ -17,6 +18,7 @@ use super::job::Append;
 use super::job::Job;
 use super::maintenance::Upkeep;
 use super::recover;
+use super::schema;
 use super::state::Shared;
 use super::store;
 use crate::OpenError;
@@ -34,6 +36,16 @@ impl Source {
             path: path.to_owned(),
             options: options.clone(),
         }
+    }
+
+    /// Migrates the file to what a feature level allows, now and whenever it is opened anew.
+    pub(super) fn raise(
+        &mut self,
+        connection: &mut Connection,
+        level: FeatureLevel,
+    ) -> Result<(), BackendError> {
+        self.options.level = self.options.level.max(level);
+        schema::migrate(connection, &self.options).map_err(|error| refusal(&error))
     }
 
     /// Waits for the next append and opens the file for it. Appends that come while the file cannot
@@ -57,6 +69,13 @@ impl Source {
                 },
                 // Its segment is found full when the file is opened.
                 Job::Closed(_) => {}
+                Job::Raise(_, answer) => {
+                    let kind = ErrorKind::Unavailable;
+                    let detail = "the file must be opened anew first";
+                    answer
+                        .send(Err(BackendError::without_effect(kind, detail)))
+                        .ok();
+                }
                 #[cfg(test)]
                 Job::Break(_) => {}
                 Job::Stop => break,
@@ -110,7 +129,7 @@ fn refusal(error: &OpenError) -> BackendError {
     };
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let detail = format!(
-        "opening the ledger anew: {error} {}",
+        "opening or migrating the ledger: {error} {}",
         cause.unwrap_or_default()
     );
     BackendError::without_effect(kind, detail)

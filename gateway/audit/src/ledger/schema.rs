@@ -1,6 +1,13 @@
 //! The schema of the file: numbered migrations, forward only, each applied once. The number of the
 //! last one is the file's `user_version`.
+//!
+//! A migration is applied when the feature level of the store reaches the one that it is for. A change
+//! that replaces something is made in two: the migration of level N adds the new form, and the one of
+//! level N + 1 removes the old one. So a build of level N finds what it needs from the moment at which
+//! its level is raised, and until then the build before can be started on the file again.
 
+use leasehold_backend_api::Levels;
+use leasehold_domain::FeatureLevel;
 use rusqlite::Connection;
 use rusqlite::Transaction;
 use rusqlite_migration::Error;
@@ -21,26 +28,46 @@ const BEFORE_RELEASE_MAX: i64 = 1;
 /// were made before it was kept.
 const BUILD: &str = "build";
 
-/// The migrations, the first first. The position is the number of the schema that it leads to.
-fn migrations(options: &LedgerOptions) -> Vec<M<'static>> {
+/// A migration, and the feature level from which on it is applied.
+pub(super) type Step = (FeatureLevel, M<'static>);
+
+/// The migrations, the first first, with levels that do not fall. The position is the number of the
+/// schema that it leads to.
+fn migrations(options: &LedgerOptions) -> Vec<Step> {
     let options = options.clone();
-    vec![
+    let first = M::up_with_hook(
+        include_str!("../../migrations/2.sql"),
+        move |transaction: &Transaction<'_>| -> HookResult {
+            let sql = "INSERT INTO meta VALUES \
+                ('backend', ?1), ('segment_events', ?2), ('segment_bytes', ?3)";
+            let values = (
+                &options.backend,
+                options.segment_events,
+                options.segment_bytes,
+            );
+            transaction.execute(sql, values)?;
+            Ok(())
+        },
+    );
+    let mut all = vec![
         // Of builds before the first release; a new file goes on to the next at once.
-        M::up(""),
-        M::up_with_hook(
-            include_str!("../../migrations/2.sql"),
-            move |transaction: &Transaction<'_>| -> HookResult {
-                let sql = "INSERT INTO meta VALUES \
-                    ('backend', ?1), ('segment_events', ?2), ('segment_bytes', ?3)";
-                let values = (
-                    &options.backend,
-                    options.segment_events,
-                    options.segment_bytes,
-                );
-                transaction.execute(sql, values)?;
-                Ok(())
-            },
-        ),
+        (FeatureLevel::FIRST, M::up("")),
+        (FeatureLevel::FIRST, first),
+    ];
+    if Levels::of_build().max > FeatureLevel::NEWEST {
+        all.extend(rehearsal());
+    }
+    all
+}
+
+/// What a debug build with a level that the source does not know migrates, so that tests of upgrades
+/// see both halves of a change.
+fn rehearsal() -> [Step; 2] {
+    let next = FeatureLevel(FeatureLevel::NEWEST.0 + 1);
+    let last = FeatureLevel(next.0 + 1);
+    [
+        (next, M::up("CREATE TABLE rehearsal (at INTEGER)")),
+        (last, M::up("DROP TABLE rehearsal")),
     ]
 }
 
@@ -59,28 +86,34 @@ pub(super) fn migrate(
     connection: &mut Connection,
     options: &LedgerOptions,
 ) -> Result<(), OpenError> {
-    apply(connection, migrations(options))
+    apply(connection, migrations(options), options.level)
 }
 
-/// Applies the migrations that the file lacks.
+/// Applies the migrations that the file lacks and the level allows.
 pub(super) fn apply(
     connection: &mut Connection,
-    migrations: Vec<M<'static>>,
+    migrations: Vec<Step>,
+    level: FeatureLevel,
 ) -> Result<(), OpenError> {
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    let allowed = migrations.iter().take_while(|(of, _)| *of <= level).count();
     let found = match is_new(connection)? {
         true => 0,
         false => checked(connection, known)?,
     };
-    if found == known {
+    let to = i64::try_from(allowed).unwrap_or(i64::MAX);
+    if found >= to {
         return Ok(());
     }
-    let migrations = Migrations::new(migrations);
-    migrations.to_latest(connection).map_err(failure)?;
+    let migrations = migrations.into_iter().map(|(_, migration)| migration);
+    let migrations = Migrations::new(migrations.collect());
+    migrations
+        .to_version(connection, allowed)
+        .map_err(failure)?;
     let sql = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)";
     connection.execute(sql, (BUILD, env!("CARGO_PKG_VERSION")))?;
     if found > 0 {
-        tracing::info!(found, known, "ledger.schema migrated");
+        tracing::info!(found, to, level = level.0, "ledger.schema migrated");
     }
     Ok(())
 }

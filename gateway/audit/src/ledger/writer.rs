@@ -8,11 +8,13 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::LedgerHead;
 use leasehold_domain::Event;
+use leasehold_domain::FeatureLevel;
 use rusqlite::Connection;
 use rusqlite::Statement;
 
 use super::job::Append;
 use super::job::Job;
+use super::job::Raised;
 use super::maintenance;
 use super::maintenance::Upkeep;
 use super::namespaces;
@@ -32,7 +34,7 @@ const CHECKPOINT_BYTES: usize = 4 * 1_024 * 1_024;
 
 pub(super) fn start(
     connection: Connection,
-    source: Source,
+    mut source: Source,
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Job>,
     upkeep: Upkeep,
@@ -41,9 +43,15 @@ pub(super) fn start(
         .name("ledger-writer".to_owned())
         .spawn(move || {
             let mut opened = Some((connection, None));
-            while let Some((connection, first)) = opened.take() {
+            while let Some((mut connection, first)) = opened.take() {
                 match serve(&connection, first, &shared, &queue, &upkeep) {
                     Ok(Ended::Stopped) => return,
+                    Ok(Ended::Raised(level, answer)) => {
+                        // Whoever gave up waiting asks again.
+                        answer.send(source.raise(&mut connection, level)).ok();
+                        opened = Some((connection, None));
+                        continue;
+                    }
                     Ok(Ended::Poisoned) => {}
                     Err(error) => tracing::error!(%error, "ledger writer failed"),
                 }
@@ -54,13 +62,15 @@ pub(super) fn start(
         })
 }
 
-/// Whether the file is still usable.
-#[derive(Debug, PartialEq, Eq)]
+/// Why the writer stops writing.
+#[derive(Debug)]
 enum Ended {
     /// The ledger was closed.
     Stopped,
     /// A commit failed so that nobody knows what the file holds; only opening it anew tells.
     Poisoned,
+    /// The file is to be migrated to what this level allows.
+    Raised(FeatureLevel, Raised),
 }
 
 /// Carries out jobs until the ledger is closed, or the file must be opened anew.
@@ -91,6 +101,7 @@ fn serve(
                 answer.send(writer.append(&events)).ok();
             }
             Job::Closed(encoded) => writer.close(*encoded),
+            Job::Raise(level, answer) => return Ok(Ended::Raised(level, answer)),
             #[cfg(test)]
             Job::Break(events) => writer.break_off(&events),
             Job::Stop => break,

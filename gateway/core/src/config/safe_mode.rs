@@ -91,7 +91,8 @@ impl SafeMode {
     }
 
     /// What this gateway is called.
-    pub(crate) fn gateway(&self) -> String {
+    #[must_use]
+    pub fn gateway(&self) -> String {
         let host = || {
             let name = nix::unistd::gethostname().ok();
             name.and_then(|name| name.into_string().ok())

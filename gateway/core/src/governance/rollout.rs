@@ -8,6 +8,7 @@ mod entry;
 mod state;
 
 use leasehold_domain::Edit;
+use leasehold_domain::Feature;
 use leasehold_domain::Precondition;
 use leasehold_domain::limits::ROLLOUT_CHANGES_MAX;
 use leasehold_domain::limits::ROLLOUT_REASON_BYTES_MAX;
@@ -40,6 +41,7 @@ use super::plan::RolloutId;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
+use crate::feature_gate;
 use crate::field_limits::prose;
 
 /// How often a change is tried against others that write, too.
@@ -58,7 +60,7 @@ impl Governance {
     /// Starts a rollout in its first step.
     ///
     /// # Errors
-    /// A part of the draft is invalid, the candidate cannot be bound, another rollout changes the same
+    /// A part of the draft is invalid, the feature level of the default store is too low, the candidate cannot be bound, another rollout changes the same
     /// policy of the binding, there is a rollout of that name, or the store cannot write.
     pub async fn start_rollout(
         &self,
@@ -66,6 +68,8 @@ impl Governance {
         draft: &RolloutDraft,
     ) -> Result<Stored<RolloutDocument>, Failure> {
         draft.check()?;
+        let level = self.documents.level();
+        feature_gate::require(Feature::Rollouts, level, "the default store")?;
         for _ in 0..WRITES_MAX {
             if let Some(started) = self.try_start(caller, draft).await? {
                 return Ok(started);

@@ -71,6 +71,7 @@ async fn house() -> House {
     let remembered = Arc::new(Remembered::open(folder.path()).unwrap());
     let run = async |name: StoreName, backend: &Arc<MemoryBackend>| {
         let parts = Parts {
+            members: crate::stores::StoreMembers::default(),
             ledger: Arc::new(
                 open_ledger(&folder.path().join(name.as_str()))
                     .await

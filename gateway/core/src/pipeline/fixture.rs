@@ -196,6 +196,7 @@ impl Gate {
             remembered: Arc::new(Remembered::open(folder.path()).unwrap()),
         };
         let store = OpenStore {
+            members: crate::stores::StoreMembers::default(),
             watches: Watches::new(door.clone(), ledger.clone()),
             name,
             door,

@@ -30,6 +30,8 @@ pub(crate) struct Evidence {
     last_error: Mutex<Option<String>>,
     /// Whether the last try failed because the store is behind its history.
     fenced: AtomicBool,
+    /// Whether it failed because this build does not support the store's feature level.
+    outdated: AtomicBool,
 }
 
 /// The newest success.
@@ -58,6 +60,8 @@ impl Evidence {
         }
         self.failed.fetch_add(1, Relaxed);
         self.fenced.store(error.kind == ErrorKind::Fenced, Relaxed);
+        self.outdated
+            .store(error.kind == ErrorKind::Outdated, Relaxed);
         let text = error.to_string().chars().take(ERROR_CHARS_MAX).collect();
         *self
             .last_error
@@ -68,6 +72,11 @@ impl Evidence {
     /// Whether the store is behind its history, as the last failure said.
     pub(crate) fn is_fenced(&self) -> bool {
         self.fenced.load(Relaxed)
+    }
+
+    /// Whether this build does not support the store's feature level, as the last failure said.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Relaxed)
     }
 
     pub(crate) fn seen(&self) -> Seen {

@@ -146,10 +146,13 @@ impl SafeMode {
         self.refused.fetch_add(1, Relaxed);
         self.metrics.refused();
         let retry_after_ms = millis(self.come_again());
-        match self.evidence.is_fenced() {
-            true => Failure::fenced(incident, retry_after_ms),
-            false => Failure::safe_mode(self.store.as_str(), incident, retry_after_ms),
+        if self.evidence.is_fenced() {
+            return Failure::fenced(incident, retry_after_ms);
         }
+        if self.evidence.is_outdated() {
+            return Failure::outdated(incident, retry_after_ms);
+        }
+        Failure::safe_mode(self.store.as_str(), incident, retry_after_ms)
     }
 
     /// When it may be worth asking again: spread, so that not all who were refused come at once.

@@ -10,6 +10,8 @@ mod continuity;
 mod extra;
 mod history;
 mod lag;
+mod level;
+mod members;
 mod remembered;
 mod running;
 pub mod stopped;
@@ -36,6 +38,9 @@ pub use self::extra::Extra;
 pub use self::history::HistoryPage;
 pub use self::history::HistoryRow;
 pub use self::history::Ledgers;
+pub use self::members::MembersChange;
+pub use self::members::MembersView;
+pub use self::members::StoreMembers;
 pub use self::remembered::Remembered;
 pub use self::remembered::RememberedStore;
 pub use self::running::Parts;
@@ -63,6 +68,8 @@ pub struct OpenStore {
     pub documents: Arc<dyn Documents>,
     /// Its audit log.
     pub ledger: Arc<dyn Ledger>,
+    /// Who writes to it besides this gateway.
+    pub members: StoreMembers,
     /// Compares it with its ledger, and with what the data directory remembers.
     pub parts: StoreParts,
     /// The moves of namespaces that it knew of when it was opened.

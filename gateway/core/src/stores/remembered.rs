@@ -19,6 +19,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::gateways::GatewayId;
+
 /// The name of the file in a data directory.
 const FILE: &str = "stores.json";
 /// The format that this build writes and reads.
@@ -56,6 +58,9 @@ pub struct RememberedStore {
     /// The identity of a new history that an operator is starting; `None` once it is the store's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepting: Option<String>,
+    /// The id of this gateway among those that share the store; `None` before it has drawn one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
     /// What only stores of one kind have: the member is named after the kind.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -114,6 +119,23 @@ impl Remembered {
         durable_file::replace(&self.path, &text)?;
         *contents = changed;
         Ok(())
+    }
+}
+
+impl Remembered {
+    /// Returns the id of this gateway among those that share a store, and draws it the first time.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn gateway_id(&self, store: &StoreName) -> io::Result<GatewayId> {
+        let known = self.get(store).and_then(|known| known.gateway);
+        if let Some(id) = known {
+            return Ok(GatewayId::of(&id));
+        }
+        let id = GatewayId::draw();
+        self.update(store, |store| store.gateway = Some(id.to_string()))?;
+        Ok(id)
     }
 }
 
@@ -187,6 +209,17 @@ mod tests {
             assert!(error.to_string().contains(FILE), "{error}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), wrong);
         }
+    }
+
+    #[test]
+    fn the_id_of_a_gateway_is_drawn_once_for_each_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let remembered = Remembered::open(folder.path()).unwrap();
+        let (home, other) = (StoreName::home(), "eu".parse().unwrap());
+        let id = remembered.gateway_id(&home).unwrap();
+        assert_ne!(remembered.gateway_id(&other).unwrap(), id);
+        let again = Remembered::open(folder.path()).unwrap();
+        assert_eq!(again.gateway_id(&home).unwrap(), id);
     }
 
     #[test]

@@ -22,7 +22,9 @@ use super::Claims;
 use super::NotOpen;
 use super::OpenStore;
 use super::Remembered;
+use super::StoreMembers;
 use super::StoreParts;
+use super::level::follow_level;
 use crate::bookkeeping::Bookkeeping;
 use crate::bookkeeping::OtherLedgers;
 use crate::data_dir::ledger_file;
@@ -47,6 +49,8 @@ pub struct Parts {
     pub documents: Arc<dyn Documents>,
     /// Its ledger.
     pub ledger: Arc<dyn Ledger>,
+    /// Who writes to it besides this gateway.
+    pub members: StoreMembers,
     /// Who has the ledger's rows besides.
     pub others: OtherLedgers,
     /// What the data directory remembers.
@@ -68,6 +72,7 @@ pub struct RunningStore {
     waits: Supervised,
     watchman: Supervised,
     remembering: Supervised,
+    _levels: Supervised,
 }
 
 /// Opens the ledger of one store in its folder, which is made if absent. That reads the open
@@ -179,6 +184,7 @@ impl Parts {
             backend,
             documents,
             ledger,
+            members,
             others,
             remembered: _,
             claims,
@@ -213,8 +219,11 @@ impl Parts {
         let remembering = supervise("remember-stores", tasks, move || {
             remember(kept.clone(), stopped.clone()).map(ControlFlow::Break)
         });
+        let of = (documents.clone(), ledger.clone());
+        let levels = follow_level(of, members.clone(), tasks);
         let open = OpenStore {
             watches: Watches::new(door.clone(), ledger.clone()),
+            members,
             name,
             door,
             documents,
@@ -232,6 +241,7 @@ impl Parts {
             waits: following,
             watchman,
             remembering,
+            _levels: levels,
         }
     }
 }

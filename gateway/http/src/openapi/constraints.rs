@@ -314,6 +314,13 @@ fn governance_rules() -> Vec<Rule> {
         ("ReplaceRequest", "node", range(0, u64::MAX)),
         ("TransferLeaderRequest", "to", range(0, u64::MAX)),
         ("RaiseLevelRequest", "to", range(1, u16::MAX.into())),
+        ("RaiseLevelRequest", "store", label()),
+        ("ForgetGatewayRequest", "store", label()),
+        (
+            "ForgetGatewayRequest",
+            "gateway",
+            json!({ "pattern": "^[0-9a-f]{16}$" }),
+        ),
     ]
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Opened {
     pub(super) others: OtherLedgers,
     /// The same, if an operator can start its history anew.
     pub(super) new_history: Option<Arc<dyn NewHistory>>,
+    /// What this gateway is called among the readers of the store's events, if others share it.
+    pub(super) consumer: Option<String>,
     /// What the store is taken with although it weakens a promise.
     pub(super) concessions: Option<Concessions>,
 }
@@ -89,6 +91,7 @@ fn open_memory(clock: Arc<dyn Clock>) -> Opened {
         documents: memory,
         raft: None,
         new_history: None,
+        consumer: None,
         concessions: None,
         others: OtherLedgers::None,
     }
@@ -129,7 +132,7 @@ async fn open_postgres(
     let password = postgres
         .password()
         .map_err(|error| failed(error.to_string()))?;
-    let kept = postgres.ledger;
+    let (kept, consumer_name) = (postgres.ledger, postgres.consumer.clone());
     let (consumer, former_consumer) = match kept {
         // One for all: what the database's own ledger has, no gateway needs from the events.
         LedgerPlace::Database => (ARCHIVE.to_owned(), Some(postgres.consumer.clone())),
@@ -162,6 +165,7 @@ async fn open_postgres(
         backend: postgres.clone(),
         documents: postgres.clone(),
         new_history: Some(postgres.clone()),
+        consumer: Some(consumer_name),
         raft: None,
         concessions: Some(("postgres", postgres.concessions())),
         others: match kept {
@@ -175,6 +179,7 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
     let failed = |error: String| AppError::Storage(format!("etcd: {error}"));
     let etcd = etcd.ok_or_else(|| failed("its section is needed".to_owned()))?;
     let password = etcd.password().map_err(|error| failed(error.to_string()))?;
+    let consumer = etcd.consumer.clone();
     let config = EtcdConfig {
         prefix: etcd.prefix.clone(),
         user: etcd.user.clone(),
@@ -200,6 +205,7 @@ async fn open_etcd(etcd: Option<&Etcd>, clock: Arc<dyn Clock>) -> Result<Opened,
         backend: etcd.clone(),
         documents: etcd.clone(),
         new_history: Some(etcd),
+        consumer: Some(consumer),
         raft: None,
         concessions: None,
         others: OtherLedgers::None,
@@ -249,6 +255,7 @@ pub(super) async fn open_raft(
         documents: raft.clone(),
         others: OtherLedgers::Peers(raft.clone()),
         new_history: None,
+        consumer: None,
         concessions: None,
         raft: Some(raft),
     })

@@ -58,6 +58,8 @@ pub const CLUSTER_REPLACE: &str = "/v1/cluster:replace";
 pub const CLUSTER_TRANSFER_LEADER: &str = "/v1/cluster:transfer-leader";
 /// Raises the feature level.
 pub const CLUSTER_RAISE_LEVEL: &str = "/v1/cluster:raise-level";
+/// Removes the registration of a gateway that shared a store.
+pub const CLUSTER_FORGET_GATEWAY: &str = "/v1/cluster:forget-gateway";
 /// Times in safe mode.
 pub const INCIDENTS: &str = "/v1/incidents";
 /// One of them; `POST …:acknowledge` says that an operator has seen it.

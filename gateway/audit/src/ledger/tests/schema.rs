@@ -6,6 +6,7 @@ use std::path::Path;
 
 use leasehold_backend_api::Ledger;
 use leasehold_domain::Cursor;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::WallMillis;
 use rusqlite::Connection;
 use rusqlite_migration::M;
@@ -19,6 +20,7 @@ use crate::ledger::schema;
 
 /// The hash chain after the ten events of the golden file.
 const CHAIN: &str = "d92f25d3d42e394aa24bff137230f3fe1dd0477621d3a8bdc1cf4898239584c8";
+const FIRST: FeatureLevel = FeatureLevel::FIRST;
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/ledger-2.sql");
 
 /// The file as text: its numbers, tables and rows.
@@ -169,6 +171,11 @@ fn a_file_from_before_the_first_release_is_refused_and_left_as_it_is() {
     }
 }
 
+fn steps(steps: &[(FeatureLevel, &'static str)]) -> Vec<schema::Step> {
+    let step = |(level, sql): &(FeatureLevel, &'static str)| (*level, M::up(sql));
+    steps.iter().map(step).collect()
+}
+
 /// What the build after this one will do: its migration is applied to a file of today, once, or not
 /// at all.
 #[test]
@@ -177,16 +184,16 @@ fn a_later_migration_is_applied_whole_or_not_at_all() {
     restore(folder.path(), &std::fs::read_to_string(GOLDEN).unwrap());
     let path = folder.path().join("ledger");
     let mut connection = Connection::open(&path).unwrap();
-    let next = |sql| vec![M::up(""), M::up("never applied again"), M::up(sql)];
+    let next = |sql| steps(&[(FIRST, ""), (FIRST, "never applied again"), (FIRST, sql)]);
     let before = dump(&path);
     let broken = "CREATE TABLE later (x); CREATE TABLE meta (x);";
     assert!(matches!(
-        schema::apply(&mut connection, next(broken)),
+        schema::apply(&mut connection, next(broken), FIRST),
         Err(OpenError::Sqlite(_))
     ));
     assert_eq!(dump(&path), before);
     for _ in 0..2 {
-        schema::apply(&mut connection, next("CREATE TABLE later (x);")).unwrap();
+        schema::apply(&mut connection, next("CREATE TABLE later (x);"), FIRST).unwrap();
     }
     let tables = tables(folder.path());
     assert!(tables.contains("user_version = 3;"), "{tables}");
@@ -196,4 +203,76 @@ fn a_later_migration_is_applied_whole_or_not_at_all() {
         refused(folder.path()),
         OpenError::NewerSchema { found: 3, .. }
     ));
+}
+
+/// A change in two halves: level 3 adds the new form, and level 4 removes the old one. The build before
+/// opens the file until the level of its store is raised.
+#[test]
+fn a_migration_waits_for_the_level_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    restore(folder.path(), &std::fs::read_to_string(GOLDEN).unwrap());
+    let mut connection = Connection::open(folder.path().join("ledger")).unwrap();
+    let all = [
+        (FIRST, ""),
+        (FIRST, "never applied again"),
+        (FeatureLevel(3), "ALTER TABLE chunks ADD COLUMN newer BLOB"),
+        (FeatureLevel(4), "ALTER TABLE chunks DROP COLUMN newer"),
+    ];
+    let mut open = |known: usize, level: u16| {
+        let known = steps(&all[..known]);
+        schema::apply(&mut connection, known, FeatureLevel(level))
+    };
+    let schema = || {
+        let tables = tables(folder.path());
+        (
+            tables.contains("newer"),
+            tables.contains("user_version = 2;"),
+        )
+    };
+    let (before, build, after) = (2, 3, 4);
+    // The build of level 3 on a store of level 2, and back, and forth.
+    for known in [before, build, before, build] {
+        open(known, 2).unwrap();
+        assert_eq!(schema(), (false, true));
+    }
+    open(build, 3).unwrap();
+    assert_eq!(schema(), (true, false));
+    assert!(matches!(
+        open(before, 3),
+        Err(OpenError::NewerSchema {
+            found: 3,
+            known: 2,
+            ..
+        })
+    ));
+    // The build of level 4, on a store of level 3: the old form stays until all builds know the new one.
+    open(after, 3).unwrap();
+    open(build, 3).unwrap();
+    assert_eq!(schema(), (true, false));
+    open(after, 4).unwrap();
+    assert_eq!(schema(), (false, false));
+    assert!(matches!(
+        open(build, 4),
+        Err(OpenError::NewerSchema {
+            found: 4,
+            known: 3,
+            ..
+        })
+    ));
+    // A command that does not know the level of the store leaves the file as it is.
+    open(after, 1).unwrap();
+    assert_eq!(schema(), (false, false));
+}
+
+/// The migration of a running ledger: what was appended is there, and appends go on.
+#[tokio::test]
+async fn a_ledger_that_runs_is_migrated_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path(), 4, true);
+    let (events, _) = model::holds(model::acquire_and_release(10));
+    ledger.append(events[..5].to_vec()).await.unwrap();
+    ledger.raise_level(FeatureLevel(3)).await.unwrap();
+    ledger.raise_level(FeatureLevel::FIRST).await.unwrap();
+    assert_eq!(ledger.append(events).await.unwrap().cursor, Cursor(10));
+    assert_eq!(ledger.verify().await.unwrap(), None);
 }

@@ -72,6 +72,7 @@ async fn house() -> House {
     let run = async |name: StoreName, backend: Arc<MemoryBackend>| {
         let ledger = open_ledger(&folder.path().join(name.as_str())).await;
         let parts = Parts {
+            members: crate::stores::StoreMembers::default(),
             ledger: Arc::new(ledger.unwrap()),
             name,
             backend: backend.clone(),

@@ -25,6 +25,7 @@ use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
 use leasehold_domain::EditOutcome;
+use leasehold_domain::FeatureLevel;
 use leasehold_domain::Precondition;
 use leasehold_domain::Principal;
 use leasehold_domain::RoleSet;
@@ -109,6 +110,10 @@ impl Documents for Counting {
             return Err(BackendError::without_effect(ErrorKind::Unavailable, "ill"));
         }
         self.store.revision().await
+    }
+
+    fn level(&self) -> FeatureLevel {
+        self.store.level()
     }
 
     fn watch(&self) -> BoxStream<'static, u64> {

@@ -116,6 +116,7 @@ async fn pair() -> Pair {
             remembered: Arc::new(Remembered::open(folder.path()).unwrap()),
         };
         let store = OpenStore {
+            members: crate::stores::StoreMembers::default(),
             watches: Watches::new(door.clone(), ledger.clone()),
             name,
             door,

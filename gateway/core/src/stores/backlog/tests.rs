@@ -136,6 +136,7 @@ async fn a_ledger_that_takes_nothing_stops_grants_before_memory_is_full() {
         is_full: AtomicBool::new(false),
     });
     let parts = Parts {
+        members: crate::stores::StoreMembers::default(),
         name: StoreName::home(),
         backend: backend.clone(),
         documents: backend.clone(),

@@ -32,6 +32,7 @@ async fn a_store_that_is_not_there_is_tried_again_and_keeps_nobody_waiting() {
                 backend: backend.clone(),
                 documents: backend.clone(),
                 ledger: ledger.clone(),
+                members: crate::stores::StoreMembers::default(),
                 others: OtherLedgers::None,
                 remembered: remembered.clone(),
                 claims: crate::stores::Claims::default(),
