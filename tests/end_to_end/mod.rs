@@ -48,6 +48,7 @@ mod safe_mode;
 mod scoped_keys;
 mod secrets;
 mod sharing;
+mod signing;
 mod slow_policies;
 mod startup;
 mod stopping;

@@ -26,7 +26,8 @@ fn deeds() -> Vec<Deed> {
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
     let delete = Method::DELETE;
     let (nothing, empty) = (Value::Null, json!({}));
-    let administrator: [(&Method, &'static str, &Value); 8] = [
+    let require = json!({ "required_signatures": 0, "reason": "SEC-1" });
+    let administrator: [(&Method, &'static str, &Value); 12] = [
         (&post, "/v1/keys", &key),
         (&get, "/v1/keys", &nothing),
         (&delete, "/v1/keys/0000", &nothing),
@@ -35,8 +36,29 @@ fn deeds() -> Vec<Deed> {
         (&delete, "/v1/namespaces/none", &nothing),
         (&put, "/v1/bindings/by-hand", &binding),
         (&delete, "/v1/bindings/none", &nothing),
+        (&put, "/v1/policy-trust", &require),
+        (&post, "/v1/policy-trust/keys", &empty),
+        (&post, "/v1/policy-trust/keys/00:revoke", &reason),
+        (
+            &post,
+            "/v1/policies/by-hand/versions/9.9.9:restore",
+            &reason,
+        ),
     ];
-    let author: [(&Method, &'static str, &Value); 1] = [(&get, "/v1/bindings", &nothing)];
+    let author: [(&Method, &'static str, &Value); 3] = [
+        (&get, "/v1/bindings", &nothing),
+        (
+            &post,
+            "/v1/policies/by-hand/versions/9.9.9:deprecate",
+            &reason,
+        ),
+        (
+            &post,
+            "/v1/policies/by-hand/versions/9.9.9:withdraw",
+            &reason,
+        ),
+    ];
+    let trust_reader: [(&Method, &'static str, &Value); 1] = [(&get, "/v1/policy-trust", &nothing)];
     let reader: [(&Method, &'static str, &Value); 2] = [
         (&get, "/v1/incidents", &nothing),
         (&get, "/v1/incidents/none", &nothing),
@@ -51,11 +73,15 @@ fn deeds() -> Vec<Deed> {
         (&post, "/v1/namespaces/demo/locks/a:revoke", &reason),
         (&put, "/v1/namespaces/demo/locks/a", &empty),
     ];
-    let groups: [(&[_], &'static [&'static str]); 5] = [
+    let groups: [(&[_], &'static [&'static str]); 6] = [
         (&reader, &["administrator", "operator", "auditor"]),
         (&administrator, &["administrator"]),
         (&author, &["administrator", "policy-author"]),
         (&auditor, &["administrator", "auditor"]),
+        (
+            &trust_reader,
+            &["administrator", "policy-author", "auditor"],
+        ),
         (&operator, &["administrator", "operator"]),
     ];
     let deeds = groups.into_iter().flat_map(|(rows, may)| {

@@ -108,7 +108,8 @@ fn code_of(code: ErrorCode) -> u8 {
         | ErrorCode::UnsupportedMediaType
         | ErrorCode::InvalidRequest
         | ErrorCode::LastAdministrator
-        | ErrorCode::PolicyVersionInUse => REFUSED,
+        | ErrorCode::PolicyVersionInUse
+        | ErrorCode::PolicyVersionUnusable => REFUSED,
         ErrorCode::Internal
         | ErrorCode::Overloaded
         | ErrorCode::Unavailable

@@ -122,6 +122,25 @@ impl Authorization {
         }
     }
 
+    /// The answer to a request about a policy version that cannot be put to use, once that is
+    /// recorded; other failures are answered as they are.
+    pub async fn refused(&self, caller: &Caller, asked: Asked, failure: Failure) -> Failure {
+        if failure.kind != FailureKind::PolicyVersionUnusable {
+            return failure;
+        }
+        let denied = Denied {
+            principal: caller.principal.clone(),
+            request_id: caller.request_id.clone(),
+            operation: asked.operation,
+            summary: format!("refused: {}: {}", asked.of, failure.message),
+            reason: Reason::Standing,
+        };
+        match self.denials.record(denied).await {
+            Ok(()) => failure,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
     async fn refuse(
         &self,
         caller: &Caller,

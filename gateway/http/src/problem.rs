@@ -94,6 +94,7 @@ fn code_of(kind: FailureKind) -> ErrorCode {
         FailureKind::PreconditionFailed => ErrorCode::PreconditionFailed,
         FailureKind::LastAdministrator => ErrorCode::LastAdministrator,
         FailureKind::PolicyVersionInUse => ErrorCode::PolicyVersionInUse,
+        FailureKind::PolicyVersionUnusable => ErrorCode::PolicyVersionUnusable,
         FailureKind::TooLarge => ErrorCode::BodyTooLarge,
         FailureKind::Invalid => ErrorCode::InvalidRequest,
         FailureKind::QueueFull => ErrorCode::QueueFull,

@@ -41,6 +41,9 @@ pub(super) fn allowed(route: &str, path: &str) -> Option<&'static str> {
         (paths::KEY, Some("rotate")) => Some("POST"),
         (paths::ROLLOUT, None) => Some("GET,HEAD,DELETE"),
         (paths::ROLLOUT, Some("advance" | "hold" | "resume" | "rollback")) => Some("POST"),
+        (paths::POLICY_VERSION, None) => Some("GET,HEAD,PUT,DELETE"),
+        (paths::POLICY_VERSION, Some("deprecate" | "withdraw" | "restore"))
+        | (paths::POLICY_TRUST_KEY, Some("revoke")) => Some("POST"),
         (paths::INCIDENT, None) => Some("GET,HEAD"),
         (paths::INCIDENT, Some("acknowledge")) => Some("POST"),
         _ => None,

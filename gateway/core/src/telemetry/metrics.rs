@@ -19,6 +19,7 @@ use prometheus::HistogramVec;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 use prometheus::IntGauge;
+use prometheus::IntGaugeVec;
 use prometheus::Registry;
 use prometheus::TextEncoder;
 
@@ -88,6 +89,7 @@ impl RolloutMetrics {
 struct GovernanceMetrics {
     age: Gauge,
     missing_modules: IntGauge,
+    unusable_versions: IntGaugeVec,
 }
 
 impl GovernanceMetrics {
@@ -100,6 +102,11 @@ impl GovernanceMetrics {
             missing_modules: make.gauge(
                 "leasehold_policy_modules_missing",
                 "Modules of bindings that this gateway cannot read: what they judge fails.",
+            ),
+            unusable_versions: make.gauges(
+                "leasehold_policy_versions_unusable",
+                "Policy versions in use that could not be put to new use, by reason; they go on judging.",
+                &["reason"],
             ),
         }
     }
@@ -355,6 +362,17 @@ impl Metrics {
         self.governance
             .missing_modules
             .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The versions in use that could not be put to new use: how many, for each reason.
+    pub fn unusable_versions(&self, reasons: &[(&str, usize)]) {
+        for (reason, count) in reasons {
+            let gauge = self
+                .governance
+                .unusable_versions
+                .with_label_values(&[*reason]);
+            gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
     }
 
     /// What is counted of supervised tasks.

@@ -77,11 +77,14 @@ pub enum ErrorCode {
     LastAdministrator,
     /// A binding names the policy version that was to be deleted, or a lease was granted under it.
     PolicyVersionInUse,
+    /// The policy version cannot be pushed, bound or promoted: it was withdrawn, or too few trusted keys
+    /// signed it for now.
+    PolicyVersionUnusable,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::BadJson,
         Self::BadRequest,
         Self::Unauthenticated,
@@ -114,6 +117,7 @@ impl ErrorCode {
         Self::Fenced,
         Self::LastAdministrator,
         Self::PolicyVersionInUse,
+        Self::PolicyVersionUnusable,
     ];
 
     /// The HTTP status.
@@ -135,7 +139,8 @@ impl ErrorCode {
             | Self::Conflict
             | Self::RequestIdTooOld
             | Self::LastAdministrator
-            | Self::PolicyVersionInUse => 409,
+            | Self::PolicyVersionInUse
+            | Self::PolicyVersionUnusable => 409,
             Self::LeaseEnded | Self::CursorBeyondEnd => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
@@ -182,7 +187,8 @@ impl ErrorCode {
             | Self::UnsupportedMediaType
             | Self::InvalidRequest
             | Self::LastAdministrator
-            | Self::PolicyVersionInUse => false,
+            | Self::PolicyVersionInUse
+            | Self::PolicyVersionUnusable => false,
         }
     }
 
@@ -219,7 +225,8 @@ impl ErrorCode {
             | Self::SafeMode
             | Self::Fenced
             | Self::LastAdministrator
-            | Self::PolicyVersionInUse => true,
+            | Self::PolicyVersionInUse
+            | Self::PolicyVersionUnusable => true,
         }
     }
 
@@ -259,6 +266,7 @@ impl ErrorCode {
             Self::Fenced => "fenced",
             Self::LastAdministrator => "last_administrator",
             Self::PolicyVersionInUse => "policy_version_in_use",
+            Self::PolicyVersionUnusable => "policy_version_unusable",
         }
     }
 }
