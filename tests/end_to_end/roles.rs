@@ -26,8 +26,7 @@ fn deeds() -> Vec<Deed> {
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
     let delete = Method::DELETE;
     let (nothing, empty) = (Value::Null, json!({}));
-    let require = json!({ "required_signatures": 0, "reason": "SEC-1" });
-    let administrator: [(&Method, &'static str, &Value); 12] = [
+    let administrator: [(&Method, &'static str, &Value); 9] = [
         (&post, "/v1/keys", &key),
         (&get, "/v1/keys", &nothing),
         (&delete, "/v1/keys/0000", &nothing),
@@ -36,9 +35,6 @@ fn deeds() -> Vec<Deed> {
         (&delete, "/v1/namespaces/none", &nothing),
         (&put, "/v1/bindings/by-hand", &binding),
         (&delete, "/v1/bindings/none", &nothing),
-        (&put, "/v1/policy-trust", &require),
-        (&post, "/v1/policy-trust/keys", &empty),
-        (&post, "/v1/policy-trust/keys/00:revoke", &reason),
         (
             &post,
             "/v1/policies/by-hand/versions/9.9.9:restore",
@@ -58,7 +54,6 @@ fn deeds() -> Vec<Deed> {
             &reason,
         ),
     ];
-    let trust_reader: [(&Method, &'static str, &Value); 1] = [(&get, "/v1/policy-trust", &nothing)];
     let reader: [(&Method, &'static str, &Value); 2] = [
         (&get, "/v1/incidents", &nothing),
         (&get, "/v1/incidents/none", &nothing),
@@ -73,15 +68,11 @@ fn deeds() -> Vec<Deed> {
         (&post, "/v1/namespaces/demo/locks/a:revoke", &reason),
         (&put, "/v1/namespaces/demo/locks/a", &empty),
     ];
-    let groups: [(&[_], &'static [&'static str]); 6] = [
+    let groups: [(&[_], &'static [&'static str]); 5] = [
         (&reader, &["administrator", "operator", "auditor"]),
         (&administrator, &["administrator"]),
         (&author, &["administrator", "policy-author"]),
         (&auditor, &["administrator", "auditor"]),
-        (
-            &trust_reader,
-            &["administrator", "policy-author", "auditor"],
-        ),
         (&operator, &["administrator", "operator"]),
     ];
     let deeds = groups.into_iter().flat_map(|(rows, may)| {
@@ -92,7 +83,31 @@ fn deeds() -> Vec<Deed> {
             may,
         })
     });
-    deeds.collect()
+    deeds.chain(deeds_of_trust()).collect()
+}
+
+/// What concerns the keys that are trusted to sign policies.
+fn deeds_of_trust() -> [Deed; 4] {
+    let require = json!({ "required_signatures": 0, "reason": "SEC-1" });
+    let key = json!({ "name": "k", "public_key": "none" });
+    let revoke = json!({ "reason": "SEC-1" });
+    let administrator = |method, path, body| Deed {
+        method,
+        path,
+        body,
+        may: &["administrator"],
+    };
+    [
+        administrator(Method::PUT, "/v1/policy-trust", require),
+        administrator(Method::POST, "/v1/policy-trust/keys", key),
+        administrator(Method::POST, "/v1/policy-trust/keys/00:revoke", revoke),
+        Deed {
+            method: Method::GET,
+            path: "/v1/policy-trust",
+            body: Value::Null,
+            may: &["administrator", "policy-author", "auditor"],
+        },
+    ]
 }
 
 #[tokio::test]

@@ -43,8 +43,9 @@ pub(crate) struct SignArguments {
     /// The module, a .wasm file.
     file: PathBuf,
     /// The private key: ed25519, PKCS#8, PEM, as `openssl genpkey -algorithm ed25519` writes it.
+    // In the place of the option for the API key, which has the same type: no gateway is asked.
     #[arg(long, value_name = "KEY.pem")]
-    key: PathBuf,
+    key: String,
     /// Where the module's source is, such as a repository and a commit.
     #[arg(long, value_name = "URL")]
     source: Option<String>,
@@ -148,7 +149,7 @@ struct Signed {
 pub(super) fn run(arguments: &SignArguments, json: bool) -> Result<u8, Failed> {
     let wasm = input_file::read(&arguments.file)?;
     let module = modules::compile(&wasm, &arguments.file)?;
-    let key = private_key(&arguments.key)?;
+    let key = private_key(Path::new(&arguments.key))?;
     let now = SystemClock::new().wall();
     let statement = Statement {
         source: arguments.source.clone(),

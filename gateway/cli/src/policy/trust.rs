@@ -27,7 +27,7 @@ pub(crate) enum TrustCommand {
     Add {
         /// The public key: ed25519, PEM.
         #[arg(value_name = "PUB.pem")]
-        key: PathBuf,
+        public_key: PathBuf,
         /// Whose it is.
         #[arg(long)]
         name: String,
@@ -67,11 +67,15 @@ pub(super) fn run(command: TrustCommand, connection: Connection) -> Result<Shown
 async fn perform(client: &Client, command: TrustCommand) -> Result<PolicyTrust, Failed> {
     let trust = match command {
         TrustCommand::List => client.get(paths::POLICY_TRUST).await?,
-        TrustCommand::Add { key, name, reason } => {
+        TrustCommand::Add {
+            public_key,
+            name,
+            reason,
+        } => {
             let request = TrustKeyRequest {
                 name,
                 // What is no public key is refused here, so that a private one is never sent.
-                public_key: sign::public_pem(&key)?,
+                public_key: sign::public_pem(&public_key)?,
                 reason,
             };
             client.post(paths::POLICY_TRUST_KEYS, &request).await?

@@ -53,7 +53,10 @@ fn name_of_key(signature: &PolicySignature) -> String {
 
 /// A version, its standing, and how it failed.
 pub(super) fn show(version: &PolicyVersion) -> Shown {
-    Shown::Fields(fields(version))
+    let mut all = fields(version);
+    let pushed = format!("{} by {}", version.uploaded_at, version.uploaded_by);
+    all.insert(3, ("pushed", pushed));
+    Shown::Fields(all)
 }
 
 fn fields(version: &PolicyVersion) -> Vec<(&'static str, String)> {
@@ -61,10 +64,6 @@ fn fields(version: &PolicyVersion) -> Vec<(&'static str, String)> {
         ("policy", format!("{}@{}", version.policy, version.version)),
         ("digest", version.digest.clone()),
         ("evaluates", version.operations.join(", ")),
-        (
-            "pushed",
-            format!("{} by {}", version.uploaded_at, version.uploaded_by),
-        ),
     ];
     if version.stock {
         fields.push((

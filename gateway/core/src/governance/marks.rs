@@ -90,7 +90,10 @@ impl Governance {
             if mark == PolicyMark::Withdraw {
                 // A binding that was checked before and is written after this fails, and is checked
                 // again: it rewrites the version, too.
-                let (unchanged, summary) = (&stored.document, format!("policy {id} withdrawn"));
+                let (unchanged, summary) = (
+                    &stored.document,
+                    format!("policy {id} kept from bindings that are being written"),
+                );
                 let same = Precondition::Revision(stored.revision);
                 let edit = edit(caller, POLICIES, &id, Some(unchanged), same, summary)?;
                 edits.push(edit);

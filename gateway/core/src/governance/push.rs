@@ -1,19 +1,17 @@
 //! Pushes of policy versions, in two phases: the module is compiled, tested and checked beside all
 //! requests, and then one write puts the version into the store, or nothing.
 
+mod signatures;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use leasehold_domain::Digest;
 use leasehold_domain::Precondition;
-use leasehold_domain::WallMillis;
 use leasehold_domain::limits::MODULE_BYTES_MAX;
-use leasehold_domain::limits::POLICY_SIGNATURES_MAX;
 use leasehold_domain::limits::PUSH_BINDINGS_MAX;
 use leasehold_policy_host::Module;
-use leasehold_policy_host::stock;
 
+use self::signatures::Merged;
 use super::Governance;
 use super::Stored;
 use super::bound::BoundPolicies;
@@ -21,20 +19,15 @@ use super::document::BindingDocument;
 use super::document::POLICIES;
 use super::document::PolicyDocument;
 use super::document::STANDINGS;
-use super::document::SignatureDocument;
 use super::document::StandingDocument;
-use super::document::TrustDocument;
 use super::edit;
 use super::standing::Standing;
 use super::standing::assess;
-use super::standing::mismatch;
 use super::standing::unusable;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
 use crate::signing::PolicySignature;
-use crate::signing::VerifyingKey;
-use crate::telemetry::rfc3339;
 
 /// How often a version is written against others that are written at the same time.
 const WRITES_MAX: usize = 4;
@@ -145,11 +138,11 @@ impl Governance {
         };
         let trust = self.trust().await?.document;
         let before = self.standing_document(&id).await?;
-        let merged = {
-            let before = before.as_ref().map(|stored| &stored.document);
-            self.merge(caller, push, new, (before, &trust))?
-        };
-        let standing = assess(new, &merged.document, &trust, self.clock.wall());
+        let now = self.clock.wall();
+        let before_push = before.as_ref().map(|stored| &stored.document);
+        let mut merged = Merged::of(new, before_push);
+        merged.add(&push.signatures, (new, &trust), (caller, now))?;
+        let standing = assess(new, &merged.document, &trust, now);
         if let Some(problem) = &standing.problem {
             return Err(unusable(new, "pushed", problem));
         }
@@ -177,18 +170,14 @@ impl Governance {
         self.documents.put_blob(push.wasm.clone()).await?;
         let mut edits = Vec::new();
         if is_new {
-            let absent = Precondition::Absent;
-            let same = deleted.map_or(absent, |d| Precondition::Revision(d.revision));
             let summary = format!("policy {id}, module {}", new.digest);
-            let body = Some(&stored.document);
+            let (body, same) = (Some(&stored.document), unchanged(deleted.as_ref()));
             edits.push(edit(caller, POLICIES, &id, body, same, summary)?);
         }
-        let changes = before.as_ref().map(|stored| &stored.document) != Some(&merged.document);
-        if changes && merged.document != StandingDocument::default() {
-            let absent = Precondition::Absent;
-            let same = before.map_or(absent, |before| Precondition::Revision(before.revision));
-            let body = Some(&merged.document);
-            edits.push(edit(caller, STANDINGS, &id, body, same, merged.summary)?);
+        if before_push != Some(&merged.document) && merged.document != StandingDocument::default() {
+            let (body, same) = (Some(&merged.document), unchanged(before.as_ref()));
+            let summary = merged.summary;
+            edits.push(edit(caller, STANDINGS, &id, body, same, summary)?);
         }
         if edits.is_empty() {
             return Ok(Some(pushed(stored)));
@@ -202,81 +191,6 @@ impl Governance {
             }
             Err(_) => Ok(None),
         }
-    }
-
-    /// Adds the signatures of a push to those of the version.
-    fn merge(
-        &self,
-        caller: &Caller,
-        push: &Push<'_>,
-        version: &PolicyDocument,
-        (before, trust): (Option<&StandingDocument>, &TrustDocument),
-    ) -> Result<Merged, Failure> {
-        let id = PolicyDocument::id(&version.policy, &version.version);
-        let mut merged = Merged {
-            document: before.cloned().unwrap_or_default(),
-            ignored: Vec::new(),
-            summary: format!("policy {id}: "),
-        };
-        let digest = version.digest.parse::<Digest>();
-        if digest.is_ok_and(|digest| stock::is_stock(&digest)) {
-            merged.document.stock = true;
-            merged.summary += "a stock policy";
-        }
-        let schema = version.schema_digest();
-        for (at, signature) in push.signatures.iter().enumerate() {
-            let wrong = |problem: String| Failure::invalid(format!("signatures[{at}]: {problem}"));
-            if let Some(problem) = mismatch(version, &schema, &signature.statement) {
-                return Err(wrong(format!("its statement does not fit: {problem}")));
-            }
-            let (key, short) = (signature.key.to_string(), signature.key.short());
-            let Some(trusted) = trust.key(&key) else {
-                merged.ignored.push(format!("key {short} is not trusted"));
-                continue;
-            };
-            if trusted.revoked.is_some() {
-                let reason = format!("key {short} ({}) was revoked", trusted.name);
-                merged.ignored.push(reason);
-                continue;
-            }
-            let public = VerifyingKey::from_pem(&trusted.public_key);
-            let public =
-                public.map_err(|problem| Failure::internal(format!("{key}: {problem}")))?;
-            if !signature.is_by(&public) {
-                let problem = format!("key {key} ({}) did not sign this statement", trusted.name);
-                return Err(wrong(problem));
-            }
-            let encoded = signature.encoded();
-            let mut kept = merged.document.signatures.iter();
-            if kept.any(|kept| kept.encoded() == encoded) {
-                continue;
-            }
-            make_room(&mut merged.document, trust, self.clock.wall());
-            let added = SignatureDocument {
-                key: encoded.key,
-                statement: encoded.statement,
-                signature: encoded.signature,
-                added_by: caller.principal.subject.to_string(),
-                added_at: rfc3339(self.clock.wall()),
-            };
-            merged.document.signatures.push(added);
-            let between = if merged.summary.ends_with(": ") {
-                ""
-            } else {
-                ", "
-            };
-            // Writing to a string cannot fail.
-            let _ = write!(
-                merged.summary,
-                "{between}signed by {} (key {short})",
-                trusted.name
-            );
-        }
-        if merged.document.signatures.len() > POLICY_SIGNATURES_MAX {
-            let message = format!("policy {id} has {POLICY_SIGNATURES_MAX} signatures that count");
-            return Err(Failure::new(FailureKind::Conflict, message));
-        }
-        Ok(merged)
     }
 
     /// Checks which bindings of other versions could name this one with the configurations that they
@@ -310,28 +224,11 @@ impl Governance {
     }
 }
 
-/// A version's signatures with those of a push.
-struct Merged {
-    document: StandingDocument,
-    ignored: Vec<String>,
-    summary: String,
-}
-
-/// Drops the oldest signature that can never count again, if there is no room for another.
-fn make_room(document: &mut StandingDocument, trust: &TrustDocument, now: WallMillis) {
-    if document.signatures.len() < POLICY_SIGNATURES_MAX {
-        return;
-    }
-    let is_over = |stored: &SignatureDocument| {
-        let key = trust.key(&stored.key);
-        let is_active = key.is_some_and(|key| key.revoked.is_none());
-        let read = PolicySignature::read(&stored.encoded()).ok();
-        let until = read.map(|signature| signature.statement.not_after);
-        !is_active || !matches!(until, Some(until) if until.is_none_or(|until| now <= until))
-    };
-    if let Some(at) = document.signatures.iter().position(is_over) {
-        document.signatures.remove(at);
-    }
+/// The precondition that a document is as it was read.
+fn unchanged<T>(read: Option<&Stored<T>>) -> Precondition {
+    read.map_or(Precondition::Absent, |read| {
+        Precondition::Revision(read.revision)
+    })
 }
 
 /// Checks that a version that exists has this module.

@@ -159,15 +159,11 @@ impl fmt::Display for StandingProblem {
                 counted,
                 others,
             } => {
-                let keys = if *required == 1 {
-                    "key"
-                } else {
-                    "distinct keys"
+                let keys = match required {
+                    1 => "1 trusted key".to_owned(),
+                    many => format!("{many} distinct trusted keys"),
                 };
-                write!(
-                    f,
-                    "it needs signatures by {required} trusted {keys} and has "
-                )?;
+                write!(f, "it needs signatures by {keys} and has ")?;
                 match counted.is_empty() {
                     true => f.write_str("none that counts")?,
                     false => write!(f, "{}, by {}", counted.len(), counted.join(", "))?,

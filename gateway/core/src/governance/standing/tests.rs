@@ -116,7 +116,7 @@ fn distinct_keys_count_and_one_key_counts_once() {
     let ([a, b, _], trust) = trust(2);
     let one = of(vec![signed(&a, &statement())], &trust);
     let problem = one.problem.unwrap().to_string();
-    assert!(problem.contains("2 trusted distinct keys"), "{problem}");
+    assert!(problem.contains("by 2 distinct trusted keys"), "{problem}");
     assert!(problem.contains("has 1, by a ("), "{problem}");
     let twice = vec![signed(&a, &statement()), signed(&a, &until(NOW.0 + DAY))];
     assert_eq!(kind(&of(twice, &trust)), Some("signatures"));
