@@ -141,6 +141,7 @@ pub(super) const OWNED: &[(&str, &[&str])] = &[
     ("minicbor", &["leasehold-stored"]),
     ("rusqlite", &["leasehold-audit"]),
     ("rusqlite_migration", &["leasehold-audit"]),
+    ("ed25519-dalek", &["leasehold-core"]),
     ("jsonschema", &["leasehold-policy-host"]),
     ("axum", &["leasehold-http"]),
     ("hyper", &["leasehold-http"]),

@@ -246,12 +246,12 @@ async fn a_module_is_uploaded_under_the_name_in_its_manifest() -> Result<()> {
     let gateway = Gateway::start().await?;
     let desk = Desk::new()?;
     let module = desk.put("module.wasm", freezing().wasm())?;
-    let other = ["policy", "upload", "other@1.0.0", &module];
+    let other = ["policy", "push", "other@1.0.0", &module];
     let refused = gateway.command_line(ADMIN_KEY, &other).await?;
     ensure!(refused.status.code() == Some(78), "{refused:?}");
     for upload in [
-        &["policy", "upload", &module][..],
-        &["policy", "upload", "freezing@1.2.3", &module][..],
+        &["policy", "push", &module][..],
+        &["policy", "push", "freezing@1.2.3", &module][..],
     ] {
         let stored = gateway.command_line(ADMIN_KEY, upload).await?;
         ensure!(stored.status.success(), "{stored:?}");
@@ -261,7 +261,7 @@ async fn a_module_is_uploaded_under_the_name_in_its_manifest() -> Result<()> {
     // A module that no gateway would take is not sent.
     let text = desk.put("text.wasm", "hello")?;
     let refused = gateway
-        .command_line(ADMIN_KEY, &["policy", "upload", &text])
+        .command_line(ADMIN_KEY, &["policy", "push", &text])
         .await?;
     ensure!(refused.status.code() == Some(65), "{refused:?}");
     let listed = gateway.admin().get("/v1/policies").await?;

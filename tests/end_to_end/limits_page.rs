@@ -215,8 +215,46 @@ const CONSTANTS: &[(&str, &[u64])] = &[
     ),
     ("wait for a separate thread", &[SLOW_EVALUATION_WAIT_MS_MAX]),
     (
-        "uploads that wait for the compiler",
+        "pushes that wait for the compiler",
         &[UPLOADS_WAITING_MAX as u64],
+    ),
+    (
+        "statement that is signed, its source",
+        &[
+            POLICY_STATEMENT_BYTES_MAX as u64,
+            POLICY_SOURCE_BYTES_MAX as u64,
+        ],
+    ),
+    (
+        "file of signatures",
+        &[POLICY_SIGNATURE_FILE_BYTES_MAX as u64],
+    ),
+    (
+        "signatures of one push, and kept of one version",
+        &[POLICY_SIGNATURES_MAX as u64],
+    ),
+    (
+        "signatures that can be required",
+        &[POLICY_SIGNATURES_REQUIRED_MAX as u64],
+    ),
+    (
+        "trusted keys, revoked ones included",
+        &[TRUSTED_KEYS_MAX as u64],
+    ),
+    (
+        "name, and PEM, of a trusted key",
+        &[
+            TRUSTED_KEY_NAME_BYTES_MAX as u64,
+            TRUSTED_KEY_PEM_BYTES_MAX as u64,
+        ],
+    ),
+    (
+        "bindings whose configurations a push checks",
+        &[PUSH_BINDINGS_MAX as u64],
+    ),
+    (
+        "time until an expired version in use is noticed",
+        &[POLICY_EXPIRY_CHECK_EVERY_MS],
     ),
     (
         "failures remembered for an author",

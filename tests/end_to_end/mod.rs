@@ -50,6 +50,7 @@ mod scoped_keys;
 mod secrets;
 mod shared_upgrade;
 mod sharing;
+mod signing;
 mod slow_policies;
 mod startup;
 mod stopping;

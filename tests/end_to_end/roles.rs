@@ -26,7 +26,7 @@ fn deeds() -> Vec<Deed> {
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
     let delete = Method::DELETE;
     let (nothing, empty) = (Value::Null, json!({}));
-    let administrator: [(&Method, &'static str, &Value); 8] = [
+    let administrator: [(&Method, &'static str, &Value); 9] = [
         (&post, "/v1/keys", &key),
         (&get, "/v1/keys", &nothing),
         (&delete, "/v1/keys/0000", &nothing),
@@ -35,8 +35,25 @@ fn deeds() -> Vec<Deed> {
         (&delete, "/v1/namespaces/none", &nothing),
         (&put, "/v1/bindings/by-hand", &binding),
         (&delete, "/v1/bindings/none", &nothing),
+        (
+            &post,
+            "/v1/policies/by-hand/versions/9.9.9:restore",
+            &reason,
+        ),
     ];
-    let author: [(&Method, &'static str, &Value); 1] = [(&get, "/v1/bindings", &nothing)];
+    let author: [(&Method, &'static str, &Value); 3] = [
+        (&get, "/v1/bindings", &nothing),
+        (
+            &post,
+            "/v1/policies/by-hand/versions/9.9.9:deprecate",
+            &reason,
+        ),
+        (
+            &post,
+            "/v1/policies/by-hand/versions/9.9.9:withdraw",
+            &reason,
+        ),
+    ];
     let reader: [(&Method, &'static str, &Value); 2] = [
         (&get, "/v1/incidents", &nothing),
         (&get, "/v1/incidents/none", &nothing),
@@ -66,7 +83,31 @@ fn deeds() -> Vec<Deed> {
             may,
         })
     });
-    deeds.collect()
+    deeds.chain(deeds_of_trust()).collect()
+}
+
+/// What concerns the keys that are trusted to sign policies.
+fn deeds_of_trust() -> [Deed; 4] {
+    let require = json!({ "required_signatures": 0, "reason": "SEC-1" });
+    let key = json!({ "name": "k", "public_key": "none" });
+    let revoke = json!({ "reason": "SEC-1" });
+    let administrator = |method, path, body| Deed {
+        method,
+        path,
+        body,
+        may: &["administrator"],
+    };
+    [
+        administrator(Method::PUT, "/v1/policy-trust", require),
+        administrator(Method::POST, "/v1/policy-trust/keys", key),
+        administrator(Method::POST, "/v1/policy-trust/keys/00:revoke", revoke),
+        Deed {
+            method: Method::GET,
+            path: "/v1/policy-trust",
+            body: Value::Null,
+            may: &["administrator", "policy-author", "auditor"],
+        },
+    ]
 }
 
 #[tokio::test]

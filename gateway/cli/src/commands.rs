@@ -76,7 +76,7 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Check and test policies; upload, bind and list them.
+    /// Check, test and sign policies; push, bind and list them.
     Policy {
         #[command(subcommand)]
         command: policy::PolicyCommand,

@@ -13,7 +13,8 @@ Exit codes:
   64     the command line or the configuration is wrong
   65     audit verify: the ledger is not what was written; backup, restore: no whole backup;
          policy check, test, bench, explain, embed: the module would be refused, a test case
-         failed, or one needs more fuel than before
+         failed, or one needs more fuel than before; policy verify: too few trusted keys
+         signed it
   69     the gateway cannot be reached or cannot serve now, safe mode included; serve: it
          cannot start
   70     serve: the store has stopped, after an I/O error or a failure of its own
@@ -109,7 +110,8 @@ fn code_of(code: ErrorCode) -> u8 {
         | ErrorCode::InvalidRequest
         | ErrorCode::LastAdministrator
         | ErrorCode::PolicyVersionInUse
-        | ErrorCode::ApprovalRequired => REFUSED,
+        | ErrorCode::ApprovalRequired
+        | ErrorCode::PolicyVersionUnusable => REFUSED,
         ErrorCode::Internal
         | ErrorCode::Overloaded
         | ErrorCode::Unavailable

@@ -123,9 +123,33 @@ impl Authorization {
     }
 
     /// The answer to a caller that has the role but not the right, once that is recorded.
-    pub async fn refused(&self, caller: &Caller, operation: String, failure: Failure) -> Failure {
+    pub async fn not_entitled(
+        &self,
+        caller: &Caller,
+        operation: String,
+        failure: Failure,
+    ) -> Failure {
         let summary = format!("denied: {operation}: {}", failure.message);
         match self.refuse(caller, operation, summary).await {
+            Ok(()) => failure,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
+    /// The answer to a request about a policy version that cannot be put to use, once that is
+    /// recorded; other failures are answered as they are.
+    pub async fn refused(&self, caller: &Caller, asked: Asked, failure: Failure) -> Failure {
+        if failure.kind != FailureKind::PolicyVersionUnusable {
+            return failure;
+        }
+        let denied = Denied {
+            principal: caller.principal.clone(),
+            request_id: caller.request_id.clone(),
+            operation: asked.operation,
+            summary: format!("refused: {}: {}", asked.of, failure.message),
+            reason: Reason::Standing,
+        };
+        match self.denials.record(denied).await {
             Ok(()) => failure,
             Err(unrecorded) => unrecorded,
         }

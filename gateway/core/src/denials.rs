@@ -32,7 +32,8 @@ use leasehold_domain::limits::ADMIN_DENIALS_PER_WINDOW_MAX;
 use crate::failure::Failure;
 use crate::stores::OpenStore;
 
-/// The collection of denials because a role is missing, in the ledger.
+/// The collection of denials because a role is missing, or a policy version cannot be put to use, in the
+/// ledger.
 const BY_ROLE: &str = "denied";
 /// The collection of refusals by a cap, in the ledger.
 const BY_CAP: &str = "cap";
@@ -60,6 +61,8 @@ pub enum Reason {
     /// The caller lacks a role, or cannot see the namespace. In the default store's ledger, counted
     /// for each caller.
     Role,
+    /// A policy version cannot be put to use. In the default store's ledger, counted for each caller.
+    Standing,
     /// A cap of a namespace is reached. In the ledger of its store, and counted for the namespace,
     /// because all of its callers meet the cap at once.
     Cap {
@@ -122,7 +125,7 @@ impl DenialRecorder {
     /// Returns the store whose ledger records a denial.
     fn store_of<'a>(&'a self, denied: &'a Denied) -> &'a Arc<OpenStore> {
         match &denied.reason {
-            Reason::Role => &self.store,
+            Reason::Role | Reason::Standing => &self.store,
             Reason::Cap { store, .. } => store,
         }
     }
@@ -130,7 +133,7 @@ impl DenialRecorder {
     fn key(&self, denied: &Denied) -> Key {
         let store = self.store_of(denied).name.clone();
         let subject = match denied.reason {
-            Reason::Role => Some(denied.principal.subject.clone()),
+            Reason::Role | Reason::Standing => Some(denied.principal.subject.clone()),
             Reason::Cap { .. } => None,
         };
         (store, subject, denied.operation.clone())
@@ -246,7 +249,7 @@ fn change((denied, counted): (Denied, u64)) -> Change {
         ),
     };
     let (collection, id) = match &denied.reason {
-        Reason::Role => (BY_ROLE, denied.operation.into()),
+        Reason::Role | Reason::Standing => (BY_ROLE, denied.operation.into()),
         Reason::Cap { namespace, .. } => (BY_CAP, namespace.as_str().into()),
     };
     Change {

@@ -23,6 +23,7 @@ pub mod places;
 pub mod replay;
 pub mod rollouts;
 pub mod safety;
+pub mod signing;
 pub mod steering;
 mod storage_note;
 mod store_client;

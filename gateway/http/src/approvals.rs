@@ -167,7 +167,7 @@ pub(crate) async fn post(
             "approve" => match app.governance.approve(&caller, id, reason).await {
                 Err(failure) if failure.kind == FailureKind::Forbidden => {
                     let operation = "POST /v1/approvals/{approval}:approve".to_owned();
-                    let refusing = app.authorization.refused(&caller, operation, failure);
+                    let refusing = app.authorization.not_entitled(&caller, operation, failure);
                     return Err(refusing.await.into());
                 }
                 approved => approved?,

@@ -69,7 +69,21 @@ fn bound(policy: wire::BoundPolicy) -> Result<BoundPolicyDocument, Failure> {
     })
 }
 
-fn show(stored: Stored<BindingDocument>) -> wire::Binding {
+/// Shows a binding, with what should be known of its versions by the documents in force here.
+fn show(app: &App, stored: Stored<BindingDocument>) -> wire::Binding {
+    let policies = stored.document.policies.iter();
+    let warnings = policies.flat_map(|bound| {
+        let governance = &app.governance;
+        governance.version_warnings(&bound.policy, &bound.version)
+    });
+    let warnings = warnings.collect();
+    wire::Binding {
+        warnings,
+        ..show_document(stored)
+    }
+}
+
+fn show_document(stored: Stored<BindingDocument>) -> wire::Binding {
     let show_bound = |policy: BoundPolicyDocument| {
         let enforcement = match policy.enforcement {
             EnforcementName::Advisory => "advisory",
@@ -100,6 +114,7 @@ fn show(stored: Stored<BindingDocument>) -> wire::Binding {
         evaluated_operations: Vec::new(),
         changes: Vec::new(),
         undeclared_roles: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
@@ -121,7 +136,8 @@ fn show_written(document: BindingDocument, written: WrittenBinding) -> wire::Bin
         evaluated_operations: names(written.judges),
         changes: written.changes.into_iter().map(change).collect(),
         undeclared_roles: written.undeclared_roles.into_iter().collect(),
-        ..show(Stored { document, revision })
+        warnings: written.warnings,
+        ..show_document(Stored { document, revision })
     }
 }
 
@@ -203,7 +219,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Res
             .bindings()
             .await?
             .into_iter()
-            .map(show)
+            .map(|stored| show(&app, stored))
             .collect();
         Ok(answer(
             StatusCode::OK,
@@ -230,7 +246,11 @@ pub(crate) async fn get(
 ) -> Response {
     allowed(who, Permission::ReadBindings, async |caller: Caller| {
         let stored = app.governance.binding(&name).await?;
-        Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &show(&app, stored),
+        ))
     })
     .await
 }
@@ -252,7 +272,11 @@ pub(crate) async fn delete(
     allowed(who, Permission::ChangeBindings, async |caller: Caller| {
         let stored = app.governance.binding(&name).await?;
         app.governance.delete_binding(&caller, &name).await?;
-        Ok(answer(StatusCode::OK, &caller.request_id, &show(stored)))
+        Ok(answer(
+            StatusCode::OK,
+            &caller.request_id,
+            &show(&app, stored),
+        ))
     })
     .await
 }

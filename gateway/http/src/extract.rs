@@ -81,6 +81,24 @@ impl IntoResponse for Refused {
     }
 }
 
+/// Records refusals of one request.
+#[derive(Debug)]
+pub(crate) struct RefusalRecorder {
+    authorization: Arc<authorization::Authorization>,
+    asked: authorization::Asked,
+}
+
+impl RefusalRecorder {
+    /// Returns the failure to be answered, once the refusal is recorded.
+    pub(crate) async fn refused(self, caller: &Caller, failure: Failure) -> Failure {
+        let Self {
+            authorization,
+            asked,
+        } = self;
+        authorization.refused(caller, asked, failure).await
+    }
+}
+
 /// The caller, authenticated.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
@@ -161,6 +179,14 @@ impl Authenticated {
         match authorization.allow(&caller, permission, asked).await {
             Ok(()) => Ok(caller),
             Err(failure) => Err((failure, caller.request_id)),
+        }
+    }
+
+    /// Records refusals of this request that come after its role was checked.
+    pub(crate) fn recorder(&self) -> RefusalRecorder {
+        RefusalRecorder {
+            authorization: self.app.authorization.clone(),
+            asked: self.asked.told(),
         }
     }
 

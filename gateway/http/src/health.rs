@@ -7,6 +7,8 @@ use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use leasehold_core::governance::StandingProblem;
+use leasehold_core::governance::UnusableVersion;
 use leasehold_core::stores::OpenStore;
 use leasehold_core::telemetry::Scraped;
 use leasehold_domain::StoreName;
@@ -145,6 +147,12 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     app.metrics.governance_age(app.governance.plan_age());
     let reviews = app.governance.review_counts();
     app.metrics.reviews(reviews.open, reviews.overdue);
+    let unusable = app.governance.unusable_versions();
+    let reasons = StandingProblem::KINDS.map(|kind| {
+        let of_kind = |version: &&UnusableVersion| version.problem.kind() == kind;
+        (kind, unusable.iter().filter(of_kind).count())
+    });
+    app.metrics.unusable_versions(&reasons);
     app.metrics
         .missing_modules(app.governance.missing_modules());
     let text = app.metrics.encode(&scraped, &closed);

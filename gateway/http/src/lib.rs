@@ -20,6 +20,8 @@ mod locks;
 mod namespaces;
 mod openapi;
 mod percent;
+mod policies;
+mod policy_trust;
 mod problem;
 mod query;
 mod replay;

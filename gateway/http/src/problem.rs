@@ -95,6 +95,7 @@ fn code_of(kind: FailureKind) -> ErrorCode {
         FailureKind::LastAdministrator => ErrorCode::LastAdministrator,
         FailureKind::ApprovalRequired => ErrorCode::ApprovalRequired,
         FailureKind::PolicyVersionInUse => ErrorCode::PolicyVersionInUse,
+        FailureKind::PolicyVersionUnusable => ErrorCode::PolicyVersionUnusable,
         FailureKind::TooLarge => ErrorCode::BodyTooLarge,
         FailureKind::Invalid => ErrorCode::InvalidRequest,
         FailureKind::QueueFull => ErrorCode::QueueFull,

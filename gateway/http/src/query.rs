@@ -21,6 +21,7 @@ fn has_options(route: &str, method: &Method) -> bool {
         | paths::AUDIT_HOLDERS
         | paths::AUDIT_VERIFY => [Method::GET, Method::HEAD].contains(method),
         paths::NAMESPACE | paths::KEY => *method == Method::DELETE,
+        paths::POLICY_VERSION => *method == Method::PUT,
         _ => false,
     }
 }

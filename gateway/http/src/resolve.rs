@@ -111,5 +111,6 @@ fn show(resolved: Resolved) -> wire::ResolvedPolicy {
         bucket: rollout.as_ref().and_then(|choice| choice.bucket),
         variant: rollout.and_then(|choice| choice.variant).map(Into::into),
         problem: resolved.problem,
+        warnings: resolved.warnings,
     }
 }

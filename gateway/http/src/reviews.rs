@@ -114,7 +114,7 @@ pub(crate) async fn close(
         match app.governance.close_review(&caller, id, &note).await {
             Err(failure) if failure.kind == FailureKind::Forbidden => {
                 let operation = "POST /v1/reviews/{review}:close".to_owned();
-                let refusing = app.authorization.refused(&caller, operation, failure);
+                let refusing = app.authorization.not_entitled(&caller, operation, failure);
                 Err(refusing.await.into())
             }
             closed => {

@@ -13,7 +13,6 @@ use leasehold_core::failure::FailureKind;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::paths;
 
-use super::admin;
 use super::approvals;
 use super::audit;
 use super::backup;
@@ -27,6 +26,8 @@ use super::keys;
 use super::locks;
 use super::namespaces;
 use super::openapi;
+use super::policies;
+use super::policy_trust;
 use super::problem;
 use super::problem::Refusal;
 use super::replay;
@@ -70,14 +71,21 @@ fn admin_routes() -> Router<Arc<App>> {
         )
         .route(paths::KEYS, get(keys::list_keys).post(keys::create_key))
         .route(paths::KEY, post(keys::rotate_key).delete(keys::revoke_key))
-        .route(paths::POLICIES, get(admin::list_policies))
+        .route(paths::POLICIES, get(policies::list))
         .route(paths::POLICIES_REPLAY, post(replay::replay))
         .route(
             paths::POLICY_VERSION,
-            put(admin::upload_policy)
-                .get(admin::get_policy)
-                .delete(admin::delete_policy),
+            put(policies::push)
+                .get(policies::get)
+                .post(policies::post)
+                .delete(policies::delete),
         )
+        .route(
+            paths::POLICY_TRUST,
+            get(policy_trust::get).put(policy_trust::require),
+        )
+        .route(paths::POLICY_TRUST_KEYS, post(policy_trust::add))
+        .route(paths::POLICY_TRUST_KEY, post(policy_trust::revoke))
         .route(paths::BINDINGS_RESOLVE, get(resolve::resolve))
         .route(paths::BINDINGS, get(bindings::list).post(bindings::create))
         .route(

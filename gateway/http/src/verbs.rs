@@ -48,6 +48,9 @@ pub(super) fn allowed(route: &str, path: &str) -> Option<&'static str> {
         (paths::APPROVAL, Some("approve" | "withdraw")) | (paths::REVIEW, Some("close")) => {
             Some("POST")
         }
+        (paths::POLICY_VERSION, None) => Some("GET,HEAD,PUT,DELETE"),
+        (paths::POLICY_VERSION, Some("deprecate" | "withdraw" | "restore"))
+        | (paths::POLICY_TRUST_KEY, Some("revoke")) => Some("POST"),
         (paths::INCIDENT, None) => Some("GET,HEAD"),
         (paths::INCIDENT, Some("acknowledge")) => Some("POST"),
         _ => None,

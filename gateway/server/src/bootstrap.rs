@@ -2,7 +2,6 @@
 //! policies bound to it, so that the printed lines work when pasted.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use leasehold_backend_api::durable_file;
 use leasehold_core::failure::FailureKind;
@@ -16,6 +15,7 @@ use leasehold_core::authentication::NewKey;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::governance::Governance;
+use leasehold_core::governance::Push;
 use leasehold_core::governance::document::BindingDocument;
 use leasehold_core::governance::document::BoundPolicyDocument;
 use leasehold_core::governance::document::DefaultDecision;
@@ -54,9 +54,7 @@ pub(super) async fn first_start(
     }
     let caller = Caller::gateway("first-start")?;
     for (_, wasm) in stock::MODULES {
-        governance
-            .upload_policy(&caller, None, Arc::from(*wasm))
-            .await?;
+        governance.push_policy(&caller, Push::of(*wasm)).await?;
     }
     if how.demo {
         make_demo(governance, &caller).await?;

@@ -29,4 +29,5 @@ pub use fault::PolicyFault;
 pub use limits::{Budget, EngineLimits};
 pub use manifest::Manifest;
 pub use module::Module;
+pub use schema::schema_digest;
 pub use stubs::stub_wasi;

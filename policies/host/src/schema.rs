@@ -2,6 +2,7 @@
 
 use jsonschema::PatternOptions;
 use jsonschema::Validator;
+use leasehold_domain::Digest;
 use leasehold_domain::limits::POLICY_CONFIG_BYTES_MAX;
 use serde_json::Map;
 use serde_json::Value;
@@ -185,6 +186,12 @@ pub(crate) fn canonical(config: &Value) -> Result<String, ConfigError> {
         return Err(ConfigError::whole(message));
     }
     Ok(text)
+}
+
+/// Returns the SHA-256 of a policy's schema: of its JSON without spaces and with keys in order.
+#[must_use]
+pub fn schema_digest(schema: &Value) -> Digest {
+    Digest::of(sorted(schema).to_string().as_bytes())
 }
 
 /// Sorted also where some other crate of the build makes `serde_json` keep the order of insertion.

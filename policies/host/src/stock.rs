@@ -2,7 +2,9 @@
 //! WebAssembly target to start.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
+use leasehold_domain::Digest;
 use serde_json::Value;
 
 use crate::error::ConfigProblem;
@@ -29,6 +31,14 @@ pub const MODULES: &[(&str, &[u8])] = &[
         include_bytes!("../../modules/ttl-bounds.wasm"),
     ),
 ];
+
+/// Whether a module of that digest is a stock policy of this build.
+#[must_use]
+pub fn is_stock(digest: &Digest) -> bool {
+    static DIGESTS: OnceLock<Vec<Digest>> = OnceLock::new();
+    let digests = || MODULES.iter().map(|(_, wasm)| Digest::of(wasm)).collect();
+    DIGESTS.get_or_init(digests).contains(digest)
+}
 
 /// What the stock policies' configurations name, and where. The schema of a module cannot express
 /// these grammars, so the host checks them when a binding is written.

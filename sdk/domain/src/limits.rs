@@ -177,6 +177,27 @@ pub const MODULE_CUSTOM_SECTIONS_MAX: usize = 1_000;
 /// Most uploads of policy modules that wait on one gateway until the compiler is free; further ones
 /// are told to ask again.
 pub const UPLOADS_WAITING_MAX: usize = 4;
+/// Longest statement that is signed about a policy version.
+pub const POLICY_STATEMENT_BYTES_MAX: usize = 2_048;
+/// Longest `source` in such a statement.
+pub const POLICY_SOURCE_BYTES_MAX: usize = 512;
+/// Largest file of signatures.
+pub const POLICY_SIGNATURE_FILE_BYTES_MAX: usize = 32 * 1_024;
+/// Most signatures that one push brings, and most that are kept of one version.
+pub const POLICY_SIGNATURES_MAX: usize = 16;
+/// Most signatures that a gateway can require of a version.
+pub const POLICY_SIGNATURES_REQUIRED_MAX: u32 = 8;
+/// Most keys that are trusted to sign policies, the revoked ones included; beyond that the key that
+/// was revoked first is forgotten.
+pub const TRUSTED_KEYS_MAX: usize = 256;
+/// Longest name of such a key.
+pub const TRUSTED_KEY_NAME_BYTES_MAX: usize = 128;
+/// Longest PEM text of such a key.
+pub const TRUSTED_KEY_PEM_BYTES_MAX: usize = 1_024;
+/// Most bindings whose configurations one push checks against the new version.
+pub const PUSH_BINDINGS_MAX: usize = 100;
+/// How often a gateway checks at the latest whether a policy version in use has expired.
+pub const POLICY_EXPIRY_CHECK_EVERY_MS: u64 = 5_000;
 /// Largest document (namespace, binding, key…).
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
 /// Largest configuration of a policy in a binding.

@@ -30,8 +30,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a request whose answer was lost is sent in all, if its repetition is harmless.
 const SENDS_MAX: u32 = 3;
 
-/// How long an upload may take: the gateway compiles the module and runs its cases.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a push may take: the gateway compiles the module and runs its cases.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long the gateway may take to prepare a download.
 const DOWNLOAD_BEGINS_WITHIN: Duration = Duration::from_secs(60);
@@ -204,15 +204,23 @@ impl Client {
         self.call(Repeat::Never, send).await
     }
 
-    /// PUT of a policy module.
+    /// PUT of a policy module, with files of signatures in base64.
     ///
     /// # Errors
     /// The gateway refuses, or does not answer.
-    pub async fn upload<T: DeserializeOwned>(&self, path: &str, wasm: Vec<u8>) -> Result<T, Error> {
+    pub async fn push<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        wasm: Vec<u8>,
+        signatures: &[String],
+    ) -> Result<T, Error> {
         let wasm = bytes::Bytes::from(wasm);
         let send = |base: &str| {
-            let request = self.request(Method::PUT, base, path, UPLOAD_TIMEOUT)?;
-            let request = request.header("content-type", "application/wasm");
+            let request = self.request(Method::PUT, base, path, PUSH_TIMEOUT)?;
+            let mut request = request.header("content-type", "application/wasm");
+            for file in signatures {
+                request = request.header("leasehold-policy-signatures", file);
+            }
             Ok(request.body(wasm.clone()))
         };
         self.call(Repeat::Never, send).await

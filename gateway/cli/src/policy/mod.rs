@@ -12,7 +12,11 @@ mod online;
 mod recorded;
 mod replay;
 mod resolve;
+mod sign;
 mod templates;
+mod trust;
+mod verify;
+mod version;
 
 use clap::Subcommand;
 
@@ -36,6 +40,15 @@ pub(super) enum PolicyCommand {
     Explain(explain::ExplainArguments),
     /// Put test cases into a module. Asks no gateway.
     Embed(embed::EmbedArguments),
+    /// Make a pair of keys to sign policies with. Asks no gateway.
+    Keygen(sign::KeygenArguments),
+    /// Sign a module: state what it is and when it may be put to use. Asks no gateway.
+    Sign(sign::SignArguments),
+    /// Say whether trusted keys signed a module. Asks no gateway.
+    Verify(verify::VerifyArguments),
+    /// Show and change which keys are trusted to sign policies.
+    #[command(subcommand)]
+    Trust(trust::TrustCommand),
     /// Evaluate recorded decisions again, and show what a candidate would have changed.
     Replay(Box<replay::ReplayArguments>),
     /// Say which policies would judge a request, in order, with the rollouts that choose versions.
@@ -54,6 +67,10 @@ pub(super) fn run(command: PolicyCommand, connection: Connection) -> Result<u8, 
         PolicyCommand::Bench(bench) => bench::run(&bench, json),
         PolicyCommand::Explain(explain) => explain::run(&explain, &connection),
         PolicyCommand::Embed(embed) => embed::run(&embed, json),
+        PolicyCommand::Keygen(keygen) => sign::keygen(&keygen, json),
+        PolicyCommand::Sign(sign) => sign::run(&sign, json),
+        PolicyCommand::Verify(verify) => verify::run(&verify, json),
+        PolicyCommand::Trust(trust) => output::finish(trust::run(trust, connection)),
         PolicyCommand::Replay(replay) => output::finish(replay::run(*replay, connection)),
         PolicyCommand::Resolve(resolve) => output::finish(resolve::run(&resolve, connection)),
         PolicyCommand::Online(online) => output::finish(online::run(online, connection)),

@@ -3,14 +3,19 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use clap::Args;
 use clap::Subcommand;
 use leasehold_client::Client;
 use leasehold_wire::v1::bindings as wire;
 use leasehold_wire::v1::paths;
 use leasehold_wire::v1::policies::PolicyList;
+use leasehold_wire::v1::policies::PolicyMarkRequest;
 use leasehold_wire::v1::policies::PolicyVersion;
+use leasehold_wire::v1::policies::PushedPolicy;
 
 use super::modules;
+use super::sign;
+use super::version;
 use crate::connection::Connection;
 use crate::connection::block_on;
 use crate::exit::Failed;
@@ -21,14 +26,30 @@ use crate::output::Shown;
 /// What to ask a gateway about policies.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OnlineCommand {
-    /// Upload a module. The gateway verifies it and runs its own test cases first.
-    #[command(override_usage = "leasehold policy upload [OPTIONS] [POLICY@VERSION] <FILE>")]
-    Upload {
+    /// Push a module. The gateway verifies it, runs its own test cases and checks its signatures first.
+    #[command(
+        alias = "upload",
+        override_usage = "leasehold policy push [OPTIONS] [POLICY@VERSION] <FILE>"
+    )]
+    Push {
         /// The component, a .wasm file. POLICY@VERSION before it must be what the module's manifest
         /// says; without it the manifest is read here, which compiles the module.
         #[arg(value_name = "FILE", required = true, num_args = 1..=2)]
         module: Vec<String>,
+        /// A file of signatures, as `leasehold policy sign` writes it; may be repeated.
+        #[arg(long, value_name = "FILE")]
+        signature: Vec<PathBuf>,
+        /// Do everything but the write.
+        #[arg(long)]
+        dry_run: bool,
     },
+    /// Advise against a version: whoever binds it is warned.
+    Deprecate(MarkArguments),
+    /// Forbid a version for anything new: it cannot be pushed, bound or promoted. What it judges goes
+    /// on, and is listed.
+    Withdraw(MarkArguments),
+    /// Take back that a version was deprecated or withdrawn.
+    Restore(MarkArguments),
     /// Delete a version that no binding names and under which no lease is held.
     Delete {
         /// POLICY@VERSION
@@ -57,6 +78,16 @@ pub(crate) enum OnlineCommand {
     Bindings,
 }
 
+/// Which version to mark, and why.
+#[derive(Debug, Args)]
+pub(crate) struct MarkArguments {
+    /// POLICY@VERSION
+    policy: String,
+    /// Why; the ledger keeps it.
+    #[arg(long)]
+    reason: String,
+}
+
 /// Asks the gateway.
 pub(super) fn run(command: OnlineCommand, connection: Connection) -> Result<Shown, Failed> {
     let client = connection.client()?;
@@ -65,7 +96,14 @@ pub(super) fn run(command: OnlineCommand, connection: Connection) -> Result<Show
 
 async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<Shown, Failed> {
     match command {
-        OnlineCommand::Upload { module } => upload(client, &module, json).await,
+        OnlineCommand::Push {
+            module,
+            signature,
+            dry_run,
+        } => push(client, &module, (&signature, dry_run), json).await,
+        OnlineCommand::Deprecate(mark) => marked(client, "deprecate", mark, json).await,
+        OnlineCommand::Withdraw(mark) => marked(client, "withdraw", mark, json).await,
+        OnlineCommand::Restore(mark) => marked(client, "restore", mark, json).await,
         OnlineCommand::Delete { policy } => delete(client, &policy, json).await,
         OnlineCommand::Bind { name, file } => {
             let request: wire::BindingRequest = input_file::json(&file)?;
@@ -83,23 +121,15 @@ async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<
         OnlineCommand::List => {
             let list: PolicyList = client.get(paths::POLICIES).await?;
             Shown::of(json, &list, |list| {
-                let row = |v: &PolicyVersion| {
-                    vec![
-                        v.policy.clone(),
-                        v.version.clone(),
-                        v.operations.join(","),
-                        v.digest.clone(),
-                    ]
-                };
-                let headings = vec!["POLICY", "VERSION", "JUDGES", "DIGEST"];
-                Shown::Table(headings, list.policies.iter().map(row).collect())
+                let rows = list.policies.iter().map(version::row).collect();
+                Shown::Table(version::HEADINGS.to_vec(), rows)
             })
         }
         OnlineCommand::Show { policy } => {
             let (name, version) = split_version(&policy)?;
             let path = paths::policy_version(name, version);
             let shown: PolicyVersion = client.get(&path).await?;
-            Shown::of(json, &shown, show_version)
+            Shown::of(json, &shown, version::show)
         }
         OnlineCommand::Bindings => {
             let list: wire::BindingList = client.get(paths::BINDINGS).await?;
@@ -110,15 +140,25 @@ async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<
     }
 }
 
-async fn upload(client: &Client, module: &[String], json: bool) -> Result<Shown, Failed> {
+async fn push(
+    client: &Client,
+    module: &[String],
+    (signatures, dry_run): (&[PathBuf], bool),
+    json: bool,
+) -> Result<Shown, Failed> {
     let (named, file) = match module {
         [file] => (None, file),
         [policy, file, ..] => (Some(split_version(policy)?), file),
         [] => return Err(Failed::new(USAGE, "no module: name a .wasm file")),
     };
+    let mut files = Vec::new();
+    for file in signatures {
+        let encoded = sign::read(file)?.base64();
+        files.push(encoded.map_err(|problem| Failed::new(USAGE, problem))?);
+    }
     let file = Path::new(file);
     let wasm = input_file::read(file)?;
-    let path = match named {
+    let mut path = match named {
         Some((name, version)) => paths::policy_version(name, version),
         None => {
             let module = modules::compile(&wasm, file)?;
@@ -126,14 +166,24 @@ async fn upload(client: &Client, module: &[String], json: bool) -> Result<Shown,
             paths::policy_version(&manifest.name, &manifest.version)
         }
     };
-    let stored: PolicyVersion = client.upload(&path, wasm).await?;
-    Shown::of(json, &stored, |stored| {
-        Shown::Fields(vec![
-            ("policy", format!("{}@{}", stored.policy, stored.version)),
-            ("digest", stored.digest.clone()),
-            ("evaluates", stored.operations.join(", ")),
-        ])
-    })
+    if dry_run {
+        path += "?dry_run=true";
+    }
+    let pushed: PushedPolicy = client.push(&path, wasm, &files).await?;
+    Shown::of(json, &pushed, version::show_pushed)
+}
+
+async fn marked(
+    client: &Client,
+    verb: &str,
+    MarkArguments { policy, reason }: MarkArguments,
+    json: bool,
+) -> Result<Shown, Failed> {
+    let (name, version) = split_version(&policy)?;
+    let path = paths::policy_verb(name, version, verb);
+    let request = PolicyMarkRequest { reason };
+    let marked: PolicyVersion = client.post(&path, &request).await?;
+    Shown::of(json, &marked, version::show)
 }
 
 async fn delete(client: &Client, policy: &str, json: bool) -> Result<Shown, Failed> {
@@ -149,34 +199,6 @@ async fn delete(client: &Client, policy: &str, json: bool) -> Result<Shown, Fail
 fn split_version(policy: &str) -> Result<(&str, &str), Failed> {
     let split = policy.split_once('@');
     split.ok_or_else(|| Failed::new(USAGE, format!("{policy}: must be POLICY@VERSION")))
-}
-
-/// A version, and how it failed.
-fn show_version(version: &PolicyVersion) -> Shown {
-    let mut fields = vec![
-        ("policy", format!("{}@{}", version.policy, version.version)),
-        ("digest", version.digest.clone()),
-        ("evaluates", version.operations.join(", ")),
-        (
-            "uploaded",
-            format!("{} by {}", version.uploaded_at, version.uploaded_by),
-        ),
-    ];
-    for failure in &version.failures {
-        let told = format!(
-            "{} {}: {} [{} {}, binding {}, {}, decision {}]",
-            failure.at,
-            failure.kind,
-            failure.detail,
-            failure.operation,
-            failure.lock,
-            failure.binding,
-            failure.enforcement,
-            failure.decision_id
-        );
-        fields.push(("failed", told));
-    }
-    Shown::Fields(fields)
 }
 
 const HEADINGS: [&str; 6] = [
@@ -233,6 +255,9 @@ fn show_bound(bound: &wire::Binding) -> Shown {
         let names = bound.undeclared_roles.join(", ");
         let told = format!("{names}: not in authentication.jwt.roles; check the spelling");
         fields.push(("undeclared roles", told));
+    }
+    for warning in &bound.warnings {
+        fields.push(("warning", warning.clone()));
     }
     Shown::Fields(fields)
 }

@@ -24,13 +24,14 @@ pub(crate) struct ResolveArguments {
     team: Option<String>,
 }
 
-const HEADINGS: [&str; 6] = [
+const HEADINGS: [&str; 7] = [
     "ORDER",
     "BINDING",
     "POLICY",
     "ENFORCEMENT",
     "ROLLOUT",
     "PROBLEM",
+    "WARNING",
 ];
 
 /// Asks which policies would judge a request.
@@ -76,5 +77,6 @@ fn row(policy: &wire::ResolvedPolicy) -> Vec<String> {
         policy.enforcement.clone(),
         rollout.unwrap_or_default(),
         policy.problem.clone().unwrap_or_default(),
+        policy.warnings.join("; "),
     ]
 }

@@ -16,8 +16,14 @@ pub enum Permission {
     ChangeNamespaces,
     /// Make, list and revoke API keys.
     AdministerKeys,
-    /// Upload policies, and delete versions that nothing needs.
+    /// Push policies, deprecate and withdraw versions, and delete those that nothing needs.
     ChangePolicies,
+    /// Take back that a version was deprecated or withdrawn.
+    RestorePolicies,
+    /// See which keys are trusted to sign policies.
+    ReadPolicyTrust,
+    /// Trust and revoke keys that sign policies, and say how many signatures a version needs.
+    ChangePolicyTrust,
     /// Read bindings, with the configuration of the policies.
     ReadBindings,
     /// Bind and unbind policies.
@@ -60,6 +66,7 @@ impl Permission {
                 &[Role::Operator, Role::Administrator]
             }
             Self::ChangePolicies | Self::ReadBindings => &[Role::PolicyAuthor, Role::Administrator],
+            Self::ReadPolicyTrust => &[Role::PolicyAuthor, Role::Auditor, Role::Administrator],
             Self::ReadRollouts => &[Role::PolicyAuthor, Role::Operator, Role::Administrator],
             Self::ReplayDecisions => &[Role::PolicyAuthor, Role::Auditor, Role::Administrator],
             Self::Approve => &[Role::Approver],
@@ -80,6 +87,8 @@ impl Permission {
             Self::RollBack => &[Role::Operator, Role::Administrator],
             Self::ReadLedger => &[Role::Auditor, Role::Administrator],
             Self::ChangeNamespaces
+            | Self::RestorePolicies
+            | Self::ChangePolicyTrust
             | Self::AdministerKeys
             | Self::ChangeBindings
             | Self::SteerCluster

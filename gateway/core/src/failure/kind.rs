@@ -38,6 +38,8 @@ pub enum FailureKind {
     ApprovalRequired,
     /// A binding or a lease needs the policy version that was to be deleted.
     PolicyVersionInUse,
+    /// The policy version was withdrawn, or too few trusted keys signed it for now.
+    PolicyVersionUnusable,
     /// What was sent is too large.
     TooLarge,
     /// A part of the request is missing, unknown, or out of range.
@@ -91,6 +93,7 @@ impl FailureKind {
             | Self::LastAdministrator
             | Self::ApprovalRequired
             | Self::PolicyVersionInUse
+            | Self::PolicyVersionUnusable
             | Self::TooLarge
             | Self::Invalid => false,
         }

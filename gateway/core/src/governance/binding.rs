@@ -19,6 +19,7 @@ use super::document::BoundPolicyDocument;
 use super::document::POLICIES;
 use super::document::PolicyDocument;
 use super::edit;
+use super::index::ALL_NAMESPACES;
 use super::judged::JudgedChange;
 use super::judged::differences;
 use crate::caller::Caller;
@@ -35,7 +36,12 @@ pub struct WrittenBinding {
     pub changes: Vec<JudgedChange>,
     /// The roles that stock policies' configurations name, and nobody has declared.
     pub undeclared_roles: BTreeSet<String>,
+    /// What whoever binds them should know of its versions.
+    pub warnings: Vec<String>,
 }
+
+/// The pattern of all locks.
+const ALL_LOCKS: &str = "**";
 
 /// How often a binding is checked and written against others that write, too.
 const WRITES_MAX: usize = 4;
@@ -96,6 +102,8 @@ impl Governance {
             versions,
             undeclared_roles,
         } = self.check(binding, replaced.as_ref()).await?;
+        let warnings = self.check_standing(binding, replaced.as_ref(), &versions);
+        let warnings = warnings.await?;
         let before = match &replaced {
             Some(replaced) => self.judged_before(replaced).await?,
             None => judged.clone(),
@@ -131,7 +139,32 @@ impl Governance {
             judges: all.into_iter().collect(),
             changes,
             undeclared_roles,
+            warnings,
         }))
+    }
+
+    /// Checks the versions that a binding puts to new use: those that the binding before did not name,
+    /// and all of them if it reaches further than that one. Others go on, so that an expired version
+    /// does not make a binding unchangeable. Returns what should be known of all of them.
+    pub(super) async fn check_standing(
+        &self,
+        binding: &BindingDocument,
+        replaced: Option<&BindingDocument>,
+        versions: &Versions,
+    ) -> Result<Vec<String>, Failure> {
+        let named_before = replaced.into_iter().flat_map(|replaced| &replaced.policies);
+        let named_before: BTreeSet<String> = named_before.map(version_id).collect();
+        let is_wider = replaced.is_none_or(|replaced| reaches_further(binding, replaced));
+        let mut warnings = Vec::new();
+        for (id, version) in versions {
+            let version = &version.document;
+            let standing = match is_wider || !named_before.contains(id) {
+                true => self.usable(version, "bound").await?,
+                false => self.standing(version).await?,
+            };
+            warnings.extend(standing.warnings(id));
+        }
+        Ok(warnings)
     }
 
     /// Deletes a binding.
@@ -176,6 +209,23 @@ impl Governance {
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// Whether a binding judges in a namespace, a pattern of locks or an operation that another does not
+/// name.
+fn reaches_further(binding: &BindingDocument, than: &BindingDocument) -> bool {
+    let adds = |new: &[String], old: &[String], all: &str| {
+        let had_all = old.iter().any(|old| old == all);
+        !had_all && new.iter().any(|new| !old.contains(new))
+    };
+    let operations = match (binding.operations.is_empty(), than.operations.is_empty()) {
+        (_, true) => false,
+        (true, false) => true,
+        (false, false) => adds(&binding.operations, &than.operations, ""),
+    };
+    operations
+        || adds(&binding.namespaces, &than.namespaces, ALL_NAMESPACES)
+        || adds(&binding.locks, &than.locks, ALL_LOCKS)
 }
 
 fn version_id(policy: &BoundPolicyDocument) -> String {

@@ -3,13 +3,16 @@
 mod approval;
 mod review;
 mod rollout;
+mod standing;
 
 use std::collections::BTreeSet;
 
+use leasehold_domain::Digest;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::StoreName;
 use leasehold_domain::TeamName;
+use leasehold_policy_host::schema_digest;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -33,6 +36,14 @@ pub use self::rollout::RolloutStep;
 pub use self::rollout::RolloutTargets;
 pub use self::rollout::RolloutUnit;
 pub use self::rollout::RolloutVersion;
+pub use self::standing::MarkDocument;
+pub(crate) use self::standing::STANDINGS;
+pub use self::standing::SignatureDocument;
+pub use self::standing::StandingDocument;
+pub(crate) use self::standing::TRUST;
+pub(crate) use self::standing::TRUST_ID;
+pub use self::standing::TrustDocument;
+pub use self::standing::TrustedKeyDocument;
 
 use crate::config::Limits;
 
@@ -253,6 +264,12 @@ impl PolicyDocument {
     #[must_use]
     pub fn id(policy: &str, version: &str) -> String {
         format!("{policy}@{version}")
+    }
+
+    /// Returns the SHA-256 of the schema of its configuration.
+    #[must_use]
+    pub fn schema_digest(&self) -> Digest {
+        schema_digest(&self.config_schema)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Reads come from memory (`Governance::plan`); writes go to the store together with their audit
 //! event, and are in force on this gateway when they are answered.
 
+mod alerts;
 mod approval;
 mod binding;
 mod bound;
@@ -15,18 +16,22 @@ mod judged;
 mod key;
 mod key_use;
 mod loading;
+mod marks;
 mod modules;
 mod moves;
 mod namespace;
 mod pattern;
 pub(crate) mod plan;
 mod policy;
+mod push;
 mod reach;
 mod recorded;
 mod replica;
 mod review;
 mod rollout;
 mod rollout_index;
+mod standing;
+mod trust;
 mod writing;
 
 use std::collections::BTreeSet;
@@ -45,19 +50,30 @@ use leasehold_domain::StoreName;
 use leasehold_policy_host::PolicyEngine;
 use serde::de::DeserializeOwned;
 
+pub use self::alerts::UnusableVersion;
 pub use self::approval::ApprovalRule;
 pub use self::approval::ApprovalStanding;
 pub use self::binding::WrittenBinding;
 pub use self::judged::JudgedChange;
+pub use self::marks::PolicyMark;
+pub use self::marks::PolicyUse;
 pub use self::plan::RolloutId;
 pub use self::policy::policy_contracts;
+pub use self::push::BindingFit;
+pub use self::push::Push;
+pub use self::push::Pushed;
 pub use self::review::ReviewCounts;
 pub use self::review::review_of_recovery;
 pub use self::rollout::RolloutAction;
 pub use self::rollout::RolloutDraft;
 pub use self::rollout::RolloutEdit;
 pub use self::rollout::RolloutReason;
+pub use self::standing::AssessedSignature;
+pub use self::standing::SignatureState;
+pub use self::standing::Standing;
+pub use self::standing::StandingProblem;
 
+use self::alerts::Alerts;
 use self::confirmation::Confirmation;
 use self::loading::Doubts;
 use self::modules::Modules;
@@ -99,6 +115,8 @@ pub struct Governance {
     doubts: Doubts,
     /// Uploads of modules that are under way.
     uploads: Uploads,
+    /// The versions in use that could not be put to new use.
+    alerts: Alerts,
 }
 
 /// What governance is told of the gateway's configuration.
@@ -185,6 +203,7 @@ impl Governance {
             reloading: tokio::sync::Mutex::default(),
             doubts: Doubts::default(),
             uploads: Uploads::default(),
+            alerts: Alerts::default(),
         });
         governance.load_all().await?;
         let this = Arc::downgrade(&governance);
@@ -200,6 +219,11 @@ impl Governance {
         let this = Arc::downgrade(&governance);
         supervise("governance-modules", &tasks, move || {
             modules::retry(this.clone())
+        })
+        .detach();
+        let this = Arc::downgrade(&governance);
+        supervise("governance-alerts", &tasks, move || {
+            alerts::watch(this.clone())
         })
         .detach();
         let this = Arc::downgrade(&governance);
@@ -244,6 +268,19 @@ impl Governance {
             document,
             revision: found.revision,
         })
+    }
+
+    /// Reads a document; `None` if there is none of that id.
+    async fn find_document<T: DeserializeOwned>(
+        &self,
+        collection: &str,
+        id: &str,
+    ) -> Result<Option<Stored<T>>, Failure> {
+        match self.read(collection, id).await {
+            Ok(stored) => Ok(Some(stored)),
+            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn list<T: DeserializeOwned>(&self, collection: &str) -> Result<Vec<Stored<T>>, Failure> {

@@ -70,74 +70,8 @@ impl Governance {
         }
     }
 
-    /// Takes a module: compiles it, reads its manifest, runs its own test cases, and only then
-    /// stores it. Uploading the same bytes again is harmless; other bytes under a name and version
-    /// that exist, or existed before they were deleted, are refused.
-    ///
-    /// # Errors
-    /// The module is refused (the message says why), the version exists with another digest, or
-    /// the store cannot write.
-    pub async fn upload_policy(
-        &self,
-        caller: &Caller,
-        named: Option<(&str, &str)>,
-        wasm: Arc<[u8]>,
-    ) -> Result<Stored<PolicyDocument>, Failure> {
-        if wasm.len() > leasehold_domain::limits::MODULE_BYTES_MAX {
-            return Err(Failure::new(
-                FailureKind::TooLarge,
-                "the module is too large",
-            ));
-        }
-        let module = self.verify(wasm.clone()).await?;
-        let manifest = module.manifest();
-        if let Some((name, version)) = named
-            && (name, version) != (manifest.name.as_str(), manifest.version.as_str())
-        {
-            return Err(Failure::invalid(format!(
-                "the module says that it is {}@{}",
-                manifest.name, manifest.version
-            )));
-        }
-        let id = PolicyDocument::id(&manifest.name, &manifest.version);
-        let document = self.new_version(caller, &module);
-        let precondition = match self.find(&manifest.name, &manifest.version).await? {
-            None => Precondition::Absent,
-            Some(existing) => {
-                let existing = same_bytes(existing, &document.digest)?;
-                if existing.document.deleted_at.is_none() {
-                    // A store that has lost the bytes gets them back.
-                    self.documents.put_blob(wasm).await?;
-                    return Ok(existing);
-                }
-                Precondition::Revision(existing.revision)
-            }
-        };
-        // The blob first: a version must never point to nothing.
-        let stored: Digest = self.documents.put_blob(wasm).await?;
-        let summary = format!("policy {id}, module {stored}");
-        match self
-            .write(
-                caller,
-                POLICIES,
-                &id,
-                Some(&document),
-                precondition,
-                summary,
-            )
-            .await
-        {
-            Ok(revision) => Ok(Stored { document, revision }),
-            Err(failure) if failure.kind == FailureKind::PreconditionFailed => {
-                let existing = self.version(&document.policy, &document.version).await?;
-                same_bytes(existing.ok_or(failure)?, &document.digest)
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
     /// The document of a module that `caller` uploads.
-    fn new_version(&self, caller: &Caller, module: &Module) -> PolicyDocument {
+    pub(super) fn new_version(&self, caller: &Caller, module: &Module) -> PolicyDocument {
         let manifest = module.manifest();
         PolicyDocument {
             policy: manifest.name.clone(),
@@ -158,7 +92,7 @@ impl Governance {
     }
 
     /// Compiles an uploaded module, one at a time.
-    async fn verify(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, Failure> {
+    pub(super) async fn verify(&self, wasm: Arc<[u8]>) -> Result<Arc<Module>, Failure> {
         let _one_at_a_time = self.uploads.compiler.lock().await;
         let digest = Digest::of(&wasm);
         self.compile(wasm).await.map_err(|error| {
@@ -193,19 +127,13 @@ impl Governance {
     }
 
     /// Finds one version, also a deleted one.
-    async fn find(
+    pub(super) async fn find(
         &self,
         policy: &str,
         version: &str,
     ) -> Result<Option<Stored<PolicyDocument>>, Failure> {
-        match self
-            .read(POLICIES, &PolicyDocument::id(policy, version))
-            .await
-        {
-            Ok(stored) => Ok(Some(stored)),
-            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
-            Err(failure) => Err(failure),
-        }
+        let id = PolicyDocument::id(policy, version);
+        self.find_document(POLICIES, &id).await
     }
 
     /// Returns a version that no binding and no rollout names.
@@ -288,27 +216,4 @@ impl Governance {
             self.modules.forget(&digest);
         }
     }
-}
-
-fn same_bytes(
-    existing: Stored<PolicyDocument>,
-    digest: &str,
-) -> Result<Stored<PolicyDocument>, Failure> {
-    if existing.document.digest == digest {
-        return Ok(existing);
-    }
-    let PolicyDocument {
-        policy,
-        version,
-        digest,
-        deleted_at,
-        ..
-    } = &existing.document;
-    let id = PolicyDocument::id(policy, version);
-    let state = match deleted_at {
-        None => "exists",
-        Some(_) => "was deleted",
-    };
-    let message = format!("{id} {state} with module {digest}; versions are immutable");
-    Err(Failure::new(FailureKind::Conflict, message))
 }

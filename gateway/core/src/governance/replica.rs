@@ -11,6 +11,7 @@ use leasehold_domain::Digest;
 use leasehold_domain::Document;
 use leasehold_domain::DocumentSet;
 use leasehold_domain::Edit;
+use leasehold_domain::WallMillis;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -19,8 +20,13 @@ use super::document::BindingDocument;
 use super::document::NamespaceDocument;
 use super::document::PolicyDocument;
 use super::document::RolloutDocument;
+use super::document::RolloutStage;
+use super::document::StandingDocument;
+use super::document::TrustDocument;
 use super::index::BindingIndex;
 use super::rollout_index::RolloutIndex;
+use super::standing::Standing;
+use super::standing::assess;
 use crate::authentication::KeyDocument;
 
 /// The documents of one gateway, and what was made of them.
@@ -167,6 +173,40 @@ impl Replica {
                 }
             }
         }
+    }
+
+    /// Returns the versions that bindings in force and their open or full rollouts name.
+    pub(super) fn versions_in_use(&self) -> BTreeSet<(String, String)> {
+        let bound = self.bindings.iter().flat_map(|(_, binding)| {
+            let policies = binding.policies.iter();
+            policies.map(|bound| (bound.policy.clone(), bound.version.clone()))
+        });
+        let rollouts = self.rollouts.iter().filter(|rollout| {
+            rollout.state.stage.is_open() || rollout.state.stage == RolloutStage::Full
+        });
+        let other = rollouts.map(|rollout| {
+            let version = &rollout.other().version;
+            (rollout.policy.clone(), version.clone())
+        });
+        bound.chain(other).collect()
+    }
+
+    /// Computes the standing of a version from the documents in force; `None` if there is no such
+    /// version.
+    pub(super) fn standing(
+        &self,
+        policy: &str,
+        version: &str,
+        now: WallMillis,
+    ) -> Option<Standing> {
+        let id = PolicyDocument::id(policy, version);
+        let version = self.documents.get(document::POLICIES, &id);
+        let version: PolicyDocument = version.and_then(parsed)?;
+        let standing = self.documents.get(document::STANDINGS, &id);
+        let standing: StandingDocument = standing.and_then(parsed).unwrap_or_default();
+        let trust = self.documents.get(document::TRUST, document::TRUST_ID);
+        let trust: TrustDocument = trust.and_then(parsed).unwrap_or_default();
+        Some(assess(&version, &standing, &trust, now))
     }
 
     /// Returns the digest of a policy version's module as it will be once `touched` is in force.

@@ -89,7 +89,10 @@ impl Governance {
         let candidate = draft.candidate(&current)?;
         let superseded = self.superseded_by(draft).await?;
         let with_candidate = with_entry(&binding.document, entry, &candidate);
-        let checked = self.check(&with_candidate, Some(&binding.document)).await?;
+        let before = Some(&binding.document);
+        let checked = self.check(&with_candidate, before).await?;
+        self.check_standing(&with_candidate, before, &checked.versions)
+            .await?;
         let rollout = draft.document(caller, current, candidate, self.clock.wall());
         self.check_first_stage(&rollout).await?;
         let summary = format!(
@@ -111,7 +114,6 @@ impl Governance {
             summary,
         )?];
         edits.push(unchanged_binding(caller, &binding)?);
-        let before = Some(&binding.document);
         edits.extend(taken_into_use(
             caller,
             &with_candidate,
@@ -241,6 +243,9 @@ impl Governance {
         let before = stored.document;
         let mut rollout = before.clone();
         rollout.state = next_state(&before, action, now)?;
+        if action == RolloutAction::Advance {
+            self.check_candidate(&before).await?;
+        }
         self.record(caller, &mut rollout, action.done(), why);
         let mut summary = format!("rollout {}: {}", rollout.name, action.done());
         summary += &format!(", {}", rollout.state.describe());
@@ -272,6 +277,21 @@ impl Governance {
                 revision,
             })),
             Err(_) => Ok(None),
+        }
+    }
+
+    /// Checks that the candidate of a rollout may be promoted. A rollout of another configuration
+    /// alone promotes no version.
+    async fn check_candidate(&self, rollout: &RolloutDocument) -> Result<(), Failure> {
+        let (policy, candidate) = (&rollout.policy, &rollout.candidate.version);
+        if *candidate == rollout.current.version {
+            return Ok(());
+        }
+        match self.version(policy, candidate).await? {
+            Some(version) => self.usable(&version.document, "promoted").await.map(drop),
+            None => Err(Failure::invalid(format!(
+                "there is no policy {policy}@{candidate}"
+            ))),
         }
     }
 

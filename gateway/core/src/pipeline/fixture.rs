@@ -52,6 +52,7 @@ use crate::caller::Caller;
 use crate::config::Policy;
 use crate::failure::Failure;
 use crate::governance::Governance;
+use crate::governance::Push;
 use crate::governance::WrittenBinding;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceCaps;
@@ -247,7 +248,7 @@ impl Gate {
     /// Uploads a module.
     pub(crate) async fn upload(&self, wasm: Vec<u8>) {
         let op = caller("op", &[]);
-        let uploaded = self.governance.upload_policy(&op, None, wasm.into());
+        let uploaded = self.governance.push_policy(&op, Push::of(wasm));
         uploaded.await.unwrap();
     }
 

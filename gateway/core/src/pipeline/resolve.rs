@@ -27,6 +27,8 @@ pub struct Resolved {
     pub rollout: Option<RolloutChoice>,
     /// Why it cannot be evaluated; it would fail.
     pub problem: Option<String>,
+    /// What should be known of the version.
+    pub warnings: Vec<String>,
 }
 
 /// The policies of one request.
@@ -68,6 +70,7 @@ impl Pipeline {
             };
             let Some(judging) = judging else { continue };
             let step = &judging.step;
+            let governance = &self.inner.governance;
             policies.push(Resolved {
                 binding: step.binding.to_string(),
                 order: planned.order(),
@@ -76,6 +79,7 @@ impl Pipeline {
                 enforcement: step.enforcement,
                 rollout,
                 problem: step.bound.as_ref().err().cloned(),
+                warnings: governance.version_warnings(&step.policy, &step.version),
             });
         }
         let is_unbound = namespace.lacks_policies(operation, &request.lock.lock);

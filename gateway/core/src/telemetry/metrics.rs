@@ -19,6 +19,7 @@ use prometheus::HistogramVec;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 use prometheus::IntGauge;
+use prometheus::IntGaugeVec;
 use prometheus::Registry;
 use prometheus::TextEncoder;
 
@@ -90,6 +91,7 @@ struct GovernanceMetrics {
     missing_modules: IntGauge,
     open_reviews: IntGauge,
     overdue_reviews: IntGauge,
+    unusable_versions: IntGaugeVec,
 }
 
 impl GovernanceMetrics {
@@ -110,6 +112,11 @@ impl GovernanceMetrics {
             overdue_reviews: make.gauge(
                 "leasehold_reviews_overdue",
                 "Open reviews that should have been closed by now.",
+            ),
+            unusable_versions: make.gauges(
+                "leasehold_policy_versions_unusable",
+                "Policy versions in use that could not be put to new use, by reason; they go on judging.",
+                &["reason"],
             ),
         }
     }
@@ -372,6 +379,17 @@ impl Metrics {
         let set = |gauge: &IntGauge, count| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         set(&self.governance.open_reviews, open);
         set(&self.governance.overdue_reviews, overdue);
+    }
+
+    /// The versions in use that could not be put to new use: how many, for each reason.
+    pub fn unusable_versions(&self, reasons: &[(&str, usize)]) {
+        for (reason, count) in reasons {
+            let gauge = self
+                .governance
+                .unusable_versions
+                .with_label_values(&[*reason]);
+            gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
     }
 
     /// What is counted of supervised tasks.

@@ -19,4 +19,5 @@ pub use metrics::Metrics;
 pub(crate) use safe_mode::SafeModeMetrics;
 pub use stores::Scraped;
 pub(crate) use stores::StoreMetrics;
+pub use time::parse_rfc3339;
 pub use time::rfc3339;

@@ -10,6 +10,13 @@ pub fn rfc3339(wall: WallMillis) -> String {
     format!("{at:.3}")
 }
 
+/// Reads an RFC 3339 time; `None` if it is none, or before 1970.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<WallMillis> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok().map(WallMillis)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

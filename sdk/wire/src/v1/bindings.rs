@@ -78,6 +78,10 @@ pub struct Binding {
     /// misspelt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undeclared_roles: Vec<String>,
+    /// What should be known of the versions that it names: that one is deprecated or withdrawn, or that
+    /// its signatures have expired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A policy that evaluates other operations than before its binding was replaced.
@@ -143,4 +147,8 @@ pub struct ResolvedPolicy {
     /// Why it cannot be asked, and fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What should be known of the version: that it is deprecated or withdrawn, or that its signatures
+    /// have expired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

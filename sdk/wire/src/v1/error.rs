@@ -79,11 +79,14 @@ pub enum ErrorCode {
     PolicyVersionInUse,
     /// Other people must approve the change first; `detail` names the request.
     ApprovalRequired,
+    /// The policy version cannot be pushed, bound or promoted: it was withdrawn, or too few trusted keys
+    /// signed it for now.
+    PolicyVersionUnusable,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::BadJson,
         Self::BadRequest,
         Self::Unauthenticated,
@@ -117,6 +120,7 @@ impl ErrorCode {
         Self::LastAdministrator,
         Self::PolicyVersionInUse,
         Self::ApprovalRequired,
+        Self::PolicyVersionUnusable,
     ];
 
     /// The HTTP status.
@@ -139,7 +143,8 @@ impl ErrorCode {
             | Self::RequestIdTooOld
             | Self::LastAdministrator
             | Self::PolicyVersionInUse
-            | Self::ApprovalRequired => 409,
+            | Self::ApprovalRequired
+            | Self::PolicyVersionUnusable => 409,
             Self::LeaseEnded | Self::CursorBeyondEnd => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
@@ -187,7 +192,8 @@ impl ErrorCode {
             | Self::InvalidRequest
             | Self::LastAdministrator
             | Self::PolicyVersionInUse
-            | Self::ApprovalRequired => false,
+            | Self::ApprovalRequired
+            | Self::PolicyVersionUnusable => false,
         }
     }
 
@@ -225,7 +231,8 @@ impl ErrorCode {
             | Self::Fenced
             | Self::LastAdministrator
             | Self::PolicyVersionInUse
-            | Self::ApprovalRequired => true,
+            | Self::ApprovalRequired
+            | Self::PolicyVersionUnusable => true,
         }
     }
 
@@ -266,6 +273,7 @@ impl ErrorCode {
             Self::LastAdministrator => "last_administrator",
             Self::PolicyVersionInUse => "policy_version_in_use",
             Self::ApprovalRequired => "approval_required",
+            Self::PolicyVersionUnusable => "policy_version_unusable",
         }
     }
 }

@@ -18,8 +18,14 @@ pub const LOCK: &str = "/v1/namespaces/{ns}/locks/{*lock}";
 pub const POLICIES: &str = "/v1/policies";
 /// Recorded decisions, judged again.
 pub const POLICIES_REPLAY: &str = "/v1/policies:replay";
-/// One policy version.
+/// One policy version; `POST …:deprecate`, `:withdraw` and `:restore` mark it.
 pub const POLICY_VERSION: &str = "/v1/policies/{policy}/versions/{version}";
+/// The keys that are trusted to sign policies, and how many must have signed a version.
+pub const POLICY_TRUST: &str = "/v1/policy-trust";
+/// The keys.
+pub const POLICY_TRUST_KEYS: &str = "/v1/policy-trust/keys";
+/// One key; `POST …:revoke` revokes it.
+pub const POLICY_TRUST_KEY: &str = "/v1/policy-trust/keys/{id}";
 /// All bindings.
 pub const BINDINGS: &str = "/v1/bindings";
 /// Which policies would judge a request.
@@ -147,6 +153,18 @@ pub fn key_rotate(id: &str) -> String {
 #[must_use]
 pub fn policy_version(policy: &str, version: &str) -> String {
     member(&format!("{}/versions", member(POLICIES, policy)), version)
+}
+
+/// `/v1/policies/{policy}/versions/{version}:{verb}`.
+#[must_use]
+pub fn policy_verb(policy: &str, version: &str, verb: &str) -> String {
+    format!("{}:{verb}", policy_version(policy, version))
+}
+
+/// `/v1/policy-trust/keys/{id}:revoke`.
+#[must_use]
+pub fn trusted_key_revoke(id: &str) -> String {
+    format!("{}:revoke", member(POLICY_TRUST_KEYS, id))
 }
 
 /// Percent-encodes everything but unreserved characters and slashes.

@@ -41,6 +41,7 @@ use crate::authentication::KeyRing;
 use crate::authentication::NewKey;
 use crate::caller::Caller;
 use crate::config::Authentication;
+use crate::governance::Push;
 use crate::governance::document::BindingDocument;
 use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceDraft;
@@ -334,8 +335,8 @@ async fn a_module_that_cannot_be_read_now_is_not_a_broken_policy() {
     let (here, there) = (Gateway::open(&store).await, Gateway::open(&store).await);
     let ops = operator();
     let (name, wasm) = leasehold_policy_host::stock::MODULES[0];
-    let uploaded = here.governance.upload_policy(&ops, None, wasm.into());
-    let version = uploaded.await.unwrap().document.version;
+    let uploaded = here.governance.push_policy(&ops, Push::of(wasm));
+    let version = uploaded.await.unwrap().stored.document.version;
     let draft = serde_json::json!({
         "name": "all", "namespaces": ["*"], "policies": [{ "policy": name, "version": version }],
     });

@@ -1,6 +1,7 @@
 //! A gateway hears of what others write although its stream of changes fails.
 
 use super::*;
+use crate::governance::Push;
 
 /// Within which a revoked key must be refused.
 const REVOKED_WITHIN: Duration = Duration::from_secs(2);
@@ -51,8 +52,8 @@ async fn a_policy_that_cannot_be_loaded_hides_no_revocation() {
     assert!(here.recognises(&key.reveal()).await.is_ok());
     store.faults.has_ill_blobs.store(true, Ordering::SeqCst);
     let (name, wasm) = leasehold_policy_host::stock::MODULES[0];
-    let uploaded = there.governance.upload_policy(&ops, None, wasm.into());
-    let version = uploaded.await.unwrap().document.version;
+    let uploaded = there.governance.push_policy(&ops, Push::of(wasm));
+    let version = uploaded.await.unwrap().stored.document.version;
     let binding = serde_json::json!({
         "name": "all", "namespaces": ["*"], "policies": [{ "policy": name, "version": version }],
     });

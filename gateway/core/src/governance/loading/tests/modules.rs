@@ -4,6 +4,7 @@ use leasehold_domain::LockName;
 use leasehold_domain::Operation;
 
 use super::*;
+use crate::governance::Push;
 use crate::governance::document::BINDINGS;
 use crate::governance::document::POLICIES;
 
@@ -48,8 +49,8 @@ async fn bind(gateway: &Gateway) {
     let made = gateway.governance.put_namespace(&ops, &draft, absent);
     made.await.unwrap();
     let (name, wasm) = leasehold_policy_host::stock::MODULES[0];
-    let uploaded = gateway.governance.upload_policy(&ops, None, wasm.into());
-    let version = uploaded.await.unwrap().document.version;
+    let uploaded = gateway.governance.push_policy(&ops, Push::of(wasm));
+    let version = uploaded.await.unwrap().stored.document.version;
     let draft = serde_json::json!({
         "name": "all", "namespaces": ["*"], "policies": [{ "policy": name, "version": version }],
     });
@@ -116,7 +117,7 @@ async fn a_module_that_the_store_has_lost_is_healed_by_the_same_upload() {
     let problem = step(&gateway).unwrap().unwrap_err();
     assert!(problem.contains("not in the store"), "{problem}");
     let (ops, (_, wasm)) = (operator(), leasehold_policy_host::stock::MODULES[0]);
-    let again = gateway.governance.upload_policy(&ops, None, wasm.into());
+    let again = gateway.governance.push_policy(&ops, Push::of(wasm));
     again.await.unwrap();
     becomes("it is read", || step(&gateway) == Some(Ok(()))).await;
     assert_eq!(gateway.governance.missing_modules(), 0);

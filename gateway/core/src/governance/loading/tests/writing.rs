@@ -3,6 +3,7 @@
 use leasehold_backend_api::Effect;
 
 use super::*;
+use crate::governance::Push;
 use crate::governance::document::PLACES;
 use crate::governance::document::Visibility;
 
@@ -21,8 +22,8 @@ fn draft(name: &str) -> NamespaceDraft {
 /// Uploads a stock policy; a binding of it to all namespaces.
 async fn binding(gateway: &Gateway, ops: &Caller) -> BindingDocument {
     let (name, wasm) = leasehold_policy_host::stock::MODULES[0];
-    let uploaded = gateway.governance.upload_policy(ops, None, wasm.into());
-    let version = uploaded.await.unwrap().document.version;
+    let uploaded = gateway.governance.push_policy(ops, Push::of(wasm));
+    let version = uploaded.await.unwrap().stored.document.version;
     let binding = serde_json::json!({
         "name": "all", "namespaces": ["*"], "policies": [{ "policy": name, "version": version }],
     });
