@@ -124,6 +124,12 @@ async fn hold(api: &Api, lock: &str) -> Result<(String, u64)> {
     Ok((lock.to_owned(), token))
 }
 
+/// Starts a rollout of a binding that does not exist: found out after the feature level was looked at.
+async fn start_rollout(api: &Api) -> Result<Answer> {
+    let body = json!({ "name": "r", "binding": "none", "policy": "none", "version": "1.0.0" });
+    api.post("/v1/rollouts", &body).await
+}
+
 /// Takes two gateways of the build before through the upgrade, back, and up again.
 async fn upgrade(config: Config<'_>) -> Result<()> {
     let first = start(config, "one", Build::Before).await?;
@@ -149,6 +155,15 @@ async fn upgrade(config: Config<'_>) -> Result<()> {
     all_held(&gateways, &tokens).await?;
     same_ledgers(&gateways).await?;
 
+    // The build before may come back, and would ignore rollouts.
+    let early = start_rollout(&gateways[0].admin()).await?;
+    ensure!(early.status == 409, "{early:?}");
+    let text = early.body.to_string();
+    ensure!(
+        text.contains("raise-level") && text.contains("level 2"),
+        "{early:?}"
+    );
+
     // One that is down counts.
     ensure!(gateways[1].terminate().await? == Some(0));
     gateways[1].install(Build::Before);
@@ -164,6 +179,7 @@ async fn upgrade(config: Config<'_>) -> Result<()> {
     ensure!(raised.body["feature_level"] == LEVEL, "{raised:?}");
     let lower = api.post(RAISE, &json!({ "to": BEFORE })).await?;
     ensure!(lower.status == 409, "{lower:?}");
+    ensure!(start_rollout(&api).await?.status == 404);
     tokens.push(hold(&api, "after").await?);
     all_held(&gateways, &tokens).await?;
     same_ledgers(&gateways).await?;

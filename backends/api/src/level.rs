@@ -8,7 +8,7 @@ use leasehold_domain::FeatureLevel;
 /// The feature levels that a build supports: it can apply and read what is written by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Levels {
-    /// The lowest: the highest of the build before.
+    /// The lowest: the highest of the build before, or a lower one.
     pub min: FeatureLevel,
     /// The highest.
     pub max: FeatureLevel,
@@ -50,14 +50,12 @@ impl Levels {
         Self::up_to(FeatureLevel(newest))
     }
 
-    /// Returns the levels of a build whose newest is `max`: that one, and the one before.
+    /// Returns the levels of a build whose newest is `max`.
     #[must_use]
     pub fn up_to(max: FeatureLevel) -> Self {
-        let max = max.max(FeatureLevel::FIRST);
-        let before = FeatureLevel(max.0.saturating_sub(1));
         Self {
-            min: before.max(FeatureLevel::FIRST),
-            max,
+            min: FeatureLevel::OLDEST,
+            max: max.max(FeatureLevel::OLDEST),
         }
     }
 
@@ -115,18 +113,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_supports_its_own_level_and_the_one_before() {
-        let build = Levels::up_to(FeatureLevel(3));
-        for (level, is_supported) in [(1, false), (2, true), (3, true), (4, false)] {
+    fn a_build_supports_its_own_level_and_those_before_and_names_both_if_not() {
+        let build = Levels::up_to(FeatureLevel(2));
+        for (level, is_supported) in [(0, false), (1, true), (2, true), (3, false)] {
             let admitted = build.admit(FeatureLevel(level));
             assert_eq!(admitted.is_ok(), is_supported, "{level}");
         }
         let problem = build.next().admit(FeatureLevel(9)).unwrap_err().to_string();
         assert!(
-            problem.contains("level 9") && problem.contains("3 to 4"),
+            problem.contains("level 9") && problem.contains("1 to 3"),
             "{problem}"
         );
-        let first = Levels::up_to(FeatureLevel::FIRST);
-        assert_eq!((first.min, first.max), (FeatureLevel(1), FeatureLevel(1)));
     }
 }

@@ -38,8 +38,9 @@ use crate::transaction::Transactions;
 use crate::transaction::Write;
 use crate::transaction::Written;
 
-/// How often a batch is tried before it counts as contended.
-const TRIES_MAX: usize = 6;
+/// How often a batch is tried before it counts as contended. A batch that writes holds the row from the
+/// second time on; one that only reads must be lucky, and a gateway that starts beside a busy one reads.
+const TRIES_MAX: usize = 48;
 /// After meeting another gateway's write, so many batches hold the row before they write.
 const CROWDED: u32 = 16;
 /// Pauses between attempts to connect begin with this and double.

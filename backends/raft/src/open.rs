@@ -103,7 +103,7 @@ impl RaftBackend {
             proof: Mutex::default(),
         });
         let founds = found(&raft, identity.node(), &address).await?;
-        if peers.is_none() {
+        if peers.is_none() || founds {
             // A group of one leads itself; others must not be waited for before they can reach us.
             let led = reads.linearize().await;
             led.map_err(|error| OpenError::Raft(error.to_string()))?;

@@ -47,6 +47,10 @@ impl FeatureLevel {
     /// The level of the first release, and of what names none.
     pub const FIRST: Self = Self(1);
 
+    /// The oldest level that this source still applies and reads. It may rise with a release, and never
+    /// above the newest level of the release before.
+    pub const OLDEST: Self = Self::FIRST;
+
     /// The newest level of this source: the greatest in [`Feature::level`].
     pub const NEWEST: Self = Self(2);
 

@@ -3,8 +3,14 @@
 use std::sync::Arc;
 
 use leasehold_backend_api::Backend;
+use leasehold_backend_api::Documents;
+use leasehold_backend_api::Levels;
+use leasehold_backend_api::level_edit;
+use leasehold_backend_postgres::OpenError;
 use leasehold_backend_postgres::PostgresBackend;
 use leasehold_backend_postgres::PostgresConfig;
+use leasehold_domain::FeatureLevel;
+use leasehold_domain::Precondition;
 use leasehold_domain::SystemClock;
 use leasehold_test_servers::Postgres;
 
@@ -28,10 +34,69 @@ const DECLARED: &str = "SELECT concat_ws(' ', table_name, column_name, data_type
     UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'leasehold' ORDER BY 1";
 
 async fn open(server: &Postgres, database: &str) -> Arc<PostgresBackend> {
+    let opened = open_as(server, database, Levels::of_build()).await;
+    opened.expect("it opens")
+}
+
+/// Opens as a build that supports `levels`.
+async fn open_as(
+    server: &Postgres,
+    database: &str,
+    levels: Levels,
+) -> Result<Arc<PostgresBackend>, OpenError> {
     let mut config = PostgresConfig::new(server.url(database));
     config.allow_unreplicated = true;
-    let opened = PostgresBackend::open(config, Arc::new(SystemClock::new())).await;
-    opened.expect("it opens")
+    config.levels = levels;
+    PostgresBackend::open(config, Arc::new(SystemClock::new())).await
+}
+
+const APPLIED: &str = "SELECT count(*) FROM leasehold.migrations";
+const REHEARSAL: &str = "SELECT to_regclass('leasehold.rehearsal') IS NOT NULL";
+
+/// Raises the level of the store that a build has open, and waits until as many migrations are applied.
+async fn raise(server: &Postgres, store: &PostgresBackend, to: FeatureLevel, applied: usize) {
+    let raised = store.write(vec![level_edit(to, Precondition::Any)]).await;
+    raised.expect("raised");
+    let seen = async {
+        while server.ask("postgres", APPLIED).await != [applied.to_string()] {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let seen = tokio::time::timeout(std::time::Duration::from_secs(60), seen).await;
+    seen.expect("migrated");
+}
+
+/// The next build adds a table at its level, and the one after that removes it at the next level.
+#[test]
+fn a_migration_waits_for_the_level_of_the_store() {
+    leasehold_conformance::run(async {
+        let server = Postgres::start().await;
+        let (this, next) = (Levels::of_build(), Levels::of_build().next());
+        let as_released = [MIGRATIONS.len().to_string()];
+        // Up, and back, and up again: nothing is migrated while the level is not raised.
+        for levels in [this, next, this, next] {
+            let store = open_as(&server, "postgres", levels)
+                .await
+                .expect("it opens");
+            take(&store, "ann", "one", 60_000).await;
+            store.close().await;
+            assert_eq!(server.ask("postgres", APPLIED).await, as_released);
+        }
+        let store = open_as(&server, "postgres", next).await.expect("it opens");
+        raise(&server, &store, next.max, MIGRATIONS.len() + 1).await;
+        take(&store, "ann", "one", 60_000).await;
+        store.close().await;
+        assert_eq!(server.ask("postgres", REHEARSAL).await, ["t"]);
+        match open_as(&server, "postgres", this).await {
+            Err(OpenError::Level(problem)) => assert!(problem.contains("level 3"), "{problem}"),
+            other => panic!("{other:?}"),
+        }
+        let last = next.next();
+        let store = open_as(&server, "postgres", last).await.expect("it opens");
+        raise(&server, &store, last.max, MIGRATIONS.len() + 2).await;
+        store.close().await;
+        assert_eq!(server.ask("postgres", REHEARSAL).await, ["f"]);
+    });
 }
 
 /// A database to which only the first migrations were applied, as an earlier build left it.

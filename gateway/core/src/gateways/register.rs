@@ -1,6 +1,7 @@
 //! A gateway registers itself with a store that it shares, and says again and again that it is there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Documents;
@@ -21,6 +22,10 @@ use super::TRIES_MAX;
 use super::contended;
 use super::unchanged_level;
 
+/// How often a start tries to register while other gateways write.
+const CONTENDED_MAX: u32 = 100;
+const CONTENDED_PAUSE: Duration = Duration::from_millis(100);
+
 impl SharedGateways {
     /// Registers a gateway of this build with a store.
     ///
@@ -38,8 +43,19 @@ impl SharedGateways {
             levels,
             clock,
         };
-        this.announce().await?;
-        Ok(this)
+        let mut tries = 0;
+        loop {
+            match this.announce().await {
+                Ok(()) => return Ok(this),
+                // Others write all the time: a start waits for its turn.
+                Err(error) if error.kind == ErrorKind::Contended && tries < CONTENDED_MAX => {
+                    tracing::debug!(%error, "gateway.registration contended; tried again");
+                    tokio::time::sleep(CONTENDED_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+            tries += 1;
+        }
     }
 
     /// Says that this gateway is there, and registers it if it was forgotten.
