@@ -20,17 +20,21 @@ pub struct FeatureLevel(pub u16);
 pub enum Feature {
     /// Documents of rollouts. A build that does not know them judges by the binding alone.
     Rollouts,
+    /// The rule that others approve changes. A build that does not know it writes them without.
+    Approvals,
+    /// Required signatures of policies. A build that does not know them binds unsigned versions.
+    Signatures,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 1] = [Self::Rollouts];
+    pub const ALL: [Self; 3] = [Self::Rollouts, Self::Approvals, Self::Signatures];
 
     /// Returns the first level of a store that may have the feature.
     #[must_use]
     pub const fn level(self) -> FeatureLevel {
         match self {
-            Self::Rollouts => FeatureLevel(2),
+            Self::Rollouts | Self::Approvals | Self::Signatures => FeatureLevel(2),
         }
     }
 
@@ -39,6 +43,8 @@ impl Feature {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rollouts => "rollouts",
+            Self::Approvals => "approvals",
+            Self::Signatures => "required signatures",
         }
     }
 }

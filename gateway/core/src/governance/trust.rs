@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use leasehold_domain::Feature;
 use leasehold_domain::Precondition;
 use leasehold_domain::limits::POLICY_SIGNATURES_REQUIRED_MAX;
 use leasehold_domain::limits::REASON_BYTES_MAX;
@@ -19,6 +20,7 @@ use super::document::TrustedKeyDocument;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
+use crate::feature_gate;
 use crate::field_limits::prose;
 use crate::field_limits::within;
 use crate::signing::VerifyingKey;
@@ -139,6 +141,10 @@ impl Governance {
         check_reason(reason)?;
         let most = u64::from(POLICY_SIGNATURES_REQUIRED_MAX);
         within("required_signatures", required.into(), 0, most)?;
+        if required > 0 {
+            let level = self.documents.level();
+            feature_gate::require(Feature::Signatures, level, "the default store")?;
+        }
         self.change_trust(caller, precondition, |trust, _| {
             let keys = trust.active().count();
             if required > trust.required && required as usize > keys {

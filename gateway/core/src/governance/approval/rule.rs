@@ -1,6 +1,7 @@
 //! The rule that says how many people must approve a change.
 
 use leasehold_domain::Edit;
+use leasehold_domain::Feature;
 use leasehold_domain::Precondition;
 use leasehold_domain::limits::APPROVALS_REQUIRED_MAX;
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::authentication::KeyDocument;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
+use crate::feature_gate;
 use crate::governance::Governance;
 use crate::governance::Stored;
 use crate::governance::document::APPROVAL_RULE;
@@ -74,6 +76,10 @@ impl Governance {
         if required > APPROVALS_REQUIRED_MAX {
             let message = format!("required: at most {APPROVALS_REQUIRED_MAX}");
             return Err(Failure::invalid(message));
+        }
+        if required > 0 {
+            let level = self.documents.level();
+            feature_gate::require(Feature::Approvals, level, "the default store")?;
         }
         let before = self.approval_rule_document().await?;
         if before.required() == required {
