@@ -71,6 +71,33 @@ fn admin_routes() -> Router<Arc<App>> {
         )
         .route(paths::KEYS, get(keys::list_keys).post(keys::create_key))
         .route(paths::KEY, post(keys::rotate_key).delete(keys::revoke_key))
+        .route(paths::CLUSTER, get(cluster::status))
+        .route(paths::CLUSTER_INIT, post(cluster::init))
+        .route(paths::CLUSTER_JOIN, post(cluster::join))
+        .route(paths::CLUSTER_LEAVE, post(cluster::leave))
+        .route(paths::CLUSTER_REPLACE, post(cluster::replace))
+        .route(
+            paths::CLUSTER_TRANSFER_LEADER,
+            post(cluster::transfer_leader),
+        )
+        .route(paths::CLUSTER_RAISE_LEVEL, post(cluster::raise_level))
+        .route(paths::CLUSTER_FORGET_GATEWAY, post(cluster::forget_gateway))
+        .route(paths::INCIDENTS, get(incidents::list))
+        .route(
+            paths::INCIDENT,
+            get(incidents::get).post(incidents::acknowledge),
+        )
+        .route(paths::BACKUP, get(backup::take))
+        .route(paths::AUDIT_EVENTS, get(audit::events))
+        .route(paths::AUDIT_HOLDERS, get(audit::holders))
+        .route(paths::AUDIT_VERIFY, get(audit::verify))
+        .route(paths::METRICS, get(health::metrics))
+        .merge(policy_routes())
+}
+
+/// What decides who may lock what, and who has agreed to it.
+fn policy_routes() -> Router<Arc<App>> {
+    Router::new()
         .route(paths::POLICIES, get(policies::list))
         .route(paths::POLICIES_REPLAY, post(replay::replay))
         .route(
@@ -109,27 +136,6 @@ fn admin_routes() -> Router<Arc<App>> {
         .route(paths::APPROVAL, get(approvals::get).post(approvals::post))
         .route(paths::REVIEWS, get(reviews::list))
         .route(paths::REVIEW, get(reviews::get).post(reviews::close))
-        .route(paths::CLUSTER, get(cluster::status))
-        .route(paths::CLUSTER_INIT, post(cluster::init))
-        .route(paths::CLUSTER_JOIN, post(cluster::join))
-        .route(paths::CLUSTER_LEAVE, post(cluster::leave))
-        .route(paths::CLUSTER_REPLACE, post(cluster::replace))
-        .route(
-            paths::CLUSTER_TRANSFER_LEADER,
-            post(cluster::transfer_leader),
-        )
-        .route(paths::CLUSTER_RAISE_LEVEL, post(cluster::raise_level))
-        .route(paths::CLUSTER_FORGET_GATEWAY, post(cluster::forget_gateway))
-        .route(paths::INCIDENTS, get(incidents::list))
-        .route(
-            paths::INCIDENT,
-            get(incidents::get).post(incidents::acknowledge),
-        )
-        .route(paths::BACKUP, get(backup::take))
-        .route(paths::AUDIT_EVENTS, get(audit::events))
-        .route(paths::AUDIT_HOLDERS, get(audit::holders))
-        .route(paths::AUDIT_VERIFY, get(audit::verify))
-        .route(paths::METRICS, get(health::metrics))
 }
 
 /// Everything on one listener.
