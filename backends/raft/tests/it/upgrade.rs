@@ -260,7 +260,10 @@ async fn an_older_build_refuses_the_snapshot_of_a_higher_level_and_keeps_what_it
         assert!(reason.contains(part), "{reason}");
     }
     group.stop(2).await;
-    assert!(std::fs::read(&snapshot).ok() == had, "a snapshot was stored");
+    assert!(
+        std::fs::read(&snapshot).ok() == had,
+        "a snapshot was stored"
+    );
     // Its directory is as it was, and opens.
     group.start(2).await;
     group.stop(2).await;
