@@ -158,7 +158,7 @@ async fn migrated(gateway: &mut Gateway, schema: u32) -> Result<()> {
     tokio::time::timeout(PATIENCE, looking).await?
 }
 
-/// The schema of the ledger's file of a gateway that is stopped: SQLite's `user_version`.
+/// The schema of the ledger's file of a gateway that is stopped: the file's `user_version`.
 fn ledger_schema(gateway: &Gateway) -> Result<u32> {
     let file = std::fs::read(gateway.data_dir().join("ledger.sqlite"))?;
     let version: [u8; 4] = file.get(60..64).context("a header")?.try_into()?;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Poison;
 use leasehold_backend_api::found_level;
 use leasehold_domain::Clock;
+use leasehold_domain::FeatureLevel;
 use leasehold_machine::stored;
 use prost::bytes::Bytes;
 use tokio::sync::Mutex;
@@ -101,12 +103,7 @@ impl EtcdBackend {
             writer: Mutex::new(Some(writer)),
         });
         // Reads the store; a failure ends the writer by dropping the last handles.
-        let reading = async {
-            queue.propose(Item::Look).await?;
-            let newest = shared.status.newest();
-            found_level(&*backend, newest, config.levels.max).await
-        };
-        if let Err(failure) = reading.await {
+        if let Err(failure) = backend.read_first(config.levels.max).await {
             backend.closing.send_replace(true);
             return Err(failure.into());
         }
@@ -122,6 +119,12 @@ impl EtcdBackend {
             poison.spawn_until(closed, "compact", compacting);
         }
         Ok(backend)
+    }
+
+    /// Reads the store, and gives a new one the level of its founder.
+    async fn read_first(&self, level: FeatureLevel) -> Result<(), BackendError> {
+        self.queue.propose(Item::Look).await?;
+        found_level(self, self.shared.status.newest(), level).await
     }
 }
 

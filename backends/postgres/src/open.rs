@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
+use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Poison;
 use leasehold_backend_api::found_level;
 use leasehold_domain::Clock;
+use leasehold_domain::FeatureLevel;
 use tokio::sync::Mutex;
 use tokio::sync::RwLock;
 use tokio::sync::watch;
@@ -86,12 +88,7 @@ impl PostgresBackend {
             writer: Mutex::new(Some(writer)),
         });
         // Reads the store; a failure ends the writer by dropping the last handles.
-        let reading = async {
-            queue.propose(Item::Look).await?;
-            let newest = shared.status.newest();
-            found_level(&*backend, newest, config.levels.max).await
-        };
-        if let Err(failure) = reading.await {
+        if let Err(failure) = backend.read_first(config.levels.max).await {
             backend.closing.send_replace(true);
             return Err(failure.into());
         }
@@ -111,5 +108,11 @@ impl PostgresBackend {
         let migrating = tasks::migrate(shared.clone(), closed.clone());
         poison.spawn_until(closed, "migrate", migrating);
         Ok(backend)
+    }
+
+    /// Reads the store, and gives a new one the level of its founder.
+    async fn read_first(&self, level: FeatureLevel) -> Result<(), BackendError> {
+        self.queue.propose(Item::Look).await?;
+        found_level(self, self.shared.status.newest(), level).await
     }
 }

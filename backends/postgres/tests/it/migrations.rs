@@ -74,17 +74,17 @@ fn a_migration_waits_for_the_level_of_the_store() {
         let (this, next) = (Levels::of_build(), Levels::of_build().next());
         let as_released = [MIGRATIONS.len().to_string()];
         // Up, and back, and up again: nothing is migrated while the level is not raised.
-        for levels in [this, next, this, next] {
+        for (levels, lock) in [(this, "a"), (next, "b"), (this, "c"), (next, "d")] {
             let store = open_as(&server, "postgres", levels)
                 .await
                 .expect("it opens");
-            take(&store, "ann", "one", 60_000).await;
+            take(&store, "ann", lock, 60_000).await;
             store.close().await;
             assert_eq!(server.ask("postgres", APPLIED).await, as_released);
         }
         let store = open_as(&server, "postgres", next).await.expect("it opens");
         raise(&server, &store, next.max, MIGRATIONS.len() + 1).await;
-        take(&store, "ann", "one", 60_000).await;
+        take(&store, "ann", "e", 60_000).await;
         store.close().await;
         assert_eq!(server.ask("postgres", REHEARSAL).await, ["t"]);
         match open_as(&server, "postgres", this).await {

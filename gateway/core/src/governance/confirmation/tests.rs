@@ -66,7 +66,7 @@ fn draft(name: &str, store: Option<StoreName>) -> NamespaceDraft {
 
 async fn house() -> House {
     let system: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let (clock, documents) = (Arc::new(ManualClock::default()), store());
+    let (clock, documents, slot) = (Arc::new(ManualClock::default()), store(), Slot::default());
     let (folder, metrics) = (tempfile::tempdir().unwrap(), Arc::new(Metrics::new()));
     let remembered = Arc::new(Remembered::open(folder.path()).unwrap());
     let run = async |name: StoreName, backend: Arc<MemoryBackend>| {
@@ -89,7 +89,6 @@ async fn house() -> House {
         run(home.clone(), documents.store.clone()).await,
         run(sea.clone(), MemoryBackend::new(system.clone())).await,
     ];
-    let slot = Slot::default();
     slot.opened(running[1].open.clone());
     let extra = [(sea.clone(), Arc::new(slot))].into();
     let stores = Arc::new(Stores::new(running[0].open.clone(), extra));
