@@ -83,7 +83,10 @@ async fn held_up(gateway: &Gateway, who: &Api, arguments: &[&str]) -> Result<Str
     let done = gateway.command_line(key, arguments).await?;
     let told = String::from_utf8(done.stderr)?;
     ensure!(done.status.code() == Some(78), "{told}");
-    let id = told.split("approval approve ").nth(1).context(told.clone())?;
+    let id = told
+        .split("approval approve ")
+        .nth(1)
+        .context(told.clone())?;
     Ok(id.chars().take(64).collect())
 }
 

@@ -112,7 +112,7 @@ impl Governance {
             };
             let counted = self.counted(&stored.document, Some(caller)).await?;
             if counted >= required {
-                return self.use_of(caller, stored).map(Some);
+                return self.mark_used(caller, stored).map(Some);
             }
             if requested.as_ref().is_none_or(|(_, most)| counted >= *most) {
                 requested = Some((id, counted));
@@ -164,7 +164,11 @@ impl Governance {
 
     /// Makes the edit that records the use of an approval. The change and this are one write, so an
     /// approval that was withdrawn meanwhile is not used.
-    fn use_of(&self, caller: &Caller, stored: Stored<ApprovalDocument>) -> Result<Edit, Failure> {
+    fn mark_used(
+        &self,
+        caller: &Caller,
+        stored: Stored<ApprovalDocument>,
+    ) -> Result<Edit, Failure> {
         let Stored {
             mut document,
             revision,

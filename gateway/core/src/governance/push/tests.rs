@@ -310,6 +310,7 @@ fn draft() -> RolloutDraft {
         least_ms: 0,
     };
     RolloutDraft {
+        replay_report: None,
         name: "r".to_owned(),
         binding: "b".to_owned(),
         policy: "p".to_owned(),
