@@ -138,7 +138,7 @@ impl Authorization {
 
     /// The answer to a request about a policy version that cannot be put to use, once that is
     /// recorded; other failures are answered as they are.
-    pub async fn refused(&self, caller: &Caller, asked: Asked, failure: Failure) -> Failure {
+    pub async fn unusable(&self, caller: &Caller, asked: Asked, failure: Failure) -> Failure {
         if failure.kind != FailureKind::PolicyVersionUnusable {
             return failure;
         }
