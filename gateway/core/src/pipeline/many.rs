@@ -279,12 +279,12 @@ fn overriding(
 ) -> Option<Vec<(Request, Intent)>> {
     let all = outcomes.iter().zip(decisions).zip(requests);
     let refused = all.filter_map(|((outcome, decision), (request, _))| match outcome {
-        Outcome::CounterFull(full) => Some((full, decision, request)),
+        Outcome::CounterFull(full) => Some((&**full, decision, request)),
         _ => None,
     });
     let mut refused = refused.peekable();
     refused.peek()?;
-    let may_exceed = |(full, decision, request): (&Box<CounterFull>, &Option<_>, &Request)| {
+    let may_exceed = |(full, decision, request): (&CounterFull, &Option<_>, &Request)| {
         may_exceed((&*caller.principal, request), decision.as_ref(), full)
     };
     if !refused.all(may_exceed) {

@@ -189,7 +189,10 @@ fn held_by(subject: &str) -> LockView {
     }
 }
 
-fn counted(counters: &[(&str, u32, Option<&str>)]) -> Result<Vec<PolicyCounter>, PolicyFault> {
+/// A counter's name, maximum and code.
+type Counter<'a> = (&'a str, u32, Option<&'a str>);
+
+fn counted(counters: &[Counter<'_>]) -> Result<Vec<PolicyCounter>, PolicyFault> {
     let answer = Guest::counting(counters).decided(&engine()).answer;
     answer.map(|answer| match answer {
         PolicyAnswer::Allow(limits) => limits.counters,
@@ -232,7 +235,7 @@ fn counters_that_break_the_contract_are_a_fault() {
         .map(|n| n.to_string())
         .collect();
     let nine: Vec<_> = nine.iter().map(|name| (name.as_str(), 1, None)).collect();
-    let broken: [(&[(&str, u32, Option<&str>)], &str); 7] = [
+    let broken: [(&[Counter<'_>], &str); 7] = [
         (&nine, "more than 8 counters"),
         (&[("a", 1, None), ("a", 2, None)], "named twice"),
         (&[("", 1, None)], "printable text"),

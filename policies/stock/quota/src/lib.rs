@@ -198,7 +198,7 @@ mod tests {
                 let counters = limits.counters.into_iter();
                 counters.map(|c| (c.name, c.maximum)).collect()
             }
-            other => panic!("denied: {other:?}"),
+            Verdict::Deny(denial) => panic!("{denial:?}"),
         }
     }
 
