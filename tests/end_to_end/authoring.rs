@@ -266,7 +266,7 @@ async fn a_module_is_uploaded_under_the_name_in_its_manifest() -> Result<()> {
     ensure!(refused.status.code() == Some(65), "{refused:?}");
     let listed = gateway.admin().get("/v1/policies").await?;
     ensure!(
-        listed.body["contracts"] == json!(["1.0.0", "1.1.0"]),
+        listed.body["contracts"] == json!(["1.0.0", "1.1.0", "1.2.0"]),
         "{listed:?}"
     );
     Ok(())

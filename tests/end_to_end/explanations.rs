@@ -267,7 +267,7 @@ async fn a_namespace_in_use_is_deleted_by_force_only() -> Result<()> {
         .post("/v1/namespaces/used/locks/a:acquire", &body)
         .await?;
     assert_eq!(taken.status, 201, "{taken:?}");
-    let mut bound = binding("quota", "1.0.0", json!({}));
+    let mut bound = binding("quota", "2.0.0", json!({}));
     bound["namespaces"] = json!(["used"]);
     assert_eq!(admin.put("/v1/bindings/told", &bound).await?.status, 200);
     let refused = admin.delete("/v1/namespaces/used").await?;

@@ -210,6 +210,15 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[POLICIES_PER_DECISION_MAX as u64],
     ),
     (
+        "counters of one verdict",
+        &[COUNTERS_PER_VERDICT_MAX as u64],
+    ),
+    (
+        "counters of all verdicts of one acquire",
+        &[COUNTERS_PER_DECISION_MAX as u64],
+    ),
+    ("name of a counter", &[COUNTER_NAME_BYTES_MAX as u64]),
+    (
         "fuel and time of a request before its evaluation moves to a separate thread",
         &[BRIEF_EVALUATION_FUEL_MAX, BRIEF_EVALUATION_MS_MAX],
     ),

@@ -34,6 +34,15 @@ macro_rules! conformance {
                 a_cap_on_locks_holds_for_a_crowd
                 a_cap_on_waiters_holds_for_a_crowd
             }
+            counters {
+                nobody_is_refused_below_the_maximum
+                no_more_are_granted_than_the_maximum
+                a_repeated_acquire_is_counted_once
+                an_expired_lease_makes_room
+                several_locks_are_counted_together
+                a_waiter_that_counts_too_much_is_passed_over
+                a_refusal_is_a_denial_of_its_policy
+            }
             queue {
                 a_release_hands_over_in_the_same_write
                 the_first_to_wait_is_the_first_to_hold
@@ -127,6 +136,9 @@ macro_rules! conformance_durable {
                 much_work_survives_restarts
                 a_stream_that_is_left_alone_holds_nobody_up
             }
+            counters {
+                counters_survive_a_restart
+            }
             policies {
                 policy_versions_survive_a_restart
             }
@@ -166,6 +178,7 @@ mod tests {
             include_str!("taking.rs"),
             include_str!("batches.rs"),
             include_str!("caps.rs"),
+            include_str!("counters.rs"),
             include_str!("events.rs"),
             include_str!("reading.rs"),
             include_str!("governing.rs"),

@@ -4,6 +4,7 @@ mod asking;
 pub mod batches;
 pub mod caps;
 mod cases;
+pub mod counters;
 pub mod events;
 pub mod exclusion;
 pub mod governing;

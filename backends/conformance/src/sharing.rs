@@ -22,6 +22,7 @@ use crate::caps::CROWD;
 use crate::caps::MOST;
 use crate::caps::capped;
 use crate::caps::is_full;
+use crate::counters;
 use crate::governing::COLLECTION;
 use crate::governing::edit;
 
@@ -97,5 +98,42 @@ pub async fn a_cap_holds_over_gateways<B: Backend + ?Sized>(gateways: &[&B]) {
             let given = gateways[0].execute(Batch::one(give)).await;
             assert_eq!(given.expect("an answer"), [Outcome::Released]);
         }
+    }
+}
+
+/// Gateways on one store grant no more leases together than the maximum of a counter says, and as
+/// many: below it nobody is refused or told to come again.
+///
+/// # Panics
+/// They grant more, or less, or refuse somebody below the maximum.
+pub async fn a_counter_holds_over_gateways<B: Backend + ?Sized>(gateways: &[&B]) {
+    for (round, maximum) in [5, 64, 5, 64].into_iter().enumerate() {
+        let ask = |n: usize| {
+            let gateway = gateways[n % gateways.len()];
+            let name = format!("lock-{round}-{n}");
+            let take = counters::take("ann", &name, LONG, maximum);
+            async move {
+                let outcomes = gateway.execute(Batch::one(take)).await;
+                (name, outcomes.expect("an answer").remove(0))
+            }
+        };
+        let mut held = Vec::new();
+        for (name, outcome) in join_all((0..counters::CROWD).map(ask)).await {
+            match outcome {
+                Outcome::Granted(grant) => held.push((name, grant.lease_id)),
+                outcome => assert!(counters::is_full(&outcome, "c", maximum), "{outcome:?}"),
+            }
+        }
+        assert_eq!(held.len(), maximum as usize, "round {round}");
+        let give = |(n, (name, lease_id)): (usize, (String, leasehold_domain::LeaseId))| {
+            let gateway = gateways[(n + 1) % gateways.len()];
+            let give = Action::Release { lease_id };
+            let give = command("ann", &fresh_request(), lock(&name), give);
+            async move {
+                let given = gateway.execute(Batch::one(give)).await;
+                assert_eq!(given.expect("an answer"), [Outcome::Released]);
+            }
+        };
+        join_all(held.into_iter().enumerate().map(give)).await;
     }
 }

@@ -1,11 +1,13 @@
 //! Which requests of a batch must stand or fall together.
 //!
 //! A transaction holds several groups, each with conditions of its own: a group whose condition
-//! does not hold changes nothing, and the others do not notice. Requests that touch the same lock
-//! are in one group. What has lost against another gateway lately is an island, a group by itself;
-//! all else is one group, so that it has its events in one key.
+//! does not hold changes nothing, and the others do not notice. Requests that touch the same lock or
+//! the same counter are in one group. What has lost against another gateway lately is an island, a
+//! group by itself; all else is one group, so that it has its events in one key, or a few if it
+//! touches too much for one.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use leasehold_domain::LockRef;
 
@@ -13,9 +15,35 @@ use crate::item::Item;
 
 /// Islands in one transaction at most.
 const ISLANDS_MAX: usize = 16;
-/// Locks and documents of one group that are compared one by one at most: etcd takes 128 operations, and the
-/// group's other keys and the islands need their part.
+/// What one group compares one by one at most: etcd takes 128 operations, and the group's other
+/// keys and the islands need their part.
 const KEYS_COMPARED_MAX: usize = 100;
+/// Groups at most that are not islands.
+const MAIN_GROUPS_MAX: usize = 6;
+
+/// What a request touches: its keys are compared, or put.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Touched {
+    Lock(LockRef),
+    /// A counter, by the number of its key.
+    Counter(u16),
+}
+
+/// A request of a batch.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    /// Its place in the batch.
+    pub(crate) at: usize,
+    pub(crate) item: &'a Item,
+    pub(crate) touches: BTreeSet<Touched>,
+}
+
+/// A lock whose time has come, and what its tick touches.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) lock: LockRef,
+    pub(crate) touches: BTreeSet<Touched>,
+}
 
 /// Requests that stand or fall together.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,89 +61,130 @@ impl Group {
     fn is_empty(&self) -> bool {
         self.jobs.is_empty() && self.ticks.is_empty()
     }
+
+    fn add(&mut self, other: Self) {
+        self.jobs.extend(other.jobs);
+        self.ticks.extend(other.ticks);
+        self.jobs.sort_unstable();
+    }
+}
+
+/// Requests that touch the same, directly or by others.
+#[derive(Debug, Default)]
+struct Component {
+    group: Group,
+    touches: BTreeSet<Touched>,
 }
 
 /// Groups writing items; `near_cap` tells whether any of them may exceed a cap of its namespace,
-/// `is_hot` which locks are contended.
+/// `is_hot` what is contended.
 pub(crate) fn group(
-    items: &[(usize, &Item)],
-    due: Vec<LockRef>,
+    jobs: &[Job<'_>],
+    due: Vec<Due>,
     near_cap: bool,
-    is_hot: impl Fn(&LockRef) -> bool,
+    is_hot: impl Fn(&Touched) -> bool,
 ) -> Vec<Group> {
-    let (first, roots) = joined(items);
-    let due: Vec<LockRef> = due.into_iter().filter(|l| !first.contains_key(l)).collect();
-    let edits = items.iter().filter(|(_, item)| is_edit(item));
-    let edited: usize = edits.map(|(_, item)| item.weight()).sum();
-    let whole = near_cap
-        || items.iter().any(|(_, item)| item.expects_usage())
-        || first.len() + due.len() + edited > KEYS_COMPARED_MAX;
-    if whole {
-        return vec![Group {
-            jobs: items.iter().map(|(job, _)| *job).collect(),
-            ticks: due,
-            whole,
-        }];
-    }
-    // What is worked out beside an edit stands on it: a seat may have opened or closed a namespace.
-    let is_hot = |lock: &LockRef| edited == 0 && is_hot(lock);
-    let hot = first.iter().filter(|(lock, _)| is_hot(lock));
-    let hot: Vec<usize> = hot.map(|(_, at)| root(&roots, *at)).collect();
-    let mut main = Group::default();
-    let mut islands: BTreeMap<usize, Group> = BTreeMap::new();
-    for (at, (job, _)) in items.iter().enumerate() {
-        let root = root(&roots, at);
-        match hot.contains(&root) {
-            true => islands.entry(root).or_default().jobs.push(*job),
-            false => main.jobs.push(*job),
+    let edits = jobs.iter().filter(|job| is_edit(job.item));
+    let edited: usize = edits.map(|job| job.item.weight()).sum();
+    let whole = near_cap || jobs.iter().any(|job| job.item.expects_usage());
+    let (mut main, mut islands) = (Vec::new(), Vec::new());
+    for component in components(jobs, due) {
+        // What is worked out beside an edit stands on it: a seat may have opened or closed a
+        // namespace.
+        match edited == 0 && component.touches.iter().any(&is_hot) {
+            true => islands.push(component),
+            false => main.push(component),
         }
     }
-    let (alone, others) = due.into_iter().partition(|lock| is_hot(lock));
-    main.ticks = others;
-    gathered(main, islands.into_values().collect(), alone)
+    let is_small = |island: &Component| island.touches.len() <= KEYS_COMPARED_MAX;
+    let whole = whole || !islands.iter().all(is_small);
+    match packed(&main, edited) {
+        Some(main) if !whole => gathered(main, islands),
+        _ => {
+            let mut all = Group::default();
+            let components = main.into_iter().chain(islands);
+            components.for_each(|component| all.add(component.group));
+            all.whole = true;
+            vec![all]
+        }
+    }
 }
 
-/// Which items touch the same: the first that touches each lock, and for each item one before it
-/// that it is joined with, or itself.
-fn joined<'a>(items: &[(usize, &'a Item)]) -> (BTreeMap<&'a LockRef, usize>, Vec<usize>) {
-    let mut first = BTreeMap::new();
-    let mut first_edit = None;
-    let mut roots: Vec<usize> = (0..items.len()).collect();
-    for (at, (_, item)) in items.iter().enumerate() {
-        for lock in item.locks() {
-            let other = *first.entry(lock).or_insert(at);
-            join(&mut roots, other, at);
-        }
-        if is_edit(item) {
-            let other = *first_edit.get_or_insert(at);
+/// Jobs and ticks that touch the same, joined.
+fn components(jobs: &[Job<'_>], due: Vec<Due>) -> Vec<Component> {
+    let asked: BTreeSet<&LockRef> = jobs.iter().flat_map(|job| job.item.locks()).collect();
+    // A command ends and grants what is due of its lock, too.
+    let due = due.into_iter().filter(|due| !asked.contains(&due.lock));
+    let due: Vec<Due> = due.collect();
+    let touches = jobs.iter().map(|job| &job.touches);
+    let touches = touches.chain(due.iter().map(|due| &due.touches));
+    let mut roots: Vec<usize> = (0..jobs.len() + due.len()).collect();
+    let mut first: BTreeMap<&Touched, usize> = BTreeMap::new();
+    for (at, touches) in touches.clone().enumerate() {
+        for touched in touches {
+            let other = *first.entry(touched).or_insert(at);
             join(&mut roots, other, at);
         }
     }
-    (first, roots)
+    let mut edits = (0..).zip(jobs).filter(|(_, job)| is_edit(job.item));
+    if let Some((first, _)) = edits.next() {
+        edits.for_each(|(at, _)| join(&mut roots, first, at));
+    }
+    let mut components: BTreeMap<usize, Component> = BTreeMap::new();
+    for (at, touches) in touches.enumerate() {
+        let component = components.entry(root(&roots, at)).or_default();
+        component.touches.extend(touches.iter().cloned());
+        match jobs.get(at) {
+            Some(job) => component.group.jobs.push(job.at),
+            None => {
+                let lock = due.get(at - jobs.len()).map(|due| due.lock.clone());
+                component.group.ticks.extend(lock);
+            }
+        }
+    }
+    components.into_values().collect()
+}
+
+/// The components in as few groups as will do; `None` if they touch too much for that. What depends
+/// on edits is in one group with them.
+fn packed(components: &[Component], edited: usize) -> Option<Vec<Group>> {
+    let mut groups = vec![(Group::default(), edited)];
+    for component in components {
+        let more = component.touches.len();
+        let last = groups.last()?.1;
+        if last + more > KEYS_COMPARED_MAX {
+            groups.push((Group::default(), 0));
+        }
+        let (group, keys) = groups.last_mut()?;
+        *keys += more;
+        group.add(Group {
+            jobs: component.group.jobs.clone(),
+            ticks: component.group.ticks.clone(),
+            whole: false,
+        });
+    }
+    let fits = groups.iter().all(|(_, keys)| *keys <= KEYS_COMPARED_MAX);
+    let groups_max = if edited > 0 { 1 } else { MAIN_GROUPS_MAX };
+    let fits = fits && groups.len() <= groups_max;
+    fits.then(|| groups.into_iter().map(|(group, _)| group).collect())
 }
 
 fn is_edit(item: &Item) -> bool {
     matches!(item, Item::Edits(_))
 }
 
-/// The main group and the islands; those that are too many are one.
-fn gathered(main: Group, islands: Vec<Group>, alone: Vec<LockRef>) -> Vec<Group> {
-    let mut groups = vec![main];
-    let alone = alone.into_iter().map(|lock| Group {
-        ticks: vec![lock],
-        ..Group::default()
-    });
-    for island in islands.into_iter().chain(alone) {
-        match groups.get_mut(ISLANDS_MAX) {
-            None => groups.push(island),
-            Some(last) => {
-                last.jobs.extend(island.jobs);
-                last.ticks.extend(island.ticks);
-                last.jobs.sort_unstable();
-            }
+/// The main groups and the islands; those that are too many are one.
+fn gathered(main: Vec<Group>, islands: Vec<Component>) -> Vec<Group> {
+    let mut groups = main;
+    groups.retain(|group| !group.is_empty());
+    let groups_max = groups.len() + ISLANDS_MAX;
+    for island in islands {
+        if groups.len() < groups_max {
+            groups.push(island.group);
+        } else if let Some(last) = groups.last_mut() {
+            last.add(island.group);
         }
     }
-    groups.retain(|group| !group.is_empty());
     groups
 }
 
@@ -190,11 +259,36 @@ mod tests {
     }
 
     fn grouped(items: &[Item], due: &[&str], hot: &[&str]) -> Vec<(Vec<usize>, usize, bool)> {
-        let items: Vec<_> = items.iter().enumerate().collect();
-        let due = due.iter().map(|name| lock(name)).collect();
-        let groups = group(&items, due, false, |one| {
-            hot.iter().any(|name| lock(name) == *one)
+        grouped_with(items, due, hot, &[])
+    }
+
+    /// The same, where the locks of these names have a lease with this counter.
+    fn grouped_with(
+        items: &[Item],
+        due: &[&str],
+        hot: &[&str],
+        counters: &[(&str, u16)],
+    ) -> Vec<(Vec<usize>, usize, bool)> {
+        let touched = |lock: &LockRef| {
+            let named = counters
+                .iter()
+                .filter(|(name, _)| self::lock(name) == *lock);
+            let counters = named.map(|(_, counter)| Touched::Counter(*counter));
+            let touched = counters.chain([Touched::Lock(lock.clone())]);
+            touched.collect::<BTreeSet<_>>()
+        };
+        let jobs = items.iter().enumerate().map(|(at, item)| Job {
+            at,
+            item,
+            touches: item.locks().flat_map(touched).collect(),
         });
+        let jobs: Vec<_> = jobs.collect();
+        let due = due.iter().map(|name| Due {
+            lock: lock(name),
+            touches: touched(&lock(name)),
+        });
+        let hot: Vec<_> = hot.iter().map(|name| Touched::Lock(lock(name))).collect();
+        let groups = group(&jobs, due.collect(), false, |one| hot.contains(one));
         let told = groups.into_iter().map(|g| (g.jobs, g.ticks.len(), g.whole));
         told.collect()
     }
@@ -236,5 +330,30 @@ mod tests {
         let many: Vec<Item> = names.iter().map(|name| item(&[name])).take(40).collect();
         let groups = grouped(&many, &[], &names);
         assert_eq!(groups.len(), ISLANDS_MAX);
+    }
+
+    #[test]
+    fn what_shares_a_counter_is_together() {
+        let items = [item(&["a"]), item(&["b"]), item(&["c"]), item(&["d"])];
+        let counters = [("a", 1), ("c", 1), ("x", 1), ("d", 2), ("y", 2)];
+        assert_eq!(
+            grouped_with(&items, &["x", "y", "z"], &["a", "y"], &counters),
+            [
+                (vec![1], 1, false),
+                (vec![0, 2], 1, false),
+                (vec![3], 1, false)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_too_much_for_one_group_is_in_several() {
+        let items: Vec<Item> = (0..250).map(|n| item(&[&format!("l-{n}")])).collect();
+        let groups = grouped(&items, &[], &[]);
+        let jobs: Vec<_> = groups.iter().map(|(jobs, ..)| jobs.len()).collect();
+        assert_eq!(jobs, [100, 100, 50]);
+        assert!(groups.iter().all(|(_, _, whole)| !whole));
+        let items: Vec<Item> = (0..601).map(|n| item(&[&format!("l-{n}")])).collect();
+        assert_eq!(grouped(&items, &[], &[]), [((0..601).collect(), 0, true)]);
     }
 }

@@ -3,8 +3,10 @@
 //! All that gateways follow is in one range, so that one watch tells of all of it in order. Blobs
 //! are beside it, because nobody needs to hear of them.
 
+use leasehold_domain::CounterKey;
 use leasehold_domain::Digest;
 use leasehold_domain::LockRef;
+use leasehold_domain::NamespaceName;
 use prost::bytes::Bytes;
 
 /// Keys under one prefix.
@@ -34,6 +36,8 @@ pub(crate) enum Kind {
     Ended,
     /// What the last new history began with.
     History,
+    /// Put by every write that changes how many leases carry one of the counters of this number.
+    Counter(u16),
     /// Up to where a consumer has events.
     Consumer(String),
     /// A document.
@@ -106,6 +110,11 @@ impl Keys {
         self.key(&format!("live/waiter/{lock}/{number:016x}"))
     }
 
+    /// The key of a counter's number: see [`counter_number`].
+    pub(crate) fn counter(&self, number: u16) -> Bytes {
+        self.key(&format!("live/counter/{number:04x}"))
+    }
+
     /// A key for the events of one write; no other write has it.
     pub(crate) fn events(&self, writer: u64, number: u64) -> Bytes {
         self.key(&format!("live/events/{writer:016x}/{number:016x}"))
@@ -160,6 +169,7 @@ impl Keys {
             }
             Some(("events", _)) => Kind::Events,
             Some(("ended", _)) => Kind::Ended,
+            Some(("counter", number)) => Kind::Counter(u16::from_str_radix(number, 16).ok()?),
             Some(("consumer", name)) => Kind::Consumer(name.to_owned()),
             Some(("document", name)) => {
                 let (collection, id) = name.split_once('/')?;
@@ -168,6 +178,15 @@ impl Keys {
             _ => return None,
         })
     }
+}
+
+/// The number of a counter's key. Counters share a fixed number of keys, so that there are no keys to
+/// delete when nobody counts any more. Two counters of one number conflict, and count apart all the
+/// same.
+pub(crate) fn counter_number(namespace: &NamespaceName, key: &CounterKey) -> u16 {
+    let named = [namespace.as_str(), &*key.policy, &*key.name].join("\0");
+    let Digest([high, low, ..]) = Digest::of(named.as_bytes());
+    u16::from_be_bytes([high, low])
 }
 
 #[cfg(test)]
@@ -184,6 +203,7 @@ mod tests {
             (keys.base(), Kind::Base),
             (keys.documents(), Kind::Documents),
             (keys.history(), Kind::History),
+            (keys.counter(0xab), Kind::Counter(0xab)),
             (keys.lock(&lock), Kind::Lock(lock.clone())),
             (keys.waiter(&lock, 30), Kind::Waiter(lock, 30)),
             (keys.events(1, 2), Kind::Events),

@@ -1,6 +1,7 @@
 //! The gateway's copy of the store: what the machine works on. The watch feeds it; what the
 //! gateway writes itself is in it at once.
 
+mod counters;
 mod ended;
 mod follow;
 mod prepare;
@@ -19,6 +20,7 @@ use leasehold_stored::store as form;
 use crate::item::Answer;
 use crate::item::Query;
 
+pub(crate) use self::counters::tick;
 use self::ended::EndedKeys;
 pub(crate) use self::follow::decoded;
 pub(crate) use self::follow::stored_events;
@@ -42,6 +44,8 @@ pub(crate) struct Mirror {
     pub(crate) fed: i64,
     /// The last change of each record that is there.
     pub(crate) known: BTreeMap<LockRef, Known>,
+    /// The last change of each counter's key, by its number.
+    counters: BTreeMap<u16, i64>,
     /// The last change of the documents' revision.
     pub(crate) documents: i64,
     /// Up to where each consumer has events.

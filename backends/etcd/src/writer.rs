@@ -15,7 +15,6 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_backend_api::Levels;
 use leasehold_backend_api::Poison;
-use leasehold_domain::LockRef;
 use tokio::sync::RwLock;
 use tokio::time::Sleep;
 
@@ -24,6 +23,7 @@ use crate::error;
 use crate::feed::Feed;
 use crate::feed::News;
 use crate::feed::Written;
+use crate::group::Touched;
 use crate::history_growth::HistoryGrowth;
 use crate::item::Answer;
 use crate::item::Item;
@@ -74,7 +74,7 @@ pub(crate) struct Writer {
     cluster: u64,
     /// Locks that were lost against other gateways, and for how many transactions more they count
     /// as contended.
-    hot: BTreeMap<LockRef, u32>,
+    hot: BTreeMap<Touched, u32>,
     /// Jobs that did not fit into the transaction.
     later: Vec<Job>,
     /// After a failed attempt to connect, and why it failed.

@@ -10,6 +10,7 @@ mod serve;
 
 use leasehold_domain::Action;
 use leasehold_domain::Command;
+use leasehold_domain::CounterFull;
 use leasehold_domain::EndCause;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
@@ -27,6 +28,7 @@ use crate::EndedRequest;
 use crate::LockRecord;
 use crate::Moment;
 use crate::cap_usage::CapCheck;
+use crate::counters::OtherLeases;
 use crate::shared_policies::SharedPolicies;
 
 /// Applies one command to one lock: expires what is due, does the work, grants what became free.
@@ -34,7 +36,7 @@ use crate::shared_policies::SharedPolicies;
 /// Deterministic, without I/O, clock or randomness. Never ends a lease before its time.
 /// `expect.revision` is checked against the record as it is before anything expires;
 /// `expect.usage` and `expect.caps` are not, because one record does not know what others have:
-/// [`crate::State`] does.
+/// [`crate::State`] does. Of `expect.counters`, only this record's leases count.
 /// Without a change of the record there are no transitions, and its revision stays.
 pub fn apply(record: &mut LockRecord, command: &Command, at: Moment) -> (Outcome, Vec<Transition>) {
     let shared = &mut SharedPolicies::default();
@@ -62,12 +64,16 @@ impl OneApplied {
 
 /// What a command needs to know besides the record of its lock.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Context {
+pub(crate) struct Context<'a> {
     pub(crate) queueing: Queueing,
+    /// Whether a tick only ends what is over, and grants nothing yet.
+    pub(crate) only_expires: bool,
     /// How the lease ended that the same acquire was granted before, if the store remembers one.
     pub(crate) past: Option<EndCause>,
     /// The check against the caps of the namespace; `None` if the command has no caps.
     pub(crate) cap_check: Option<CapCheck>,
+    /// The leases of other locks that count.
+    pub(crate) others: OtherLeases<'a>,
 }
 
 /// Whether an acquire may enter the queue.
@@ -85,7 +91,7 @@ pub(crate) fn apply_with(
     record: &mut LockRecord,
     command: &Command,
     at: Moment,
-    context: Context,
+    context: Context<'_>,
     shared: &mut SharedPolicies,
 ) -> OneApplied {
     let expected = command.expect.as_ref().and_then(|expect| expect.revision);
@@ -99,6 +105,7 @@ pub(crate) fn apply_with(
     let mut step = Step::new(record, &command.lock, at, shared);
     step.past = context.past;
     step.cap_check = context.cap_check;
+    step.others = context.others;
     let outcome = match &command.action {
         // Between two stores time stands still, and nothing is granted.
         Action::Import { record, .. } => step.import(record),
@@ -106,7 +113,9 @@ pub(crate) fn apply_with(
         _ => {
             step.expire();
             let outcome = step.work(command, context.queueing);
-            step.serve();
+            if !context.only_expires {
+                step.serve();
+            }
             outcome
         }
     };
@@ -116,6 +125,12 @@ pub(crate) fn apply_with(
         transitions: step.transitions,
         ended: step.ended,
     }
+}
+
+/// The counters that the lease of an acquire will carry.
+fn counters(command: &Command) -> &[leasehold_domain::Counter] {
+    let expect = command.expect.as_ref();
+    expect.map_or(&[], |expect| &expect.counters)
 }
 
 /// One application of one command to one record.
@@ -140,6 +155,10 @@ struct Step<'a> {
     past: Option<EndCause>,
     shared: &'a mut SharedPolicies,
     cap_check: Option<CapCheck>,
+    /// The leases of other locks that count.
+    others: OtherLeases<'a>,
+    /// The counter that refused the acquire that this step is about.
+    refused: Option<Box<CounterFull>>,
     /// Acquires whose leases this step ended.
     ended: Vec<EndedRequest>,
 }
@@ -166,6 +185,8 @@ impl<'a> Step<'a> {
             transitions: Vec::new(),
             past: None,
             cap_check: None,
+            others: OtherLeases::default(),
+            refused: None,
             shared,
             ended: Vec::new(),
         }
@@ -202,6 +223,7 @@ impl<'a> Step<'a> {
                 ttl_ms: *ttl_ms,
                 wait_ms: wait_ms.filter(|_| queueing == Queueing::AsAsked),
                 max_hold_ms: *max_hold_ms,
+                counters: counters(command),
             }),
             Action::Renew {
                 lease_id,

@@ -19,6 +19,8 @@ struct Plan {
     modes: Vec<Mode>,
     locks: usize,
     cooldown_ms: u64,
+    /// The maximum of a counter that every lease carries; `None` for no counter.
+    counted: Option<u32>,
     depth: usize,
 }
 
@@ -35,7 +37,12 @@ const SHARED: Mode = Mode::Shared { permits: 1 };
 /// Breadth first, so that each state is reached by one of its shortest ways.
 fn search(plan: &Plan) -> Visited {
     let mut seen: HashSet<Digest> = HashSet::new();
-    let mut front = vec![World::new(&plan.modes, plan.locks, plan.cooldown_ms)];
+    let mut front = vec![World::new(
+        &plan.modes,
+        plan.locks,
+        plan.cooldown_ms,
+        plan.counted,
+    )];
     let mut steps = 0;
     for _ in 0..plan.depth {
         let mut next = Vec::new();
@@ -69,6 +76,7 @@ fn two_clients_and_one_lock() {
         modes: vec![Mode::Exclusive; 2],
         locks: 1,
         cooldown_ms: 0,
+        counted: None,
         depth: 7,
     });
     assert_eq!((visited.states, visited.steps), (162_303, 476_666));
@@ -80,6 +88,7 @@ fn two_clients_and_one_lock_that_cools_down() {
         modes: vec![Mode::Exclusive, SHARED],
         locks: 1,
         cooldown_ms: 1_000,
+        counted: None,
         depth: 6,
     });
     assert_eq!((visited.states, visited.steps), (47_702, 128_418));
@@ -91,6 +100,7 @@ fn three_clients_and_one_lock() {
         modes: vec![SHARED, Mode::Exclusive, SHARED],
         locks: 1,
         cooldown_ms: 0,
+        counted: None,
         depth: 5,
     });
     assert_eq!((visited.states, visited.steps), (70_702, 177_059));
@@ -102,7 +112,32 @@ fn two_clients_and_two_locks() {
         modes: vec![Mode::Exclusive; 2],
         locks: 2,
         cooldown_ms: 0,
+        counted: None,
         depth: 4,
     });
     assert_eq!((visited.states, visited.steps), (35_261, 82_668));
+}
+
+#[test]
+fn two_clients_and_two_locks_that_count() {
+    let visited = search(&Plan {
+        modes: vec![Mode::Exclusive; 2],
+        locks: 2,
+        cooldown_ms: 0,
+        counted: Some(1),
+        depth: 4,
+    });
+    assert_eq!((visited.states, visited.steps), (17_282, 46_227));
+}
+
+#[test]
+fn three_clients_and_one_lock_that_counts() {
+    let visited = search(&Plan {
+        modes: vec![SHARED; 3],
+        locks: 1,
+        cooldown_ms: 0,
+        counted: Some(1),
+        depth: 5,
+    });
+    assert_eq!((visited.states, visited.steps), (24_334, 71_762));
 }

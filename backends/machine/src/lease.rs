@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leasehold_domain::Cause;
+use leasehold_domain::Counter;
+use leasehold_domain::CounterKey;
 use leasehold_domain::DrainCause;
 use leasehold_domain::EndCause;
 use leasehold_domain::FencingToken;
@@ -50,9 +52,32 @@ pub(crate) struct Lease {
     /// The policy versions that judged it. `None` if its acquire had no decision, or was recorded by
     /// a build that did not keep them.
     pub(crate) policies: Option<Arc<LeasePolicies>>,
+    /// The counters that it carries; `None` if none.
+    pub(crate) counters: Option<Box<LeaseCounters>>,
+}
+
+/// The counters of one lease, each once. In a box of its own, because most leases carry none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeaseCounters(Vec<CounterKey>);
+
+impl LeaseCounters {
+    /// Returns the counters of a lease whose acquire carried these.
+    pub(crate) fn of(asked: &[Counter]) -> Option<Box<Self>> {
+        let keys = asked.iter().map(|counter| counter.key.clone());
+        Self::boxed(keys.collect())
+    }
+
+    fn boxed(keys: Vec<CounterKey>) -> Option<Box<Self>> {
+        (!keys.is_empty()).then(|| Box::new(Self(keys)))
+    }
 }
 
 impl Lease {
+    /// The counters that it carries.
+    pub(crate) fn counters(&self) -> &[CounterKey] {
+        self.counters.as_deref().map_or(&[], |counters| &counters.0)
+    }
+
     /// How it ends if it ends by time.
     pub(crate) fn end_by_time(&self) -> EndCause {
         match self.drain.as_deref() {
@@ -175,6 +200,7 @@ impl Lease {
             waited,
             rule,
             policies,
+            counters,
         } = self;
         form::Lease {
             lease_id: lease_id.form(),
@@ -192,6 +218,9 @@ impl Lease {
             waited: *waited,
             rule: rule.form(),
             policies: list.number(policies.as_ref()),
+            counters: counters
+                .as_deref()
+                .map_or_else(Vec::new, |all| all.0.form()),
         }
     }
 
@@ -223,6 +252,7 @@ impl Lease {
             waited: form.waited,
             rule: Formed::restore(form.rule)?,
             policies,
+            counters: LeaseCounters::boxed(Formed::restore(form.counters)?),
         })
     }
 }

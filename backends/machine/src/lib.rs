@@ -3,6 +3,7 @@
 mod apply;
 mod cap_usage;
 mod claim;
+mod counters;
 mod ended;
 #[cfg(test)]
 mod explore;

@@ -1,6 +1,7 @@
 //! All locks and documents of one store, in memory.
 
 mod caps;
+mod counters;
 mod documents;
 mod execute;
 mod list;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_domain::Counter;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LeasePolicies;
 use leasehold_domain::Millis;
@@ -37,6 +38,8 @@ pub struct Waiter {
     pub(crate) rule: Option<RuleDigest>,
     /// The policy versions of that decision.
     pub(crate) policies: Option<Arc<LeasePolicies>>,
+    /// The counters that its lease will carry, with their maxima as of its acquire.
+    pub(crate) counters: Vec<Counter>,
 }
 
 impl Waiter {
@@ -63,5 +66,5 @@ impl Waiter {
 
 formed!(struct Waiter => form::Waiter<'a> {
     lease_id, request_id, party, mode, ttl_ms, max_hold_ms, since, queued, deadline, claims, rule,
-    policies,
+    policies, counters,
 });

@@ -14,6 +14,8 @@ mod cases;
 mod change;
 #[path = "it/cooldown.rs"]
 mod cooldown;
+#[path = "it/counters.rs"]
+mod counters;
 #[path = "it/golden.rs"]
 mod golden;
 #[path = "it/handover.rs"]

@@ -134,6 +134,7 @@ impl Mirror {
         match item {
             Item::Batch(batch) => {
                 self.remember(batch.commands.iter().map(|c| &c.lock), prepared);
+                self.remember_counted(&batch.commands, at.now, prepared);
                 let applied =
                     self.state
                         .execute(&batch.commands, batch.atomicity, &batch.notes, at);
@@ -161,6 +162,7 @@ impl Mirror {
                     expect: None,
                 };
                 let ticks: Vec<_> = due.into_iter().map(tick).collect();
+                self.remember_counted(&ticks, at.now, prepared);
                 let each = leasehold_domain::Atomicity::Each;
                 let applied = self.state.execute(&ticks, each, &[], at);
                 prepared.events.extend(applied.events);
@@ -179,6 +181,13 @@ impl Mirror {
                 prepared.before.records.insert(lock.clone(), record);
             }
         }
+    }
+
+    /// Remembers the locks whose leases these commands may end for a counter.
+    fn remember_counted(&self, commands: &[Command], now: Millis, prepared: &mut Prepared) {
+        let now = now.max(self.state.now());
+        let beside = self.state.counted_beside(commands, now);
+        self.remember(beside.iter(), prepared);
     }
 
     fn read(&self, query: &Query, now: Millis) -> Answer {

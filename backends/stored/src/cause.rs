@@ -84,7 +84,7 @@ form! {
         1 effect: Effect<'a>,
         2 facts: Facts<'a>,
         3 verdicts: Vec<PolicyVerdict<'a>> = default,
-        4 limits: PolicyLimits = default,
+        4 limits: PolicyLimits<'a> = default,
         5 bindings_revision: u64,
         6 rule: Option<[u8; 8]>,
     }
@@ -170,7 +170,7 @@ form! {
 form! {
     /// What one policy said.
     pub enum PolicyAnswer<'a> {
-        0 Allow { 0 limits: PolicyLimits },
+        0 Allow { 0 limits: PolicyLimits<'a> },
         1 Deny {
             0 code: &'a str,
             1 message: &'a str,
@@ -185,9 +185,19 @@ form! {
 
 form! {
     /// Limits that a policy puts on what it allows.
-    pub struct PolicyLimits {
+    pub struct PolicyLimits<'a> {
         0 max_ttl_ms: Option<u64>,
         1 max_hold_ms: Option<u64>,
+        2 counters: Vec<PolicyCounter<'a>> = default,
+    }
+}
+
+form! {
+    /// A counter as a verdict names it.
+    pub struct PolicyCounter<'a> {
+        0 name: &'a str,
+        1 maximum: u32,
+        2 code: Option<&'a str>,
     }
 }
 
@@ -234,9 +244,10 @@ crate::formed!(enum domain::PolicyAnswer => PolicyAnswer<'a> {
     Deny { code, message, retry_after_ms },
     Error { message, passed },
 });
-crate::formed!(struct domain::PolicyLimits => PolicyLimits {
-    max_ttl_ms, max_hold_ms,
+crate::formed!(struct domain::PolicyLimits => PolicyLimits<'a> {
+    max_ttl_ms, max_hold_ms, counters,
 });
+crate::formed!(struct domain::PolicyCounter => PolicyCounter<'a> { name, maximum, code });
 
 /// The bit of a role. A bit that this build does not know is ignored when it is read.
 fn bit(role: domain::Role) -> u32 {

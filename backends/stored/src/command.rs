@@ -9,6 +9,7 @@ use leasehold_domain as domain;
 
 use crate::cause::Cause;
 use crate::form::form;
+use crate::lock::Counter;
 use crate::lock::LockRef;
 use crate::lock::LockSettings;
 use crate::lock::Mode;
@@ -21,16 +22,17 @@ form! {
         0 lock: LockRef<'a>,
         1 action: Action<'a>,
         2 cause: Option<Box<Cause<'a>>>,
-        3 expect: Option<Expectation>,
+        3 expect: Option<Expectation<'a>>,
     }
 }
 
 form! {
     /// What must still be true when the command runs.
-    pub struct Expectation {
+    pub struct Expectation<'a> {
         0 revision: Option<u64>,
         1 usage: Option<Usage>,
         2 caps: Option<Caps>,
+        3 counters: Vec<Counter<'a>> = default,
     }
 }
 
@@ -118,8 +120,8 @@ form! {
 crate::formed!(struct domain::Command => Command<'a> {
     lock, action, cause, expect,
 });
-crate::formed!(struct domain::Expectation => Expectation {
-    revision, usage, caps,
+crate::formed!(struct domain::Expectation => Expectation<'a> {
+    revision, usage, caps, counters,
 });
 crate::formed!(struct domain::Caps => Caps {
     locks, waiters, reached,

@@ -64,6 +64,33 @@ form! {
     }
 }
 
+form! {
+    /// Which counter.
+    pub struct CounterKey<'a> {
+        0 policy: &'a str,
+        1 name: &'a str,
+    }
+}
+
+form! {
+    /// A counter that an acquire carries.
+    pub struct Counter<'a> {
+        0 key: CounterKey<'a>,
+        1 maximum: u32,
+        2 code: Option<&'a str>,
+    }
+}
+
+form! {
+    /// A counter that as many leases carry as may.
+    pub struct CounterFull<'a> {
+        0 key: CounterKey<'a>,
+        1 maximum: u32,
+        2 present: u32,
+        3 code: Option<&'a str>,
+    }
+}
+
 crate::formed!(struct domain::LockRef => LockRef<'a> {
     namespace, lock,
 });
@@ -74,6 +101,9 @@ crate::formed!(enum domain::Mode => Mode {
 crate::formed!(struct domain::Usage => Usage {
     subject_leases, team_leases,
 });
+crate::formed!(struct domain::CounterKey => CounterKey<'a> { policy, name });
+crate::formed!(struct domain::Counter => Counter<'a> { key, maximum, code });
+crate::formed!(struct domain::CounterFull => CounterFull<'a> { key, maximum, present, code });
 crate::formed!(struct domain::LockSettings => LockSettings<'a> {
     limit, cooldown_ms, description,
 });

@@ -12,6 +12,7 @@ use leasehold_domain as domain;
 use crate::Formed;
 use crate::Invalid;
 use crate::form::form;
+use crate::lock::CounterFull;
 use crate::lock::LeasePolicies;
 use crate::lock::LockRef;
 use crate::lock::LockSettings;
@@ -57,6 +58,7 @@ form! {
         },
         18 Imported,
         19 Evicted,
+        20 CounterFull { 0 full: Box<CounterFull<'a>> },
     }
 }
 
@@ -215,6 +217,7 @@ crate::formed!(enum domain::Outcome => Outcome<'a> {
     Exported { record, token_floor },
     Imported,
     Evicted,
+    CounterFull(full),
 });
 crate::formed!(enum domain::Rejection => Rejection {
     QueueFull, TooManyPermits, RequestIdReused, Impossible, RequestIdTooOld, CapReached(reached),

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 
 use crate::form::form;
+use crate::lock::Counter;
+use crate::lock::CounterKey;
 use crate::lock::LeasePolicies;
 use crate::lock::LockSettings;
 use crate::lock::Mode;
@@ -65,6 +67,7 @@ form! {
         12 waited: bool = default,
         13 rule: Option<[u8; 8]>,
         14 policies: u32 = default,
+        15 counters: Vec<CounterKey<'a>> = default,
     }
 }
 
@@ -112,6 +115,7 @@ form! {
         9 claims: Claims,
         10 rule: Option<[u8; 8]>,
         11 policies: Option<Box<LeasePolicies<'a>>>,
+        12 counters: Vec<Counter<'a>> = default,
     }
 }
 

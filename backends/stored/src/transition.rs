@@ -8,6 +8,7 @@
 use leasehold_domain as domain;
 
 use crate::form::form;
+use crate::lock::CounterFull;
 use crate::lock::LockSettings;
 use crate::lock::Mode;
 use crate::outcome::DrainCause;
@@ -58,6 +59,7 @@ form! {
             0 handle: [u8; 16],
             1 owner: Owner<'a>,
             2 expired: bool = default,
+            3 refused: Option<Box<CounterFull<'a>>>,
         },
         6 CoolingDown {
             0 remaining_ms: u64,
@@ -87,7 +89,7 @@ crate::formed!(enum domain::Transition => Transition<'a> {
     Renewed { handle, token, ttl_ms },
     Draining { handle, owner, remaining_ms, cause },
     Ended { handle, owner, mode, token, cause, since, held_ms, late_ms, renewals },
-    WaitEnded { handle, owner, expired },
+    WaitEnded { handle, owner, expired, refused },
     CoolingDown { remaining_ms },
     Reserved { to, remaining_ms },
     Configured { settings },

@@ -98,7 +98,9 @@ fn unasked(transitions: &[Transition]) -> &'static str {
     let by_time = |transition: &Transition| match transition {
         Transition::Granted { waited_ms, .. } => waited_ms.is_some(),
         Transition::Ended { cause, .. } => *cause != EndCause::Moved,
-        Transition::WaitEnded { expired, .. } => *expired,
+        Transition::WaitEnded {
+            expired, refused, ..
+        } => *expired || refused.is_some(),
         Transition::CoolingDown { .. } | Transition::Reserved { .. } => true,
         Transition::Queued { .. }
         | Transition::Renewed { .. }

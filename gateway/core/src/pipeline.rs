@@ -125,6 +125,7 @@ impl Pipeline {
             mode,
             ttl_ms,
             before: 0,
+            overrides: false,
         };
         let (inner, lock) = (&self.inner, &request.lock);
         let store = inner.store_for(caller, &lock.namespace, request.operation, [lock]);
@@ -368,6 +369,8 @@ pub(crate) fn refused(outcome: Outcome) -> Failure {
         Outcome::NotHolder => Failure::not_holder(),
         Outcome::Rejected(rejection) => Failure::rejected(rejection),
         Outcome::Moved => Failure::moving(),
+        // The pipeline answers this one with the decision.
+        Outcome::CounterFull(full) => Failure::denied(full.denial(), None, None),
         other @ (Outcome::Granted(_)
         | Outcome::Renewed(_)
         | Outcome::Draining(_)

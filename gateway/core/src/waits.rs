@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use leasehold_backend_api::Backend;
+use leasehold_domain::CounterFull;
 use leasehold_domain::Cursor;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
@@ -28,7 +29,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What became of a waiter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// It has the lock.
     Granted {
@@ -41,6 +42,8 @@ pub(crate) enum Signal {
     },
     /// It left the queue without a lease.
     Ended,
+    /// Its turn came, and a counter refused it.
+    Refused(Box<CounterFull>),
     /// Events were missed, so nobody knows. Its client asks again.
     Missed,
 }
@@ -91,7 +94,7 @@ impl Waits {
         let listeners = self.lock().remove(&handle);
         for sender in listeners.into_iter().flatten() {
             // The listener may have left; its guard then gives the grant back.
-            let _ = sender.send(signal);
+            let _ = sender.send(signal.clone());
         }
     }
 
@@ -118,7 +121,12 @@ impl Waits {
                         },
                     );
                 }
-                Transition::WaitEnded { handle, .. } => self.tell(*handle, Signal::Ended),
+                Transition::WaitEnded {
+                    handle, refused, ..
+                } => {
+                    let refused = refused.clone().map(Signal::Refused);
+                    self.tell(*handle, refused.unwrap_or(Signal::Ended));
+                }
                 _ => {}
             }
         }

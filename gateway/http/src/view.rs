@@ -37,7 +37,7 @@ pub(crate) fn grant(held: Held, request_id: &str) -> Grant {
     let Held {
         grant, decision, ..
     } = held;
-    let limits = decision.as_ref().map(|decision| decision.limits);
+    let limits = decision.as_ref().map(|decision| decision.limits.clone());
     Grant {
         lease: grant.lease_id.handle().to_string(),
         lease_id: grant.lease_id.reveal(),

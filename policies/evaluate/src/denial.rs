@@ -46,9 +46,8 @@ pub(crate) fn denial_of(
     }
 }
 
-/// Returns the denial of a request that more policies judge than one decision may run.
-pub(crate) fn too_many() -> Denial {
-    let error = EvaluationError::TooManyPolicies;
+/// Returns the denial of a request whose policies are, or carry, more than one decision may have.
+pub(crate) fn of_error(error: &EvaluationError) -> Denial {
     Denial {
         kind: DenialKind::PolicyError,
         policy: None,
@@ -59,7 +58,8 @@ pub(crate) fn too_many() -> Denial {
 }
 
 /// Returns the written reason of a principal that may pass an overridable denial.
-pub(crate) fn break_glass<'r>(principal: &Principal, request: &'r Request) -> Option<&'r str> {
+#[must_use]
+pub fn break_glass<'r>(principal: &Principal, request: &'r Request) -> Option<&'r str> {
     let reason = request.reason.as_deref()?;
     let may = principal.roles.has(Role::BreakGlass) && !reason.trim().is_empty();
     may.then_some(reason)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use leasehold_domain::limits::COUNTERS_PER_DECISION_MAX;
 use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
 use leasehold_policy_host::PolicyFault;
 
@@ -14,6 +15,8 @@ pub enum EvaluationError {
     Failed(PolicyFault),
     /// More than [`POLICIES_PER_DECISION_MAX`] policies judge the request, and none was asked.
     TooManyPolicies,
+    /// The verdicts of the request carry more than [`COUNTERS_PER_DECISION_MAX`] counters together.
+    TooManyCounters,
     /// The policies of the request have spent its fuel, of this many units.
     RequestFuelSpent(u64),
     /// The policies of the request have spent its time, of this many milliseconds.
@@ -28,6 +31,7 @@ impl EvaluationError {
             Self::NotLoaded(_) => "not-loaded",
             Self::Failed(fault) => fault.as_str(),
             Self::TooManyPolicies => "too-many-policies",
+            Self::TooManyCounters => "too-many-counters",
             Self::RequestFuelSpent(_) => "request-fuel",
             Self::RequestTimeSpent(_) => "request-deadline",
         }
@@ -40,9 +44,10 @@ impl EvaluationError {
         match self {
             Self::NotLoaded(_) => "it could not be loaded".to_owned(),
             Self::Failed(fault) => fault.redacted(),
-            Self::TooManyPolicies | Self::RequestFuelSpent(_) | Self::RequestTimeSpent(_) => {
-                self.to_string()
-            }
+            Self::TooManyPolicies
+            | Self::TooManyCounters
+            | Self::RequestFuelSpent(_)
+            | Self::RequestTimeSpent(_) => self.to_string(),
         }
     }
 
@@ -51,7 +56,10 @@ impl EvaluationError {
     pub fn is_deterministic(&self) -> bool {
         match self {
             Self::Failed(fault) => fault.is_deterministic(),
-            Self::NotLoaded(_) | Self::TooManyPolicies | Self::RequestFuelSpent(_) => true,
+            Self::NotLoaded(_)
+            | Self::TooManyPolicies
+            | Self::TooManyCounters
+            | Self::RequestFuelSpent(_) => true,
             Self::RequestTimeSpent(_) => false,
         }
     }
@@ -68,6 +76,10 @@ impl fmt::Display for EvaluationError {
                     "more than {POLICIES_PER_DECISION_MAX} policies are bound"
                 )
             }
+            Self::TooManyCounters => write!(
+                f,
+                "the verdicts carry more than {COUNTERS_PER_DECISION_MAX} counters together"
+            ),
             Self::RequestFuelSpent(fuel) => {
                 write!(f, "the policies of one request have spent {fuel} fuel")
             }

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use leasehold_domain::Clock;
+use leasehold_domain::Counter;
+use leasehold_domain::CounterKey;
 use leasehold_domain::Digest;
 use leasehold_domain::Effect;
 use leasehold_domain::Enforcement;
 use leasehold_domain::Facts;
+use leasehold_domain::Operation;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
+use leasehold_domain::limits::COUNTERS_PER_DECISION_MAX;
 use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
 use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::Budget;
@@ -28,11 +32,24 @@ pub struct Judgment {
     pub verdicts: Vec<PolicyVerdict>,
     /// The tightest of the limits of the steps that decide and allow.
     pub limits: PolicyLimits,
+    /// The counters of an acquire, by the steps that decide and allow; each once, with its tightest
+    /// maximum.
+    pub counters: Vec<JudgedCounter>,
     /// What follows, or None if no step decides: there is none, or all are advisory.
     pub effect: Option<Effect>,
     /// Why there is no verdict, if the effect is a denial because a policy failed or because there
     /// are too many policies.
     pub error: Option<EvaluationError>,
+}
+
+/// A counter that the lease of an acquire will carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedCounter {
+    /// The counter, under the name of the policy that carries it.
+    pub counter: Counter,
+    /// Whether a principal with the break-glass role may exceed it: all steps that carry it are
+    /// overridable.
+    pub is_overridable: bool,
 }
 
 /// What the policies are asked about.
@@ -95,8 +112,9 @@ impl Evaluation {
     ) -> bool {
         let steps = steps.into_iter();
         if steps.len() > POLICIES_PER_DECISION_MAX {
-            self.judgment.effect = Some(Effect::Deny(denial::too_many()));
-            self.judgment.error = Some(EvaluationError::TooManyPolicies);
+            let error = EvaluationError::TooManyPolicies;
+            self.judgment.effect = Some(Effect::Deny(denial::of_error(&error)));
+            self.judgment.error = Some(error);
             return true;
         }
         let reason = denial::break_glass(question.principal, question.request);
@@ -114,10 +132,14 @@ impl Evaluation {
             let (answer, error) = self.named(step, question, answer);
             if step.decides() {
                 self.judgment.count(step, &answer, error.as_ref(), reason);
+                if question.request.operation == Operation::Acquire {
+                    self.judgment.carry(step, &answer);
+                }
             }
             self.judgment.verdicts.push(verdict(step, answer, fuel));
             self.asked.push(Asked { took, error });
         }
+        self.judgment.check_counters();
         true
     }
 
@@ -159,7 +181,7 @@ impl Judgment {
         reason: Option<&str>,
     ) {
         if let PolicyAnswer::Allow(limits) = answer {
-            self.limits = self.limits.tightest(*limits);
+            self.limits = self.limits.tightest(limits);
         }
         let reason = reason.filter(|_| step.enforcement == Enforcement::Overridable);
         let effect = match (denial::denial_of(step, answer, error), reason) {
@@ -179,6 +201,51 @@ impl Judgment {
             let denies = matches!(effect, Effect::Deny(_));
             self.error = error.filter(|_| denies).cloned();
             self.effect = Some(effect);
+        }
+    }
+}
+
+impl Judgment {
+    /// Adds the counters of an answer that counts.
+    fn carry(&mut self, step: &Step, answer: &PolicyAnswer) {
+        let PolicyAnswer::Allow(limits) = answer else {
+            return;
+        };
+        let is_overridable = step.enforcement == Enforcement::Overridable;
+        for named in &limits.counters {
+            let is_same = |other: &&mut JudgedCounter| {
+                *other.counter.key.policy == *step.policy && *other.counter.key.name == *named.name
+            };
+            match self.counters.iter_mut().find(is_same) {
+                Some(other) => {
+                    other.is_overridable &= is_overridable;
+                    if named.maximum < other.counter.maximum {
+                        other.counter.maximum = named.maximum;
+                        other.counter.code = named.code.clone();
+                    }
+                }
+                None => self.counters.push(JudgedCounter {
+                    counter: Counter {
+                        key: CounterKey {
+                            policy: step.policy.clone(),
+                            name: (&*named.name).into(),
+                        },
+                        maximum: named.maximum,
+                        code: named.code.clone(),
+                    },
+                    is_overridable,
+                }),
+            }
+        }
+    }
+
+    /// Denies a request whose policies carry more counters together than one decision may.
+    fn check_counters(&mut self) {
+        let is_denied = matches!(self.effect, Some(Effect::Deny(_)));
+        if self.counters.len() > COUNTERS_PER_DECISION_MAX && !is_denied {
+            let error = EvaluationError::TooManyCounters;
+            self.effect = Some(Effect::Deny(denial::of_error(&error)));
+            self.error = Some(error);
         }
     }
 }

@@ -195,3 +195,37 @@ pub fn deny(code: (u32, u32), message: (u32, u32)) -> Vec<u8> {
     }
     bytes
 }
+
+impl Guest {
+    /// A guest for the contract 1.2.0 that allows everything, with these counters: name, maximum,
+    /// code.
+    #[must_use]
+    pub fn counting(counters: &[(&str, u32, Option<&str>)]) -> Self {
+        /// What one counter takes in a list.
+        const COUNTER: usize = 24;
+        let (mut list, mut texts) = (Vec::new(), Vec::new());
+        let mut put = |text: &str| {
+            let at = TEXT + COUNTER * counters.len() + texts.len();
+            texts.extend_from_slice(text.as_bytes());
+            [at as u32, text.len() as u32]
+        };
+        for (name, maximum, code) in counters {
+            let [at, length] = put(name);
+            let [code_at, code_length] = code.map(&mut put).unwrap_or_default();
+            let is_some = u32::from(code.is_some());
+            for word in [at, length, *maximum, is_some, code_at, code_length] {
+                list.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        let mut answer = allow(None, None);
+        answer.extend_from_slice(&(TEXT as u32).to_le_bytes());
+        answer.extend_from_slice(&(counters.len() as u32).to_le_bytes());
+        list.extend(texts);
+        Self {
+            answer,
+            text: list,
+            interface: Some(("1.2.0".to_owned(), String::new())),
+            ..Self::default()
+        }
+    }
+}

@@ -14,10 +14,18 @@ pub(crate) fn of_the_world() -> String {
     text
 }
 
-/// The types of the contract 1.1.0: one import of an interface. `more` is what else it has.
+/// The types of the contracts from 1.1.0 on: one import of an interface. `more` is what else it has.
 pub(crate) fn of_an_interface(version: &str, more: &str) -> String {
     let (mut items, mut aliases) = (String::new(), String::new());
+    let has_counters = version >= "1.2.0";
     for (name, is) in TYPES {
+        let is = match *name {
+            "limits" if has_counters => {
+                items.push_str(COUNTER);
+                LIMITS_WITH_COUNTERS
+            }
+            _ => is,
+        };
         let _ = writeln!(
             items,
             "(type ${name}' {is})(export \"{name}\" (type ${name} (eq ${name}')))"
@@ -28,6 +36,12 @@ pub(crate) fn of_an_interface(version: &str, more: &str) -> String {
         "(import \"leasehold:policy/types@{version}\" (instance $types {items} {more})) {aliases}"
     )
 }
+
+const COUNTER: &str = r#"(type $counter' (record (field "name" string) (field "maximum" u32)
+    (field "code" (option string))))(export "counter" (type $counter (eq $counter')))
+"#;
+const LIMITS_WITH_COUNTERS: &str = r#"(record (field "max-ttl-ms" (option u64))
+    (field "max-hold-ms" (option u64)) (field "counters" (list $counter)))"#;
 
 /// The types by name, each after those that it names.
 const TYPES: &[(&str, &str)] = &[

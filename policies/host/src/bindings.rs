@@ -7,6 +7,7 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: false },
 });
 
+pub(crate) use self::leasehold::policy::types::Counter;
 pub(crate) use self::leasehold::policy::types::Denial;
 pub(crate) use self::leasehold::policy::types::Holder;
 pub(crate) use self::leasehold::policy::types::Limits;
@@ -14,3 +15,36 @@ pub(crate) use self::leasehold::policy::types::LockView;
 pub(crate) use self::leasehold::policy::types::Mode;
 pub(crate) use self::leasehold::policy::types::Pair;
 pub(crate) use self::leasehold::policy::types::Usage;
+
+/// The verdict of the contracts before 1.2.0, which has no counters.
+#[derive(Debug, Clone, wasmtime::component::ComponentType, wasmtime::component::Lift)]
+#[component(variant)]
+pub(crate) enum VerdictBefore {
+    #[component(name = "allow")]
+    Allow(LimitsBefore),
+    #[component(name = "deny")]
+    Deny(Denial),
+}
+
+/// The limits of that verdict.
+#[derive(Debug, Clone, Copy, wasmtime::component::ComponentType, wasmtime::component::Lift)]
+#[component(record)]
+pub(crate) struct LimitsBefore {
+    #[component(name = "max-ttl-ms")]
+    max_ttl_ms: Option<u64>,
+    #[component(name = "max-hold-ms")]
+    max_hold_ms: Option<u64>,
+}
+
+impl From<VerdictBefore> for Verdict {
+    fn from(before: VerdictBefore) -> Self {
+        match before {
+            VerdictBefore::Allow(limits) => Self::Allow(Limits {
+                max_ttl_ms: limits.max_ttl_ms,
+                max_hold_ms: limits.max_hold_ms,
+                counters: Vec::new(),
+            }),
+            VerdictBefore::Deny(denial) => Self::Deny(denial),
+        }
+    }
+}

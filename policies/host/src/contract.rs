@@ -12,11 +12,13 @@ pub enum Contract {
     V1_0,
     /// Types in an interface that a module imports by name.
     V1_1,
+    /// Allowing verdicts carry counters.
+    V1_2,
 }
 
 impl Contract {
     /// All that modules may be built for, oldest first.
-    pub const ALL: [Self; 2] = [Self::V1_0, Self::V1_1];
+    pub const ALL: [Self; 3] = [Self::V1_0, Self::V1_1, Self::V1_2];
 
     /// The version as it is written in the package's name.
     #[must_use]
@@ -24,13 +26,20 @@ impl Contract {
         match self {
             Self::V1_0 => "1.0.0",
             Self::V1_1 => "1.1.0",
+            Self::V1_2 => "1.2.0",
         }
     }
 
     /// The versions of [`Self::ALL`] in one text.
     #[must_use]
     pub fn all() -> String {
-        Self::ALL.map(Self::version).join(" and ")
+        let [before @ .., last] = Self::ALL.map(Self::version);
+        format!("{} and {last}", before.join(", "))
+    }
+
+    /// Whether its allowing verdicts carry counters.
+    pub(crate) fn has_counters(self) -> bool {
+        self >= Self::V1_2
     }
 
     /// The contract whose types an import names; `Err` with the version if this build does not know

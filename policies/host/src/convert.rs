@@ -9,9 +9,12 @@ use leasehold_domain::LeaseState;
 use leasehold_domain::LockView;
 use leasehold_domain::Mode;
 use leasehold_domain::PolicyAnswer;
+use leasehold_domain::PolicyCounter;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
+use leasehold_domain::limits::COUNTER_NAME_BYTES_MAX;
+use leasehold_domain::limits::COUNTERS_PER_VERDICT_MAX;
 use leasehold_domain::limits::TTL_MS_MIN;
 
 use crate::bindings as wit;
@@ -237,16 +240,63 @@ fn limits_of(said: wit::Limits) -> Result<PolicyLimits, PolicyFault> {
     Ok(PolicyLimits {
         max_ttl_ms: said.max_ttl_ms,
         max_hold_ms: said.max_hold_ms,
+        counters: counters_of(said.counters)?,
     })
 }
 
-fn denial_of(said: wit::Denial) -> Result<PolicyAnswer, PolicyFault> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
-    if said.code.is_empty() || !said.code.bytes().all(allowed) {
-        let problem = "a denial's code must be of a-z, 0-9, -, _ and .";
+fn counters_of(said: Vec<wit::Counter>) -> Result<Vec<PolicyCounter>, PolicyFault> {
+    if said.len() > COUNTERS_PER_VERDICT_MAX {
+        return Err(PolicyFault::InvalidAnswer(format!(
+            "it carries more than {COUNTERS_PER_VERDICT_MAX} counters"
+        )));
+    }
+    let mut counters: Vec<PolicyCounter> = Vec::with_capacity(said.len());
+    for counter in said {
+        if counters.iter().any(|other| *other.name == *counter.name) {
+            let problem = "a counter is named twice";
+            return Err(PolicyFault::InvalidAnswer(problem.to_owned()));
+        }
+        counters.push(counter_of(counter)?);
+    }
+    Ok(counters)
+}
+
+fn counter_of(said: wit::Counter) -> Result<PolicyCounter, PolicyFault> {
+    let printable = !said.name.is_empty() && !said.name.contains(char::is_control);
+    if !printable || said.name.len() > COUNTER_NAME_BYTES_MAX {
+        return Err(PolicyFault::InvalidAnswer(format!(
+            "a counter's name must be 1 to {COUNTER_NAME_BYTES_MAX} bytes of printable text"
+        )));
+    }
+    if said.maximum == 0 {
+        let problem = "a counter's maximum must be at least 1; a policy that allows none denies";
         return Err(PolicyFault::InvalidAnswer(problem.to_owned()));
     }
-    if said.code.len() > CODE_BYTES_MAX || said.message.len() > MESSAGE_BYTES_MAX {
+    if let Some(code) = &said.code {
+        check_code(code, "a counter's")?;
+    }
+    Ok(PolicyCounter {
+        name: said.name.into(),
+        maximum: said.maximum,
+        code: said.code.map(Into::into),
+    })
+}
+
+fn check_code(code: &str, whose: &str) -> Result<(), PolicyFault> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    if code.is_empty() || !code.bytes().all(allowed) {
+        let problem = format!("{whose} code must be of a-z, 0-9, -, _ and .");
+        return Err(PolicyFault::InvalidAnswer(problem));
+    }
+    match code.len() > CODE_BYTES_MAX {
+        true => Err(PolicyFault::OversizedAnswer),
+        false => Ok(()),
+    }
+}
+
+fn denial_of(said: wit::Denial) -> Result<PolicyAnswer, PolicyFault> {
+    check_code(&said.code, "a denial's")?;
+    if said.message.len() > MESSAGE_BYTES_MAX {
         return Err(PolicyFault::OversizedAnswer);
     }
     Ok(PolicyAnswer::Deny {

@@ -9,10 +9,12 @@ use leasehold_domain::limits::MODULE_BYTES_MAX;
 use wasmtime::Store;
 use wasmtime::component::Component;
 use wasmtime::component::ComponentExportIndex;
+use wasmtime::component::Instance;
+use wasmtime::component::InstancePre;
+use wasmtime::component::TypedFunc;
 use wasmtime::component::types::ComponentItem;
 
 use crate::bindings as wit;
-use crate::bindings::PolicyPre;
 use crate::contract::Contract;
 use crate::convert::shortened;
 use crate::engine::PolicyEngine;
@@ -38,11 +40,60 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 pub struct Module {
     engine: PolicyEngine,
     digest: Digest,
-    pre: PolicyPre<Guest>,
-    decide: ComponentExportIndex,
+    pre: InstancePre<Guest>,
+    exports: Exports,
     manifest: Manifest,
     contract: Contract,
     schema: Schema,
+}
+
+/// What a policy is asked with: request, principal, facts, configuration.
+pub(crate) type Arguments<'a> = (
+    wit::Request<'a>,
+    wit::Principal<'a>,
+    wit::Facts<'a>,
+    &'a str,
+);
+
+type Check = TypedFunc<(String,), (Result<(), String>,)>;
+type Decide<'a, Verdict> = TypedFunc<Arguments<'a>, (Result<Verdict, String>,)>;
+
+/// Where a module's functions are.
+#[derive(Debug, Clone, Copy)]
+struct Exports {
+    describe: ComponentExportIndex,
+    check: ComponentExportIndex,
+    decide: ComponentExportIndex,
+}
+
+impl Exports {
+    fn of(component: &Component) -> Result<Self, HostError> {
+        let index = |name: &str| {
+            let missing = || HostError::WrongWorld(format!("it does not export `{name}`"));
+            component.get_export_index(None, name).ok_or_else(missing)
+        };
+        Ok(Self {
+            describe: index("describe")?,
+            check: index("check")?,
+            decide: index("decide")?,
+        })
+    }
+
+    /// Checks the types of what is called later.
+    fn check_types(
+        &self,
+        instance: &Instance,
+        store: &mut Store<Guest>,
+        contract: Contract,
+    ) -> wasmtime::Result<()> {
+        let _: Check = instance.get_typed_func(&mut *store, self.check)?;
+        if contract.has_counters() {
+            let _: Decide<'_, wit::Verdict> = instance.get_typed_func(store, self.decide)?;
+        } else {
+            let _: Decide<'_, wit::VerdictBefore> = instance.get_typed_func(store, self.decide)?;
+        }
+        Ok(())
+    }
 }
 
 /// What one call of a guest came to.
@@ -62,10 +113,15 @@ impl Module {
         check_imports(engine, &component)?;
         let wrong = |error: wasmtime::Error| HostError::WrongWorld(format!("{error:#}"));
         let pre = engine.linker().instantiate_pre(&component).map_err(wrong)?;
-        let pre = PolicyPre::new(pre).map_err(wrong)?;
+        let exports = Exports::of(&component)?;
         let budget = engine.limits().budget();
         let described = call(engine, budget, MANIFEST_BYTES_MAX, false, |store| {
-            pre.instantiate(&mut *store)?.call_describe(store)
+            let instance = pre.instantiate(&mut *store)?;
+            exports.check_types(&instance, store, contract)?;
+            let describe =
+                instance.get_typed_func::<(), (wit::Manifest,)>(&mut *store, exports.describe)?;
+            let (manifest,) = describe.call(store, ())?;
+            Ok(manifest)
         });
         let manifest = Manifest::checked(described.result.map_err(HostError::Describe)?)?;
         let schema =
@@ -74,14 +130,11 @@ impl Module {
                 problem,
             })?;
         let digest = Digest::of(wasm);
-        let decide = component
-            .get_export_index(None, "decide")
-            .ok_or_else(|| HostError::WrongWorld("it does not export decide".to_owned()))?;
         Ok(Self {
             engine: engine.clone(),
             digest,
             pre,
-            decide,
+            exports,
             manifest,
             contract,
             schema,
@@ -113,7 +166,10 @@ impl Module {
         let text = canonical(config)?;
         let budget = self.engine.limits().budget();
         let checked = call(&self.engine, budget, ANSWER_BYTES_MAX, false, |store| {
-            self.pre.instantiate(&mut *store)?.call_check(store, &text)
+            let instance = self.pre.instantiate(&mut *store)?;
+            let check: Check = instance.get_typed_func(&mut *store, self.exports.check)?;
+            let (checked,) = check.call(store, (text.clone(),))?;
+            Ok(checked)
         });
         match checked.result {
             Ok(Ok(())) => Ok(text),
@@ -131,19 +187,26 @@ impl Module {
 
     /// Asks for a verdict, in a fresh instance.
     ///
-    /// The generated bindings would look up and check the types of all that a module exports, each
-    /// time; of these, `decide` is all that a decision needs.
+    /// `decide` is looked up alone: the generated bindings would do so for all exports, each time.
     pub(crate) fn decide(
         &self,
         budget: Budget,
         traced: bool,
-        arguments: (wit::Request<'_>, wit::Principal<'_>, wit::Facts<'_>, &str),
+        arguments: Arguments<'_>,
     ) -> Called<Result<wit::Verdict, String>> {
         call(&self.engine, budget, ANSWER_BYTES_MAX, traced, |store| {
-            let instance = self.pre.instance_pre().instantiate(&mut *store)?;
-            let decide = instance.get_typed_func(&mut *store, self.decide)?;
+            let instance = self.pre.instantiate(&mut *store)?;
+            let decide = self.exports.decide;
+            if self.contract.has_counters() {
+                let decide: Decide<'_, wit::Verdict> =
+                    instance.get_typed_func(&mut *store, decide)?;
+                let (verdict,) = decide.call(store, arguments)?;
+                return Ok(verdict);
+            }
+            let decide: Decide<'_, wit::VerdictBefore> =
+                instance.get_typed_func(&mut *store, decide)?;
             let (verdict,) = decide.call(store, arguments)?;
-            Ok(verdict)
+            Ok(verdict.map(wit::Verdict::from))
         })
     }
 }

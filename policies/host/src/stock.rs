@@ -66,6 +66,7 @@ const NAMES: &[(&str, &[Named])] = &[
         &[
             Named("/subjects/{}", Kind::Subject),
             Named("/teams/{}", Kind::Team),
+            Named("/rules/*/locks", Kind::LockPattern),
         ],
     ),
     (
@@ -81,7 +82,11 @@ const NAMES: &[(&str, &[Named])] = &[
 ];
 
 /// The lists of which only the first rule that covers a lock counts.
-const FIRST_MATCH: &[(&str, &str)] = &[("ownership", "claims"), ("ttl-bounds", "rules")];
+const FIRST_MATCH: &[(&str, &str)] = &[
+    ("ownership", "claims"),
+    ("quota", "rules"),
+    ("ttl-bounds", "rules"),
+];
 
 /// Finds what can never match in a stock policy's configuration, which fits the policy's schema.
 pub(crate) fn unmatchable(policy: &str, config: &Value) -> Vec<ConfigProblem> {

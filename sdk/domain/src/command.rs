@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::Caps;
 use crate::Cause;
+use crate::Counter;
 use crate::LeaseHandle;
 use crate::LeaseId;
 use crate::LockRef;
@@ -39,6 +40,10 @@ pub struct Expectation {
     /// The caps of the namespace. An acquire that would exceed one is refused with
     /// [`crate::Rejection::CapReached`]; nothing else looks at them.
     pub caps: Option<Caps>,
+    /// The counters that the lease of an acquire will carry, each key once. An acquire that would
+    /// make more leases carry one than its maximum is refused with
+    /// [`crate::Outcome::CounterFull`]; nothing else looks at them.
+    pub counters: Vec<Counter>,
 }
 
 /// What to do with a lock. All durations are milliseconds, already inside the limits of

@@ -10,6 +10,7 @@ use sha2::Digest as _;
 
 use crate::Digest;
 use crate::LockView;
+use crate::PolicyCounter;
 use crate::Usage;
 use crate::WallMillis;
 
@@ -47,7 +48,7 @@ impl RuleDigest {
     #[must_use]
     pub fn of<'s>(
         steps: impl IntoIterator<Item = &'s Digest>,
-        limits: PolicyLimits,
+        limits: &PolicyLimits,
         overridden: bool,
     ) -> Self {
         let mut hasher = sha2::Sha256::new();
@@ -270,18 +271,21 @@ impl PolicyAnswer {
 }
 
 /// Limits that a policy puts on what it allows. None does not limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PolicyLimits {
     /// The longest time to live.
     pub max_ttl_ms: Option<u64>,
     /// The longest hold, renewals included.
     pub max_hold_ms: Option<u64>,
+    /// The counters that the lease will carry: those of one verdict, in the policy's order. Empty in
+    /// the limits of a decision, for the counters belong to their policies.
+    pub counters: Vec<PolicyCounter>,
 }
 
 impl PolicyLimits {
-    /// The tightest of both.
+    /// The tightest of both durations. Counters are left out: they belong to their policies.
     #[must_use]
-    pub fn tightest(self, other: Self) -> Self {
+    pub fn tightest(&self, other: &Self) -> Self {
         let least = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (one, None) | (None, one) => one,
@@ -289,6 +293,7 @@ impl PolicyLimits {
         Self {
             max_ttl_ms: least(self.max_ttl_ms, other.max_ttl_ms),
             max_hold_ms: least(self.max_hold_ms, other.max_hold_ms),
+            counters: Vec::new(),
         }
     }
 }
@@ -303,18 +308,19 @@ mod tests {
         let limits = |max_ttl_ms, max_hold_ms| PolicyLimits {
             max_ttl_ms,
             max_hold_ms,
+            counters: Vec::new(),
         };
         let none = PolicyLimits::default();
         let rules = [
-            RuleDigest::of([], none, false),
-            RuleDigest::of([], none, true),
-            RuleDigest::of([], limits(Some(0), None), false),
-            RuleDigest::of([], limits(None, Some(0)), false),
-            RuleDigest::of([], limits(Some(7), None), false),
-            RuleDigest::of([&a], none, false),
-            RuleDigest::of([&b], none, false),
-            RuleDigest::of([&a, &b], none, false),
-            RuleDigest::of([&b, &a], none, false),
+            RuleDigest::of([], &none, false),
+            RuleDigest::of([], &none, true),
+            RuleDigest::of([], &limits(Some(0), None), false),
+            RuleDigest::of([], &limits(None, Some(0)), false),
+            RuleDigest::of([], &limits(Some(7), None), false),
+            RuleDigest::of([&a], &none, false),
+            RuleDigest::of([&b], &none, false),
+            RuleDigest::of([&a, &b], &none, false),
+            RuleDigest::of([&b, &a], &none, false),
         ];
         let distinct: std::collections::HashSet<_> = rules.iter().collect();
         assert_eq!(distinct.len(), rules.len());

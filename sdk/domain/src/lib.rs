@@ -3,6 +3,7 @@
 pub mod cap;
 pub mod clock;
 pub mod command;
+pub mod counter;
 pub mod decision;
 pub mod document;
 pub mod document_set;
@@ -24,6 +25,7 @@ pub mod transition;
 pub use cap::{Cap, CapReached, Caps};
 pub use clock::{Clock, ManualClock, Millis, SystemClock, WallMillis};
 pub use command::{Action, Atomicity, Command, Expectation, LockSettings, RevokeTarget};
+pub use counter::{Counter, CounterFull, CounterKey, PolicyCounter};
 pub use decision::{
     Decision, Denial, DenialKind, Effect, Enforcement, Facts, InvalidRule, PolicyAnswer,
     PolicyLimits, PolicyVerdict, RolloutChoice, RuleDigest,

@@ -204,6 +204,12 @@ pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
 pub const POLICY_CONFIG_BYTES_MAX: usize = 64 * 1_024;
 /// Most policies that one decision may run.
 pub const POLICIES_PER_DECISION_MAX: usize = 16;
+/// Most counters that one verdict may carry.
+pub const COUNTERS_PER_VERDICT_MAX: usize = 8;
+/// Most counters that all verdicts of one decision may carry together.
+pub const COUNTERS_PER_DECISION_MAX: usize = 16;
+/// Longest name of a counter: some prefix and a subject.
+pub const COUNTER_NAME_BYTES_MAX: usize = 384;
 /// Fuel that the policies of one request may spend on the runtime's threads, about 0.3 ms. An
 /// evaluation that needs more continues on a separate thread.
 pub const BRIEF_EVALUATION_FUEL_MAX: u64 = 500_000;

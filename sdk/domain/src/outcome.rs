@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::CapReached;
+use crate::CounterFull;
 use crate::FencingToken;
 use crate::LeaseHandle;
 use crate::LeaseId;
@@ -91,6 +92,9 @@ pub enum Outcome {
     Imported,
     /// Evict: the record is gone.
     Evicted,
+    /// Acquire: as many leases carry a counter as may. The same write has recorded it as a denial
+    /// of the counter's policy.
+    CounterFull(Box<CounterFull>),
 }
 
 /// Why a command could never be carried out.

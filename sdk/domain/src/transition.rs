@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::CounterFull;
 use crate::DrainCause;
 use crate::EndCause;
 use crate::FencingToken;
@@ -93,8 +94,10 @@ pub enum Transition {
         handle: LeaseHandle,
         /// Whose.
         owner: Owner,
-        /// Whether its own lease ran out; else it was cancelled.
+        /// Whether its own lease ran out; else it was cancelled, or refused.
         expired: bool,
+        /// The counter by which it was refused when its turn came.
+        refused: Option<Box<CounterFull>>,
     },
     /// After an expiry, or a release with a cooldown, the lock is not granted for a while.
     CoolingDown {

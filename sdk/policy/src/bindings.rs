@@ -11,8 +11,12 @@
 )]
 
 wit_bindgen::generate!({
-    path: "../../policies/wit/1.0.0/policy.wit",
+    path: "../../policies/wit/policy.wit",
     world: "policy",
     pub_export_macro: true,
     export_macro_name: "__export_world",
 });
+
+pub(crate) use self::leasehold::policy::types::{
+    Counter, Denial, Holder, Limits, LockView, Mode, Pair,
+};

@@ -162,6 +162,15 @@ fn lower_limits(limits: Limits) -> wit::Limits {
     wit::Limits {
         max_ttl_ms: limits.max_ttl_ms,
         max_hold_ms: limits.max_hold_ms,
+        counters: limits.counters.into_iter().map(lower_counter).collect(),
+    }
+}
+
+fn lower_counter(counter: crate::Counter) -> wit::Counter {
+    wit::Counter {
+        name: counter.name,
+        maximum: counter.maximum,
+        code: counter.code,
     }
 }
 

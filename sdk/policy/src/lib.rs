@@ -25,4 +25,4 @@ pub use trace::{trace, trace_panics};
 pub use types::{
     Facts, Holder, LockView, Mode, Operation, Pairs, Principal, Request, UnknownOperation, Usage,
 };
-pub use verdict::{Denial, Limits, Verdict};
+pub use verdict::{Counter, Denial, Limits, Verdict};

@@ -10,12 +10,27 @@ pub enum Verdict {
 }
 
 /// The limits that an allowing policy sets. Of several policies the tightest counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The longest time to live, in milliseconds; at least 1,000.
     pub max_ttl_ms: Option<u64>,
     /// The longest hold, renewals included, in milliseconds; at least 1,000.
     pub max_hold_ms: Option<u64>,
+    /// Acquire: the counters that the lease will carry; at most 8, each name once. They belong to
+    /// the policy.
+    pub counters: Vec<Counter>,
+}
+
+/// A number of leases that must not become too great: the gateway counts the leases of the namespace
+/// that carry the counter, and refuses an acquire with which they would be more than the maximum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// Which: 1 to 384 bytes of printable text.
+    pub name: String,
+    /// How many leases may carry it; at least 1.
+    pub maximum: u32,
+    /// The code of the denial if the counter refuses; `quota-exceeded` if none.
+    pub code: Option<String>,
 }
 
 /// Why not.
@@ -34,6 +49,15 @@ impl Verdict {
     #[must_use]
     pub fn allow() -> Self {
         Self::Allow(Limits::default())
+    }
+
+    /// The request may pass, and its lease will carry these counters.
+    #[must_use]
+    pub fn counting(counters: Vec<Counter>) -> Self {
+        Self::Allow(Limits {
+            counters,
+            ..Limits::default()
+        })
     }
 
     /// It may not, for this reason.

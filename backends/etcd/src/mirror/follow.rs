@@ -78,6 +78,8 @@ impl Mirror {
                 Kind::History => self.history = decoded("history", &change.kv)?,
                 Kind::Consumer(name) => self.put_consumer(name, change.put, &change.kv)?,
                 Kind::Events if !change.put => followed.gone.push(key.clone()),
+                // Also of own writes, which the mirror has already.
+                Kind::Counter(number) => self.put_counter(number, &change.kv),
                 _ if known => {}
                 Kind::Events => followed.made.push((key.clone(), events(&change.kv)?)),
                 Kind::Ended if !change.put => self.ended.remove(key),
@@ -237,6 +239,7 @@ impl Mirror {
                     queue.insert(number, valued(&kv)?);
                 }
                 Some(Kind::Consumer(name)) => mirror.put_consumer(name, true, &kv)?,
+                Some(Kind::Counter(number)) => mirror.put_counter(number, &kv),
                 Some(Kind::Ended) => {
                     let seen = self.ended.seen(&kv.key).unwrap_or(arrived);
                     ended.push((seen, kv.mod_revision, kv));

@@ -1,8 +1,8 @@
 //! Writes: carried out in memory, turned into what etcd shall do, and taken back if it did not.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Command;
 use leasehold_domain::DocumentSet;
@@ -17,9 +17,12 @@ use prost::bytes::Bytes;
 
 use super::Known;
 use super::Mirror;
+use super::counters::Counters;
+use super::counters::tick;
 use super::queue::Kept;
 use super::queue::Step;
 use crate::group::Group;
+use crate::group::Touched;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::keys::Keys;
@@ -49,8 +52,12 @@ pub(crate) struct Prepared {
     pub(crate) commands: usize,
     /// The locks that it touches, as they were.
     before: BTreeMap<LockRef, Before>,
+    /// Those of them that no command names, and that may change because of a counter.
+    beside: BTreeSet<LockRef>,
     /// Those of them that it changes, as they are to be kept; none if they are gone.
     changed: BTreeMap<LockRef, Option<Step>>,
+    /// The counters that it depends on and changes.
+    counters: Counters,
     /// The documents as they were, if it touches them.
     documents: Option<DocumentSet>,
 }
@@ -88,13 +95,19 @@ impl Mirror {
             now: at.now,
             commands: 0,
             before: BTreeMap::new(),
+            beside: BTreeSet::new(),
             changed: BTreeMap::new(),
+            counters: Counters::default(),
             documents: None,
         };
         let members = items.iter().filter(|(job, _)| group.jobs.contains(job));
         for (job, item) in members {
             prepared.commands += item.weight();
             self.remember(item.locks(), &mut prepared);
+            item.locks().for_each(|lock| {
+                prepared.beside.remove(lock);
+            });
+            self.remember_counted(item.commands(), at.now, &mut prepared);
             let answer = match item {
                 Item::Batch(batch) => {
                     let (commands, notes) = (&batch.commands, &batch.notes);
@@ -115,13 +128,8 @@ impl Mirror {
             prepared.answers.push((*job, answer));
         }
         self.remember(group.ticks.iter(), &mut prepared);
-        let tick = |lock: &LockRef| Command {
-            lock: lock.clone(),
-            action: Action::Tick,
-            cause: None,
-            expect: None,
-        };
         let ticks: Vec<_> = group.ticks.iter().map(tick).collect();
+        self.remember_counted(&ticks, at.now, &mut prepared);
         let ticked = self.state.execute(&ticks, Atomicity::Each, &[], at);
         prepared.events.extend(ticked.events);
         prepared.ended.extend(ticked.ended);
@@ -140,8 +148,25 @@ impl Mirror {
             let fresh = Kept::default();
             let kept = self.known.get(lock).map_or(&fresh, |known| &known.kept);
             let step = after.map(|after| kept.step(before, after));
+            prepared.counters.change(&lock.namespace, before, after);
             prepared.changed.insert(lock.clone(), step);
         }
+        // Locks whose leases might have had to end for a counter, and did not.
+        let (beside, changed) = (&prepared.beside, &prepared.changed);
+        let is_touched = |lock: &LockRef| !beside.contains(lock) || changed.contains_key(lock);
+        prepared.before.retain(|lock, _| is_touched(lock));
+    }
+
+    /// Remembers what commands may change and depend on because of counters.
+    fn remember_counted(&self, commands: &[Command], now: Millis, prepared: &mut Prepared) {
+        let beside = self.counted_beside(commands, now);
+        let new = beside
+            .iter()
+            .filter(|lock| !prepared.before.contains_key(lock));
+        prepared.beside.extend(new.cloned());
+        self.remember(beside.iter(), prepared);
+        let locks = commands.iter().map(|command| &command.lock);
+        self.ask_counters(commands, locks.chain(&beside), &mut prepared.counters);
     }
 
     fn remember<'a>(&self, locks: impl Iterator<Item = &'a LockRef>, prepared: &mut Prepared) {
@@ -187,6 +212,7 @@ impl Mirror {
             part.compares
                 .push(Compare::not_after(keys.forgotten(), self.head));
         }
+        prepared.counters.add_to(&mut part, keys);
         if prepared.group.whole {
             part.compares = vec![Compare::unchanged(keys.head(), self.head)];
         }
@@ -271,6 +297,9 @@ impl Mirror {
                 }
             }
         }
+        let counters = prepared.counters.changed();
+        self.counters
+            .extend(counters.map(|number| (number, revision)));
         if let Some(before) = &prepared.documents
             && self.state.documents_revision() != before.revision()
         {
@@ -296,11 +325,13 @@ impl Mirror {
         }
     }
 
-    /// The locks of a group that were written by others since.
-    pub(crate) fn lost(&self, prepared: &Prepared) -> Vec<LockRef> {
+    /// The locks and counters of a group that were written by others since.
+    pub(crate) fn lost(&self, prepared: &Prepared) -> Vec<Touched> {
         let touched = prepared.before.iter();
         let lost = touched.filter(|(lock, before)| self.revision(lock) != before.revision);
-        lost.map(|(lock, _)| lock.clone()).collect()
+        let locks = lost.map(|(lock, _)| Touched::Lock(lock.clone()));
+        let counters = prepared.counters.lost(&self.counters);
+        locks.chain(counters.map(Touched::Counter)).collect()
     }
 }
 

@@ -27,6 +27,7 @@ use super::*;
 use crate::feed::Change;
 use crate::feed::Written;
 use crate::group::Group;
+use crate::group::Touched;
 use crate::item::Item;
 use crate::keys::Keys;
 use crate::keys::Kind;
@@ -196,7 +197,7 @@ fn another_s_write_counts_from_its_sight() {
     };
     here.follow(&keys, gone).unwrap();
     assert_eq!((here.revision(&lock()), here.fed), (0, 12));
-    assert_eq!(here.lost(&lost), [lock()]);
+    assert_eq!(here.lost(&lost), [Touched::Lock(lock())]);
     assert_eq!(here.state.counts().leases, 0);
 }
 

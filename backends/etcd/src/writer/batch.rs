@@ -3,6 +3,7 @@
 use leasehold_backend_api::BackendError;
 use leasehold_backend_api::ErrorKind;
 use leasehold_domain::LockRef;
+use leasehold_domain::Millis;
 use leasehold_domain::limits::TOKENS_PER_WRITE;
 use leasehold_machine::Moment;
 use prost::Message;
@@ -12,11 +13,15 @@ use super::Writer;
 use super::is;
 use crate::error;
 use crate::group;
+use crate::group::Due;
+use crate::group::Group;
+use crate::group::Job;
 use crate::item::Answer;
 use crate::item::Item;
 use crate::mirror::Mirror;
 use crate::mirror::OwnKeys;
 use crate::mirror::Prepared;
+use crate::mirror::tick;
 use crate::proto::TxnRequest;
 use crate::transaction;
 use crate::transaction::Done;
@@ -24,7 +29,7 @@ use crate::transaction::Part;
 
 /// How often a request may lose against other gateways before it counts as contended.
 const LOSSES_MAX: usize = 64;
-/// For so many transactions a lock that was lost once is an island.
+/// For so many transactions a lock or counter that was lost once is an island.
 const HOT: u32 = 64;
 /// How often one batch is worked out anew, because others wrote meanwhile or it was too large.
 const LOOKS_MAX: usize = 16;
@@ -83,11 +88,12 @@ impl Writer {
         let writes: Vec<(usize, &Item)> = there.filter(|(_, item)| item.writes()).collect();
         let commands = writes.iter().flat_map(|(_, item)| item.commands());
         let near_cap = mirror.state.is_near_cap(commands);
-        let groups = group::group(&writes, due, near_cap, |lock| self.hot.contains_key(lock));
+        // Before it is sent: a lease that is granted by it was asked for before.
+        let now = self.shared.keeper.look();
+        let groups = self.group(mirror, &writes, due, near_cap, now);
         let at = Moment {
             level: mirror.state.level(),
-            // Before it is sent: a lease that is granted by it was asked for before.
-            now: self.shared.keeper.look(),
+            now,
             wall: self.shared.keeper.clock().wall(),
             // The revision of what this is worked out from: every later write of the same lock
             // knows a greater one.
@@ -96,6 +102,30 @@ impl Writer {
         let each = groups.into_iter();
         each.map(|group| mirror.prepare(group, &writes, at))
             .collect()
+    }
+
+    /// What stands or falls together of these writes and ticks.
+    fn group(
+        &self,
+        mirror: &Mirror,
+        writes: &[(usize, &Item)],
+        due: Vec<LockRef>,
+        near_cap: bool,
+        now: Millis,
+    ) -> Vec<Group> {
+        let jobs = writes.iter().map(|(at, item)| Job {
+            at: *at,
+            item,
+            touches: mirror.touched(item.commands(), now),
+        });
+        let jobs: Vec<Job<'_>> = jobs.collect();
+        let due = due.into_iter().map(|lock| Due {
+            touches: mirror.touched(&[tick(&lock)], now),
+            lock,
+        });
+        group::group(&jobs, due.collect(), near_cap, |touched| {
+            self.hot.contains_key(touched)
+        })
     }
 
     /// What each group asks of etcd, and the keys of its own.
@@ -189,7 +219,8 @@ impl Writer {
         for ((mut one, own), held) in prepared.into_iter().zip(keys).zip(&done.held) {
             if !held {
                 let lost = mirror.lost(&one);
-                self.hot.extend(lost.into_iter().map(|lock| (lock, HOT)));
+                self.hot
+                    .extend(lost.into_iter().map(|touched| (touched, HOT)));
                 lose(jobs, &one);
                 continue;
             }

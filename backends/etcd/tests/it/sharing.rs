@@ -247,6 +247,15 @@ fn a_cap_holds_over_gateways() {
     });
 }
 
+#[test]
+fn a_counter_holds_over_gateways() {
+    run(async {
+        let gateways = Gateways::start(3).await;
+        let each: Vec<_> = gateways.each.iter().map(|gateway| &**gateway).collect();
+        sharing::a_counter_holds_over_gateways(&each).await;
+    });
+}
+
 /// Others write all the time: whoever only reads, or is told that a lock is held, is answered all the
 /// same.
 #[test]

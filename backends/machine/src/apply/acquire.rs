@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_domain::Cause;
+use leasehold_domain::Counter;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LeasePolicies;
 use leasehold_domain::Mode;
@@ -31,6 +32,7 @@ pub(super) struct Asked<'a> {
     /// None to only try.
     pub(super) wait_ms: Option<u64>,
     pub(super) max_hold_ms: Option<u64>,
+    pub(super) counters: &'a [Counter],
 }
 
 impl Asked<'_> {
@@ -167,12 +169,16 @@ impl Step<'_> {
             rule: decision.and_then(|decision| decision.rule),
             policies: decision
                 .map(|decision| self.shared.share(LeasePolicies::granted_by(decision))),
+            counters: asked.counters.to_vec(),
         };
         self.arriving = Some(waiter.lease_id);
         self.asking = self.arriving;
         // The common case, and the only one that needs no queue.
         if self.record.queue_len() == 0 {
             if self.can_grant(&waiter) {
+                if let Some(full) = self.others.full(self.record, &waiter) {
+                    return Outcome::CounterFull(Box::new(full));
+                }
                 self.grant(waiter);
                 return self.await_turn(asked.lease_id, false);
             }
@@ -191,6 +197,9 @@ impl Step<'_> {
         let mut newest = self.record.holders.iter().rev();
         if let Some(lease) = newest.find(|lease| lease.lease_id == lease_id) {
             return Outcome::Granted(lease.grant(self.now, false));
+        }
+        if let Some(full) = self.refused.take() {
+            return Outcome::CounterFull(full);
         }
         let arrives = self.arriving == Some(lease_id);
         if !waits {

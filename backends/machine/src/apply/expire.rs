@@ -94,6 +94,7 @@ impl Step<'_> {
             handle: waiter.lease_id.handle(),
             owner: waiter.party.owner(),
             expired,
+            refused: None,
         });
     }
 

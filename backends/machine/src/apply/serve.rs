@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_domain::CounterFull;
 use leasehold_domain::Mode;
 use leasehold_domain::Renewals;
 use leasehold_domain::Transition;
@@ -10,17 +11,54 @@ use super::Step;
 use crate::PlantedBug;
 use crate::claim::LeaseClaims;
 use crate::lease::Lease;
+use crate::lease::LeaseCounters;
 use crate::waiter::Waiter;
 
 impl Step<'_> {
-    /// Grants to the first in the queue who is there, as long as that is possible.
+    /// Grants to the first in the queue who is there, as long as that is possible. One that a
+    /// counter refuses leaves the queue, and the next is looked at.
     pub(super) fn serve(&mut self) {
         while let Some(index) = self.next_in_turn() {
             let Some(waiter) = self.record.rest_mut().queue.remove(index) else {
                 return;
             };
-            self.grant(Arc::unwrap_or_clone(waiter));
+            match self.others.full(self.record, &waiter) {
+                None => self.grant(Arc::unwrap_or_clone(waiter)),
+                Some(full) => self.refuse(&waiter, full),
+            }
         }
+    }
+
+    /// Tells of a waiter, which was taken out of the queue, that its turn came and a counter was
+    /// full. What was reserved for it is not kept from others any longer.
+    fn refuse(&mut self, waiter: &Waiter, full: CounterFull) {
+        self.changed |= self.take_reservation(waiter);
+        let full = Box::new(full);
+        // One that arrives has not been told of as a waiter; the outcome says it.
+        if self.arriving != Some(waiter.lease_id) {
+            self.tell(Transition::WaitEnded {
+                handle: waiter.lease_id.handle(),
+                owner: waiter.party.owner(),
+                expired: false,
+                refused: Some(full.clone()),
+            });
+        }
+        if self.asking == Some(waiter.lease_id) {
+            self.refused = Some(full);
+        }
+    }
+
+    /// Takes away what was reserved for a successor. Returns whether anything was.
+    fn take_reservation(&mut self, waiter: &Waiter) -> bool {
+        let Some(rest) = self.record.rest.as_deref_mut() else {
+            return false;
+        };
+        let taken = |r: &crate::record::Reservation| r.to == waiter.party.subject;
+        let index = rest.reservations.iter().position(taken);
+        index.is_some_and(|index| {
+            rest.reservations.remove(index);
+            true
+        })
     }
 
     /// The waiter to be granted now: the first that is there, or the first such successor of a
@@ -72,12 +110,7 @@ impl Step<'_> {
         self.record.last_token = token.0;
         let now = self.now;
         let waited = self.arriving != Some(waiter.lease_id);
-        if let Some(rest) = self.record.rest.as_deref_mut() {
-            let taken = |r: &crate::record::Reservation| r.to == waiter.party.subject;
-            if let Some(index) = rest.reservations.iter().position(taken) {
-                rest.reservations.remove(index);
-            }
-        }
+        self.take_reservation(&waiter);
         let hold_until = waiter.max_hold_ms.map(|ms| now.plus(ms));
         let deadline = Lease::lasting(now, waiter.ttl_ms, hold_until);
         self.tell(Transition::Granted {
@@ -110,6 +143,7 @@ impl Step<'_> {
             waited,
             rule: waiter.rule,
             policies: waiter.policies,
+            counters: LeaseCounters::of(&waiter.counters),
         });
     }
 

@@ -10,6 +10,7 @@ use leasehold_domain::limits::WAITER_SLACK_MS;
 use super::world::Knows;
 use super::world::Step;
 use super::world::World;
+use super::world::counter;
 use super::world::lock;
 use crate::LockRecord;
 use crate::ended::RequestKey;
@@ -30,6 +31,35 @@ pub(super) fn safe(world: &World) {
         somebody_cares(world, record);
     }
     tokens_and_turns(world);
+    counted(world);
+}
+
+/// The counter counts the leases that carry it, never more than may; and it refuses only what would
+/// exceed it, so never because of a lease that is over.
+fn counted(world: &World) {
+    let Some(maximum) = world.counted else {
+        return;
+    };
+    let records = world.state.records().map(|(_, record)| record);
+    let leases: Vec<_> = records.flat_map(|record| &record.holders).collect();
+    assert!(leases.iter().all(|lease| lease.counters() == [counter()]));
+    let count = world.state.counted(&lock(0).namespace, &counter());
+    assert_eq!(count as usize, leases.len(), "{:?}", world.story);
+    assert!(count <= maximum, "{count} leases: {:?}", world.story);
+    let refuses = |transition: &Transition| match transition {
+        Transition::WaitEnded { refused, .. } => refused.is_some(),
+        _ => false,
+    };
+    let is_refusal = |event: &leasehold_domain::Event| match &event.kind {
+        EventKind::Denied(_) => true,
+        EventKind::Lock { transitions, .. } => transitions.iter().any(refuses),
+        EventKind::Governance(_) => false,
+    };
+    if world.told.iter().any(is_refusal) {
+        let now = leasehold_domain::Millis(world.now);
+        let over = leases.iter().any(|lease| lease.deadline.is_over(now));
+        assert!(!over, "refused by what is over: {:?}", world.story);
+    }
 }
 
 fn exclusion(world: &World, record: &LockRecord) {

@@ -8,8 +8,11 @@ use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
+use leasehold_domain::Counter;
+use leasehold_domain::CounterKey;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_domain::Expectation;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
@@ -69,6 +72,8 @@ pub(super) struct World {
     pub(super) now: u64,
     pub(super) state: State,
     pub(super) clients: Vec<Client>,
+    /// The maximum of the counter that every lease carries.
+    pub(super) counted: Option<u32>,
     /// How often somebody may still interfere: revoke, transfer or release with a cooldown.
     interferences: u8,
     /// Those that were not cancelled.
@@ -117,7 +122,12 @@ pub(super) fn lock(index: usize) -> LockRef {
 }
 
 impl World {
-    pub(super) fn new(modes: &[Mode], locks: usize, cooldown_ms: u64) -> Self {
+    pub(super) fn new(
+        modes: &[Mode],
+        locks: usize,
+        cooldown_ms: u64,
+        counted: Option<u32>,
+    ) -> Self {
         let client = |mode: &Mode| Client {
             mode: *mode,
             knows: vec![Knows::Idle; locks],
@@ -128,6 +138,7 @@ impl World {
             now: 0,
             state: State::default(),
             clients: modes.iter().map(client).collect(),
+            counted,
             interferences: 1,
             polls: Vec::new(),
             story: Vec::new(),
@@ -351,7 +362,8 @@ impl World {
         let granted = |o: &Outcome| matches!(o, Outcome::Granted(_));
         let count = applied.outcomes.iter().filter(|o| granted(o)).count();
         assert!(count == 0 || count == 2, "{:?}", self.story);
-        assert!(count == 2 || self.told.is_empty(), "{:?}", self.story);
+        let nothing = self.told.is_empty() || self.counted.is_some();
+        assert!(count == 2 || nothing, "{:?}", self.story);
         for (l, outcome) in applied.outcomes.iter().enumerate() {
             if !lost {
                 self.learn(c, l, outcome);
@@ -368,7 +380,7 @@ impl World {
                 Knows::Holds(grant.lease_id, now + grant.remaining_ms)
             }
             Outcome::Queued { .. } => Knows::Asked,
-            Outcome::Held { .. } | Outcome::NotAttempted => *knows,
+            Outcome::Held { .. } | Outcome::NotAttempted | Outcome::CounterFull(_) => *knows,
             Outcome::Released | Outcome::LeaseLost(_) => {
                 client.attempts[l] += 1;
                 client.asks[l] = 0;
@@ -400,11 +412,20 @@ impl World {
             request: Request::new(Operation::Acquire, lock.clone()),
             decision: None,
         };
+        let counter = |maximum| Counter {
+            key: counter(),
+            maximum,
+            code: None,
+        };
+        let expect = self.counted.map(|maximum| Expectation {
+            counters: vec![counter(maximum)],
+            ..Expectation::default()
+        });
         Command {
             lock,
             action,
             cause: Some(Arc::new(cause)),
-            expect: None,
+            expect,
         }
     }
 
@@ -481,6 +502,14 @@ impl World {
 impl Client {
     fn may_ask(&self, l: usize) -> bool {
         self.asks[l] < ASKS_MAX && self.attempts[l] < ATTEMPTS_MAX
+    }
+}
+
+/// The counter that leases carry.
+pub(super) fn counter() -> CounterKey {
+    CounterKey {
+        policy: "p".into(),
+        name: "c".into(),
     }
 }
 

@@ -1,10 +1,17 @@
 //! Commands and ticks on many locks.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
+use leasehold_domain::Cause;
 use leasehold_domain::Command;
+use leasehold_domain::CounterFull;
+use leasehold_domain::CounterKey;
+use leasehold_domain::Decision;
+use leasehold_domain::Effect;
 use leasehold_domain::EndCause;
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
@@ -21,6 +28,8 @@ use crate::Moment;
 use crate::apply::Context;
 use crate::apply::Queueing;
 use crate::apply::apply_with;
+use crate::counters::OtherLeases;
+use crate::counters::RecordCounters;
 use crate::ended::RequestKey;
 
 /// What commands leave besides their outcomes.
@@ -81,18 +90,53 @@ impl State {
             let Some(lock) = self.locks.due(at.now) else {
                 break;
             };
-            let tick = Command {
-                lock,
-                action: Action::Tick,
-                cause: None,
-                expect: None,
-            };
-            self.run(&tick, at, &mut told);
+            self.run(&tick(lock), at, &mut told);
         }
         told.events
     }
 
+    /// Carries out a command. Leases of other locks that are over end before it, if they carry a
+    /// counter that would refuse something else; what waits for those locks is served after it.
     fn run(&mut self, command: &Command, at: Moment, told: &mut Told) -> Outcome {
+        let mut over = self.over_and_full([command], at.now);
+        over.remove(&command.lock);
+        if !over.is_empty() && self.is_stale(command) {
+            return Outcome::Stale;
+        }
+        self.expire_only(&over, at, told);
+        let outcome = self.run_alone(command, at, told, false);
+        self.serve_expired(over, at, told);
+        outcome
+    }
+
+    /// Ends what is over of these locks, and grants nothing yet.
+    fn expire_only(&mut self, over: &BTreeSet<LockRef>, at: Moment, told: &mut Told) {
+        for lock in over {
+            self.run_alone(&tick(lock.clone()), at, told, true);
+        }
+    }
+
+    /// Grants what became free of these locks.
+    fn serve_expired(&mut self, over: BTreeSet<LockRef>, at: Moment, told: &mut Told) {
+        for lock in over {
+            self.run_alone(&tick(lock), at, told, false);
+        }
+    }
+
+    /// Whether the record has changed since the decision on the command.
+    fn is_stale(&self, command: &Command) -> bool {
+        let expected = command.expect.as_ref().and_then(|expect| expect.revision);
+        let revision = self.locks.get(&command.lock).map_or(0, |r| r.revision);
+        expected.is_some_and(|expected| expected != revision)
+    }
+
+    fn run_alone(
+        &mut self,
+        command: &Command,
+        at: Moment,
+        told: &mut Told,
+        only_expires: bool,
+    ) -> Outcome {
         let Some(at) = self.admitted(command, at) else {
             return Outcome::Moved;
         };
@@ -102,6 +146,7 @@ impl State {
         let context = Context {
             past: self.past(command, at, &[]),
             cap_check: self.cap_check(command),
+            only_expires,
             ..Context::default()
         };
         let applied = self.locks.apply(command, at, context);
@@ -110,6 +155,7 @@ impl State {
             told.ended.push(ended);
         }
         self.tell(command, applied.transitions, at, &mut told.events);
+        self.tell_denial(command, &applied.outcome, at, &mut told.events);
         applied.outcome
     }
 
@@ -135,6 +181,23 @@ impl State {
         at: Moment,
         all_told: &mut Told,
     ) -> Vec<Outcome> {
+        // Not on copies: what is over ends, whatever becomes of the commands.
+        let over = self.over_and_full(commands, at.now);
+        self.expire_only(&over, at, all_told);
+        let outcomes = self.try_together(commands, at, all_told);
+        for (command, outcome) in commands.iter().zip(&outcomes) {
+            self.tell_denial(command, outcome, at, &mut all_told.events);
+        }
+        self.serve_expired(over, at, all_told);
+        outcomes
+    }
+
+    fn try_together(
+        &mut self,
+        commands: &[Command],
+        at: Moment,
+        all_told: &mut Told,
+    ) -> Vec<Outcome> {
         let mut copies = Copies::new();
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut told = Vec::with_capacity(commands.len());
@@ -148,13 +211,24 @@ impl State {
                 outcomes.push(Outcome::Stale);
                 continue;
             }
+            let stored = self.locks.get(&command.lock).map(RecordCounters::of);
+            let added = self.counters_added(&command.lock, &copies);
+            let cap_check = self.cap_check_with_copies(command, &copies);
+            let usage = self.locks.usage.get(&command.lock.namespace);
             let context = Context {
                 queueing: Queueing::Never,
                 past: self.past(command, at, &ended),
-                cap_check: self.cap_check_with_copies(command, &copies),
+                cap_check,
+                others: OtherLeases {
+                    table: usage.map(|usage| &usage.counters),
+                    own: stored.as_ref(),
+                    added: &added,
+                },
+                ..Context::default()
             };
             let (record, all) = copies.entry(&command.lock).or_insert_with(|| {
-                let record = self.locks.get(&command.lock).cloned();
+                let records = self.locks.records.get(&command.lock.namespace);
+                let record = records.and_then(|r| r.get(&command.lock.lock)).cloned();
                 (record.unwrap_or_default(), Vec::new())
             });
             let applied = apply_with(record, command, at, context, &mut self.locks.policies);
@@ -179,6 +253,32 @@ impl State {
         ended.iter().for_each(|one| self.ended.add(*one));
         all_told.ended.extend(ended);
         outcomes
+    }
+
+    /// Returns what the copies of other locks of the namespace have added to its counters.
+    fn counters_added(&self, lock: &LockRef, copies: &Copies<'_>) -> Vec<(CounterKey, i64)> {
+        let others = copies.iter();
+        let others =
+            others.filter(|(other, _)| other.namespace == lock.namespace && **other != lock);
+        let added = others.flat_map(|(other, (copy, _))| {
+            let before = self.locks.get(other).map(RecordCounters::of);
+            RecordCounters::differences(&before.unwrap_or_default(), &RecordCounters::of(copy))
+        });
+        added.collect()
+    }
+
+    /// Records that a counter refused an acquire: as a denial of the counter's policy.
+    fn tell_denial(
+        &mut self,
+        command: &Command,
+        outcome: &Outcome,
+        at: Moment,
+        events: &mut Vec<Event>,
+    ) {
+        if let (Outcome::CounterFull(full), Some(cause)) = (outcome, &command.cause) {
+            let denied = Arc::new(denied(cause, full));
+            events.push(self.event(at, EventKind::Denied(denied)));
+        }
     }
 
     fn tell(
@@ -209,6 +309,29 @@ impl State {
     }
 }
 
+fn tick(lock: LockRef) -> Command {
+    Command {
+        lock,
+        action: Action::Tick,
+        cause: None,
+        expect: None,
+    }
+}
+
+/// The cause of an acquire that its policies allowed, and a counter of one of them refused.
+fn denied(cause: &Cause, full: &CounterFull) -> Cause {
+    let decision = cause.decision.as_deref().map(|decision| {
+        Arc::new(Decision {
+            effect: Effect::Deny(full.denial()),
+            ..decision.clone()
+        })
+    });
+    Cause {
+        decision,
+        ..cause.clone()
+    }
+}
+
 /// Whether a command of a batch that succeeds or fails as a whole makes it fail. Exhaustive, so
 /// that a new outcome must answer.
 fn is_failure(outcome: &Outcome) -> bool {
@@ -232,6 +355,7 @@ fn is_failure(outcome: &Outcome) -> bool {
         | Outcome::Rejected(_)
         | Outcome::Stale
         | Outcome::NotAttempted
-        | Outcome::Moved => true,
+        | Outcome::Moved
+        | Outcome::CounterFull(_) => true,
     }
 }

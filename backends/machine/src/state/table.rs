@@ -23,6 +23,9 @@ use crate::apply::Context;
 use crate::apply::OneApplied;
 use crate::apply::apply_with;
 use crate::cap_usage::CapUsage;
+use crate::counters::CounterTable;
+use crate::counters::OtherLeases;
+use crate::counters::RecordCounters;
 use crate::shared_policies::SharedPolicies;
 
 /// The records by namespace and name: the part that is stored. A clone shares all records with
@@ -51,7 +54,7 @@ pub(crate) struct LockTable {
     deadlines: BTreeSet<(Millis, LockRef)>,
     /// Namespaces whose records have no entry in `deadlines`.
     still: BTreeSet<NamespaceName>,
-    usage: BTreeMap<NamespaceName, UsageTable>,
+    pub(super) usage: BTreeMap<NamespaceName, UsageTable>,
     counts: Counts,
     /// Shared by all leases and waiters of the records.
     pub(crate) policies: SharedPolicies,
@@ -71,6 +74,9 @@ impl LockTable {
             for (lock, mut record) in locks {
                 let cap_usage = CapUsage::of(&record);
                 usage.cap_usage = usage.cap_usage.shifted(CapUsage::default(), cap_usage);
+                let counters = RecordCounters::of(&record);
+                let none = RecordCounters::default();
+                usage.counters.shift(&lock, &none, &counters);
                 table.counts.locks += 1;
                 table.counts.leases += record.holders.len() as u64;
                 table.counts.waiters += record.queue_len() as u64;
@@ -93,23 +99,46 @@ impl LockTable {
     }
 
     /// Applies a command to its record, which is made for it if need be.
-    pub(crate) fn apply(&mut self, command: &Command, at: Moment, context: Context) -> OneApplied {
+    pub(crate) fn apply(
+        &mut self,
+        command: &Command,
+        at: Moment,
+        context: Context<'_>,
+    ) -> OneApplied {
         let LockRef { namespace, lock } = &command.lock;
+        let usage = self.usage.get(namespace);
+        let table = usage.map(|usage| &usage.counters);
         let record = self
             .records
             .get_mut(namespace)
             .and_then(|l| l.get_mut(lock));
         let Some(record) = record else {
             let mut record = LockRecord::default();
+            let others = OtherLeases {
+                table,
+                ..OtherLeases::default()
+            };
+            let context = Context { others, ..context };
             let applied = apply_with(&mut record, command, at, context, &mut self.policies);
             self.replace(&command.lock, record, &applied.transitions, at.now);
             return applied;
         };
         let (before, used) = (record.next_deadline(), CapUsage::of(record));
+        let carried = RecordCounters::of(record);
+        let context = Context {
+            others: OtherLeases {
+                table,
+                own: Some(&carried),
+                added: &[],
+            },
+            ..context
+        };
         let applied = apply_with(record, command, at, context, &mut self.policies);
         let (after, uses) = (record.next_deadline(), CapUsage::of(record));
+        let carries = RecordCounters::of(record);
         let idle = record.is_idle(at.now);
         self.shift(namespace, used, uses);
+        self.shift_counters(&command.lock, &carried, &carries);
         if !applied.transitions.is_empty() {
             self.count(&command.lock, &applied.transitions);
         }
@@ -131,8 +160,10 @@ impl LockTable {
     ) {
         let before = self.get(lock).map(LockRecord::next_deadline);
         let used = self.get(lock).map(CapUsage::of).unwrap_or_default();
+        let carried = self.get(lock).map(RecordCounters::of).unwrap_or_default();
         // Of an idle record this is nothing.
         self.shift(&lock.namespace, used, CapUsage::of(&record));
+        self.shift_counters(lock, &carried, &RecordCounters::of(&record));
         if record.is_idle(now) {
             if !transitions.is_empty() {
                 self.count(lock, transitions);
@@ -161,10 +192,12 @@ impl LockTable {
         if let Some(old) = self.get(lock) {
             let (deadline, waiters) = (old.next_deadline(), old.queue_len());
             let used = CapUsage::of(old);
+            let carried = RecordCounters::of(old);
             let owners: Vec<_> = old.holders.iter().map(|l| l.party.owner()).collect();
             self.counts.leases -= owners.len() as u64;
             self.counts.waiters -= waiters as u64;
             self.shift(&lock.namespace, used, CapUsage::default());
+            self.shift_counters(lock, &carried, &RecordCounters::default());
             let usage = self.usage.entry(lock.namespace.clone()).or_default();
             for owner in &owners {
                 usage.remove(owner);
@@ -179,6 +212,11 @@ impl LockTable {
         self.counts.leases += record.holders.len() as u64;
         self.counts.waiters += record.queue_len() as u64;
         self.shift(&lock.namespace, CapUsage::default(), CapUsage::of(&record));
+        self.shift_counters(
+            lock,
+            &RecordCounters::default(),
+            &RecordCounters::of(&record),
+        );
         let usage = self.usage.entry(lock.namespace.clone()).or_default();
         for lease in &mut record.holders {
             usage.add(&lease.party.subject, lease.party.team.as_ref());
@@ -245,6 +283,21 @@ impl LockTable {
     pub(crate) fn cap_usage(&self, namespace: &NamespaceName) -> CapUsage {
         let usage = self.usage.get(namespace);
         usage.map_or(CapUsage::default(), |usage| usage.cap_usage)
+    }
+
+    /// Returns the counters that a namespace's leases carry; `None` if they carry none, or time
+    /// stands still for them.
+    pub(crate) fn counters(&self, namespace: &NamespaceName) -> Option<&CounterTable> {
+        let table = &self.usage.get(namespace)?.counters;
+        (!table.is_empty() && !self.still.contains(namespace)).then_some(table)
+    }
+
+    /// Counts that a lock's leases carry other counters than before.
+    fn shift_counters(&mut self, lock: &LockRef, before: &RecordCounters, after: &RecordCounters) {
+        if before != after {
+            let usage = self.usage.entry(lock.namespace.clone()).or_default();
+            usage.counters.shift(&lock.lock, before, after);
+        }
     }
 
     /// Counts that the usage of a lock of the namespace changed from `before` to `after`.

@@ -8,6 +8,7 @@ use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
 
 use crate::cap_usage::CapUsage;
+use crate::counters::CounterTable;
 use crate::lease::Party;
 
 /// Leases by subject and by team, in one namespace. Nobody is listed who holds nothing.
@@ -17,6 +18,8 @@ pub(crate) struct UsageTable {
     teams: BTreeMap<TeamName, u32>,
     /// How much of its caps the namespace uses.
     pub(crate) cap_usage: CapUsage,
+    /// The counters that the namespace's leases carry.
+    pub(crate) counters: CounterTable,
 }
 
 impl UsageTable {

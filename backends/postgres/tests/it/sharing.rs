@@ -163,6 +163,15 @@ fn a_cap_holds_over_gateways() {
     });
 }
 
+#[test]
+fn a_counter_holds_over_gateways() {
+    run(async {
+        let gateways = Gateways::start(2).await;
+        let each: Vec<_> = gateways.each.iter().map(|gateway| &**gateway).collect();
+        sharing::a_counter_holds_over_gateways(&each).await;
+    });
+}
+
 /// Events stay until the slower gateway's ledger has them, too.
 #[test]
 fn events_are_kept_for_the_slowest() {

@@ -303,8 +303,8 @@ pub(crate) struct Limits {
     max_hold_ms: Option<u64>,
 }
 
-impl From<domain::PolicyLimits> for Limits {
-    fn from(limits: domain::PolicyLimits) -> Self {
+impl From<&domain::PolicyLimits> for Limits {
+    fn from(limits: &domain::PolicyLimits) -> Self {
         Self {
             max_ttl_ms: limits.max_ttl_ms,
             max_hold_ms: limits.max_hold_ms,
@@ -317,6 +317,7 @@ impl From<Limits> for domain::PolicyLimits {
         Self {
             max_ttl_ms: limits.max_ttl_ms,
             max_hold_ms: limits.max_hold_ms,
+            counters: Vec::new(),
         }
     }
 }
@@ -332,7 +333,7 @@ impl Mirrored for domain::Decision {
             module: verdict.module.0.to_vec(),
             config: verdict.config.0.to_vec(),
             enforcement: 1,
-            allow: match verdict.answer {
+            allow: match &verdict.answer {
                 domain::PolicyAnswer::Allow(limits) => Some(limits.into()),
                 _ => None,
             },
@@ -342,7 +343,7 @@ impl Mirrored for domain::Decision {
             id: self.id.to_be_bytes().to_vec(),
             now: self.facts.now.0,
             verdicts: self.verdicts.iter().map(verdict).collect(),
-            limits: Some(self.limits.into()),
+            limits: Some((&self.limits).into()),
             bindings_revision: self.bindings_revision,
             rule: self.rule.map(|rule| rule.0.to_vec()),
         }

@@ -389,6 +389,7 @@ impl Mirrored for values::Record {
             waited: false,
             rule: lease.rule.map(|rule| domain::RuleDigest(array(&rule))),
             policies: lease.policies,
+            counters: Vec::new(),
         };
         Self {
             clock: domain::Millis(message.clock),

@@ -72,6 +72,7 @@ pub(crate) struct Lease {
     pub(crate) waited: bool,
     pub(crate) rule: Option<RuleDigest>,
     pub(crate) policies: u32,
+    pub(crate) counters: Vec<leasehold_domain::CounterKey>,
 }
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -126,7 +127,7 @@ impl<'a> leasehold_stored::Formed<'a> for Record {
 
 formed!(struct Lease => record::Lease<'a> {
     lease_id, request_id, party, mode, token, since, granted, deadline, ttl_ms, hold_until, drain,
-    renewals, waited, rule, policies,
+    renewals, waited, rule, policies, counters,
 });
 formed!(struct Party => record::Party<'a> { subject, team, details });
 
@@ -168,6 +169,7 @@ fn verdict(policy: &str) -> PolicyVerdict {
         answer: PolicyAnswer::Allow(PolicyLimits {
             max_ttl_ms: Some(60_000),
             max_hold_ms: None,
+            counters: Vec::new(),
         }),
         fuel: 48_211,
         rollout: None,
@@ -187,6 +189,7 @@ fn decision() -> Decision {
         limits: PolicyLimits {
             max_ttl_ms: Some(60_000),
             max_hold_ms: None,
+            counters: Vec::new(),
         },
         bindings_revision: 312,
         rule: Some(RuleDigest(*b"the rule")),
@@ -323,6 +326,7 @@ pub(crate) fn record() -> Record {
             waited: false,
             rule: Some(RuleDigest(*b"the rule")),
             policies: 1,
+            counters: Vec::new(),
         }],
         rest: None,
         policies: vec![policies()],

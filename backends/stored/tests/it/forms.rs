@@ -49,9 +49,13 @@ samples! {
     choice cause::PolicyAnswer<'static> {
         Allow { limits }, Deny { code, message, retry_after_ms }, Error { message, passed },
     }
-    structure cause::PolicyLimits { max_ttl_ms, max_hold_ms }
+    structure lock::CounterKey<'static> { policy, name }
+    structure lock::Counter<'static> { key, maximum, code }
+    structure lock::CounterFull<'static> { key, maximum, present, code }
+    structure cause::PolicyLimits<'static> { max_ttl_ms, max_hold_ms, counters }
+    structure cause::PolicyCounter<'static> { name, maximum, code }
     structure command::Command<'static> { lock, action, cause, expect }
-    structure command::Expectation { revision, usage, caps }
+    structure command::Expectation<'static> { revision, usage, caps, counters }
     structure command::Caps { locks, waiters, reached }
     choice command::Action<'static> {
         Acquire { lease_id, mode, ttl_ms, wait_ms, max_hold_ms }, Renew { lease_id, ttl_ms,
@@ -77,7 +81,7 @@ samples! {
         holders, waiters, cooldown_remaining_ms, reserved_for }, Renewed { grant }, Draining {
         grant }, Released, LeaseLost { cause }, NotHolder, Revoked { leases }, Transferring {
         drain_remaining_ms }, Cancelled, Configured, Ticked, Rejected { rejection }, Stale,
-        NotAttempted, Moved, Exported { record, token_floor }, Imported, Evicted,
+        NotAttempted, Moved, Exported { record, token_floor }, Imported, Evicted, CounterFull { full },
     }
     choice outcome::Rejection {
         QueueFull, TooManyPermits, RequestIdReused, Impossible, RequestIdTooOld,
@@ -106,7 +110,7 @@ samples! {
         Granted { handle, owner, mode, token, ttl_ms, waited_ms, request_id }, Queued { handle,
         owner, mode, position }, Renewed { handle, token, ttl_ms }, Draining { handle, owner,
         remaining_ms, cause }, Ended { handle, owner, mode, token, cause, since, held_ms,
-        late_ms, renewals }, WaitEnded { handle, owner, expired }, CoolingDown { remaining_ms },
+        late_ms, renewals }, WaitEnded { handle, owner, expired, refused }, CoolingDown { remaining_ms },
         Reserved { to, remaining_ms }, Configured { settings },
     }
     structure transition::Renewals { count, first, last }
@@ -117,14 +121,14 @@ samples! {
     structure record::Reservation<'static> { to, until }
     structure record::Lease<'static> {
         lease_id, request_id, party, mode, token, since, granted, deadline, ttl_ms, hold_until,
-        drain, renewals, waited, rule, policies,
+        drain, renewals, waited, rule, policies, counters,
     }
     structure record::Party<'static> { subject, team, details }
     structure record::Details<'static> { instance, labels, value, reason }
     structure record::EndedLease<'static> { lease_id, subject, at, cause }
     structure record::Waiter<'static> {
         lease_id, request_id, party, mode, ttl_ms, max_hold_ms, since, queued, deadline, claims,
-        rule, policies,
+        rule, policies, counters,
     }
     structure record::Claims { standing, uncounted }
     structure record::Claim { drawn, until }

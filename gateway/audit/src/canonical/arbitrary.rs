@@ -241,13 +241,16 @@ fn transition() -> impl Strategy<Value = Transition> {
             }
         ),
         ended(),
-        (handle(), owner().boxed(), any::<bool>()).prop_map(|(handle, owner, expired)| {
-            Transition::WaitEnded {
-                handle,
-                owner,
-                expired,
+        (handle(), owner().boxed(), any::<bool>(), of(counter_full())).prop_map(
+            |(handle, owner, expired, refused)| {
+                Transition::WaitEnded {
+                    handle,
+                    owner,
+                    expired,
+                    refused: refused.map(Box::new),
+                }
             }
-        }),
+        ),
         number().prop_map(|remaining_ms| Transition::CoolingDown { remaining_ms }),
         (subject(), number())
             .prop_map(|(to, remaining_ms)| Transition::Reserved { to, remaining_ms }),
@@ -255,6 +258,19 @@ fn transition() -> impl Strategy<Value = Transition> {
             .boxed()
             .prop_map(|settings| Transition::Configured { settings }),
     ]
+}
+
+fn counter_full() -> impl Strategy<Value = domain::CounterFull> {
+    let key = (shared_text(), shared_text());
+    let key = key.prop_map(|(policy, name)| domain::CounterKey { policy, name });
+    (key, any::<u32>(), any::<u32>(), of(text())).prop_map(|(key, maximum, present, code)| {
+        domain::CounterFull {
+            key,
+            maximum,
+            present,
+            code,
+        }
+    })
 }
 
 fn change() -> impl Strategy<Value = domain::Change> {

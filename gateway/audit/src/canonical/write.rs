@@ -4,6 +4,7 @@ mod verdict;
 
 use leasehold_domain::Cause;
 use leasehold_domain::Change;
+use leasehold_domain::CounterFull;
 use leasehold_domain::Decision;
 use leasehold_domain::DrainCause;
 use leasehold_domain::Effect;
@@ -186,7 +187,7 @@ fn decision(json: &mut Json<'_>, decision: &Decision) {
     }
     json.end(b']');
     json.key("limits");
-    limits(json, decision.limits);
+    limits(json, &decision.limits);
     json.number("bindings_revision", decision.bindings_revision);
     if let Some(rule) = &decision.rule {
         json.hex("rule", &rule.0);
@@ -369,11 +370,15 @@ fn transition(json: &mut Json<'_>, transition: &Transition) {
             handle,
             owner: whose,
             expired,
+            refused,
         } => {
             json.plain("type", "wait-ended");
             json.hex("handle", handle.as_bytes());
             owner(json, whose);
             json.flag("expired", *expired);
+            if let Some(full) = refused {
+                counter_full(json, full);
+            }
         }
         Transition::CoolingDown { remaining_ms } => {
             json.plain("type", "cooling-down");
@@ -389,6 +394,17 @@ fn transition(json: &mut Json<'_>, transition: &Transition) {
             settings(json, new);
         }
     }
+    json.end(b'}');
+}
+
+fn counter_full(json: &mut Json<'_>, full: &CounterFull) {
+    json.key("refused");
+    json.begin(b'{');
+    json.text("policy", &full.key.policy);
+    json.text("counter", &full.key.name);
+    json.number("maximum", full.maximum.into());
+    json.number("present", full.present.into());
+    json.optional_text("code", full.code.as_deref());
     json.end(b'}');
 }
 

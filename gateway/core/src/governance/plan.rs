@@ -79,7 +79,7 @@ impl<'a> NamespacePlan<'a> {
     pub(crate) fn rule(
         self,
         lock: &LockName,
-        (limits, overridden): (PolicyLimits, bool),
+        (limits, overridden): (&PolicyLimits, bool),
         chosen: impl Fn(&'a Arc<PlanStep>) -> Option<&'a Arc<PlanStep>>,
     ) -> RuleDigest {
         let judging = self.judges(Operation::Renew, lock).filter_map(chosen);

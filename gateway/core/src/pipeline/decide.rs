@@ -2,6 +2,7 @@
 
 mod asked;
 mod choose;
+mod counters;
 mod denial;
 mod not_holder;
 mod permit;
@@ -28,6 +29,7 @@ use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
 use leasehold_policy_evaluate::Judgment;
 use leasehold_policy_host::Budget;
 
+pub(crate) use self::counters::may_exceed;
 pub(crate) use self::permit::Denied;
 pub(crate) use self::permit::Permit;
 pub(crate) use self::permit::Refusal;
@@ -176,6 +178,8 @@ impl Decider {
             Some(effect) => effect,
             None => self.unjudged(store, namespace, &request, now).await?,
         };
+        let counters = judgment.counters;
+        let (effect, counters) = self.carried(effect, counters, (&request, principal), &intent);
         let (limits, fault) = (judgment.limits, judgment.error);
         let fault = fault.map(|error| told(&error, principal));
         let (denial, overridden) = match &effect {
@@ -186,14 +190,14 @@ impl Decider {
         let holds = matches!(request.operation, Operation::Acquire | Operation::Renew);
         let rule = (holds && denial.is_none()).then(|| {
             let renewing = |step| judges.of_renewals(step, (&request, principal));
-            namespace.rule(&request.lock.lock, (limits, overridden), renewing)
+            namespace.rule(&request.lock.lock, (&limits, overridden), renewing)
         });
         let decision = Decision {
             id,
             effect,
             facts,
             verdicts,
-            limits,
+            limits: limits.clone(),
             bindings_revision: revision,
             rule,
         };
@@ -204,14 +208,16 @@ impl Decider {
                 self.metrics.denied(denial.kind);
                 Err(Refusal::Denied(Box::new(Denied::new(cause, denial, fault))))
             }
-            None => Ok(self.permit(cause, intent, limits, expect)),
+            None => Ok(self
+                .permit(cause, intent, &limits, expect)
+                .counting(counters)),
         }
     }
 
     /// A permit for an operation that no policy judges: giving back, and leaving the queue.
     pub(crate) fn pass(&self, caller: &Caller, request: Request, intent: Intent) -> Permit {
         let cause = self.cause(caller, request, None);
-        self.permit(cause, intent, PolicyLimits::default(), None)
+        self.permit(cause, intent, &PolicyLimits::default(), None)
     }
 
     fn cause(
@@ -233,7 +239,7 @@ impl Decider {
         &self,
         cause: Arc<Cause>,
         intent: Intent,
-        limits: PolicyLimits,
+        limits: &PolicyLimits,
         expect: Option<Expectation>,
     ) -> Permit {
         Permit::new(Command {
@@ -271,6 +277,8 @@ impl Decider {
     }
 }
 
+#[cfg(test)]
+mod counter_tests;
 #[cfg(test)]
 mod rollout_tests;
 #[cfg(test)]

@@ -102,7 +102,7 @@ pub(super) async fn gather(
     let expect = Expectation {
         revision: revision.filter(|_| needs.tied_to_lock),
         usage: held.filter(|_| needs.tied_to_usage),
-        caps: None,
+        ..Expectation::default()
     };
     let tied = expect.revision.is_some() || expect.usage.is_some();
     Ok((facts, tied.then_some(expect)))

@@ -36,6 +36,7 @@ use leasehold_domain::Subject;
 use leasehold_domain::SystemClock;
 use leasehold_domain::TeamName;
 use leasehold_domain::Usage;
+use leasehold_policy_guests::QUOTA_1;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use leasehold_policy_host::stock;
@@ -226,6 +227,7 @@ impl Gate {
         for (_, wasm) in stock::MODULES {
             gate.upload(wasm.to_vec()).await;
         }
+        gate.upload(QUOTA_1.to_vec()).await;
         gate
     }
 

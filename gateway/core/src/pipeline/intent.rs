@@ -18,6 +18,9 @@ pub(crate) enum Intent {
         ttl_ms: u64,
         /// How many leases the same request takes before this one.
         before: u32,
+        /// Whether counters of overridable policies may be exceeded with the break-glass role: the
+        /// store has refused it by one of them.
+        overrides: bool,
     },
     /// Keep a lease that was granted after a wait, by a decision that is newer than the wait.
     Confirm {
@@ -45,12 +48,25 @@ pub(crate) enum Intent {
 }
 
 impl Intent {
+    /// Returns the same acquire, with which counters of overridable policies may be exceeded; `None`
+    /// if it is that already, or no acquire.
+    pub(super) fn overriding(&self) -> Option<Self> {
+        let mut intent = self.clone();
+        match &mut intent {
+            Self::Acquire { overrides, .. } if !*overrides => {
+                *overrides = true;
+                Some(intent)
+            }
+            _ => None,
+        }
+    }
+
     /// The action that a permit carries: the request's durations, cut to the limits. `record`:
     /// whether a renewal gets an event of its own in any case.
     pub(super) fn into_action(
         self,
         request: &Request,
-        limits: PolicyLimits,
+        limits: &PolicyLimits,
         record: bool,
     ) -> Action {
         let cut = |ttl_ms: u64| limits.max_ttl_ms.map_or(ttl_ms, |max| ttl_ms.min(max));
@@ -60,6 +76,7 @@ impl Intent {
                 mode,
                 ttl_ms,
                 before: _,
+                overrides: _,
             } => Action::AcquireOnce {
                 lease_id,
                 mode,

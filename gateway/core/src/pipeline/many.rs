@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use leasehold_domain::Atomicity;
 use leasehold_domain::Cause;
+use leasehold_domain::CounterFull;
 use leasehold_domain::Decision;
 use leasehold_domain::LeaseId;
 use leasehold_domain::Operation;
@@ -23,6 +24,7 @@ use super::ask;
 use super::decide::Denied;
 use super::decide::Permit;
 use super::decide::Refusal;
+use super::decide::may_exceed;
 use super::held;
 use super::intent::Intent;
 use super::refused;
@@ -217,7 +219,8 @@ impl Pipeline {
             .inner
             .store_for(caller, &ask.namespace, Operation::Acquire, locks);
         let store = store.await?;
-        let requests: Vec<(Request, Intent)> = ask.acquires.into_iter().zip(0..).map(one).collect();
+        let requests = ask.acquires.into_iter().zip(0..).map(one);
+        let mut requests: Vec<(Request, Intent)> = requests.collect();
         let asked = requests.iter().map(|(request, _)| request);
         let _turn = self.inner.turn(caller, asked).await;
         for _ in 0..DECISIONS_PER_REQUEST_MAX {
@@ -230,14 +233,24 @@ impl Pipeline {
             if outcomes.contains(&Outcome::Stale) {
                 continue;
             }
+            if let Some(again) = overriding(caller, &requests, &decisions, &outcomes) {
+                requests = again;
+                continue;
+            }
             let granted = |outcome: &Outcome| matches!(outcome, Outcome::Granted(_));
             if !outcomes.iter().all(granted) {
-                let mut outcomes = requests.iter().zip(outcomes);
+                let mut outcomes = requests.iter().zip(decisions).zip(outcomes);
                 let first = outcomes
                     .find(|(_, outcome)| *outcome != Outcome::NotAttempted && !granted(outcome));
                 return Err(match first {
+                    Some(((_, decision), Outcome::CounterFull(full))) => {
+                        self.inner.decider.counter_full(decision, &full)
+                    }
                     Some((_, Outcome::LeaseLost(cause))) => Failure::late_duplicate(cause),
-                    Some(((request, _), Outcome::Rejected(Rejection::CapReached(reached)))) => {
+                    Some((
+                        ((request, _), _),
+                        Outcome::Rejected(Rejection::CapReached(reached)),
+                    )) => {
                         let (inner, lock) = (&self.inner, &request.lock);
                         let refusing = inner.refuse_beyond_cap(&store, caller, lock, reached);
                         refusing.await
@@ -256,6 +269,34 @@ impl Pipeline {
     }
 }
 
+/// Returns the requests as they are asked again after the counter of an overridable policy refused
+/// them, if the caller may exceed it.
+fn overriding(
+    caller: &Caller,
+    requests: &[(Request, Intent)],
+    decisions: &[Option<Arc<Decision>>],
+    outcomes: &[Outcome],
+) -> Option<Vec<(Request, Intent)>> {
+    let all = outcomes.iter().zip(decisions).zip(requests);
+    let refused = all.filter_map(|((outcome, decision), (request, _))| match outcome {
+        Outcome::CounterFull(full) => Some((&**full, decision, request)),
+        _ => None,
+    });
+    let mut refused = refused.peekable();
+    refused.peek()?;
+    let may_exceed = |(full, decision, request): (&CounterFull, &Option<_>, &Request)| {
+        may_exceed((&*caller.principal, request), decision.as_ref(), full)
+    };
+    if !refused.all(may_exceed) {
+        return None;
+    }
+    let again = requests.iter().map(|(request, intent)| {
+        let overriding = intent.overriding()?;
+        Some((request.clone(), overriding))
+    });
+    again.collect()
+}
+
 /// Those that come first on their locks, and the others: of several leases of one lock a policy can
 /// see it as it is for one at a time.
 fn first_of_each_lock(renewals: &[ask::Renew], of: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
@@ -271,6 +312,7 @@ fn one((acquire, before): (ask::Acquire, u32)) -> (Request, Intent) {
         mode: acquire.mode,
         ttl_ms: acquire.ttl_ms,
         before,
+        overrides: false,
     };
     (acquire.request(), intent)
 }

@@ -19,6 +19,7 @@ use super::MOVES_PER_REQUEST_MAX;
 use super::admit;
 use super::decide::Permit;
 use super::decide::Refusal;
+use super::decide::may_exceed;
 use super::intent::Intent;
 use super::turns::Taken;
 use crate::authorization::sees;
@@ -153,7 +154,7 @@ impl Inner {
         store: &Arc<OpenStore>,
         caller: &Caller,
         mut request: Request,
-        intent: Intent,
+        mut intent: Intent,
     ) -> Result<(Outcome, Option<Arc<Decision>>), Failure> {
         admit::check(&request)?;
         let operation = request.operation;
@@ -185,6 +186,17 @@ impl Inner {
                     let lock = &cause.request.lock;
                     let refusing = self.refuse_beyond_cap(&store, caller, lock, reached);
                     return Err(refusing.await);
+                }
+                (Outcome::CounterFull(full), Some(cause)) => {
+                    let overriding = intent.overriding().filter(|_| {
+                        let asked = (&*cause.principal, &cause.request);
+                        may_exceed(asked, cause.decision.as_ref(), &full)
+                    });
+                    let Some(overriding) = overriding else {
+                        return Err(self.decider.counter_full(cause.decision.clone(), &full));
+                    };
+                    (intent, request) = (overriding, cause.request.clone());
+                    decisions += 1;
                 }
                 (outcome, cause) => {
                     return Ok((outcome, cause.and_then(|cause| cause.decision.clone())));

@@ -45,8 +45,14 @@ pub(super) async fn acquire(
             .await
     };
     let ran = run().await;
-    if matches!(&ran, Err(failure) if failure.kind == FailureKind::NamespaceFull) {
-        // The store has refused it, so there is nothing to cancel.
+    let is_refused = |failure: &Failure| {
+        matches!(
+            failure.kind,
+            FailureKind::NamespaceFull | FailureKind::Denied
+        )
+    };
+    if ran.as_ref().is_err_and(is_refused) {
+        // A policy or the store has refused it, so there is nothing to cancel.
         waiter.settled();
     }
     let (outcome, decision) = ran?;
@@ -153,6 +159,14 @@ async fn stand(
             let store = there.ok().flatten();
             let store = store.unwrap_or_else(|| waiter.store.clone());
             Err(still_held(&store, &place.request.lock, place.lease_id).await)
+        }
+        Some(Signal::Refused(full)) => {
+            waiter.settled();
+            let decision = place.decision.as_ref();
+            let denied = inner
+                .decider
+                .waiter_refused(caller, place.request, decision, &full);
+            Err(waiter.store.door.refuse(denied).await)
         }
         Some(Signal::Granted { .. } | Signal::Missed) | None => {
             let failure = still_held(&waiter.store, &place.request.lock, place.lease_id).await;
@@ -278,8 +292,8 @@ impl Waiter {
             if !told {
                 match tokio::time::timeout(slack * 2, self.ear.hear()).await {
                     Ok(Signal::Granted { .. } | Signal::Missed) => {}
-                    // The claim has ended by time.
-                    Ok(Signal::Ended) | Err(_) => return,
+                    // The claim has ended by time, or was refused.
+                    Ok(Signal::Ended | Signal::Refused(_)) | Err(_) => return,
                 }
             }
             tokio::time::sleep(slack).await;

@@ -246,7 +246,9 @@ fn is_budget(error: &EvaluationError) -> bool {
     match error {
         EvaluationError::Failed(fault) => matches!(fault.as_str(), "fuel" | "deadline"),
         EvaluationError::RequestFuelSpent(_) | EvaluationError::RequestTimeSpent(_) => true,
-        EvaluationError::NotLoaded(_) | EvaluationError::TooManyPolicies => false,
+        EvaluationError::NotLoaded(_)
+        | EvaluationError::TooManyPolicies
+        | EvaluationError::TooManyCounters => false,
     }
 }
 

@@ -85,7 +85,7 @@ fn denial(answer: Option<&PolicyAnswer>) -> Option<&str> {
 
 fn limits(answer: Option<&PolicyAnswer>) -> leasehold_domain::PolicyLimits {
     match answer {
-        Some(PolicyAnswer::Allow(limits)) => *limits,
+        Some(PolicyAnswer::Allow(limits)) => limits.clone(),
         _ => leasehold_domain::PolicyLimits::default(),
     }
 }
@@ -100,6 +100,7 @@ mod tests {
         PolicyAnswer::Allow(PolicyLimits {
             max_ttl_ms,
             max_hold_ms: None,
+            counters: Vec::new(),
         })
     }
 

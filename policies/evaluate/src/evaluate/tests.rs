@@ -12,6 +12,7 @@ use leasehold_domain::Role;
 use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
 use leasehold_policy_guests::Guest;
+use leasehold_policy_guests::QUOTA_1;
 use leasehold_policy_guests::TEXT;
 use leasehold_policy_guests::allow;
 use leasehold_policy_guests::deny;
@@ -19,7 +20,6 @@ use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use leasehold_policy_host::PolicyFault;
-use leasehold_policy_host::stock;
 use serde_json::json;
 
 use super::*;
@@ -213,8 +213,7 @@ fn an_overridable_denial_is_passed_with_the_role_and_a_reason() {
 
 #[test]
 fn a_failing_policy_denies_or_passes_by_operation() {
-    let quota = stock::MODULES.iter().find(|(name, _)| *name == "quota");
-    let quota = bound(quota.unwrap().1);
+    let quota = bound(QUOTA_1);
     let failing = [
         (traps(Enforcement::Mandatory), "trap", "unreachable"),
         (
@@ -268,6 +267,7 @@ fn the_tightest_limits_of_those_that_count_apply() {
     let limits = PolicyLimits {
         max_ttl_ms: Some(7_000),
         max_hold_ms: Some(50_000),
+        counters: Vec::new(),
     };
     let judgment = judged(&steps);
     assert_eq!(judgment.limits, limits);
@@ -393,4 +393,71 @@ fn the_steps_of_a_request_share_its_time() {
     assert_eq!(errors, [None, None, none.clone(), none]);
     assert!(!error.is_deterministic());
     assert_eq!(judgment.error, Some(error));
+}
+
+/// A policy of this name that carries counters.
+fn counts(policy: &str, enforcement: Enforcement, counters: &[(&str, u32)]) -> Step {
+    let counters: Vec<_> = counters
+        .iter()
+        .map(|(name, most)| (*name, *most, None))
+        .collect();
+    let guest = Guest {
+        operations: vec!["acquire".to_owned(), "renew".to_owned()],
+        ..Guest::counting(&counters)
+    };
+    step(policy, enforcement, Ok(bound(&guest.wasm())))
+}
+
+fn carried(judgment: &Judgment) -> Vec<(&str, &str, u32, bool)> {
+    let counters = judgment.counters.iter();
+    let shown = counters.map(
+        |JudgedCounter {
+             counter,
+             is_overridable,
+         }| {
+            let key = &counter.key;
+            (&*key.policy, &*key.name, counter.maximum, *is_overridable)
+        },
+    );
+    shown.collect()
+}
+
+#[test]
+fn counters_belong_to_their_policies_and_the_tightest_counts() {
+    let steps = [
+        counts("p", Enforcement::Overridable, &[("a", 5), ("b", 5)]),
+        counts("q", Enforcement::Overridable, &[("a", 1)]),
+        counts("advice", Enforcement::Advisory, &[("a", 1)]),
+        counts("p", Enforcement::Mandatory, &[("a", 7), ("b", 3)]),
+    ];
+    let judgment = judged(&steps);
+    assert_eq!(
+        carried(&judgment),
+        [
+            ("p", "a", 5, false),
+            ("p", "b", 3, false),
+            ("q", "a", 1, true)
+        ]
+    );
+    assert_eq!(judgment.effect, Some(Effect::Allow));
+    assert_eq!(judgment.limits, PolicyLimits::default());
+    // Only a lease that begins carries counters.
+    let renewal = judged_of(&steps, Operation::Renew, &[], None);
+    assert_eq!(carried(&renewal), []);
+}
+
+#[test]
+fn more_counters_than_one_decision_may_carry_are_an_error() {
+    let names: Vec<String> = (0..8).map(|n| n.to_string()).collect();
+    let eight: Vec<_> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let two = ["p", "q"].map(|policy| counts(policy, Enforcement::Mandatory, &eight));
+    let judgment = judged(&two);
+    assert_eq!(judgment.counters.len(), 16);
+    assert_eq!(judgment.effect, Some(Effect::Allow));
+    let [p, q] = two;
+    let judgment = judged(&[p, q, counts("r", Enforcement::Mandatory, &[("a", 1)])]);
+    let denial = denial(&judgment);
+    assert_eq!(denial.kind, DenialKind::PolicyError);
+    assert_eq!(&*denial.code, "too-many-counters");
+    assert_eq!(judgment.error, Some(EvaluationError::TooManyCounters));
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use leasehold_domain::PolicyAnswer;
+use leasehold_domain::PolicyCounter;
 use leasehold_domain::PolicyLimits;
 use serde::Deserialize;
 
@@ -14,6 +15,8 @@ pub(super) enum Expectation {
     Allow {
         max_ttl_ms: Option<u64>,
         max_hold_ms: Option<u64>,
+        #[serde(default)]
+        counters: Vec<CounterCase>,
     },
     /// Denied with this code; the message must contain the text, and the hint must be the same, if
     /// they are given.
@@ -26,6 +29,24 @@ pub(super) enum Expectation {
     BadConfig(String),
 }
 
+/// A counter that must be there; the code must be the same if it is given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CounterCase {
+    name: String,
+    maximum: u32,
+    code: Option<String>,
+}
+
+impl CounterCase {
+    fn met_by(&self, counter: &PolicyCounter) -> bool {
+        let code = self.code.as_deref();
+        *self.name == *counter.name
+            && self.maximum == counter.maximum
+            && code.is_none_or(|code| counter.code.as_deref() == Some(code))
+    }
+}
+
 impl Expectation {
     /// Whether an answer is the one that was expected.
     pub(super) fn met_by(&self, answer: &PolicyAnswer) -> bool {
@@ -34,14 +55,15 @@ impl Expectation {
                 Self::Allow {
                     max_ttl_ms,
                     max_hold_ms,
+                    counters,
                 },
                 PolicyAnswer::Allow(limits),
             ) => {
-                let expected = PolicyLimits {
-                    max_ttl_ms: *max_ttl_ms,
-                    max_hold_ms: *max_hold_ms,
-                };
-                *limits == expected
+                // The order says nothing.
+                let is_met = |case: &CounterCase| limits.counters.iter().any(|c| case.met_by(c));
+                (limits.max_ttl_ms, limits.max_hold_ms) == (*max_ttl_ms, *max_hold_ms)
+                    && limits.counters.len() == counters.len()
+                    && counters.iter().all(is_met)
             }
             (
                 Self::Deny {
@@ -72,12 +94,19 @@ impl fmt::Display for Expectation {
             Self::Allow {
                 max_ttl_ms,
                 max_hold_ms,
+                counters,
             } => {
+                let counter = |case: &CounterCase| PolicyCounter {
+                    name: case.name.as_str().into(),
+                    maximum: case.maximum,
+                    code: case.code.as_deref().map(Into::into),
+                };
                 let limits = PolicyLimits {
                     max_ttl_ms: *max_ttl_ms,
                     max_hold_ms: *max_hold_ms,
+                    counters: counters.iter().map(counter).collect(),
                 };
-                write!(f, "allow, with {}", limits_of(limits))
+                write!(f, "allow, with {}", limits_of(&limits))
             }
             Self::Deny {
                 code,
@@ -102,7 +131,7 @@ impl fmt::Display for Expectation {
 #[must_use]
 pub fn describe_answer(answer: &PolicyAnswer) -> String {
     match answer {
-        PolicyAnswer::Allow(limits) => format!("allowed, with {}", limits_of(*limits)),
+        PolicyAnswer::Allow(limits) => format!("allowed, with {}", limits_of(limits)),
         PolicyAnswer::Deny {
             code,
             message,
@@ -116,13 +145,21 @@ pub fn describe_answer(answer: &PolicyAnswer) -> String {
     }
 }
 
-fn limits_of(limits: PolicyLimits) -> String {
+fn limits_of(limits: &PolicyLimits) -> String {
     let one = |what: &str, limit: Option<u64>| limit.map(|limit| format!("{what} {limit}"));
     let all = [
         one("max_ttl_ms", limits.max_ttl_ms),
         one("max_hold_ms", limits.max_hold_ms),
     ];
-    let all: Vec<String> = all.into_iter().flatten().collect();
+    let counters = limits.counters.iter().map(|counter| {
+        let code = counter
+            .code
+            .as_ref()
+            .map(|code| format!(" (code {code:?})"));
+        let (name, code) = (&counter.name, code.unwrap_or_default());
+        format!("counter {name:?} up to {}{code}", counter.maximum)
+    });
+    let all: Vec<String> = all.into_iter().flatten().chain(counters).collect();
     match all.is_empty() {
         true => "no limits".to_owned(),
         false => all.join(" and "),

@@ -9,8 +9,11 @@ use leasehold_domain::LockView;
 use leasehold_domain::Mode;
 use leasehold_domain::Owner;
 use leasehold_domain::PolicyAnswer;
+use leasehold_domain::PolicyCounter;
 use leasehold_domain::PolicyLimits;
 use leasehold_domain::WallMillis;
+use leasehold_domain::limits::COUNTER_NAME_BYTES_MAX;
+use leasehold_domain::limits::COUNTERS_PER_VERDICT_MAX;
 use leasehold_policy_host::PolicyFault;
 
 use crate::guest::ANSWER;
@@ -36,6 +39,7 @@ fn limits_and_denials_come_back() {
     let limits = PolicyLimits {
         max_ttl_ms: Some(5_000),
         max_hold_ms: Some(60_000),
+        counters: Vec::new(),
     };
     assert_eq!(
         limited.decided(&engine).answer,
@@ -182,5 +186,68 @@ fn held_by(subject: &str) -> LockView {
         reserved_for: None,
         last_token: FencingToken(7),
         stale_ms: 0,
+    }
+}
+
+/// A counter's name, maximum and code.
+type Counter<'a> = (&'a str, u32, Option<&'a str>);
+
+fn counted(counters: &[Counter<'_>]) -> Result<Vec<PolicyCounter>, PolicyFault> {
+    let answer = Guest::counting(counters).decided(&engine()).answer;
+    answer.map(|answer| match answer {
+        PolicyAnswer::Allow(limits) => limits.counters,
+        other => panic!("not allowed: {other:?}"),
+    })
+}
+
+#[test]
+fn counters_come_back() {
+    let counter = |name: &str, maximum, code: Option<&str>| PolicyCounter {
+        name: name.into(),
+        maximum,
+        code: code.map(Into::into),
+    };
+    assert_eq!(
+        counted(&[
+            ("subject:J\u{f6}rg", 3, Some("too-many")),
+            ("all", u32::MAX, None)
+        ]),
+        Ok(vec![
+            counter("subject:J\u{f6}rg", 3, Some("too-many")),
+            counter("all", u32::MAX, None)
+        ])
+    );
+    let longest = "x".repeat(COUNTER_NAME_BYTES_MAX);
+    let names: Vec<String> = (0..COUNTERS_PER_VERDICT_MAX)
+        .map(|n| format!("{}{n}", &longest[1..]))
+        .collect();
+    let most: Vec<_> = names.iter().map(|name| (name.as_str(), 1, None)).collect();
+    assert_eq!(
+        counted(&most).map(|counters| counters.len()),
+        Ok(most.len())
+    );
+}
+
+#[test]
+fn counters_that_break_the_contract_are_a_fault() {
+    let long = "x".repeat(COUNTER_NAME_BYTES_MAX + 1);
+    let nine: Vec<String> = (0..=COUNTERS_PER_VERDICT_MAX)
+        .map(|n| n.to_string())
+        .collect();
+    let nine: Vec<_> = nine.iter().map(|name| (name.as_str(), 1, None)).collect();
+    let broken: [(&[Counter<'_>], &str); 7] = [
+        (&nine, "more than 8 counters"),
+        (&[("a", 1, None), ("a", 2, None)], "named twice"),
+        (&[("", 1, None)], "printable text"),
+        (&[("a\nb", 1, None)], "printable text"),
+        (&[(&long, 1, None)], "1 to 384 bytes"),
+        (&[("a", 0, None)], "at least 1"),
+        (&[("a", 1, Some("No!"))], "a counter's code"),
+    ];
+    for (counters, problem) in broken {
+        let Err(PolicyFault::InvalidAnswer(told)) = counted(counters) else {
+            panic!("{problem}");
+        };
+        assert!(told.contains(problem), "{told}");
     }
 }

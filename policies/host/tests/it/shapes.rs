@@ -1,7 +1,8 @@
-//! Modules that consist of several parts, or are built for either version of the contract: what is
+//! Modules that consist of several parts, or are built for one version of the contract or another: what is
 //! taken, and how far.
 
 use leasehold_domain::PolicyAnswer;
+use leasehold_policy_guests::QUOTA_1;
 use leasehold_policy_host::Contract;
 use leasehold_policy_host::HostError;
 use leasehold_policy_host::PolicyFault;
@@ -27,30 +28,34 @@ fn allows(guest: &Guest) {
 
 #[test]
 fn modules_of_the_first_contract_are_loaded() {
+    let module = engine().compile(QUOTA_1).unwrap();
+    assert_eq!(module.contract(), Contract::V1_0);
     let (name, wasm) = stock::MODULES[0];
     let module = engine().compile(wasm).expect(name);
-    assert_eq!(module.contract(), Contract::V1_0, "{name}");
+    assert_eq!(module.contract(), Contract::V1_2, "{name}");
     let by_hand = Guest::default().compile(&engine()).unwrap();
     assert_eq!(by_hand.contract(), Contract::V1_0);
 }
 
 #[test]
 fn types_may_be_imported_by_name() {
-    let guest = with_interface("1.1.0", "");
-    assert_eq!(guest.compile(&engine()).unwrap().contract(), Contract::V1_1);
-    allows(&guest);
     // The same code and arguments cost the same.
     let fuel = |guest: &Guest| guest.decided(&engine()).fuel;
-    assert_eq!(fuel(&guest), fuel(&Guest::default()));
+    for (version, contract) in [("1.1.0", Contract::V1_1), ("1.2.0", Contract::V1_2)] {
+        let guest = with_interface(version, "");
+        assert_eq!(guest.compile(&engine()).unwrap().contract(), contract);
+        allows(&guest);
+        assert_eq!(fuel(&guest), fuel(&Guest::default()), "{version}");
+    }
 }
 
 #[test]
 fn a_later_contract_is_refused_and_the_known_ones_are_told() {
-    for version in ["1.0.0", "1.2.0", "2.0.0"] {
+    for version in ["1.0.0", "1.3.0", "2.0.0"] {
         let error = with_interface(version, "").compile(&engine()).unwrap_err();
         assert_eq!(error, HostError::UnknownContract(version.to_owned()));
         let told = error.to_string();
-        assert!(told.contains("speaks 1.0.0 and 1.1.0"), "{told}");
+        assert!(told.contains("speaks 1.0.0, 1.1.0 and 1.2.0"), "{told}");
     }
 }
 

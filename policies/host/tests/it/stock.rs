@@ -2,6 +2,7 @@
 
 use leasehold_domain::Operation;
 use leasehold_domain::PolicyAnswer;
+use leasehold_policy_guests::QUOTA_1;
 use leasehold_policy_host::PolicyFault;
 use leasehold_policy_host::cases;
 use leasehold_policy_host::stock;
@@ -56,14 +57,32 @@ fn a_denial_by_a_stock_policy_has_its_code_and_message() {
 }
 
 #[test]
-fn quota_needs_the_usage() {
+fn quota_carries_counters_and_reads_nothing() {
     let (_, wasm) = stock::MODULES
         .iter()
         .find(|(name, _)| *name == "quota")
         .unwrap();
-    let policy = engine().compile(wasm).unwrap().bind(&json!({})).unwrap();
+    let config = json!({ "max_per_subject": 2 });
+    let policy = engine().compile(wasm).unwrap().bind(&config).unwrap();
+    let manifest = policy.module().manifest();
+    assert!(!manifest.needs_usage && !manifest.needs_lock);
+    assert_eq!(manifest.operations, [Operation::Acquire]);
+    let PolicyAnswer::Allow(limits) = decide(&policy).answer.unwrap() else {
+        unreachable!("it carries a counter")
+    };
+    let [counter] = &limits.counters[..] else {
+        panic!("{limits:?}");
+    };
+    let name = format!("subject:{}", principal().subject);
+    assert_eq!((&*counter.name, counter.maximum), (name.as_str(), 2));
+    assert_eq!(counter.code.as_deref(), Some("quota-subject"));
+}
+
+/// The version before, which some stores still have bound.
+#[test]
+fn quota_1_still_needs_the_usage() {
+    let policy = engine().compile(QUOTA_1).unwrap().bind(&json!({})).unwrap();
     assert!(policy.module().manifest().needs_usage);
-    assert_eq!(policy.module().manifest().operations, [Operation::Acquire]);
     let evaluation = policy.decide(&request(), &principal(), &facts());
     assert_eq!(evaluation.answer, Err(PolicyFault::MissingFact("usage")));
 }

@@ -64,6 +64,7 @@ impl Rule {
         Verdict::Allow(Limits {
             max_ttl_ms: self.max_ttl_ms,
             max_hold_ms: self.max_hold_ms,
+            ..Limits::default()
         })
     }
 
@@ -135,6 +136,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         max_ttl_ms: Some(60_000),
         max_hold_ms: Some(600_000),
+        counters: Vec::new(),
     };
 
     #[test]
@@ -171,7 +173,7 @@ mod tests {
             verdict,
             Verdict::Allow(Limits {
                 max_ttl_ms: Some(1_000),
-                max_hold_ms: None
+                ..Limits::default()
             })
         );
     }

@@ -20,12 +20,21 @@ use super::subject;
 use super::text;
 
 fn limits() -> impl Strategy<Value = domain::PolicyLimits> {
-    (of(any::<u64>()), of(any::<u64>())).prop_map(|(max_ttl_ms, max_hold_ms)| {
-        domain::PolicyLimits {
+    let counter = (text(), any::<u32>(), of(text())).prop_map(|(name, maximum, code)| {
+        domain::PolicyCounter {
+            name,
+            maximum,
+            code,
+        }
+    });
+    let counters = vec(counter, 0..3);
+    (of(any::<u64>()), of(any::<u64>()), counters).prop_map(
+        |(max_ttl_ms, max_hold_ms, counters)| domain::PolicyLimits {
             max_ttl_ms,
             max_hold_ms,
-        }
-    })
+            counters,
+        },
+    )
 }
 
 fn effect() -> impl Strategy<Value = domain::Effect> {

@@ -264,6 +264,16 @@ impl RawWaiter<'_> {
 struct RawLimits {
     max_ttl_ms: Option<u64>,
     max_hold_ms: Option<u64>,
+    #[serde(default)]
+    counters: Vec<RawCounter>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCounter {
+    name: Box<str>,
+    maximum: u32,
+    code: Option<Box<str>>,
 }
 
 impl RawLimits {
@@ -271,6 +281,17 @@ impl RawLimits {
         domain::PolicyLimits {
             max_ttl_ms: self.max_ttl_ms,
             max_hold_ms: self.max_hold_ms,
+            counters: self.counters.into_iter().map(RawCounter::counter).collect(),
+        }
+    }
+}
+
+impl RawCounter {
+    fn counter(self) -> domain::PolicyCounter {
+        domain::PolicyCounter {
+            name: self.name,
+            maximum: self.maximum,
+            code: self.code,
         }
     }
 }

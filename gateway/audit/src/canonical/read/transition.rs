@@ -1,5 +1,7 @@
 //! The transitions inside an event.
 
+use std::sync::Arc;
+
 use leasehold_domain as domain;
 use leasehold_domain::EndCause;
 use leasehold_domain::FencingToken;
@@ -42,8 +44,33 @@ pub(super) struct RawTransition<'b> {
     first_renewal_unix_ms: Option<u64>,
     last_renewal_unix_ms: Option<u64>,
     expired: Option<bool>,
+    refused: Option<RawCounterFull>,
     to: Option<Text<'b>>,
     settings: Option<RawSettings>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCounterFull {
+    policy: Arc<str>,
+    counter: Arc<str>,
+    maximum: u32,
+    present: u32,
+    code: Option<Box<str>>,
+}
+
+impl RawCounterFull {
+    fn counter_full(self) -> domain::CounterFull {
+        domain::CounterFull {
+            key: domain::CounterKey {
+                policy: self.policy,
+                name: self.counter,
+            },
+            maximum: self.maximum,
+            present: self.present,
+            code: self.code,
+        }
+    }
 }
 
 impl RawTransition<'_> {
@@ -130,6 +157,7 @@ impl RawTransition<'_> {
             handle: text(&need(self.handle, "handle")?)?,
             owner: need(self.owner, "owner")?.owner()?,
             expired: need(self.expired, "expired")?,
+            refused: self.refused.map(|raw| Box::new(raw.counter_full())),
         })
     }
 }

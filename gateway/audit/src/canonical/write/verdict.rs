@@ -18,7 +18,7 @@ pub(super) fn verdict(json: &mut Json<'_>, verdict: &PolicyVerdict) {
     match &verdict.answer {
         PolicyAnswer::Allow(tightest) => {
             json.key("limits");
-            limits(json, *tightest);
+            limits(json, tightest);
         }
         PolicyAnswer::Deny {
             code,
@@ -45,9 +45,22 @@ pub(super) fn verdict(json: &mut Json<'_>, verdict: &PolicyVerdict) {
     json.end(b'}');
 }
 
-pub(super) fn limits(json: &mut Json<'_>, limits: PolicyLimits) {
+pub(super) fn limits(json: &mut Json<'_>, limits: &PolicyLimits) {
     json.begin(b'{');
     json.optional_number("max_ttl_ms", limits.max_ttl_ms);
     json.optional_number("max_hold_ms", limits.max_hold_ms);
+    if !limits.counters.is_empty() {
+        json.key("counters");
+        json.begin(b'[');
+        for counter in &limits.counters {
+            json.comma();
+            json.begin(b'{');
+            json.text("name", &counter.name);
+            json.number("maximum", counter.maximum.into());
+            json.optional_text("code", counter.code.as_deref());
+            json.end(b'}');
+        }
+        json.end(b']');
+    }
     json.end(b'}');
 }

@@ -416,7 +416,7 @@ fn unasked(transitions: &Value) -> &'static str {
     let by_time = |t: &Value| match t["type"].as_str() {
         Some("granted") => !t["waited_ms"].is_null(),
         Some("ended") => t["cause"] != "moved",
-        Some("wait-ended") => t["expired"] == true,
+        Some("wait-ended") => t["expired"] == true || !t["refused"].is_null(),
         Some("cooling-down" | "reserved") => true,
         _ => false,
     };

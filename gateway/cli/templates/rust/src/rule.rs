@@ -41,6 +41,7 @@ pub fn decide(request: &Request, _: &Principal, _: &Facts, config: &Config) -> V
     Verdict::Allow(Limits {
         max_ttl_ms: None,
         max_hold_ms: None,
+        counters: Vec::new(),
     })
 }
 

@@ -36,7 +36,7 @@ fn rule(bindings: &[BindingDocument], lock: &str) -> RuleDigest {
     let namespace = plan.namespace(&name).unwrap();
     namespace.rule(
         &lock.parse().unwrap(),
-        (PolicyLimits::default(), false),
+        (&PolicyLimits::default(), false),
         Some,
     )
 }

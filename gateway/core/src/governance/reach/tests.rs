@@ -145,7 +145,8 @@ async fn a_stock_configuration_that_can_never_match_is_refused_with_its_place() 
             "/revoke/roles/0",
         ),
     ] {
-        let policies = json!([{ "policy": policy, "version": "1.0.0", "config": config }]);
+        let version = if policy == "quota" { "2.0.0" } else { "1.0.0" };
+        let policies = json!([{ "policy": policy, "version": version, "config": config }]);
         let message = refused(&gate, binding("", json!({ "policies": policies }))).await;
         let place = format!("policies[0].config{place}");
         assert!(message.contains(&place), "{place}: {message}");

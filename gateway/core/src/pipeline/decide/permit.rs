@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leasehold_domain::Caps;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
+use leasehold_domain::Counter;
 use leasehold_domain::Denial;
 use leasehold_domain::Effect;
 
@@ -28,6 +29,14 @@ impl Permit {
     pub(crate) fn held_to(mut self, caps: Option<Caps>) -> Self {
         if caps.is_some() {
             self.command.expect.get_or_insert_default().caps = caps;
+        }
+        self
+    }
+
+    /// Adds the counters that the lease of an acquire will carry.
+    pub(super) fn counting(mut self, counters: Vec<Counter>) -> Self {
+        if !counters.is_empty() {
+            self.command.expect.get_or_insert_default().counters = counters;
         }
         self
     }
