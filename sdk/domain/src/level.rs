@@ -22,19 +22,26 @@ pub enum Feature {
     Rollouts,
     /// The rule that others approve changes. A build that does not know it writes them without.
     Approvals,
+    /// Counters of leases. A build that does not know them counts nothing, and has other records.
+    Counters,
     /// Required signatures of policies. A build that does not know them binds unsigned versions.
     Signatures,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 3] = [Self::Rollouts, Self::Approvals, Self::Signatures];
+    pub const ALL: [Self; 4] = [
+        Self::Rollouts,
+        Self::Approvals,
+        Self::Counters,
+        Self::Signatures,
+    ];
 
     /// Returns the first level of a store that may have the feature.
     #[must_use]
     pub const fn level(self) -> FeatureLevel {
         match self {
-            Self::Rollouts | Self::Approvals | Self::Signatures => FeatureLevel(2),
+            Self::Rollouts | Self::Approvals | Self::Counters | Self::Signatures => FeatureLevel(2),
         }
     }
 
@@ -44,6 +51,7 @@ impl Feature {
         match self {
             Self::Rollouts => "rollouts",
             Self::Approvals => "approvals",
+            Self::Counters => "counters of policies",
             Self::Signatures => "required signatures",
         }
     }

@@ -200,8 +200,7 @@ impl Parts {
             keep_events,
             tasks,
         );
-        let waits = Arc::new(Waits::default());
-        let from = backend.health().await.newest;
+        let (waits, from) = (Arc::new(Waits::default()), backend.health().await.newest);
         let follow = waits.clone().task(backend.clone(), from, metrics.clone());
         let following = supervise("waits", tasks, follow);
         let door = StoreClient::new(&name, backend.clone(), clock.clone(), metrics, safety);
@@ -219,8 +218,7 @@ impl Parts {
         let remembering = supervise("remember-stores", tasks, move || {
             remember(kept.clone(), stopped.clone()).map(ControlFlow::Break)
         });
-        let of = (documents.clone(), ledger.clone());
-        let levels = follow_level(of, members.clone(), tasks);
+        let levels = follow_level((documents.clone(), ledger.clone()), members.clone(), tasks);
         let open = OpenStore {
             watches: Watches::new(door.clone(), ledger.clone()),
             members,

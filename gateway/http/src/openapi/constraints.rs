@@ -90,6 +90,7 @@ fn rules() -> Vec<Rule> {
     let mut rules = lock_rules();
     rules.extend(key_rules());
     rules.extend(governance_rules());
+    rules.extend(cluster_rules());
     rules.extend(rollouts::replay_rules());
     rules.extend(rollouts::rollout_rules());
     rules.extend(rollouts::approval_rules());
@@ -313,6 +314,11 @@ fn governance_rules() -> Vec<Rule> {
         ),
         ("BoundPolicy", "on_error_allow", operations()),
         ("AcknowledgeRequest", "note", note),
+    ]
+}
+
+fn cluster_rules() -> Vec<Rule> {
+    vec![
         ("LeaveRequest", "node", range(0, u64::MAX)),
         ("ReplaceRequest", "node", range(0, u64::MAX)),
         ("TransferLeaderRequest", "to", range(0, u64::MAX)),
