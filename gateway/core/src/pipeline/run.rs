@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use leasehold_domain::Cause;
 use leasehold_domain::Decision;
+use leasehold_domain::Feature;
 use leasehold_domain::LockRef;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
+use leasehold_domain::PolicyAnswer;
 use leasehold_domain::Rejection;
 use leasehold_domain::Request;
 
@@ -25,6 +27,7 @@ use super::turns::Taken;
 use crate::authorization::sees;
 use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::feature_gate;
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::Plan;
 use crate::stores::OpenStore;
@@ -295,14 +298,42 @@ impl Inner {
         store.admit(request.operation)?;
         let revision = plan.revision;
         let caps = self.caps_for(request.operation, namespace.document, store);
-        let permit = self
+        let judged = self
             .decider
             .judge(&store.door, namespace, revision, caller, request, intent)
-            .await?;
+            .await;
+        if cause_of(&judged).is_some_and(|cause| counts(&cause)) {
+            // Neither the lease nor a denial is written in a form that older builds cannot read.
+            let level = store.documents.level();
+            feature_gate::require(Feature::Counters, level, "the store of the namespace")?;
+        }
+        let permit = judged?;
         if let Some(cause) = permit.passes_a_denial() {
             // Rare, so that the futures of other requests have no room for it.
             Box::pin(self.governance.open_review(caller, &cause)).await?;
         }
         Ok(permit.held_to(caps))
     }
+}
+
+/// Why something was permitted or denied.
+fn cause_of(judged: &Result<Permit, Refusal>) -> Option<Arc<Cause>> {
+    match judged {
+        Ok(permit) => permit.cause(),
+        Err(Refusal::Denied(denied)) => Some(denied.cause().clone()),
+        Err(Refusal::Failed(_)) => None,
+    }
+}
+
+/// Whether a verdict of its decision has counters.
+fn counts(cause: &Cause) -> bool {
+    let verdicts = cause
+        .decision
+        .iter()
+        .flat_map(|decision| &decision.verdicts);
+    let mut answers = verdicts.map(|verdict| &verdict.answer);
+    answers.any(|answer| match answer {
+        PolicyAnswer::Allow(limits) => !limits.counters.is_empty(),
+        PolicyAnswer::Deny { .. } | PolicyAnswer::Error { .. } => false,
+    })
 }
