@@ -32,11 +32,24 @@ pub const MODULES: &[(&str, &[u8])] = &[
     ),
 ];
 
-/// Whether a module of that digest is a stock policy of this build.
+/// The digests of the stock policies of earlier builds, which stores of those still have.
+const EARLIER: [&str; 5] = [
+    "4c2d98712e89d0f89680008b7920ca22ac20913e00b24a396b7c7cc651a8f04b", // freeze-window 1.0.0
+    "084abe9cab03fc3a6c7869b58cfe3699768d5e9af5f6e4fcf8d8e9a620f3e50f", // ownership 1.0.0
+    "ce78cb29d02cabcd9a7f89c6b6cac92bcbda1bc9e71b9a6994631d758ec73067", // quota 1.0.0
+    "fb7577fb062cdcf0ec40eb95e80901995664cf7e59cdc9eb25bd74309bee1227", // separation-of-duties 1.0.0
+    "349473605178e86a6dfe24d50c64c52343a02e28d12d092e2a17f5ccfe29e8df", // ttl-bounds 1.0.0
+];
+
+/// Whether a module of that digest is a stock policy of this build or of an earlier one.
 #[must_use]
 pub fn is_stock(digest: &Digest) -> bool {
     static DIGESTS: OnceLock<Vec<Digest>> = OnceLock::new();
-    let digests = || MODULES.iter().map(|(_, wasm)| Digest::of(wasm)).collect();
+    let digests = || {
+        let ours = MODULES.iter().map(|(_, wasm)| Digest::of(wasm));
+        let earlier = EARLIER.iter().filter_map(|digest| digest.parse().ok());
+        ours.chain(earlier).collect()
+    };
     DIGESTS.get_or_init(digests).contains(digest)
 }
 

@@ -1,5 +1,6 @@
 //! The committed stock policies load, which runs the cases that they carry.
 
+use leasehold_domain::Digest;
 use leasehold_domain::Operation;
 use leasehold_domain::PolicyAnswer;
 use leasehold_policy_guests::QUOTA_1;
@@ -85,4 +86,12 @@ fn quota_1_still_needs_the_usage() {
     assert!(policy.module().manifest().needs_usage);
     let evaluation = policy.decide(&request(), &principal(), &facts());
     assert_eq!(evaluation.answer, Err(PolicyFault::MissingFact("usage")));
+}
+
+#[test]
+fn modules_of_earlier_builds_are_stock_policies_too() {
+    let digest = Digest::of(QUOTA_1);
+    assert!(stock::is_stock(&digest));
+    let other = Digest::of(b"something else");
+    assert!(!stock::is_stock(&other));
 }
