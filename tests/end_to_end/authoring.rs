@@ -107,13 +107,13 @@ async fn check_says_what_a_gateway_would_refuse_and_why() -> Result<()> {
         ..freezing()
     };
     let later = Guest {
-        interface: Some(("1.2.0".to_owned(), String::new())),
+        interface: Some(("1.3.0".to_owned(), String::new())),
         ..freezing()
     };
     let large = vec![0; MODULE_BYTES_MAX + 1];
     for (name, bytes, why) in [
         ("wasi.wasm", wasi.wasm(), "no WASI, no clock"),
-        ("later.wasm", later.wasm(), "speaks 1.0.0 and 1.1.0"),
+        ("later.wasm", later.wasm(), "speaks 1.0.0, 1.1.0 and 1.2.0"),
         ("large.wasm", large, "at most 8388608 are allowed"),
         (
             "text.wasm",
@@ -277,7 +277,7 @@ async fn the_page_for_authors_shows_what_the_commands_print() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let page = std::fs::read_to_string(root.join("gateway/docs/policies.md"))?;
     let module = text_of(&root.join("policies/modules/quota.wasm"))?;
-    let case = "nor at the team's";
+    let case = "0 forbids a team";
     for arguments in [
         &["policy", "test", &module][..],
         &["policy", "explain", &module, "--case", case][..],

@@ -1,18 +1,14 @@
 //! The small world: the store, what each client knows of each lock, and what can happen next.
 
+mod command;
 mod poll;
 
 use std::sync::Arc;
 
 use leasehold_domain::Action;
 use leasehold_domain::Atomicity;
-use leasehold_domain::Cause;
-use leasehold_domain::Command;
-use leasehold_domain::Counter;
-use leasehold_domain::CounterKey;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
-use leasehold_domain::Expectation;
 use leasehold_domain::FeatureLevel;
 use leasehold_domain::FencingToken;
 use leasehold_domain::LeaseId;
@@ -20,13 +16,9 @@ use leasehold_domain::LockRef;
 use leasehold_domain::LockSettings;
 use leasehold_domain::Millis;
 use leasehold_domain::Mode;
-use leasehold_domain::Operation;
 use leasehold_domain::Outcome;
-use leasehold_domain::Principal;
 use leasehold_domain::Renewals;
-use leasehold_domain::Request;
 use leasehold_domain::RevokeTarget;
-use leasehold_domain::RoleSet;
 use leasehold_domain::WallMillis;
 use leasehold_stored::Formed;
 use serde::Serialize;
@@ -35,6 +27,8 @@ use crate::LockRecord;
 use crate::Moment;
 use crate::State;
 use crate::state::map_records;
+
+pub(super) use self::command::counter;
 
 const UNIT_MS: u64 = 1_000;
 /// One step of time: what lasts for some units is over after as many steps.
@@ -398,37 +392,6 @@ impl World {
         applied.outcomes.into_iter().next().unwrap()
     }
 
-    fn command(&self, c: usize, who: &str, l: usize, action: Action) -> Command {
-        let lock = lock(l);
-        let cause = Cause {
-            request_id: format!("r{}", self.clients[c].attempts[l]).parse().unwrap(),
-            received: WallMillis(0),
-            principal: Arc::new(Principal {
-                subject: who.parse().unwrap(),
-                team: None,
-                roles: RoleSet::default(),
-                claims: Default::default(),
-            }),
-            request: Request::new(Operation::Acquire, lock.clone()),
-            decision: None,
-        };
-        let counter = |maximum| Counter {
-            key: counter(),
-            maximum,
-            code: None,
-        };
-        let expect = self.counted.map(|maximum| Expectation {
-            counters: vec![counter(maximum)],
-            ..Expectation::default()
-        });
-        Command {
-            lock,
-            action,
-            cause: Some(Arc::new(cause)),
-            expect,
-        }
-    }
-
     fn moment(&self) -> Moment {
         Moment {
             level: FeatureLevel::FIRST,
@@ -502,14 +465,6 @@ impl World {
 impl Client {
     fn may_ask(&self, l: usize) -> bool {
         self.asks[l] < ASKS_MAX && self.attempts[l] < ATTEMPTS_MAX
-    }
-}
-
-/// The counter that leases carry.
-pub(super) fn counter() -> CounterKey {
-    CounterKey {
-        policy: "p".into(),
-        name: "c".into(),
     }
 }
 

@@ -226,10 +226,8 @@ impl Pipeline {
         for _ in 0..DECISIONS_PER_REQUEST_MAX {
             let (permits, decisions) = self.inner.decide_all(&store, caller, &requests).await?;
             let (operation, together) = (Operation::Acquire, Atomicity::AllOrNothing);
-            let outcomes = store
-                .door
-                .run_all(operation, permits, Vec::new(), together)
-                .await?;
+            let running = store.door.run_all(operation, permits, Vec::new(), together);
+            let outcomes = running.await?;
             if outcomes.contains(&Outcome::Stale) {
                 continue;
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::failure::FailureKind;
+use leasehold_domain::CounterFull;
 use leasehold_domain::Decision;
 use leasehold_domain::FencingToken;
 use leasehold_domain::Grant;
@@ -162,11 +163,7 @@ async fn stand(
         }
         Some(Signal::Refused(full)) => {
             waiter.settled();
-            let decision = place.decision.as_ref();
-            let denied = inner
-                .decider
-                .waiter_refused(caller, place.request, decision, &full);
-            Err(waiter.store.door.refuse(denied).await)
+            Err(refused(inner, caller, place, &waiter.store, &full).await)
         }
         Some(Signal::Granted { .. } | Signal::Missed) | None => {
             let failure = still_held(&waiter.store, &place.request.lock, place.lease_id).await;
@@ -174,6 +171,20 @@ async fn stand(
             Err(failure)
         }
     }
+}
+
+/// Makes durable that a counter refused a waiter when its turn came, and only then answers it.
+async fn refused(
+    inner: &Inner,
+    caller: &Caller,
+    place: Place,
+    store: &OpenStore,
+    full: &CounterFull,
+) -> Failure {
+    let decision = place.decision.as_ref();
+    let decider = &inner.decider;
+    let denied = decider.waiter_refused(caller, place.request, decision, full);
+    store.door.refuse(denied).await
 }
 
 /// Judges a grant that waited once more; a denial gives it back. The decision that is answered is
