@@ -106,6 +106,59 @@ async fn only_a_break_glass_principal_with_a_reason_passes_an_overridable_no() -
     assert_eq!(overrides.len(), 2, "{overrides:?}");
     let metrics = admin.get("/metrics").await?;
     assert!(metrics.text.contains("leasehold_overrides_total 2"));
+    reviewed(&gateway, &breaker).await
+}
+
+/// Both uses of break-glass wait for somebody else to look at them.
+async fn reviewed(gateway: &Gateway, breaker: &Api) -> Result<()> {
+    let approver = gateway.principal("eve", "rules", &["approver"]).await?;
+    let list = approver.get("/v1/reviews").await?;
+    let reviews = list.body["reviews"].as_array().context("reviews")?;
+    assert_eq!(reviews.len(), 2, "{list:?}");
+    let first = &reviews[0];
+    assert_eq!(
+        (&first["state"], &first["subject"]),
+        (&json!("open"), &json!("breaker"))
+    );
+    assert_eq!(first["reason"], json!("INC-7, the nightly is stuck"));
+    let metrics = gateway.admin().get("/metrics").await?;
+    assert!(
+        metrics.text.contains("leasehold_reviews_open 2"),
+        "{metrics:?}"
+    );
+    assert!(
+        metrics.text.contains("leasehold_reviews_overdue 0"),
+        "{metrics:?}"
+    );
+    // The same principal, lock and reason open no further one.
+    let body = json!({ "ttl_ms": 10_000, "reason": "INC-7, the nightly is stuck" });
+    let path = "/v1/namespaces/demo/locks/by-hand/denies:acquire";
+    assert_eq!(breaker.post(path, &body).await?.status, 409);
+    assert_eq!(
+        approver.get("/v1/reviews").await?.body["reviews"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+    let path = format!("/v1/reviews/{}:close", first["id"].as_str().context("id")?);
+    let note = json!({ "note": "the nightly had hung; CHG-9 mends it" });
+    assert_eq!(breaker.post(&path, &note).await?.status, 403);
+    assert_eq!(
+        approver.post(&path, &json!({ "note": " " })).await?.status,
+        422
+    );
+    let closed = approver.post(&path, &note).await?;
+    assert_eq!(
+        (closed.status, &closed.body["closed_by"]),
+        (200, &json!("eve")),
+        "{closed:?}"
+    );
+    assert_eq!(approver.post(&path, &note).await?.status, 409);
+    let metrics = gateway.admin().get("/metrics").await?;
+    assert!(
+        metrics.text.contains("leasehold_reviews_open 1"),
+        "{metrics:?}"
+    );
     Ok(())
 }
 

@@ -112,6 +112,22 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[ROLLOUT_CHANGES_MAX as u64],
     ),
     (
+        "people that must approve a change",
+        &[APPROVALS_REQUIRED_MAX as u64],
+    ),
+    (
+        "time for which a change waits for approval",
+        &[APPROVAL_LIFE_MS],
+    ),
+    (
+        "requests for approval that are kept",
+        &[APPROVALS_MAX as u64],
+    ),
+    ("reason of an approval", &[APPROVAL_REASON_BYTES_MAX as u64]),
+    ("time after which a review is overdue", &[REVIEW_DUE_MS]),
+    ("reviews that are kept", &[REVIEWS_MAX as u64]),
+    ("note of a review", &[REVIEW_NOTE_BYTES_MAX as u64]),
+    (
         "window of the guardrails",
         &[ROLLOUT_WINDOW_MS_MIN, ROLLOUT_WINDOW_MS_MAX],
     ),

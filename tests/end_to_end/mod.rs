@@ -1,6 +1,7 @@
 //! The real binary, over HTTP, with real restarts.
 
 mod answers;
+mod approvals;
 mod authoring;
 mod backup;
 mod backup_file;

@@ -246,6 +246,8 @@ fn bit(role: domain::Role) -> u32 {
         domain::Role::PolicyAuthor => 4,
         domain::Role::Auditor => 8,
         domain::Role::BreakGlass => 16,
+        // Kept by name.
+        domain::Role::Approver => 0,
     }
 }
 

@@ -8,6 +8,7 @@ use leasehold_backend_raft::PlantedBug;
 use nix::sys::stat::Mode;
 use nix::sys::stat::umask;
 
+use super::approval;
 use super::audit;
 use super::backup;
 use super::cluster;
@@ -19,6 +20,7 @@ use super::lock;
 use super::namespace;
 use super::output;
 use super::policy;
+use super::review;
 use super::rollout;
 use super::run;
 use super::serve;
@@ -85,6 +87,20 @@ enum Command {
     Rollout {
         #[command(subcommand)]
         command: rollout::RolloutCommand,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Approve changes of others, and say how many people must.
+    Approval {
+        #[command(subcommand)]
+        command: approval::ApprovalCommand,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Look at what somebody did alone: passed a denial by break-glass, or recovered a key.
+    Review {
+        #[command(subcommand)]
+        command: review::ReviewCommand,
         #[command(flatten)]
         connection: Connection,
     },
@@ -161,6 +177,14 @@ pub(crate) fn run() -> ExitCode {
             command,
             connection,
         }) => answer(connection, |to| output::finish(rollout::run(command, to))),
+        Some(Command::Approval {
+            command,
+            connection,
+        }) => answer(connection, |to| output::finish(approval::run(command, to))),
+        Some(Command::Review {
+            command,
+            connection,
+        }) => answer(connection, |to| output::finish(review::run(command, to))),
         Some(Command::Cluster {
             command,
             connection,

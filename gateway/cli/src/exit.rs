@@ -110,7 +110,8 @@ fn code_of(code: ErrorCode) -> u8 {
         | ErrorCode::InvalidRequest
         | ErrorCode::LastAdministrator
         | ErrorCode::PolicyVersionInUse
-        | ErrorCode::PolicyVersionUnusable => REFUSED,
+        | ErrorCode::PolicyVersionUnusable
+        | ErrorCode::ApprovalRequired => REFUSED,
         ErrorCode::Internal
         | ErrorCode::Overloaded
         | ErrorCode::Unavailable

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod approval;
 mod audit;
 mod backup;
 mod cluster;
@@ -13,6 +14,7 @@ mod lock;
 mod namespace;
 mod output;
 mod policy;
+mod review;
 mod rollout;
 mod run;
 mod serve;

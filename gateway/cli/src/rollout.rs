@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::Subcommand;
 use leasehold_client::Client;
+use leasehold_wire::v1::approvals::Approval;
 use leasehold_wire::v1::paths;
 use leasehold_wire::v1::rollouts as wire;
 
+use super::approval;
 use super::connection::Connection;
 use super::connection::block_on;
 use super::connection::duration_ms;
@@ -21,6 +23,16 @@ use super::output::Shown;
 pub(super) enum RolloutCommand {
     /// Start to replace the version or the configuration of a policy in a binding.
     Start(Box<StartArguments>),
+    /// Edit the plan of an open rollout: what follows the current step, targets, guardrails.
+    Edit(Box<EditArguments>),
+    /// Ask others to approve the plan.
+    RequestApproval {
+        /// Its name.
+        name: String,
+        /// The index of the step that it may reach; absent: the last.
+        #[arg(long, value_name = "INDEX")]
+        to_step: Option<u64>,
+    },
     /// Go to the next step.
     Advance {
         #[command(flatten)]
@@ -49,6 +61,70 @@ pub(super) enum RolloutCommand {
     },
 }
 
+/// What a plan says besides its steps.
+#[derive(Debug, Args)]
+struct PlanArguments {
+    /// A pattern of locks that the candidate judges in every canary step; may be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    target_lock: Vec<String>,
+    /// A team that the candidate judges in every canary step; may be repeated.
+    #[arg(long, value_name = "TEAM")]
+    target_team: Vec<String>,
+    /// A subject that the candidate judges in every canary step; may be repeated.
+    #[arg(long, value_name = "SUBJECT")]
+    target_subject: Vec<String>,
+    /// How long a window of the guardrails is; 10s by default.
+    #[arg(long = "window", value_name = "DURATION", value_parser = duration_ms)]
+    window_ms: Option<u64>,
+    /// The greatest share of subjects and locks that only the candidate may deny, in percent; 5 by
+    /// default.
+    #[arg(long, value_name = "PERCENT")]
+    newly_denied_max: Option<f64>,
+    /// The greatest share of subjects and locks for which the candidate may fail, in percent; 1 by
+    /// default.
+    #[arg(long, value_name = "PERCENT")]
+    failed_max: Option<f64>,
+    /// The digest of the report that `policy replay --report` printed; approvals name it.
+    #[arg(long, value_name = "SHA-256")]
+    replay_report: Option<String>,
+}
+
+impl PlanArguments {
+    fn targets(&self) -> wire::RolloutTargets {
+        wire::RolloutTargets {
+            locks: self.target_lock.clone(),
+            teams: self.target_team.clone(),
+            subjects: self.target_subject.clone(),
+        }
+    }
+
+    fn guardrails(&self) -> wire::RolloutGuardrails {
+        wire::RolloutGuardrails {
+            window_ms: self.window_ms,
+            newly_denied_max_percent: self.newly_denied_max,
+            failed_max_percent: self.failed_max,
+            ..wire::RolloutGuardrails::default()
+        }
+    }
+}
+
+/// An edit of a rollout's plan.
+#[derive(Debug, Args)]
+pub(super) struct EditArguments {
+    /// Its name.
+    name: String,
+    /// A step that follows the current one: PERCENT% or full; @DURATION sets its minimum time.
+    /// May be repeated; absent: the steps stay. Options below that are absent leave what they name,
+    /// but targets, and guardrails, are replaced together.
+    #[arg(long = "step", value_name = "STEP")]
+    steps: Vec<String>,
+    #[command(flatten)]
+    plan: PlanArguments,
+    /// The reason, recorded in the ledger.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
 /// A rollout that is to be started.
 #[derive(Debug, Args)]
 pub(super) struct StartArguments {
@@ -70,26 +146,8 @@ pub(super) struct StartArguments {
     /// What shares one bucket: lock, team or subject.
     #[arg(long)]
     unit: Option<String>,
-    /// A pattern of locks that the candidate judges in every canary step; may be repeated.
-    #[arg(long, value_name = "PATTERN")]
-    target_lock: Vec<String>,
-    /// A team that the candidate judges in every canary step; may be repeated.
-    #[arg(long, value_name = "TEAM")]
-    target_team: Vec<String>,
-    /// A subject that the candidate judges in every canary step; may be repeated.
-    #[arg(long, value_name = "SUBJECT")]
-    target_subject: Vec<String>,
-    /// How long a window of the guardrails is; 10s by default.
-    #[arg(long = "window", value_name = "DURATION", value_parser = duration_ms)]
-    window_ms: Option<u64>,
-    /// The greatest share of subjects and locks that only the candidate may deny, in percent; 5 by
-    /// default.
-    #[arg(long, value_name = "PERCENT")]
-    newly_denied_max: Option<f64>,
-    /// The greatest share of subjects and locks for which the candidate may fail, in percent; 1 by
-    /// default.
-    #[arg(long, value_name = "PERCENT")]
-    failed_max: Option<f64>,
+    #[command(flatten)]
+    plan: PlanArguments,
 }
 
 /// A change of a rollout.
@@ -119,6 +177,16 @@ async fn perform(client: &Client, command: RolloutCommand, json: bool) -> Result
         }
         RolloutCommand::Start(arguments) => {
             client.post(paths::ROLLOUTS, &request(*arguments)?).await?
+        }
+        RolloutCommand::Edit(arguments) => {
+            let path = paths::rollout_verb(&arguments.name, "edit");
+            client.post(&path, &edited(*arguments)?).await?
+        }
+        RolloutCommand::RequestApproval { name, to_step } => {
+            let path = paths::rollout_verb(&name, "request-approval");
+            let request = wire::RolloutApprovalRequest { to_step };
+            let approval: Approval = client.post(&path, &request).await?;
+            return Shown::of(json, &approval, approval::show);
         }
         RolloutCommand::Advance { change, force } => {
             post(client, change, ("advance", force)).await?
@@ -163,23 +231,29 @@ fn request(arguments: StartArguments) -> Result<wire::RolloutRequest, Failed> {
         version,
         config: config.transpose()?,
         unit: arguments.unit,
-        targets: wire::RolloutTargets {
-            locks: arguments.target_lock,
-            teams: arguments.target_team,
-            subjects: arguments.target_subject,
-        },
-        steps: arguments
-            .steps
-            .iter()
-            .map(|text| step(text))
-            .collect::<Result<_, _>>()?,
-        guardrails: wire::RolloutGuardrails {
-            window_ms: arguments.window_ms,
-            newly_denied_max_percent: arguments.newly_denied_max,
-            failed_max_percent: arguments.failed_max,
-            ..wire::RolloutGuardrails::default()
-        },
+        targets: arguments.plan.targets(),
+        steps: steps(&arguments.steps)?,
+        guardrails: arguments.plan.guardrails(),
+        replay_report: arguments.plan.replay_report,
     })
+}
+
+fn edited(arguments: EditArguments) -> Result<wire::RolloutEditRequest, Failed> {
+    let EditArguments { plan, reason, .. } = arguments;
+    let next_steps = (!arguments.steps.is_empty()).then(|| steps(&arguments.steps));
+    let (targets, guardrails) = (plan.targets(), plan.guardrails());
+    Ok(wire::RolloutEditRequest {
+        next_steps: next_steps.transpose()?,
+        targets: (targets != wire::RolloutTargets::default()).then_some(targets),
+        guardrails: (guardrails != wire::RolloutGuardrails::default()).then_some(guardrails),
+        replay_report: plan.replay_report,
+        reason,
+        epoch: None,
+    })
+}
+
+fn steps(texts: &[String]) -> Result<Vec<wire::RolloutStep>, Failed> {
+    texts.iter().map(|text| step(text)).collect()
 }
 
 /// Reads a step: `shadow`, `10%`, `full`, each perhaps with `@DURATION`.
@@ -245,9 +319,12 @@ fn show(rollout: &wire::Rollout) -> Shown {
             "stage",
             format!("{} since {}", stage(rollout), rollout.since),
         ),
-        ("steps", steps(rollout)),
+        ("steps", planned(rollout)),
         ("unit", rollout.unit.clone()),
     ];
+    if let Some(report) = &rollout.replay_report {
+        fields.push(("replay report", report.clone()));
+    }
     if rollout.current.version == rollout.candidate.version {
         fields.push(("candidate config", rollout.candidate.config.to_string()));
     }
@@ -271,7 +348,7 @@ fn show(rollout: &wire::Rollout) -> Shown {
 }
 
 /// Says the steps, with the one that it is in in brackets.
-fn steps(rollout: &wire::Rollout) -> String {
+fn planned(rollout: &wire::Rollout) -> String {
     let name = |(at, step): (usize, &wire::RolloutStep)| {
         let name = match step.share_percent {
             Some(share) => format!("{share}%"),

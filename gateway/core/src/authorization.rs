@@ -124,7 +124,7 @@ impl Authorization {
 
     /// The answer to a request about a policy version that cannot be put to use, once that is
     /// recorded; other failures are answered as they are.
-    pub async fn refused(&self, caller: &Caller, asked: Asked, failure: Failure) -> Failure {
+    pub async fn unusable(&self, caller: &Caller, asked: Asked, failure: Failure) -> Failure {
         if failure.kind != FailureKind::PolicyVersionUnusable {
             return failure;
         }
@@ -136,6 +136,15 @@ impl Authorization {
             reason: Reason::Standing,
         };
         match self.denials.record(denied).await {
+            Ok(()) => failure,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
+    /// The answer to a caller that has the role but not the right, once that is recorded.
+    pub async fn refused(&self, caller: &Caller, operation: String, failure: Failure) -> Failure {
+        let summary = format!("denied: {operation}: {}", failure.message);
+        match self.refuse(caller, operation, summary).await {
             Ok(()) => failure,
             Err(unrecorded) => unrecorded,
         }

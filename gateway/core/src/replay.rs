@@ -18,8 +18,10 @@ use leasehold_domain::Cursor;
 use leasehold_domain::Decision;
 use leasehold_domain::Digest;
 use leasehold_domain::EventKind;
+use leasehold_domain::FencingToken;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyVerdict;
+use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits::REPLAY_EVENTS_MAX;
 use leasehold_domain::limits::REPLAY_MS_MAX;
@@ -58,6 +60,10 @@ pub struct ReplayRequest {
     pub until: Option<WallMillis>,
     /// Only events after this one: `next` of the report before.
     pub after: Option<Cursor>,
+    /// Only events up to this one.
+    pub to: Option<Cursor>,
+    /// The digest of the report before, if `after` goes on from one.
+    pub digest: Option<Digest>,
 }
 
 /// Replays decisions on one thread, so that all replays together use one core at most.
@@ -98,12 +104,19 @@ impl Replays {
         let began = self.clock.monotonic();
         let candidate = self.candidate(request).await?;
         let mut policies = Policies::new();
-        let mut report = ReplayReport::default();
+        let mut report = ReplayReport::begin(request, candidate.module, candidate.config);
         let mut after = request.after;
         let mut events = 0;
         loop {
             let page = ledgers.query(query(request, after), Places::default());
-            let page = page.await?;
+            let mut page = page.await?;
+            if let Some(to) = request.to {
+                let found = page.rows.len();
+                page.rows.retain(|row| row.row.cursor <= to);
+                if page.rows.len() < found {
+                    page.next = None;
+                }
+            }
             events += page.rows.len();
             let last = page.rows.last().map(|row| row.row.cursor);
             let decisions = decisions(&page.rows, request)?;
@@ -112,7 +125,8 @@ impl Replays {
             let judge = move || judge_all(&decisions, candidate, report, policies);
             (report, policies) = self.thread.run(judge).await?;
             let complete_to = page.complete_to.first().map(|(_, cursor)| *cursor);
-            report.complete_to = complete_to.unwrap_or_default();
+            let complete_to = complete_to.unwrap_or_default();
+            report.complete_to = request.to.map_or(complete_to, |to| to.min(complete_to));
             report.next = page.next.and(last);
             let took = self.clock.monotonic().saturating_sub(began);
             let is_long = took >= Duration::from_millis(REPLAY_MS_MAX);
@@ -182,6 +196,8 @@ struct Recorded {
     cause: Arc<Cause>,
     decision: Arc<Decision>,
     verdict: usize,
+    /// The token of the lease that the request got.
+    token: Option<FencingToken>,
 }
 
 impl Recorded {
@@ -210,10 +226,12 @@ fn decisions(rows: &[HistoryRow], request: &ReplayRequest) -> Result<Vec<Recorde
         let event = parsed
             .map_err(|error| Failure::internal(error.to_string()))?
             .event;
-        let cause = match event.kind {
-            EventKind::Lock { cause, .. } => cause,
-            EventKind::Denied(cause) => Some(cause),
-            EventKind::Governance(_) => None,
+        let (cause, transitions) = match event.kind {
+            EventKind::Lock {
+                cause, transitions, ..
+            } => (cause, transitions),
+            EventKind::Denied(cause) => (Some(cause), Vec::new()),
+            EventKind::Governance(_) => (None, Vec::new()),
         };
         let Some((cause, decision)) = cause.and_then(|cause| {
             let decision = cause.decision.clone()?;
@@ -221,6 +239,7 @@ fn decisions(rows: &[HistoryRow], request: &ReplayRequest) -> Result<Vec<Recorde
         }) else {
             continue;
         };
+        let token = granted(&cause, &transitions);
         for (verdict, found) in decision.verdicts.iter().enumerate() {
             let by_binding = request.binding.as_deref();
             let is_meant = by_binding.is_none_or(|binding| *found.binding == *binding);
@@ -231,11 +250,22 @@ fn decisions(rows: &[HistoryRow], request: &ReplayRequest) -> Result<Vec<Recorde
                     cause: cause.clone(),
                     decision: decision.clone(),
                     verdict,
+                    token,
                 });
             }
         }
     }
     Ok(all)
+}
+
+/// Returns the token of the lease that an event's own request got in it.
+fn granted(cause: &Cause, transitions: &[Transition]) -> Option<FencingToken> {
+    transitions.iter().find_map(|transition| match transition {
+        Transition::Granted {
+            token, request_id, ..
+        } if *request_id == cause.request_id => Some(*token),
+        _ => None,
+    })
 }
 
 /// Evaluates these decisions again.
@@ -259,22 +289,28 @@ fn judge(
 ) {
     let verdict = recorded.verdict();
     let (cause, decision) = (&recorded.cause, &recorded.decision);
+    let unknown = |report: &mut ReplayReport, reason| {
+        report.unknown(reason);
+        report.note(recorded.cursor, recorded.verdict, reason);
+    };
     report.decisions += 1;
     let by = candidate.of(verdict);
     let bound = match policies.get(&by) {
         Some(Ok(bound)) => bound,
-        Some(Err(_)) | None => return report.unknown("policy-not-kept"),
+        Some(Err(_)) | None => return unknown(report, "policy-not-kept"),
     };
     let manifest = bound.module().manifest();
     if !manifest.operations.contains(&cause.request.operation) {
         let difference = Difference::between(Some(&verdict.answer), None, false);
-        return report.judged(recorded.as_difference(difference, "does not judge the operation"));
+        let said = "does not judge the operation";
+        report.note(recorded.cursor, recorded.verdict, said);
+        return report.judged(recorded.as_difference(difference, said));
     }
     if manifest.needs_lock && decision.facts.lock.is_none() {
-        return report.unknown("lock-not-recorded");
+        return unknown(report, "lock-not-recorded");
     }
     if manifest.needs_usage && decision.facts.usage.is_none() {
-        return report.unknown("usage-not-recorded");
+        return unknown(report, "usage-not-recorded");
     }
     let evaluation = bound.decide(&cause.request, &cause.principal, &decision.facts);
     let answer = match evaluation.answer {
@@ -296,6 +332,7 @@ fn judge(
         false => Difference::between(Some(&verdict.answer), Some(&answer), false),
     };
     let said = crate::rollouts::described(&answer);
+    report.note(recorded.cursor, recorded.verdict, &said);
     report.judged(recorded.as_difference(difference, &said));
 }
 
@@ -310,6 +347,7 @@ impl Recorded {
             team: principal.team.as_ref().map(ToString::to_string),
             operation: self.cause.request.operation.as_str(),
             lock: self.cause.request.lock.clone(),
+            token: self.token,
             recorded: crate::rollouts::described(&self.verdict().answer),
             candidate: candidate.to_owned(),
         })

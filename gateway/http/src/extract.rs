@@ -95,7 +95,7 @@ impl RefusalRecorder {
             authorization,
             asked,
         } = self;
-        authorization.refused(caller, asked, failure).await
+        authorization.unusable(caller, asked, failure).await
     }
 }
 

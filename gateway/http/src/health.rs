@@ -151,6 +151,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
         (kind, unusable.iter().filter(of_kind).count())
     });
     app.metrics.unusable_versions(&reasons);
+    let reviews = app.governance.review_counts();
+    app.metrics.reviews(reviews.open, reviews.overdue);
     app.metrics
         .missing_modules(app.governance.missing_modules());
     let text = app.metrics.encode(&scraped, &closed);

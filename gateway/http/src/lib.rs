@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admin;
+mod approvals;
 mod audit;
 mod backup;
 mod bearer;
@@ -25,6 +26,7 @@ mod problem;
 mod query;
 mod replay;
 mod resolve;
+mod reviews;
 mod rollouts;
 mod routes;
 pub mod services;

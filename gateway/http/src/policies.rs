@@ -220,7 +220,7 @@ async fn shown(
         shown.failures = failures.into_iter().map(show_failure).collect();
     }
     if caller.scope.is_none() && Permission::ReadBindings.is_open_to(&caller.principal) {
-        let in_use = app.governance.use_of(policy, version).await?;
+        let in_use = app.governance.uses_of_version(policy, version).await?;
         shown.in_use = Some(show_use(in_use));
     }
     Ok(shown)

@@ -93,6 +93,7 @@ fn code_of(kind: FailureKind) -> ErrorCode {
         FailureKind::CursorBeyondEnd => ErrorCode::CursorBeyondEnd,
         FailureKind::PreconditionFailed => ErrorCode::PreconditionFailed,
         FailureKind::LastAdministrator => ErrorCode::LastAdministrator,
+        FailureKind::ApprovalRequired => ErrorCode::ApprovalRequired,
         FailureKind::PolicyVersionInUse => ErrorCode::PolicyVersionInUse,
         FailureKind::PolicyVersionUnusable => ErrorCode::PolicyVersionUnusable,
         FailureKind::TooLarge => ErrorCode::BodyTooLarge,

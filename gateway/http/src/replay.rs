@@ -53,21 +53,34 @@ pub(crate) async fn replay(
             let parsed = name.as_deref().map(str::parse::<NamespaceName>).transpose();
             parsed.map_err(|error| Failure::invalid(format!("{member}: {error}")))?;
         }
-        let now = app.clock.wall().0;
+        let from = match (body.since_ms, body.from_ms) {
+            (None, from) => from,
+            (Some(since), None) => Some(app.clock.wall().0.saturating_sub(since)),
+            (Some(_), Some(_)) => {
+                return Err(Failure::invalid("from_ms: not together with since_ms").into());
+            }
+        };
+        let digest = body.digest.as_deref().map(str::parse).transpose();
+        let digest = digest.map_err(|_| Failure::invalid("digest: 64 hexadecimal digits"))?;
         let request = ReplayRequest {
             policy: body.policy,
             version: body.version,
             config: body.config,
             binding: body.binding,
             namespace: body.namespace,
-            from: body.since_ms.map(|ms| WallMillis(now.saturating_sub(ms))),
+            from: from.map(WallMillis),
             until: None,
             after: body.after.map(Cursor),
+            to: body.to.map(Cursor),
+            digest,
         };
         app.stores.get(&store)?;
         let ledgers = app.stores.ledgers([&store]);
         let report = app.replays.run(&ledgers, &request).await?;
-        let body = show(&app, &caller, report);
+        let body = wire::ReplayReport {
+            from_ms: from,
+            ..show(&app, &caller, report)
+        };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
     .await
@@ -104,6 +117,9 @@ fn show(app: &App, caller: &Caller, report: ReplayReport) -> wire::ReplayReport 
             .filter(|difference| is_seen(&difference.lock))
             .map(show_difference)
             .collect(),
+        prevented_holds: report.prevented_holds,
+        digest: report.digest.to_string(),
+        from_ms: None,
         complete_to: report.complete_to.0,
         next_cursor: report.next.map(|cursor| cursor.0),
     }
@@ -125,6 +141,7 @@ fn show_difference(difference: ReplayDifference) -> wire::ReplayDifference {
         lock: difference.lock.to_string(),
         subject: difference.subject,
         team: difference.team,
+        fencing_token: difference.token.map(|token| token.0),
         recorded: difference.recorded,
         candidate: difference.candidate,
     }

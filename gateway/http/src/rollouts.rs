@@ -13,6 +13,8 @@ use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::governance::RolloutAction;
 use leasehold_core::governance::RolloutDraft;
+use leasehold_core::governance::RolloutEdit;
+use leasehold_core::governance::RolloutReason;
 use leasehold_core::governance::document::Guardrails;
 use leasehold_core::governance::document::RolloutStage;
 use leasehold_core::governance::document::RolloutStep;
@@ -23,11 +25,13 @@ use leasehold_wire::v1::rollouts as wire;
 
 use self::show::show;
 use super::admin::allowed;
+use super::approvals;
 use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::Path;
 use super::extract::RawJson;
 use super::extract::answer;
+use super::problem::Refusal;
 use crate::services::App;
 
 /// Thousandths in a percent.
@@ -40,11 +44,6 @@ fn draft(body: wire::RolloutRequest) -> Result<RolloutDraft, Failure> {
         Some("subject") => RolloutUnit::Subject,
         Some(_) => return Err(Failure::invalid("unit: lock, team or subject")),
     };
-    let wire::RolloutTargets {
-        locks,
-        teams,
-        subjects,
-    } = body.targets;
     let steps = body.steps.into_iter().enumerate();
     Ok(RolloutDraft {
         name: body.name,
@@ -53,14 +52,24 @@ fn draft(body: wire::RolloutRequest) -> Result<RolloutDraft, Failure> {
         version: body.version,
         config: body.config,
         unit,
-        targets: RolloutTargets {
-            locks,
-            teams,
-            subjects,
-        },
+        targets: targets(body.targets),
         steps: steps.map(step).collect::<Result<_, _>>()?,
         guardrails: guardrails(&body.guardrails)?,
+        replay_report: body.replay_report,
     })
+}
+
+fn targets(targets: wire::RolloutTargets) -> RolloutTargets {
+    let wire::RolloutTargets {
+        locks,
+        teams,
+        subjects,
+    } = targets;
+    RolloutTargets {
+        locks,
+        teams,
+        subjects,
+    }
 }
 
 fn step((at, step): (usize, wire::RolloutStep)) -> Result<RolloutStep, Failure> {
@@ -214,16 +223,20 @@ pub(crate) async fn post(
     body: RawJson,
 ) -> Response {
     let (name, verb) = path.rsplit_once(':').unwrap_or((&path, ""));
-    let (action, permission) = match verb {
-        "advance" => (Some(RolloutAction::Advance), Permission::ChangeBindings),
-        "hold" => (Some(RolloutAction::Hold), Permission::RollBack),
-        "resume" => (Some(RolloutAction::Resume), Permission::ChangeBindings),
-        "rollback" => (Some(RolloutAction::RollBack), Permission::RollBack),
-        _ => (None, Permission::ChangeBindings),
+    let permission = match verb {
+        "hold" | "rollback" => Permission::RollBack,
+        _ => Permission::ChangeBindings,
     };
     allowed(who, permission, async |caller: Caller| {
-        let not_found = || Failure::new(FailureKind::NotFound, "there is no such path");
-        let action = action.ok_or_else(not_found)?;
+        let action = match verb {
+            "edit" => return edit(&app, &caller, name, &body).await,
+            "request-approval" => return request_approval(&app, &caller, name, &body).await,
+            "advance" => RolloutAction::Advance,
+            "hold" => RolloutAction::Hold,
+            "resume" => RolloutAction::Resume,
+            "rollback" => RolloutAction::RollBack,
+            _ => return Err(Failure::new(FailureKind::NotFound, "there is no such path").into()),
+        };
         let wire::RolloutChangeRequest {
             reason,
             epoch,
@@ -239,10 +252,77 @@ pub(crate) async fn post(
     .await
 }
 
+async fn edit(app: &App, caller: &Caller, name: &str, body: &RawJson) -> Result<Response, Refusal> {
+    let body: wire::RolloutEditRequest = body.parse()?;
+    let next = body.next_steps.map(|steps| {
+        let steps = steps.into_iter().enumerate();
+        steps.map(step).collect::<Result<_, _>>()
+    });
+    let edited = RolloutEdit {
+        next_steps: next.transpose()?,
+        targets: body.targets.map(targets),
+        guardrails: body.guardrails.as_ref().map(guardrails).transpose()?,
+        replay_report: body.replay_report,
+    };
+    let why = RolloutReason {
+        reason: body.reason.as_deref(),
+        compared: None,
+    };
+    let editing = app
+        .governance
+        .edit_rollout(caller, name, &edited, why, body.epoch);
+    let body = show(app, caller, editing.await?);
+    Ok(answer(StatusCode::OK, &caller.request_id, &body))
+}
+
+async fn request_approval(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    body: &RawJson,
+) -> Result<Response, Refusal> {
+    let body: wire::RolloutApprovalRequest = body.parse()?;
+    // A step beyond what the machine can count is beyond the last one, too.
+    let step = body
+        .to_step
+        .map(|step| usize::try_from(step).unwrap_or(usize::MAX));
+    let requesting = app.governance.request_rollout_approval(caller, name, step);
+    let body = approvals::show(requesting.await?);
+    Ok(answer(StatusCode::OK, &caller.request_id, &body))
+}
+
 /// The verbs, for the document: one handler serves them all.
 pub(crate) mod verbs {
+    use leasehold_wire::v1::approvals::Approval;
+
     use super::Problem;
     use super::wire;
+
+    /// `POST /v1/rollouts/{rollout}:edit`: changes its plan.
+    #[utoipa::path(
+        post,
+        path = "/v1/rollouts/{rollout}:edit",
+        operation_id = "edit_rollout",
+        tag = "rollouts",
+        params(("rollout" = String, Path, description = "Name of the rollout")),
+        request_body = wire::RolloutEditRequest,
+        responses((status = 200, body = wire::Rollout), (status = "default", body = Problem, content_type = "application/problem+json"))
+    )]
+    #[expect(dead_code, reason = "describes a verb")]
+    pub(crate) fn edit() {}
+
+    /// `POST /v1/rollouts/{rollout}:request-approval`: asks others to approve its plan.
+    #[utoipa::path(
+        post,
+        path = "/v1/rollouts/{rollout}:request-approval",
+        operation_id = "request_rollout_approval",
+        tag = "rollouts",
+        params(("rollout" = String, Path, description = "Name of the rollout")),
+        request_body = wire::RolloutApprovalRequest,
+        responses((status = 200, body = Approval), (status = "default", body = Problem, content_type = "application/problem+json"))
+    )]
+    #[expect(dead_code, reason = "describes a verb")]
+    pub(crate) fn request_approval() {}
 
     /// `POST /v1/rollouts/{rollout}:advance`: to its next step.
     #[utoipa::path(

@@ -13,6 +13,7 @@ use leasehold_core::failure::FailureKind;
 use leasehold_wire::v1::error::ErrorCode;
 use leasehold_wire::v1::paths;
 
+use super::approvals;
 use super::audit;
 use super::backup;
 use super::bindings;
@@ -31,6 +32,7 @@ use super::problem;
 use super::problem::Refusal;
 use super::replay;
 use super::resolve;
+use super::reviews;
 use super::rollouts;
 use super::watch;
 use crate::listener::ListenError;
@@ -99,6 +101,14 @@ fn admin_routes() -> Router<Arc<App>> {
                 .post(rollouts::post)
                 .delete(rollouts::delete),
         )
+        .route(
+            paths::APPROVAL_RULE,
+            get(approvals::get_rule).put(approvals::put_rule),
+        )
+        .route(paths::APPROVALS, get(approvals::list))
+        .route(paths::APPROVAL, get(approvals::get).post(approvals::post))
+        .route(paths::REVIEWS, get(reviews::list))
+        .route(paths::REVIEW, get(reviews::get).post(reviews::close))
         .route(paths::CLUSTER, get(cluster::status))
         .route(paths::CLUSTER_INIT, post(cluster::init))
         .route(paths::CLUSTER_JOIN, post(cluster::join))

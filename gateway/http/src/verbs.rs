@@ -40,10 +40,17 @@ pub(super) fn allowed(route: &str, path: &str) -> Option<&'static str> {
         (paths::KEY, None) => Some("DELETE"),
         (paths::KEY, Some("rotate")) => Some("POST"),
         (paths::ROLLOUT, None) => Some("GET,HEAD,DELETE"),
-        (paths::ROLLOUT, Some("advance" | "hold" | "resume" | "rollback")) => Some("POST"),
         (paths::POLICY_VERSION, None) => Some("GET,HEAD,PUT,DELETE"),
         (paths::POLICY_VERSION, Some("deprecate" | "withdraw" | "restore"))
         | (paths::POLICY_TRUST_KEY, Some("revoke")) => Some("POST"),
+        (
+            paths::ROLLOUT,
+            Some("advance" | "edit" | "hold" | "request-approval" | "resume" | "rollback"),
+        ) => Some("POST"),
+        (paths::APPROVAL | paths::REVIEW, None) => Some("GET,HEAD"),
+        (paths::APPROVAL, Some("approve" | "withdraw")) | (paths::REVIEW, Some("close")) => {
+            Some("POST")
+        }
         (paths::INCIDENT, None) => Some("GET,HEAD"),
         (paths::INCIDENT, Some("acknowledge")) => Some("POST"),
         _ => None,

@@ -289,6 +289,20 @@ pub const ROLLOUT_STEP_MS_MAX: u64 = 7_776_000_000;
 /// How long after its grant a lease is renewed under the version that granted it, while a rollout
 /// chooses between that version and another: one day.
 pub const ROLLOUT_STICKY_MS_MAX: u64 = 86_400_000;
+/// Most people that must approve a change.
+pub const APPROVALS_REQUIRED_MAX: u32 = 16;
+/// How long a change waits for approval, in milliseconds.
+pub const APPROVAL_LIFE_MS: u64 = 604_800_000;
+/// Most requests for approval that are kept. Closed ones are forgotten beyond it; the ledger has all.
+pub const APPROVALS_MAX: usize = 1_000;
+/// Longest reason of an approval, in bytes.
+pub const APPROVAL_REASON_BYTES_MAX: usize = 1_024;
+/// When a review falls due, in milliseconds after it was opened.
+pub const REVIEW_DUE_MS: u64 = 86_400_000;
+/// Most reviews that are kept. Closed ones are forgotten beyond it; the ledger has all.
+pub const REVIEWS_MAX: usize = 1_000;
+/// Longest note of a closed review, in bytes.
+pub const REVIEW_NOTE_BYTES_MAX: usize = 1_024;
 /// Most requests that wait for a candidate's verdict in a gateway; further ones are counted as shed.
 pub const SHADOW_QUEUE_MAX: usize = 1_024;
 /// Most holders and waiters, together, in the views of locks that those requests hold.

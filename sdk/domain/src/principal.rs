@@ -23,16 +23,19 @@ pub enum Role {
     Auditor,
     /// Pass an `overridable` denial, with a written reason.
     BreakGlass,
+    /// Approve changes of others.
+    Approver,
 }
 
 impl Role {
     /// All roles, in the order of their bits.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Administrator,
         Self::Operator,
         Self::PolicyAuthor,
         Self::Auditor,
         Self::BreakGlass,
+        Self::Approver,
     ];
 
     /// The role's name in the API, in policies and in the ledger.
@@ -44,7 +47,14 @@ impl Role {
             Self::PolicyAuthor => "policy-author",
             Self::Auditor => "auditor",
             Self::BreakGlass => "break-glass",
+            Self::Approver => "approver",
         }
+    }
+
+    /// Whether sets keep the role by its name, like a custom one. So an older build, which does not
+    /// know the role, reads and writes the same bytes.
+    fn is_kept_by_name(self) -> bool {
+        self == Self::Approver
     }
 
     /// The role of that name, if there is one.
@@ -58,9 +68,9 @@ impl Role {
 /// hands to policies without giving them a meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct RoleSet {
-    /// A bit for each of [`Role::ALL`].
+    /// A bit for each of [`Role::ALL`] that is not kept by name.
     known: u8,
-    /// The company's. No role of the gateway is among them.
+    /// The company's, and the gateway's that are kept by name.
     custom: BTreeSet<RoleName>,
 }
 
@@ -68,12 +78,24 @@ impl RoleSet {
     /// Whether the set has `role`.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
+        if role.is_kept_by_name() {
+            return self
+                .custom
+                .iter()
+                .any(|name| name.as_str() == role.as_str());
+        }
         self.known & (1 << role as u8) != 0
     }
 
     /// The set with `role` in it.
     #[must_use]
     pub fn with(mut self, role: Role) -> Self {
+        if role.is_kept_by_name() {
+            let name = role.as_str().parse();
+            self.custom
+                .insert(name.unwrap_or_else(|_| unreachable!("it is a name of a role")));
+            return self;
+        }
         self.known |= 1 << role as u8;
         self
     }
@@ -95,14 +117,15 @@ impl RoleSet {
         Role::ALL.into_iter().filter(move |role| self.has(*role))
     }
 
-    /// The custom roles in the set, in order.
+    /// The custom roles in the set and the gateway's that are kept by name, in order.
     pub fn custom(&self) -> impl Iterator<Item = &RoleName> {
         self.custom.iter()
     }
 
-    /// The names of all roles in the set: the gateway's first, then the custom ones.
+    /// The names of all roles in the set: the gateway's oldest first, then the others by name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let known = Role::ALL.iter().filter(|role| self.has(**role));
+        let bits = Role::ALL.iter().filter(|role| !role.is_kept_by_name());
+        let known = bits.filter(|role| self.has(**role));
         let known = known.map(|role| -> &str { role.as_str() });
         known.chain(self.custom.iter().map(RoleName::as_str))
     }

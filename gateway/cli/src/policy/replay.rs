@@ -12,6 +12,7 @@ use crate::connection::Connection;
 use crate::connection::block_on;
 use crate::connection::duration_ms;
 use crate::exit::Failed;
+use crate::exit::SYSTEM;
 use crate::input_file;
 use crate::output;
 use crate::output::Shown;
@@ -31,6 +32,9 @@ pub(crate) struct ReplayArguments {
     /// Only decisions since this long ago, such as 7d; absent: all.
     #[arg(long = "since", value_name = "DURATION", value_parser = duration_ms)]
     since_ms: Option<u64>,
+    /// Only decisions from this time on, in milliseconds since 1970, as a report names it.
+    #[arg(long, value_name = "MS", conflicts_with = "since_ms")]
+    from_ms: Option<u64>,
     /// Only decisions by this binding.
     #[arg(long)]
     binding: Option<String>,
@@ -43,15 +47,30 @@ pub(crate) struct ReplayArguments {
     /// Go on after this event, where a replay was cut off.
     #[arg(long, value_name = "CURSOR")]
     after: Option<u64>,
+    /// Only events up to this one, as a report names it; absent: those that are there when it begins.
+    #[arg(long, value_name = "CURSOR")]
+    to: Option<u64>,
+    /// Write the report to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// Replays part by part, with progress on standard error, and shows the whole.
 pub(super) fn run(arguments: ReplayArguments, connection: Connection) -> Result<Shown, Failed> {
     let json = connection.json;
     let client = connection.client()?;
+    let file = arguments.report.clone();
     let request = request(arguments)?;
-    let report = block_on(replay(&client, request))?;
-    Shown::of(json, &report, show)
+    let report = block_on(replay(&client, request.clone()))?;
+    if let Some(file) = file {
+        let text = serde_json::to_string_pretty(&report);
+        let text = text.map_err(|error| Failed::new(SYSTEM, error.to_string()))?;
+        std::fs::write(&file, text + "\n").map_err(|error| {
+            let message = format!("--report {}: {error}", file.display());
+            Failed::new(SYSTEM, message)
+        })?;
+    }
+    Shown::of(json, &report, |report| show(&request, report))
 }
 
 fn request(arguments: ReplayArguments) -> Result<wire::ReplayRequest, Failed> {
@@ -67,8 +86,11 @@ fn request(arguments: ReplayArguments) -> Result<wire::ReplayRequest, Failed> {
         binding: arguments.binding,
         namespace: arguments.namespace,
         since_ms: arguments.since_ms,
+        from_ms: arguments.from_ms,
         store: Some(arguments.store),
         after: arguments.after,
+        to: arguments.to,
+        digest: None,
     })
 }
 
@@ -80,6 +102,10 @@ async fn replay(
     loop {
         let part: wire::ReplayReport = client.post(paths::POLICIES_REPLAY, &request).await?;
         let (next, complete_to) = (part.next_cursor, part.complete_to);
+        // Events that arrive meanwhile are not in the report, which could not be had again else.
+        (request.from_ms, request.since_ms) = (part.from_ms, None);
+        request.to.get_or_insert(complete_to);
+        request.digest = Some(part.digest.clone());
         merge(&mut whole, part);
         let Some(next) = next else {
             return Ok(whole);
@@ -103,7 +129,9 @@ fn merge(whole: &mut wire::ReplayReport, part: wire::ReplayReport) {
     whole.agreed += part.agreed;
     whole.reproduced += part.reproduced;
     whole.not_reproduced += part.not_reproduced;
+    whole.prevented_holds += part.prevented_holds;
     whole.complete_to = part.complete_to;
+    (whole.digest, whole.from_ms) = (part.digest, part.from_ms);
     add(&mut whole.differences, part.differences);
     add(&mut whole.unknown, part.unknown);
     for group in part.groups {
@@ -118,7 +146,15 @@ fn merge(whole: &mut wire::ReplayReport, part: wire::ReplayReport) {
     whole.first.extend(part.first.into_iter().take(room));
 }
 
-fn show(report: &wire::ReplayReport) -> Shown {
+/// The options with which the same report can be had again.
+fn again(request: &wire::ReplayRequest, report: &wire::ReplayReport) -> String {
+    let after = request.after.map(|after| format!("--after {after} "));
+    let from = report.from_ms.map(|from| format!("--from-ms {from} "));
+    let options: String = after.into_iter().chain(from).collect();
+    format!("{options}--to {}", report.complete_to)
+}
+
+fn show(request: &wire::ReplayRequest, report: &wire::ReplayReport) -> Shown {
     let counts = |counts: &BTreeMap<String, u64>| {
         let counts: Vec<String> = counts.iter().map(|(k, n)| format!("{n} {k}")).collect();
         counts.join(", ")
@@ -139,6 +175,11 @@ fn show(report: &wire::ReplayReport) -> Shown {
         let told = format!("{}, {} otherwise", report.reproduced, report.not_reproduced);
         fields.push(("same answer and fuel", told));
     }
+    if report.prevented_holds > 0 {
+        fields.push(("prevented holds", report.prevented_holds.to_string()));
+    }
+    fields.push(("report", report.digest.clone()));
+    fields.push(("the same again with", again(request, report)));
     for group in report.groups.iter().take(DIFFERENCES_SHOWN) {
         let team = group.team.as_deref().unwrap_or("no team");
         let told = format!("{} of {team}: {}", group.lock, counts(&group.differences));

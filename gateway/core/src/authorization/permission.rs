@@ -30,6 +30,14 @@ pub enum Permission {
     ChangeBindings,
     /// See rollouts, and how their versions differ.
     ReadRollouts,
+    /// Approve changes of others.
+    Approve,
+    /// See what waits for approval, and who could approve.
+    ReadApprovals,
+    /// See what was done alone and is to be looked at.
+    ReadReviews,
+    /// Say what one found of what somebody else did alone.
+    CloseReviews,
     /// Roll a rollout back, or hold it.
     RollBack,
     /// Replay recorded decisions.
@@ -61,6 +69,21 @@ impl Permission {
             Self::ReadPolicyTrust => &[Role::PolicyAuthor, Role::Auditor, Role::Administrator],
             Self::ReadRollouts => &[Role::PolicyAuthor, Role::Operator, Role::Administrator],
             Self::ReplayDecisions => &[Role::PolicyAuthor, Role::Auditor, Role::Administrator],
+            Self::Approve => &[Role::Approver],
+            Self::CloseReviews => &[Role::Approver, Role::Auditor, Role::Administrator],
+            Self::ReadReviews => &[
+                Role::Approver,
+                Role::Operator,
+                Role::Auditor,
+                Role::Administrator,
+            ],
+            Self::ReadApprovals => &[
+                Role::Approver,
+                Role::PolicyAuthor,
+                Role::Operator,
+                Role::Auditor,
+                Role::Administrator,
+            ],
             Self::RollBack => &[Role::Operator, Role::Administrator],
             Self::ReadLedger => &[Role::Auditor, Role::Administrator],
             Self::ChangeNamespaces

@@ -34,6 +34,8 @@ pub enum FailureKind {
     PreconditionFailed,
     /// It is the last key of an administrator.
     LastAdministrator,
+    /// Other people must approve the change first.
+    ApprovalRequired,
     /// A binding or a lease needs the policy version that was to be deleted.
     PolicyVersionInUse,
     /// The policy version was withdrawn, or too few trusted keys signed it for now.
@@ -89,6 +91,7 @@ impl FailureKind {
             | Self::CursorBeyondEnd
             | Self::PreconditionFailed
             | Self::LastAdministrator
+            | Self::ApprovalRequired
             | Self::PolicyVersionInUse
             | Self::PolicyVersionUnusable
             | Self::TooLarge

@@ -10,6 +10,7 @@ use leasehold_domain::Precondition;
 
 use super::Governance;
 use super::Stored;
+use super::approval::of_binding;
 use super::checking::Checked;
 use super::checking::Versions;
 use super::document::BINDINGS;
@@ -51,7 +52,7 @@ impl Governance {
     /// # Errors
     /// A namespace, policy version or pattern does not exist, a part can never match, a
     /// configuration does not fit the version's schema (the message says where), the precondition
-    /// does not hold, or the store cannot write.
+    /// does not hold, others must approve the change first, or the store cannot write.
     pub async fn put_binding(
         &self,
         caller: &Caller,
@@ -114,7 +115,11 @@ impl Governance {
             let _ = write!(summary, "; {change}");
         }
         let (id, body) = (&binding.name, Some(binding));
+        let change = (replaced.as_ref(), body);
+        let approval = [of_binding(id, change, &versions, &summary)];
+        let approval = Box::pin(self.approved(caller, &approval)).await?;
         let mut edits = vec![edit(caller, BINDINGS, id, body, exact, summary)?];
+        edits.extend(approval);
         edits.extend(taken_into_use(
             caller,
             binding,
@@ -165,14 +170,18 @@ impl Governance {
     /// Deletes a binding.
     ///
     /// # Errors
-    /// There is none of that name, or the store cannot write.
+    /// There is none of that name, others must approve the change first, or the store cannot write.
     pub async fn delete_binding(&self, caller: &Caller, name: &str) -> Result<(), Failure> {
         let stored: Stored<BindingDocument> = self.binding(name).await?;
         self.check_rollouts(name, None).await?;
         let precondition = Precondition::Revision(stored.revision);
         let summary = format!("binding {name} deleted");
+        let change = (Some(&stored.document), None);
+        let proposal = of_binding(name, change, &Versions::new(), &summary);
+        let approval = self.approved(caller, &[proposal]).await?;
         let nothing = None::<&BindingDocument>;
-        self.write(caller, BINDINGS, name, nothing, precondition, summary)
+        let deletion = edit(caller, BINDINGS, name, nothing, precondition, summary)?;
+        self.commit([deletion].into_iter().chain(approval).collect())
             .await?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Governance documents as they are stored: JSON in collections of the store.
 
+mod approval;
+mod review;
 mod rollout;
 mod standing;
 
@@ -14,6 +16,16 @@ use leasehold_policy_host::schema_digest;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub(crate) use self::approval::APPROVAL_RULE;
+pub(crate) use self::approval::APPROVAL_RULES;
+pub(crate) use self::approval::APPROVALS;
+pub use self::approval::Approval;
+pub use self::approval::ApprovalDocument;
+pub use self::approval::ApprovalRuleDocument;
+pub use self::approval::ApprovalState;
+pub use self::review::ClosedReview;
+pub use self::review::REVIEWS;
+pub use self::review::ReviewDocument;
 pub use self::rollout::Guardrails;
 pub(crate) use self::rollout::ROLLOUTS;
 pub use self::rollout::RolloutChange;

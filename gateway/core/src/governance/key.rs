@@ -49,7 +49,8 @@ impl Governance {
     /// administrator's key is part of the write, and is in force when this is.
     ///
     /// # Errors
-    /// There is none of that id, it is the last administrator's, or the store cannot write.
+    /// There is none of that id, it is the last administrator's, too few people could approve changes
+    /// without it, or the store cannot write.
     pub async fn revoke_key(
         &self,
         caller: &Caller,
@@ -80,6 +81,7 @@ impl Governance {
             revoked: Some(crate::telemetry::rfc3339(now)),
             ..stored.document
         };
+        edits.extend(self.check_approvers_without(caller, id).await?);
         let summary = format!("key {id} of {} revoked", revoked.subject);
         let precondition = Precondition::Revision(stored.revision);
         let revoking = edit(caller, KEYS, id, Some(&revoked), precondition, summary)?;

@@ -110,7 +110,7 @@ impl Governance {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn use_of(&self, policy: &str, version: &str) -> Result<PolicyUse, Failure> {
+    pub async fn uses_of_version(&self, policy: &str, version: &str) -> Result<PolicyUse, Failure> {
         let names = |binding: &BindingDocument| {
             let mut policies = binding.policies.iter();
             policies.any(|bound| bound.policy == policy && bound.version == version)

@@ -4,6 +4,7 @@
 //! event, and are in force on this gateway when they are answered.
 
 mod alerts;
+mod approval;
 mod binding;
 mod bound;
 mod checking;
@@ -26,6 +27,7 @@ mod push;
 mod reach;
 mod recorded;
 mod replica;
+mod review;
 mod rollout;
 mod rollout_index;
 mod standing;
@@ -49,6 +51,8 @@ use leasehold_policy_host::PolicyEngine;
 use serde::de::DeserializeOwned;
 
 pub use self::alerts::UnusableVersion;
+pub use self::approval::ApprovalRule;
+pub use self::approval::ApprovalStanding;
 pub use self::binding::WrittenBinding;
 pub use self::judged::JudgedChange;
 pub use self::marks::PolicyMark;
@@ -58,8 +62,11 @@ pub use self::policy::policy_contracts;
 pub use self::push::BindingFit;
 pub use self::push::Push;
 pub use self::push::Pushed;
+pub use self::review::ReviewCounts;
+pub use self::review::review_of_recovery;
 pub use self::rollout::RolloutAction;
 pub use self::rollout::RolloutDraft;
+pub use self::rollout::RolloutEdit;
 pub use self::rollout::RolloutReason;
 pub use self::standing::AssessedSignature;
 pub use self::standing::SignatureState;

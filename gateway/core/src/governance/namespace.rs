@@ -1,12 +1,15 @@
 //! Namespaces.
 
 use crate::failure::FailureKind;
+use leasehold_domain::Edit;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Precondition;
 use leasehold_domain::StoreName;
 
 use super::Governance;
 use super::Stored;
+use super::approval::of_namespace;
+use super::document::DefaultDecision;
 use super::document::NAMESPACES;
 use super::document::NamespaceDocument;
 use super::document::NamespaceDraft;
@@ -24,8 +27,8 @@ impl Governance {
     /// Creates or replaces a namespace. Its locks stay in the store that has them.
     ///
     /// # Errors
-    /// The precondition does not hold, there is no such store, or the store of governance cannot
-    /// write.
+    /// The precondition does not hold, there is no such store, others must approve that it allows
+    /// what no policy decides, or the store of governance cannot write.
     pub async fn put_namespace(
         &self,
         caller: &Caller,
@@ -47,6 +50,9 @@ impl Governance {
                 (given, _) => given,
             };
             let had = existing.as_ref().map(|existing| existing.document.caps);
+            let did = existing
+                .as_ref()
+                .map(|existing| existing.document.default_decision);
             let before = match existing {
                 Some(existing) => Some(existing.document.place()),
                 None => self.place(&draft.name).await?,
@@ -54,7 +60,14 @@ impl Governance {
             let mut document = self.settle(draft, before)?;
             // A replacement that does not speak of caps must not lift them.
             document.caps = draft.caps.or(had).unwrap_or_default();
-            match self.write_namespace(caller, &document, exact).await {
+            let approval = match (did, document.default_decision) {
+                (None | Some(DefaultDecision::Deny), DefaultDecision::Allow) => {
+                    Box::pin(self.approved(caller, &[of_namespace(&document)])).await?
+                }
+                _ => None,
+            };
+            let edits = [namespace_edit(caller, &document, exact)?].into_iter();
+            match self.commit(edits.chain(approval).collect()).await {
                 Ok(revision) => return Ok(Stored { document, revision }),
                 Err(failure)
                     if precondition == Precondition::Any
@@ -112,17 +125,8 @@ impl Governance {
         document: &NamespaceDocument,
         precondition: Precondition,
     ) -> Result<u64, Failure> {
-        let team = document.team.as_ref();
-        let team = team.map_or("no team", |team| team.as_str());
-        let NamespaceDocument { name, store, .. } = document;
-        let on_its_way = match &document.travels.to {
-            Some(to) => format!(", being moved to {to}"),
-            None => String::new(),
-        };
-        let summary = format!("namespace {name} of {team} in store {store}{on_its_way}");
-        let (id, body) = (name.as_str(), Some(document));
-        self.write(caller, NAMESPACES, id, body, precondition, summary)
-            .await
+        let edit = namespace_edit(caller, document, precondition)?;
+        self.commit(vec![edit]).await
     }
 
     /// Where a deleted namespace was.
@@ -208,4 +212,21 @@ impl Governance {
     pub async fn namespaces(&self) -> Result<Vec<Stored<NamespaceDocument>>, Failure> {
         self.list(NAMESPACES).await
     }
+}
+
+fn namespace_edit(
+    caller: &Caller,
+    document: &NamespaceDocument,
+    precondition: Precondition,
+) -> Result<Edit, Failure> {
+    let team = document.team.as_ref();
+    let team = team.map_or("no team", |team| team.as_str());
+    let NamespaceDocument { name, store, .. } = document;
+    let on_its_way = match &document.travels.to {
+        Some(to) => format!(", being moved to {to}"),
+        None => String::new(),
+    };
+    let summary = format!("namespace {name} of {team} in store {store}{on_its_way}");
+    let (id, body) = (name.as_str(), Some(document));
+    edit(caller, NAMESPACES, id, body, precondition, summary)
 }

@@ -68,6 +68,11 @@ struct VersionDigest {
 }
 
 impl Replica {
+    /// Returns the documents of a collection that are in force.
+    pub(super) fn collection(&self, collection: &str) -> impl Iterator<Item = &Document> {
+        self.documents.collection(collection)
+    }
+
     /// Records a write of this gateway, which took effect at `revision`.
     pub(super) fn record(&mut self, edits: Vec<Edit>, revision: u64) {
         if revision > self.documents.revision() {

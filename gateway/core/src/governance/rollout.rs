@@ -1,7 +1,9 @@
 //! Starts, advances, holds, resumes and rolls back rollouts. Each change is one write, together with
 //! the binding where it changes, too.
 
+mod check;
 mod draft;
+mod edit_plan;
 mod entry;
 mod state;
 
@@ -11,6 +13,7 @@ use leasehold_domain::limits::ROLLOUT_CHANGES_MAX;
 use leasehold_domain::limits::ROLLOUT_REASON_BYTES_MAX;
 
 pub use self::draft::RolloutDraft;
+pub use self::edit_plan::RolloutEdit;
 pub use self::state::RolloutAction;
 
 use self::entry::entry;
@@ -87,6 +90,7 @@ impl Governance {
         self.check_standing(&with_candidate, before, &checked.versions)
             .await?;
         let rollout = draft.document(caller, current, candidate, self.clock.wall());
+        self.check_first_stage(&rollout).await?;
         let summary = format!(
             "rollout {}: {} of binding {}, {} -> {}, {}",
             rollout.name,
@@ -189,7 +193,8 @@ impl Governance {
     ///
     /// # Errors
     /// There is no such rollout, its stage does not allow the change, it has left the step that was
-    /// seen, its binding says something else by now, or the store cannot write.
+    /// seen, its binding says something else by now, others must approve its plan first, or the store
+    /// cannot write.
     pub async fn change_rollout(
         &self,
         caller: &Caller,
@@ -200,17 +205,27 @@ impl Governance {
     ) -> Result<Stored<RolloutDocument>, Failure> {
         prose("reason", why.reason, ROLLOUT_REASON_BYTES_MAX)?;
         for _ in 0..WRITES_MAX {
-            let stored = self.rollout(name).await?;
-            if seen.is_some_and(|seen| seen != stored.document.state.epoch) {
-                let message = format!("rollout {name} is in another epoch than the request names");
-                return Err(Failure::new(FailureKind::PreconditionFailed, message));
-            }
+            let stored = self.seen_rollout(name, seen).await?;
             let changing = self.try_change(caller, stored, action, why);
             if let Some(changed) = changing.await? {
                 return Ok(changed);
             }
         }
         Err(changed_each_time())
+    }
+
+    /// Returns a rollout in the epoch that was seen, if one was.
+    async fn seen_rollout(
+        &self,
+        name: &str,
+        seen: Option<u64>,
+    ) -> Result<Stored<RolloutDocument>, Failure> {
+        let stored = self.rollout(name).await?;
+        if seen.is_some_and(|seen| seen != stored.document.state.epoch) {
+            let message = format!("rollout {name} is in another epoch than the request names");
+            return Err(Failure::new(FailureKind::PreconditionFailed, message));
+        }
+        Ok(stored)
     }
 
     async fn try_change(
@@ -238,6 +253,11 @@ impl Governance {
         }
         let (id, same) = (&rollout.name, Precondition::Revision(stored.revision));
         let mut edits = vec![edit(caller, ROLLOUTS, id, Some(&rollout), same, summary)?];
+        if action == RolloutAction::Advance && rollout.state.stage != RolloutStage::Shadow {
+            let step = rollout.state.step;
+            let proposals = self.proposals_of_rollout(&rollout, step).await?;
+            edits.extend(Box::pin(self.approved(caller, &proposals)).await?);
+        }
         let mut bound = BoundPolicies::default();
         if (before.bound(), before.state.stage) != (rollout.bound(), rollout.state.stage)
             && (rollout.state.stage == RolloutStage::Full

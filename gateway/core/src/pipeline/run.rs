@@ -287,6 +287,10 @@ impl Inner {
             .decider
             .judge(&store.door, namespace, revision, caller, request, intent)
             .await?;
+        if let Some(cause) = permit.passes_a_denial() {
+            // Rare, so that the futures of other requests have no room for it.
+            Box::pin(self.governance.open_review(caller, &cause)).await?;
+        }
         Ok(permit.held_to(caps))
     }
 }

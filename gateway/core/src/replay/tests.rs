@@ -164,3 +164,39 @@ async fn what_was_not_recorded_is_unknown_and_not_guessed() {
     );
     assert_eq!(report.differences, BTreeMap::new());
 }
+
+#[tokio::test]
+async fn a_report_has_a_digest_that_whoever_asks_again_gets() {
+    let gate = gate().await;
+    let candidate = ReplayRequest {
+        version: Some("2.0.0".to_owned()),
+        ..of("p")
+    };
+    let whole = replay(&gate, candidate.clone()).await.unwrap();
+    assert_eq!(whole.prevented_holds, 20, "each lock was got once");
+    assert!(whole.first[0].token.is_some());
+    // In two parts, after more was decided.
+    let middle = whole.first[7].cursor;
+    let svc = caller("svc", &[]);
+    gate.acquire(&svc, "demo/later", None).await.unwrap();
+    gate.relay().await;
+    let first = ReplayRequest {
+        to: Some(middle),
+        ..candidate.clone()
+    };
+    let first = replay(&gate, first).await.unwrap();
+    assert_eq!((first.decisions, first.next), (8, None));
+    assert_ne!(first.digest, whole.digest);
+    let second = ReplayRequest {
+        after: Some(middle),
+        to: Some(whole.complete_to),
+        digest: Some(first.digest),
+        ..candidate.clone()
+    };
+    let second = replay(&gate, second).await.unwrap();
+    assert_eq!(first.decisions + second.decisions, whole.decisions);
+    assert_eq!(second.digest, whole.digest);
+    // Another question, and more decisions, have other digests.
+    assert_ne!(replay(&gate, candidate).await.unwrap().digest, whole.digest);
+    assert_ne!(replay(&gate, of("p")).await.unwrap().digest, whole.digest);
+}

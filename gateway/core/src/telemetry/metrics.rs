@@ -90,6 +90,8 @@ struct GovernanceMetrics {
     age: Gauge,
     missing_modules: IntGauge,
     unusable_versions: IntGaugeVec,
+    open_reviews: IntGauge,
+    overdue_reviews: IntGauge,
 }
 
 impl GovernanceMetrics {
@@ -107,6 +109,14 @@ impl GovernanceMetrics {
                 "leasehold_policy_versions_unusable",
                 "Policy versions in use that could not be put to new use, by reason; they go on judging.",
                 &["reason"],
+            ),
+            open_reviews: make.gauge(
+                "leasehold_reviews_open",
+                "Reviews of what somebody did alone that nobody has closed.",
+            ),
+            overdue_reviews: make.gauge(
+                "leasehold_reviews_overdue",
+                "Open reviews that should have been closed by now.",
             ),
         }
     }
@@ -373,6 +383,13 @@ impl Metrics {
                 .with_label_values(&[*reason]);
             gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// How many reviews are open, and how many of them are overdue.
+    pub fn reviews(&self, open: u64, overdue: u64) {
+        let set = |gauge: &IntGauge, count| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        set(&self.governance.open_reviews, open);
+        set(&self.governance.overdue_reviews, overdue);
     }
 
     /// What is counted of supervised tasks.

@@ -88,8 +88,10 @@ fn rules() -> Vec<Rule> {
     let mut rules = lock_rules();
     rules.extend(key_rules());
     rules.extend(governance_rules());
+    rules.extend(replay_rules());
     rules.extend(rollout_rules());
     rules.extend(signing_rules());
+    rules.extend(approval_rules());
     rules.extend(["locks", "waiters", "ledger_bytes"].map(|name| ("NamespaceCaps", name, cap())));
     rules
 }
@@ -348,6 +350,46 @@ fn signing_rules() -> Vec<Rule> {
     ]
 }
 
+/// The digest of a report.
+const SHA_256: &str = "^[0-9a-f]{64}$";
+
+fn replay_rules() -> Vec<Rule> {
+    let version = json!({ "pattern": patterns::version(), "maxLength": 64 });
+    vec![
+        (
+            "ReplayRequest",
+            "policy",
+            json!({ "pattern": patterns::POLICY }),
+        ),
+        ("ReplayRequest", "version", version),
+        ("ReplayRequest", "binding", label()),
+        ("ReplayRequest", "namespace", label()),
+        ("ReplayRequest", "since_ms", range(0, u64::MAX)),
+        ("ReplayRequest", "store", label()),
+        ("ReplayRequest", "after", range(0, u64::MAX)),
+        ("ReplayRequest", "from_ms", range(0, u64::MAX)),
+        ("ReplayRequest", "to", range(0, u64::MAX)),
+        ("ReplayRequest", "digest", json!({ "pattern": SHA_256 })),
+    ]
+}
+
+fn approval_rules() -> Vec<Rule> {
+    let reason = text(&patterns::prose(), limits::APPROVAL_REASON_BYTES_MAX);
+    vec![
+        (
+            "CloseReviewRequest",
+            "note",
+            text(&patterns::prose(), limits::REVIEW_NOTE_BYTES_MAX),
+        ),
+        ("ApprovalChangeRequest", "reason", reason),
+        (
+            "ApprovalRuleRequest",
+            "required",
+            range(0, limits::APPROVALS_REQUIRED_MAX.into()),
+        ),
+    ]
+}
+
 fn rollout_rules() -> Vec<Rule> {
     let percent = || json!({ "minimum": 0, "maximum": 100, "format": null });
     let mut lock_pattern = ascii(&patterns::lock_pattern(), limits::LOCK_NAME_BYTES_MAX);
@@ -356,19 +398,23 @@ fn rollout_rules() -> Vec<Rule> {
     let window = range(limits::ROLLOUT_WINDOW_MS_MIN, limits::ROLLOUT_WINDOW_MS_MAX);
     let version = json!({ "pattern": patterns::version(), "maxLength": 64 });
     let reason = text(&patterns::prose(), limits::ROLLOUT_REASON_BYTES_MAX);
+    let report = || json!({ "pattern": SHA_256 });
     let stages = json!({ "enum": ["shadow", "canary", "full"] });
     vec![
+        ("RolloutRequest", "replay_report", report()),
+        ("RolloutEditRequest", "replay_report", report()),
         (
-            "ReplayRequest",
-            "policy",
-            json!({ "pattern": patterns::POLICY }),
+            "RolloutEditRequest",
+            "next_steps",
+            json!({ "maxItems": limits::ROLLOUT_STEPS_MAX }),
         ),
-        ("ReplayRequest", "version", version.clone()),
-        ("ReplayRequest", "binding", label()),
-        ("ReplayRequest", "namespace", label()),
-        ("ReplayRequest", "since_ms", range(0, u64::MAX)),
-        ("ReplayRequest", "store", label()),
-        ("ReplayRequest", "after", range(0, u64::MAX)),
+        ("RolloutEditRequest", "reason", reason.clone()),
+        ("RolloutEditRequest", "epoch", range(0, u64::MAX)),
+        (
+            "RolloutApprovalRequest",
+            "to_step",
+            range(0, limits::ROLLOUT_STEPS_MAX as u64),
+        ),
         ("RolloutRequest", "name", label()),
         ("RolloutRequest", "binding", label()),
         (

@@ -38,7 +38,7 @@ pub(super) fn write(document: &mut Value) {
 }
 
 /// Conditions over whole requests.
-fn rules() -> [(&'static str, Value); 3] {
+fn rules() -> [(&'static str, Value); 4] {
     let permits = json!({
         "if": { "required": ["permits"], "properties": { "permits": { "type": "integer" } } },
         "then": { "required": ["mode"], "properties": { "mode": { "const": "shared" } } },
@@ -48,7 +48,12 @@ fn rules() -> [(&'static str, Value); 3] {
         "then": { "properties": { "subject": { "type": "null" } } },
         "else": { "required": ["subject"], "properties": { "subject": { "type": "string" } } },
     });
+    let since = json!({
+        "if": { "required": ["from_ms"], "properties": { "from_ms": { "type": "integer" } } },
+        "then": { "properties": { "since_ms": { "type": "null" } } },
+    });
     [
+        ("ReplayRequest", since),
         ("AcquireRequest", permits.clone()),
         ("AcquireManyRequest", permits),
         ("HolderSelector", selector),

@@ -14,7 +14,9 @@ use leasehold_core::config::Config;
 use leasehold_core::data_dir::ledger_file;
 use leasehold_core::failure::Failure;
 use leasehold_core::governance::document::KEYS;
+use leasehold_core::governance::document::REVIEWS;
 use leasehold_core::governance::edit;
+use leasehold_core::governance::review_of_recovery;
 use leasehold_core::stores::Remembered;
 use leasehold_core::stores::StoreParts;
 use leasehold_core::stores::open_ledger;
@@ -117,8 +119,20 @@ async fn make_key(opened: &Opened, subject: Subject, created: &str) -> Result<Ne
         document.id, document.subject
     );
     let absent = Precondition::Absent;
-    let edit = edit(&caller, KEYS, &document.id, Some(document), absent, summary).map_err(ours)?;
-    match documents.write(vec![edit]).await.map_err(storage)? {
+    let key_edit = edit(&caller, KEYS, &document.id, Some(document), absent, summary);
+    let review = review_of_recovery(
+        &document.id,
+        document.subject.as_str(),
+        caller.principal.subject.as_str(),
+        SystemClock::new().wall(),
+    );
+    let (id, opened) = (
+        &review.id,
+        format!("review {} opened: {}", review.id, review.summary),
+    );
+    let review_edit = edit(&caller, REVIEWS, id, Some(&review), absent, opened);
+    let edits = vec![key_edit.map_err(ours)?, review_edit.map_err(ours)?];
+    match documents.write(edits).await.map_err(storage)? {
         EditOutcome::Done(_) => Ok(key),
         EditOutcome::Conflict { .. } => {
             Err(AppError::Governance("the key's id is taken".to_owned()))

@@ -80,11 +80,13 @@ pub enum ErrorCode {
     /// The policy version cannot be pushed, bound or promoted: it was withdrawn, or too few trusted keys
     /// signed it for now.
     PolicyVersionUnusable,
+    /// Other people must approve the change first; `detail` names the request.
+    ApprovalRequired,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::BadJson,
         Self::BadRequest,
         Self::Unauthenticated,
@@ -118,6 +120,7 @@ impl ErrorCode {
         Self::LastAdministrator,
         Self::PolicyVersionInUse,
         Self::PolicyVersionUnusable,
+        Self::ApprovalRequired,
     ];
 
     /// The HTTP status.
@@ -140,7 +143,8 @@ impl ErrorCode {
             | Self::RequestIdTooOld
             | Self::LastAdministrator
             | Self::PolicyVersionInUse
-            | Self::PolicyVersionUnusable => 409,
+            | Self::PolicyVersionUnusable
+            | Self::ApprovalRequired => 409,
             Self::LeaseEnded | Self::CursorBeyondEnd => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
@@ -188,7 +192,8 @@ impl ErrorCode {
             | Self::InvalidRequest
             | Self::LastAdministrator
             | Self::PolicyVersionInUse
-            | Self::PolicyVersionUnusable => false,
+            | Self::PolicyVersionUnusable
+            | Self::ApprovalRequired => false,
         }
     }
 
@@ -226,7 +231,8 @@ impl ErrorCode {
             | Self::Fenced
             | Self::LastAdministrator
             | Self::PolicyVersionInUse
-            | Self::PolicyVersionUnusable => true,
+            | Self::PolicyVersionUnusable
+            | Self::ApprovalRequired => true,
         }
     }
 
@@ -267,6 +273,7 @@ impl ErrorCode {
             Self::LastAdministrator => "last_administrator",
             Self::PolicyVersionInUse => "policy_version_in_use",
             Self::PolicyVersionUnusable => "policy_version_unusable",
+            Self::ApprovalRequired => "approval_required",
         }
     }
 }

@@ -3,6 +3,7 @@
 #[macro_use]
 mod secret;
 
+pub mod approvals;
 pub mod audit;
 pub mod bindings;
 pub mod cluster;
@@ -16,6 +17,7 @@ pub mod namespaces;
 pub mod paths;
 pub mod policies;
 pub mod replay;
+pub mod reviews;
 pub mod rollouts;
 pub mod views;
 pub mod watch;

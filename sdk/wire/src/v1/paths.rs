@@ -36,6 +36,16 @@ pub const BINDING: &str = "/v1/bindings/{binding}";
 pub const ROLLOUTS: &str = "/v1/rollouts";
 /// One rollout; `POST …:advance`, `:hold`, `:resume` and `:rollback` change it.
 pub const ROLLOUT: &str = "/v1/rollouts/{rollout}";
+/// How many people must approve a change.
+pub const APPROVAL_RULE: &str = "/v1/approval-rule";
+/// Changes that wait for approval.
+pub const APPROVALS: &str = "/v1/approvals";
+/// One of them; `POST …:approve` approves it, `:withdraw` takes it back.
+pub const APPROVAL: &str = "/v1/approvals/{approval}";
+/// What somebody did alone.
+pub const REVIEWS: &str = "/v1/reviews";
+/// One review; `POST …:close` closes it.
+pub const REVIEW: &str = "/v1/reviews/{review}";
 /// All keys.
 pub const KEYS: &str = "/v1/keys";
 /// One key; `POST …:rotate` replaces it.
@@ -117,6 +127,18 @@ pub fn incident_acknowledge(incident: &str) -> String {
 #[must_use]
 pub fn rollout_verb(rollout: &str, verb: &str) -> String {
     format!("{}:{verb}", member(ROLLOUTS, rollout))
+}
+
+/// `/v1/approvals/{approval}:{verb}`.
+#[must_use]
+pub fn approval_verb(approval: &str, verb: &str) -> String {
+    format!("{}:{verb}", member(APPROVALS, approval))
+}
+
+/// `/v1/reviews/{review}:close`.
+#[must_use]
+pub fn review_close(review: &str) -> String {
+    format!("{}:close", member(REVIEWS, review))
 }
 
 /// `/v1/keys/{id}:rotate`.

@@ -31,9 +31,18 @@ pub struct ReplayRequest {
     /// The ledger of this store; absent: `home`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// Only decisions from this time on, in milliseconds since 1970; not together with `since_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<u64>,
     /// Only events after this one: `next_cursor` of the part before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// Only events up to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+    /// `digest` of the part before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// A part of a replay.
@@ -52,11 +61,20 @@ pub struct ReplayReport {
     pub reproduced: u64,
     /// Verdicts for which they gave another answer or spent other fuel. Expected to be 0.
     pub not_reproduced: u64,
+    /// Holds that the candidate would have prevented: verdicts that it would deny, of requests that
+    /// got a lease.
+    pub prevented_holds: u64,
     /// Differences by team and lock, in namespaces that the caller can see.
     pub groups: Vec<ReplayGroup>,
     /// The first differences, in namespaces that the caller can see.
     pub first: Vec<ReplayDifference>,
-    /// The ledger is complete up to this event.
+    /// SHA-256 over the question and the candidate's answers, of this part and those before it.
+    /// Whoever asks the same of the same events gets the same, whatever the parts.
+    pub digest: String,
+    /// From when on decisions were asked for, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<u64>,
+    /// The ledger is complete up to this event, or up to `to`.
     pub complete_to: u64,
     /// Where the next part begins; absent if this was the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +111,9 @@ pub struct ReplayDifference {
     /// The team of the subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// The fencing token of the lease that the request got; absent if it got none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_token: Option<u64>,
     /// The recorded answer, in words.
     pub recorded: String,
     /// The answer of the candidate, in words.

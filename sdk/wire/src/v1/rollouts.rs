@@ -35,6 +35,42 @@ pub struct RolloutRequest {
     /// The guardrails that roll it back automatically.
     #[serde(default)]
     pub guardrails: RolloutGuardrails,
+    /// SHA-256 of the report of a replay, 64 hexadecimal digits; approvals name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_report: Option<String>,
+}
+
+/// Edits the plan of an open rollout. Absent members stay as they are.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutEditRequest {
+    /// The steps that follow the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_steps: Option<Vec<RolloutStep>>,
+    /// Locks, teams and subjects that the candidate judges in every canary step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<RolloutTargets>,
+    /// The guardrails; absent members have their defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<RolloutGuardrails>,
+    /// SHA-256 of the report of a replay, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_report: Option<String>,
+    /// The reason, recorded in the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Edits it only if this is its epoch; see `Rollout.epoch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+}
+
+/// Asks for approval of a rollout's plan.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutApprovalRequest {
+    /// The index of the step that it may reach; absent: the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_step: Option<u64>,
 }
 
 /// Locks, teams and subjects that the candidate judges in every canary step.
@@ -154,6 +190,9 @@ pub struct Rollout {
     pub targets: RolloutTargets,
     /// The guardrails that roll it back automatically.
     pub guardrails: RolloutGuardrails,
+    /// SHA-256 of the report of a replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_report: Option<String>,
     /// The subject that started it.
     pub started_by: String,
     /// When it was started.
@@ -174,7 +213,7 @@ pub struct RolloutChange {
     pub at: String,
     /// The subject that made it; `leasehold:rollouts` for a guardrail.
     pub by: String,
-    /// `started`, `advanced`, `held`, `resumed`, `rolled-back` or `superseded`.
+    /// `started`, `edited`, `advanced`, `held`, `resumed`, `rolled-back` or `superseded`.
     pub action: String,
     /// The stage after it.
     pub to: String,

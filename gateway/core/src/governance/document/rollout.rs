@@ -37,6 +37,9 @@ pub struct RolloutDocument {
     /// The guardrails that roll it back automatically.
     #[serde(default)]
     pub guardrails: Guardrails,
+    /// SHA-256 of the report of a replay, 64 hex digits, on which approvals rely.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_report: Option<String>,
     /// The stage that is in force.
     pub state: RolloutState,
     /// The subject that started it.
@@ -207,7 +210,7 @@ pub struct RolloutChange {
     pub at: String,
     /// The subject that made it.
     pub by: String,
-    /// `started`, `advanced`, `held`, `resumed`, `rolled-back` or `superseded`.
+    /// `started`, `edited`, `advanced`, `held`, `resumed`, `rolled-back` or `superseded`.
     pub action: String,
     /// The stage after it, with the share of a canary.
     pub to: String,

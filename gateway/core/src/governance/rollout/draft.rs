@@ -1,21 +1,16 @@
 //! The draft of a rollout, and the checks before it is started.
 
 use leasehold_domain::NamespaceName;
-use leasehold_domain::Subject;
-use leasehold_domain::TeamName;
 use leasehold_domain::WallMillis;
-use leasehold_domain::limits::ROLLOUT_STEP_MS_MAX;
-use leasehold_domain::limits::ROLLOUT_STEPS_MAX;
-use leasehold_domain::limits::ROLLOUT_TARGETS_MAX;
-use leasehold_domain::limits::ROLLOUT_WINDOW_MS_MAX;
-use leasehold_domain::limits::ROLLOUT_WINDOW_MS_MIN;
 use leasehold_policy_evaluate::BUCKET_FUNCTION;
-use leasehold_policy_evaluate::BUCKETS;
 use serde_json::Value;
 
+use super::check::check_guardrails;
+use super::check::check_report;
+use super::check::check_steps;
+use super::check::check_targets;
 use crate::caller::Caller;
 use crate::failure::Failure;
-use crate::field_limits::within;
 use crate::governance::document::Guardrails;
 use crate::governance::document::RolloutChange;
 use crate::governance::document::RolloutDocument;
@@ -25,7 +20,6 @@ use crate::governance::document::RolloutStep;
 use crate::governance::document::RolloutTargets;
 use crate::governance::document::RolloutUnit;
 use crate::governance::document::RolloutVersion;
-use crate::governance::pattern::LockPattern;
 
 /// A rollout that is to be started.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +42,8 @@ pub struct RolloutDraft {
     pub steps: Vec<RolloutStep>,
     /// The guardrails that roll it back automatically.
     pub guardrails: Guardrails,
+    /// SHA-256 of the report of a replay, on which approvals rely.
+    pub replay_report: Option<String>,
 }
 
 impl RolloutDraft {
@@ -56,84 +52,10 @@ impl RolloutDraft {
         if self.name.parse::<NamespaceName>().is_err() {
             return Err(Failure::invalid("name: 1 to 63 of a-z, 0-9 and -"));
         }
-        self.check_targets()?;
-        self.check_steps()?;
-        let Guardrails {
-            window_ms,
-            newly_denied_max,
-            failed_max,
-            failures_burst,
-            ..
-        } = self.guardrails;
-        let (min, max) = (ROLLOUT_WINDOW_MS_MIN, ROLLOUT_WINDOW_MS_MAX);
-        within("guardrails.window_ms", window_ms, min, max)?;
-        within("guardrails.failures_burst", failures_burst, 1, u64::MAX)?;
-        if newly_denied_max > BUCKETS || failed_max > BUCKETS {
-            return Err(Failure::invalid("guardrails: a share is 0 to 100 percent"));
-        }
-        Ok(())
-    }
-
-    fn check_targets(&self) -> Result<(), Failure> {
-        let RolloutTargets {
-            locks,
-            teams,
-            subjects,
-        } = &self.targets;
-        for (what, list) in [("locks", locks), ("teams", teams), ("subjects", subjects)] {
-            if list.len() > ROLLOUT_TARGETS_MAX {
-                let message = format!("targets.{what}: at most {ROLLOUT_TARGETS_MAX}");
-                return Err(Failure::invalid(message));
-            }
-        }
-        for text in locks {
-            LockPattern::parse(text)
-                .map_err(|problem| Failure::invalid(format!("targets.locks: {problem}")))?;
-        }
-        for text in teams {
-            let team = text.parse::<TeamName>();
-            team.map_err(|error| Failure::invalid(format!("targets.teams: {error}")))?;
-        }
-        for text in subjects {
-            let subject = text.parse::<Subject>();
-            subject.map_err(|error| Failure::invalid(format!("targets.subjects: {error}")))?;
-        }
-        Ok(())
-    }
-
-    fn check_steps(&self) -> Result<(), Failure> {
-        if self.steps.len() > ROLLOUT_STEPS_MAX {
-            let message = format!("steps: at most {ROLLOUT_STEPS_MAX}");
-            return Err(Failure::invalid(message));
-        }
-        let rank = |step: &RolloutStep| match step.stage {
-            RolloutStage::Shadow => Some(0),
-            RolloutStage::Canary => Some(1),
-            RolloutStage::Full => Some(2),
-            RolloutStage::RolledBack | RolloutStage::Superseded => None,
-        };
-        let mut last: Option<(u8, u32)> = None;
-        for (at, step) in self.steps.iter().enumerate() {
-            let wrong = |problem: &str| Err(Failure::invalid(format!("steps[{at}]: {problem}")));
-            let Some(rank) = rank(step) else {
-                return wrong("stage: shadow, canary or full");
-            };
-            if step.share > BUCKETS || (step.share > 0 && step.stage != RolloutStage::Canary) {
-                return wrong("share_percent: 0 to 100, and only of a canary");
-            }
-            let field = format!("steps[{at}].least_ms");
-            within(&field, step.least_ms, 0, ROLLOUT_STEP_MS_MAX)?;
-            if last.is_some_and(|last| last >= (rank, step.share)) {
-                return wrong("shadow comes first, then canaries of growing shares, then full");
-            }
-            last = Some((rank, step.share));
-        }
-        match self.steps.first() {
-            Some(step) if step.stage == RolloutStage::Full => {
-                Err(Failure::invalid("steps: the first is shadow or canary"))
-            }
-            _ => Ok(()),
-        }
+        check_targets(&self.targets)?;
+        check_steps(&self.steps)?;
+        check_guardrails(&self.guardrails)?;
+        check_report(self.replay_report.as_deref())
     }
 
     /// Returns the candidate.
@@ -184,6 +106,7 @@ impl RolloutDraft {
             steps,
             guardrails: self.guardrails,
             state,
+            replay_report: self.replay_report.clone(),
             started_by: by.clone(),
             started_at: at.clone(),
             changes: vec![RolloutChange {

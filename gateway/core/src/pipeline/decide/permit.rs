@@ -6,6 +6,7 @@ use leasehold_domain::Caps;
 use leasehold_domain::Cause;
 use leasehold_domain::Command;
 use leasehold_domain::Denial;
+use leasehold_domain::Effect;
 
 use crate::failure::Failure;
 use crate::failure::Fault;
@@ -34,6 +35,13 @@ impl Permit {
     /// The command that may be executed.
     pub(crate) fn into_command(self) -> Command {
         self.command
+    }
+
+    /// Why, if a denial was passed by break-glass.
+    pub(crate) fn passes_a_denial(&self) -> Option<Arc<Cause>> {
+        let cause = self.command.cause.as_ref()?;
+        let effect = &cause.decision.as_ref()?.effect;
+        matches!(effect, Effect::Override { .. }).then(|| cause.clone())
     }
 
     /// Why.

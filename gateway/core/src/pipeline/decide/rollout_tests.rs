@@ -1,5 +1,6 @@
 //! Requests during a rollout: which version judges, what stays as it was, and what rolls back.
 
+mod approvals;
 mod bounded;
 mod rolled_back;
 
@@ -100,6 +101,7 @@ fn draft(steps: &[RolloutStep]) -> RolloutDraft {
         targets: RolloutTargets::default(),
         steps: steps.to_vec(),
         guardrails: Guardrails::default(),
+        replay_report: None,
     }
 }
 

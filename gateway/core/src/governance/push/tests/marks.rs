@@ -74,12 +74,12 @@ async fn a_deprecated_version_warns_and_a_withdrawn_one_is_refused() {
         // A second time changes nothing.
         desk.mark(version, PolicyMark::Withdraw).await.unwrap();
     }
-    let in_use = governance.use_of("p", "1.0.0").await.unwrap();
+    let in_use = governance.uses_of_version("p", "1.0.0").await.unwrap();
     assert_eq!(
         (in_use.bindings, in_use.rollouts.len()),
         (vec!["b".to_owned()], 0)
     );
-    let in_use = governance.use_of("p", "2.0.0").await.unwrap();
+    let in_use = governance.uses_of_version("p", "2.0.0").await.unwrap();
     assert_eq!(
         (in_use.bindings.len(), in_use.rollouts),
         (0, vec!["r".to_owned()])
