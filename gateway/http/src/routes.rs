@@ -58,6 +58,7 @@ fn data_routes() -> Router<Arc<App>> {
 /// What administrators, policy authors and auditors use, and what Prometheus scrapes.
 fn admin_routes() -> Router<Arc<App>> {
     Router::new()
+        .merge(policy_routes())
         .route(
             paths::NAMESPACES,
             get(namespaces::list_namespaces).post(namespaces::create_namespace),
@@ -71,21 +72,6 @@ fn admin_routes() -> Router<Arc<App>> {
         )
         .route(paths::KEYS, get(keys::list_keys).post(keys::create_key))
         .route(paths::KEY, post(keys::rotate_key).delete(keys::revoke_key))
-        .route(paths::POLICIES, get(policies::list))
-        .route(paths::POLICIES_REPLAY, post(replay::replay))
-        .route(
-            paths::POLICY_VERSION,
-            put(policies::push)
-                .get(policies::get)
-                .post(policies::post)
-                .delete(policies::delete),
-        )
-        .route(
-            paths::POLICY_TRUST,
-            get(policy_trust::get).put(policy_trust::require),
-        )
-        .route(paths::POLICY_TRUST_KEYS, post(policy_trust::add))
-        .route(paths::POLICY_TRUST_KEY, post(policy_trust::revoke))
         .route(paths::BINDINGS_RESOLVE, get(resolve::resolve))
         .route(paths::BINDINGS, get(bindings::list).post(bindings::create))
         .route(
@@ -129,6 +115,26 @@ fn admin_routes() -> Router<Arc<App>> {
         .route(paths::AUDIT_HOLDERS, get(audit::holders))
         .route(paths::AUDIT_VERIFY, get(audit::verify))
         .route(paths::METRICS, get(health::metrics))
+}
+
+/// Versions of policies, and who may sign them.
+fn policy_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route(paths::POLICIES, get(policies::list))
+        .route(paths::POLICIES_REPLAY, post(replay::replay))
+        .route(
+            paths::POLICY_VERSION,
+            put(policies::push)
+                .get(policies::get)
+                .post(policies::post)
+                .delete(policies::delete),
+        )
+        .route(
+            paths::POLICY_TRUST,
+            get(policy_trust::get).put(policy_trust::require),
+        )
+        .route(paths::POLICY_TRUST_KEYS, post(policy_trust::add))
+        .route(paths::POLICY_TRUST_KEY, post(policy_trust::revoke))
 }
 
 /// Everything on one listener.

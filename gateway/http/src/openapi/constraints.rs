@@ -1,6 +1,8 @@
 //! Limits, patterns and rules between members, written into the schemas that serde's types alone
 //! cannot express. The numbers are the ones that requests are checked against.
 
+mod signing;
+
 use leasehold_domain::limits;
 use serde_json::Map;
 use serde_json::Value;
@@ -90,7 +92,7 @@ fn rules() -> Vec<Rule> {
     rules.extend(governance_rules());
     rules.extend(replay_rules());
     rules.extend(rollout_rules());
-    rules.extend(signing_rules());
+    rules.extend(signing::rules());
     rules.extend(approval_rules());
     rules.extend(["locks", "waiters", "ledger_bytes"].map(|name| ("NamespaceCaps", name, cap())));
     rules
@@ -315,38 +317,6 @@ fn governance_rules() -> Vec<Rule> {
         ("ReplaceRequest", "node", range(0, u64::MAX)),
         ("TransferLeaderRequest", "to", range(0, u64::MAX)),
         ("RaiseLevelRequest", "to", range(1, u16::MAX.into())),
-    ]
-}
-
-/// Text of people that must not be empty.
-fn given(max: usize) -> Value {
-    let mut rule = text(&patterns::prose(), max);
-    rule["minLength"] = json!(1);
-    rule["allOf"] = json!([{ "pattern": "\\S" }]);
-    rule
-}
-
-fn signing_rules() -> Vec<Rule> {
-    let why = || given(limits::REASON_BYTES_MAX);
-    let most = u64::from(limits::POLICY_SIGNATURES_REQUIRED_MAX);
-    let pem = json!({ "minLength": 1, "maxLength": limits::TRUSTED_KEY_PEM_BYTES_MAX });
-    vec![
-        ("PolicyMarkRequest", "reason", why()),
-        ("RevokeTrustedKeyRequest", "reason", why()),
-        ("RequireSignaturesRequest", "reason", why()),
-        (
-            "RequireSignaturesRequest",
-            "required_signatures",
-            range(0, most),
-        ),
-        ("RequireSignaturesRequest", "revision", range(0, u64::MAX)),
-        (
-            "TrustKeyRequest",
-            "name",
-            given(limits::TRUSTED_KEY_NAME_BYTES_MAX),
-        ),
-        ("TrustKeyRequest", "public_key", pem),
-        ("TrustKeyRequest", "reason", reason()),
     ]
 }
 
