@@ -92,6 +92,7 @@ fn rules() -> Vec<Rule> {
     rules.extend(governance_rules());
     rules.extend(cluster_rules());
     rules.extend(rollouts::replay_rules());
+    rules.extend(rollouts::plan_rules());
     rules.extend(rollouts::rollout_rules());
     rules.extend(rollouts::approval_rules());
     rules.extend(signing_rules());

@@ -50,6 +50,29 @@ pub(super) fn approval_rules() -> Vec<Rule> {
     ]
 }
 
+pub(super) fn plan_rules() -> Vec<Rule> {
+    let reason = text(&patterns::prose(), limits::ROLLOUT_REASON_BYTES_MAX);
+    vec![
+        (
+            "RolloutEditRequest",
+            "replay_report",
+            json!({ "pattern": SHA_256 }),
+        ),
+        (
+            "RolloutEditRequest",
+            "next_steps",
+            json!({ "maxItems": limits::ROLLOUT_STEPS_MAX }),
+        ),
+        ("RolloutEditRequest", "reason", reason),
+        ("RolloutEditRequest", "epoch", range(0, u64::MAX)),
+        (
+            "RolloutApprovalRequest",
+            "to_step",
+            range(0, limits::ROLLOUT_STEPS_MAX as u64),
+        ),
+    ]
+}
+
 pub(super) fn rollout_rules() -> Vec<Rule> {
     let percent = || json!({ "minimum": 0, "maximum": 100, "format": null });
     let mut lock_pattern = ascii(&patterns::lock_pattern(), limits::LOCK_NAME_BYTES_MAX);
@@ -58,22 +81,12 @@ pub(super) fn rollout_rules() -> Vec<Rule> {
     let window = range(limits::ROLLOUT_WINDOW_MS_MIN, limits::ROLLOUT_WINDOW_MS_MAX);
     let version = json!({ "pattern": patterns::version(), "maxLength": 64 });
     let reason = text(&patterns::prose(), limits::ROLLOUT_REASON_BYTES_MAX);
-    let report = || json!({ "pattern": SHA_256 });
     let stages = json!({ "enum": ["shadow", "canary", "full"] });
     vec![
-        ("RolloutRequest", "replay_report", report()),
-        ("RolloutEditRequest", "replay_report", report()),
         (
-            "RolloutEditRequest",
-            "next_steps",
-            json!({ "maxItems": limits::ROLLOUT_STEPS_MAX }),
-        ),
-        ("RolloutEditRequest", "reason", reason.clone()),
-        ("RolloutEditRequest", "epoch", range(0, u64::MAX)),
-        (
-            "RolloutApprovalRequest",
-            "to_step",
-            range(0, limits::ROLLOUT_STEPS_MAX as u64),
+            "RolloutRequest",
+            "replay_report",
+            json!({ "pattern": SHA_256 }),
         ),
         ("RolloutRequest", "name", label()),
         ("RolloutRequest", "binding", label()),
