@@ -117,13 +117,16 @@ impl Module {
         let budget = engine.limits().budget();
         let described = call(engine, budget, MANIFEST_BYTES_MAX, false, |store| {
             let instance = pre.instantiate(&mut *store)?;
-            exports.check_types(&instance, store, contract)?;
-            let describe =
-                instance.get_typed_func::<(), (wit::Manifest,)>(&mut *store, exports.describe)?;
-            let (manifest,) = describe.call(store, ())?;
-            Ok(manifest)
+            let typed = exports.check_types(&instance, store, contract);
+            let typed = typed.and_then(|()| {
+                instance.get_typed_func::<(), (wit::Manifest,)>(&mut *store, exports.describe)
+            });
+            match typed {
+                Ok(describe) => Ok(Ok(describe.call(store, ())?.0)),
+                Err(error) => Ok(Err(wrong(error))),
+            }
         });
-        let manifest = Manifest::checked(described.result.map_err(HostError::Describe)?)?;
+        let manifest = Manifest::checked(described.result.map_err(HostError::Describe)??)?;
         let schema =
             Schema::compile(&manifest.config_schema).map_err(|problem| HostError::Manifest {
                 field: "config-schema",
