@@ -130,6 +130,33 @@ async fn start_rollout(api: &Api) -> Result<Answer> {
     api.post("/v1/rollouts", &body).await
 }
 
+/// Checks that nothing can be had that the build before would ignore: a policy with counters, the rule
+/// of approvals, required signatures.
+async fn is_guarded(api: &Api) -> Result<()> {
+    let quota = json!({ "namespaces": ["demo"], "locks": ["counted/**"], "policies": [
+        { "policy": "quota", "version": "2.0.0", "config": { "max_per_subject": 5 } }] });
+    let bound = api.put("/v1/bindings/counted", &quota).await?;
+    ensure!(bound.status < 300, "{bound:?}");
+    let counted = api.acquire("counted/a", 60_000).await?;
+    let ruled = api
+        .put("/v1/approval-rule", &json!({ "required": 1 }))
+        .await?;
+    let signed = json!({ "required_signatures": 1, "reason": "a try" });
+    let signed = api.put("/v1/policy-trust", &signed).await?;
+    for (what, answer) in [
+        ("counters", counted),
+        ("approvals", ruled),
+        ("signatures", signed),
+    ] {
+        ensure!(answer.status == 409, "{answer:?}");
+        ensure!(answer.body["effect"] == "none", "{answer:?}");
+        for part in [what, "level 2", "raise-level"] {
+            ensure!(answer.text.contains(part), "{part}: {answer:?}");
+        }
+    }
+    Ok(())
+}
+
 /// Takes two gateways of the build before through the upgrade, back, and up again.
 async fn upgrade(config: Config<'_>) -> Result<()> {
     let first = start(config, "one", Build::Before).await?;
@@ -164,6 +191,8 @@ async fn upgrade(config: Config<'_>) -> Result<()> {
         "{early:?}"
     );
 
+    is_guarded(&gateways[0].admin()).await?;
+
     // One that is down counts.
     ensure!(gateways[1].terminate().await? == Some(0));
     gateways[1].install(Build::Before);
@@ -180,6 +209,8 @@ async fn upgrade(config: Config<'_>) -> Result<()> {
     let lower = api.post(RAISE, &json!({ "to": BEFORE })).await?;
     ensure!(lower.status == 409, "{lower:?}");
     ensure!(start_rollout(&api).await?.status == 404);
+    let counted = api.acquire("counted/a", 60_000).await?;
+    ensure!(counted.status == 201, "{counted:?}");
     tokens.push(hold(&api, "after").await?);
     all_held(&gateways, &tokens).await?;
     same_ledgers(&gateways).await?;
