@@ -29,7 +29,7 @@ use crate::asking::together;
 
 /// How many ask at the same time.
 pub(crate) const CROWD: usize = 64;
-/// Longest time in which a lease that is over must have made room.
+/// Maximum time until an expired lease no longer counts, in milliseconds.
 const LATE_MS: u64 = 30_000;
 
 fn key(name: &str) -> CounterKey {
@@ -80,7 +80,7 @@ fn names(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{prefix}-{n}")).collect()
 }
 
-/// Nobody is refused as long as there is room, however many ask at the same time.
+/// No acquire is refused below the maximum, however many are sent in parallel.
 pub async fn nobody_is_refused_below_the_maximum(harness: &impl Harness) {
     let store = Store::start(harness).await;
     let maximum = u32::try_from(CROWD).expect("few");

@@ -101,8 +101,8 @@ pub async fn a_cap_holds_over_gateways<B: Backend + ?Sized>(gateways: &[&B]) {
     }
 }
 
-/// Gateways on one store grant no more leases together than the maximum of a counter says, and as
-/// many: below it nobody is refused or told to come again.
+/// Gateways on one store together grant exactly as many leases as the maximum of a counter: below it no
+/// acquire is refused, and none fails with a retryable error.
 ///
 /// # Panics
 /// They grant more, or less, or refuse somebody below the maximum.

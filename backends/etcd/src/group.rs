@@ -89,8 +89,8 @@ pub(crate) fn group(
     let whole = near_cap || jobs.iter().any(|job| job.item.expects_usage());
     let (mut main, mut islands) = (Vec::new(), Vec::new());
     for component in components(jobs, due) {
-        // What is worked out beside an edit stands on it: a seat may have opened or closed a
-        // namespace.
+        // A group in a transaction with edits of documents depends on them: a seat may have opened or
+        // closed a namespace.
         match edited == 0 && component.touches.iter().any(&is_hot) {
             true => islands.push(component),
             false => main.push(component),

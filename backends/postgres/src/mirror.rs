@@ -186,8 +186,8 @@ impl Mirror {
     /// Remembers the locks whose leases these commands may end for a counter.
     fn remember_counted(&self, commands: &[Command], now: Millis, prepared: &mut Prepared) {
         let now = now.max(self.state.now());
-        let beside = self.state.counted_beside(commands, now);
-        self.remember(beside.iter(), prepared);
+        let expiring = self.state.locks_to_expire(commands, now);
+        self.remember(expiring.iter(), prepared);
     }
 
     fn read(&self, query: &Query, now: Millis) -> Answer {

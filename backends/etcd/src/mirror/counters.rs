@@ -83,9 +83,9 @@ impl Mirror {
     }
 
     /// Returns the locks that commands may change although none of them is about it.
-    pub(super) fn counted_beside(&self, commands: &[Command], now: Millis) -> BTreeSet<LockRef> {
+    pub(super) fn locks_to_expire(&self, commands: &[Command], now: Millis) -> BTreeSet<LockRef> {
         let now = now.max(self.state.now());
-        self.state.counted_beside(commands, now)
+        self.state.locks_to_expire(commands, now)
     }
 
     /// Adds the counters that the commands' acquires carry, and that those carry who wait for these
@@ -113,12 +113,16 @@ impl Mirror {
         }
     }
 
-    /// Returns what commands touch: their locks and those beside them, and the counters that they
+    /// Returns what commands touch: their locks, those whose expired leases count, and the counters that they
     /// depend on or may change.
     pub(crate) fn touched(&self, commands: &[Command], now: Millis) -> BTreeSet<Touched> {
-        let beside = self.counted_beside(commands, now);
+        let expiring = self.locks_to_expire(commands, now);
         let mut touched = BTreeSet::new();
-        for lock in commands.iter().map(|command| &command.lock).chain(&beside) {
+        for lock in commands
+            .iter()
+            .map(|command| &command.lock)
+            .chain(&expiring)
+        {
             touched.insert(Touched::Lock(lock.clone()));
             let counters = self.state.record(lock).into_iter();
             let counters = counters.flat_map(LockRecord::counters);

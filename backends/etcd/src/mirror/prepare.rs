@@ -53,7 +53,7 @@ pub(crate) struct Prepared {
     /// The locks that it touches, as they were.
     before: BTreeMap<LockRef, Before>,
     /// Those of them that no command names, and that may change because of a counter.
-    beside: BTreeSet<LockRef>,
+    expiring: BTreeSet<LockRef>,
     /// Those of them that it changes, as they are to be kept; none if they are gone.
     changed: BTreeMap<LockRef, Option<Step>>,
     /// The counters that it depends on and changes.
@@ -95,7 +95,7 @@ impl Mirror {
             now: at.now,
             commands: 0,
             before: BTreeMap::new(),
-            beside: BTreeSet::new(),
+            expiring: BTreeSet::new(),
             changed: BTreeMap::new(),
             counters: Counters::default(),
             documents: None,
@@ -105,7 +105,7 @@ impl Mirror {
             prepared.commands += item.weight();
             self.remember(item.locks(), &mut prepared);
             item.locks().for_each(|lock| {
-                prepared.beside.remove(lock);
+                prepared.expiring.remove(lock);
             });
             self.remember_counted(item.commands(), at.now, &mut prepared);
             let answer = match item {
@@ -152,21 +152,21 @@ impl Mirror {
             prepared.changed.insert(lock.clone(), step);
         }
         // Locks whose leases might have had to end for a counter, and did not.
-        let (beside, changed) = (&prepared.beside, &prepared.changed);
-        let is_touched = |lock: &LockRef| !beside.contains(lock) || changed.contains_key(lock);
+        let (expiring, changed) = (&prepared.expiring, &prepared.changed);
+        let is_touched = |lock: &LockRef| !expiring.contains(lock) || changed.contains_key(lock);
         prepared.before.retain(|lock, _| is_touched(lock));
     }
 
     /// Remembers what commands may change and depend on because of counters.
     fn remember_counted(&self, commands: &[Command], now: Millis, prepared: &mut Prepared) {
-        let beside = self.counted_beside(commands, now);
-        let new = beside
+        let expiring = self.locks_to_expire(commands, now);
+        let new = expiring
             .iter()
             .filter(|lock| !prepared.before.contains_key(lock));
-        prepared.beside.extend(new.cloned());
-        self.remember(beside.iter(), prepared);
+        prepared.expiring.extend(new.cloned());
+        self.remember(expiring.iter(), prepared);
         let locks = commands.iter().map(|command| &command.lock);
-        self.ask_counters(commands, locks.chain(&beside), &mut prepared.counters);
+        self.ask_counters(commands, locks.chain(&expiring), &mut prepared.counters);
     }
 
     fn remember<'a>(&self, locks: impl Iterator<Item = &'a LockRef>, prepared: &mut Prepared) {

@@ -1,4 +1,4 @@
-//! Leases that count and are over: they end before a counter refuses anything.
+//! Expired leases that still count: they end before a counter refuses anything.
 
 use std::collections::BTreeSet;
 
@@ -22,32 +22,32 @@ impl State {
             .map_or(0, |table| table.leases(key))
     }
 
-    /// Returns other locks that these commands may change, because leases of theirs carry the same
-    /// counters and are over at `now`. A backend that stores each record by itself must expect
+    /// Returns the other locks that these commands may change, because they have leases with the same
+    /// counters that have expired at `now`. A backend that stores each record by itself must expect
     /// changes of all of them.
     #[must_use]
-    pub fn counted_beside<'a>(
+    pub fn locks_to_expire<'a>(
         &self,
         commands: impl IntoIterator<Item = &'a Command>,
         now: Millis,
     ) -> BTreeSet<LockRef> {
-        self.over(commands, now, |_, _| true)
+        self.locks_with_expired_leases(commands, now, |_, _| true)
     }
 
     /// Returns the locks whose leases must end before these commands are carried out: they carry a
     /// full counter that one of the commands, or a waiter, asks for. Their waiters are asked about,
     /// too, because they will be served.
-    pub(super) fn over_and_full<'a>(
+    pub(super) fn locks_that_must_expire<'a>(
         &self,
         commands: impl IntoIterator<Item = &'a Command>,
         now: Millis,
     ) -> BTreeSet<LockRef> {
-        self.over(commands, now, |state, (namespace, counter)| {
+        self.locks_with_expired_leases(commands, now, |state, (namespace, counter)| {
             state.counted(namespace, &counter.key) >= counter.maximum
         })
     }
 
-    fn over<'a>(
+    fn locks_with_expired_leases<'a>(
         &self,
         commands: impl IntoIterator<Item = &'a Command>,
         now: Millis,

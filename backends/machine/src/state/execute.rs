@@ -98,7 +98,7 @@ impl State {
     /// Carries out a command. Leases of other locks that are over end before it, if they carry a
     /// counter that would refuse something else; what waits for those locks is served after it.
     fn run(&mut self, command: &Command, at: Moment, told: &mut Told) -> Outcome {
-        let mut over = self.over_and_full([command], at.now);
+        let mut over = self.locks_that_must_expire([command], at.now);
         over.remove(&command.lock);
         if !over.is_empty() && self.is_stale(command) {
             return Outcome::Stale;
@@ -182,7 +182,7 @@ impl State {
         all_told: &mut Told,
     ) -> Vec<Outcome> {
         // Not on copies: what is over ends, whatever becomes of the commands.
-        let over = self.over_and_full(commands, at.now);
+        let over = self.locks_that_must_expire(commands, at.now);
         self.expire_only(&over, at, all_told);
         let outcomes = self.try_together(commands, at, all_told);
         for (command, outcome) in commands.iter().zip(&outcomes) {

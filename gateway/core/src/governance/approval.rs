@@ -29,6 +29,7 @@ use super::document::Approval;
 use super::document::ApprovalDocument;
 use super::document::ApprovalState;
 use super::edit;
+use super::writing::deletions;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -42,8 +43,6 @@ pub(super) use self::subject::of_namespace;
 const FORM: &str = "leasehold-approval/v1";
 /// How often a change is tried against others that write, too.
 const WRITES_MAX: usize = 4;
-/// How many closed requests are forgotten with a new one, if there are too many.
-const FORGOTTEN_AT_ONCE: usize = 16;
 
 /// A change that may need approval.
 #[derive(Debug, Clone)]
@@ -225,17 +224,22 @@ impl Governance {
                 return Err(Failure::new(FailureKind::Conflict, message));
             }
             all.sort_by_key(|stored| stored.document.expires_ms);
-            for closed in all.into_iter().take(FORGOTTEN_AT_ONCE) {
-                let (nothing, id) = (None::<&ApprovalDocument>, &closed.document.id);
-                let same = Precondition::Revision(closed.revision);
-                let summary = format!("approval {id} forgotten");
-                edits.push(edit(caller, APPROVALS, id, nothing, same, summary)?);
-            }
+            edits.extend(deletions(caller, APPROVALS, &all, |closed| &closed.id)?);
         }
         match self.commit(edits).await {
             Ok(_) => Ok(id),
-            // The same change was requested, or one of those was forgotten, at the same time.
-            Err(failure) if failure.kind == FailureKind::PreconditionFailed => Ok(id),
+            // Perhaps the same change was requested at the same time.
+            Err(failure)
+                if [FailureKind::PreconditionFailed, FailureKind::NotFound]
+                    .contains(&failure.kind) =>
+            {
+                match self.read::<ApprovalDocument>(APPROVALS, &id).await {
+                    Err(failure) if failure.kind == FailureKind::NotFound => {
+                        Err(changed_each_time())
+                    }
+                    found => found.map(|_| id),
+                }
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -317,10 +321,19 @@ impl Governance {
     /// # Errors
     /// The store cannot be read.
     pub async fn approvals(&self) -> Result<Vec<ApprovalStanding>, Failure> {
-        let mut all = Vec::new();
-        for stored in self.list::<ApprovalDocument>(APPROVALS).await? {
-            all.push(self.standing_of(stored).await?);
-        }
+        let required = self.approval_rule_document().await?.required();
+        let keys = self.keys().await?;
+        let descent = Descent::of(&keys);
+        let now = self.clock.wall().0;
+        let all = self.list::<ApprovalDocument>(APPROVALS).await?.into_iter();
+        let mut all: Vec<_> = all
+            .map(|stored| ApprovalStanding {
+                counted: counted(&stored.document, None, &descent),
+                required,
+                state: stored.document.state(now),
+                stored,
+            })
+            .collect();
         all.sort_by_key(|one| std::cmp::Reverse(one.stored.document.expires_ms));
         Ok(all)
     }
@@ -370,30 +383,13 @@ impl Governance {
         })
     }
 
-    /// Counts the approvals that nobody gave who has a part in the change, by its author, its
-    /// uploaders or whoever makes it, and nobody who descends from one of them or from another
-    /// approver.
     async fn counted(
         &self,
         document: &ApprovalDocument,
         maker: Option<&Caller>,
     ) -> Result<u32, Failure> {
-        if document.approvals.is_empty() {
-            return Ok(0);
-        }
         let keys = self.keys().await?;
-        let descent = Descent::of(&keys);
-        let mut parties = parties(document);
-        parties.extend(maker.map(|caller| caller.principal.subject.as_str()));
-        let approvals = document.approvals.iter();
-        let approvers: BTreeSet<&str> = approvals
-            .map(|one| &*one.by)
-            .filter(|by| !descent.is_of(by, &parties))
-            .collect();
-        let independent = approvers
-            .iter()
-            .filter(|by| !descent.descends(by, &approvers));
-        Ok(u32::try_from(independent.count()).unwrap_or(u32::MAX))
+        Ok(counted(document, maker, &Descent::of(&keys)))
     }
 
     async fn check_independent(
@@ -417,6 +413,22 @@ impl Governance {
         }
         Ok(())
     }
+}
+
+/// Counts the approvals. Those of the author, of an uploader, of whoever makes the change, and of
+/// descendants of these do not count, nor do those of descendants of another approver.
+fn counted(document: &ApprovalDocument, maker: Option<&Caller>, descent: &Descent<'_>) -> u32 {
+    let mut parties = parties(document);
+    parties.extend(maker.map(|caller| caller.principal.subject.as_str()));
+    let approvals = document.approvals.iter();
+    let approvers: BTreeSet<&str> = approvals
+        .map(|one| &*one.by)
+        .filter(|by| !descent.is_or_descends(by, &parties))
+        .collect();
+    let independent = approvers
+        .iter()
+        .filter(|by| !descent.descends(by, &approvers));
+    u32::try_from(independent.count()).unwrap_or(u32::MAX)
 }
 
 /// Returns the author and the uploaders. The gateway's own subjects, which uploaded the stock

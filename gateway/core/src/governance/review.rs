@@ -21,6 +21,7 @@ use super::document::ClosedReview;
 use super::document::REVIEWS;
 use super::document::ReviewDocument;
 use super::edit;
+use super::writing::deletions;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -30,8 +31,6 @@ use crate::field_limits::prose;
 const ID_DIGITS: usize = 32;
 /// How often a change is tried against others that write, too.
 const WRITES_MAX: usize = 4;
-/// How many closed reviews are forgotten with a new one, if there are too many.
-const FORGOTTEN_AT_ONCE: usize = 16;
 
 /// The reviews of a gateway's metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,7 +41,8 @@ pub struct ReviewCounts {
     pub overdue: u64,
 }
 
-/// Returns the review of a key that was recovered by this work of the gateway.
+/// Returns the review of an administrator's key that `leasehold key recover` has made. `by`: the
+/// subject that the ledger names for that.
 #[must_use]
 pub fn review_of_recovery(key: &str, subject: &str, by: &str, now: WallMillis) -> ReviewDocument {
     ReviewDocument {
@@ -110,16 +110,26 @@ impl Governance {
         let Some(review) = review_of(cause, self.clock.wall()) else {
             return Ok(());
         };
+        for _ in 0..WRITES_MAX {
+            if self.try_open(caller, &review).await? {
+                return Ok(());
+            }
+        }
+        Err(changed_each_time())
+    }
+
+    /// Opens a review. Returns whether it is open; if not, others wrote at the same time.
+    async fn try_open(&self, caller: &Caller, review: &ReviewDocument) -> Result<bool, Failure> {
         let mut all = self.reviews().await?;
         let before = all.iter().find(|stored| stored.document.id == review.id);
         let exact = match before {
-            Some(open) if open.document.closed.is_none() => return Ok(()),
+            Some(open) if open.document.closed.is_none() => return Ok(true),
             Some(closed) => Precondition::Revision(closed.revision),
             None => Precondition::Absent,
         };
-        let (id, body) = (&review.id, Some(&review));
+        let id = &review.id;
         let summary = format!("review {id} opened: {}", review.summary);
-        let mut edits = vec![edit(caller, REVIEWS, id, body, exact, summary)?];
+        let mut edits = vec![edit(caller, REVIEWS, id, Some(review), exact, summary)?];
         if all.len() >= REVIEWS_MAX && before.is_none() {
             all.retain(|stored| stored.document.closed.is_some());
             if all.is_empty() {
@@ -127,17 +137,16 @@ impl Governance {
                 return Err(Failure::new(FailureKind::Conflict, message));
             }
             all.sort_by_key(|stored| stored.document.due_ms);
-            for closed in all.into_iter().take(FORGOTTEN_AT_ONCE) {
-                let (nothing, id) = (None::<&ReviewDocument>, &closed.document.id);
-                let same = Precondition::Revision(closed.revision);
-                let summary = format!("review {id} forgotten");
-                edits.push(edit(caller, REVIEWS, id, nothing, same, summary)?);
-            }
+            edits.extend(deletions(caller, REVIEWS, &all, |closed| &closed.id)?);
         }
         match self.commit(edits).await {
-            Ok(_) => Ok(()),
-            // The same one was opened at the same time.
-            Err(failure) if failure.kind == FailureKind::PreconditionFailed => Ok(()),
+            Ok(_) => Ok(true),
+            Err(failure)
+                if [FailureKind::PreconditionFailed, FailureKind::NotFound]
+                    .contains(&failure.kind) =>
+            {
+                Ok(false)
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -167,7 +176,7 @@ impl Governance {
             let by = caller.principal.subject.to_string();
             let keys = self.keys().await?;
             let did = BTreeSet::from([&*document.subject]);
-            if Descent::of(&keys).is_of(&by, &did) {
+            if Descent::of(&keys).is_or_descends(&by, &did) {
                 let message = "a review is closed by somebody else than who did it, with a key that \
                                they did not create";
                 return Err(Failure::new(FailureKind::Forbidden, message));
@@ -186,8 +195,7 @@ impl Governance {
                 Err(failure) => return Err(failure),
             }
         }
-        let message = "other writes changed the review each time; try again";
-        Err(Failure::new(FailureKind::Conflict, message))
+        Err(changed_each_time())
     }
 
     /// One review.
@@ -221,3 +229,11 @@ impl Governance {
         counts
     }
 }
+
+fn changed_each_time() -> Failure {
+    let message = "other writes changed the reviews each time; try again";
+    Failure::new(FailureKind::Conflict, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use leasehold_domain::Precondition;
 use serde::Serialize;
 
 use super::Governance;
+use super::Stored;
 use super::bound::BoundPolicies;
 use super::enacting::Prepared;
 use crate::caller::Caller;
@@ -152,6 +153,26 @@ pub fn edit<T: Serialize>(
         precondition,
         change: Some(change),
     })
+}
+
+/// How many closed documents are deleted with a new one, if there are too many.
+const DELETED_AT_ONCE: usize = 16;
+
+/// Makes the edits that delete the first of these closed documents, so that a new one has room. The
+/// ledger keeps what they said.
+pub(super) fn deletions<T>(
+    caller: &Caller,
+    collection: &str,
+    closed: &[Stored<T>],
+    id_of: impl Fn(&T) -> &str,
+) -> Result<Vec<Edit>, Failure> {
+    let oldest = closed.iter().take(DELETED_AT_ONCE).map(|stored| {
+        let (id, nothing) = (id_of(&stored.document), None::<&()>);
+        let same = Precondition::Revision(stored.revision);
+        let summary = format!("{collection} {id} deleted to make room");
+        edit(caller, collection, id, nothing, same, summary)
+    });
+    oldest.collect()
 }
 
 fn conflict(edit: Option<&Edit>, current: Option<u64>) -> Failure {

@@ -28,7 +28,11 @@ impl<'k> Descent<'k> {
     }
 
     /// Returns whether `subject` is one of `others`, or descends from one of them.
-    pub(in crate::governance) fn is_of(&self, subject: &str, others: &BTreeSet<&str>) -> bool {
+    pub(in crate::governance) fn is_or_descends(
+        &self,
+        subject: &str,
+        others: &BTreeSet<&str>,
+    ) -> bool {
         others.contains(subject) || self.descends(subject, others)
     }
 
@@ -69,7 +73,7 @@ pub(super) fn possible_approvers<'k>(
     let mut of_subject = BTreeMap::new();
     for key in keys.iter().filter(approves) {
         let subject = key.document.subject.as_str();
-        if !descent.is_of(subject, &authors) {
+        if !descent.is_or_descends(subject, &authors) {
             of_subject.insert(subject, key);
         }
     }
