@@ -22,12 +22,15 @@ use leasehold_domain::WallMillis;
 use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
+use leasehold_policy_host::Recalled;
 use leasehold_policy_host::stock;
 use serde_json::Value;
 use serde_json::json;
 
 /// Single decisions that are timed.
 const TIMED: usize = 60_000;
+/// Versions of one policy that are asked in turn.
+const VERSIONS: usize = 1_000;
 
 /// As in the gateway.
 #[global_allocator]
@@ -51,9 +54,54 @@ fn main() {
         criterion.bench_function(&subject.name, |bench| bench.iter(|| subject.decide()));
     }
     for subject in &subjects {
-        subject.report();
+        subject.report("", Subject::decide);
+        subject.report(", remembered", Subject::recall);
     }
+    in_rotation(&engine);
     criterion.final_summary();
+}
+
+/// One decision after another of many versions, none of which was used lately.
+fn in_rotation(engine: &PolicyEngine) {
+    let (_, wasm) = stock::MODULES
+        .iter()
+        .find(|(name, _)| *name == "ttl-bounds")
+        .expect("a stock policy");
+    let versions = (0..VERSIONS).map(|version| {
+        let mut wasm = wasm.to_vec();
+        // An unknown section makes other bytes, and so another module.
+        wasm.extend_from_slice(&[0, 6, 1, b'v']);
+        wasm.extend_from_slice(&u32::try_from(version).expect("few").to_le_bytes());
+        let module = engine.compile(&wasm).expect("a module");
+        let config = json!({"rules": [{"max_ttl_ms": 3_600_000}]});
+        let policy = module.bind(&config).expect("bound");
+        Subject::new("version", Operation::Acquire, vec![policy])
+    });
+    let versions: Vec<Subject> = versions.collect();
+    let mut next = 0;
+    timed("one version", || {
+        versions[0].decide();
+    });
+    timed("1,000 versions in rotation", || {
+        next = (next + 1) % VERSIONS;
+        versions[next].decide();
+    });
+}
+
+/// Times single runs, and prints their median and their slowest hundredth.
+#[expect(clippy::print_stdout, reason = "a benchmark's result")]
+fn timed(name: &str, mut run: impl FnMut()) {
+    let clock = SystemClock::new();
+    let mut times: Vec<Duration> = (0..TIMED)
+        .map(|_| {
+            let before = clock.monotonic();
+            run();
+            clock.monotonic() - before
+        })
+        .collect();
+    times.sort_unstable();
+    let part = |percent: usize| times[TIMED * percent / 100].as_secs_f64() * 1e6;
+    println!("{name}: p50 {:.2} us, p99 {:.2} us", part(50), part(99));
 }
 
 /// Policies that judge one request after each other.
@@ -105,25 +153,29 @@ impl Subject {
         self.policies.iter().map(judge).sum()
     }
 
-    #[expect(clippy::print_stdout, reason = "a benchmark's result")]
-    fn report(&self) {
-        let clock = SystemClock::new();
-        let mut times: Vec<Duration> = (0..TIMED)
-            .map(|_| {
-                let before = clock.monotonic();
-                self.decide();
-                clock.monotonic() - before
-            })
-            .collect();
-        times.sort_unstable();
-        let part = |percent: usize| times[TIMED * percent / 100].as_secs_f64() * 1e6;
-        println!(
-            "{}: fuel {}, p50 {:.2} us, p99 {:.2} us",
-            self.name,
-            self.decide(),
-            part(50),
-            part(99)
-        );
+    /// The same as the gateway does it: by what is remembered.
+    fn recall(&self) -> u64 {
+        let judge = |policy: &BoundPolicy| {
+            let (request, principal, facts) = (&self.request, &self.principal, &self.facts);
+            let evaluation = match policy.recall(request, principal, facts, policy.budget()) {
+                Recalled::Hit(evaluation) => evaluation,
+                Recalled::Never => policy.decide(request, principal, facts),
+                Recalled::Miss(key) => {
+                    let evaluation = policy.decide(request, principal, facts);
+                    policy.remember(key, &evaluation, policy.budget());
+                    evaluation
+                }
+            };
+            evaluation.fuel
+        };
+        self.policies.iter().map(judge).sum()
+    }
+
+    fn report(&self, how: &str, decide: impl Fn(&Self) -> u64) {
+        let name = format!("{}{how}: fuel {}", self.name, decide(self));
+        timed(&name, || {
+            decide(self);
+        });
     }
 }
 

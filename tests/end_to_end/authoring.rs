@@ -107,13 +107,13 @@ async fn check_says_what_a_gateway_would_refuse_and_why() -> Result<()> {
         ..freezing()
     };
     let later = Guest {
-        interface: Some(("1.3.0".to_owned(), String::new())),
+        interface: Some(("1.4.0".to_owned(), String::new())),
         ..freezing()
     };
     let large = vec![0; MODULE_BYTES_MAX + 1];
     for (name, bytes, why) in [
         ("wasi.wasm", wasi.wasm(), "no WASI, no clock"),
-        ("later.wasm", later.wasm(), "speaks 1.0.0, 1.1.0 and 1.2.0"),
+        ("later.wasm", later.wasm(), "speaks 1.0.0, 1.1.0, 1.2.0 and 1.3.0"),
         ("large.wasm", large, "at most 8388608 are allowed"),
         (
             "text.wasm",
@@ -266,7 +266,7 @@ async fn a_module_is_uploaded_under_the_name_in_its_manifest() -> Result<()> {
     ensure!(refused.status.code() == Some(65), "{refused:?}");
     let listed = gateway.admin().get("/v1/policies").await?;
     ensure!(
-        listed.body["contracts"] == json!(["1.0.0", "1.1.0", "1.2.0"]),
+        listed.body["contracts"] == json!(["1.0.0", "1.1.0", "1.2.0", "1.3.0"]),
         "{listed:?}"
     );
     Ok(())

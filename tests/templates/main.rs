@@ -118,7 +118,7 @@ async fn is_a_policy(language: &str) -> Result<()> {
     let project = follow(language, &gateway, desk.path()).await?;
     let report = checked(&project.join(format!("{NAME}.wasm"))).await?;
     ensure!(report["policy"] == NAME, "{report}");
-    let contract = if language == "rust" { "1.2.0" } else { "1.1.0" };
+    let contract = if language == "rust" { "1.3.0" } else { "1.1.0" };
     ensure!(report["contract"] == contract, "{report}");
     ensure!(report["cases"] == 5, "{report}");
 
@@ -222,6 +222,7 @@ impl Policy for Panicking {
             needs_lock: false,
             needs_usage: false,
             config_schema: "{}",
+            reads: None,
         }
     }
 

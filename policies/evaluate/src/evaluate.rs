@@ -20,6 +20,7 @@ use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
 use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::Budget;
 use leasehold_policy_host::PolicyFault;
+use leasehold_policy_host::Recalled;
 
 use crate::denial;
 use crate::error::EvaluationError;
@@ -70,6 +71,9 @@ pub struct Asked {
     pub took: Duration,
     /// Why the policy has no verdict, if it has none.
     pub error: Option<EvaluationError>,
+    /// Whether its verdict was remembered from an earlier request with the same inputs; `None` if
+    /// verdicts of the policy are not remembered.
+    pub remembered: Option<bool>,
 }
 
 /// The evaluation of one request, step by step.
@@ -123,12 +127,19 @@ impl Evaluation {
             let began = clock.monotonic();
             let asked = ask(step, question, self.left, slice);
             let took = clock.monotonic().saturating_sub(began);
-            let Some((answer, fuel)) = asked else {
+            let Some(Answered {
+                answer,
+                fuel,
+                remembered,
+            }) = asked
+            else {
                 self.left = self.left.without(0, took);
                 return false;
             };
             self.left = self.left.without(fuel, took);
-            slice = slice.map(|slice| slice.without(fuel, took));
+            // What was remembered occupied this thread for no more than it took.
+            let ran = if remembered == Some(true) { 0 } else { fuel };
+            slice = slice.map(|slice| slice.without(ran, took));
             let (answer, error) = self.named(step, question, answer);
             if step.decides() {
                 self.judgment.count(step, &answer, error.as_ref(), reason);
@@ -137,7 +148,11 @@ impl Evaluation {
                 }
             }
             self.judgment.verdicts.push(verdict(step, answer, fuel));
-            self.asked.push(Asked { took, error });
+            self.asked.push(Asked {
+                took,
+                error,
+                remembered,
+            });
         }
         self.judgment.check_counters();
         true
@@ -260,49 +275,97 @@ enum Unanswered {
     NoTime,
 }
 
-/// Asks one policy. Returns its answer and the fuel that it spent; or nothing if it would spend more
-/// than the slice.
+/// What one policy answered.
+struct Answered {
+    answer: Result<PolicyAnswer, Unanswered>,
+    /// The fuel that it spent, or had spent when the verdict that is remembered was made.
+    fuel: u64,
+    remembered: Option<bool>,
+}
+
+impl Answered {
+    /// The policy was not run.
+    fn not_run(why: Unanswered) -> Self {
+        Self {
+            answer: Err(why),
+            fuel: 0,
+            remembered: None,
+        }
+    }
+}
+
+/// Asks one policy. Returns nothing if it would spend more than the slice. A verdict that is
+/// remembered spends nothing of the slice, and all that it spent of what is left for the request: so
+/// the judgment does not depend on what is remembered.
 fn ask(
     step: &Step,
     question: Question<'_>,
     left: Budget,
     slice: Option<Budget>,
-) -> Option<(Result<PolicyAnswer, Unanswered>, u64)> {
+) -> Option<Answered> {
     let bound = match &step.bound {
         Ok(bound) => bound,
         Err(problem) => {
             let error = EvaluationError::NotLoaded(problem.clone());
-            return Some((Err(Unanswered::Failed(error)), 0));
+            return Some(Answered::not_run(Unanswered::Failed(error)));
         }
     };
     if left.fuel == 0 {
-        return Some((Err(Unanswered::NoFuel), 0));
+        return Some(Answered::not_run(Unanswered::NoFuel));
     }
     if left.deadline_ms == 0 {
-        return Some((Err(Unanswered::NoTime), 0));
-    }
-    if slice.is_some_and(Budget::is_spent) {
-        return None;
+        return Some(Answered::not_run(Unanswered::NoTime));
     }
     let own = bound.budget();
     let allowed = own.least(left);
-    let given = slice.map_or(allowed, |slice| slice.least(allowed));
     let Question {
         request,
         principal,
         facts,
     } = question;
+    let key = match bound.recall(request, principal, facts, allowed) {
+        Recalled::Hit(evaluation) => {
+            return Some(answered(evaluation, allowed, own, Some(true)));
+        }
+        Recalled::Miss(key) => Some(key),
+        Recalled::Never => None,
+    };
+    if slice.is_some_and(Budget::is_spent) {
+        return None;
+    }
+    let given = slice.map_or(allowed, |slice| slice.least(allowed));
     let evaluation = bound.decide_within(request, principal, facts, given);
-    let answer = match evaluation.answer {
+    match evaluation.answer {
         Err(PolicyFault::FuelSpent(_)) if given.fuel < allowed.fuel => return None,
         Err(PolicyFault::Deadline(_)) if given.deadline_ms < allowed.deadline_ms => return None,
+        _ => {}
+    }
+    let remembered = key.as_ref().map(|_| false);
+    if let Some(key) = key {
+        bound.remember(key, &evaluation, given);
+    }
+    Some(answered(evaluation, allowed, own, remembered))
+}
+
+/// Names why there is no verdict: the policy's own limits, or those of the request.
+fn answered(
+    evaluation: leasehold_policy_host::Evaluation,
+    allowed: Budget,
+    own: Budget,
+    remembered: Option<bool>,
+) -> Answered {
+    let answer = match evaluation.answer {
         Err(PolicyFault::FuelSpent(_)) if allowed.fuel < own.fuel => Err(Unanswered::NoFuel),
         Err(PolicyFault::Deadline(_)) if allowed.deadline_ms < own.deadline_ms => {
             Err(Unanswered::NoTime)
         }
         answer => answer.map_err(|fault| Unanswered::Failed(EvaluationError::Failed(fault))),
     };
-    Some((answer, evaluation.fuel))
+    Answered {
+        answer,
+        fuel: evaluation.fuel,
+        remembered,
+    }
 }
 
 fn verdict(step: &Step, answer: PolicyAnswer, fuel: u64) -> PolicyVerdict {

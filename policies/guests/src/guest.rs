@@ -35,6 +35,9 @@ pub struct Guest {
     /// The version of the interface that the types are imported from, and what else it has; `None`
     /// for the contract 1.0.0, whose types are the world's own.
     pub interface: Option<(String, String)>,
+    /// The inputs that the manifest declares: fields, and the granularity of the time. Needs the
+    /// contract 1.3.0.
+    pub reads: Option<(Vec<String>, Option<u64>)>,
 }
 
 impl Default for Guest {
@@ -52,6 +55,7 @@ impl Default for Guest {
             outside: String::new(),
             pages: 4,
             interface: None,
+            reads: None,
         }
     }
 }
@@ -131,14 +135,20 @@ impl Guest {
             .map(|row| put(row.as_bytes()))
             .collect();
         let schema = put(self.schema.as_bytes());
+        let fields = self.reads.iter().flat_map(|(fields, _)| fields);
+        let fields: Vec<_> = fields.map(|field| put(field.as_bytes())).collect();
         while !(texts.len()).is_multiple_of(8) {
             texts.push(0);
         }
-        let operations = ((16_384 + texts.len()) as u32, rows.len() as u32);
-        for (at, length) in rows {
-            texts.extend_from_slice(&at.to_le_bytes());
-            texts.extend_from_slice(&length.to_le_bytes());
-        }
+        let mut list = |rows: Vec<(u32, u32)>| {
+            let list = ((16_384 + texts.len()) as u32, rows.len() as u32);
+            for (at, length) in rows {
+                texts.extend_from_slice(&at.to_le_bytes());
+                texts.extend_from_slice(&length.to_le_bytes());
+            }
+            list
+        };
+        let (operations, fields) = (list(rows), list(fields));
         let mut manifest = Vec::new();
         let words = |out: &mut Vec<u8>, (at, length): (u32, u32)| {
             out.extend_from_slice(&at.to_le_bytes());
@@ -149,6 +159,12 @@ impl Guest {
         words(&mut manifest, operations);
         manifest.extend_from_slice(&[u8::from(self.needs_lock), 0, 0, 0]);
         words(&mut manifest, schema);
+        if let Some((_, granularity)) = self.reads {
+            manifest.extend_from_slice(&[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+            words(&mut manifest, fields);
+            manifest.extend_from_slice(&u64::from(granularity.is_some()).to_le_bytes());
+            manifest.extend_from_slice(&granularity.unwrap_or_default().to_le_bytes());
+        }
         let parts = [
             (1_024, &manifest),
             (ANSWER, &self.answer),
@@ -225,6 +241,22 @@ impl Guest {
             answer,
             text: list,
             interface: Some(("1.2.0".to_owned(), String::new())),
+            ..Self::default()
+        }
+    }
+}
+
+impl Guest {
+    /// A guest for the contract 1.3.0 that allows everything, and declares these inputs.
+    #[must_use]
+    pub fn reading(fields: &[&str], now_granularity_ms: Option<u64>) -> Self {
+        let fields = fields.iter().map(|field| (*field).to_owned()).collect();
+        let mut answer = allow(None, None);
+        answer.extend_from_slice(&[0; 8]);
+        Self {
+            answer,
+            interface: Some(("1.3.0".to_owned(), String::new())),
+            reads: Some((fields, now_granularity_ms)),
             ..Self::default()
         }
     }

@@ -18,11 +18,16 @@ pub(crate) fn of_the_world() -> String {
 pub(crate) fn of_an_interface(version: &str, more: &str) -> String {
     let (mut items, mut aliases) = (String::new(), String::new());
     let has_counters = version >= "1.2.0";
+    let declares_inputs = version >= "1.3.0";
     for (name, is) in TYPES {
         let is = match *name {
             "limits" if has_counters => {
                 items.push_str(COUNTER);
                 LIMITS_WITH_COUNTERS
+            }
+            "manifest" if declares_inputs => {
+                items.push_str(INPUTS);
+                MANIFEST_WITH_INPUTS
             }
             _ => is,
         };
@@ -42,6 +47,13 @@ const COUNTER: &str = r#"(type $counter' (record (field "name" string) (field "m
 "#;
 const LIMITS_WITH_COUNTERS: &str = r#"(record (field "max-ttl-ms" (option u64))
     (field "max-hold-ms" (option u64)) (field "counters" (list $counter)))"#;
+
+const INPUTS: &str = r#"(type $inputs' (record (field "fields" (list string))
+    (field "now-granularity-ms" (option u64))))(export "inputs" (type $inputs (eq $inputs')))
+"#;
+const MANIFEST_WITH_INPUTS: &str = r#"(record (field "name" string) (field "version" string)
+    (field "operations" (list string)) (field "needs-lock" bool) (field "needs-usage" bool)
+    (field "config-schema" string) (field "reads" (option $inputs)))"#;
 
 /// The types by name, each after those that it names.
 const TYPES: &[(&str, &str)] = &[

@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
 pub(crate) use self::leasehold::policy::types::Counter;
 pub(crate) use self::leasehold::policy::types::Denial;
 pub(crate) use self::leasehold::policy::types::Holder;
+pub(crate) use self::leasehold::policy::types::Inputs;
 pub(crate) use self::leasehold::policy::types::Limits;
 pub(crate) use self::leasehold::policy::types::LockView;
 pub(crate) use self::leasehold::policy::types::Mode;
@@ -45,6 +46,43 @@ impl From<VerdictBefore> for Verdict {
                 counters: Vec::new(),
             }),
             VerdictBefore::Deny(denial) => Self::Deny(denial),
+        }
+    }
+}
+
+/// The manifest of the contracts before 1.3.0, which declares no inputs.
+#[derive(Debug, Clone, wasmtime::component::ComponentType, wasmtime::component::Lift)]
+#[component(record)]
+pub(crate) struct ManifestBefore {
+    name: String,
+    version: String,
+    operations: Vec<String>,
+    #[component(name = "needs-lock")]
+    needs_lock: bool,
+    #[component(name = "needs-usage")]
+    needs_usage: bool,
+    #[component(name = "config-schema")]
+    config_schema: String,
+}
+
+impl From<ManifestBefore> for Manifest {
+    fn from(before: ManifestBefore) -> Self {
+        let ManifestBefore {
+            name,
+            version,
+            operations,
+            needs_lock,
+            needs_usage,
+            config_schema,
+        } = before;
+        Self {
+            name,
+            version,
+            operations,
+            needs_lock,
+            needs_usage,
+            config_schema,
+            reads: None,
         }
     }
 }

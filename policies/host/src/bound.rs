@@ -17,6 +17,9 @@ use crate::fault::PolicyFault;
 use crate::limits::Budget;
 use crate::module::Module;
 use crate::stock;
+use crate::verdicts::Recalled;
+use crate::verdicts::VerdictKey;
+use crate::verdicts::Verdicts;
 
 /// A module with a configuration that it accepted. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,6 +27,7 @@ pub struct BoundPolicy {
     module: Arc<Module>,
     config: Arc<str>,
     config_digest: Digest,
+    verdicts: Option<Arc<Verdicts>>,
 }
 
 /// What one decision of one policy came to.
@@ -45,10 +49,12 @@ impl Module {
     /// All that is wrong, with the place of each.
     pub fn bind(self: &Arc<Self>, config: &serde_json::Value) -> Result<BoundPolicy, ConfigError> {
         let config = self.check(config)?;
+        let config_digest = Digest::of(config.as_bytes());
         Ok(BoundPolicy {
             module: self.clone(),
-            config_digest: Digest::of(config.as_bytes()),
+            config_digest,
             config: config.into(),
+            verdicts: self.verdicts(config_digest),
         })
     }
 }
@@ -123,6 +129,31 @@ impl BoundPolicy {
     ) -> Evaluation {
         let budget = budget.least(self.module.budget());
         self.run(request, principal, facts, budget, false).0
+    }
+
+    /// Whether the verdict on these inputs is remembered, for a decision that may spend `budget`.
+    #[must_use]
+    pub fn recall(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        facts: &Facts,
+        budget: Budget,
+    ) -> Recalled {
+        let Some(verdicts) = &self.verdicts else {
+            return Recalled::Never;
+        };
+        let key = self.module.manifest().inputs().key(request, principal, facts);
+        verdicts.recall(key, budget.fuel)
+    }
+
+    /// Remembers what the evaluation of these inputs came to, which might spend `budget`, if it would
+    /// come to the same again.
+    pub fn remember(&self, key: VerdictKey, evaluation: &Evaluation, budget: Budget) {
+        if let Some(verdicts) = &self.verdicts {
+            let is_whole = budget.fuel >= self.module.budget().fuel;
+            verdicts.remember(key, evaluation, is_whole);
+        }
     }
 
     /// The same decision with what the policy traced, in order; at most 100 lines of 1 KiB.

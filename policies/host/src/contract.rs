@@ -14,11 +14,13 @@ pub enum Contract {
     V1_1,
     /// Allowing verdicts carry counters.
     V1_2,
+    /// Manifests declare the inputs that verdicts depend on.
+    V1_3,
 }
 
 impl Contract {
     /// All that modules may be built for, oldest first.
-    pub const ALL: [Self; 3] = [Self::V1_0, Self::V1_1, Self::V1_2];
+    pub const ALL: [Self; 4] = [Self::V1_0, Self::V1_1, Self::V1_2, Self::V1_3];
 
     /// The version as it is written in the package's name.
     #[must_use]
@@ -27,6 +29,7 @@ impl Contract {
             Self::V1_0 => "1.0.0",
             Self::V1_1 => "1.1.0",
             Self::V1_2 => "1.2.0",
+            Self::V1_3 => "1.3.0",
         }
     }
 
@@ -40,6 +43,11 @@ impl Contract {
     /// Whether its allowing verdicts carry counters.
     pub(crate) fn has_counters(self) -> bool {
         self >= Self::V1_2
+    }
+
+    /// Whether its manifests declare inputs.
+    pub(crate) fn declares_inputs(self) -> bool {
+        self >= Self::V1_3
     }
 
     /// The contract whose types an import names; `Err` with the version if this build does not know

@@ -19,6 +19,8 @@ use leasehold_domain::limits::TTL_MS_MIN;
 
 use crate::bindings as wit;
 use crate::fault::PolicyFault;
+use crate::inputs::Input;
+use crate::inputs::Inputs;
 use crate::limits::CODE_BYTES_MAX;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::limits::RETRY_AFTER_MS_MAX;
@@ -29,6 +31,7 @@ const DAY_MS: u64 = 86_400_000;
 /// What the borrowed arguments of one call point into.
 #[derive(Debug)]
 pub(crate) struct Arguments<'a> {
+    inputs: Inputs,
     request: &'a Request,
     principal: &'a Principal,
     facts: &'a Facts,
@@ -48,7 +51,8 @@ struct Lock<'a> {
 
 impl<'a> Arguments<'a> {
     /// Gathers the arguments. A policy sees the lock's state and usage only if its manifest asks,
-    /// also when they are there because another policy did.
+    /// also when they are there because another policy did, and of the rest what it declares to
+    /// read.
     pub(crate) fn new(
         manifest: &Manifest,
         request: &'a Request,
@@ -63,48 +67,52 @@ impl<'a> Arguments<'a> {
         if manifest.needs_usage && facts.usage.is_none() {
             return Err(PolicyFault::MissingFact("usage"));
         }
+        let inputs = manifest.inputs();
+        let lease = inputs.optional(Input::Lease, request.lease.as_ref());
+        let mut roles = Vec::new();
+        if inputs.read(Input::Roles) {
+            roles.extend(principal.roles.names());
+        }
         Ok(Self {
+            inputs,
             request,
             principal,
             facts,
-            lease: request.lease.as_ref().map(LeaseHandle::to_string),
-            labels: pairs(&request.labels),
-            roles: principal.roles.names().collect(),
-            claims: pairs(&principal.claims),
+            lease: lease.map(LeaseHandle::to_string),
+            labels: read_pairs(inputs, Input::Labels, &request.labels),
+            roles,
+            claims: read_pairs(inputs, Input::Claims, &principal.claims),
             lock,
         })
     }
 
     pub(crate) fn request(&self) -> wit::Request<'_> {
-        let request = self.request;
+        let (request, inputs) = (self.request, self.inputs);
+        let successor = request.successor.as_ref();
         wit::Request {
-            operation: request.operation.as_str(),
-            namespace: request.lock.namespace.as_str(),
-            lock: request.lock.lock.as_str(),
-            mode: request.mode.map(mode),
-            ttl_ms: request.ttl_ms,
-            wait_ms: request.wait_ms,
-            grace_ms: request.grace_ms,
-            instance: request.instance.as_deref(),
+            operation: inputs.operation(request.operation).as_str(),
+            namespace: inputs.text(Input::Namespace, request.lock.namespace.as_str()),
+            lock: inputs.text(Input::Lock, request.lock.lock.as_str()),
+            mode: inputs.optional(Input::Mode, request.mode).map(mode),
+            ttl_ms: inputs.optional(Input::TtlMs, request.ttl_ms),
+            wait_ms: inputs.optional(Input::WaitMs, request.wait_ms),
+            grace_ms: inputs.optional(Input::GraceMs, request.grace_ms),
+            instance: inputs.optional(Input::Instance, request.instance.as_deref()),
             labels: &self.labels,
-            reason: request.reason.as_deref(),
-            value: request.value.as_deref(),
-            successor: request
-                .successor
-                .as_ref()
+            reason: inputs.optional(Input::Reason, request.reason.as_deref()),
+            value: inputs.optional(Input::Value, request.value.as_deref()),
+            successor: inputs
+                .optional(Input::Successor, successor)
                 .map(leasehold_domain::Subject::as_str),
             lease: self.lease.as_deref(),
         }
     }
 
     pub(crate) fn principal(&self) -> wit::Principal<'_> {
+        let team = self.inputs.optional(Input::Team, self.principal.team.as_ref());
         wit::Principal {
-            subject: self.principal.subject.as_str(),
-            team: self
-                .principal
-                .team
-                .as_ref()
-                .map(leasehold_domain::TeamName::as_str),
+            subject: self.inputs.text(Input::Subject, self.principal.subject.as_str()),
+            team: team.map(leasehold_domain::TeamName::as_str),
             roles: &self.roles,
             claims: &self.claims,
         }
@@ -120,7 +128,7 @@ impl<'a> Arguments<'a> {
         manifest: &Manifest,
         holders: &'b [wit::Holder<'b>],
     ) -> wit::Facts<'b> {
-        let now = self.facts.now.0;
+        let now = self.inputs.now(self.facts.now);
         let usage = self.facts.usage.filter(|_| manifest.needs_usage);
         wit::Facts {
             now_ms: now,
@@ -219,6 +227,17 @@ fn pairs<T: AsRef<str>>(map: &BTreeMap<T, T>) -> Vec<wit::Pair<'_>> {
             value: value.as_ref(),
         })
         .collect()
+}
+
+fn read_pairs<T: AsRef<str>>(
+    inputs: Inputs,
+    input: Input,
+    map: &BTreeMap<T, T>,
+) -> Vec<wit::Pair<'_>> {
+    match inputs.read(input) {
+        true => pairs(map),
+        false => Vec::new(),
+    }
 }
 
 /// The guest's answer, if it keeps the contract.

@@ -33,6 +33,9 @@ use crate::limits::EngineLimits;
 use crate::limits::KEEP_RESIDENT_BYTES;
 use crate::limits::TABLES_PER_INSTANCE_MAX;
 use crate::limits::TICK_MS;
+use crate::verdicts::Counting;
+use crate::verdicts::VerdictCounts;
+use crate::verdicts::Verdicts;
 
 /// Compiles policies and runs them. Clones share one engine; it ends with its last module.
 #[derive(Clone)]
@@ -46,6 +49,7 @@ struct Inner {
     limits: EngineLimits,
     compiling: Compiling,
     cache: Option<Cache>,
+    counting: Arc<Counting>,
 }
 
 impl PolicyEngine {
@@ -90,6 +94,7 @@ impl PolicyEngine {
                 limits,
                 compiling: Compiling::default(),
                 cache,
+                counting: Arc::default(),
             }),
         })
     }
@@ -119,6 +124,19 @@ impl PolicyEngine {
     pub fn cache_hits_and_misses(&self) -> Option<(usize, usize)> {
         let cache = self.inner.cache.as_ref()?;
         Some((cache.cache_hits(), cache.cache_misses()))
+    }
+
+    /// How the remembered verdicts of all its modules were used.
+    #[must_use]
+    pub fn verdict_counts(&self) -> VerdictCounts {
+        self.inner.counting.read()
+    }
+
+    /// An empty cache of verdicts, if verdicts are remembered.
+    pub(crate) fn verdicts(&self) -> Option<Verdicts> {
+        let bytes = self.inner.limits.remembered_bytes;
+        let made = || Verdicts::new(bytes, self.inner.counting.clone()).ok();
+        (bytes > 0).then(made).flatten()
     }
 
     pub(crate) fn engine(&self) -> &Engine {

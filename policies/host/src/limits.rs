@@ -33,6 +33,10 @@ pub(crate) const TRACE_FUEL: u64 = 200;
 pub(crate) const TRACES_MAX: usize = 100;
 /// Most test cases in a module.
 pub(crate) const CASES_MAX: usize = 1_000;
+/// Coarsest time that a module may declare to depend on: a day.
+pub(crate) const NOW_GRANULARITY_MS_MAX: u64 = 86_400_000;
+/// Of how many remembered verdicts one is evaluated again.
+pub(crate) const VERDICTS_PER_SAMPLE: u64 = 1_024;
 /// How many problems of one configuration are reported.
 pub(crate) const CONFIG_PROBLEMS_MAX: usize = 20;
 /// Most tables of one instance, those of adapters between components included.
@@ -63,10 +67,14 @@ pub struct EngineLimits {
     /// [`crate::PolicyFault::Busy`]. Each reserves 8 GiB of address space, not of memory, for two
     /// linear memories; fewer decisions run at once of modules that have more.
     pub instances: u32,
+    /// How many bytes of verdicts are remembered for each pair of a module, if it declares its inputs,
+    /// and a configuration; 0 to remember none.
+    pub remembered_bytes: usize,
 }
 
 impl Default for EngineLimits {
-    /// 10 million fuel (about 6 ms), 500 ms, 16 MiB, 256 KiB of stack, 128 instances.
+    /// 10 million fuel (about 6 ms), 500 ms, 16 MiB, 256 KiB of stack, 128 instances, 1 MiB of
+    /// remembered verdicts.
     fn default() -> Self {
         Self {
             fuel: 10_000_000,
@@ -74,6 +82,7 @@ impl Default for EngineLimits {
             memory_bytes: 16 << 20,
             stack_bytes: 256 << 10,
             instances: 128,
+            remembered_bytes: 1 << 20,
         }
     }
 }

@@ -4,6 +4,8 @@ use leasehold_domain::Operation;
 
 use crate::bindings;
 use crate::error::HostError;
+use crate::inputs::Input;
+use crate::inputs::Inputs;
 use crate::limits::POLICY_NAME_BYTES_MAX;
 use crate::limits::VERSION_BYTES_MAX;
 
@@ -22,6 +24,8 @@ pub struct Manifest {
     pub needs_usage: bool,
     /// The JSON Schema of its configuration.
     pub config_schema: serde_json::Value,
+    /// The inputs that its verdicts depend on, if it declares them: it sees no others.
+    pub reads: Option<Inputs>,
 }
 
 impl Manifest {
@@ -40,6 +44,20 @@ impl Manifest {
         let operations = operations(&said.operations).map_err(|p| bad("operations", p))?;
         let config_schema = serde_json::from_str(&said.config_schema)
             .map_err(|error| bad("config-schema", format!("is not JSON: {error}")))?;
+        let reads = said.reads.as_ref();
+        let reads = reads.map(|reads| Inputs::checked(reads, &operations));
+        let reads = reads.transpose().map_err(|problem| bad("reads", problem))?;
+        if let Some(reads) = reads {
+            for (flag, asks, input) in [
+                ("needs-lock", said.needs_lock, Input::LockView),
+                ("needs-usage", said.needs_usage, Input::Usage),
+            ] {
+                if asks != reads.read(input) {
+                    let problem = format!("and `{flag}` do not say the same");
+                    return Err(bad("reads", problem));
+                }
+            }
+        }
         Ok(Self {
             name: said.name,
             version: said.version,
@@ -47,7 +65,13 @@ impl Manifest {
             needs_lock: said.needs_lock,
             needs_usage: said.needs_usage,
             config_schema,
+            reads,
         })
+    }
+
+    /// The inputs that the module sees.
+    pub(crate) fn inputs(&self) -> Inputs {
+        self.reads.unwrap_or(const { Inputs::all() })
     }
 }
 

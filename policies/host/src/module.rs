@@ -3,6 +3,10 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::Weak;
 
 use leasehold_domain::Digest;
 use leasehold_domain::limits::MODULE_BYTES_MAX;
@@ -31,6 +35,7 @@ use crate::limits::MANIFEST_BYTES_MAX;
 use crate::manifest::Manifest;
 use crate::schema::Schema;
 use crate::schema::canonical;
+use crate::verdicts::Verdicts;
 
 /// The first bytes of a core module and of a component: magic, version, layer.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -45,6 +50,9 @@ pub struct Module {
     manifest: Manifest,
     contract: Contract,
     schema: Schema,
+    /// The remembered verdicts, by configuration, as long as somebody has them: who binds the same
+    /// module to the same configuration again goes on with them.
+    verdicts: Mutex<Vec<(Digest, Weak<Verdicts>)>>,
 }
 
 /// What a policy is asked with: request, principal, facts, configuration.
@@ -79,6 +87,19 @@ impl Exports {
         })
     }
 
+    /// The function that tells the manifest.
+    fn describe(
+        &self,
+        instance: &Instance,
+        store: &mut Store<Guest>,
+        contract: Contract,
+    ) -> wasmtime::Result<Describe> {
+        Ok(match contract.declares_inputs() {
+            true => Describe::Now(instance.get_typed_func(store, self.describe)?),
+            false => Describe::Before(instance.get_typed_func(store, self.describe)?),
+        })
+    }
+
     /// Checks the types of what is called later.
     fn check_types(
         &self,
@@ -93,6 +114,21 @@ impl Exports {
             let _: Decide<'_, wit::VerdictBefore> = instance.get_typed_func(store, self.decide)?;
         }
         Ok(())
+    }
+}
+
+/// `describe` of a contract with inputs in the manifest, or of one before.
+enum Describe {
+    Now(TypedFunc<(), (wit::Manifest,)>),
+    Before(TypedFunc<(), (wit::ManifestBefore,)>),
+}
+
+impl Describe {
+    fn call(&self, store: &mut Store<Guest>) -> wasmtime::Result<wit::Manifest> {
+        match self {
+            Self::Now(describe) => Ok(describe.call(store, ())?.0),
+            Self::Before(describe) => Ok(describe.call(store, ())?.0.into()),
+        }
     }
 }
 
@@ -118,11 +154,9 @@ impl Module {
         let described = call(engine, budget, MANIFEST_BYTES_MAX, false, |store| {
             let instance = pre.instantiate(&mut *store)?;
             let typed = exports.check_types(&instance, store, contract);
-            let typed = typed.and_then(|()| {
-                instance.get_typed_func::<(), (wit::Manifest,)>(&mut *store, exports.describe)
-            });
+            let typed = typed.and_then(|()| exports.describe(&instance, store, contract));
             match typed {
-                Ok(describe) => Ok(Ok(describe.call(store, ())?.0)),
+                Ok(describe) => Ok(Ok(describe.call(store)?)),
                 Err(error) => Ok(Err(wrong(error))),
             }
         });
@@ -141,7 +175,25 @@ impl Module {
             manifest,
             contract,
             schema,
+            verdicts: Mutex::default(),
         })
+    }
+
+    /// The remembered verdicts of this module with a configuration; `None` if they are not remembered.
+    pub(crate) fn verdicts(&self, config: Digest) -> Option<Arc<Verdicts>> {
+        let reads = self.manifest.reads?;
+        if !reads.can_be_met_again() {
+            return None;
+        }
+        let mut all = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, verdicts)| verdicts.strong_count() > 0);
+        let known = all.iter().find(|(known, _)| *known == config);
+        if let Some(verdicts) = known.and_then(|(_, verdicts)| verdicts.upgrade()) {
+            return Some(verdicts);
+        }
+        let verdicts = Arc::new(self.engine.verdicts()?);
+        all.push((config, Arc::downgrade(&verdicts)));
+        Some(verdicts)
     }
 
     /// The SHA-256 of the module's bytes.

@@ -18,5 +18,5 @@ wit_bindgen::generate!({
 });
 
 pub(crate) use self::leasehold::policy::types::{
-    Counter, Denial, Holder, Limits, LockView, Mode, Pair,
+    Counter, Denial, Holder, Inputs, Limits, LockView, Mode, Pair,
 };

@@ -50,6 +50,14 @@ impl<P: Policy> wit::Guest for Exported<P> {
             needs_lock: manifest.needs_lock,
             needs_usage: manifest.needs_usage,
             config_schema: manifest.config_schema.to_owned(),
+            reads: manifest.reads.map(|reads| wit::Inputs {
+                fields: reads
+                    .fields
+                    .iter()
+                    .map(|field| field.as_str().to_owned())
+                    .collect(),
+                now_granularity_ms: reads.now_granularity_ms,
+            }),
         }
     }
 

@@ -17,7 +17,7 @@ mod verdict;
 pub use allocator::Arena;
 #[doc(hidden)]
 pub use export::Exported;
-pub use manifest::Manifest;
+pub use manifest::{Input, Inputs, Manifest};
 pub use pattern::{LockPattern, TextPattern};
 pub use policy::Policy;
 pub use time::UtcTime;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use leasehold_policy_host::HostError;
+use leasehold_policy_host::Inputs;
 use leasehold_policy_host::Module;
 use leasehold_policy_host::cases::Suite;
 use serde::Serialize;
@@ -42,7 +43,38 @@ struct Described {
     operations: Vec<&'static str>,
     needs_lock: bool,
     needs_usage: bool,
+    /// The inputs that it declares to read, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inputs: Option<DeclaredInputs>,
     cases: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct DeclaredInputs {
+    fields: Vec<&'static str>,
+    now_granularity_ms: Option<u64>,
+}
+
+impl DeclaredInputs {
+    fn of(inputs: Inputs) -> Self {
+        Self {
+            fields: inputs.fields().collect(),
+            now_granularity_ms: inputs.now_granularity_ms(),
+        }
+    }
+
+    fn shown(&self) -> String {
+        let time = match self.now_granularity_ms {
+            None => String::new(),
+            Some(ms) => format!("the time to {ms} ms"),
+        };
+        let fields = self.fields.iter().map(|field| (*field).to_owned());
+        let all: Vec<String> = fields.chain(Some(time).filter(|text| !text.is_empty())).collect();
+        match all.is_empty() {
+            true => "only its configuration".to_owned(),
+            false => all.join(", "),
+        }
+    }
 }
 
 /// Checks the module, and shows what it is. Returns the exit code.
@@ -92,6 +124,7 @@ fn described(module: &Module, wasm: &[u8]) -> Described {
         operations: manifest.operations.iter().map(|o| o.as_str()).collect(),
         needs_lock: manifest.needs_lock,
         needs_usage: manifest.needs_usage,
+        inputs: manifest.reads.map(DeclaredInputs::of),
         cases: suite.map_or(0, |suite| suite.cases().len()),
     }
 }
@@ -99,6 +132,8 @@ fn described(module: &Module, wasm: &[u8]) -> Described {
 fn show(report: &Report) -> Shown {
     let mut fields = Vec::new();
     if let Some(module) = &report.module {
+        let inputs = module.inputs.as_ref();
+        let inputs = inputs.map_or_else(|| "everything (it declares nothing)".to_owned(), DeclaredInputs::shown);
         let needs = [
             ("the lock", module.needs_lock),
             ("the caller's usage", module.needs_usage),
@@ -118,6 +153,7 @@ fn show(report: &Report) -> Shown {
             ("contract", format!("leasehold:policy@{}", module.contract)),
             ("evaluates", module.operations.join(", ")),
             ("reads", needs),
+            ("depends on", inputs),
             ("cases", cases),
         ]);
     }

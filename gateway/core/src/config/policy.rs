@@ -22,6 +22,9 @@ pub struct Policy {
     pub memory_bytes: usize,
     /// How many decisions may run at once.
     pub instances_max: u32,
+    /// How many bytes of verdicts are remembered for each bound policy that declares its inputs; 0 to
+    /// remember none.
+    pub remembered_bytes: usize,
 }
 
 impl Default for Policy {
@@ -33,6 +36,7 @@ impl Default for Policy {
             request_deadline_ms: None,
             memory_bytes: 16 << 20,
             instances_max: 128,
+            remembered_bytes: 1 << 20,
         }
     }
 }
@@ -76,6 +80,12 @@ impl Policy {
                 u64::from(self.instances_max),
                 1,
                 10_000,
+            ),
+            (
+                "policy.remembered_bytes",
+                self.remembered_bytes as u64,
+                0,
+                1 << 30,
             ),
         ];
         for (key, value, min, max) in ranges {

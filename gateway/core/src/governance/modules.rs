@@ -20,6 +20,7 @@ use std::time::Duration;
 use leasehold_domain::Digest;
 use leasehold_policy_host::HostError;
 use leasehold_policy_host::Module;
+use leasehold_policy_host::VerdictCounts;
 use tokio::sync::watch;
 
 use super::Governance;
@@ -106,6 +107,12 @@ impl Modules {
 }
 
 impl Governance {
+    /// How the remembered verdicts of this gateway's policies were used.
+    #[must_use]
+    pub fn verdict_counts(&self) -> VerdictCounts {
+        self.engine.verdict_counts()
+    }
+
     /// The compiled module of that digest, from memory or from the store; or why it is none.
     ///
     /// # Errors

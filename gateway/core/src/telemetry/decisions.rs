@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use leasehold_domain::Enforcement;
 use leasehold_domain::PolicyAnswer;
+use leasehold_policy_host::VerdictCounts;
 use prometheus::Histogram;
 use prometheus::HistogramOpts;
 use prometheus::IntCounter;
@@ -18,6 +19,9 @@ use super::policy_labels::PolicyLabels;
 pub(super) struct DecisionFamilies {
     answers: IntCounterVec,
     seconds: Histogram,
+    remembered: IntCounterVec,
+    evicted: IntCounter,
+    contradicted: IntCounter,
     labels: PolicyLabels,
 }
 
@@ -34,6 +38,19 @@ impl DecisionFamilies {
                 &["policy", "version", "enforcement", "verdict"],
             ),
             seconds: make.put(Histogram::with_opts(seconds.buckets(BUCKETS.to_vec()))),
+            remembered: make.counters(
+                "leasehold_policy_remembered_verdicts_total",
+                "Decisions of policies that declare their inputs, by policy, version and whether the verdict was remembered (hit) or made (miss).",
+                &["policy", "version", "outcome"],
+            ),
+            evicted: make.counter(
+                "leasehold_policy_remembered_verdicts_evicted_total",
+                "Remembered verdicts that were forgotten to make room.",
+            ),
+            contradicted: make.counter(
+                "leasehold_policy_remembered_verdicts_contradicted_total",
+                "Remembered verdicts that a new evaluation contradicted. None is expected.",
+            ),
             labels: PolicyLabels::default(),
         }
     }
@@ -49,8 +66,24 @@ impl DecisionFamilies {
             let labels = [policy, version, enforcement.as_str(), kind];
             self.answers.with_label_values(&labels)
         });
+        let remembered = ["hit", "miss"]
+            .map(|outcome| self.remembered.with_label_values(&[policy, version, outcome]));
         let seconds = self.seconds.clone();
-        DecisionMetrics { answers, seconds }
+        DecisionMetrics {
+            answers,
+            seconds,
+            remembered,
+        }
+    }
+
+    /// The counts of an engine, which only grow.
+    pub(super) fn verdicts(&self, counts: VerdictCounts) {
+        for (counter, count) in [
+            (&self.evicted, counts.evictions),
+            (&self.contradicted, counts.contradicted),
+        ] {
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
     }
 }
 
@@ -59,13 +92,21 @@ pub(crate) struct DecisionMetrics {
     /// In the order of [`PolicyAnswer::KINDS`].
     answers: [IntCounter; PolicyAnswer::KINDS.len()],
     seconds: Histogram,
+    /// Hits, then misses.
+    remembered: [IntCounter; 2],
 }
 
 impl DecisionMetrics {
-    /// The policy answered.
-    pub(crate) fn decided(&self, answer: &PolicyAnswer, took: Duration) {
+    /// The policy answered. `remembered`: whether its verdict was, if its verdicts are.
+    pub(crate) fn decided(&self, answer: &PolicyAnswer, took: Duration, remembered: Option<bool>) {
         self.answers[answer.kind()].inc();
         self.seconds.observe(took.as_secs_f64());
+        let [hits, misses] = &self.remembered;
+        match remembered {
+            Some(true) => hits.inc(),
+            Some(false) => misses.inc(),
+            None => {}
+        }
     }
 }
 
@@ -92,6 +133,7 @@ mod tests {
             policy.decided(
                 &PolicyAnswer::Allow(PolicyLimits::default()),
                 Duration::ZERO,
+                None,
             );
         }
         let counted = |labels: &[&str]| families.answers.with_label_values(labels).get();

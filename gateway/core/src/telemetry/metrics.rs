@@ -12,6 +12,7 @@ use leasehold_domain::Event;
 use leasehold_domain::EventKind;
 use leasehold_domain::Operation;
 use leasehold_domain::StoreName;
+use leasehold_policy_host::VerdictCounts;
 use leasehold_domain::Transition;
 use prometheus::Encoder;
 use prometheus::Gauge;
@@ -390,6 +391,11 @@ impl Metrics {
                 .with_label_values(&[*reason]);
             gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// How the remembered verdicts of policies were used.
+    pub fn verdicts(&self, counts: VerdictCounts) {
+        self.decisions.verdicts(counts);
     }
 
     /// What is counted of supervised tasks.

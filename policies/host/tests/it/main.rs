@@ -6,6 +6,7 @@ mod contract;
 mod fuzz;
 mod guest;
 mod hostile;
+mod inputs;
 mod loading;
 mod shapes;
 mod stock;

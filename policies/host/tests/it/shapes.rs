@@ -32,7 +32,7 @@ fn modules_of_the_first_contract_are_loaded() {
     assert_eq!(module.contract(), Contract::V1_0);
     let (name, wasm) = stock::MODULES[0];
     let module = engine().compile(wasm).expect(name);
-    assert_eq!(module.contract(), Contract::V1_2, "{name}");
+    assert_eq!(module.contract(), Contract::V1_3, "{name}");
     let by_hand = Guest::default().compile(&engine()).unwrap();
     assert_eq!(by_hand.contract(), Contract::V1_0);
 }
@@ -41,7 +41,11 @@ fn modules_of_the_first_contract_are_loaded() {
 fn types_may_be_imported_by_name() {
     // The same code and arguments cost the same.
     let fuel = |guest: &Guest| guest.decided(&engine()).fuel;
-    for (version, contract) in [("1.1.0", Contract::V1_1), ("1.2.0", Contract::V1_2)] {
+    for (version, contract) in [
+        ("1.1.0", Contract::V1_1),
+        ("1.2.0", Contract::V1_2),
+        ("1.3.0", Contract::V1_3),
+    ] {
         let guest = with_interface(version, "");
         assert_eq!(guest.compile(&engine()).unwrap().contract(), contract);
         allows(&guest);
@@ -51,11 +55,11 @@ fn types_may_be_imported_by_name() {
 
 #[test]
 fn a_later_contract_is_refused_and_the_known_ones_are_told() {
-    for version in ["1.0.0", "1.3.0", "2.0.0"] {
+    for version in ["1.0.0", "1.4.0", "2.0.0"] {
         let error = with_interface(version, "").compile(&engine()).unwrap_err();
         assert_eq!(error, HostError::UnknownContract(version.to_owned()));
         let told = error.to_string();
-        assert!(told.contains("speaks 1.0.0, 1.1.0 and 1.2.0"), "{told}");
+        assert!(told.contains("speaks 1.0.0, 1.1.0, 1.2.0 and 1.3.0"), "{told}");
     }
 }
 

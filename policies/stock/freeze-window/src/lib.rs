@@ -4,6 +4,8 @@ mod week;
 mod window;
 
 use leasehold_policy_sdk::Facts;
+use leasehold_policy_sdk::Input;
+use leasehold_policy_sdk::Inputs;
 use leasehold_policy_sdk::Manifest;
 use leasehold_policy_sdk::Operation;
 use leasehold_policy_sdk::Policy;
@@ -43,6 +45,15 @@ impl Policy for FreezeWindow {
             needs_lock: false,
             needs_usage: false,
             config_schema: include_str!("../schema.json"),
+            reads: Some(Inputs {
+                fields: &[
+                    Input::Lock,
+                    Input::Labels,
+                    Input::Subject,
+                    Input::Team,
+                ],
+                now_granularity_ms: Some(1_000),
+            }),
         }
     }
 

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 use leasehold_policy_sdk::Facts;
+use leasehold_policy_sdk::Input;
+use leasehold_policy_sdk::Inputs;
 use leasehold_policy_sdk::LockPattern;
 use leasehold_policy_sdk::Manifest;
 use leasehold_policy_sdk::Operation;
@@ -80,6 +82,16 @@ impl Policy for Ownership {
             needs_lock: false,
             needs_usage: false,
             config_schema: include_str!("../schema.json"),
+            reads: Some(Inputs {
+                fields: &[
+                    Input::Operation,
+                    Input::Namespace,
+                    Input::Lock,
+                    Input::Subject,
+                    Input::Team,
+                ],
+                now_granularity_ms: None,
+            }),
         }
     }
 

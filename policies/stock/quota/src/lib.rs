@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use leasehold_policy_sdk::Counter;
 use leasehold_policy_sdk::Facts;
+use leasehold_policy_sdk::Input;
+use leasehold_policy_sdk::Inputs;
 use leasehold_policy_sdk::LockPattern;
 use leasehold_policy_sdk::Manifest;
 use leasehold_policy_sdk::Operation;
@@ -81,6 +83,14 @@ impl Policy for Quota {
             needs_lock: false,
             needs_usage: false,
             config_schema: include_str!("../schema.json"),
+            reads: Some(Inputs {
+                fields: &[
+                    Input::Lock,
+                    Input::Subject,
+                    Input::Team,
+                ],
+                now_granularity_ms: None,
+            }),
         }
     }
 

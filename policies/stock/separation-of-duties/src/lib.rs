@@ -3,6 +3,8 @@
 mod duty;
 
 use leasehold_policy_sdk::Facts;
+use leasehold_policy_sdk::Input;
+use leasehold_policy_sdk::Inputs;
 use leasehold_policy_sdk::Manifest;
 use leasehold_policy_sdk::Operation;
 use leasehold_policy_sdk::Policy;
@@ -38,6 +40,18 @@ impl Policy for SeparationOfDuties {
             needs_lock: false,
             needs_usage: false,
             config_schema: include_str!("../schema.json"),
+            reads: Some(Inputs {
+                fields: &[
+                    Input::Operation,
+                    Input::Labels,
+                    Input::Reason,
+                    Input::Successor,
+                    Input::Subject,
+                    Input::Team,
+                    Input::Roles,
+                ],
+                now_granularity_ms: None,
+            }),
         }
     }
 

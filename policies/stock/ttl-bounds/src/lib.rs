@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 use leasehold_policy_sdk::Facts;
+use leasehold_policy_sdk::Input;
+use leasehold_policy_sdk::Inputs;
 use leasehold_policy_sdk::Limits;
 use leasehold_policy_sdk::LockPattern;
 use leasehold_policy_sdk::Manifest;
@@ -92,6 +94,13 @@ impl Policy for TtlBounds {
             needs_lock: false,
             needs_usage: false,
             config_schema: include_str!("../schema.json"),
+            reads: Some(Inputs {
+                fields: &[
+                    Input::Lock,
+                    Input::TtlMs,
+                ],
+                now_granularity_ms: None,
+            }),
         }
     }
 

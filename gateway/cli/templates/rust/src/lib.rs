@@ -2,7 +2,12 @@
 
 mod rule;
 
+use leasehold::policy::types::Inputs;
+
 wit_bindgen::generate!({ path: "wit", world: "policy" });
+
+/// What verdicts (and traces) depend on.
+const READS: [&str; 3] = ["request.lock", "request.labels", "principal.subject"];
 
 struct Policy;
 
@@ -15,6 +20,12 @@ impl Guest for Policy {
             needs_lock: false,
             needs_usage: false,
             config_schema: include_str!("../schema.json").to_owned(),
+            // The rule sees these inputs and no others, so the gateway may remember its verdict on
+            // equal ones. `None` shows it everything, and nothing is remembered.
+            reads: Some(Inputs {
+                fields: READS.map(str::to_owned).to_vec(),
+                now_granularity_ms: None,
+            }),
         }
     }
 

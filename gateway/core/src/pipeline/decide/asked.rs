@@ -105,7 +105,13 @@ impl Decider {
         decision: u128,
     ) {
         let is_brief = asked.took.as_millis() <= u128::from(BRIEF.deadline_ms);
-        let fuel = if is_brief { verdict.fuel } else { TOO_LONG };
+        let fuel = match (is_brief, asked.remembered) {
+            (false, _) => TOO_LONG,
+            // A policy whose verdicts are remembered is expected to spend nothing: a miss that takes
+            // long continues in the pool.
+            (true, Some(true)) => 0,
+            (true, _) => verdict.fuel,
+        };
         // Written only if it differs: it shares a cache line with fields that every thread reads.
         if planned.expected_fuel.load(Ordering::Relaxed) != fuel {
             planned.expected_fuel.store(fuel, Ordering::Relaxed);
@@ -114,7 +120,7 @@ impl Decider {
             let policy = (&*verdict.policy, &*verdict.version);
             self.metrics.of_policy(policy, verdict.enforcement)
         });
-        counted.decided(&verdict.answer, asked.took);
+        counted.decided(&verdict.answer, asked.took, asked.remembered);
         let Some(error) = asked.error else { return };
         let failure = PolicyFailure {
             at: question.facts.now,
