@@ -201,6 +201,19 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         self.array(visitor)
     }
 
+    /// A text stands for a list of one, if the type takes it.
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _length: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.cursor.peek() {
+            Some(b'"') => self.text(visitor),
+            _ => self.array(visitor),
+        }
+    }
+
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -230,5 +243,5 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor.visit_unit()
     }
 
-    forward_to_deserialize_any! { i128 u128 bytes byte_buf unit_struct tuple_struct }
+    forward_to_deserialize_any! { i128 u128 bytes byte_buf unit_struct }
 }
