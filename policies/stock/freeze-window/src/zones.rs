@@ -1,5 +1,7 @@
 //! The time zones by their names.
 
+use std::cmp::Ordering;
+
 use crate::zone::Zone;
 
 /// Names and rules, one zone on a line, in the order of the names' bytes; made from the IANA time zone
@@ -29,31 +31,72 @@ pub(crate) fn find(name: &str) -> Result<Zone, String> {
     }
 }
 
-fn rule(name: &str) -> Option<&'static str> {
-    let mut rest = TABLE;
-    while !rest.is_empty() {
-        let middle = rest.floor_char_boundary(rest.len() / 2);
-        let from = rest[..middle].rfind('\n').map_or(0, |at| at + 1);
-        let line = &rest[from..];
-        let length = line.find('\n').map_or(line.len(), |at| at + 1);
-        let (known, rule) = line[..length].trim_end().split_once(' ')?;
-        rest = match name.cmp(known) {
-            std::cmp::Ordering::Equal => return Some(rule),
-            std::cmp::Ordering::Less => &rest[..from],
-            std::cmp::Ordering::Greater => &rest[from + length..],
-        };
+/// Where each line of the table begins: a search by halves looks at ten lines.
+const STARTS: [u16; lines()] = starts();
+
+const fn lines() -> usize {
+    let mut lines = 0;
+    let mut at = 0;
+    while at < TABLE.len() {
+        lines += (TABLE.as_bytes()[at] == b'\n') as usize;
+        at += 1;
     }
-    None
+    lines
 }
 
-/// The name that differs least, if it is only a little. The last part alone counts as well.
+const fn starts() -> [u16; lines()] {
+    assert!(TABLE.len() <= u16::MAX as usize, "a wider number is needed");
+    let mut starts = [0; lines()];
+    let mut line = 1;
+    let mut at = 0;
+    while line < starts.len() {
+        if TABLE.as_bytes()[at] == b'\n' {
+            starts[line] = (at + 1) as u16;
+            line += 1;
+        }
+        at += 1;
+    }
+    starts
+}
+
+/// The rule of the zone of that name.
+fn rule(name: &str) -> Option<&'static str> {
+    let line = |start: &u16| {
+        TABLE
+            .as_bytes()
+            .get(usize::from(*start)..)
+            .unwrap_or_default()
+    };
+    let found = STARTS.binary_search_by(|start| order(line(start), name.as_bytes()));
+    let from = usize::from(STARTS[found.ok()?]) + name.len() + 1;
+    TABLE.get(from..)?.split('\n').next()
+}
+
+/// How a line's name, which ends with a space, stands to another. A space is less than any character
+/// of a name.
+fn order(line: &[u8], name: &[u8]) -> Ordering {
+    for (own, other) in line.iter().zip(name) {
+        match own.cmp(other) {
+            // No name goes on behind a space.
+            Ordering::Equal if *own != b' ' => {}
+            Ordering::Equal => return Ordering::Less,
+            differs => return differs,
+        }
+    }
+    line.get(name.len()).unwrap_or(&b' ').cmp(&b' ')
+}
+
+/// The name that differs least, if it is only a little. The last part alone counts nearly as well.
 fn near(name: &str) -> Option<&'static str> {
     let name = folded(name);
     let distances = TABLE.lines().filter_map(|line| {
         let (known, _) = line.split_once(' ')?;
         let whole = folded(known);
         let last = whole.rsplit('/').next().unwrap_or(&whole);
-        Some((distance(&name, &whole).min(distance(&name, last)), known))
+        Some((
+            distance(&name, &whole).min(distance(&name, last) + 1),
+            known,
+        ))
     });
     let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= NEAR_MAX.min(name.len() / 2)).then_some(near)

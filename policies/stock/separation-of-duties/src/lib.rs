@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod duty;
+mod holders;
 
 use leasehold_policy_sdk::Facts;
 use leasehold_policy_sdk::Manifest;
@@ -35,16 +36,21 @@ impl Policy for SeparationOfDuties {
             name: "separation-of-duties",
             version: env!("CARGO_PKG_VERSION"),
             operations: &[Operation::Revoke, Operation::Transfer],
-            needs_lock: false,
+            needs_lock: true,
             needs_usage: false,
             config_schema: include_str!("../schema.json"),
         }
     }
 
+    fn check(config: &Config) -> Result<(), String> {
+        config.revoke.check()?;
+        config.transfer.check()
+    }
+
     fn decide(
         request: &Request,
         principal: &Principal,
-        _facts: &Facts,
+        facts: &Facts,
         config: &Config,
     ) -> Result<Verdict, String> {
         let duty = match request.operation {
@@ -52,7 +58,7 @@ impl Policy for SeparationOfDuties {
             Operation::Transfer => &config.transfer,
             other => return Err(format!("asked about {}", other.as_str())),
         };
-        Ok(duty.judge(request, principal))
+        Ok(duty.judge(request, principal, facts.lock.as_ref()))
     }
 }
 

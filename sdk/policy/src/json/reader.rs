@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use serde::de::Deserializer;
-use serde::de::IntoDeserializer;
 use serde::de::Visitor;
 use serde::forward_to_deserialize_any;
 
 use self::items::Items;
+use self::items::Name;
 use self::items::Variant;
 use super::DEPTH_MAX;
 use super::Error;
@@ -231,7 +231,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         if self.cursor.peek() == Some(b'"') {
-            return visitor.visit_enum(self.cursor.string()?.into_deserializer());
+            let name = self.cursor.string()?;
+            return visitor.visit_enum(Name(name, &self.cursor));
         }
         self.items((b'{', b'}'), "a variant", |items| {
             visitor.visit_enum(Variant(items))
