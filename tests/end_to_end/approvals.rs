@@ -256,7 +256,7 @@ async fn rule(who: &Api, required: u32) -> Result<Answer> {
 async fn stock_is_bound(ann: &Api, bob: &Api) -> Result<()> {
     // What the gateway itself uploaded has no uploader who could approve.
     let stock = json!({ "namespaces": ["demo"], "locks": ["jobs/**"],
-        "policies": [{ "policy": "separation-of-duties", "version": "1.0.0" }] });
+        "policies": [{ "policy": "separation-of-duties", "version": "1.1.0" }] });
     let bound = ann.put("/v1/bindings/stock", &stock).await?;
     ensure!(bound.code() == "approval_required", "{bound:?}");
     let list = bob.get("/v1/approvals").await?;

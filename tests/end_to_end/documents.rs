@@ -180,7 +180,7 @@ async fn configurations_of_stock_policies_have_no_unknown_members() -> Result<()
         ),
         ("quota", json!({ "x": 1 })),
     ] {
-        let version = if policy == "quota" { "2.0.0" } else { "1.0.0" };
+        let version = if policy == "quota" { "2.0.1" } else { "1.1.0" };
         let binding = json!({
             "name": "strict", "namespaces": ["demo"],
             "policies": [{ "policy": policy, "version": version, "config": config }],

@@ -87,7 +87,7 @@ async fn a_rule_that_can_never_match_is_refused_and_a_changed_one_is_told() -> R
             "operations[0]",
         ),
         (
-            binding("freeze-window", "1.0.0", frozen),
+            binding("freeze-window", "1.1.0", frozen),
             "policies[0].config/windows/0/locks/0",
         ),
     ] {
@@ -267,7 +267,7 @@ async fn a_namespace_in_use_is_deleted_by_force_only() -> Result<()> {
         .post("/v1/namespaces/used/locks/a:acquire", &body)
         .await?;
     assert_eq!(taken.status, 201, "{taken:?}");
-    let mut bound = binding("quota", "2.0.0", json!({}));
+    let mut bound = binding("quota", "2.0.1", json!({}));
     bound["namespaces"] = json!(["used"]);
     assert_eq!(admin.put("/v1/bindings/told", &bound).await?.status, 200);
     let refused = admin.delete("/v1/namespaces/used").await?;

@@ -112,7 +112,7 @@ async fn mistakes_of_a_client_are_told_with_place_value_and_remedy() -> Result<(
     let typo = write("typo.json", r#"{"namespaces":["demo"],"polices":[]}"#)?;
     let form = write(
         "form.json",
-        r#"{"namespaces":["demo"],"policies":[{"policy":"ttl-bounds","version":"1.0.0",
+        r#"{"namespaces":["demo"],"policies":[{"policy":"ttl-bounds","version":"1.1.0",
             "config":{"rules":[{"max_ttl_ms":"x"}]}}]}"#,
     )?;
     let nowhere = folder.path().join("nowhere").display().to_string();

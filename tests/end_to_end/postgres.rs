@@ -133,7 +133,7 @@ async fn a_policy_bound_at_one_judges_at_the_other() -> Result<()> {
     let pair = Pair::start().await;
     let (first, second) = two(&pair.url("postgres")).await?;
     let binding = json!({ "namespaces": ["demo"], "locks": ["short/**"], "operations": ["acquire"],
-        "policies": [{ "policy": "ttl-bounds", "version": "1.0.0",
+        "policies": [{ "policy": "ttl-bounds", "version": "1.1.0",
             "config": { "rules": [{ "max_ttl_ms": 5_000, "too_long": "deny" }] } }] });
     let bound = first
         .admin()

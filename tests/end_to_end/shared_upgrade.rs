@@ -134,7 +134,7 @@ async fn start_rollout(api: &Api) -> Result<Answer> {
 /// of approvals, required signatures.
 async fn is_guarded(api: &Api) -> Result<()> {
     let quota = json!({ "namespaces": ["demo"], "locks": ["counted/**"], "policies": [
-        { "policy": "quota", "version": "2.0.0", "config": { "max_per_subject": 5 } }] });
+        { "policy": "quota", "version": "2.0.1", "config": { "max_per_subject": 5 } }] });
     let bound = api.put("/v1/bindings/counted", &quota).await?;
     ensure!(bound.status < 300, "{bound:?}");
     let counted = api.acquire("counted/a", 60_000).await?;

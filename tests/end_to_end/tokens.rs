@@ -158,7 +158,7 @@ async fn a_companys_own_role_means_what_policies_say() -> Result<()> {
     let bind = |locks: &str, role: &str| {
         let policy = json!({
             "policy": "separation-of-duties",
-            "version": "1.0.0",
+            "version": "1.1.0",
             "config": config(role),
         });
         json!({ "namespaces": ["demo"], "locks": [locks], "policies": [policy] })

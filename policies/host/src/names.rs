@@ -23,9 +23,11 @@ pub(crate) struct Named(pub(crate) &'static str, pub(crate) Kind);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     LockPattern,
+    /// A lock pattern of which one segment may stand for the owner.
+    OwnedLockPattern,
     Team,
-    /// A team, or `*` for all.
-    TeamOrAll,
+    /// A team, or a pattern in which `*` stands for any text.
+    TeamPattern,
     Subject,
     Role,
     LabelKey,
@@ -103,8 +105,23 @@ impl Kind {
         let told = |reason: &dyn std::fmt::Display| format!("{text:?} can never match: {reason}");
         match self {
             Self::LockPattern => check_lock_pattern(text).map_err(|reason| told(&reason)),
-            Self::TeamOrAll if text == "*" => Ok(()),
-            Self::Team | Self::TeamOrAll => {
+            Self::OwnedLockPattern => {
+                // Any owner would do in the place of the placeholder; the module checks the rest.
+                let segment = |segment| match segment {
+                    "{team}" | "{subject}" => "*",
+                    other => other,
+                };
+                let segments: Vec<&str> = text.split('/').map(segment).collect();
+                check_lock_pattern(&segments.join("/")).map_err(|reason| told(&reason))
+            }
+            Self::TeamPattern if text.contains('*') => {
+                // The shortest name that could match: a name does not begin with a dash.
+                let first = if text.starts_with('*') { "a" } else { "" };
+                let shortest = format!("{first}{}", text.replace('*', ""));
+                let shortest = shortest.parse::<TeamName>();
+                shortest.map(drop).map_err(|e| told(&e))
+            }
+            Self::Team | Self::TeamPattern => {
                 text.parse::<TeamName>().map(drop).map_err(|e| told(&e))
             }
             Self::Subject => text.parse::<Subject>().map(drop).map_err(|e| told(&e)),
@@ -135,24 +152,43 @@ fn label_text(text: &str, bytes: usize, bytes_max: usize) -> Result<(), String> 
     }
 }
 
-/// Finds rules behind another that covers all locks, or the same ones.
-pub(crate) fn shadowed(list: &str, rules: &Value) -> Vec<ConfigProblem> {
+/// Finds rules behind others that cover all locks, or the same ones. A rule that has one of the
+/// members `narrower` covers less than its locks say.
+pub(crate) fn shadowed(list: &str, rules: &Value, narrower: &[&str]) -> Vec<ConfigProblem> {
     let rules = rules.as_array().map(Vec::as_slice).unwrap_or_default();
-    let pattern = |rule: &Value| rule["locks"].as_str().unwrap_or("**").to_owned();
-    let patterns: Vec<String> = rules.iter().map(pattern).collect();
+    // What is covered by now, and by which rule.
+    let mut covered: Vec<(&str, usize)> = Vec::new();
     let mut problems = Vec::new();
-    for (index, own) in patterns.iter().enumerate() {
-        let covers = |earlier: &String| *earlier == "**" || earlier == own;
-        if let Some(before) = patterns[..index].iter().position(covers) {
+    for (index, rule) in rules.iter().enumerate() {
+        let own = lock_patterns(rule);
+        let by = |own: &&str| {
+            let found = covered
+                .iter()
+                .find(|(pattern, _)| pattern == own || *pattern == "**");
+            found.copied()
+        };
+        let before: Option<Vec<(&str, usize)>> = own.iter().map(by).collect();
+        if let Some((pattern, before)) = before.and_then(|before| before.first().copied()) {
             problems.push(ConfigProblem {
                 path: format!("/{list}/{index}"),
                 message: format!(
                     "can never match: the first rule that covers a lock counts, and \
-                     /{list}/{before} ({:?}) covers all that this one covers",
-                    patterns[before]
+                     /{list}/{before} ({pattern:?}) covers all that this one covers"
                 ),
             });
         }
+        if narrower.iter().all(|member| rule[*member].is_null()) {
+            covered.extend(own.into_iter().map(|pattern| (pattern, index)));
+        }
     }
     problems
+}
+
+/// The lock patterns of a rule; without any it covers all locks.
+fn lock_patterns(rule: &Value) -> Vec<&str> {
+    match &rule["locks"] {
+        Value::Array(patterns) => patterns.iter().filter_map(Value::as_str).collect(),
+        Value::String(pattern) => vec![pattern],
+        _ => vec!["**"],
+    }
 }

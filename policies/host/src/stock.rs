@@ -33,12 +33,18 @@ pub const MODULES: &[(&str, &[u8])] = &[
 ];
 
 /// The digests of the stock policies of earlier builds, which stores of those still have.
-const EARLIER: [&str; 5] = [
+const EARLIER: [&str; 10] = [
     "4c2d98712e89d0f89680008b7920ca22ac20913e00b24a396b7c7cc651a8f04b", // freeze-window 1.0.0
     "084abe9cab03fc3a6c7869b58cfe3699768d5e9af5f6e4fcf8d8e9a620f3e50f", // ownership 1.0.0
     "ce78cb29d02cabcd9a7f89c6b6cac92bcbda1bc9e71b9a6994631d758ec73067", // quota 1.0.0
     "fb7577fb062cdcf0ec40eb95e80901995664cf7e59cdc9eb25bd74309bee1227", // separation-of-duties 1.0.0
     "349473605178e86a6dfe24d50c64c52343a02e28d12d092e2a17f5ccfe29e8df", // ttl-bounds 1.0.0
+    // Built for contract 1.2.0.
+    "5d3c86f840c5d9badff03d70b19ba85c17336c328cd68a32f7c36e5504c3683b", // freeze-window 1.0.0
+    "99366b6ee0cad79ec6f3963eeecaa404b89170bd07abc4474a8abce939b155de", // ownership 1.0.0
+    "45e78eb967c9e01a2a1bbf9055cb4a6ea2d2e5ad2aae881227101d1608e90cf0", // quota 2.0.0
+    "04c5d5c7217a48ede71a55336d93b705c01cd02d592d23d16f9be065d3cb56ae", // separation-of-duties 1.0.0
+    "5f3c8904a106043dc4aae4a59748c2069736bb7ff57a1811ac624e915360d4e4", // ttl-bounds 1.0.0
 ];
 
 /// Whether a module of that digest is a stock policy of this build or of an earlier one.
@@ -60,6 +66,7 @@ const NAMES: &[(&str, &[Named])] = &[
         "freeze-window",
         &[
             Named("/windows/*/locks/*", Kind::LockPattern),
+            Named("/windows/*/exceptions/*/role", Kind::Role),
             Named("/windows/*/exceptions/*/team", Kind::Team),
             Named("/windows/*/exceptions/*/subject", Kind::Subject),
             Named("/windows/*/exceptions/*/labels/{}", Kind::LabelKey),
@@ -69,8 +76,10 @@ const NAMES: &[(&str, &[Named])] = &[
     (
         "ownership",
         &[
-            Named("/claims/*/locks", Kind::LockPattern),
-            Named("/claims/*/teams/*", Kind::TeamOrAll),
+            Named("/claims/*/locks", Kind::OwnedLockPattern),
+            Named("/claims/*/locks/*", Kind::OwnedLockPattern),
+            Named("/claims/*/except/*", Kind::LockPattern),
+            Named("/claims/*/teams/*", Kind::TeamPattern),
             Named("/claims/*/subjects/*", Kind::Subject),
         ],
     ),
@@ -89,16 +98,27 @@ const NAMES: &[(&str, &[Named])] = &[
             Named("/*/roles/*", Kind::Role),
             Named("/*/subjects/*", Kind::Subject),
             Named("/*/ticket", Kind::LabelPattern),
+            Named("/*/approvers/*", Kind::Subject),
         ],
     ),
-    ("ttl-bounds", &[Named("/rules/*/locks", Kind::LockPattern)]),
+    (
+        "ttl-bounds",
+        &[
+            Named("/rules/*/locks", Kind::LockPattern),
+            Named("/rules/*/locks/*", Kind::LockPattern),
+            Named("/rules/*/teams/*", Kind::TeamPattern),
+            Named("/rules/*/subjects/*", Kind::Subject),
+            Named("/rules/*/roles/*", Kind::Role),
+        ],
+    ),
 ];
 
-/// The lists of which only the first rule that covers a lock counts.
-const FIRST_MATCH: &[(&str, &str)] = &[
-    ("ownership", "claims"),
-    ("quota", "rules"),
-    ("ttl-bounds", "rules"),
+/// The lists of which only the first rule that covers a lock counts, and what makes a rule cover less
+/// than its locks say.
+const FIRST_MATCH: &[(&str, &str, &[&str])] = &[
+    ("ownership", "claims", &["except"]),
+    ("quota", "rules", &[]),
+    ("ttl-bounds", "rules", &["teams", "subjects", "roles"]),
 ];
 
 /// Finds what can never match in a stock policy's configuration, which fits the policy's schema.
@@ -108,9 +128,9 @@ pub(crate) fn unmatchable(policy: &str, config: &Value) -> Vec<ConfigProblem> {
     for named in named.flat_map(|(_, places)| *places) {
         named.unmatchable(config, &mut problems);
     }
-    let lists = FIRST_MATCH.iter().filter(|(name, _)| *name == policy);
-    for (_, list) in lists {
-        problems.extend(shadowed(list, &config[*list]));
+    let lists = FIRST_MATCH.iter().filter(|(name, ..)| *name == policy);
+    for (_, list, narrower) in lists {
+        problems.extend(shadowed(list, &config[*list], narrower));
     }
     problems.truncate(CONFIG_PROBLEMS_MAX);
     problems
@@ -156,14 +176,19 @@ mod tests {
             ]
         );
         let claims = json!({ "unclaimed": "deny", "claims": [
-            { "locks": "a//b", "teams": ["*", "a*"] }, { "locks": "b/?", "subjects": [""] } ] });
+            { "locks": "a//b", "teams": ["*", "a*", "A*", { "like": "A" }] },
+            { "locks": "b/?", "subjects": ["", { "like": "" }] },
+            { "locks": ["c/{team}/**", "c/{group}", "d/{team}?"], "except": ["c/{team}"] } ] });
         assert_eq!(
             paths("ownership", &claims),
             [
                 "/claims/0/locks",
-                "/claims/0/teams/1",
+                "/claims/0/teams/2",
                 "/claims/1/locks",
-                "/claims/1/subjects/0"
+                "/claims/1/subjects/0",
+                "/claims/2/except/0",
+                "/claims/2/locks/1",
+                "/claims/2/locks/2",
             ]
         );
         let quota = json!({ "subjects": { "ok": 1, " x": 1 }, "teams": { "*": 1, "web": 2 } });
@@ -182,8 +207,17 @@ mod tests {
         let duties = json!({ "revoke": { "roles": ["operator", "deployer"] } });
         let custom = custom_roles("separation-of-duties", &duties);
         assert_eq!(custom.into_iter().collect::<Vec<_>>(), ["deployer"]);
-        let bounds = json!({ "rules": [{ "locks": "a/../b" }, { "max_ttl_ms": 1_000 }] });
-        assert_eq!(paths("ttl-bounds", &bounds), ["/rules/0/locks"]);
+        let bounds = json!({ "rules": [{ "locks": "a/../b" },
+            { "locks": ["a", "b c"], "teams": ["a b"], "roles": [" x"] }, { "max_ttl_ms": 1_000 }] });
+        assert_eq!(
+            paths("ttl-bounds", &bounds),
+            [
+                "/rules/0/locks",
+                "/rules/1/locks/1",
+                "/rules/1/roles/0",
+                "/rules/1/teams/0"
+            ]
+        );
     }
 
     #[test]
@@ -193,6 +227,19 @@ mod tests {
         assert_eq!(paths("ttl-bounds", &bounds), ["/rules/2", "/rules/4"]);
         let claims = json!({ "claims": [{ "locks": "a/b" }, { "locks": "a/**" }] });
         assert_eq!(paths("ownership", &claims), [""; 0]);
+        let lists = json!({ "claims": [{ "locks": ["a", "b"] }, { "locks": ["a", "c"] },
+            { "locks": ["c", "b"] }, { "locks": [] }] });
+        assert_eq!(paths("ownership", &lists), ["/claims/2"]);
+    }
+
+    #[test]
+    fn a_rule_for_some_does_not_cover_what_follows() {
+        let claims = json!({ "claims": [{ "locks": "**", "except": ["a"] }, { "locks": "**" },
+            { "locks": "a" }] });
+        assert_eq!(paths("ownership", &claims), ["/claims/2"]);
+        let bounds = json!({ "rules": [{ "roles": ["operator"] }, { "locks": "a", "teams": ["x"] },
+            { "locks": "a" }, { "locks": "a", "subjects": ["y"] }] });
+        assert_eq!(paths("ttl-bounds", &bounds), ["/rules/3"]);
     }
 
     #[test]
@@ -227,6 +274,9 @@ mod tests {
             Some(at) => whole.pointer(at.trim_start_matches('#')).unwrap(),
             None => schema,
         };
+        if let Some(kinds) = schema["anyOf"].as_array() {
+            return kinds.iter().any(|kind| has(whole, kind, place));
+        }
         let Some((first, rest)) = place.split_first() else {
             return schema["type"] == "string";
         };

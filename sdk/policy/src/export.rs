@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use serde::de::DeserializeOwned;
+
 use crate::Denial;
 use crate::Facts;
 use crate::Holder;
@@ -17,11 +19,13 @@ use crate::UtcTime;
 use crate::Verdict;
 use crate::bindings as wit;
 use crate::json;
+use crate::trace_panics;
 
 /// Makes a policy the component's. Once in a crate.
 ///
 /// Installs the SDK's allocator too, which serves a decision from a static arena: an instance that
-/// never grows its memory is several times cheaper to the gateway.
+/// never grows its memory is several times cheaper to the gateway. The text of a panic is traced, so
+/// that the gateway's report of the failure names it.
 #[macro_export]
 macro_rules! export_policy {
     ($policy:ty) => {
@@ -62,6 +66,7 @@ impl<P: Policy> wit::Guest for Exported<P> {
     }
 
     fn check(config: String) -> Result<(), String> {
+        trace_panics();
         P::check(&parse::<P>(&config)?)
     }
 
@@ -71,6 +76,7 @@ impl<P: Policy> wit::Guest for Exported<P> {
         facts: wit::Facts,
         config: String,
     ) -> Result<wit::Verdict, String> {
+        trace_panics();
         let config = parse::<P>(&config)?;
         let verdict = P::decide(&request(said)?, &who(principal), &known(facts), &config)?;
         Ok(match verdict {
@@ -81,7 +87,15 @@ impl<P: Policy> wit::Guest for Exported<P> {
 }
 
 fn parse<P: Policy>(config: &str) -> Result<P::Config, String> {
-    json::read(config).map_err(|error| format!("configuration: {error}"))
+    read_config(config).map_err(|error| format!("configuration: {error}"))
+}
+
+/// Reads a configuration as an exported policy does, for unit tests.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read_config<T: DeserializeOwned>(json: &str) -> Result<T, String> {
+    json::read(json).map_err(|error| error.to_string())
 }
 
 fn request(said: wit::Request) -> Result<Request, String> {

@@ -17,8 +17,9 @@ mod verdict;
 pub use allocator::Arena;
 #[doc(hidden)]
 pub use export::Exported;
+pub use export::read_config;
 pub use manifest::{Input, Inputs, Manifest};
-pub use pattern::{LockPattern, TextPattern};
+pub use pattern::{LockPattern, LockPatterns, NamePattern, TextPattern};
 pub use policy::Policy;
 pub use time::UtcTime;
 pub use trace::{trace, trace_panics};

@@ -46,6 +46,18 @@ impl UtcTime {
         ((self.0 / DAY_MS + 3) % 7 + 1) as u8
     }
 
+    /// Year, month and day.
+    #[must_use]
+    pub fn date(self) -> (u64, u64, u64) {
+        civil(self.0 / DAY_MS)
+    }
+
+    /// The beginning of a day; `None` if there is no such day since 1970.
+    #[must_use]
+    pub fn at_midnight(year: u64, month: u64, day: u64) -> Option<Self> {
+        days_since_1970(year, month, day).map(|days| Self(days * DAY_MS))
+    }
+
     /// How much of the day has passed, in milliseconds.
     #[must_use]
     pub fn ms_of_day(self) -> u64 {
@@ -163,7 +175,9 @@ mod tests {
     fn every_day_of_four_centuries_comes_back() {
         for days in 0..146_097 {
             let (year, month, day) = civil(days);
-            assert_eq!(days_since_1970(year, month, day), Some(days));
+            let time = UtcTime::at_midnight(year, month, day);
+            assert_eq!(time, Some(UtcTime::from_millis(days * DAY_MS)));
+            assert_eq!(time.map(UtcTime::date), Some((year, month, day)));
         }
     }
 

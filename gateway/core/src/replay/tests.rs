@@ -41,7 +41,7 @@ async fn gate() -> Gate {
     let bounds = json!({ "rules": [{ "max_ttl_ms": 60_000 }] });
     let bound = gate.bind(json!({ "namespaces": ["demo"], "policies": [
         { "policy": "p", "version": "1.0.0" },
-        { "policy": "ttl-bounds", "version": "1.0.0", "config": bounds }] }));
+        { "policy": "ttl-bounds", "version": "1.1.0", "config": bounds }] }));
     bound.await.unwrap();
     let svc = caller("svc", &[]);
     for n in 0..40 {

@@ -7,6 +7,7 @@ use leasehold_policy_guests::QUOTA_1;
 use leasehold_policy_host::PolicyFault;
 use leasehold_policy_host::cases;
 use leasehold_policy_host::stock;
+use serde_json::Value;
 use serde_json::json;
 
 use crate::guest::decide;
@@ -28,6 +29,46 @@ fn every_stock_policy_loads_and_carries_cases() {
             cases::embed(wasm, b"[]").is_err(),
             "{name} carries no cases"
         );
+    }
+}
+
+/// The JSON blocks of a policy's page, and the configurations of its test cases.
+fn examples(name: &str) -> (Vec<Value>, Vec<Value>) {
+    let read = |file: &str| {
+        let path = format!("{}/../stock/{name}/{file}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let page = read("README.md");
+    let blocks = page.split("```json\n").skip(1).map(|block| {
+        let (block, _) = block.split_once("```").unwrap();
+        serde_json::from_str(block).unwrap_or_else(|error| panic!("{name}: {error}: {block}"))
+    });
+    let cases: Value = serde_json::from_str(&read("cases.json")).unwrap();
+    assert!(
+        !cases["codes"].as_array().unwrap().is_empty(),
+        "{name} names no codes"
+    );
+    let cases = cases["cases"].as_array().unwrap().iter();
+    let configs = cases.map(|case| case["config"].clone());
+    (blocks.collect(), configs.collect())
+}
+
+#[test]
+fn the_examples_of_each_page_can_be_bound_and_have_test_cases() {
+    let engine = engine();
+    for (name, wasm) in stock::MODULES {
+        let module = engine.compile(wasm).unwrap();
+        let (blocks, configs) = examples(name);
+        assert!(!blocks.is_empty(), "{name}");
+        for block in blocks {
+            let bound = module.bind(&block);
+            let bound = bound.unwrap_or_else(|error| panic!("{name}: {error}: {block}"));
+            assert_eq!(bound.unmatchable(), [], "{name}: {block}");
+            assert!(
+                configs.contains(&block),
+                "{name}: no test case has the configuration {block}"
+            );
+        }
     }
 }
 

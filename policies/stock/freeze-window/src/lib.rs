@@ -1,7 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod calendar;
+mod denial;
+mod exception;
+mod span;
+mod text;
+mod union;
 mod week;
 mod window;
+mod year;
+mod zone;
+mod zones;
 
 use leasehold_policy_sdk::Facts;
 use leasehold_policy_sdk::Input;
@@ -11,11 +20,13 @@ use leasehold_policy_sdk::Operation;
 use leasehold_policy_sdk::Policy;
 use leasehold_policy_sdk::Principal;
 use leasehold_policy_sdk::Request;
-use leasehold_policy_sdk::UtcTime;
 use leasehold_policy_sdk::Verdict;
 use leasehold_policy_sdk::export_policy;
 use serde::Deserialize;
 
+use crate::union::Freeze;
+use crate::union::Meant;
+use crate::window::Calendars;
 use crate::window::Window;
 
 /// The policy.
@@ -25,6 +36,8 @@ pub struct FreezeWindow;
 /// Its configuration; see `schema.json`.
 #[derive(Debug, Deserialize)]
 pub struct Config {
+    #[serde(default)]
+    calendars: Calendars,
     #[serde(default)]
     windows: Vec<Window>,
 }
@@ -51,6 +64,7 @@ impl Policy for FreezeWindow {
                     Input::Labels,
                     Input::Subject,
                     Input::Team,
+                    Input::Roles,
                 ],
                 now_granularity_ms: Some(1_000),
             }),
@@ -58,7 +72,8 @@ impl Policy for FreezeWindow {
     }
 
     fn check(config: &Config) -> Result<(), String> {
-        config.windows.iter().try_for_each(Window::check)
+        let mut windows = config.windows.iter();
+        windows.try_for_each(|window| window.check(&config.calendars))
     }
 
     fn decide(
@@ -67,29 +82,19 @@ impl Policy for FreezeWindow {
         facts: &Facts,
         config: &Config,
     ) -> Result<Verdict, String> {
-        let freezes = |window: &&Window| window.freezes(request, principal);
-        let on = |window| Window::end(window, facts.now).map(|end| (end, window));
-        // The one that ends last says when it is worth asking again.
-        let last = config
-            .windows
-            .iter()
-            .filter(freezes)
-            .filter_map(on)
-            .max_by_key(|(end, _)| *end);
-        Ok(last.map_or_else(Verdict::allow, |(end, window)| {
-            denial(window, facts.now, end)
-        }))
+        let mut meant: Vec<Meant<'_>> = Vec::new();
+        for window in &config.windows {
+            if window.freezes(request, principal) {
+                let zone = window.zone(&meant)?;
+                meant.push(Meant { window, zone });
+            }
+        }
+        let freeze = Freeze::at(&meant, &config.calendars, facts.now);
+        Ok(match freeze {
+            Some(freeze) => denial::denial(&freeze, facts.now),
+            None => Verdict::allow(),
+        })
     }
-}
-
-fn denial(window: &Window, now: UtcTime, end: UtcTime) -> Verdict {
-    let mut message = format!("frozen by `{}` until {end}", window.name);
-    if let Some(more) = &window.message {
-        message.push_str(": ");
-        message.push_str(more);
-    }
-    message.truncate(message.floor_char_boundary(1_000));
-    Verdict::deny("frozen", message).retry_after_ms(now.until(end))
 }
 
 export_policy!(FreezeWindow);

@@ -5,37 +5,47 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::de::Error;
 
+use crate::span::Span;
+use crate::text::minutes;
+use crate::zone::DAY_MS;
+use crate::zone::MINUTE_MS;
+use crate::zone::PUT_BACK_MAX_MS;
+use crate::zone::Wall;
+use crate::zone::Zone;
+
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-const MINUTE_MS: u64 = 60_000;
-const DAY_MS: u64 = 1_440 * MINUTE_MS;
-const WEEK_MS: u64 = 7 * DAY_MS;
+const WEEK_MS: i64 = 7 * DAY_MS;
 
 /// From one time of the week to another; wraps round the week's end.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Weekly {
     from: WeekTime,
     until: WeekTime,
-    #[serde(default)]
-    utc_offset: UtcOffset,
+    pub(crate) utc_offset: Option<UtcOffset>,
 }
 
 /// Milliseconds since Monday 00:00. Written `fri 16:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WeekTime(u64);
+pub(crate) struct WeekTime(i64);
 
-/// Minutes east of Greenwich. Written `+01:00`.
+/// Milliseconds east of Greenwich. Written `+01:00`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct UtcOffset(i64);
+pub(crate) struct UtcOffset(pub(crate) i64);
 
 impl Weekly {
-    /// When it ends, if it is on.
-    pub(crate) fn end(&self, now: UtcTime) -> Option<UtcTime> {
-        let local = now.shifted_minutes(self.utc_offset.0);
-        let moment = u64::from(local.weekday() - 1) * DAY_MS + local.ms_of_day();
-        let since_from = (moment + WEEK_MS - self.from.0) % WEEK_MS;
-        let length = (self.until.0 + WEEK_MS - self.from.0) % WEEK_MS;
-        let left = length.checked_sub(since_from).filter(|left| *left > 0)?;
-        Some(UtcTime::from_millis(now.as_millis() + left))
+    /// When it ends by the clock of `zone`, if it is on.
+    pub(crate) fn end(&self, zone: &Zone, at: UtcTime) -> Option<UtcTime> {
+        let wall = zone.wall(at);
+        let length = (self.until.0 - self.from.0).rem_euclid(WEEK_MS);
+        // Clocks that are put back show a time before the beginning once more. So the latest week
+        // whose beginning may have been is looked at, and the one before.
+        let ahead = wall.plus(PUT_BACK_MAX_MS);
+        let latest = ahead.plus(-(since_monday(ahead) - self.from.0).rem_euclid(WEEK_MS));
+        let mut weeks = [latest, latest.plus(-WEEK_MS)].into_iter();
+        weeks.find_map(|from| {
+            let span = Span::of(from, from.plus(length));
+            span.end(zone, at, wall)
+        })
     }
 
     /// Whether it can be.
@@ -47,17 +57,17 @@ impl Weekly {
     }
 }
 
-fn minutes(text: &str) -> Option<u64> {
-    let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+/// How much of the week has passed.
+fn since_monday(wall: Wall) -> i64 {
+    // The first of January 1970 was a Thursday.
+    (wall.0 + 3 * DAY_MS).rem_euclid(WEEK_MS)
 }
 
 impl WeekTime {
     fn parse(text: &str) -> Option<Self> {
         let (day, time) = text.split_once(' ')?;
-        let day = DAYS.iter().position(|known| *known == day)? as u64;
-        Some(Self(day * DAY_MS + minutes(time)? * MINUTE_MS))
+        let day = DAYS.iter().position(|known| *known == day)?;
+        Some(Self(day as i64 * DAY_MS + minutes(time)? * MINUTE_MS))
     }
 }
 
@@ -68,7 +78,7 @@ impl UtcOffset {
             b'-' => -1,
             _ => return None,
         };
-        Some(Self(sign * minutes(&text[1..])? as i64))
+        Some(Self(sign * minutes(&text[1..])? * MINUTE_MS))
     }
 }
 
@@ -83,16 +93,5 @@ impl<'de> Deserialize<'de> for UtcOffset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| D::Error::custom("must be written like `+01:00`"))
-    }
-}
-
-#[cfg(test)]
-impl Weekly {
-    pub(crate) fn of(from: &str, until: &str, utc_offset: &str) -> Self {
-        Self {
-            from: WeekTime::parse(from).unwrap(),
-            until: WeekTime::parse(until).unwrap(),
-            utc_offset: UtcOffset::parse(utc_offset).unwrap(),
-        }
     }
 }

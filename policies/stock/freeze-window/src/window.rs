@@ -1,94 +1,129 @@
 //! One freeze.
 
+mod moment;
+
 use std::collections::BTreeMap;
 
 use leasehold_policy_sdk::LockPattern;
 use leasehold_policy_sdk::Principal;
 use leasehold_policy_sdk::Request;
-use leasehold_policy_sdk::TextPattern;
 use leasehold_policy_sdk::UtcTime;
 use serde::Deserialize;
 
+use self::moment::Moment;
+use crate::calendar::Days;
+use crate::exception::Exception;
+use crate::union::Meant;
 use crate::week::Weekly;
+use crate::year::Yearly;
+use crate::zone::Zone;
+use crate::zones;
+
+/// Days by the name of their list.
+pub(crate) type Calendars = BTreeMap<String, Vec<Days>>;
 
 /// One freeze; see `schema.json`.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Window {
     pub(crate) name: String,
-    pub(crate) locks: Option<Vec<LockPattern>>,
-    pub(crate) from: Option<UtcTime>,
-    pub(crate) until: Option<UtcTime>,
-    pub(crate) weekly: Option<Weekly>,
+    locks: Option<Vec<LockPattern>>,
+    pub(crate) time_zone: Option<String>,
+    from: Option<Moment>,
+    until: Option<Moment>,
+    weekly: Option<Weekly>,
+    yearly: Option<Yearly>,
+    calendars: Option<Vec<String>>,
     pub(crate) message: Option<String>,
     #[serde(default)]
-    pub(crate) exceptions: Vec<Exception>,
-}
-
-/// Who passes all the same. All that is named must be met.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Exception {
-    pub(crate) team: Option<String>,
-    pub(crate) subject: Option<String>,
-    #[serde(default)]
-    pub(crate) labels: BTreeMap<String, TextPattern>,
+    exceptions: Vec<Exception>,
 }
 
 impl Window {
     /// Whether it is meant for this request, whatever the time.
     pub(crate) fn freezes(&self, request: &Request, principal: &Principal) -> bool {
-        let covered = match &self.locks {
-            Some(patterns) => patterns
-                .iter()
-                .any(|pattern| pattern.matches(&request.lock)),
-            None => true,
+        let covers = |pattern: &LockPattern| pattern.matches(&request.lock);
+        let locks = self.locks.as_ref();
+        let excepts = |exception: &Exception| exception.met(request, principal);
+        locks.is_none_or(|patterns| patterns.iter().any(covers))
+            && !self.exceptions.iter().any(excepts)
+    }
+
+    /// Whose clock it goes by. The zone of one of `others` is not looked for again.
+    pub(crate) fn zone(&self, others: &[Meant<'_>]) -> Result<Zone, String> {
+        let Some(name) = &self.time_zone else {
+            let offset = self.weekly.as_ref().and_then(|weekly| weekly.utc_offset);
+            return Ok(Zone::fixed(offset.unwrap_or_default().0));
         };
-        covered
-            && !self
-                .exceptions
-                .iter()
-                .any(|exception| exception.met(request, principal))
+        let mut others = others.iter();
+        match others.find(|other| other.window.time_zone.as_ref() == Some(name)) {
+            Some(other) => Ok(other.zone.clone()),
+            None => zones::find(name),
+        }
     }
 
     /// When it ends, if it is on.
-    pub(crate) fn end(&self, now: UtcTime) -> Option<UtcTime> {
-        match (&self.weekly, self.from, self.until) {
-            (Some(weekly), _, _) => weekly.end(now),
-            (None, Some(from), Some(until)) => (from <= now && now < until).then_some(until),
-            _ => None,
+    pub(crate) fn end(&self, zone: &Zone, calendars: &Calendars, at: UtcTime) -> Option<UtcTime> {
+        if let Some(weekly) = &self.weekly {
+            return weekly.end(zone, at);
         }
+        if let Some(yearly) = &self.yearly {
+            return yearly.end(zone, at);
+        }
+        if let Some(named) = &self.calendars {
+            let wall = zone.wall(at);
+            let days = named
+                .iter()
+                .filter_map(|name| calendars.get(name))
+                .flatten();
+            return days.filter_map(|days| days.end(zone, at, wall)).max();
+        }
+        let from = self.from.as_ref()?.begins(zone);
+        let until = self.until.as_ref()?.ends(zone);
+        (from..until).contains(&at).then_some(until)
     }
 
     /// Whether it can be.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let told = |problem| format!("window `{}`: {problem}", self.name);
-        for pattern in self.locks.iter().flatten() {
-            pattern.check().map_err(told)?;
-        }
-        match (&self.weekly, self.from, self.until) {
-            (Some(weekly), None, None) => weekly.check().map_err(told),
-            (None, Some(from), Some(until)) if from < until => Ok(()),
-            (None, Some(_), Some(_)) => Err(told("it ends before it begins".to_owned())),
-            _ => Err(told(
-                "it needs either `weekly`, or `from` and `until`".to_owned(),
-            )),
-        }
+    pub(crate) fn check(&self, calendars: &Calendars) -> Result<(), String> {
+        let checks = self.check_parts().and_then(|()| self.check_time(calendars));
+        checks.map_err(|problem| format!("window `{}`: {problem}", self.name))
     }
-}
 
-impl Exception {
-    fn met(&self, request: &Request, principal: &Principal) -> bool {
-        let team = self.team.is_none() || self.team == principal.team;
-        let subject = self
-            .subject
-            .as_ref()
-            .is_none_or(|subject| *subject == principal.subject);
-        let label = |(key, pattern): (&String, &TextPattern)| {
-            request
-                .labels
-                .get(key)
-                .is_some_and(|value| pattern.matches(value))
-        };
-        let named = self.team.is_some() || self.subject.is_some() || !self.labels.is_empty();
-        named && team && subject && self.labels.iter().all(label)
+    fn check_parts(&self) -> Result<(), String> {
+        let mut locks = self.locks.iter().flatten();
+        locks.try_for_each(LockPattern::check)?;
+        self.exceptions.iter().try_for_each(Exception::check)
+    }
+
+    fn check_time(&self, calendars: &Calendars) -> Result<(), String> {
+        const ONE: &str = "it needs one of `weekly`, `yearly`, `calendars`, or `from` and `until`";
+        let offset = self.weekly.as_ref().and_then(|weekly| weekly.utc_offset);
+        if self.time_zone.is_some() && offset.is_some() {
+            return Err("it needs `time_zone` or `utc_offset`, not both".to_owned());
+        }
+        let zone = self.zone(&[])?;
+        let days = (&self.weekly, &self.yearly, &self.calendars);
+        match (days, &self.from, &self.until) {
+            ((Some(weekly), None, None), None, None) => weekly.check(),
+            ((None, Some(yearly), None), None, None) => yearly.check(),
+            ((None, None, Some(named)), None, None) => {
+                let unknown = named.iter().find(|name| !calendars.contains_key(*name));
+                match unknown {
+                    None => Ok(()),
+                    Some(name) => Err(format!("there is no calendar `{name}`")),
+                }
+            }
+            ((None, None, None), Some(from), Some(until)) => {
+                let local = from.is_local() || until.is_local();
+                if local && self.time_zone.is_none() {
+                    let problem = "a time without Z needs a `time_zone`";
+                    return Err(problem.to_owned());
+                }
+                match from.begins(&zone) < until.ends(&zone) {
+                    true => Ok(()),
+                    false => Err("it ends before it begins".to_owned()),
+                }
+            }
+            _ => Err(ONE.to_owned()),
+        }
     }
 }

@@ -1,9 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod claim;
+
 use leasehold_policy_sdk::Facts;
 use leasehold_policy_sdk::Input;
 use leasehold_policy_sdk::Inputs;
-use leasehold_policy_sdk::LockPattern;
 use leasehold_policy_sdk::Manifest;
 use leasehold_policy_sdk::Operation;
 use leasehold_policy_sdk::Policy;
@@ -12,6 +13,9 @@ use leasehold_policy_sdk::Request;
 use leasehold_policy_sdk::Verdict;
 use leasehold_policy_sdk::export_policy;
 use serde::Deserialize;
+
+use crate::claim::Claim;
+use crate::claim::Covered;
 
 /// The policy.
 #[derive(Debug)]
@@ -30,40 +34,6 @@ pub struct Config {
 enum Unclaimed {
     Allow,
     Deny,
-}
-
-#[derive(Debug, Deserialize)]
-struct Claim {
-    locks: LockPattern,
-    #[serde(default)]
-    teams: Vec<String>,
-    #[serde(default)]
-    subjects: Vec<String>,
-}
-
-impl Claim {
-    fn admits(&self, principal: &Principal) -> bool {
-        let team = principal.team.as_deref();
-        let by_team = |owner: &String| match owner.as_str() {
-            "*" => team.is_some(),
-            owner => team == Some(owner),
-        };
-        self.teams.iter().any(by_team) || self.subjects.contains(&principal.subject)
-    }
-
-    fn owners(&self) -> String {
-        let all: Vec<_> = self
-            .teams
-            .iter()
-            .chain(&self.subjects)
-            .map(String::as_str)
-            .collect();
-        if all.is_empty() {
-            "nobody".to_owned()
-        } else {
-            all.join(", ")
-        }
-    }
 }
 
 impl Policy for Ownership {
@@ -96,10 +66,7 @@ impl Policy for Ownership {
     }
 
     fn check(config: &Config) -> Result<(), String> {
-        config
-            .claims
-            .iter()
-            .try_for_each(|claim| claim.locks.check())
+        config.claims.iter().try_for_each(Claim::check)
     }
 
     fn decide(
@@ -108,13 +75,16 @@ impl Policy for Ownership {
         _facts: &Facts,
         config: &Config,
     ) -> Result<Verdict, String> {
-        let claim = config
-            .claims
-            .iter()
-            .find(|claim| claim.locks.matches(&request.lock));
-        Ok(match (claim, config.unclaimed) {
-            (Some(claim), _) if claim.admits(principal) => Verdict::allow(),
-            (Some(claim), _) => Verdict::deny("not-owner", refusal(request, principal, claim)),
+        let mut claims = config.claims.iter();
+        let found = claims.find_map(|claim| Some((claim, claim.covers(&request.lock)?)));
+        Ok(match (found, config.unclaimed) {
+            (Some((claim, covered)), _) => {
+                if claim.admits(covered, principal) {
+                    Verdict::allow()
+                } else {
+                    Verdict::deny("not-owner", refusal(request, principal, claim, covered))
+                }
+            }
             (None, Unclaimed::Allow) => Verdict::allow(),
             (None, Unclaimed::Deny) => {
                 let message = format!("no team has claimed {}/{}", request.namespace, request.lock);
@@ -124,17 +94,22 @@ impl Policy for Ownership {
     }
 }
 
-fn refusal(request: &Request, principal: &Principal, claim: &Claim) -> String {
+fn refusal(
+    request: &Request,
+    principal: &Principal,
+    claim: &Claim,
+    covered: Covered<'_>,
+) -> String {
     let who = match &principal.team {
         Some(team) => format!("{} of team {team}", principal.subject),
         None => format!("{}, who has no team,", principal.subject),
     };
-    let (operation, locks) = (request.operation.as_str(), claim.locks.as_str());
-    let mut owners = claim.owners();
+    let operation = request.operation.as_str();
+    let mut owners = claim.owners(covered);
     owners.truncate(owners.floor_char_boundary(300));
     format!(
-        "{who} may not {operation} {}: {locks} belongs to {owners}",
-        request.lock
+        "{who} may not {operation} {}: {} belongs to {owners}",
+        request.lock, covered.pattern
     )
 }
 

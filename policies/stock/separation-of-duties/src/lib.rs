@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod duty;
+mod holders;
 
 use leasehold_policy_sdk::Facts;
 use leasehold_policy_sdk::Input;
@@ -37,7 +38,7 @@ impl Policy for SeparationOfDuties {
             name: "separation-of-duties",
             version: env!("CARGO_PKG_VERSION"),
             operations: &[Operation::Revoke, Operation::Transfer],
-            needs_lock: false,
+            needs_lock: true,
             needs_usage: false,
             config_schema: include_str!("../schema.json"),
             reads: Some(Inputs {
@@ -46,19 +47,26 @@ impl Policy for SeparationOfDuties {
                     Input::Labels,
                     Input::Reason,
                     Input::Successor,
+                    Input::Lease,
                     Input::Subject,
                     Input::Team,
                     Input::Roles,
+                    Input::LockView,
                 ],
                 now_granularity_ms: None,
             }),
         }
     }
 
+    fn check(config: &Config) -> Result<(), String> {
+        config.revoke.check()?;
+        config.transfer.check()
+    }
+
     fn decide(
         request: &Request,
         principal: &Principal,
-        _facts: &Facts,
+        facts: &Facts,
         config: &Config,
     ) -> Result<Verdict, String> {
         let duty = match request.operation {
@@ -66,7 +74,7 @@ impl Policy for SeparationOfDuties {
             Operation::Transfer => &config.transfer,
             other => return Err(format!("asked about {}", other.as_str())),
         };
-        Ok(duty.judge(request, principal))
+        Ok(duty.judge(request, principal, facts.lock.as_ref()))
     }
 }
 

@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use serde::de::Deserializer;
-use serde::de::IntoDeserializer;
 use serde::de::Visitor;
 use serde::forward_to_deserialize_any;
 
 use self::items::Items;
+use self::items::Name;
 use self::items::Variant;
 use super::DEPTH_MAX;
 use super::Error;
@@ -201,6 +201,19 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         self.array(visitor)
     }
 
+    /// A text stands for a list of one, if the type takes it.
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _length: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.cursor.peek() {
+            Some(b'"') => self.text(visitor),
+            _ => self.array(visitor),
+        }
+    }
+
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -218,7 +231,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         if self.cursor.peek() == Some(b'"') {
-            return visitor.visit_enum(self.cursor.string()?.into_deserializer());
+            let name = self.cursor.string()?;
+            return visitor.visit_enum(Name(name, &self.cursor));
         }
         self.items((b'{', b'}'), "a variant", |items| {
             visitor.visit_enum(Variant(items))
@@ -230,5 +244,5 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor.visit_unit()
     }
 
-    forward_to_deserialize_any! { i128 u128 bytes byte_buf unit_struct tuple_struct }
+    forward_to_deserialize_any! { i128 u128 bytes byte_buf unit_struct }
 }

@@ -111,7 +111,7 @@ async fn what_can_never_match_is_refused_with_its_place() {
 async fn a_policy_that_would_never_be_asked_is_refused() {
     let gate = gate().await;
     let policies = json!([{ "policy": "rule", "version": "1.0.0" },
-        { "policy": "separation-of-duties", "version": "1.0.0" }]);
+        { "policy": "separation-of-duties", "version": "1.1.0" }]);
     let members = json!({ "operations": ["acquire"], "policies": policies });
     let message = refused(&gate, binding("1.0.0", members)).await;
     assert!(message.contains("policies[1]"), "{message}");
@@ -145,7 +145,7 @@ async fn a_stock_configuration_that_can_never_match_is_refused_with_its_place() 
             "/revoke/roles/0",
         ),
     ] {
-        let version = if policy == "quota" { "2.0.0" } else { "1.0.0" };
+        let version = if policy == "quota" { "2.0.1" } else { "1.1.0" };
         let policies = json!([{ "policy": policy, "version": version, "config": config }]);
         let message = refused(&gate, binding("", json!({ "policies": policies }))).await;
         let place = format!("policies[0].config{place}");

@@ -23,7 +23,7 @@ async fn gate(enforcement: &str, config: Value) -> Arc<Gate> {
     let clock = Arc::new(ManualClock::new(WallMillis(1_800_000_000_000)));
     let gate = Gate::open_at(clock).await;
     gate.namespace("demo", DefaultDecision::Allow).await;
-    let bound = json!({ "policy": "quota", "version": "2.0.0", "enforcement": enforcement,
+    let bound = json!({ "policy": "quota", "version": "2.0.1", "enforcement": enforcement,
         "config": config });
     let binding = json!({ "namespaces": ["demo"], "policies": [bound] });
     gate.bind(binding).await.unwrap();

@@ -409,7 +409,7 @@ async fn a_full_rollout_makes_room_for_the_next() {
 async fn only_the_configuration_may_be_rolled_out() {
     let (gate, _) = gate(&["acquire"], version("2.0.0", &["acquire"], true)).await;
     let strict = json!({ "namespaces": ["demo"], "name": "limits",
-        "policies": [{ "policy": "ttl-bounds", "version": "1.0.0",
+        "policies": [{ "policy": "ttl-bounds", "version": "1.1.0",
             "config": { "rules": [{ "max_ttl_ms": 60_000 }] } }] });
     gate.bind(strict).await.unwrap();
     let rollout = RolloutDraft {

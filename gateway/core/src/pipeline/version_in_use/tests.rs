@@ -14,12 +14,17 @@ async fn gate() -> Gate {
     gate
 }
 
+/// The version that is uploaded of a stock policy.
+fn version(policy: &str) -> &'static str {
+    if policy == "quota" { "1.0.0" } else { "1.1.0" }
+}
+
 fn of(policy: &str) -> Value {
     let config = match policy {
         "quota" => json!({ "max_per_subject": 5 }),
         _ => json!({}),
     };
-    let bound = json!({ "policy": policy, "version": "1.0.0", "config": config });
+    let bound = json!({ "policy": policy, "version": version(policy), "config": config });
     json!({ "namespaces": ["*"], "policies": [bound] })
 }
 
@@ -27,7 +32,7 @@ async fn delete(gate: &Gate, policy: &str) -> Result<(), Failure> {
     let author = caller("author", &[]);
     let deleted = gate
         .pipeline
-        .delete_policy_version(&author, policy, "1.0.0");
+        .delete_policy_version(&author, policy, version(policy));
     deleted.await.map(drop)
 }
 

@@ -1,5 +1,7 @@
 //! What arrays and objects hold.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeSeed;
 use serde::de::Deserializer;
 use serde::de::EnumAccess;
@@ -12,6 +14,7 @@ use serde::forward_to_deserialize_any;
 
 use super::Reader;
 use crate::json::Error;
+use crate::json::cursor::Cursor;
 
 /// Reads items up to the closing byte, which stays where it is.
 #[derive(Debug)]
@@ -122,12 +125,52 @@ impl<'de> Deserializer<'de> for Key<'_, 'de> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_enum(self.0.cursor.string()?.into_deserializer())
+        let name = self.0.cursor.string()?;
+        visitor.visit_enum(Name(name, &self.0.cursor))
     }
 
     forward_to_deserialize_any! {
         bool i128 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple
         tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// A variant without data: its name. Serde's own words for a variant that should have data would put
+/// the writing of fractions into each policy.
+#[derive(Debug)]
+pub(super) struct Name<'a, 'de>(pub(super) Cow<'de, str>, pub(super) &'a Cursor<'de>);
+
+impl<'de> EnumAccess<'de> for Name<'_, 'de> {
+    type Error = Error;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(mut self, seed: V) -> Result<(V::Value, Self), Error> {
+        let name = std::mem::take(&mut self.0);
+        Ok((seed.deserialize(name.into_deserializer())?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Name<'_, 'de> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _seed: T) -> Result<T::Value, Error> {
+        Err(self.1.error("a variant with data before this"))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _length: usize, _: V) -> Result<V::Value, Error> {
+        Err(self.1.error("a variant with data before this"))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Error> {
+        Err(self.1.error("a variant with data before this"))
     }
 }
 
