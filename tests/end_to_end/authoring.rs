@@ -113,7 +113,11 @@ async fn check_says_what_a_gateway_would_refuse_and_why() -> Result<()> {
     let large = vec![0; MODULE_BYTES_MAX + 1];
     for (name, bytes, why) in [
         ("wasi.wasm", wasi.wasm(), "no WASI, no clock"),
-        ("later.wasm", later.wasm(), "speaks 1.0.0, 1.1.0, 1.2.0 and 1.3.0"),
+        (
+            "later.wasm",
+            later.wasm(),
+            "speaks 1.0.0, 1.1.0, 1.2.0 and 1.3.0",
+        ),
         ("large.wasm", large, "at most 8388608 are allowed"),
         (
             "text.wasm",

@@ -217,6 +217,10 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         "counters of all verdicts of one acquire",
         &[COUNTERS_PER_DECISION_MAX as u64],
     ),
+    (
+        "coarsest time that a policy may declare to depend on",
+        &[POLICY_NOW_GRANULARITY_MS_MAX],
+    ),
     ("name of a counter", &[COUNTER_NAME_BYTES_MAX as u64]),
     (
         "fuel and time of a request before its evaluation moves to a separate thread",

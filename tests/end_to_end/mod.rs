@@ -41,6 +41,7 @@ mod postgres;
 mod questions;
 mod quotas;
 mod recovery;
+mod remembered;
 mod roles;
 mod rollout;
 mod rule;

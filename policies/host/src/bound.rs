@@ -143,7 +143,11 @@ impl BoundPolicy {
         let Some(verdicts) = &self.verdicts else {
             return Recalled::Never;
         };
-        let key = self.module.manifest().inputs().key(request, principal, facts);
+        let key = self
+            .module
+            .manifest()
+            .inputs()
+            .key(request, principal, facts);
         verdicts.recall(key, budget.fuel)
     }
 

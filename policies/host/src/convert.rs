@@ -109,9 +109,13 @@ impl<'a> Arguments<'a> {
     }
 
     pub(crate) fn principal(&self) -> wit::Principal<'_> {
-        let team = self.inputs.optional(Input::Team, self.principal.team.as_ref());
+        let team = self
+            .inputs
+            .optional(Input::Team, self.principal.team.as_ref());
         wit::Principal {
-            subject: self.inputs.text(Input::Subject, self.principal.subject.as_str()),
+            subject: self
+                .inputs
+                .text(Input::Subject, self.principal.subject.as_str()),
             team: team.map(leasehold_domain::TeamName::as_str),
             roles: &self.roles,
             claims: &self.claims,

@@ -6,9 +6,9 @@ use std::fmt;
 
 use leasehold_domain::Operation;
 use leasehold_domain::WallMillis;
+use leasehold_domain::limits::POLICY_NOW_GRANULARITY_MS_MAX as NOW_GRANULARITY_MS_MAX;
 
 use crate::bindings as wit;
-use crate::limits::NOW_GRANULARITY_MS_MAX;
 
 /// One input of a decision, besides the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

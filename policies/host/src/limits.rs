@@ -33,8 +33,6 @@ pub(crate) const TRACE_FUEL: u64 = 200;
 pub(crate) const TRACES_MAX: usize = 100;
 /// Most test cases in a module.
 pub(crate) const CASES_MAX: usize = 1_000;
-/// Coarsest time that a module may declare to depend on: a day.
-pub(crate) const NOW_GRANULARITY_MS_MAX: u64 = 86_400_000;
 /// Of how many remembered verdicts one is evaluated again.
 pub(crate) const VERDICTS_PER_SAMPLE: u64 = 1_024;
 /// How many problems of one configuration are reported.

@@ -322,6 +322,8 @@ pub const ROLLOUT_DIFFERENCES_MAX: usize = 64;
 pub const ROLLOUT_WINDOW_MS_MIN: u64 = 1_000;
 /// Longest window of a rollout's guardrails: one day.
 pub const ROLLOUT_WINDOW_MS_MAX: u64 = 86_400_000;
+/// Coarsest time that a policy may declare its verdicts to depend on: a day.
+pub const POLICY_NOW_GRANULARITY_MS_MAX: u64 = 86_400_000;
 /// Most events that one request replays; the answer says where the next begins.
 pub const REPLAY_EVENTS_MAX: usize = 10_000;
 /// Time after which a request replays no further page of events.

@@ -69,7 +69,9 @@ impl DeclaredInputs {
             Some(ms) => format!("the time to {ms} ms"),
         };
         let fields = self.fields.iter().map(|field| (*field).to_owned());
-        let all: Vec<String> = fields.chain(Some(time).filter(|text| !text.is_empty())).collect();
+        let all: Vec<String> = fields
+            .chain(Some(time).filter(|text| !text.is_empty()))
+            .collect();
         match all.is_empty() {
             true => "only its configuration".to_owned(),
             false => all.join(", "),
@@ -133,7 +135,10 @@ fn show(report: &Report) -> Shown {
     let mut fields = Vec::new();
     if let Some(module) = &report.module {
         let inputs = module.inputs.as_ref();
-        let inputs = inputs.map_or_else(|| "everything (it declares nothing)".to_owned(), DeclaredInputs::shown);
+        let inputs = inputs.map_or_else(
+            || "everything (it declares nothing)".to_owned(),
+            DeclaredInputs::shown,
+        );
         let needs = [
             ("the lock", module.needs_lock),
             ("the caller's usage", module.needs_usage),

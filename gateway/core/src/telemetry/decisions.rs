@@ -66,8 +66,10 @@ impl DecisionFamilies {
             let labels = [policy, version, enforcement.as_str(), kind];
             self.answers.with_label_values(&labels)
         });
-        let remembered = ["hit", "miss"]
-            .map(|outcome| self.remembered.with_label_values(&[policy, version, outcome]));
+        let remembered = ["hit", "miss"].map(|outcome| {
+            self.remembered
+                .with_label_values(&[policy, version, outcome])
+        });
         let seconds = self.seconds.clone();
         DecisionMetrics {
             answers,

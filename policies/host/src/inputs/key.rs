@@ -88,9 +88,7 @@ impl Key {
         self.pairs(Input::Labels, labels);
         self.optional_text(Input::Reason, reason.as_deref());
         self.optional_text(Input::Value, value.as_deref());
-        let successor = successor
-            .as_ref()
-            .map(leasehold_domain::Subject::as_str);
+        let successor = successor.as_ref().map(leasehold_domain::Subject::as_str);
         self.optional_text(Input::Successor, successor);
         if self.inputs.read(Input::Lease) {
             let lease = lease.as_ref().map(ToString::to_string);

@@ -65,7 +65,9 @@ fn a_module_sees_the_time_as_exactly_as_it_declares() {
     let later = |guest: &Guest, ms| {
         let mut facts = facts();
         facts.now = WallMillis(now - now % minute + ms);
-        guest.bound(&engine()).decide(&request(), &principal(), &facts)
+        guest
+            .bound(&engine())
+            .decide(&request(), &principal(), &facts)
     };
     let rounded = at(Some(minute), now - now % minute);
     assert!(later(&rounded, 59_999).answer.is_ok());
@@ -112,7 +114,10 @@ fn equal_declared_inputs_have_one_verdict_whatever_else_differs() {
     let engine = engine();
     let policy = Guest::reading(&["request.lock", "request.labels"], None).bound(&engine);
     let evaluated = decide(&policy);
-    assert_eq!(ask(&policy, &request(), &principal()), (evaluated.clone(), false));
+    assert_eq!(
+        ask(&policy, &request(), &principal()),
+        (evaluated.clone(), false)
+    );
     let mut other = principal();
     other.subject = "somebody-else".parse().unwrap();
     let mut longer = request();
@@ -135,14 +140,23 @@ fn equal_declared_inputs_have_one_verdict_whatever_else_differs() {
 #[test]
 fn whoever_binds_the_same_configuration_again_goes_on_with_the_verdicts() {
     let engine = engine();
-    let module = Guest::reading(&["request.lock"], None).compile(&engine).unwrap();
+    let module = Guest::reading(&["request.lock"], None)
+        .compile(&engine)
+        .unwrap();
     let bind = |config| module.bind(&config).unwrap();
     let first = bind(serde_json::json!({}));
     assert!(!ask(&first, &request(), &principal()).1);
     let again = bind(serde_json::json!({}));
     drop(first);
     assert!(ask(&again, &request(), &principal()).1);
-    assert!(!ask(&bind(serde_json::json!({ "other": 1 })), &request(), &principal()).1);
+    assert!(
+        !ask(
+            &bind(serde_json::json!({ "other": 1 })),
+            &request(),
+            &principal()
+        )
+        .1
+    );
     drop(again);
     // Nobody has them any more.
     assert!(!ask(&bind(serde_json::json!({})), &request(), &principal()).1);

@@ -59,7 +59,10 @@ fn a_later_contract_is_refused_and_the_known_ones_are_told() {
         let error = with_interface(version, "").compile(&engine()).unwrap_err();
         assert_eq!(error, HostError::UnknownContract(version.to_owned()));
         let told = error.to_string();
-        assert!(told.contains("speaks 1.0.0, 1.1.0, 1.2.0 and 1.3.0"), "{told}");
+        assert!(
+            told.contains("speaks 1.0.0, 1.1.0, 1.2.0 and 1.3.0"),
+            "{told}"
+        );
     }
 }
 

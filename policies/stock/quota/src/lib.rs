@@ -84,11 +84,7 @@ impl Policy for Quota {
             needs_usage: false,
             config_schema: include_str!("../schema.json"),
             reads: Some(Inputs {
-                fields: &[
-                    Input::Lock,
-                    Input::Subject,
-                    Input::Team,
-                ],
+                fields: &[Input::Lock, Input::Subject, Input::Team],
                 now_granularity_ms: None,
             }),
         }
