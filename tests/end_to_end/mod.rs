@@ -36,6 +36,7 @@ mod moving;
 mod outdated;
 mod pages;
 mod parts;
+mod policy_life;
 mod policy_modules;
 mod postgres;
 mod questions;
