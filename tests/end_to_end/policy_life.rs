@@ -188,9 +188,9 @@ async fn approved(ann: &Person<'_>, author: &Person<'_>, bob: &Person<'_>) -> Re
     let report: Value = serde_json::from_str(&author.runs(&replay).await?)?;
     ensure!(report["differences"] == json!({}), "{report}");
     let digest = report["digest"].as_str().context("a digest")?;
-    let edit = ["rollout", "edit", "week-49", "--replay-report", digest];
+    let edit = ["rollout", "edit", "week-50", "--replay-report", digest];
     ann.runs(&edit).await?;
-    let advance = ["rollout", "advance", "week-49", "--force"];
+    let advance = ["rollout", "advance", "week-50", "--force"];
     let first = ann.must_be_approved(&advance).await?;
     let approve = |id: &'_ str| ["approval".to_owned(), "approve".to_owned(), id.to_owned()];
     let own = approve(&first);
@@ -199,7 +199,7 @@ async fn approved(ann: &Person<'_>, author: &Person<'_>, bob: &Person<'_>) -> Re
     ensure!(told.contains("uploaded themselves"), "{told}");
     bob.runs(&own).await?;
     // An edit is another change: what was approved before does not count for it.
-    let wider = ["rollout", "edit", "week-49", "--target-team", "search"];
+    let wider = ["rollout", "edit", "week-50", "--target-team", "search"];
     ann.runs(&wider).await?;
     let second = ann.must_be_approved(&advance).await?;
     ensure!(second != first, "{second}");
@@ -263,29 +263,29 @@ async fn a_policy_goes_from_its_author_to_every_gateway_and_back() -> Result<()>
     ann.runs(&["approval", "rule", "--required", "1"]).await?;
     ensure!(load(&services).await? == 0);
 
-    // The next version in shadow, under load, approved, and tried on a part.
+    bad_version(&desk, (&ann, &author, &bob), &services, &admin).await?;
+
+    // A better one in shadow, under load, approved, and tried on a part.
     let next = Guest {
         decide: "(nop) (i32.const 4096)".to_owned(),
         ..guest("1.1.0")
     };
     let next = desk.module(&author, &next, "next.wasm").await?;
     push(&desk, &author, &next).await?;
-    ann.runs(&start("week-49", "half-minute@1.1.0", "shadow"))
+    ann.runs(&start("week-50", "half-minute@1.1.0", "shadow"))
         .await?;
     let compared = |shown: &Value| shown["comparison"]["requests"].as_u64() >= Some(10);
-    let (_, denied) = under_load(&services, &admin, "week-49", compared).await?;
+    let (_, denied) = under_load(&services, &admin, "week-50", compared).await?;
     ensure!(denied == 0, "{denied} were denied in shadow");
     approved(&ann, &author, &bob).await?;
     ensure!(load(&services).await? == 0);
-    ann.runs(&["rollout", "advance", "week-49", "--force"])
+    ann.runs(&["rollout", "advance", "week-50", "--force"])
         .await?;
     let bound = admin.get("/v1/bindings/roll").await?;
     ensure!(bound.body["policies"][0]["version"] == "1.1.0", "{bound:?}");
 
-    bad_version(&desk, (&ann, &author, &bob), &services, &admin).await?;
-
     // And back: nobody is asked.
-    let back = ["rollout", "rollback", "week-49", "--reason", "not needed"];
+    let back = ["rollout", "rollback", "week-50", "--reason", "not needed"];
     ann.runs(&back).await?;
     let bound = admin.get("/v1/bindings/roll").await?;
     ensure!(bound.body["policies"][0]["version"] == "1.0.0", "{bound:?}");
@@ -310,12 +310,12 @@ async fn bad_version(
     };
     let bad = desk.module(author, &bad, "bad.wasm").await?;
     push(desk, author, &bad).await?;
-    let canary = start("week-50", "half-minute@2.0.0", "50%");
+    let canary = start("week-49", "half-minute@2.0.0", "50%");
     let id = ann.must_be_approved(&canary).await?;
     bob.runs(&["approval", "approve", &id]).await?;
     ann.runs(&canary).await?;
     let is_back = |shown: &Value| shown["stage"] == "rolled-back";
-    let (shown, denied) = under_load(services, admin, "week-50", is_back).await?;
+    let (shown, denied) = under_load(services, admin, "week-49", is_back).await?;
     ensure!(denied > 0, "{shown}");
     let changes = shown["changes"].as_array().context("changes")?;
     let last = changes.last().context("a change")?;
@@ -332,10 +332,10 @@ async fn every_step_is_recorded(admin: &Api) -> Result<()> {
         "half-minute@1.0.0",
         "half-minute@1.1.0",
         "approvals required: 0 -> 1",
-        "rollout week-49",
+        "rollout week-50",
         "canary 10%",
         "given",
-        "rollout week-50",
+        "rollout week-49",
         "the candidate fail",
         "not needed",
     ] {
