@@ -6,6 +6,7 @@ mod authoring;
 mod backup;
 mod backup_file;
 mod batches;
+mod bindings_history;
 mod bytes;
 mod caps;
 mod cluster;
