@@ -1,6 +1,7 @@
 //! The real binary, over HTTP, with real restarts.
 
 mod answers;
+mod apply;
 mod approvals;
 mod authoring;
 mod backup;
