@@ -160,7 +160,7 @@ pub(super) const OWNED: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["leasehold-core"]),
     ("prometheus", &["leasehold-core", "leasehold-http"]),
     ("tracing-subscriber", &["leasehold-core"]),
-    ("toml", &["leasehold-core"]),
+    ("toml", &["leasehold-core", "leasehold-cli"]),
     ("utoipa", &["leasehold-wire", "leasehold-http"]),
     (
         "reqwest",

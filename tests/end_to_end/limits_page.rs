@@ -160,6 +160,14 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[REPLAY_EVENTS_MAX as u64],
     ),
     (
+        "locks that the preview of a binding looks at, and names",
+        &[PREVIEW_LOCKS_MAX as u64, PREVIEW_LOCKS_SHOWN_MAX as u64],
+    ),
+    (
+        "time that such a preview looks back if it names none",
+        &[PREVIEW_SINCE_MS_DEFAULT],
+    ),
+    (
         "differences, and pairs of team and lock, in the answer to a replay",
         &[REPLAY_DIFFERENCES_MAX as u64, REPLAY_GROUPS_MAX as u64],
     ),
@@ -204,6 +212,18 @@ const CONSTANTS: &[(&str, &[u64])] = &[
     (
         "configuration of a policy in a binding",
         &[POLICY_CONFIG_BYTES_MAX as u64],
+    ),
+    (
+        "revisions of a binding that are kept",
+        &[BINDING_REVISIONS_MAX as u64],
+    ),
+    (
+        "deleted bindings whose revisions are kept",
+        &[BINDING_HISTORIES_DELETED_MAX as u64],
+    ),
+    (
+        "reason of a change of a binding",
+        &[BINDING_REASON_BYTES_MAX as u64],
     ),
     (
         "policies that judge one request, and policies of one binding",

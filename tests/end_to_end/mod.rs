@@ -1,11 +1,13 @@
 //! The real binary, over HTTP, with real restarts.
 
 mod answers;
+mod apply;
 mod approvals;
 mod authoring;
 mod backup;
 mod backup_file;
 mod batches;
+mod bindings_history;
 mod bytes;
 mod caps;
 mod cluster;

@@ -8,6 +8,7 @@ use leasehold_backend_raft::PlantedBug;
 use nix::sys::stat::Mode;
 use nix::sys::stat::umask;
 
+use super::apply;
 use super::approval;
 use super::audit;
 use super::backup;
@@ -87,6 +88,14 @@ enum Command {
     Rollout {
         #[command(subcommand)]
         command: rollout::RolloutCommand,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Bring namespaces, policies and bindings to the state that the files of a directory declare. Shows
+    /// the difference first.
+    Apply {
+        #[command(flatten)]
+        arguments: apply::ApplyArguments,
         #[command(flatten)]
         connection: Connection,
     },
@@ -177,6 +186,10 @@ pub(crate) fn run() -> ExitCode {
             command,
             connection,
         }) => answer(connection, |to| output::finish(rollout::run(command, to))),
+        Some(Command::Apply {
+            arguments,
+            connection,
+        }) => answer(connection, |to| apply::run(&arguments, to)),
         Some(Command::Approval {
             command,
             connection,

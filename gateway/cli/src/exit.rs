@@ -10,6 +10,7 @@ use leasehold_wire::v1::error::Problem;
 pub(super) const HELP: &str = "\
 Exit codes:
   0      done; run: the command ended well
+  2      apply --dry-run: there are differences
   64     the command line or the configuration is wrong
   65     audit verify: the ledger is not what was written; backup, restore: no whole backup;
          policy check, test, bench, explain, embed: the module would be refused, a test case
@@ -34,6 +35,7 @@ pub(super) struct Failed {
     pub(super) problem: Option<Box<Problem>>,
 }
 
+pub(super) const DIFFERENT: u8 = 2;
 pub(super) const USAGE: u8 = 64;
 pub(super) const TAMPERED: u8 = 65;
 pub(super) const REJECTED: u8 = 65;
@@ -141,6 +143,7 @@ mod tests {
             .take_while(|line| line.starts_with('|'))
             .collect();
         let ours = [
+            DIFFERENT,
             USAGE,
             TAMPERED,
             UNAVAILABLE,

@@ -14,6 +14,7 @@ mod intent;
 mod many;
 mod resolve;
 mod run;
+mod touched_locks;
 mod turns;
 mod version_in_use;
 mod view;
@@ -33,6 +34,7 @@ use leasehold_domain::Request;
 pub use self::decide::PolicyFailure;
 pub use self::resolve::Resolution;
 pub use self::resolve::Resolved;
+pub use self::touched_locks::TouchedLocks;
 
 use self::decide::Decider;
 use self::intent::Intent;

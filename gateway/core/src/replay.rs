@@ -4,6 +4,7 @@
 //! the same module with the same configuration has the same answer and spends the same fuel; a
 //! candidate's answers show what it would have changed.
 
+mod preview;
 mod report;
 
 use std::collections::HashMap;
@@ -29,6 +30,9 @@ use leasehold_domain::limits::REPLAY_PAGE_ROWS_MAX;
 use leasehold_policy_host::BoundPolicy;
 use serde_json::Value;
 
+pub use self::preview::PreviewGroup;
+pub use self::preview::PreviewRange;
+pub use self::preview::PreviewReport;
 pub use self::report::ReplayDifference;
 pub use self::report::ReplayReport;
 

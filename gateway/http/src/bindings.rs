@@ -1,5 +1,8 @@
 //! Bindings.
 
+pub(crate) mod history;
+pub(crate) mod preview;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -19,6 +22,7 @@ use leasehold_domain::Operation;
 use leasehold_domain::Precondition;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::bindings as wire;
+use serde::Deserialize;
 
 use super::admin::allowed;
 use super::admin::exists;
@@ -27,6 +31,7 @@ use super::admin::precondition;
 use super::extract::Authenticated;
 use super::extract::Json;
 use super::extract::Path;
+use super::extract::Query;
 use super::extract::answer;
 use crate::services::App;
 
@@ -84,6 +89,25 @@ fn show(app: &App, stored: Stored<BindingDocument>) -> wire::Binding {
 }
 
 fn show_document(stored: Stored<BindingDocument>) -> wire::Binding {
+    let body = show_body(stored.document);
+    wire::Binding {
+        name: body.name.unwrap_or_default(),
+        namespaces: body.namespaces,
+        locks: body.locks.unwrap_or_default(),
+        operations: body.operations,
+        order: body.order,
+        policies: body.policies,
+        revision: stored.revision,
+        number: None,
+        evaluated_operations: Vec::new(),
+        changes: Vec::new(),
+        undeclared_roles: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// Shows what a binding says in the form in which it is written.
+fn show_body(document: BindingDocument) -> wire::BindingRequest {
     let show_bound = |policy: BoundPolicyDocument| {
         let enforcement = match policy.enforcement {
             EnforcementName::Advisory => "advisory",
@@ -98,46 +122,47 @@ fn show_document(stored: Stored<BindingDocument>) -> wire::Binding {
             on_error_allow: policy.on_error.allow,
         }
     };
-    wire::Binding {
-        name: stored.document.name,
-        namespaces: stored.document.namespaces,
-        locks: stored.document.locks,
-        operations: stored.document.operations,
-        order: stored.document.order,
-        policies: stored
-            .document
-            .policies
-            .into_iter()
-            .map(show_bound)
-            .collect(),
-        revision: stored.revision,
-        evaluated_operations: Vec::new(),
-        changes: Vec::new(),
-        undeclared_roles: Vec::new(),
-        warnings: Vec::new(),
+    wire::BindingRequest {
+        name: Some(document.name),
+        namespaces: document.namespaces,
+        locks: Some(document.locks),
+        operations: document.operations,
+        order: document.order,
+        policies: document.policies.into_iter().map(show_bound).collect(),
+        revision: None,
+        reason: None,
     }
 }
 
 /// A binding as the answer to its write, with what it judges now.
 fn show_written(document: BindingDocument, written: WrittenBinding) -> wire::Binding {
-    let names = |operations: Vec<Operation>| {
-        let names = operations.into_iter().map(|o| o.as_str().to_owned());
-        names.collect::<Vec<_>>()
-    };
-    let change = |change: JudgedChange| wire::EvaluationChange {
-        policy: change.policy,
-        from: change.from,
-        to: change.to,
-        newly_evaluated: names(change.added),
-        no_longer_evaluated: names(change.removed),
-    };
     let revision = written.revision;
     wire::Binding {
-        evaluated_operations: names(written.judges),
-        changes: written.changes.into_iter().map(change).collect(),
+        number: Some(written.number),
+        evaluated_operations: names(&written.judges),
+        changes: written
+            .changes
+            .into_iter()
+            .map(show_evaluation_change)
+            .collect(),
         undeclared_roles: written.undeclared_roles.into_iter().collect(),
         warnings: written.warnings,
         ..show_document(Stored { document, revision })
+    }
+}
+
+fn names(operations: &[Operation]) -> Vec<String> {
+    let names = operations.iter().map(|one| one.as_str().to_owned());
+    names.collect()
+}
+
+fn show_evaluation_change(change: JudgedChange) -> wire::EvaluationChange {
+    wire::EvaluationChange {
+        policy: change.policy,
+        from: change.from,
+        to: change.to,
+        newly_evaluated: names(&change.added),
+        no_longer_evaluated: names(&change.removed),
     }
 }
 
@@ -157,10 +182,11 @@ pub(crate) async fn create(
 ) -> Response {
     allowed(who, Permission::ChangeBindings, async |caller: Caller| {
         let name = new_name(body.name.as_ref(), body.revision)?;
+        let reason = body.reason.clone();
         let document = document(&name, body)?;
         let written = app
             .governance
-            .put_binding(&caller, &document, Precondition::Absent)
+            .put_binding_for(&caller, &document, Precondition::Absent, reason.as_deref())
             .await
             .map_err(exists)?;
         Ok(answer(
@@ -190,10 +216,11 @@ pub(crate) async fn put(
 ) -> Response {
     allowed(who, Permission::ChangeBindings, async |caller: Caller| {
         let condition = precondition(body.revision);
+        let reason = body.reason.clone();
         let document = document(&name, body)?;
         let written = app
             .governance
-            .put_binding(&caller, &document, condition)
+            .put_binding_for(&caller, &document, condition, reason.as_deref())
             .await?;
         Ok(answer(
             StatusCode::OK,
@@ -255,28 +282,42 @@ pub(crate) async fn get(
     .await
 }
 
-/// `DELETE /v1/bindings/{binding}`.
+/// Options of `DELETE /v1/bindings/{binding}`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteOptions {
+    /// Why; the revision and the ledger keep it.
+    reason: Option<String>,
+    /// Delete it only if it has this revision.
+    revision: Option<u64>,
+}
+
+/// `DELETE /v1/bindings/{binding}`. Its revisions stay, and can be restored.
 #[utoipa::path(
     delete,
     path = "/v1/bindings/{binding}",
     operation_id = "delete_binding",
     tag = "bindings",
-    params(("binding" = String, Path, description = "Name of the binding")),
+    params(("binding" = String, Path, description = "Name of the binding"), DeleteOptions),
     responses((status = 200, body = wire::Binding), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     who: Authenticated,
     Path(name): Path<String>,
+    Query(options): Query<DeleteOptions>,
 ) -> Response {
     allowed(who, Permission::ChangeBindings, async |caller: Caller| {
-        let stored = app.governance.binding(&name).await?;
-        app.governance.delete_binding(&caller, &name).await?;
-        Ok(answer(
-            StatusCode::OK,
-            &caller.request_id,
-            &show(&app, stored),
-        ))
+        let (governance, reason) = (&app.governance, options.reason.as_deref());
+        let condition = precondition(options.revision);
+        let deleted = governance.delete_binding_for(&caller, &name, condition, reason);
+        let (stored, number) = Box::pin(deleted).await?;
+        let body = wire::Binding {
+            number: Some(number),
+            ..show(&app, stored)
+        };
+        Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
     .await
 }

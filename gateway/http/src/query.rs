@@ -17,10 +17,12 @@ fn has_options(route: &str, method: &Method) -> bool {
         | paths::LOCKS_WATCH
         | paths::INCIDENTS
         | paths::BINDINGS_RESOLVE
+        | paths::BINDING_REVISIONS
+        | paths::BINDING_REVISION
         | paths::AUDIT_EVENTS
         | paths::AUDIT_HOLDERS
         | paths::AUDIT_VERIFY => [Method::GET, Method::HEAD].contains(method),
-        paths::NAMESPACE | paths::KEY => *method == Method::DELETE,
+        paths::NAMESPACE | paths::KEY | paths::BINDING => *method == Method::DELETE,
         paths::POLICY_VERSION => *method == Method::PUT,
         _ => false,
     }

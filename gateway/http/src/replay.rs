@@ -125,14 +125,14 @@ fn show(app: &App, caller: &Caller, report: ReplayReport) -> wire::ReplayReport 
     }
 }
 
-fn named(differences: &BTreeMap<Difference, u64>) -> BTreeMap<String, u64> {
+pub(crate) fn named(differences: &BTreeMap<Difference, u64>) -> BTreeMap<String, u64> {
     let named = differences.iter();
     named
         .map(|(kind, count)| (kind.as_str().to_owned(), *count))
         .collect()
 }
 
-fn show_difference(difference: ReplayDifference) -> wire::ReplayDifference {
+pub(crate) fn show_difference(difference: ReplayDifference) -> wire::ReplayDifference {
     wire::ReplayDifference {
         kind: difference.kind.as_str().to_owned(),
         cursor: difference.cursor.0,

@@ -113,14 +113,18 @@ fn policy_routes() -> Router<Arc<App>> {
         )
         .route(paths::POLICY_TRUST_KEYS, post(policy_trust::add))
         .route(paths::POLICY_TRUST_KEY, post(policy_trust::revoke))
+        .route(paths::BINDINGS_PREVIEW, post(bindings::preview::preview))
         .route(paths::BINDINGS_RESOLVE, get(resolve::resolve))
         .route(paths::BINDINGS, get(bindings::list).post(bindings::create))
         .route(
             paths::BINDING,
             get(bindings::get)
                 .put(bindings::put)
+                .post(bindings::history::post)
                 .delete(bindings::delete),
         )
+        .route(paths::BINDING_REVISIONS, get(bindings::history::list))
+        .route(paths::BINDING_REVISION, get(bindings::history::get))
         .route(paths::ROLLOUTS, get(rollouts::list).post(rollouts::start))
         .route(
             paths::ROLLOUT,

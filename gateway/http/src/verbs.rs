@@ -39,6 +39,8 @@ pub(super) fn allowed(route: &str, path: &str) -> Option<&'static str> {
         (paths::NAMESPACE, Some("move")) => Some("POST"),
         (paths::KEY, None) => Some("DELETE"),
         (paths::KEY, Some("rotate")) => Some("POST"),
+        (paths::BINDING, None) => Some("GET,HEAD,PUT,DELETE"),
+        (paths::BINDING, Some("restore")) => Some("POST"),
         (paths::ROLLOUT, None) => Some("GET,HEAD,DELETE"),
         (
             paths::ROLLOUT,

@@ -2,17 +2,20 @@
 //! module on their own machine.
 
 mod bench;
+mod bind;
 mod cases;
 mod check;
 mod embed;
 mod explain;
-mod modules;
+mod history;
+pub(super) mod modules;
 mod new;
 mod online;
+mod preview;
 mod recorded;
 mod replay;
 mod resolve;
-mod sign;
+pub(super) mod sign;
 mod templates;
 mod trust;
 mod verify;

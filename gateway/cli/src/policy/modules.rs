@@ -27,7 +27,7 @@ pub(super) fn engine() -> Result<PolicyEngine, Failed> {
 }
 
 /// Compiles a module without running its cases.
-pub(super) fn compile(wasm: &[u8], file: &Path) -> Result<Arc<Module>, Failed> {
+pub(crate) fn compile(wasm: &[u8], file: &Path) -> Result<Arc<Module>, Failed> {
     let module = engine()?.compile_untested(wasm);
     module.map_err(|error| Failed::new(REJECTED, format!("{}: {error}", file.display())))
 }
@@ -44,7 +44,7 @@ pub(super) fn suite(wasm: &[u8], cases: Option<&Path>) -> Result<Suite, Failed> 
 }
 
 /// A policy and its version as people write them.
-pub(super) fn name_of(module: &Module) -> String {
+pub(crate) fn name_of(module: &Module) -> String {
     let manifest = module.manifest();
     format!("{}@{}", manifest.name, manifest.version)
 }

@@ -13,6 +13,8 @@ use leasehold_wire::v1::policies::PolicyMarkRequest;
 use leasehold_wire::v1::policies::PolicyVersion;
 use leasehold_wire::v1::policies::PushedPolicy;
 
+use super::bind;
+use super::history;
 use super::modules;
 use super::sign;
 use super::version;
@@ -56,17 +58,14 @@ pub(crate) enum OnlineCommand {
         policy: String,
     },
     /// Bind policies, or replace a binding, from a JSON file (- for standard input).
-    Bind {
-        /// The binding's name.
-        name: String,
-        /// The file: namespaces, locks, operations, order, policies.
-        file: PathBuf,
-    },
-    /// Delete a binding.
-    Unbind {
-        /// The binding's name.
-        name: String,
-    },
+    Bind(bind::BindArguments),
+    /// Delete a binding. Its revisions stay, and can be restored.
+    Unbind(bind::UnbindArguments),
+    /// Show the revisions of a binding, newest first, also of one that was deleted: who changed what,
+    /// when and why.
+    History(history::HistoryArguments),
+    /// Make a binding say what one of its revisions said, by the same checks and approvals as `bind`.
+    RestoreBinding(history::RestoreArguments),
     /// List versions of policies.
     List,
     /// Show one version, and its newest failures in the gateway that is asked.
@@ -105,18 +104,12 @@ async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<
         OnlineCommand::Withdraw(mark) => marked(client, "withdraw", mark, json).await,
         OnlineCommand::Restore(mark) => marked(client, "restore", mark, json).await,
         OnlineCommand::Delete { policy } => delete(client, &policy, json).await,
-        OnlineCommand::Bind { name, file } => {
-            let request: wire::BindingRequest = input_file::json(&file)?;
-            let path = paths::member(paths::BINDINGS, &name);
-            let bound: wire::Binding = client.put(&path, &request).await?;
-            Shown::of(json, &bound, show_bound)
-        }
-        OnlineCommand::Unbind { name } => {
-            let path = paths::member(paths::BINDINGS, &name);
-            let gone: wire::Binding = client.delete(&path).await?;
-            Shown::of(json, &gone, |gone| {
-                Shown::Fields(vec![("unbound", gone.name.clone())])
-            })
+        OnlineCommand::Bind(arguments) => bind::bind(client, arguments, json).await,
+        OnlineCommand::Unbind(arguments) => bind::unbind(client, arguments, json).await,
+        OnlineCommand::History(arguments) => history::show(client, &arguments, json).await,
+        OnlineCommand::RestoreBinding(arguments) => {
+            let bound = history::restore(client, arguments).await?;
+            Shown::of(json, &bound, bind::show)
         }
         OnlineCommand::List => {
             let list: PolicyList = client.get(paths::POLICIES).await?;
@@ -134,7 +127,8 @@ async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<
         OnlineCommand::Bindings => {
             let list: wire::BindingList = client.get(paths::BINDINGS).await?;
             Shown::of(json, &list, |list| {
-                Shown::Table(HEADINGS.to_vec(), list.bindings.iter().map(row).collect())
+                let rows = list.bindings.iter().map(bind::row).collect();
+                Shown::Table(bind::HEADINGS.to_vec(), rows)
             })
         }
     }
@@ -200,73 +194,3 @@ fn split_version(policy: &str) -> Result<(&str, &str), Failed> {
     let split = policy.split_once('@');
     split.ok_or_else(|| Failed::new(USAGE, format!("{policy}: must be POLICY@VERSION")))
 }
-
-const HEADINGS: [&str; 6] = [
-    "BINDING",
-    "ORDER",
-    "NAMESPACES",
-    "LOCKS",
-    "OPERATIONS",
-    "POLICIES",
-];
-
-fn row(binding: &wire::Binding) -> Vec<String> {
-    let policies = binding
-        .policies
-        .iter()
-        .map(|p| format!("{}@{}", p.policy, p.version));
-    vec![
-        binding.name.clone(),
-        binding.order.to_string(),
-        binding.namespaces.join(","),
-        binding.locks.join(","),
-        binding.operations.join(","),
-        policies.collect::<Vec<_>>().join(","),
-    ]
-}
-
-/// A binding that was written: what it judges, and what judges otherwise than before.
-fn show_bound(bound: &wire::Binding) -> Shown {
-    let cells = HEADINGS_OF_BOUND.into_iter().zip(row(bound));
-    let mut fields: Vec<_> = cells.collect();
-    fields.push(("evaluates", bound.evaluated_operations.join(",")));
-    for change in &bound.changes {
-        let versions = |versions: &[String]| match versions {
-            [] => "not bound".to_owned(),
-            some => some.join(" and "),
-        };
-        let mut told = format!(
-            "{}, {} before, {} now",
-            change.policy,
-            versions(&change.from),
-            versions(&change.to)
-        );
-        for (what, names) in [
-            ("newly evaluates", &change.newly_evaluated),
-            ("no longer evaluates", &change.no_longer_evaluated),
-        ] {
-            if !names.is_empty() {
-                told += &format!("; {what} {}", names.join(", "));
-            }
-        }
-        fields.push(("changed", told));
-    }
-    if !bound.undeclared_roles.is_empty() {
-        let names = bound.undeclared_roles.join(", ");
-        let told = format!("{names}: not in authentication.jwt.roles; check the spelling");
-        fields.push(("undeclared roles", told));
-    }
-    for warning in &bound.warnings {
-        fields.push(("warning", warning.clone()));
-    }
-    Shown::Fields(fields)
-}
-
-const HEADINGS_OF_BOUND: [&str; 6] = [
-    "binding",
-    "order",
-    "namespaces",
-    "locks",
-    "operations",
-    "policies",
-];

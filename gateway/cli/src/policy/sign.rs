@@ -225,7 +225,7 @@ fn beside(file: &Path) -> PathBuf {
 }
 
 /// Reads a file of signatures.
-pub(super) fn read(file: &Path) -> Result<SignatureFile, Failed> {
+pub(crate) fn read(file: &Path) -> Result<SignatureFile, Failed> {
     let parsed = SignatureFile::parse(&input_file::read(file)?);
     parsed.map_err(|problem| Failed::new(USAGE, format!("{}: {problem}", file.display())))
 }

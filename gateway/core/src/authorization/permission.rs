@@ -26,6 +26,10 @@ pub enum Permission {
     ChangePolicyTrust,
     /// Read bindings, with the configuration of the policies.
     ReadBindings,
+    /// Read what bindings said before, and who changed them.
+    ReadBindingHistory,
+    /// See what a change of a binding would touch.
+    PreviewBindings,
     /// Bind and unbind policies.
     ChangeBindings,
     /// See rollouts, and how their versions differ.
@@ -68,7 +72,10 @@ impl Permission {
             Self::ChangePolicies | Self::ReadBindings => &[Role::PolicyAuthor, Role::Administrator],
             Self::ReadPolicyTrust => &[Role::PolicyAuthor, Role::Auditor, Role::Administrator],
             Self::ReadRollouts => &[Role::PolicyAuthor, Role::Operator, Role::Administrator],
-            Self::ReplayDecisions => &[Role::PolicyAuthor, Role::Auditor, Role::Administrator],
+            Self::ReplayDecisions | Self::ReadBindingHistory => {
+                &[Role::PolicyAuthor, Role::Auditor, Role::Administrator]
+            }
+            Self::PreviewBindings => &[Role::Auditor, Role::Administrator],
             Self::Approve => &[Role::Approver],
             Self::CloseReviews => &[Role::Approver, Role::Auditor, Role::Administrator],
             Self::ReadReviews => &[

@@ -18,10 +18,14 @@ use super::document::BindingDocument;
 use super::document::BoundPolicyDocument;
 use super::document::POLICIES;
 use super::document::PolicyDocument;
+use super::document::RevisionOrigin;
 use super::edit;
 use super::index::ALL_NAMESPACES;
 use super::judged::JudgedChange;
 use super::judged::differences;
+use super::revision::BindingEdits;
+use super::revision::BindingWrite;
+use super::revision::check_reason;
 use crate::caller::Caller;
 use crate::failure::Failure;
 
@@ -30,6 +34,8 @@ use crate::failure::Failure;
 pub struct WrittenBinding {
     /// The revision of the write.
     pub revision: u64,
+    /// The number of the binding's newest revision.
+    pub number: u64,
     /// The operations that at least one of the policies judges, in the order of the operations.
     pub judges: Vec<Operation>,
     /// The policies that judge other operations than in the binding that was replaced.
@@ -59,17 +65,43 @@ impl Governance {
         binding: &BindingDocument,
         precondition: Precondition,
     ) -> Result<WrittenBinding, Failure> {
-        for _ in 1..WRITES_MAX {
-            if let Some(written) = self.try_put(caller, binding, precondition).await? {
+        let why = (RevisionOrigin::Put, None);
+        self.write_binding(caller, binding, precondition, why).await
+    }
+
+    /// Creates or replaces a binding as [`Self::put_binding`] does, and keeps the reason with its
+    /// revision.
+    ///
+    /// # Errors
+    /// As [`Self::put_binding`], and the reason is invalid.
+    pub async fn put_binding_for(
+        &self,
+        caller: &Caller,
+        binding: &BindingDocument,
+        precondition: Precondition,
+        reason: Option<&str>,
+    ) -> Result<WrittenBinding, Failure> {
+        check_reason(reason)?;
+        let why = (RevisionOrigin::Put, reason);
+        self.write_binding(caller, binding, precondition, why).await
+    }
+
+    /// Checks and writes a binding, for every way to create or replace one but a rollout.
+    pub(super) async fn write_binding(
+        &self,
+        caller: &Caller,
+        binding: &BindingDocument,
+        precondition: Precondition,
+        why: (RevisionOrigin, Option<&str>),
+    ) -> Result<WrittenBinding, Failure> {
+        for _ in 0..WRITES_MAX {
+            let put = self.try_put(caller, binding, precondition, why.clone());
+            if let Some(written) = Box::pin(put).await? {
                 return Ok(written);
             }
         }
-        let last = self.try_put(caller, binding, precondition).await?;
-        let changed = || {
-            let message = "other writes changed the binding or its policies each time; try again";
-            Failure::new(FailureKind::Conflict, message)
-        };
-        last.ok_or_else(changed)
+        let message = "other writes changed the binding or its policies each time; try again";
+        Err(Failure::new(FailureKind::Conflict, message))
     }
 
     /// Checks and writes a binding. Returns `None` if what it was checked against has changed by the
@@ -79,6 +111,7 @@ impl Governance {
         caller: &Caller,
         binding: &BindingDocument,
         precondition: Precondition,
+        (origin, reason): (RevisionOrigin, Option<&str>),
     ) -> Result<Option<WrittenBinding>, Failure> {
         let replaced = match precondition {
             Precondition::Absent => None,
@@ -87,11 +120,7 @@ impl Governance {
             }
         };
         // Versions that the replaced binding names cannot be deleted before it is replaced.
-        let exact = match (precondition, &replaced) {
-            (Precondition::Any, Some(replaced)) => Precondition::Revision(replaced.revision),
-            (Precondition::Any, None) => Precondition::Absent,
-            (given, _) => given,
-        };
+        let exact = exact(precondition, replaced.as_ref());
         let replaced = replaced.map(|replaced| replaced.document);
         if replaced.is_some() {
             self.check_rollouts(&binding.name, Some(binding)).await?;
@@ -109,16 +138,20 @@ impl Governance {
             None => judged.clone(),
         };
         let changes = differences(before, &judged);
-        let named: Vec<String> = binding.policies.iter().map(version_id).collect();
-        let mut summary = format!("binding {}: {}", binding.name, named.join(", "));
-        for change in &changes {
-            let _ = write!(summary, "; {change}");
-        }
-        let (id, body) = (&binding.name, Some(binding));
-        let change = (replaced.as_ref(), body);
-        let approval = [of_binding(id, change, &versions, &summary)];
+        let summary = summary_of(binding, &changes);
+        let change = (replaced.as_ref(), Some(binding));
+        let approval = [of_binding(&binding.name, change, &versions, &summary)];
         let approval = Box::pin(self.approved(caller, &approval)).await?;
-        let mut edits = vec![edit(caller, BINDINGS, id, body, exact, summary)?];
+        let write = BindingWrite {
+            name: &binding.name,
+            before: replaced.as_ref(),
+            after: Some(binding),
+            precondition: exact,
+            origin,
+            reason,
+            summary,
+        };
+        let BindingEdits { mut edits, number } = self.binding_edits(caller, write).await?;
         edits.extend(approval);
         edits.extend(taken_into_use(
             caller,
@@ -136,6 +169,7 @@ impl Governance {
         let all: BTreeSet<Operation> = judged.into_values().flat_map(|(_, all)| all).collect();
         Ok(Some(WrittenBinding {
             revision,
+            number,
             judges: all.into_iter().collect(),
             changes,
             undeclared_roles,
@@ -172,18 +206,43 @@ impl Governance {
     /// # Errors
     /// There is none of that name, others must approve the change first, or the store cannot write.
     pub async fn delete_binding(&self, caller: &Caller, name: &str) -> Result<(), Failure> {
+        let deleted = self.delete_binding_for(caller, name, Precondition::Any, None);
+        deleted.await.map(drop)
+    }
+
+    /// Deletes a binding as [`Self::delete_binding`] does, and keeps the reason with the revision.
+    /// Returns what it said, and the number of the revision.
+    ///
+    /// # Errors
+    /// As [`Self::delete_binding`]; the precondition does not hold, or the reason is invalid.
+    pub async fn delete_binding_for(
+        &self,
+        caller: &Caller,
+        name: &str,
+        precondition: Precondition,
+        reason: Option<&str>,
+    ) -> Result<(Stored<BindingDocument>, u64), Failure> {
+        check_reason(reason)?;
         let stored: Stored<BindingDocument> = self.binding(name).await?;
         self.check_rollouts(name, None).await?;
-        let precondition = Precondition::Revision(stored.revision);
+        let exact = exact(precondition, Some(&stored));
         let summary = format!("binding {name} deleted");
         let change = (Some(&stored.document), None);
         let proposal = of_binding(name, change, &Versions::new(), &summary);
-        let approval = self.approved(caller, &[proposal]).await?;
-        let nothing = None::<&BindingDocument>;
-        let deletion = edit(caller, BINDINGS, name, nothing, precondition, summary)?;
-        self.commit([deletion].into_iter().chain(approval).collect())
-            .await?;
-        Ok(())
+        let approval = Box::pin(self.approved(caller, &[proposal])).await?;
+        let write = BindingWrite {
+            name,
+            before: Some(&stored.document),
+            after: None,
+            precondition: exact,
+            origin: RevisionOrigin::Delete,
+            reason,
+            summary,
+        };
+        let BindingEdits { mut edits, number } = self.binding_edits(caller, write).await?;
+        edits.extend(approval);
+        self.commit(edits).await?;
+        Ok((stored, number))
     }
 
     /// One binding.
@@ -202,7 +261,10 @@ impl Governance {
         self.list(BINDINGS).await
     }
 
-    async fn find_binding(&self, name: &str) -> Result<Option<Stored<BindingDocument>>, Failure> {
+    pub(super) async fn find_binding(
+        &self,
+        name: &str,
+    ) -> Result<Option<Stored<BindingDocument>>, Failure> {
         match self.binding(name).await {
             Ok(stored) => Ok(Some(stored)),
             Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
@@ -226,6 +288,25 @@ fn reaches_further(binding: &BindingDocument, than: &BindingDocument) -> bool {
     operations
         || adds(&binding.namespaces, &than.namespaces, ALL_NAMESPACES)
         || adds(&binding.locks, &than.locks, ALL_LOCKS)
+}
+
+/// Returns the precondition that a binding is as it was read, unless another is given.
+fn exact(given: Precondition, read: Option<&Stored<BindingDocument>>) -> Precondition {
+    match (given, read) {
+        (Precondition::Any, Some(read)) => Precondition::Revision(read.revision),
+        (Precondition::Any, None) => Precondition::Absent,
+        (given, _) => given,
+    }
+}
+
+/// Returns a binding and what its policies judge otherwise, in words.
+fn summary_of(binding: &BindingDocument, changes: &[JudgedChange]) -> String {
+    let named: Vec<String> = binding.policies.iter().map(version_id).collect();
+    let mut summary = format!("binding {}: {}", binding.name, named.join(", "));
+    for change in changes {
+        let _ = write!(summary, "; {change}");
+    }
+    summary
 }
 
 fn version_id(policy: &BoundPolicyDocument) -> String {

@@ -34,6 +34,28 @@ pub(super) struct Checked {
     pub(super) undeclared_roles: BTreeSet<String>,
 }
 
+/// A binding that passed the checks, and of which nothing is kept.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    pub(super) steps: Vec<PlanStep>,
+    pub(super) bound: BoundPolicies,
+    pub(super) versions: Versions,
+}
+
+impl Inspected {
+    /// Returns the versions and the judged operations of each policy.
+    pub(super) fn judged(&self) -> Judged {
+        let mut judged = Judged::new();
+        for planned in &self.steps {
+            let step = &planned.step;
+            let (versions, operations) = judged.entry(step.policy.to_string()).or_default();
+            versions.push(step.version.to_string());
+            operations.extend(planned.operations());
+        }
+        judged
+    }
+}
+
 impl Governance {
     /// Asks the store: another gateway may have made the namespace a moment ago. A name that the
     /// replaced binding has too may stay: the namespace was deleted meanwhile, and the binding must
@@ -78,6 +100,28 @@ impl Governance {
         binding: &BindingDocument,
         replaced: Option<&BindingDocument>,
     ) -> Result<Checked, Failure> {
+        let inspected = self.inspect(binding, replaced).await?;
+        let steps = &inspected.steps;
+        // The configuration's bytes are kept by digest, so that any recorded decision can be run
+        // again although the binding has changed since.
+        for bound in steps.iter().flat_map(|planned| &planned.step.bound) {
+            let config = Arc::from(bound.config().as_bytes());
+            self.documents.put_blob(config).await?;
+        }
+        Ok(Checked {
+            judged: inspected.judged(),
+            undeclared_roles: self.undeclared_roles(steps),
+            bound: inspected.bound,
+            versions: inspected.versions,
+        })
+    }
+
+    /// Checks a binding whole, and keeps nothing.
+    pub(super) async fn inspect(
+        &self,
+        binding: &BindingDocument,
+        replaced: Option<&BindingDocument>,
+    ) -> Result<Inspected, Failure> {
         if binding
             .name
             .parse::<leasehold_domain::NamespaceName>()
@@ -94,30 +138,20 @@ impl Governance {
         self.check_namespaces(binding, replaced).await?;
         let (steps, bound, versions) = self.bind_all(binding).await?;
         reach::check_steps(binding, &steps)?;
-        // The configuration's bytes are kept by digest, so that any recorded decision can be run
-        // again although the binding has changed since.
-        for bound in steps.iter().flat_map(|planned| &planned.step.bound) {
-            let config = Arc::from(bound.config().as_bytes());
-            self.documents.put_blob(config).await?;
-        }
-        let named = steps.iter().flat_map(|planned| &planned.step.bound);
-        let named = named.flat_map(leasehold_policy_host::BoundPolicy::custom_roles);
-        let undeclared_roles = named
-            .filter(|role| !self.declared_roles.contains(role))
-            .collect();
-        let mut judged = Judged::new();
-        for planned in &steps {
-            let step = &planned.step;
-            let (versions, operations) = judged.entry(step.policy.to_string()).or_default();
-            versions.push(step.version.to_string());
-            operations.extend(planned.operations());
-        }
-        Ok(Checked {
-            judged,
+        Ok(Inspected {
+            steps,
             bound,
             versions,
-            undeclared_roles,
         })
+    }
+
+    /// Returns the roles that configurations name, and nobody has declared.
+    pub(super) fn undeclared_roles(&self, steps: &[PlanStep]) -> BTreeSet<String> {
+        let named = steps.iter().flat_map(|planned| &planned.step.bound);
+        let named = named.flat_map(leasehold_policy_host::BoundPolicy::custom_roles);
+        named
+            .filter(|role| !self.declared_roles.contains(role))
+            .collect()
     }
 
     /// The binding's policies with their configurations; all of them can be loaded.

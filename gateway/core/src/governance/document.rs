@@ -2,6 +2,7 @@
 
 mod approval;
 mod review;
+mod revision;
 mod rollout;
 mod standing;
 
@@ -26,6 +27,11 @@ pub use self::approval::ApprovalState;
 pub use self::review::ClosedReview;
 pub use self::review::REVIEWS;
 pub use self::review::ReviewDocument;
+pub(crate) use self::revision::BINDING_HISTORIES;
+pub(crate) use self::revision::BINDING_REVISIONS;
+pub use self::revision::BindingHistoryDocument;
+pub use self::revision::BindingRevisionDocument;
+pub use self::revision::RevisionOrigin;
 pub use self::rollout::Guardrails;
 pub(crate) use self::rollout::ROLLOUTS;
 pub use self::rollout::RolloutChange;

@@ -31,6 +31,7 @@ use super::document::BINDINGS;
 use super::document::BindingDocument;
 use super::document::Guardrails;
 use super::document::ROLLOUTS;
+use super::document::RevisionOrigin;
 use super::document::RolloutChange;
 use super::document::RolloutDocument;
 use super::document::RolloutStage;
@@ -38,6 +39,7 @@ use super::document::RolloutState;
 use super::document::RolloutVersion;
 use super::edit;
 use super::plan::RolloutId;
+use super::revision::BindingWrite;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -267,8 +269,9 @@ impl Governance {
             && (rollout.state.stage == RolloutStage::Full
                 || before.state.stage == RolloutStage::Full)
         {
-            let (edit, checked) = self.rebind(caller, &before, rollout.bound()).await?;
-            edits.push(edit);
+            let rebind = self.rebind(caller, &before, rollout.bound(), why.reason);
+            let (binding, checked) = Box::pin(rebind).await?;
+            edits.extend(binding);
             bound = checked.bound;
         }
         match self.try_commit(edits, bound).await? {
@@ -295,14 +298,15 @@ impl Governance {
         }
     }
 
-    /// Returns the edit that replaces the version that the binding names in the stage of `before` by
-    /// `to`.
+    /// Returns the edits that replace the version that the binding names in the stage of `before` by
+    /// `to`, and keep a revision of the binding.
     async fn rebind(
         &self,
         caller: &Caller,
         before: &RolloutDocument,
         to: &RolloutVersion,
-    ) -> Result<(Edit, Checked), Failure> {
+        reason: Option<&str>,
+    ) -> Result<(Vec<Edit>, Checked), Failure> {
         let binding: Stored<BindingDocument> = self.binding(&before.binding).await?;
         let entry = entry(&binding.document, &before.policy)?;
         if version_of(&binding.document, entry) != *before.bound() {
@@ -318,9 +322,17 @@ impl Governance {
             "binding {}: {}@{} by rollout {}",
             changed.name, before.policy, to.version, before.name
         );
-        let (id, same) = (&changed.name, Precondition::Revision(binding.revision));
-        let edit = edit(caller, BINDINGS, id, Some(&changed), same, summary)?;
-        Ok((edit, checked))
+        let write = BindingWrite {
+            name: &changed.name,
+            before: Some(&binding.document),
+            after: Some(&changed),
+            precondition: Precondition::Revision(binding.revision),
+            origin: RevisionOrigin::Rollout(before.name.clone()),
+            reason,
+            summary,
+        };
+        let written = self.binding_edits(caller, write).await?;
+        Ok((written.edits, checked))
     }
 
     /// Appends a change to the rollout's history.

@@ -50,7 +50,7 @@ fn ascii(pattern: &str, max: usize) -> Value {
 }
 
 /// Text of any characters, at most so many bytes of UTF-8.
-fn text(pattern: &str, max: usize) -> Value {
+pub(super) fn text(pattern: &str, max: usize) -> Value {
     json!({
         "pattern": pattern,
         "maxLength": max,
@@ -266,6 +266,7 @@ fn governance_rules() -> Vec<Rule> {
         .collect();
     let judged = json!({ "items": { "type": "string", "enum": judged } });
     let note = text(&patterns::prose(), limits::INCIDENT_NOTE_BYTES_MAX);
+    let why = || text(&patterns::prose(), limits::BINDING_REASON_BYTES_MAX);
     vec![
         ("NamespaceRequest", "name", label()),
         ("NamespaceRequest", "team", label()),
@@ -293,6 +294,9 @@ fn governance_rules() -> Vec<Rule> {
             json!({ "minimum": i32::MIN, "maximum": i32::MAX }),
         ),
         ("BindingRequest", "revision", range(0, u64::MAX)),
+        ("BindingRequest", "reason", why()),
+        ("RestoreBindingRequest", "revision", range(1, u64::MAX)),
+        ("RestoreBindingRequest", "reason", why()),
         (
             "BindingRequest",
             "policies",

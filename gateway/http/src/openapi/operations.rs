@@ -107,7 +107,11 @@ fn parameter_rule(place: &str, name: &str) -> Value {
         ("path", "binding") => label(limits::NAMESPACE_NAME_BYTES_MAX),
         ("path", "policy") => json!({ "pattern": patterns::POLICY }),
         ("path", "version") => json!({ "pattern": patterns::version(), "maxLength": 64 }),
+        ("path", "number") => range(1, u64::MAX),
         ("path", _) => json!({ "minLength": 1 }),
+        (_, "reason") => {
+            super::constraints::text(&patterns::prose(), limits::BINDING_REASON_BYTES_MAX)
+        }
         (_, "subject" | "holder") => json!({
             "pattern": patterns::recorded_subject(), "minLength": 1, "maxLength": limits::SUBJECT_BYTES_MAX,
         }),

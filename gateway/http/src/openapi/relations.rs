@@ -38,7 +38,7 @@ pub(super) fn write(document: &mut Value) {
 }
 
 /// Conditions over whole requests.
-fn rules() -> [(&'static str, Value); 4] {
+fn rules() -> [(&'static str, Value); 5] {
     let permits = json!({
         "if": { "required": ["permits"], "properties": { "permits": { "type": "integer" } } },
         "then": { "required": ["mode"], "properties": { "mode": { "const": "shared" } } },
@@ -52,8 +52,14 @@ fn rules() -> [(&'static str, Value); 4] {
         "if": { "required": ["from_ms"], "properties": { "from_ms": { "type": "integer" } } },
         "then": { "properties": { "since_ms": { "type": "null" } } },
     });
+    let either = json!({
+        "if": { "required": ["delete"], "properties": { "delete": { "type": "string" } } },
+        "then": { "properties": { "binding": { "type": "null" } } },
+        "else": { "required": ["binding"], "properties": { "binding": { "type": "object" } } },
+    });
     [
-        ("ReplayRequest", since),
+        ("ReplayRequest", since.clone()),
+        ("PreviewRequest", json!({ "allOf": [since, either] })),
         ("AcquireRequest", permits.clone()),
         ("AcquireManyRequest", permits),
         ("HolderSelector", selector),

@@ -27,6 +27,101 @@ pub struct BindingRequest {
     /// PUT: write only if the binding has this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    /// Why; the revision and the ledger keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Make a binding say what one of its revisions said.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreBindingRequest {
+    /// The number of the revision.
+    pub revision: u64,
+    /// Why; the new revision and the ledger keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The revisions of a binding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BindingRevisionList {
+    /// Newest first, without bodies.
+    pub revisions: Vec<BindingRevision>,
+    /// `before` of the next page; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_before: Option<u64>,
+    /// Whether the binding differs from its newest revision: a build that keeps no revisions wrote it.
+    /// The next change of the binding records it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unrecorded: bool,
+}
+
+/// A revision of a binding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BindingRevision {
+    /// Its number; those of one binding grow by one, also after the binding was deleted.
+    pub number: u64,
+    /// When it was written, RFC 3339.
+    pub at: String,
+    /// The subject that wrote it; absent if a build that keeps no revisions did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What wrote it: `put`, `delete`, `rollout`, `restore`, or `recorded-later` if a build that keeps
+    /// no revisions wrote the binding.
+    pub origin: String,
+    /// The rollout that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<String>,
+    /// The number of the revision that was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u64>,
+    /// The given reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the binding says since then; absent in lists, and if the binding was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<BindingRequest>,
+    /// The number of the revision that it is compared with; 0 for none.
+    pub against: u64,
+    /// Lists: JSON pointers to the fields that differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// One revision: what differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
+}
+
+/// A field of a binding that differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FieldChange {
+    /// A JSON pointer into the binding; empty for the whole binding. Policies are matched by name; the
+    /// index is that in the newer binding, or in the older one if the policy was removed.
+    pub path: String,
+    /// The value before; absent if there was none.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "some"
+    )]
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub before: Option<serde_json::Value>,
+    /// The value now; absent if there is none.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "some"
+    )]
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub after: Option<serde_json::Value>,
+}
+
+/// Reads a value that is there, also if it is null.
+fn some<'de, D>(value: D) -> Result<Option<serde_json::Value>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    serde_json::Value::deserialize(value).map(Some)
 }
 
 /// One policy of a binding.
@@ -66,6 +161,9 @@ pub struct Binding {
     pub policies: Vec<BoundPolicy>,
     /// The revision of its last write.
     pub revision: u64,
+    /// Answers to writes: the number of the binding's newest revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// Answers to writes: the operations that at least one of the policies evaluates by this binding.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evaluated_operations: Vec<String>,

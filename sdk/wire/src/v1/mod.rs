@@ -16,6 +16,7 @@ pub mod locks;
 pub mod namespaces;
 pub mod paths;
 pub mod policies;
+pub mod preview;
 pub mod replay;
 pub mod reviews;
 pub mod rollouts;

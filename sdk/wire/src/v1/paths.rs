@@ -30,7 +30,13 @@ pub const POLICY_TRUST_KEY: &str = "/v1/policy-trust/keys/{id}";
 pub const BINDINGS: &str = "/v1/bindings";
 /// Which policies would judge a request.
 pub const BINDINGS_RESOLVE: &str = "/v1/bindings:resolve";
-/// One binding.
+/// What a change of a binding would touch.
+pub const BINDINGS_PREVIEW: &str = "/v1/bindings:preview";
+/// The revisions of a binding.
+pub const BINDING_REVISIONS: &str = "/v1/bindings/{binding}/revisions";
+/// One of them.
+pub const BINDING_REVISION: &str = "/v1/bindings/{binding}/revisions/{number}";
+/// One binding; `POST …:restore` makes it say what one of its revisions said.
 pub const BINDING: &str = "/v1/bindings/{binding}";
 /// All rollouts.
 pub const ROLLOUTS: &str = "/v1/rollouts";
@@ -129,6 +135,24 @@ pub fn incident_acknowledge(incident: &str) -> String {
 #[must_use]
 pub fn rollout_verb(rollout: &str, verb: &str) -> String {
     format!("{}:{verb}", member(ROLLOUTS, rollout))
+}
+
+/// `/v1/bindings/{binding}/revisions`.
+#[must_use]
+pub fn binding_revisions(binding: &str) -> String {
+    format!("{}/revisions", member(BINDINGS, binding))
+}
+
+/// `/v1/bindings/{binding}/revisions/{number}`.
+#[must_use]
+pub fn binding_revision(binding: &str, number: u64) -> String {
+    format!("{}/{number}", binding_revisions(binding))
+}
+
+/// `/v1/bindings/{binding}:restore`.
+#[must_use]
+pub fn binding_restore(binding: &str) -> String {
+    format!("{}:restore", member(BINDINGS, binding))
 }
 
 /// `/v1/approvals/{approval}:{verb}`.

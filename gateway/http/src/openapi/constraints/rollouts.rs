@@ -29,6 +29,12 @@ pub(super) fn replay_rules() -> Vec<Rule> {
         ("ReplayRequest", "after", range(0, u64::MAX)),
         ("ReplayRequest", "from_ms", range(0, u64::MAX)),
         ("ReplayRequest", "to", range(0, u64::MAX)),
+        ("PreviewRequest", "delete", label()),
+        ("PreviewRequest", "since_ms", range(0, u64::MAX)),
+        ("PreviewRequest", "from_ms", range(0, u64::MAX)),
+        ("PreviewRequest", "store", label()),
+        ("PreviewRequest", "after", range(0, u64::MAX)),
+        ("PreviewRequest", "to", range(0, u64::MAX)),
         ("ReplayRequest", "digest", json!({ "pattern": SHA_256 })),
     ]
 }

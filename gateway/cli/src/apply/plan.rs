@@ -1,0 +1,126 @@
+//! What is to be done, and the difference that people are shown.
+
+use leasehold_core::governance::value_changes;
+use leasehold_wire::v1::bindings as bind;
+use leasehold_wire::v1::namespaces as ns;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::file::Declared;
+
+/// What is to be done, in order: policies, namespaces, bindings.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) items: Vec<Item>,
+}
+
+/// One thing that is declared.
+#[derive(Debug, Serialize)]
+pub(super) struct Item {
+    pub(super) action: Action,
+    /// `policy`, `namespace` or `binding`.
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    /// The file that declares it.
+    file: String,
+    /// The fields that differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<bind::FieldChange>,
+    #[serde(skip)]
+    pub(super) write: Write,
+}
+
+/// What is to be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Action {
+    Create,
+    Update,
+    Unchanged,
+}
+
+/// The write.
+#[derive(Debug)]
+pub(super) enum Write {
+    Nothing,
+    Policy {
+        path: String,
+        wasm: Vec<u8>,
+        signatures: Vec<String>,
+    },
+    Namespace(ns::NamespaceRequest),
+    Binding(bind::BindingRequest),
+}
+
+/// Returns what is to be done with a declared thing, given its state before and after.
+pub(super) fn item(
+    declared: &Declared,
+    (kind, name): (&'static str, String),
+    (before, after): (Option<Value>, Option<Value>),
+    write: Write,
+) -> Item {
+    let is_new = before.is_none() && after.is_some();
+    let changes = value_changes(before.as_ref(), after.as_ref());
+    let action = match (changes.is_empty(), is_new) {
+        (true, _) => Action::Unchanged,
+        (false, true) => Action::Create,
+        (false, false) => Action::Update,
+    };
+    let shown = changes.into_iter().map(|change| bind::FieldChange {
+        path: change.path,
+        before: change.before,
+        after: change.after,
+    });
+    Item {
+        action,
+        kind,
+        name,
+        file: declared.file.display().to_string(),
+        changes: shown.collect(),
+        write: match action {
+            Action::Unchanged => Write::Nothing,
+            Action::Create | Action::Update => write,
+        },
+    }
+}
+
+impl Plan {
+    /// Returns how many things differ.
+    pub(super) fn differences(&self) -> usize {
+        let items = self.items.iter();
+        items
+            .filter(|item| item.action != Action::Unchanged)
+            .count()
+    }
+
+    /// Returns the difference for people.
+    pub(super) fn told(&self) -> String {
+        let mut told = String::new();
+        for item in &self.items {
+            let action = match item.action {
+                Action::Create => "create",
+                Action::Update => "update",
+                Action::Unchanged => "unchanged",
+            };
+            told += &format!("{action:9}  {:9}  {}\n", item.kind, item.name);
+            for change in &item.changes {
+                let text = |value: &Option<Value>| match value {
+                    Some(value) => value.to_string(),
+                    None => "-".to_owned(),
+                };
+                told += &match (&*change.path, item.action) {
+                    ("", _) => format!("             {}\n", text(&change.after)),
+                    (path, _) => format!(
+                        "             {path}: {} -> {}\n",
+                        text(&change.before),
+                        text(&change.after)
+                    ),
+                };
+            }
+        }
+        if self.differences() == 0 {
+            told += "nothing to do\n";
+        }
+        told
+    }
+}
