@@ -144,6 +144,7 @@ async fn everything_is_checked_before_anything_is_written() -> Result<()> {
     // What only the gateway can check, of versions that it has.
     let bounds = BINDING
         .replace("by-hand", "ttl-bounds")
+        .replace("1.0.0", "1.1.0")
         .replace("builds\"]", "demo\"]");
     let bounds = bounds + "config = { rules = 7 }\n";
     write(at, "bindings/builds.toml", bounds)?;

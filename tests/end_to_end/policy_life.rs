@@ -165,7 +165,7 @@ async fn refused_pushes(desk: &Desk, author: &Person<'_>, module: &str) -> Resul
     ensure!(told.contains(name), "{told}");
 
     let told = author.is_refused(&["policy", "push", module]).await?;
-    ensure!(told.contains("1 distinct trusted key"), "{told}");
+    ensure!(told.contains("signatures by 1 trusted key"), "{told}");
     Ok(())
 }
 
@@ -251,7 +251,8 @@ async fn a_policy_goes_from_its_author_to_every_gateway_and_back() -> Result<()>
         .await?;
     let trust = ["policy", "trust", "add", &public, "--name", "au"];
     ann.runs(&trust).await?;
-    ann.runs(&["policy", "trust", "require", "1"]).await?;
+    let require = ["policy", "trust", "require", "1", "--reason", "SEC-9"];
+    ann.runs(&require).await?;
     let first = desk.module(&author, &guest("1.0.0"), "first.wasm").await?;
     refused_pushes(&desk, &author, &first).await?;
     push(&desk, &author, &first).await?;

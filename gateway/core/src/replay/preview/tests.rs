@@ -120,7 +120,7 @@ async fn the_same_binding_touches_its_decisions_and_changes_none() {
 async fn limits_and_the_default_of_the_namespace_are_compared() {
     let gate = gate().await;
     let bounds = json!({ "rules": [{ "max_ttl_ms": 5_000 }] });
-    let bounds = binding("ttl-bounds", "1.0.0", bounds);
+    let bounds = binding("ttl-bounds", "1.1.0", bounds);
     let report = preview(&gate, Some(bounds), ALL).await;
     assert_eq!(report.differences, [(Difference::OtherLimits, 12)].into());
     // Nothing would decide, and the namespace allows that.
