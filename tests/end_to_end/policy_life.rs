@@ -211,24 +211,12 @@ async fn approved(ann: &Person<'_>, author: &Person<'_>, bob: &Person<'_>) -> Re
     Ok(())
 }
 
-fn start<'a>(name: &'a str, candidate: &'a str, first: &'a str) -> Vec<&'a str> {
-    vec![
-        "rollout",
-        "start",
-        name,
-        "--binding",
-        "roll",
-        "--candidate",
-        candidate,
-        "--step",
-        first,
-        "--step",
-        "10%",
-        "--step",
-        "full",
-        "--window",
-        "1s",
-    ]
+/// A rollout in steps, whose guardrails look each second.
+fn start<'a>(name: &'a str, candidate: &'a str, steps: &[&'a str]) -> Vec<&'a str> {
+    let mut start = vec!["rollout", "start", name, "--binding", "roll"];
+    start.extend(["--candidate", candidate, "--window", "1s"]);
+    start.extend(steps.iter().flat_map(|step| ["--step", *step]));
+    start
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -273,8 +261,12 @@ async fn a_policy_goes_from_its_author_to_every_gateway_and_back() -> Result<()>
     };
     let next = desk.module(&author, &next, "next.wasm").await?;
     push(&desk, &author, &next).await?;
-    ann.runs(&start("week-50", "half-minute@1.1.0", "shadow"))
-        .await?;
+    ann.runs(&start(
+        "week-50",
+        "half-minute@1.1.0",
+        &["shadow", "10%", "full"],
+    ))
+    .await?;
     let compared = |shown: &Value| shown["comparison"]["requests"].as_u64() >= Some(10);
     let (_, denied) = under_load(&services, &admin, "week-50", compared).await?;
     ensure!(denied == 0, "{denied} were denied in shadow");
@@ -311,7 +303,7 @@ async fn bad_version(
     };
     let bad = desk.module(author, &bad, "bad.wasm").await?;
     push(desk, author, &bad).await?;
-    let canary = start("week-49", "half-minute@2.0.0", "50%");
+    let canary = start("week-49", "half-minute@2.0.0", &["50%", "full"]);
     let id = ann.must_be_approved(&canary).await?;
     bob.runs(&["approval", "approve", &id]).await?;
     ann.runs(&canary).await?;

@@ -85,8 +85,7 @@ impl Policy for FreezeWindow {
         let mut meant: Vec<Meant<'_>> = Vec::new();
         for window in &config.windows {
             if window.freezes(request, principal) {
-                let zone = window.zone(&meant)?;
-                meant.push(Meant { window, zone });
+                meant.push(Meant::of(window, &meant)?);
             }
         }
         let freeze = Freeze::at(&meant, &config.calendars, facts.now);

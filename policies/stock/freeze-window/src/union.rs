@@ -19,6 +19,20 @@ pub(crate) struct Meant<'a> {
     pub(crate) zone: Zone,
 }
 
+impl<'a> Meant<'a> {
+    /// The window with its clock. A zone that one of `others` has is not looked for again.
+    pub(crate) fn of(window: &'a Window, others: &[Self]) -> Result<Self, String> {
+        let name = window.time_zone.as_ref();
+        let mut others = others.iter();
+        let same = others.find(|other| name.is_some() && other.window.time_zone.as_ref() == name);
+        let zone = match same {
+            Some(other) => other.zone.clone(),
+            None => window.zone()?,
+        };
+        Ok(Self { window, zone })
+    }
+}
+
 /// The freeze that is on, with all that follow without a gap.
 #[derive(Debug)]
 pub(crate) struct Freeze<'a> {

@@ -13,7 +13,6 @@ use serde::Deserialize;
 use self::moment::Moment;
 use crate::calendar::Days;
 use crate::exception::Exception;
-use crate::union::Meant;
 use crate::week::Weekly;
 use crate::year::Yearly;
 use crate::zone::Zone;
@@ -48,16 +47,12 @@ impl Window {
             && !self.exceptions.iter().any(excepts)
     }
 
-    /// Whose clock it goes by. The zone of one of `others` is not looked for again.
-    pub(crate) fn zone(&self, others: &[Meant<'_>]) -> Result<Zone, String> {
-        let Some(name) = &self.time_zone else {
-            let offset = self.weekly.as_ref().and_then(|weekly| weekly.utc_offset);
-            return Ok(Zone::fixed(offset.unwrap_or_default().0));
-        };
-        let mut others = others.iter();
-        match others.find(|other| other.window.time_zone.as_ref() == Some(name)) {
-            Some(other) => Ok(other.zone.clone()),
-            None => zones::find(name),
+    /// Whose clock it goes by.
+    pub(crate) fn zone(&self) -> Result<Zone, String> {
+        let offset = self.weekly.as_ref().and_then(|weekly| weekly.utc_offset);
+        match &self.time_zone {
+            Some(name) => zones::find(name),
+            None => Ok(Zone::fixed(offset.unwrap_or_default().0)),
         }
     }
 
@@ -100,7 +95,7 @@ impl Window {
         if self.time_zone.is_some() && offset.is_some() {
             return Err("it needs `time_zone` or `utc_offset`, not both".to_owned());
         }
-        let zone = self.zone(&[])?;
+        let zone = self.zone()?;
         let days = (&self.weekly, &self.yearly, &self.calendars);
         match (days, &self.from, &self.until) {
             ((Some(weekly), None, None), None, None) => weekly.check(),
