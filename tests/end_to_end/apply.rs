@@ -1,6 +1,9 @@
 //! `leasehold apply`: a declared state, compared first, written in order, and the same afterwards.
 
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -10,6 +13,12 @@ use leasehold_tests::Api;
 use leasehold_tests::Gateway;
 use serde_json::Value;
 use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Child;
+use tokio::process::Command;
+
+/// How long a command may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const NAMESPACE: &str = r#"kind = "namespace"
 name = "builds"
@@ -157,6 +166,78 @@ async fn everything_is_checked_before_anything_is_written() -> Result<()> {
     Ok(())
 }
 
+/// Starts `apply` on a terminal, and reads until it asks. Returns it with the other end of the terminal.
+async fn asking(gateway: &Gateway, who: &Api, folder: &Path) -> Result<(Child, std::fs::File)> {
+    let terminal = nix::pty::openpty(None, None)?;
+    let mut child = Command::new(leasehold_tests::binary())
+        .args(["apply", "-f"])
+        .arg(folder)
+        .env("LEASEHOLD_URL", gateway.url())
+        .env("LEASEHOLD_KEY", who.key().context("has a key")?)
+        .stdin(Stdio::from(terminal.slave))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let told = child.stderr.as_mut().context("is piped")?;
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"[y/N] ") {
+        let byte = tokio::time::timeout(PATIENCE, told.read_u8()).await?;
+        asked.push(byte.with_context(|| String::from_utf8_lossy(&asked).into_owned())?);
+    }
+    Ok((child, terminal.master.into()))
+}
+
+/// Answers on the terminal, and waits for the end.
+async fn answered(
+    (child, mut terminal): (Child, std::fs::File),
+    answer: &str,
+) -> Result<(Option<i32>, String)> {
+    terminal.write_all(answer.as_bytes())?;
+    let done = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+    let told = String::from_utf8(done.stdout)? + &String::from_utf8(done.stderr)?;
+    Ok((done.status.code(), told))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_changed_after_the_comparison_is_refused() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let ann = gateway
+        .principal("ann", "rules", &["administrator"])
+        .await?;
+    let folder = declared()?;
+    let at = folder.path();
+    apply(&gateway, &ann, (at, 0), &["--yes"]).await?;
+    write(
+        at,
+        "bindings/builds.toml",
+        BINDING.replace("deploy/**", "**"),
+    )?;
+    let no = answered(asking(&gateway, &ann, at).await?, "n\n").await?;
+    ensure!(
+        no.0 == Some(64) && no.1.contains("nothing was written"),
+        "{no:?}"
+    );
+    let asked = asking(&gateway, &ann, at).await?;
+    let other = ann.get("/v1/bindings/builds").await?.body;
+    let other = json!({ "namespaces": ["builds"], "order": 7, "policies": other["policies"] });
+    let changed = ann.put("/v1/bindings/builds", &other).await?;
+    ensure!(changed.status == 200, "{changed:?}");
+    let yes = answered(asked, "y\n").await?;
+    ensure!(
+        yes.0 == Some(78) && yes.1.contains("failed     binding"),
+        "{yes:?}"
+    );
+    let found = ann.get("/v1/bindings/builds").await?;
+    ensure!(found.body["order"] == 7, "{found:?}");
+    // The next run compares with what is there now.
+    let yes = answered(asking(&gateway, &ann, at).await?, "y\n").await?;
+    ensure!(yes.0 == Some(0), "{yes:?}");
+    let found = ann.get("/v1/bindings/builds").await?;
+    ensure!(found.body["order"] == 0, "{found:?}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_needs_approval_is_requested_and_written_by_the_next_run() -> Result<()> {
     let gateway = Gateway::start().await?;
@@ -170,10 +251,20 @@ async fn what_needs_approval_is_requested_and_written_by_the_next_run() -> Resul
     ensure!(rule.status == 200, "{rule:?}");
     let folder = declared()?;
     let at = folder.path();
+    // The namespace waits, too, and the binding cannot be written before it is there.
+    let allowing = NAMESPACE.to_owned() + "default_decision = \"allow\"\n";
+    write(at, "namespace.toml", allowing)?;
     let told = apply(&gateway, &ann, (at, 78), &["--yes"]).await?;
+    ensure!(told.contains("not done   binding"), "{told}");
+    write(at, "namespace.toml", NAMESPACE)?;
+    let reason = ["--yes", "--reason", "CHG-9"];
+    let told = apply(&gateway, &ann, (at, 78), &reason).await?;
     ensure!(told.contains("waits"), "{told}");
     let id = told.split("approval approve ").nth(1).context("id")?;
     let id: String = id.chars().take(64).collect();
+    let request = bob.get(&format!("/v1/approvals/{id}")).await?;
+    let summary = request.body["summary"].to_string();
+    ensure!(summary.contains("CHG-9"), "{request:?}");
     let approve = format!("/v1/approvals/{id}:approve");
     let approved = bob.post(&approve, &json!({})).await?;
     ensure!(approved.status == 200, "{approved:?}");

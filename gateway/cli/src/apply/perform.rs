@@ -1,5 +1,7 @@
 //! Writes what differs, in order, until something fails.
 
+use std::collections::BTreeSet;
+
 use leasehold_client::Client;
 use leasehold_wire::v1::bindings as bind;
 use leasehold_wire::v1::error::ErrorCode;
@@ -23,7 +25,7 @@ pub(super) enum ItemResult {
     /// Others must approve it; the message names the request. The next run writes it.
     WaitsForApproval(String),
     Failed(String),
-    /// Something before it failed.
+    /// Something before it failed, or a namespace that it names waits for approval.
     NotDone,
 }
 
@@ -38,9 +40,11 @@ pub(super) async fn all(
     let mut results = Vec::new();
     let mut failure: Option<Failed> = None;
     let mut waiting = 0;
+    // A binding cannot name a namespace that is not there before others have approved it.
+    let mut absent = BTreeSet::new();
     let differing = plan.items.iter();
     for item in differing.filter(|item| item.action != Action::Unchanged) {
-        if failure.is_some() {
+        if failure.is_some() || names_any(&item.write, &absent) {
             results.push(ItemResult::NotDone);
             continue;
         }
@@ -52,6 +56,11 @@ pub(super) async fn all(
         let message = failed.message.clone();
         if code == Some(ErrorCode::ApprovalRequired) {
             waiting += 1;
+            if let Write::Namespace(request) = &item.write
+                && request.revision.is_none()
+            {
+                absent.insert(item.name.clone());
+            }
             results.push(ItemResult::WaitsForApproval(message));
         } else {
             results.push(ItemResult::Failed(message));
@@ -66,6 +75,17 @@ pub(super) async fn all(
         Failed::new(REFUSED, message)
     });
     (results, failure.or(waits))
+}
+
+/// Whether a write of a binding names one of these namespaces.
+fn names_any(write: &Write, namespaces: &BTreeSet<String>) -> bool {
+    match write {
+        Write::Binding(request) => {
+            let mut named = request.namespaces.iter();
+            named.any(|name| namespaces.contains(name))
+        }
+        Write::Nothing | Write::Policy { .. } | Write::Namespace(_) => false,
+    }
 }
 
 async fn write(client: &Client, item: &Item, reason: Option<&str>) -> Result<(), Failed> {

@@ -22,7 +22,6 @@ use super::document::RevisionOrigin;
 use super::edit;
 use super::index::ALL_NAMESPACES;
 use super::judged::JudgedChange;
-use super::judged::differences;
 use super::revision::BindingEdits;
 use super::revision::BindingWrite;
 use super::revision::check_reason;
@@ -133,14 +132,11 @@ impl Governance {
         } = self.check(binding, replaced.as_ref()).await?;
         let warnings = self.check_standing(binding, replaced.as_ref(), &versions);
         let warnings = warnings.await?;
-        let before = match &replaced {
-            Some(replaced) => self.judged_before(replaced).await?,
-            None => judged.clone(),
-        };
-        let changes = differences(before, &judged);
+        let changes = self.judged_otherwise(replaced.as_ref(), &judged).await?;
         let summary = summary_of(binding, &changes);
         let change = (replaced.as_ref(), Some(binding));
-        let approval = [of_binding(&binding.name, change, &versions, &summary)];
+        let asked = told(&summary, reason);
+        let approval = [of_binding(&binding.name, change, &versions, &asked)];
         let approval = Box::pin(self.approved(caller, &approval)).await?;
         let write = BindingWrite {
             name: &binding.name,
@@ -228,7 +224,8 @@ impl Governance {
         let exact = exact(precondition, Some(&stored));
         let summary = format!("binding {name} deleted");
         let change = (Some(&stored.document), None);
-        let proposal = of_binding(name, change, &Versions::new(), &summary);
+        let asked = told(&summary, reason);
+        let proposal = of_binding(name, change, &Versions::new(), &asked);
         let approval = Box::pin(self.approved(caller, &[proposal])).await?;
         let write = BindingWrite {
             name,
@@ -296,6 +293,14 @@ fn exact(given: Precondition, read: Option<&Stored<BindingDocument>>) -> Precond
         (Precondition::Any, Some(read)) => Precondition::Revision(read.revision),
         (Precondition::Any, None) => Precondition::Absent,
         (given, _) => given,
+    }
+}
+
+/// Returns what approvers are told of a change.
+fn told(summary: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{summary}: {reason}"),
+        None => summary.to_owned(),
     }
 }
 

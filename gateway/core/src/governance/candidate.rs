@@ -14,7 +14,6 @@ use super::document::BindingDocument;
 use super::index::ALL_NAMESPACES;
 use super::judged::Judged;
 use super::judged::JudgedChange;
-use super::judged::differences;
 use super::pattern::LockPattern;
 use super::plan::PlanStep;
 use super::revision::FieldChange;
@@ -159,11 +158,7 @@ impl Governance {
             judged = inspected.judged();
             candidate.steps = inspected.steps.into_iter().map(Arc::new).collect();
         }
-        let judged_before = match replaced {
-            Some(replaced) => self.judged_before(replaced).await?,
-            None => judged.clone(),
-        };
-        candidate.evaluation_changes = differences(judged_before, &judged);
+        candidate.evaluation_changes = self.judged_otherwise(replaced, &judged).await?;
         let all: BTreeSet<Operation> = judged.into_values().flat_map(|(_, all)| all).collect();
         candidate.judges = all.into_iter().collect();
         Ok(BindingCandidate {

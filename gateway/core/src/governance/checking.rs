@@ -15,6 +15,8 @@ use super::document::BindingDocument;
 use super::document::BoundPolicyDocument;
 use super::document::PolicyDocument;
 use super::judged::Judged;
+use super::judged::JudgedChange;
+use super::judged::differences;
 use super::plan;
 use super::plan::PlanStep;
 use super::reach;
@@ -201,8 +203,21 @@ impl Governance {
         Ok((steps, bound, versions))
     }
 
+    /// Returns the policies that judge other operations than in the replaced binding; none if there is no
+    /// such binding.
+    pub(super) async fn judged_otherwise(
+        &self,
+        replaced: Option<&BindingDocument>,
+        judged: &Judged,
+    ) -> Result<Vec<JudgedChange>, Failure> {
+        match replaced {
+            Some(replaced) => Ok(differences(self.judged_before(replaced).await?, judged)),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// What each policy of a stored binding judges, by the manifests of their versions.
-    pub(super) async fn judged_before(&self, binding: &BindingDocument) -> Result<Judged, Failure> {
+    async fn judged_before(&self, binding: &BindingDocument) -> Result<Judged, Failure> {
         let mut judged = Judged::new();
         for bound in &binding.policies {
             let version = self.version(&bound.policy, &bound.version).await?;
