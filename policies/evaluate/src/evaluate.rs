@@ -303,6 +303,10 @@ fn ask(
     left: Budget,
     slice: Option<Budget>,
 ) -> Option<Answered> {
+    if let Some(killed) = &step.killed {
+        let error = EvaluationError::Killed(killed.to_string());
+        return Some(Answered::not_run(Unanswered::Failed(error)));
+    }
     let bound = match &step.bound {
         Ok(bound) => bound,
         Err(problem) => {

@@ -16,11 +16,11 @@ use leasehold_domain::limits::ROLLOUT_REASON_BYTES_MAX;
 pub use self::draft::RolloutDraft;
 pub use self::edit_plan::RolloutEdit;
 pub use self::state::RolloutAction;
+pub(super) use self::state::next_state;
 
 use self::entry::entry;
 use self::entry::version_of;
 use self::entry::with_entry;
-use self::state::next_state;
 
 use super::Governance;
 use super::Stored;
@@ -29,7 +29,6 @@ use super::bound::BoundPolicies;
 use super::checking::Checked;
 use super::document::BINDINGS;
 use super::document::BindingDocument;
-use super::document::Guardrails;
 use super::document::ROLLOUTS;
 use super::document::RevisionOrigin;
 use super::document::RolloutChange;
@@ -38,7 +37,6 @@ use super::document::RolloutStage;
 use super::document::RolloutState;
 use super::document::RolloutVersion;
 use super::edit;
-use super::plan::RolloutId;
 use super::revision::BindingWrite;
 use crate::caller::Caller;
 use crate::failure::Failure;
@@ -336,7 +334,7 @@ impl Governance {
     }
 
     /// Appends a change to the rollout's history.
-    fn record(
+    pub(super) fn record(
         &self,
         caller: &Caller,
         rollout: &mut RolloutDocument,
@@ -421,21 +419,6 @@ impl Governance {
             }
         }
         Ok(())
-    }
-
-    /// Returns the open rollouts in force on this gateway, with their guardrails and stages.
-    pub(crate) fn open_rollouts(&self) -> Vec<(RolloutId, Guardrails, RolloutStage)> {
-        let replica = self.replica();
-        let all = replica.rollouts.iter();
-        let open = all.filter(|rollout| rollout.state.stage.is_open());
-        open.map(|rollout| {
-            (
-                RolloutId::of(rollout),
-                rollout.guardrails,
-                rollout.state.stage,
-            )
-        })
-        .collect()
     }
 }
 

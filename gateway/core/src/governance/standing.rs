@@ -4,12 +4,15 @@
 //! and the time. [`assess`] computes it from the documents; [`Governance::usable`] is the one check
 //! before a version is put to new use. What judges already goes on, whatever its standing.
 
+mod problem;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use leasehold_domain::Digest;
 use leasehold_domain::WallMillis;
 use leasehold_policy_host::stock;
+
+pub use self::problem::StandingProblem;
 
 use super::Governance;
 use super::Stored;
@@ -26,7 +29,6 @@ use crate::signing::KeyId;
 use crate::signing::PolicySignature;
 use crate::signing::Statement;
 use crate::signing::VerifyingKey;
-use crate::telemetry::rfc3339;
 
 /// The standing of a version at one moment.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +41,8 @@ pub struct Standing {
     pub deprecated: Option<MarkDocument>,
     /// The mark that forbids it for anything new.
     pub withdrawn: Option<MarkDocument>,
+    /// The mark with which it fails wherever it would judge.
+    pub killed: Option<MarkDocument>,
     /// Why it may not be pushed, bound and promoted now.
     pub problem: Option<StandingProblem>,
     /// After which moment its signatures do not suffice any more; `None` if they always do, or never.
@@ -96,96 +100,19 @@ impl SignatureState {
     }
 }
 
-/// Why a version may not be put to new use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StandingProblem {
-    /// Somebody withdrew it.
-    Withdrawn(MarkDocument),
-    /// Enough keys signed it, and the time of their statements is over.
-    Expired {
-        /// The last moment at which they sufficed.
-        at: WallMillis,
-    },
-    /// Enough keys signed it, and the time of their statements has not come.
-    NotYetValid {
-        /// The first moment at which they suffice.
-        from: WallMillis,
-    },
-    /// Too few trusted keys signed it.
-    Signatures {
-        /// How many must.
-        required: usize,
-        /// The keys that count.
-        counted: Vec<String>,
-        /// The keys whose signatures do not count, each with the reason.
-        others: Vec<String>,
-    },
-}
-
-impl StandingProblem {
-    /// All names of kinds.
-    pub const KINDS: [&'static str; 4] = ["withdrawn", "expired", "not-yet-valid", "signatures"];
-
-    /// Returns the kind's name in the API and in metrics.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Withdrawn(_) => "withdrawn",
-            Self::Expired { .. } => "expired",
-            Self::NotYetValid { .. } => "not-yet-valid",
-            Self::Signatures { .. } => "signatures",
-        }
-    }
-}
-
-impl fmt::Display for StandingProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Withdrawn(MarkDocument { by, at, reason }) => {
-                write!(f, "it was withdrawn by {by} at {at}: {reason}")
-            }
-            Self::Expired { at } => {
-                write!(
-                    f,
-                    "its signatures expired at {}; sign it again",
-                    rfc3339(*at)
-                )
-            }
-            Self::NotYetValid { from } => {
-                write!(f, "its signatures are valid from {} on", rfc3339(*from))
-            }
-            Self::Signatures {
-                required,
-                counted,
-                others,
-            } => {
-                let keys = match required {
-                    1 => "1 trusted key".to_owned(),
-                    many => format!("{many} distinct trusted keys"),
-                };
-                write!(f, "it needs signatures by {keys} and has ")?;
-                match counted.is_empty() {
-                    true => f.write_str("none that counts")?,
-                    false => write!(f, "{}, by {}", counted.len(), counted.join(", "))?,
-                }
-                match others.is_empty() {
-                    true => Ok(()),
-                    false => write!(f, "; not counted: {}", others.join(", ")),
-                }
-            }
-        }
-    }
-}
-
 impl Standing {
     /// Returns what people should know of a version that they put to use, or that is in use.
     #[must_use]
     pub fn warnings(&self, id: &str) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(problem) = &self.problem {
-            warnings.push(format!(
+        match &self.problem {
+            Some(problem @ StandingProblem::Killed(_)) => {
+                warnings.push(format!("{id} fails wherever it is bound: {problem}"));
+            }
+            Some(problem) => warnings.push(format!(
                 "{id} cannot be put to new use, and goes on where it is bound: {problem}"
-            ));
+            )),
+            None => {}
         }
         if let Some(MarkDocument { by, at, reason }) = &self.deprecated {
             warnings.push(format!("{id} was deprecated by {by} at {at}: {reason}"));
@@ -238,6 +165,7 @@ pub(super) fn assess(
         signatures,
         deprecated: standing.deprecated.clone(),
         withdrawn: standing.withdrawn.clone(),
+        killed: standing.killed.clone(),
         ..Standing::default()
     };
     if !is_stock {
@@ -245,6 +173,9 @@ pub(super) fn assess(
     }
     if let Some(mark) = &standing.withdrawn {
         assessed.problem = Some(StandingProblem::Withdrawn(mark.clone()));
+    }
+    if let Some(mark) = &standing.killed {
+        assessed.problem = Some(StandingProblem::Killed(mark.clone()));
     }
     assessed
 }
@@ -401,7 +332,7 @@ impl Governance {
     /// for the message.
     ///
     /// # Errors
-    /// `policy_version_unusable`: it was withdrawn, or too few trusted keys signed it, or the time of
+    /// `policy_version_unusable`: it was killed or withdrawn, or too few trusted keys signed it, or the time of
     /// their statements is not now. Or the store cannot be read.
     pub(super) async fn usable(
         &self,
