@@ -143,8 +143,44 @@ async fn until_granted(services: &[Api], what: &str) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Returns how long after a moment each gateway was sent the last request that it granted; all of them
+/// within a bound.
 #[expect(clippy::print_stderr, reason = "tells what was measured")]
+async fn last_grants(
+    askers: Vec<Asker>,
+    (what, since): (&str, Duration),
+    bound: Duration,
+) -> Result<Vec<Duration>> {
+    let mut all = Vec::new();
+    for (place, asker) in askers.into_iter().enumerate() {
+        let (last, refused) = asker.stop().await?;
+        ensure!(last.is_some(), "gateway {place} has granted nothing before");
+        ensure!(refused > 0, "gateway {place} has refused nothing");
+        let after = last.unwrap_or_default().saturating_sub(since);
+        eprintln!("gateway {place}: last grant {after:?} after {what}, {refused} refused since");
+        ensure!(after < bound, "gateway {place}: {after:?} after {what}");
+        all.push(after);
+    }
+    Ok(all)
+}
+
+/// Waits until a gateway refuses because of the kill. It grants nothing meanwhile.
+async fn until_killed(service: &Api) -> Result<()> {
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    loop {
+        let answer = acquire(service, "west/again").await?;
+        if answer.status == 403 {
+            ensure!(answer.code() == "policy_error", "{answer:?}");
+            return Ok(());
+        }
+        ensure!(answer.status == 503, "{answer:?}");
+        ensure!(clock.monotonic().saturating_sub(began) < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_is_in_force_everywhere_within_two_seconds_and_within_five_where_it_is_cut_off()
 -> Result<()> {
     let postgres = Postgres::start().await;
@@ -175,19 +211,7 @@ async fn a_kill_is_in_force_everywhere_within_two_seconds_and_within_five_where_
     let answered = clock.monotonic();
     ensure!(killed.status == 200, "{killed:?}");
     tokio::time::sleep(IN_FORCE + WATCHED).await;
-    for (place, asker) in askers.into_iter().enumerate() {
-        let (last, refused) = asker.stop().await?;
-        let last = last.unwrap_or_default();
-        let after = last.saturating_sub(answered);
-        eprintln!(
-            "gateway {place}: last grant {after:?} after the answer, {refused} refused since"
-        );
-        ensure!(
-            last > Duration::ZERO && refused > 0,
-            "gateway {place} was not asked"
-        );
-        ensure!(after < IN_FORCE, "gateway {place}: {after:?}");
-    }
+    last_grants(askers, ("the answer", answered), IN_FORCE).await?;
 
     // The third gateway is cut off before the kill, and its locks are still reached.
     ensure!(admin.post(revive, &mark).await?.status == 200);
@@ -199,30 +223,13 @@ async fn a_kill_is_in_force_everywhere_within_two_seconds_and_within_five_where_
     let killed = admin.post(kill, &mark).await?;
     ensure!(killed.status == 200, "{killed:?}");
     tokio::time::sleep(CUT_OFF + WATCHED).await;
-    let mut last_grants = Vec::new();
-    for (place, asker) in askers.into_iter().enumerate() {
-        let (last, refused) = asker.stop().await?;
-        let after = last.unwrap_or_default().saturating_sub(cut);
-        eprintln!("gateway {place}: last grant {after:?} after the cut, {refused} refused since");
-        ensure!(refused > 0 && after < CUT_OFF, "gateway {place}: {after:?}");
-        last_grants.push(after);
-    }
+    let last_grants = last_grants(askers, ("the cut", cut), CUT_OFF).await?;
     // It did go on by what it knew, so the bound was tested.
     ensure!(last_grants[2] > Duration::from_secs(1), "{last_grants:?}");
 
     // Connected again it refuses because of the kill.
     home.lead_to(postgres.port());
-    let began = clock.monotonic();
-    loop {
-        let answer = acquire(&services[2], "west/again").await?;
-        if answer.status == 403 {
-            break ensure!(answer.code() == "policy_error", "{answer:?}");
-        }
-        ensure!(answer.status == 503, "{answer:?}");
-        ensure!(clock.monotonic().saturating_sub(began) < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
+    until_killed(&services[2]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,8 @@
 //!
 //! It depends on the signatures of the version, the keys that are trusted, the marks of the version,
 //! and the time. [`assess`] computes it from the documents; [`Governance::usable`] is the one check
-//! before a version is put to new use. What judges already goes on, whatever its standing.
+//! before a version is put to new use. What judges already goes on, whatever its standing, unless it is
+//! killed.
 
 mod problem;
 
