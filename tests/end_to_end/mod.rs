@@ -27,6 +27,7 @@ mod hostile;
 mod hostile_policies;
 mod joining;
 mod keys;
+mod kill_switch;
 mod late;
 mod limits_page;
 mod listeners;

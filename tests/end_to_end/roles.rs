@@ -26,7 +26,8 @@ fn deeds() -> Vec<Deed> {
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
     let delete = Method::DELETE;
     let (nothing, empty) = (Value::Null, json!({}));
-    let administrator: [(&Method, &'static str, &Value); 9] = [
+    let administrator: [(&Method, &'static str, &Value); 10] = [
+        (&post, "/v1/policies/by-hand/versions/9.9.9:revive", &reason),
         (&post, "/v1/keys", &key),
         (&get, "/v1/keys", &nothing),
         (&delete, "/v1/keys/0000", &nothing),
@@ -63,7 +64,8 @@ fn deeds() -> Vec<Deed> {
         (&get, "/v1/audit/holders?lock=demo/a", &nothing),
         (&get, "/v1/audit/verify", &nothing),
     ];
-    let operator: [(&Method, &'static str, &Value); 3] = [
+    let operator: [(&Method, &'static str, &Value); 4] = [
+        (&post, "/v1/policies/by-hand/versions/9.9.9:kill", &reason),
         (&post, "/v1/incidents/none:acknowledge", &empty),
         (&post, "/v1/namespaces/demo/locks/a:revoke", &reason),
         (&put, "/v1/namespaces/demo/locks/a", &empty),

@@ -54,6 +54,8 @@ use utoipa::openapi::security::SecurityScheme;
         super::policies::delete,
         super::policies::verbs::deprecate,
         super::policies::verbs::withdraw,
+        super::policies::verbs::kill,
+        super::policies::verbs::revive,
         super::policies::verbs::restore,
         super::policy_trust::get,
         super::policy_trust::require,

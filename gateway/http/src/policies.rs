@@ -238,6 +238,8 @@ pub(crate) async fn post(
         "deprecate" => (Some(PolicyMark::Deprecate), Permission::ChangePolicies),
         "withdraw" => (Some(PolicyMark::Withdraw), Permission::ChangePolicies),
         "restore" => (Some(PolicyMark::Restore), Permission::RestorePolicies),
+        "kill" => (Some(PolicyMark::Kill), Permission::KillPolicies),
+        "revive" => (Some(PolicyMark::Revive), Permission::RestorePolicies),
         _ => (None, Permission::ChangePolicies),
     };
     allowed(who, permission, async |caller: Caller| {
@@ -297,4 +299,34 @@ pub(crate) mod verbs {
     )]
     #[expect(dead_code, reason = "describes a verb")]
     pub(crate) fn restore() {}
+
+    /// `POST /v1/policies/{policy}/versions/{version}:kill`: it fails wherever it would judge, at once.
+    ///
+    /// The failure denies, except for operations that the binding lets pass on a failure. Open rollouts
+    /// whose candidate it is are rolled back. It needs nobody's approval.
+    #[utoipa::path(
+        post,
+        path = "/v1/policies/{policy}/versions/{version}:kill",
+        operation_id = "kill_policy",
+        tag = "policies",
+        params(("policy" = String, Path, description = "Name of the policy"), ("version" = String, Path, description = "Semantic version")),
+        request_body = wire::PolicyMarkRequest,
+        responses((status = 200, body = wire::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
+    )]
+    #[expect(dead_code, reason = "describes a verb")]
+    pub(crate) fn kill() {}
+
+    /// `POST /v1/policies/{policy}/versions/{version}:revive`: a killed version judges again where it is
+    /// bound. It needs what binding it needs: signatures, and the approvals of the rule.
+    #[utoipa::path(
+        post,
+        path = "/v1/policies/{policy}/versions/{version}:revive",
+        operation_id = "revive_policy",
+        tag = "policies",
+        params(("policy" = String, Path, description = "Name of the policy"), ("version" = String, Path, description = "Semantic version")),
+        request_body = wire::PolicyMarkRequest,
+        responses((status = 200, body = wire::PolicyVersion), (status = "default", body = Problem, content_type = "application/problem+json"))
+    )]
+    #[expect(dead_code, reason = "describes a verb")]
+    pub(crate) fn revive() {}
 }

@@ -49,7 +49,7 @@ pub(super) fn allowed(route: &str, path: &str) -> Option<&'static str> {
             Some("POST")
         }
         (paths::POLICY_VERSION, None) => Some("GET,HEAD,PUT,DELETE"),
-        (paths::POLICY_VERSION, Some("deprecate" | "withdraw" | "restore"))
+        (paths::POLICY_VERSION, Some("deprecate" | "withdraw" | "restore" | "kill" | "revive"))
         | (paths::POLICY_TRUST_KEY, Some("revoke")) => Some("POST"),
         (paths::INCIDENT, None) => Some("GET,HEAD"),
         (paths::INCIDENT, Some("acknowledge")) => Some("POST"),

@@ -11,6 +11,8 @@ use leasehold_policy_host::PolicyFault;
 pub enum EvaluationError {
     /// The module or its configuration could not be loaded, for this reason.
     NotLoaded(String),
+    /// Somebody has killed the version, for this reason: it is not asked.
+    Killed(String),
     /// The policy was asked and failed.
     Failed(PolicyFault),
     /// More than [`POLICIES_PER_DECISION_MAX`] policies judge the request, and none was asked.
@@ -29,6 +31,7 @@ impl EvaluationError {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::NotLoaded(_) => "not-loaded",
+            Self::Killed(_) => "killed",
             Self::Failed(fault) => fault.as_str(),
             Self::TooManyPolicies => "too-many-policies",
             Self::TooManyCounters => "too-many-counters",
@@ -43,6 +46,7 @@ impl EvaluationError {
     pub fn redacted(&self) -> String {
         match self {
             Self::NotLoaded(_) => "it could not be loaded".to_owned(),
+            Self::Killed(_) => "its version was killed".to_owned(),
             Self::Failed(fault) => fault.redacted(),
             Self::TooManyPolicies
             | Self::TooManyCounters
@@ -57,6 +61,7 @@ impl EvaluationError {
         match self {
             Self::Failed(fault) => fault.is_deterministic(),
             Self::NotLoaded(_)
+            | Self::Killed(_)
             | Self::TooManyPolicies
             | Self::TooManyCounters
             | Self::RequestFuelSpent(_) => true,
@@ -68,7 +73,7 @@ impl EvaluationError {
 impl fmt::Display for EvaluationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLoaded(problem) => f.write_str(problem),
+            Self::NotLoaded(problem) | Self::Killed(problem) => f.write_str(problem),
             Self::Failed(fault) => fault.fmt(f),
             Self::TooManyPolicies => {
                 write!(

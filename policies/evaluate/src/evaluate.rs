@@ -268,6 +268,10 @@ fn ask(
     left: Budget,
     slice: Option<Budget>,
 ) -> Option<(Result<PolicyAnswer, Unanswered>, u64)> {
+    if let Some(killed) = &step.killed {
+        let error = EvaluationError::Killed(killed.to_string());
+        return Some((Err(Unanswered::Failed(error)), 0));
+    }
     let bound = match &step.bound {
         Ok(bound) => bound,
         Err(problem) => {

@@ -23,6 +23,9 @@ pub struct Step {
     pub on_error_allow: BTreeSet<Operation>,
     /// The module with its configuration, or the reason why it could not be loaded.
     pub bound: Result<BoundPolicy, String>,
+    /// Who killed the version, when and why; `None` while it may judge. A killed version is not asked,
+    /// and has failed.
+    pub killed: Option<Arc<str>>,
 }
 
 impl Step {
@@ -34,7 +37,8 @@ impl Step {
     }
 
     /// Returns a digest of everything that may change the verdict on a renewal: the names, the
-    /// enforcement, whether a failure passes a renewal, and the digests of module and configuration.
+    /// enforcement, whether a failure passes a renewal, the digests of module and configuration, and
+    /// whether the version is killed.
     ///
     /// The digest is part of the [`RuleDigest`](leasehold_domain::RuleDigest) that is stored with a
     /// lease: it must never change for an equal step.
@@ -53,6 +57,9 @@ impl Step {
             bytes.extend_from_slice(&bound.module().digest().0);
             bytes.extend_from_slice(&bound.config_digest().0);
         }
+        if self.killed.is_some() {
+            bytes.extend_from_slice(b"killed");
+        }
         Digest::of(&bytes)
     }
 }
@@ -69,6 +76,7 @@ mod tests {
             enforcement: Enforcement::Mandatory,
             on_error_allow: BTreeSet::new(),
             bound: Err("not loaded".to_owned()),
+            killed: None,
         }
     }
 
@@ -88,6 +96,7 @@ mod tests {
             other(|step| step.version = "1.0.1".into()),
             other(|step| step.enforcement = Enforcement::Overridable),
             other(|step| step.on_error_allow = [Operation::Renew].into()),
+            other(|step| step.killed = Some("by ada".into())),
         ];
         assert_eq!(BTreeSet::from(digests).len(), digests.len());
         // Leases are held under what judges their renewals.

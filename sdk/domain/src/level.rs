@@ -26,22 +26,27 @@ pub enum Feature {
     Counters,
     /// Required signatures of policies. A build that does not know them binds unsigned versions.
     Signatures,
+    /// Kills of policy versions. A build that does not know them goes on asking the version.
+    Kills,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Rollouts,
         Self::Approvals,
         Self::Counters,
         Self::Signatures,
+        Self::Kills,
     ];
 
     /// Returns the first level of a store that may have the feature.
     #[must_use]
     pub const fn level(self) -> FeatureLevel {
         match self {
-            Self::Rollouts | Self::Approvals | Self::Counters | Self::Signatures => FeatureLevel(2),
+            Self::Rollouts | Self::Approvals | Self::Counters | Self::Signatures | Self::Kills => {
+                FeatureLevel(2)
+            }
         }
     }
 
@@ -53,6 +58,7 @@ impl Feature {
             Self::Approvals => "approvals",
             Self::Counters => "counters of policies",
             Self::Signatures => "required signatures",
+            Self::Kills => "kills of policy versions",
         }
     }
 }

@@ -50,6 +50,11 @@ pub(crate) enum OnlineCommand {
     Withdraw(MarkArguments),
     /// Take back that a version was deprecated or withdrawn.
     Restore(MarkArguments),
+    /// Kill a version: it fails wherever it would judge, on every gateway, at once. Open rollouts whose
+    /// candidate it is are rolled back.
+    Kill(MarkArguments),
+    /// Let a killed version judge again where it is bound.
+    Revive(MarkArguments),
     /// Delete a version that no binding names and under which no lease is held.
     Delete {
         /// POLICY@VERSION
@@ -104,6 +109,8 @@ async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<
         OnlineCommand::Deprecate(mark) => marked(client, "deprecate", mark, json).await,
         OnlineCommand::Withdraw(mark) => marked(client, "withdraw", mark, json).await,
         OnlineCommand::Restore(mark) => marked(client, "restore", mark, json).await,
+        OnlineCommand::Kill(mark) => marked(client, "kill", mark, json).await,
+        OnlineCommand::Revive(mark) => marked(client, "revive", mark, json).await,
         OnlineCommand::Delete { policy } => delete(client, &policy, json).await,
         OnlineCommand::Bind { name, file } => {
             let request: wire::BindingRequest = input_file::json(&file)?;

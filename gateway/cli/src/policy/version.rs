@@ -76,6 +76,7 @@ fn fields(version: &PolicyVersion) -> Vec<(&'static str, String)> {
     let marks = [
         ("deprecated", &version.deprecated),
         ("withdrawn", &version.withdrawn),
+        ("killed", &version.killed),
     ];
     let marks = marks.into_iter();
     let marks = marks.filter_map(|(name, mark)| Some((name, mark.as_ref()?)));
@@ -84,7 +85,10 @@ fn fields(version: &PolicyVersion) -> Vec<(&'static str, String)> {
             (name, format!("{at} by {by}: {reason}"))
         }));
     if let Some(unusable) = &version.unusable {
-        let told = format!("for anything new: {}", unusable.detail);
+        let told = match &*unusable.kind {
+            "killed" => format!("fails wherever it would judge: {}", unusable.detail),
+            _ => format!("for anything new: {}", unusable.detail),
+        };
         fields.push(("unusable", told));
     }
     if let Some(in_use) = &version.in_use {

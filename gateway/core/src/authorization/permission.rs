@@ -18,7 +18,9 @@ pub enum Permission {
     AdministerKeys,
     /// Push policies, deprecate and withdraw versions, and delete those that nothing needs.
     ChangePolicies,
-    /// Take back that a version was deprecated or withdrawn.
+    /// Kill versions: they fail wherever they would judge.
+    KillPolicies,
+    /// Take back that a version was deprecated, withdrawn or killed.
     RestorePolicies,
     /// See which keys are trusted to sign policies.
     ReadPolicyTrust,
@@ -84,7 +86,7 @@ impl Permission {
                 Role::Auditor,
                 Role::Administrator,
             ],
-            Self::RollBack => &[Role::Operator, Role::Administrator],
+            Self::RollBack | Self::KillPolicies => &[Role::Operator, Role::Administrator],
             Self::ReadLedger => &[Role::Auditor, Role::Administrator],
             Self::ChangeNamespaces
             | Self::RestorePolicies

@@ -1,5 +1,6 @@
 //! Versions in use that could not be put to new use now: their signatures have expired, or a key was
-//! revoked, or they were withdrawn. They go on judging, and operators are told.
+//! revoked, or they were withdrawn: they go on judging. Or they were killed, and fail. Operators are
+//! told.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -108,7 +109,15 @@ impl Governance {
         for ((policy, version), problem) in &found {
             let known = before.get(&(policy.clone(), version.clone()));
             if known.is_none_or(|known| known.kind() != problem.kind()) {
-                tracing::warn!(policy.name = %policy, policy.version = %version, reason = problem.kind(), %problem, "governance.policy in use cannot be put to new use; it goes on judging");
+                let kind = problem.kind();
+                match problem {
+                    StandingProblem::Killed(_) => {
+                        tracing::warn!(policy.name = %policy, policy.version = %version, reason = kind, %problem, "governance.policy in use was killed; it fails wherever it would judge");
+                    }
+                    _ => {
+                        tracing::warn!(policy.name = %policy, policy.version = %version, reason = kind, %problem, "governance.policy in use cannot be put to new use; it goes on judging");
+                    }
+                }
             }
         }
         for ((policy, version), _) in before.iter().filter(|(id, _)| !found.contains_key(*id)) {

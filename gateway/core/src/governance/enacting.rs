@@ -164,6 +164,12 @@ impl Governance {
                 None => replica.versions.remove(&id),
             };
         }
+        for (id, killed) in touched.killed {
+            match killed {
+                Some(killed) => replica.killed.insert(id, killed),
+                None => replica.killed.remove(&id),
+            };
+        }
         for (name, rollout) in touched.rollouts {
             replica.rollouts.set(&name, rollout);
         }
@@ -180,7 +186,12 @@ impl Governance {
                 steps.map(|steps| (binding, steps))
             });
             namespaces.extend(match steps.transpose() {
-                Ok(Some((binding, steps))) => replica.bindings.put(&id, binding, steps),
+                Ok(Some((binding, mut steps))) => {
+                    for step in &mut steps {
+                        step.kill(&replica.killed);
+                    }
+                    replica.bindings.put(&id, binding, steps)
+                }
                 Ok(None) => replica.bindings.remove(&id),
                 Err(problem) => {
                     // Bindings are checked when they are written, so this is a newer or broken one.

@@ -1,6 +1,7 @@
-//! Marks of policy versions: deprecated, withdrawn, restored. A mark changes nothing for what judges
-//! already.
+//! Marks of policy versions: deprecated, withdrawn, restored, which change nothing for what judges
+//! already; and killed and revived, which do ([`super::kill`]).
 
+use leasehold_domain::Edit;
 use leasehold_domain::Precondition;
 
 use super::Governance;
@@ -32,6 +33,10 @@ pub enum PolicyMark {
     Withdraw,
     /// Neither any more.
     Restore,
+    /// It fails wherever it would judge, at once.
+    Kill,
+    /// It judges again where it is bound.
+    Revive,
 }
 
 impl PolicyMark {
@@ -41,6 +46,8 @@ impl PolicyMark {
             Self::Deprecate => "deprecated",
             Self::Withdraw => "withdrawn",
             Self::Restore => "restored",
+            Self::Kill => "killed",
+            Self::Revive => "revived",
         }
     }
 }
@@ -55,10 +62,11 @@ pub struct PolicyUse {
 }
 
 impl Governance {
-    /// Marks a version. What it judges already goes on.
+    /// Marks a version. What it judges already goes on, unless it is killed.
     ///
     /// # Errors
-    /// There is no such version, the reason is missing, or the store cannot write.
+    /// There is no such version, the reason is missing, the feature level is too low for a kill, others
+    /// must approve a revival first, or the store cannot write.
     pub async fn mark_version(
         &self,
         caller: &Caller,
@@ -76,8 +84,8 @@ impl Governance {
         for _ in 0..WRITES_MAX {
             let missing =
                 || Failure::new(FailureKind::NotFound, format!("there is no policy {id}"));
-            let stored = self.version(policy, version).await?.ok_or_else(missing)?;
-            let before = self.standing_document(&id).await?;
+            let found = self.marked_version(policy, version).await?;
+            let (stored, before) = found.ok_or_else(missing)?;
             let same = before.as_ref().map_or(Precondition::Absent, |before| {
                 Precondition::Revision(before.revision)
             });
@@ -87,18 +95,23 @@ impl Governance {
             };
             let summary = format!("policy {id} {}: {reason}", mark.done());
             let mut edits = vec![edit(caller, STANDINGS, &id, Some(&after), same, summary)?];
-            if mark == PolicyMark::Withdraw {
-                // A binding that was checked before and is written after this fails, and is checked
-                // again: it rewrites the version, too.
-                let (unchanged, summary) = (
-                    &stored.document,
-                    format!("policy {id} kept from bindings that are being written"),
-                );
-                let same = Precondition::Revision(stored.revision);
-                let edit = edit(caller, POLICIES, &id, Some(unchanged), same, summary)?;
-                edits.push(edit);
+            if matches!(mark, PolicyMark::Withdraw | PolicyMark::Kill) {
+                edits.push(kept_from_bindings(caller, &id, &stored)?);
             }
-            if self.try_commit(edits, Default::default()).await?.is_ok() {
+            if mark == PolicyMark::Kill {
+                let rollbacks = self.rollbacks_by_kill(caller, (policy, version), reason);
+                edits.extend(Box::pin(rollbacks).await?);
+            }
+            if mark == PolicyMark::Revive {
+                let marks = (&before, &after);
+                let approval = self.approval_of_revival(caller, &stored.document, marks);
+                edits.extend(Box::pin(approval).await?);
+            }
+            let bound = match mark {
+                PolicyMark::Kill | PolicyMark::Revive => Box::pin(self.prepared_for(&edits)).await,
+                _ => Default::default(),
+            };
+            if self.try_commit(edits, bound).await?.is_ok() {
                 return Ok(stored);
             }
         }
@@ -131,6 +144,21 @@ impl Governance {
     }
 }
 
+/// Returns the edit that rewrites a version unchanged. A binding that was checked before the mark and
+/// is written after it fails, and is checked again: it rewrites the version, too.
+fn kept_from_bindings(
+    caller: &Caller,
+    id: &str,
+    version: &Stored<PolicyDocument>,
+) -> Result<Edit, Failure> {
+    let (unchanged, summary) = (
+        &version.document,
+        format!("policy {id} kept from bindings that are being written"),
+    );
+    let same = Precondition::Revision(version.revision);
+    edit(caller, POLICIES, id, Some(unchanged), same, summary)
+}
+
 /// Returns the document with a mark; `None` if it has it already.
 fn marked(
     before: &StandingDocument,
@@ -146,6 +174,10 @@ fn marked(
             after.withdrawn.get_or_insert_with(|| made.clone());
         }
         PolicyMark::Restore => (after.deprecated, after.withdrawn) = (None, None),
+        PolicyMark::Kill => {
+            after.killed.get_or_insert_with(|| made.clone());
+        }
+        PolicyMark::Revive => after.killed = None,
     }
     (after != *before).then_some(after)
 }

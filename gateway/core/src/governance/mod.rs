@@ -15,6 +15,7 @@ mod index;
 mod judged;
 mod key;
 mod key_use;
+mod kill;
 mod loading;
 mod marks;
 mod modules;

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::document;
 use super::document::BindingDocument;
+use super::document::MarkDocument;
 use super::document::NamespaceDocument;
 use super::document::PolicyDocument;
 use super::document::RolloutDocument;
@@ -38,6 +39,8 @@ pub(super) struct Replica {
     written: BTreeMap<u64, Vec<Edit>>,
     /// The digests of the modules of all policy versions, by the ids of their documents.
     pub(super) versions: HashMap<Box<str>, Arc<str>>,
+    /// Who killed versions, when and why, by the ids of their documents.
+    pub(super) killed: HashMap<Box<str>, Arc<str>>,
     pub(super) bindings: BindingIndex,
     pub(super) rollouts: RolloutIndex,
     /// Why modules cannot be used, by digest.
@@ -53,6 +56,8 @@ pub(super) struct Touched {
     pub(super) namespaces: Vec<(Box<str>, Option<NamespaceDocument>)>,
     /// The digests of policy versions.
     pub(super) versions: HashMap<Box<str>, Option<Arc<str>>>,
+    /// Versions that were killed, and revived ones without a text.
+    pub(super) killed: HashMap<Box<str>, Option<Arc<str>>>,
     /// Bindings that changed, and those whose rollout, or a version that they name, changed.
     pub(super) bindings: BTreeMap<Box<str>, Option<BindingDocument>>,
     pub(super) rollouts: BTreeMap<Box<str>, Option<RolloutDocument>>,
@@ -137,11 +142,19 @@ impl Replica {
                     let rollout = change.after.and_then(parsed);
                     touched.rollouts.insert(id.into(), rollout);
                 }
+                document::STANDINGS => {
+                    let standing = change.after.and_then(parsed::<StandingDocument>);
+                    let killed = standing.and_then(|standing| standing.killed);
+                    let killed = killed.map(|mark| killed_by(&mark));
+                    if killed.as_ref() != self.killed.get(id) {
+                        touched.killed.insert(id.into(), killed);
+                    }
+                }
                 _ => {}
             }
         }
         self.touch_bindings_of_rollouts(&mut touched);
-        if touched.versions.is_empty() && settled.is_empty() {
+        if touched.versions.is_empty() && touched.killed.is_empty() && settled.is_empty() {
             return touched;
         }
         for (id, binding) in self.bindings.iter() {
@@ -153,6 +166,7 @@ impl Replica {
                 let version = PolicyDocument::id(policy, version);
                 let digest = self.versions.get(&*version);
                 touched.versions.contains_key(&*version)
+                    || touched.killed.contains_key(&*version)
                     || digest.is_some_and(|digest| settled.contains(digest))
             });
             if names_changed && !touched.bindings.contains_key(id) {
@@ -237,6 +251,11 @@ impl Replica {
         let newer = self.documents.revision().saturating_add(1);
         self.written = self.written.split_off(&newer);
     }
+}
+
+/// Returns who killed a version, when and why.
+fn killed_by(MarkDocument { by, at, reason }: &MarkDocument) -> Arc<str> {
+    format!("its version was killed by {by} at {at}: {reason}").into()
 }
 
 /// Parses a document; one that cannot be read is logged and left out.

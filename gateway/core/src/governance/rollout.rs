@@ -16,11 +16,11 @@ use leasehold_domain::limits::ROLLOUT_REASON_BYTES_MAX;
 pub use self::draft::RolloutDraft;
 pub use self::edit_plan::RolloutEdit;
 pub use self::state::RolloutAction;
+pub(super) use self::state::next_state;
 
 use self::entry::entry;
 use self::entry::version_of;
 use self::entry::with_entry;
-use self::state::next_state;
 
 use super::Governance;
 use super::Stored;
@@ -324,7 +324,7 @@ impl Governance {
     }
 
     /// Appends a change to the rollout's history.
-    fn record(
+    pub(super) fn record(
         &self,
         caller: &Caller,
         rollout: &mut RolloutDocument,

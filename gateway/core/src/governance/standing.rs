@@ -39,6 +39,8 @@ pub struct Standing {
     pub deprecated: Option<MarkDocument>,
     /// The mark that forbids it for anything new.
     pub withdrawn: Option<MarkDocument>,
+    /// The mark with which it fails wherever it would judge.
+    pub killed: Option<MarkDocument>,
     /// Why it may not be pushed, bound and promoted now.
     pub problem: Option<StandingProblem>,
     /// After which moment its signatures do not suffice any more; `None` if they always do, or never.
@@ -99,6 +101,8 @@ impl SignatureState {
 /// Why a version may not be put to new use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StandingProblem {
+    /// Somebody killed it: it fails wherever it is bound, too.
+    Killed(MarkDocument),
     /// Somebody withdrew it.
     Withdrawn(MarkDocument),
     /// Enough keys signed it, and the time of their statements is over.
@@ -124,12 +128,19 @@ pub enum StandingProblem {
 
 impl StandingProblem {
     /// All names of kinds.
-    pub const KINDS: [&'static str; 4] = ["withdrawn", "expired", "not-yet-valid", "signatures"];
+    pub const KINDS: [&'static str; 5] = [
+        "killed",
+        "withdrawn",
+        "expired",
+        "not-yet-valid",
+        "signatures",
+    ];
 
     /// Returns the kind's name in the API and in metrics.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Killed(_) => "killed",
             Self::Withdrawn(_) => "withdrawn",
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not-yet-valid",
@@ -141,6 +152,9 @@ impl StandingProblem {
 impl fmt::Display for StandingProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Killed(MarkDocument { by, at, reason }) => {
+                write!(f, "it was killed by {by} at {at}: {reason}")
+            }
             Self::Withdrawn(MarkDocument { by, at, reason }) => {
                 write!(f, "it was withdrawn by {by} at {at}: {reason}")
             }
@@ -182,10 +196,14 @@ impl Standing {
     #[must_use]
     pub fn warnings(&self, id: &str) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(problem) = &self.problem {
-            warnings.push(format!(
+        match &self.problem {
+            Some(problem @ StandingProblem::Killed(_)) => {
+                warnings.push(format!("{id} fails wherever it is bound: {problem}"));
+            }
+            Some(problem) => warnings.push(format!(
                 "{id} cannot be put to new use, and goes on where it is bound: {problem}"
-            ));
+            )),
+            None => {}
         }
         if let Some(MarkDocument { by, at, reason }) = &self.deprecated {
             warnings.push(format!("{id} was deprecated by {by} at {at}: {reason}"));
@@ -238,6 +256,7 @@ pub(super) fn assess(
         signatures,
         deprecated: standing.deprecated.clone(),
         withdrawn: standing.withdrawn.clone(),
+        killed: standing.killed.clone(),
         ..Standing::default()
     };
     if !is_stock {
@@ -245,6 +264,9 @@ pub(super) fn assess(
     }
     if let Some(mark) = &standing.withdrawn {
         assessed.problem = Some(StandingProblem::Withdrawn(mark.clone()));
+    }
+    if let Some(mark) = &standing.killed {
+        assessed.problem = Some(StandingProblem::Killed(mark.clone()));
     }
     assessed
 }
@@ -401,7 +423,7 @@ impl Governance {
     /// for the message.
     ///
     /// # Errors
-    /// `policy_version_unusable`: it was withdrawn, or too few trusted keys signed it, or the time of
+    /// `policy_version_unusable`: it was killed or withdrawn, or too few trusted keys signed it, or the time of
     /// their statements is not now. Or the store cannot be read.
     pub(super) async fn usable(
         &self,

@@ -78,7 +78,10 @@ impl Pipeline {
                 version: step.version.to_string(),
                 enforcement: step.enforcement,
                 rollout,
-                problem: step.bound.as_ref().err().cloned(),
+                problem: match &step.killed {
+                    Some(killed) => Some(killed.to_string()),
+                    None => step.bound.as_ref().err().cloned(),
+                },
                 warnings: governance.version_warnings(&step.policy, &step.version),
             });
         }

@@ -247,6 +247,7 @@ fn is_budget(error: &EvaluationError) -> bool {
         EvaluationError::Failed(fault) => matches!(fault.as_str(), "fuel" | "deadline"),
         EvaluationError::RequestFuelSpent(_) | EvaluationError::RequestTimeSpent(_) => true,
         EvaluationError::NotLoaded(_)
+        | EvaluationError::Killed(_)
         | EvaluationError::TooManyPolicies
         | EvaluationError::TooManyCounters => false,
     }

@@ -115,7 +115,7 @@ impl GovernanceMetrics {
             ),
             unusable_versions: make.gauges(
                 "leasehold_policy_versions_unusable",
-                "Policy versions in use that could not be put to new use, by reason; they go on judging.",
+                "Policy versions in use that could not be put to new use, by reason; they go on judging, and killed ones fail.",
                 &["reason"],
             ),
         }

@@ -47,6 +47,7 @@ pub(super) fn show(stored: Stored<PolicyDocument>, standing: Standing) -> wire::
         expires_at: standing.expires.map(rfc3339),
         deprecated: standing.deprecated.map(show_mark),
         withdrawn: standing.withdrawn.map(show_mark),
+        killed: standing.killed.map(show_mark),
         unusable,
         in_use: None,
         failures: Vec::new(),

@@ -44,6 +44,7 @@ fn step(policy: &str, enforcement: Enforcement, bound: Result<BoundPolicy, Strin
         enforcement,
         on_error_allow: [Operation::Renew].into(),
         bound,
+        killed: None,
     }
 }
 
@@ -225,6 +226,14 @@ fn a_failing_policy_denies_or_passes_by_operation() {
             step("gone", Enforcement::Mandatory, Err("a secret".to_owned())),
             "not-loaded",
             "it could not be loaded",
+        ),
+        (
+            Step {
+                killed: Some("by ada: a secret".into()),
+                ..allows(Enforcement::Mandatory, None, None)
+            },
+            "killed",
+            "its version was killed",
         ),
     ];
     for (step, kind, words) in failing {

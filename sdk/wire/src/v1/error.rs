@@ -403,7 +403,7 @@ pub struct DenialView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureView {
     /// `trap`, `fuel`, `deadline`, `memory`, `oversized-answer`, `invalid-answer`, `refused`, `busy`,
-    /// `missing-fact`, `host`, `not-loaded` or `too-many-policies`.
+    /// `missing-fact`, `host`, `not-loaded`, `killed` or `too-many-policies`.
     pub kind: String,
     /// What exactly happened: what the module says may quote others, so this is only for callers
     /// with the role `policy-author`, `auditor` or `administrator`.

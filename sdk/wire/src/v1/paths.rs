@@ -18,7 +18,7 @@ pub const LOCK: &str = "/v1/namespaces/{ns}/locks/{*lock}";
 pub const POLICIES: &str = "/v1/policies";
 /// Recorded decisions, judged again.
 pub const POLICIES_REPLAY: &str = "/v1/policies:replay";
-/// One policy version; `POST …:deprecate`, `:withdraw` and `:restore` mark it.
+/// One policy version; `POST …:deprecate`, `:withdraw`, `:restore`, `:kill` and `:revive` mark it.
 pub const POLICY_VERSION: &str = "/v1/policies/{policy}/versions/{version}";
 /// The keys that are trusted to sign policies, and how many must have signed a version.
 pub const POLICY_TRUST: &str = "/v1/policy-trust";

@@ -45,7 +45,11 @@ pub struct PolicyVersion {
     /// The mark that forbids it for anything new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<PolicyMark>,
-    /// Why it cannot be pushed, bound or promoted now; absent if it can. Where it is bound it goes on.
+    /// The mark with which it fails wherever it would judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub killed: Option<PolicyMark>,
+    /// Why it cannot be pushed, bound or promoted now; absent if it can. Where it is bound it goes on,
+    /// unless it is killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unusable: Option<PolicyUnusable>,
     /// One version alone: what it judges. Only for callers with the role `policy-author` or
@@ -97,7 +101,7 @@ pub struct PolicyMark {
 /// Why a policy version cannot be put to new use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyUnusable {
-    /// `withdrawn`, `expired`, `not-yet-valid` or `signatures`.
+    /// `killed`, `withdrawn`, `expired`, `not-yet-valid` or `signatures`.
     pub kind: String,
     /// In words.
     pub detail: String,

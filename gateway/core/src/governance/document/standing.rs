@@ -31,6 +31,9 @@ pub struct StandingDocument {
     /// The mark that forbids it for anything new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<MarkDocument>,
+    /// The mark with which it fails wherever it would judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub killed: Option<MarkDocument>,
 }
 
 /// A signature of a version.
@@ -136,6 +139,7 @@ mod tests {
             }],
             deprecated: Some(mark()),
             withdrawn: Some(mark()),
+            killed: Some(mark()),
         };
         let trust = TrustDocument {
             required: 2,

@@ -61,6 +61,15 @@ pub(crate) struct RolloutRule {
     policy: Box<str>,
     current_version: Box<str>,
     candidate_version: Box<str>,
+    /// Which of the two versions was killed.
+    killed: Killed,
+}
+
+/// Which of a rollout's two versions was killed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Killed {
+    current: bool,
+    candidate: bool,
 }
 
 /// One step of one rollout; comparisons are counted for it.
@@ -112,7 +121,24 @@ impl RolloutRule {
             policy: document.policy.as_str().into(),
             current_version: document.current.version.as_str().into(),
             candidate_version: document.candidate.version.as_str().into(),
+            killed: Killed::default(),
         })
+    }
+
+    /// Says whether the version that the binding names, and the other one, were killed.
+    pub(super) fn kill(&mut self, bound: bool, other: bool) {
+        let (current, candidate) = match self.bound() {
+            Variant::Current => (bound, other),
+            Variant::Candidate => (other, bound),
+        };
+        self.killed = Killed { current, candidate };
+    }
+
+    fn is_killed(&self, variant: Variant) -> bool {
+        match variant {
+            Variant::Current => self.killed.current,
+            Variant::Candidate => self.killed.candidate,
+        }
     }
 
     /// The step of which it is.
@@ -151,7 +177,8 @@ impl RolloutRule {
     ) -> (Variant, RolloutChoice) {
         let mut bucket = None;
         let variant = match self.granted_under(lease, now) {
-            Some(variant) if self.asks_for_lease(operation) => variant,
+            // The leases of a killed version pass to the version that rules.
+            Some(variant) if self.asks_for_lease(operation) && !self.is_killed(variant) => variant,
             _ => self.by_stage(operation, request, principal, &mut bucket),
         };
         let choice = RolloutChoice {
@@ -197,7 +224,7 @@ impl RolloutRule {
         );
         match self.stage {
             RolloutStage::Full => Variant::Candidate,
-            RolloutStage::Canary if of_a_lease => {
+            RolloutStage::Canary if of_a_lease && !self.killed.candidate => {
                 let bucket = self.bucket_of(request, principal);
                 *computed = Some(bucket);
                 match bucket < self.share || self.is_target(request, principal) {

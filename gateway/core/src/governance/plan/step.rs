@@ -1,6 +1,7 @@
 //! One policy of a binding as requests meet it, with the rollout that changes it.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -23,6 +24,7 @@ use super::rollout::Variant;
 use crate::governance::document::BindingDocument;
 use crate::governance::document::BoundPolicyDocument;
 use crate::governance::document::EnforcementName;
+use crate::governance::document::PolicyDocument;
 use crate::governance::document::RolloutDocument;
 use crate::governance::document::RolloutStage;
 use crate::governance::document::RolloutVersion;
@@ -116,6 +118,21 @@ impl PlanStep {
                 .filter(judges)
                 .filter(|_| rule.stage().is_open()),
         })
+    }
+
+    /// Marks the versions that were killed, by the ids of their documents.
+    pub(crate) fn kill(&mut self, killed: &HashMap<Box<str>, Arc<str>>) {
+        let id = PolicyDocument::id(&self.step.policy, &self.step.version);
+        self.step.killed = killed.get(&*id).cloned();
+        self.digest = self.step.digest();
+        let Some(PlannedRollout { rule, other }) = self.rollout.as_deref_mut() else {
+            return;
+        };
+        if let Some(other) = Arc::get_mut(other) {
+            other.kill(killed);
+        }
+        let is_killed = |step: &Step| step.killed.is_some();
+        rule.kill(is_killed(&self.step), is_killed(&other.step));
     }
 
     /// The order of its binding.
@@ -240,6 +257,7 @@ impl StepMaker {
             enforcement,
             on_error_allow: document.on_error.operations(),
             bound,
+            killed: None,
         };
         PlanStep {
             digest: step.digest(),

@@ -22,7 +22,7 @@ pub enum RolloutAction {
 
 impl RolloutAction {
     /// Returns the action's name in the history of the rollout.
-    pub(super) fn done(self) -> &'static str {
+    pub(in crate::governance) fn done(self) -> &'static str {
         match self {
             Self::Advance => "advanced",
             Self::Hold => "held",
@@ -33,7 +33,7 @@ impl RolloutAction {
 }
 
 /// Returns the state after a change.
-pub(super) fn next_state(
+pub(in crate::governance) fn next_state(
     rollout: &RolloutDocument,
     action: RolloutAction,
     now: u64,

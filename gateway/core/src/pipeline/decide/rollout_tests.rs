@@ -2,6 +2,7 @@
 
 mod approvals;
 mod bounded;
+mod kills;
 mod rolled_back;
 
 use leasehold_domain::ManualClock;

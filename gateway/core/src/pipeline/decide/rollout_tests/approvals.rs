@@ -27,7 +27,7 @@ async fn approvers(gate: &Gate, all: &[(&str, &str)]) {
 
 /// A gateway as [`gate`] makes it, where `required` approvals are required. Keys of `bob`, `eve` and
 /// `zed` were created by the first administrator, those of `sock` by the author.
-async fn governed(required: u32) -> (Arc<Gate>, Arc<ManualClock>) {
+pub(super) async fn governed(required: u32) -> (Arc<Gate>, Arc<ManualClock>) {
     let (gate, clock) = gate(&["acquire"], version("2.0.0", &["acquire"], true)).await;
     let all = [
         ("bob", "root"),
@@ -44,7 +44,7 @@ async fn governed(required: u32) -> (Arc<Gate>, Arc<ManualClock>) {
     (gate, clock)
 }
 
-fn ann() -> &'static Caller {
+pub(super) fn ann() -> &'static Caller {
     static ANN: LazyLock<Caller> = LazyLock::new(|| caller("ann", &[Role::Administrator]));
     &ANN
 }
@@ -67,7 +67,7 @@ async fn approve(gate: &Gate, who: &str, id: &str) -> Result<ApprovalStanding, F
 }
 
 /// Lets these approve the one open request.
-async fn approved_by(gate: &Gate, all: &[&str]) -> ApprovalStanding {
+pub(super) async fn approved_by(gate: &Gate, all: &[&str]) -> ApprovalStanding {
     let id = open_request(gate).await.stored.document.id;
     for who in all {
         approve(gate, who, &id).await.unwrap();
