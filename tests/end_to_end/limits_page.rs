@@ -144,6 +144,54 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[SHADOW_HOLDERS_MAX as u64],
     ),
     (
+        "rows of a batch of differences in the ledger",
+        &[ROLLOUT_BATCH_ROWS_MAX as u64],
+    ),
+    (
+        "teams and locks that a gateway tells apart in one window",
+        &[ROLLOUT_BATCH_GROUPS_MAX as u64],
+    ),
+    (
+        "batches of differences that wait for the ledger",
+        &[ROLLOUT_BATCHES_WAITING_MAX as u64],
+    ),
+    (
+        "difference of two wall clocks that is an incident",
+        &[CLOCK_DIFFERENCE_MS_MAX],
+    ),
+    (
+        "windows that a gateway keeps and reports",
+        &[ROLLOUT_WINDOWS_KEPT_MAX as u64],
+    ),
+    (
+        "open rollouts in the report of a gateway",
+        &[ROLLOUT_REPORT_ROLLOUTS_MAX as u64],
+    ),
+    (
+        "pause between two reports of a gateway, if its steps are the same",
+        &[ROLLOUT_REPORT_PAUSE_MS],
+    ),
+    (
+        "time after which a gateway reports again, while a rollout is open",
+        &[ROLLOUT_REPORT_EVERY_MS],
+    ),
+    (
+        "time after which a gateway reports again, while none is",
+        &[ROLLOUT_REPORT_IDLE_EVERY_MS],
+    ),
+    (
+        "age of a report with which its gateway is silent",
+        &[ROLLOUT_REPORT_SILENT_MS],
+    ),
+    (
+        "time after which a window is judged without missing counts",
+        &[ROLLOUT_REPORT_GRACE_MS],
+    ),
+    (
+        "time for which an advance waits for all gateways",
+        &[ROLLOUT_REACH_WAIT_MS_MAX],
+    ),
+    (
         "pairs of subject and lock told apart in one window",
         &[ROLLOUT_PAIRS_MAX as u64],
     ),

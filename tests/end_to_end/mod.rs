@@ -44,6 +44,7 @@ mod quotas;
 mod recovery;
 mod roles;
 mod rollout;
+mod rollout_gateways;
 mod rule;
 mod run;
 mod safe_mode;

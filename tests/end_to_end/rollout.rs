@@ -154,15 +154,17 @@ async fn a_bad_shadow(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     // The guardrails say so, and only --force passes them.
     let bad = |shown: &Value| shown["comparison"]["verdict"] == "bad";
     until(&gateways[1].admin(), "bad", bad).await?;
+    let all = |shown: &Value| shown["total"]["compared"] == 90;
+    until(&gateways[1].admin(), "bad", all).await?;
     let advance = ["rollout", "advance", "bad", "--reason", "try it", "--force"];
     let refused_so = gateways[1].command_line(ADMIN_KEY, &advance[..3]).await?;
     let told = String::from_utf8_lossy(&refused_so.stderr);
     ensure!(told.contains("a guardrail is exceeded"), "{refused_so:?}");
     let advanced = command(&gateways[1], &advance).await?;
     ensure!(advanced.contains("canary 10%"), "{advanced}");
-    // What the shadow had shown on that gateway is on record with the step.
+    // What the shadow had shown on all gateways is on record with the step.
     ensure!(
-        advanced.contains("compared 30 requests, 0 alike, 30 failed"),
+        advanced.contains("compared 90 requests, 0 alike, 90 failed"),
         "{advanced}"
     );
     Ok(())
@@ -197,8 +199,10 @@ async fn a_bad_canary(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     let text = rows.iter().map(Value::to_string).collect::<String>();
     for part in [
         "rollout bad: by-hand of binding roll",
-        "try it; shadow compared 30 requests, 0 alike, 30 failed",
+        "try it; shadow compared 90 requests, 0 alike, 90 failed",
         &evidence,
+        // What each gateway saw in its windows.
+        "requests compared (100.0 %); 1 failed for demo/roll/",
     ] {
         ensure!(text.contains(part), "{part} is not in the ledger");
     }

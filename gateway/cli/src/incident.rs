@@ -94,7 +94,10 @@ async fn ask(client: &Client, command: IncidentCommand, json: bool) -> Result<Sh
 fn row(incident: &wire::IncidentView) -> Vec<String> {
     vec![
         incident.id.clone(),
-        incident.store.clone(),
+        match &incident.clock {
+            Some(_) => "(clocks)".to_owned(),
+            None => incident.store.clone(),
+        },
         incident.noticed_by.clone(),
         incident.started_at.clone(),
         ended(incident),
@@ -120,6 +123,19 @@ fn show(incident: &wire::IncidentView) -> Shown {
     let last_success = last_success.map(|good| format!("{} {}", good.at, good.operation));
     let by = incident.ended.as_ref().map(|ended| ended.by.clone());
     let note = incident.acknowledged.as_ref().map(|seen| seen.note.clone());
+    if let Some(clock) = &incident.clock {
+        let told = format!("of gateway {}, {} ms ahead", clock.gateway, clock.ahead_ms);
+        return Shown::Fields(vec![
+            ("id", incident.id.clone()),
+            ("clock", told),
+            ("noticed by", incident.noticed_by.clone()),
+            ("started", incident.started_at.clone()),
+            ("ended", ended(incident)),
+            ("acknowledged", acknowledged(incident)),
+            ("note", note.unwrap_or_default()),
+            ("in the ledger", incident.recorded.to_string()),
+        ]);
+    }
     Shown::Fields(vec![
         ("id", incident.id.clone()),
         ("store", incident.store.clone()),

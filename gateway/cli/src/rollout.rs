@@ -37,7 +37,7 @@ pub(super) enum RolloutCommand {
     Advance {
         #[command(flatten)]
         change: ChangeArguments,
-        /// Also if the guardrails are exceeded on the gateway that is asked.
+        /// Also if a guardrail is exceeded, or gateways do not run the step.
         #[arg(long)]
         force: bool,
     },
@@ -120,6 +120,9 @@ pub(super) struct EditArguments {
     steps: Vec<String>,
     #[command(flatten)]
     plan: PlanArguments,
+    /// Whether it goes to its next step by itself.
+    #[arg(long, value_name = "true|false")]
+    automatic: Option<bool>,
     /// The reason, recorded in the ledger.
     #[arg(long)]
     reason: Option<String>,
@@ -146,6 +149,10 @@ pub(super) struct StartArguments {
     /// What shares one bucket: lock, team or subject.
     #[arg(long)]
     unit: Option<String>,
+    /// Go to the next step by itself: when its minimum time is over, all gateways run it, its last
+    /// window is good, and the approvals that the rule asks for are there.
+    #[arg(long)]
+    automatic: bool,
     #[command(flatten)]
     plan: PlanArguments,
 }
@@ -234,18 +241,25 @@ fn request(arguments: StartArguments) -> Result<wire::RolloutRequest, Failed> {
         targets: arguments.plan.targets(),
         steps: steps(&arguments.steps)?,
         guardrails: arguments.plan.guardrails(),
+        automatic: arguments.automatic,
         replay_report: arguments.plan.replay_report,
     })
 }
 
 fn edited(arguments: EditArguments) -> Result<wire::RolloutEditRequest, Failed> {
-    let EditArguments { plan, reason, .. } = arguments;
+    let EditArguments {
+        plan,
+        reason,
+        automatic,
+        ..
+    } = arguments;
     let next_steps = (!arguments.steps.is_empty()).then(|| steps(&arguments.steps));
     let (targets, guardrails) = (plan.targets(), plan.guardrails());
     Ok(wire::RolloutEditRequest {
         next_steps: next_steps.transpose()?,
         targets: (targets != wire::RolloutTargets::default()).then_some(targets),
         guardrails: (guardrails != wire::RolloutGuardrails::default()).then_some(guardrails),
+        automatic,
         replay_report: plan.replay_report,
         reason,
         epoch: None,
@@ -322,14 +336,25 @@ fn show(rollout: &wire::Rollout) -> Shown {
         ("steps", planned(rollout)),
         ("unit", rollout.unit.clone()),
     ];
+    if rollout.automatic {
+        let waits = rollout.waits.as_ref();
+        let waits = waits.map(|why| format!("yes; it waits: {why}"));
+        fields.push(("automatic", waits.unwrap_or_else(|| "yes".to_owned())));
+    }
+    if !rollout.gateways.is_empty() {
+        fields.push(("gateways", reached(&rollout.gateways)));
+    }
     if let Some(report) = &rollout.replay_report {
         fields.push(("replay report", report.clone()));
     }
     if rollout.current.version == rollout.candidate.version {
         fields.push(("candidate config", rollout.candidate.config.to_string()));
     }
+    if let Some(total) = &rollout.total {
+        fields.extend(compared(total));
+    }
     if let Some(comparison) = &rollout.comparison {
-        fields.extend(compared(comparison));
+        fields.extend(newest(comparison));
     }
     for change in &rollout.changes {
         let mut told = format!(
@@ -363,25 +388,51 @@ fn planned(rollout: &wire::Rollout) -> String {
     steps.join(" ")
 }
 
-fn compared(comparison: &wire::RolloutComparison) -> Vec<(&'static str, String)> {
-    let mut counts = format!(
-        "{} requests, {} alike",
-        comparison.compared, comparison.agreed
-    );
-    for (kind, count) in &comparison.differences {
+/// Says how many gateways run the step, and names those that do not.
+fn reached(gateways: &[wire::RolloutGateway]) -> String {
+    let of = |state: &str| gateways.iter().filter(|one| one.state == state).count();
+    let mut told = format!("{} of {} run this step", of("running"), gateways.len());
+    let others = gateways.iter().filter(|one| one.state != "running");
+    let others: Vec<String> = others
+        .map(|one| match &one.reported_at {
+            Some(at) => format!("{} ({}) is {}, reported {at}", one.id, one.name, one.state),
+            None => format!("{} ({}) is {}", one.id, one.name, one.state),
+        })
+        .collect();
+    if !others.is_empty() {
+        told += &format!("; {}", others.join(", "));
+    }
+    told
+}
+
+fn compared(total: &wire::RolloutTotal) -> Vec<(&'static str, String)> {
+    if total.compared == 0 && total.shed == 0 {
+        return Vec::new();
+    }
+    let mut counts = format!("{} requests, {} alike", total.compared, total.agreed);
+    for (kind, count) in &total.differences {
         counts += &format!(", {count} {kind}");
     }
-    if comparison.shed > 0 {
-        counts += &format!("; {} not compared", comparison.shed);
+    if total.shed > 0 {
+        counts += &format!("; {} not compared", total.shed);
     }
     let mut fields = vec![("compared", counts)];
-    if let Some(verdict) = &comparison.verdict {
+    if let Some(verdict) = &total.verdict {
         let mut told = verdict.clone();
-        if let Some(evidence) = &comparison.evidence {
+        if let Some(evidence) = &total.evidence {
             told += &format!(": {evidence}");
+        }
+        if !total.missing.is_empty() {
+            told += &format!("; counts are missing of {}", total.missing.join(", "));
         }
         fields.push(("guardrails", told));
     }
+    fields
+}
+
+/// The newest differences on the gateway that was asked.
+fn newest(comparison: &wire::RolloutComparison) -> Vec<(&'static str, String)> {
+    let mut fields = Vec::new();
     let newest = &comparison.newest;
     let shown = newest.len().saturating_sub(DIFFERENCES_SHOWN);
     for difference in &newest[shown..] {

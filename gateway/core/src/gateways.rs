@@ -66,6 +66,12 @@ pub struct GatewayView {
 }
 
 impl SharedGateways {
+    /// Returns the id of this gateway.
+    #[must_use]
+    pub fn id(&self) -> &GatewayId {
+        &self.me.id
+    }
+
     /// Returns the gateways as of now.
     ///
     /// # Errors

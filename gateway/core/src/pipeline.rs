@@ -12,6 +12,7 @@ pub(crate) mod fixture;
 mod in_use;
 mod intent;
 mod many;
+mod promotion;
 mod resolve;
 mod run;
 mod turns;
@@ -31,6 +32,7 @@ use leasehold_domain::Outcome;
 use leasehold_domain::Request;
 
 pub use self::decide::PolicyFailure;
+pub use self::promotion::StepStatus;
 pub use self::resolve::Resolution;
 pub use self::resolve::Resolved;
 
@@ -40,18 +42,13 @@ use crate::authorization::Authorization;
 use crate::caller::Caller;
 use crate::failure::Blocked;
 use crate::failure::Failure;
-use crate::failure::FailureKind;
 use crate::governance::Governance;
-use crate::governance::RolloutAction;
 use crate::governance::RolloutId;
-use crate::governance::RolloutReason;
-use crate::governance::Stored;
 use crate::governance::document::NamespaceCaps;
-use crate::governance::document::RolloutDocument;
 use crate::rollouts::Comparer;
+use crate::rollouts::Reporter;
 use crate::rollouts::SampleDifference;
 use crate::rollouts::Standing;
-use crate::rollouts::WindowVerdict;
 use crate::stores::Stores;
 
 /// How often a request is decided because the state that the decision saw had changed. Requests of one
@@ -65,6 +62,7 @@ const MOVES_PER_REQUEST_MAX: usize = 8;
 #[derive(Debug)]
 pub struct Pipeline {
     inner: Arc<Inner>,
+    reporter: Arc<Reporter>,
 }
 
 /// What a waiter's background task shares with the pipeline.
@@ -106,8 +104,16 @@ impl Pipeline {
     /// Puts the stages together.
     #[must_use]
     pub fn new(inner: Inner) -> Self {
+        let home = inner.stores.home();
+        let reporter = Reporter::new(
+            inner.governance.clone(),
+            inner.decider.comparer().clone(),
+            home,
+            inner.decider.clock().clone(),
+        );
         Self {
             inner: Arc::new(inner),
+            reporter: Arc::new(reporter),
         }
     }
 
@@ -259,41 +265,10 @@ impl Pipeline {
         Some(standing)
     }
 
-    /// Changes a rollout and records this gateway's comparisons of its step. Does not advance it while
-    /// this gateway's guardrails are exceeded, unless `force`.
-    ///
-    /// # Errors
-    /// `conflict`: a guardrail, with the evidence, or the rollout's stage. Those of
-    /// [`Governance::change_rollout`].
-    pub async fn change_rollout(
-        &self,
-        caller: &Caller,
-        name: &str,
-        (action, force): (RolloutAction, bool),
-        (reason, epoch): (Option<&str>, Option<u64>),
-    ) -> Result<Stored<RolloutDocument>, Failure> {
-        let governance = &self.inner.governance;
-        let stored = governance.rollout(name).await?;
-        let id = RolloutId::of(&stored.document);
-        let standing = self.comparer().standing(&id);
-        let verdict = standing
-            .as_ref()
-            .and_then(|standing| standing.verdict.as_ref());
-        if let (RolloutAction::Advance, false, Some(WindowVerdict::Bad(evidence))) =
-            (action, force, verdict)
-        {
-            let text = &evidence.text;
-            let message = format!("rollout {name}: a guardrail is exceeded: {text}");
-            return Err(Failure::new(FailureKind::Conflict, message));
-        }
-        let compared = standing.map(|standing| standing.counts.to_string());
-        let why = RolloutReason {
-            reason,
-            compared: compared.as_deref(),
-        };
-        governance
-            .change_rollout(caller, name, action, why, epoch)
-            .await
+    /// Returns what tells the other gateways of rollouts, and hears of them.
+    #[must_use]
+    pub fn reporter(&self) -> &Arc<Reporter> {
+        &self.reporter
     }
 
     /// Returns the comparer of the two versions of each rollout.

@@ -23,6 +23,7 @@ use crate::safety::incident::EndedBy;
 use crate::safety::incident::Incident;
 use crate::safety::incident::LastGood;
 use crate::safety::incident::Recorded;
+use crate::safety::incident::draw_id;
 use crate::safety::mode::SafeMode;
 use crate::safety::mode::millis;
 use crate::store_client::StoreClient;
@@ -141,6 +142,7 @@ impl Watchman {
             refused: 0,
             failed,
             last_error,
+            clock: None,
             ended: None,
             acknowledged: None,
             recorded: Recorded::default(),
@@ -294,15 +296,6 @@ async fn within(
         let detail = format!("no answer within {patience:?}");
         Err(BackendError::unknown(ErrorKind::Deadline, detail))
     })
-}
-
-/// Its time, so that names sort, and something that no other gateway draws.
-fn draw_id(wall: WallMillis) -> String {
-    let time: String = rfc3339(wall)
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
-    format!("{time}-{:08x}", rand::random::<u32>())
 }
 
 #[cfg(test)]

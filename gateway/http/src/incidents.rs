@@ -55,6 +55,10 @@ fn show(incident: Incident) -> wire::IncidentView {
         refused_requests: incident.refused,
         failed_attempts: incident.failed,
         last_error: incident.last_error,
+        clock: incident.clock.map(|clock| wire::ClockView {
+            gateway: clock.gateway,
+            ahead_ms: clock.ahead_ms,
+        }),
         ended: incident.ended.map(|ended| wire::EndedView {
             at: rfc3339(ended.at),
             by: ended.by.as_str().to_owned(),

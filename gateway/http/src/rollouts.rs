@@ -23,7 +23,10 @@ use leasehold_core::governance::document::RolloutUnit;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::rollouts as wire;
 
+use self::show::after_change;
 use self::show::show;
+use self::show::show_all;
+use self::show::show_one;
 use super::admin::allowed;
 use super::approvals;
 use super::extract::Authenticated;
@@ -55,6 +58,7 @@ fn draft(body: wire::RolloutRequest) -> Result<RolloutDraft, Failure> {
         targets: targets(body.targets),
         steps: steps.map(step).collect::<Result<_, _>>()?,
         guardrails: guardrails(&body.guardrails)?,
+        automatic: body.automatic,
         replay_report: body.replay_report,
     })
 }
@@ -147,7 +151,7 @@ pub(crate) async fn start(
     allowed(who, Permission::ChangeBindings, async |caller: Caller| {
         let draft = draft(body)?;
         let started = app.governance.start_rollout(&caller, &draft).await?;
-        let body = show(&app, &caller, started);
+        let body = after_change(&app, &caller, started).await;
         Ok(answer(StatusCode::CREATED, &caller.request_id, &body))
     })
     .await
@@ -163,8 +167,8 @@ pub(crate) async fn start(
 )]
 pub(crate) async fn list(State(app): State<Arc<App>>, who: Authenticated) -> Response {
     allowed(who, Permission::ReadRollouts, async |caller: Caller| {
-        let rollouts = app.governance.rollouts().await?.into_iter();
-        let rollouts = rollouts.map(|stored| show(&app, &caller, stored)).collect();
+        let stored = app.governance.rollouts().await?;
+        let rollouts = show_all(&app, &caller, stored).await?;
         let body = wire::RolloutList { rollouts };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
@@ -187,7 +191,7 @@ pub(crate) async fn get(
 ) -> Response {
     allowed(who, Permission::ReadRollouts, async |caller: Caller| {
         let stored = app.governance.rollout(&name).await?;
-        let body = show(&app, &caller, stored);
+        let body = show_one(&app, &caller, stored).await?;
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
     .await
@@ -209,7 +213,7 @@ pub(crate) async fn delete(
 ) -> Response {
     allowed(who, Permission::ChangeBindings, async |caller: Caller| {
         let stored = app.governance.delete_rollout(&caller, &name).await?;
-        let body = show(&app, &caller, stored);
+        let body = show(&app, &caller, stored, None);
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
     .await
@@ -246,7 +250,8 @@ pub(crate) async fn post(
         let changing = app
             .pipeline
             .change_rollout(&caller, name, (action, force), why);
-        let body = show(&app, &caller, changing.await?);
+        let changed = Box::pin(changing).await?;
+        let body = after_change(&app, &caller, changed).await;
         Ok(answer(StatusCode::OK, &caller.request_id, &body))
     })
     .await
@@ -262,6 +267,7 @@ async fn edit(app: &App, caller: &Caller, name: &str, body: &RawJson) -> Result<
         next_steps: next.transpose()?,
         targets: body.targets.map(targets),
         guardrails: body.guardrails.as_ref().map(guardrails).transpose()?,
+        automatic: body.automatic,
         replay_report: body.replay_report,
     };
     let why = RolloutReason {
@@ -271,7 +277,7 @@ async fn edit(app: &App, caller: &Caller, name: &str, body: &RawJson) -> Result<
     let editing = app
         .governance
         .edit_rollout(caller, name, &edited, why, body.epoch);
-    let body = show(app, caller, editing.await?);
+    let body = after_change(app, caller, editing.await?).await;
     Ok(answer(StatusCode::OK, &caller.request_id, &body))
 }
 

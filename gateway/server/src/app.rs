@@ -292,9 +292,14 @@ fn follow_up(
     let denials = Arc::downgrade(denials);
     let flushing = supervise("denials", tasks, move || flush_windows(denials.clone()));
     let (governance, comparer) = (governance.clone(), pipeline.comparer().clone());
-    let counted = metrics.clone();
+    let (reporter, counted) = (pipeline.reporter().clone(), metrics.clone());
     let guarding = supervise("rollouts", tasks, move || {
-        guard(governance.clone(), comparer.clone(), counted.clone())
+        guard(
+            governance.clone(),
+            comparer.clone(),
+            reporter.clone(),
+            counted.clone(),
+        )
     });
     vec![following, moving, flushing, guarding]
 }
@@ -423,6 +428,17 @@ impl Running {
                 tracing::warn!(message = %failure.message, detail = ?failure.detail, "governance.key_uses lost");
             }
             Err(_) => tracing::warn!("governance.key_uses lost: the store does not answer"),
+        }
+        // Nothing is waited for from a gateway that has stopped.
+        let telling = self.app.pipeline.reporter().stop();
+        match tokio::time::timeout(KEY_USES_WAIT, telling).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                tracing::warn!(message = %failure.message, detail = ?failure.detail, "rollouts.report of the stop not written");
+            }
+            Err(_) => {
+                tracing::warn!("rollouts.report of the stop not written: the store does not answer")
+            }
         }
         futures_util::future::join_all(self.extra.into_iter().map(Extra::close)).await;
         self.home.close().await;

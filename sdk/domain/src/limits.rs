@@ -318,6 +318,30 @@ pub const ROLLOUT_PAIRS_MAX: usize = 16_384;
 /// Newest differences between a candidate and the current version that a gateway keeps of each
 /// rollout.
 pub const ROLLOUT_DIFFERENCES_MAX: usize = 64;
+/// Difference between the wall clocks of two gateways that is an incident.
+pub const CLOCK_DIFFERENCE_MS_MAX: u64 = 2_000;
+/// Most rows of a batch of differences that the ledger gets at the end of a window.
+pub const ROLLOUT_BATCH_ROWS_MAX: usize = 16;
+/// Most teams and locks, together, that a gateway tells apart among the differences of one window.
+pub const ROLLOUT_BATCH_GROUPS_MAX: usize = 1_024;
+/// Most batches of differences that wait for the ledger.
+pub const ROLLOUT_BATCHES_WAITING_MAX: usize = 64;
+/// Newest windows of a rollout's step that a gateway keeps and reports.
+pub const ROLLOUT_WINDOWS_KEPT_MAX: usize = 8;
+/// Most open rollouts that the report of one gateway tells of.
+pub const ROLLOUT_REPORT_ROLLOUTS_MAX: usize = 128;
+/// How soon after a report a gateway makes the next one at the earliest, unless its steps have changed.
+pub const ROLLOUT_REPORT_PAUSE_MS: u64 = 2_000;
+/// How soon after a report a gateway makes the next one at the latest, while a rollout is open.
+pub const ROLLOUT_REPORT_EVERY_MS: u64 = 30_000;
+/// The same while no rollout is open.
+pub const ROLLOUT_REPORT_IDLE_EVERY_MS: u64 = 60_000;
+/// How long after its last report a gateway counts as silent.
+pub const ROLLOUT_REPORT_SILENT_MS: u64 = 90_000;
+/// How long after a window it is judged without the gateways that have not reported it.
+pub const ROLLOUT_REPORT_GRACE_MS: u64 = 10_000;
+/// How long `advance` waits until all gateways run the step.
+pub const ROLLOUT_REACH_WAIT_MS_MAX: u64 = 3_000;
 /// Shortest window of a rollout's guardrails.
 pub const ROLLOUT_WINDOW_MS_MIN: u64 = 1_000;
 /// Longest window of a rollout's guardrails: one day.

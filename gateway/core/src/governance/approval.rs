@@ -129,6 +129,23 @@ impl Governance {
         Err(Failure::new(FailureKind::ApprovalRequired, message))
     }
 
+    /// Returns whether enough people have approved one of these proposals. Requests nothing.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn is_approved(&self, proposals: &[Proposal]) -> Result<bool, Failure> {
+        let required = self.approval_rule_document().await?.required();
+        for proposal in proposals {
+            let stored = self.usable_approval(proposal, &proposal.id()).await?;
+            if let Some(stored) = stored
+                && self.counted(&stored.document, None).await? >= required
+            {
+                return Ok(true);
+            }
+        }
+        Ok(required == 0)
+    }
+
     /// Requests approval of a change before it is made. Returns the request, which may have been there.
     pub(super) async fn requested(
         &self,

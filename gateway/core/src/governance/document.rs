@@ -1,6 +1,7 @@
 //! Governance documents as they are stored: JSON in collections of the store.
 
 mod approval;
+mod report;
 mod review;
 mod rollout;
 mod standing;
@@ -23,6 +24,11 @@ pub use self::approval::Approval;
 pub use self::approval::ApprovalDocument;
 pub use self::approval::ApprovalRuleDocument;
 pub use self::approval::ApprovalState;
+pub use self::report::CountsReport;
+pub use self::report::GatewayReport;
+pub(crate) use self::report::ROLLOUT_REPORTS;
+pub use self::report::StepReport;
+pub use self::report::WindowReport;
 pub use self::review::ClosedReview;
 pub use self::review::REVIEWS;
 pub use self::review::ReviewDocument;

@@ -29,7 +29,6 @@ use super::bound::BoundPolicies;
 use super::checking::Checked;
 use super::document::BINDINGS;
 use super::document::BindingDocument;
-use super::document::Guardrails;
 use super::document::ROLLOUTS;
 use super::document::RolloutChange;
 use super::document::RolloutDocument;
@@ -37,7 +36,6 @@ use super::document::RolloutStage;
 use super::document::RolloutState;
 use super::document::RolloutVersion;
 use super::edit;
-use super::plan::RolloutId;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -409,21 +407,6 @@ impl Governance {
             }
         }
         Ok(())
-    }
-
-    /// Returns the open rollouts in force on this gateway, with their guardrails and stages.
-    pub(crate) fn open_rollouts(&self) -> Vec<(RolloutId, Guardrails, RolloutStage)> {
-        let replica = self.replica();
-        let all = replica.rollouts.iter();
-        let open = all.filter(|rollout| rollout.state.stage.is_open());
-        open.map(|rollout| {
-            (
-                RolloutId::of(rollout),
-                rollout.guardrails,
-                rollout.state.stage,
-            )
-        })
-        .collect()
     }
 }
 

@@ -72,6 +72,11 @@ pub struct Decider {
 }
 
 impl Decider {
+    /// Returns the clock that it goes by.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Decides by this clock. `record_renewals`: whether every renewal is in the ledger. `budget`:
     /// what the policies of one request may spend together.
     pub fn new(

@@ -18,6 +18,7 @@ use leasehold_domain::Cause;
 use leasehold_domain::Clock;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyVerdict;
+use leasehold_domain::WallMillis;
 use leasehold_domain::limits::SHADOW_HOLDERS_MAX;
 use leasehold_domain::limits::SHADOW_QUEUE_MAX;
 use leasehold_policy_evaluate::Evaluation;
@@ -27,12 +28,15 @@ use leasehold_policy_host::Budget;
 use leasehold_policy_host::cases::describe_answer;
 
 use super::difference::Difference;
-use super::tally::Evidence;
+use super::tally::Counts;
 use super::tally::Sample;
 use super::tally::SampleDifference;
 use super::tally::Standing;
 use super::tally::Tally;
-use crate::governance::document::Guardrails;
+use super::tally::WindowBatch;
+use super::window::Evidence;
+use crate::governance::OpenRollout;
+use crate::governance::document::WindowReport;
 use crate::governance::plan::PlanStep;
 use crate::governance::plan::RolloutId;
 use crate::governance::plan::Variant;
@@ -71,6 +75,8 @@ const LOWEST_PRIORITY: i32 = 19;
 pub struct Comparer {
     queue: SyncSender<Comparison>,
     tallies: Mutex<HashMap<RolloutId, Tally>>,
+    /// Differences of steps that were left, which nobody has taken yet.
+    left: Mutex<Vec<(RolloutId, WindowBatch)>>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     budget: Budget,
@@ -87,6 +93,7 @@ impl Comparer {
         let comparer = Arc::new(Self {
             queue,
             tallies: Mutex::default(),
+            left: Mutex::default(),
             clock,
             metrics,
             budget,
@@ -125,10 +132,7 @@ impl Comparer {
             }
         };
         self.queued_holders.fetch_sub(holders, Relaxed);
-        let now = self.clock.monotonic();
-        let mut tallies = self.tallies();
-        let tally = tallies.entry(refused.rollout);
-        tally.or_insert_with(|| Tally::new(now)).shed();
+        self.tallies().entry(refused.rollout).or_default().shed();
         self.metrics.rollout_comparison("shed");
     }
 
@@ -138,17 +142,61 @@ impl Comparer {
         self.tallies().get(rollout).map(Tally::standing)
     }
 
-    /// Ends the windows that are over, and drops the counts of all rollouts but these. Returns the
-    /// rollouts that must be rolled back, with the evidence.
-    pub(super) fn look(&self, open: &HashMap<RolloutId, Guardrails>) -> Vec<(RolloutId, Evidence)> {
-        let now = self.clock.monotonic();
+    /// Returns the counts of a rollout's step on this gateway, and the newest windows that are over at
+    /// `now`. It ends those first: a report that says that a window is over must have its counts.
+    pub(super) fn counted(
+        &self,
+        open: &OpenRollout,
+        now: WallMillis,
+    ) -> (Counts, Vec<WindowReport>) {
         let mut tallies = self.tallies();
-        tallies.retain(|rollout, _| open.contains_key(rollout));
-        let looked = tallies.iter_mut().filter_map(|(rollout, tally)| {
-            let evidence = tally.look(now, open.get(rollout)?)?;
-            Some((rollout.clone(), evidence))
+        let Some(tally) = tallies.get_mut(&open.id) else {
+            return (Counts::default(), Vec::new());
+        };
+        tally.look(open.windows_over(now.0), &open.rails);
+        tally.counted()
+    }
+
+    /// Goes on from what this gateway had counted in a step before it was started again, unless it has
+    /// counted something since.
+    pub(super) fn resume(&self, rollout: &RolloutId, counts: Counts, windows: &[WindowReport]) {
+        let mut tallies = self.tallies();
+        let tally = tallies.entry(rollout.clone());
+        tally.or_insert_with(|| Tally::resumed(counts, windows));
+    }
+
+    /// Ends the windows that are over at `now`, and drops the counts of all rollouts but these. Returns
+    /// the steps in which the candidate has failed too often for waiting, with the evidence.
+    pub(super) fn look(&self, open: &[OpenRollout], now: WallMillis) -> Vec<(RolloutId, Evidence)> {
+        let mut tallies = self.tallies();
+        let is_left =
+            |rollout: &RolloutId, _: &mut Tally| !open.iter().any(|open| open.id == *rollout);
+        let left = tallies.extract_if(is_left).flat_map(|(rollout, tally)| {
+            let batches = tally.left().into_iter();
+            batches.map(move |batch| (rollout.clone(), batch))
+        });
+        let mut kept = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(left);
+        drop(kept);
+        let looked = open.iter().filter_map(|open| {
+            let tally = tallies.get_mut(&open.id)?;
+            let evidence = tally.look(open.windows_over(now.0), &open.rails)?;
+            Some((open.id.clone(), evidence))
         });
         looked.collect()
+    }
+
+    /// Takes the differences of windows that are over, and of steps that were left.
+    pub(super) fn batches(&self) -> Vec<(RolloutId, WindowBatch)> {
+        let mut all = {
+            let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *left)
+        };
+        for (rollout, tally) in self.tallies().iter_mut() {
+            let batches = tally.take_batches().into_iter();
+            all.extend(batches.map(|batch| (rollout.clone(), batch)));
+        }
+        all
     }
 
     fn tallies(&self) -> MutexGuard<'_, HashMap<RolloutId, Tally>> {
@@ -208,10 +256,9 @@ impl Comparer {
     }
 
     fn count(&self, rollout: &RolloutId, sample: Sample) {
-        let now = self.clock.monotonic();
         let mut tallies = self.tallies();
         if !tallies.contains_key(rollout) {
-            tallies.insert(rollout.clone(), Tally::new(now));
+            tallies.insert(rollout.clone(), Tally::default());
         }
         if let Some(tally) = tallies.get_mut(rollout) {
             tally.add(sample);

@@ -5,18 +5,21 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
 use leasehold_domain::LockRef;
 use leasehold_domain::WallMillis;
+use leasehold_domain::limits::ROLLOUT_BATCH_GROUPS_MAX;
+use leasehold_domain::limits::ROLLOUT_BATCH_ROWS_MAX;
 use leasehold_domain::limits::ROLLOUT_DIFFERENCES_MAX;
 use leasehold_domain::limits::ROLLOUT_PAIRS_MAX;
+use leasehold_domain::limits::ROLLOUT_WINDOWS_KEPT_MAX;
 
 use super::difference::Difference;
+use super::window::Evidence;
+use super::window::WindowVerdict;
+use super::window::judge;
 use crate::governance::document::Guardrails;
-
-/// How many of a hundred thousand.
-const WHOLE: u64 = 100_000;
+use crate::governance::document::WindowReport;
 
 /// Counted comparisons.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +56,18 @@ impl Counts {
     pub fn agreed(&self) -> u64 {
         let differences: u64 = self.differences.values().sum();
         self.compared.saturating_sub(differences)
+    }
+
+    /// Adds the counts of another gateway.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.compared = self.compared.saturating_add(other.compared);
+        self.shed = self.shed.saturating_add(other.shed);
+        self.current_fuel = self.current_fuel.saturating_add(other.current_fuel);
+        self.candidate_fuel = self.candidate_fuel.saturating_add(other.candidate_fuel);
+        for (kind, count) in &other.differences {
+            let sum = self.differences.entry(*kind).or_default();
+            *sum = sum.saturating_add(*count);
+        }
     }
 
     fn failures(&self) -> u64 {
@@ -107,47 +122,6 @@ pub struct SampleDifference {
     pub candidate: String,
 }
 
-/// Why a window is bad.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
-    /// Which guardrail says so: `newly-denied`, `failed`, `failures-burst` or `fuel`.
-    pub reason: &'static str,
-    /// The counts and the limit that they exceed, in words.
-    pub text: String,
-}
-
-/// The verdict of the guardrails on one window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WindowVerdict {
-    /// Every count is within its limit.
-    Good,
-    /// The window has too few pairs of subject and lock.
-    NotEnoughData,
-    /// A count exceeds its limit.
-    Bad(Evidence),
-}
-
-impl WindowVerdict {
-    /// Returns its name in the API.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::NotEnoughData => "not-enough-data",
-            Self::Bad(_) => "bad",
-        }
-    }
-}
-
-impl fmt::Display for WindowVerdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Good | Self::NotEnoughData => f.write_str(self.as_str()),
-            Self::Bad(evidence) => write!(f, "bad: {}", evidence.text),
-        }
-    }
-}
-
 /// The comparisons of one step of a rollout on this gateway.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
@@ -160,25 +134,75 @@ pub struct Standing {
 }
 
 /// The counts of one step of a rollout.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     counts: Counts,
     differences: VecDeque<SampleDifference>,
     window: Window,
+    /// The newest windows in which something was counted, oldest first.
+    closed: VecDeque<WindowReport>,
     verdict: Option<WindowVerdict>,
-    /// Number of bad windows since the last good one.
-    bad: u32,
-    /// Set once the candidate must be rolled back.
-    evidence: Option<Evidence>,
+    /// Set once the candidate has failed too often within one window.
+    burst: Option<Evidence>,
+    /// The differences of windows that are over, which nobody has taken yet.
+    batches: Vec<WindowBatch>,
+}
+
+/// How the two versions differed in one window on this gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WindowBatch {
+    index: u64,
+    compared: u64,
+    shed: u64,
+    /// The most frequent differences, by kind, team and lock.
+    rows: Vec<(Group, u64)>,
+    /// How many differences the rows do not tell of.
+    more: u64,
+}
+
+/// A kind of difference for one team and one lock.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Group {
+    kind: Difference,
+    team: Option<String>,
+    lock: LockRef,
+}
+
+impl fmt::Display for WindowBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.compared + self.shed;
+        let share = self.compared * 1_000 / all.max(1);
+        write!(
+            f,
+            "window {}: {} of {all} requests compared ({}.{} %)",
+            self.index,
+            self.compared,
+            share / 10,
+            share % 10
+        )?;
+        for (Group { kind, team, lock }, count) in &self.rows {
+            let team = team.as_deref().unwrap_or("no team");
+            write!(f, "; {count} {} for {lock} of {team}", kind.as_str())?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "; {more} more differences"),
+        }
+    }
 }
 
 /// The counts of the current window.
 #[derive(Debug, Default)]
 struct Window {
-    began: Duration,
+    /// Its number in the step; `None` until the tally is looked at for the first time.
+    index: Option<u64>,
     counts: Counts,
     /// Pairs of subject and lock, by their hash. A pair counts once, however often it is retried.
     pairs: HashMap<u64, Pair>,
+    /// How many differences of each kind there were, by team and lock.
+    groups: HashMap<Group, u64>,
+    /// Differences beyond those that are told apart.
+    ungrouped: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -188,17 +212,12 @@ struct Pair {
 }
 
 impl Tally {
-    pub(super) fn new(now: Duration) -> Self {
+    /// Goes on from what this gateway had counted before it was started again.
+    pub(super) fn resumed(counts: Counts, windows: &[WindowReport]) -> Self {
         Self {
-            counts: Counts::default(),
-            differences: VecDeque::new(),
-            window: Window {
-                began: now,
-                ..Window::default()
-            },
-            verdict: None,
-            bad: 0,
-            evidence: None,
+            counts,
+            closed: windows.iter().cloned().collect(),
+            ..Self::default()
         }
     }
 
@@ -214,6 +233,7 @@ impl Tally {
             pair.failed |= kind.is_some_and(Difference::is_failure);
         }
         if let Some(difference) = sample.difference {
+            self.window.group(&difference);
             if self.differences.len() >= ROLLOUT_DIFFERENCES_MAX {
                 self.differences.pop_front();
             }
@@ -235,43 +255,52 @@ impl Tally {
         }
     }
 
-    /// Ends the window if its length has passed, or if the candidate failed too often for waiting. Once
-    /// the candidate must be rolled back, every call returns the evidence, so that a rollback that
-    /// could not be written is retried.
-    pub(super) fn look(&mut self, now: Duration, rails: &Guardrails) -> Option<Evidence> {
-        if let Some(evidence) = self.window.burst(rails) {
-            self.evidence.get_or_insert_with(|| evidence.clone());
-            self.end_window(now, WindowVerdict::Bad(evidence));
-            return self.evidence.clone();
-        }
-        let length = Duration::from_millis(rails.window_ms);
-        if now.saturating_sub(self.window.began) >= length {
-            let verdict = self.window.judge(rails);
-            self.end_window(now, verdict);
-        }
-        self.evidence.clone()
+    /// Returns the counts since the step was entered, and the newest windows.
+    pub(super) fn counted(&self) -> (Counts, Vec<WindowReport>) {
+        (self.counts.clone(), self.closed.iter().cloned().collect())
     }
 
-    fn end_window(&mut self, now: Duration, verdict: WindowVerdict) {
-        match &verdict {
-            WindowVerdict::Bad(evidence) => {
-                self.bad += 1;
-                if self.bad >= 2 {
-                    self.evidence.get_or_insert_with(|| Evidence {
-                        reason: evidence.reason,
-                        text: format!("two windows in a row: {}", evidence.text),
-                    });
-                }
-            }
-            WindowVerdict::Good => self.bad = 0,
-            // It neither clears a bad window nor adds to it.
-            WindowVerdict::NotEnoughData => {}
+    /// Ends the window if `over` windows of the step are over and it is one of them. Returns the
+    /// evidence if the candidate has failed too often for waiting; every later call returns it, too, so
+    /// that a rollback that could not be written is retried.
+    pub(super) fn look(&mut self, over: u64, rails: &Guardrails) -> Option<Evidence> {
+        if let Some(evidence) = self.window.burst(rails) {
+            self.verdict = Some(WindowVerdict::Bad(evidence.clone()));
+            self.burst.get_or_insert(evidence);
         }
-        self.verdict = Some(verdict);
-        self.window = Window {
-            began: now,
-            ..Window::default()
-        };
+        match self.window.index {
+            None => self.window.index = Some(over),
+            // Clocks may be set back; the window goes on then.
+            Some(index) if over <= index => {}
+            Some(index) => self.end_window(index, over, rails),
+        }
+        self.burst.clone()
+    }
+
+    /// Takes the differences of the windows that are over.
+    pub(super) fn take_batches(&mut self) -> Vec<WindowBatch> {
+        std::mem::take(&mut self.batches)
+    }
+
+    /// Ends the last window of a step that was left. Returns the differences that nobody has taken.
+    pub(super) fn left(mut self) -> Vec<WindowBatch> {
+        let index = self.window.index.unwrap_or(0);
+        self.batches.extend(self.window.batch(index));
+        self.batches
+    }
+
+    fn end_window(&mut self, index: u64, next: u64, rails: &Guardrails) {
+        let ended = std::mem::take(&mut self.window);
+        self.window.index = Some(next);
+        self.batches.extend(ended.batch(index));
+        let report = ended.report(index);
+        self.verdict = Some(judge(&report, rails));
+        if report.pairs > 0 {
+            if self.closed.len() >= ROLLOUT_WINDOWS_KEPT_MAX {
+                self.closed.pop_front();
+            }
+            self.closed.push_back(report);
+        }
     }
 }
 
@@ -287,61 +316,48 @@ impl Window {
         })
     }
 
-    fn judge(&self, rails: &Guardrails) -> WindowVerdict {
-        let pairs = self.pairs.len() as u64;
-        if pairs < rails.least_samples.max(1) {
-            return WindowVerdict::NotEnoughData;
-        }
-        let share = |of: fn(&Pair) -> bool| {
-            let count = self.pairs.values().filter(|pair| of(pair)).count() as u64;
-            (count, count * WHOLE / pairs)
+    fn group(&mut self, difference: &SampleDifference) {
+        let group = Group {
+            kind: difference.kind,
+            team: difference.team.clone(),
+            lock: difference.lock.clone(),
         };
-        for (reason, what, (count, share), most) in [
-            (
-                "newly-denied",
-                "only the candidate denies",
-                share(|pair| pair.newly_denied),
-                rails.newly_denied_max,
-            ),
-            (
-                "failed",
-                "the candidate fails",
-                share(|pair| pair.failed),
-                rails.failed_max,
-            ),
-        ] {
-            if share > u64::from(most) {
-                let text = format!(
-                    "{what} for {count} of {pairs} pairs of subject and lock ({} %, at most {} %)",
-                    percent(share),
-                    percent(u64::from(most))
-                );
-                return WindowVerdict::Bad(Evidence { reason, text });
-            }
+        if self.groups.len() >= ROLLOUT_BATCH_GROUPS_MAX && !self.groups.contains_key(&group) {
+            self.ungrouped += 1;
+            return;
         }
-        let Counts {
-            current_fuel,
-            candidate_fuel,
-            ..
-        } = self.counts;
-        let most = u64::from(rails.fuel_ratio_max_percent);
-        if current_fuel > 0 && candidate_fuel / current_fuel.div_ceil(100) > most {
-            let text = format!(
-                "the candidate spends {candidate_fuel} fuel where the current version spends \
-                 {current_fuel} (at most {most} %)"
-            );
-            return WindowVerdict::Bad(Evidence {
-                reason: "fuel",
-                text,
-            });
-        }
-        WindowVerdict::Good
+        *self.groups.entry(group).or_default() += 1;
     }
-}
 
-/// Returns thousandths of a percent as percent with one digit.
-fn percent(share: u64) -> String {
-    format!("{}.{}", share / 1_000, share % 1_000 / 100)
+    /// Returns the differences; `None` if there are none.
+    fn batch(&self, index: u64) -> Option<WindowBatch> {
+        let mut rows: Vec<(Group, u64)> = self.groups.clone().into_iter().collect();
+        if rows.is_empty() {
+            return None;
+        }
+        rows.sort_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
+        let beyond = rows.split_off(rows.len().min(ROLLOUT_BATCH_ROWS_MAX));
+        let beyond: u64 = beyond.iter().map(|(_, count)| count).sum();
+        Some(WindowBatch {
+            index,
+            compared: self.counts.compared,
+            shed: self.counts.shed,
+            rows,
+            more: beyond + self.ungrouped,
+        })
+    }
+
+    fn report(&self, index: u64) -> WindowReport {
+        let count = |of: fn(&Pair) -> bool| self.pairs.values().filter(|pair| of(pair)).count();
+        WindowReport {
+            index,
+            pairs: self.pairs.len() as u64,
+            newly_denied: count(|pair| pair.newly_denied) as u64,
+            failed: count(|pair| pair.failed) as u64,
+            current_fuel: self.counts.current_fuel,
+            candidate_fuel: self.counts.candidate_fuel,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use leasehold_domain::WallMillis;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// A time in which a store was in safe mode, as one gateway saw it. Times are wall-clock times, for
+/// A time in which a store was in safe mode, or the clock of another gateway differed, as one gateway
+/// saw it. Times are wall-clock times, for
 /// people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
@@ -30,12 +31,24 @@ pub struct Incident {
     pub failed: u64,
     /// The last error, in few words, for operators.
     pub last_error: Option<String>,
+    /// The clock that it is about; none if it is about safe mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockAhead>,
     /// When and how it ended; none while it lasts.
     pub ended: Option<Ended>,
     /// Who has acknowledged it.
     pub acknowledged: Option<Acknowledged>,
     /// What of it is in the audit ledger.
     pub recorded: Recorded,
+}
+
+/// The wall clock of another gateway, which was ahead of that of the gateway that noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockAhead {
+    /// Which gateway's.
+    pub gateway: String,
+    /// By how much at the least, the most that was noticed.
+    pub ahead_ms: u64,
 }
 
 /// A command that was carried out.
@@ -100,6 +113,16 @@ pub struct Recorded {
     pub acknowledged: bool,
     /// That it ended.
     pub ended: bool,
+}
+
+/// Draws the name of an incident: its time, so that names sort, and something that no other gateway
+/// draws.
+pub(crate) fn draw_id(wall: WallMillis) -> String {
+    let time: String = crate::telemetry::rfc3339(wall)
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
+    format!("{time}-{:08x}", rand::random::<u32>())
 }
 
 impl Incident {

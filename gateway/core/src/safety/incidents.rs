@@ -111,12 +111,25 @@ impl Incidents {
         Some(incident.clone())
     }
 
-    /// The one of a store that lasts, if there is one.
+    /// The one of a store's safe mode that lasts, if there is one.
     #[must_use]
     pub fn open_of(&self, store: &str) -> Option<Incident> {
         let known = self.known();
-        let lasts = |incident: &&Incident| incident.store == store && incident.is_open();
+        let lasts = |incident: &&Incident| {
+            incident.store == store && incident.clock.is_none() && incident.is_open()
+        };
         known.iter().rev().find(lasts).cloned()
+    }
+
+    /// The open incidents of other gateways' clocks: the gateways, and the incidents' ids.
+    pub(crate) fn open_clocks(&self) -> Vec<(String, String)> {
+        let known = self.known();
+        let open = known.iter().filter(|incident| incident.is_open());
+        open.filter_map(|incident| {
+            let clock = incident.clock.as_ref()?;
+            Some((clock.gateway.clone(), incident.id.clone()))
+        })
+        .collect()
     }
 
     /// The oldest of a store of which the ledger lacks something.

@@ -9,13 +9,16 @@
 //! works again, its ledger is told.
 
 pub(crate) mod agreement;
+mod clocks;
 mod evidence;
 mod file;
 pub(crate) mod incident;
 mod incidents;
 pub(crate) mod mode;
 
+pub(crate) use self::clocks::ClockWatch;
 pub use self::incident::Acknowledged;
+pub use self::incident::ClockAhead;
 pub use self::incident::Ended;
 pub use self::incident::EndedBy;
 pub use self::incident::Incident;

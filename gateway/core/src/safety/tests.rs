@@ -41,6 +41,7 @@ pub(crate) fn incident(number: u64) -> Incident {
         refused: 0,
         failed: 1,
         last_error: Some("Unavailable: nobody answers".to_owned()),
+        clock: None,
         ended: None,
         acknowledged: None,
         recorded: Recorded::default(),

@@ -6,10 +6,15 @@ use leasehold_backend_api::BackendError;
 use leasehold_backend_api::Cluster;
 use leasehold_backend_api::ClusterView;
 use leasehold_backend_api::ErrorKind;
+use leasehold_backend_api::MemberView;
 use leasehold_backend_api::Steering;
 
+use crate::gateways::GatewayView;
 use crate::gateways::GatewaysView;
 use crate::gateways::SharedGateways;
+
+/// What a gateway is called that has its store for itself.
+const THIS: &str = "this";
 
 /// Who writes to a store.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +49,48 @@ pub enum MembersChange {
     },
 }
 
+/// Who shares a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roster {
+    /// The id of this gateway.
+    pub me: String,
+    /// The ids of all, this one included, each with what it is called.
+    pub all: Vec<(String, String)>,
+}
+
 impl StoreMembers {
+    /// Returns the gateways that share the store, those included that do not run now.
+    ///
+    /// # Errors
+    /// A shared store cannot be read.
+    pub async fn roster(&self) -> Result<Roster, BackendError> {
+        let (me, mut all) = match self {
+            Self::Process => (THIS.to_owned(), Vec::new()),
+            Self::Group(group) => {
+                let view = group.cluster();
+                let member = |member: &MemberView| {
+                    let name = format!("member {} at {}", member.node, member.address);
+                    (member.node.to_string(), name)
+                };
+                (
+                    view.node.to_string(),
+                    view.members.iter().map(member).collect(),
+                )
+            }
+            Self::Gateways(gateways) => {
+                let view = gateways.view().await?;
+                let gateway =
+                    |gateway: &GatewayView| (gateway.id.to_string(), gateway.document.name.clone());
+                let all = view.gateways.iter().map(gateway).collect();
+                (gateways.id().to_string(), all)
+            }
+        };
+        if !all.iter().any(|(id, _): &(String, String)| *id == me) {
+            all.push((me.clone(), THIS.to_owned()));
+        }
+        Ok(Roster { me, all })
+    }
+
     /// Returns the members as this gateway sees them.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ pub use self::history::HistoryRow;
 pub use self::history::Ledgers;
 pub use self::members::MembersChange;
 pub use self::members::MembersView;
+pub use self::members::Roster;
 pub use self::members::StoreMembers;
 pub use self::remembered::Remembered;
 pub use self::remembered::RememberedStore;

@@ -15,11 +15,13 @@ use leasehold_domain::StoreName;
 use leasehold_domain::Transition;
 use prometheus::Encoder;
 use prometheus::Gauge;
+use prometheus::GaugeVec;
 use prometheus::HistogramVec;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 use prometheus::IntGauge;
 use prometheus::IntGaugeVec;
+use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
 
@@ -92,6 +94,7 @@ struct GovernanceMetrics {
     open_reviews: IntGauge,
     overdue_reviews: IntGauge,
     unusable_versions: IntGaugeVec,
+    clocks_ahead: GaugeVec,
 }
 
 impl GovernanceMetrics {
@@ -118,6 +121,13 @@ impl GovernanceMetrics {
                 "Policy versions in use that could not be put to new use, by reason; they go on judging, and killed ones fail.",
                 &["reason"],
             ),
+            clocks_ahead: make.put(GaugeVec::new(
+                Opts::new(
+                    "leasehold_gateway_clock_ahead_seconds",
+                    "By how much the wall clock of another gateway is ahead of this one's, at the least.",
+                ),
+                &["gateway"],
+            )),
         }
     }
 }
@@ -379,6 +389,12 @@ impl Metrics {
         let set = |gauge: &IntGauge, count| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         set(&self.governance.open_reviews, open);
         set(&self.governance.overdue_reviews, overdue);
+    }
+
+    /// By how much the clock of another gateway is ahead of this one's.
+    pub(crate) fn clock_ahead(&self, gateway: &str, ahead_ms: u64) {
+        let gauge = self.governance.clocks_ahead.with_label_values(&[gateway]);
+        gauge.set(Duration::from_millis(ahead_ms).as_secs_f64());
     }
 
     /// The versions in use that could not be put to new use: how many, for each reason.

@@ -8,6 +8,7 @@ use leasehold_domain::InvalidName;
 use leasehold_domain::Principal;
 use leasehold_domain::RoleSet;
 
+use crate::safety::incident::ClockAhead;
 use crate::safety::incident::Incident;
 use crate::safety::incident::Recorded;
 use crate::telemetry::rfc3339;
@@ -51,6 +52,13 @@ pub(super) fn recorded(incident: &Incident) -> Recorded {
 }
 
 fn beginning(incident: &Incident) -> String {
+    if let Some(ClockAhead { gateway, ahead_ms }) = &incident.clock {
+        return format!(
+            "clocks differ from {} on, noticed by {}: that of {gateway} is {ahead_ms} ms ahead",
+            rfc3339(incident.began),
+            incident.noticed_by,
+        );
+    }
     let last_success = match &incident.last_success {
         Some(good) => format!(
             "last good command {} at {}",
@@ -70,6 +78,13 @@ fn beginning(incident: &Incident) -> String {
 
 fn ending(incident: &Incident) -> Option<String> {
     let ended = incident.ended.as_ref()?;
+    if let Some(ClockAhead { gateway, ahead_ms }) = &incident.clock {
+        return Some(format!(
+            "clocks agree from {} on: that of {gateway} was up to {ahead_ms} ms ahead of that of {}",
+            rfc3339(ended.at),
+            incident.noticed_by,
+        ));
+    }
     Some(format!(
         "safe mode of store {} ended at {} by {}: {} requests refused, {} tries failed",
         incident.store,

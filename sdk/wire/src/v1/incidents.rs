@@ -1,4 +1,4 @@
-//! Incidents: recorded times in safe mode.
+//! Incidents: recorded times in safe mode, and times in which the clocks of gateways differed.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub struct IncidentList {
     pub next: Option<String>,
 }
 
-/// A time in which a store was in safe mode, as one gateway saw it. Times are RFC 3339.
+/// A time in which a store was in safe mode, or in which clocks differed, as one gateway saw it. Times are RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IncidentView {
     /// Its name.
@@ -28,7 +28,7 @@ pub struct IncidentView {
     pub open: bool,
     /// Which gateway noticed.
     pub noticed_by: String,
-    /// When safe mode started.
+    /// When it started.
     pub started_at: String,
     /// For how long nothing had proved by then that the store agrees.
     pub window_ms: u64,
@@ -42,6 +42,10 @@ pub struct IncidentView {
     /// The last error, in few words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// The clock that it is about: that of another gateway, which is ahead of this one's. Absent if it
+    /// is about safe mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockView>,
     /// When and how it ended; absent while it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
@@ -50,6 +54,15 @@ pub struct IncidentView {
     pub acknowledged: Option<AcknowledgedView>,
     /// Whether the ledger tells all that has happened of it; it follows as soon as the store works.
     pub recorded: bool,
+}
+
+/// The wall clock of another gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClockView {
+    /// Which gateway's.
+    pub gateway: String,
+    /// By how much it is ahead at the least; the most that was noticed.
+    pub ahead_ms: u64,
 }
 
 /// A command that was carried out.

@@ -35,6 +35,10 @@ pub struct RolloutRequest {
     /// The guardrails that roll it back automatically.
     #[serde(default)]
     pub guardrails: RolloutGuardrails,
+    /// Whether it goes to its next step by itself: when the step's minimum time is over, all gateways
+    /// run it, its last window is good, and the approvals that the rule asks for are there.
+    #[serde(default)]
+    pub automatic: bool,
     /// SHA-256 of the report of a replay, 64 hexadecimal digits; approvals name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_report: Option<String>,
@@ -53,6 +57,9 @@ pub struct RolloutEditRequest {
     /// The guardrails; absent members have their defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<RolloutGuardrails>,
+    /// Whether it goes to its next step by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic: Option<bool>,
     /// SHA-256 of the report of a replay, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_report: Option<String>,
@@ -138,7 +145,7 @@ pub struct RolloutChangeRequest {
     /// Changes it only if this is its epoch; see `Rollout.epoch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
-    /// Advances although the guardrails are exceeded on the gateway that is asked.
+    /// Advances although a guardrail is exceeded, or gateways do not run the step.
     #[serde(default)]
     pub force: bool,
 }
@@ -204,6 +211,64 @@ pub struct Rollout {
     /// The comparisons of this step on the gateway that was asked; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<RolloutComparison>,
+    /// Whether it goes to its next step by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
+    /// Why an automatic rollout does not leave its step now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+    /// The comparisons of this step on all gateways; absent if the rollout is not open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<RolloutTotal>,
+    /// The gateways, and whether they run this step; empty if the rollout is not open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<RolloutGateway>,
+}
+
+/// How the two versions answered the same requests, on all gateways, as far as they have reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutTotal {
+    /// Requests that both versions evaluated.
+    pub compared: u64,
+    /// Requests on which both versions agree.
+    pub agreed: u64,
+    /// Requests that were not compared, because too many waited.
+    pub shed: u64,
+    /// Differences by kind.
+    pub differences: BTreeMap<String, u64>,
+    /// Fuel that the current version spent.
+    pub current_fuel: u64,
+    /// Fuel that the candidate spent.
+    pub candidate_fuel: u64,
+    /// The number of the newest window with enough data, or of the newest that could be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
+    /// The verdict on it: `good`, `not-enough-data` or `bad`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// Why it is bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+    /// The gateways whose counts of it are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// A gateway, and how it stands to a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutGateway {
+    /// Its id, as `leasehold cluster status` shows it.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// `running`; `behind`: it runs another step; `silent`: its last report is old; `unreported`; or
+    /// `stopped`: it is not waited for.
+    pub state: String,
+    /// When it last reported, by its own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<String>,
+    /// How many requests it has compared in this step.
+    pub compared: u64,
 }
 
 /// A change of a rollout.
@@ -211,7 +276,7 @@ pub struct Rollout {
 pub struct RolloutChange {
     /// When it was made.
     pub at: String,
-    /// The subject that made it; `leasehold:rollouts` for a guardrail.
+    /// The subject that made it; `leasehold:rollouts` for a guardrail and for an automatic plan.
     pub by: String,
     /// `started`, `edited`, `advanced`, `held`, `resumed`, `rolled-back` or `superseded`.
     pub action: String,
@@ -220,7 +285,7 @@ pub struct RolloutChange {
     /// The reason; for an automatic rollback, the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The comparisons of the step that was left or held, on the gateway that made the change.
+    /// The comparisons of the step that was left or held, on all gateways as far as they had reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<String>,
 }

@@ -107,6 +107,17 @@ impl Governance {
                 .get(target)
                 .map_or("", |step| step.stage.as_str()),
         );
+        let mut plan = json!({
+            "unit": rollout.unit,
+            "salt": rollout.salt,
+            "bucket_function": rollout.bucket_function,
+            "targets": rollout.targets,
+            "steps": rollout.steps,
+            "guardrails": rollout.guardrails,
+        });
+        if rollout.automatic {
+            plan["automatic"] = true.into();
+        }
         Ok(Proposal {
             kind: ROLLOUTS,
             name: rollout.name.clone(),
@@ -116,14 +127,7 @@ impl Governance {
                 "policy": rollout.policy,
                 "current": current,
                 "candidate": candidate,
-                "plan": {
-                    "unit": rollout.unit,
-                    "salt": rollout.salt,
-                    "bucket_function": rollout.bucket_function,
-                    "targets": rollout.targets,
-                    "steps": rollout.steps,
-                    "guardrails": rollout.guardrails,
-                },
+                "plan": plan,
                 "target": reached,
                 "replay_report": rollout.replay_report,
             }),

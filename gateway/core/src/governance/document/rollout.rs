@@ -37,6 +37,9 @@ pub struct RolloutDocument {
     /// The guardrails that roll it back automatically.
     #[serde(default)]
     pub guardrails: Guardrails,
+    /// Whether it goes to its next step by itself, once that is allowed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
     /// SHA-256 of the report of a replay, 64 hex digits, on which approvals rely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_report: Option<String>,

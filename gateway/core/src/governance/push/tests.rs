@@ -320,6 +320,7 @@ fn draft() -> RolloutDraft {
         targets: RolloutTargets::default(),
         steps: vec![step(RolloutStage::Shadow, 0), step(RolloutStage::Full, 0)],
         guardrails: Guardrails::default(),
+        automatic: false,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct RolloutDraft {
     pub steps: Vec<RolloutStep>,
     /// The guardrails that roll it back automatically.
     pub guardrails: Guardrails,
+    /// Whether it goes to its next step by itself, once that is allowed.
+    pub automatic: bool,
     /// SHA-256 of the report of a replay, on which approvals rely.
     pub replay_report: Option<String>,
 }
@@ -105,6 +107,7 @@ impl RolloutDraft {
             targets: self.targets.clone(),
             steps,
             guardrails: self.guardrails,
+            automatic: self.automatic,
             state,
             replay_report: self.replay_report.clone(),
             started_by: by.clone(),

@@ -34,6 +34,8 @@ pub struct RolloutEdit {
     pub targets: Option<RolloutTargets>,
     /// The guardrails.
     pub guardrails: Option<Guardrails>,
+    /// Whether it goes to its next step by itself.
+    pub automatic: Option<bool>,
     /// SHA-256 of the report of a replay.
     pub replay_report: Option<String>,
 }
@@ -51,6 +53,9 @@ impl RolloutEdit {
         }
         if let Some(guardrails) = self.guardrails {
             rollout.guardrails = guardrails;
+        }
+        if let Some(automatic) = self.automatic {
+            rollout.automatic = automatic;
         }
         if let Some(report) = &self.replay_report {
             rollout.replay_report = Some(report.clone());

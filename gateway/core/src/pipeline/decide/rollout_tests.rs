@@ -1,6 +1,7 @@
 //! Requests during a rollout: which version judges, what stays as it was, and what rolls back.
 
 mod approvals;
+mod automatic;
 mod bounded;
 mod kills;
 mod rolled_back;
@@ -102,6 +103,7 @@ fn draft(steps: &[RolloutStep]) -> RolloutDraft {
         targets: RolloutTargets::default(),
         steps: steps.to_vec(),
         guardrails: Guardrails::default(),
+        automatic: false,
         replay_report: None,
     }
 }

@@ -15,7 +15,8 @@ async fn a_candidate_that_fails_is_rolled_back_with_its_evidence() {
     let rollout = start(&gate, &rollout).await;
     let comparer = gate.pipeline.comparer().clone();
     let metrics = Arc::new(Metrics::new());
-    let guarding = crate::rollouts::guard(gate.governance.clone(), comparer, metrics);
+    let reporter = gate.pipeline.reporter().clone();
+    let guarding = crate::rollouts::guard(gate.governance.clone(), comparer, reporter, metrics);
     let guarding = tokio::spawn(guarding);
     // A shadow judges nobody, so its failures only count.
     assert_eq!(denied_or_failed(&gate).await, 0);
