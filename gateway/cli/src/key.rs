@@ -30,7 +30,7 @@ pub(super) enum KeyCommand {
         /// Of which team.
         #[arg(long)]
         team: Option<String>,
-        /// administrator, operator, policy-author, auditor, break-glass; may be repeated.
+        /// administrator, operator, policy-author, auditor, approver, break-glass; may be repeated.
         #[arg(long)]
         role: Vec<String>,
         /// For people.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use leasehold_domain::Digest;
 use leasehold_domain::Facts;
-use leasehold_domain::PolicyAnswer;
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 
@@ -13,7 +12,7 @@ use crate::convert::Arguments;
 use crate::convert::answer;
 use crate::error::ConfigError;
 use crate::error::ConfigProblem;
-use crate::fault::PolicyFault;
+use crate::evaluation::Evaluation;
 use crate::limits::Budget;
 use crate::module::Module;
 use crate::stock;
@@ -28,17 +27,6 @@ pub struct BoundPolicy {
     config: Arc<str>,
     config_digest: Digest,
     verdicts: Option<Arc<Verdicts>>,
-}
-
-/// What one decision of one policy came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evaluation {
-    /// Allow or deny; or why there is no answer. Never [`PolicyAnswer::Error`], which only the
-    /// caller can make, for it knows the binding.
-    pub answer: Result<PolicyAnswer, PolicyFault>,
-    /// The fuel that it spent, also if it failed. The same for the same module, configuration and
-    /// arguments.
-    pub fuel: u64,
 }
 
 impl Module {

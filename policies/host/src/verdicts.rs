@@ -18,7 +18,7 @@ use quick_cache::OptionsBuilder;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::bound::Evaluation;
+use crate::evaluation::Evaluation;
 use crate::fault::PolicyFault;
 use crate::limits::VERDICTS_PER_SAMPLE;
 
