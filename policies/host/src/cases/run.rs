@@ -12,7 +12,7 @@ use super::expectation::describe_answer;
 use super::format::Case;
 use super::format::Question;
 use crate::bound::BoundPolicy;
-use crate::bound::Evaluation;
+use crate::evaluation::Evaluation;
 use crate::module::Module;
 
 /// What came of one case.
