@@ -22,7 +22,7 @@ async fn gate() -> Gate {
 fn bounds(name: &str, max_ttl_ms: u64) -> BindingDocument {
     let config = json!({ "rules": [{ "max_ttl_ms": max_ttl_ms }] });
     let binding = json!({ "name": name, "namespaces": ["demo"], "policies": [
-        { "policy": "ttl-bounds", "version": "1.0.0", "config": config }] });
+        { "policy": "ttl-bounds", "version": "1.1.0", "config": config }] });
     serde_json::from_value(binding).unwrap()
 }
 

@@ -27,10 +27,30 @@ async fn until_step(gate: &Arc<Gate>, clock: &ManualClock, step: usize) {
             return;
         }
         denied(gate).await;
+        some_compared(gate, &rollout).await;
         clock.advance(500);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the rollout did not come to step {step}");
+}
+
+/// Waits until more requests were compared than before in the step that the rollout was in, or it
+/// has left that step. The thread that compares has the lowest priority: on a busy machine, time must
+/// not pass without it.
+async fn some_compared(gate: &Gate, rollout: &RolloutDocument) {
+    let id = RolloutId::of(rollout);
+    let count = || {
+        let standing = gate.pipeline.comparer().standing(&id);
+        standing.unwrap_or_default().counts.compared
+    };
+    let before = count();
+    for _ in 0..1_000 {
+        let now = gate.governance.rollout("r").await.unwrap().document;
+        if count() >= before + 20 || now.state != rollout.state {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn guarded(gate: &Arc<Gate>) -> tokio::task::JoinHandle<std::ops::ControlFlow<()>> {
