@@ -3,7 +3,7 @@
 //!
 //! The pipeline queues each decided request that a rollout covers (`Comparer::ask`). A thread evaluates
 //! the other version and counts the differences (`Tally`). Each gateway reports its counts to the others
-//! ([`Reporter`]), and a task judges the sums of each window ([`guard`]). The document of a rollout and its changes are in `governance`.
+//! ([`Reporter`]), and a task judges the sums of each window ([`guard()`]). The document of a rollout and its changes are in `governance`.
 
 mod comparer;
 mod difference;
