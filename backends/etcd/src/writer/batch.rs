@@ -209,6 +209,8 @@ impl Writer {
             if let Err(failure) = self.catch_up(mirror, to).await {
                 // What is in the mirror already, and not told of, must be read anew.
                 mirror.head = 0;
+                let lost = prepared.iter().zip(&done.held).filter(|(_, held)| !**held);
+                lost.for_each(|(one, _)| fail_lost(jobs, one, &failure));
                 return Err(BackendError::unknown(failure.kind, failure.detail));
             }
         } else if done.moved_head {
@@ -284,6 +286,18 @@ fn answer(jobs: &mut Jobs, answers: Vec<(usize, Answer)>) {
     for (at, answer) in answers {
         if let Some(job) = jobs.get_mut(at).and_then(Option::take) {
             job.answer(answer);
+        }
+    }
+}
+
+/// Fails the jobs of a group that lost: it was not carried out, whatever else is the matter.
+fn fail_lost(jobs: &mut Jobs, prepared: &Prepared, failure: &BackendError) {
+    for at in &prepared.group.jobs {
+        if let Some(job) = jobs.get_mut(*at).and_then(Option::take) {
+            job.fail(BackendError::without_effect(
+                failure.kind,
+                failure.detail.clone(),
+            ));
         }
     }
 }
