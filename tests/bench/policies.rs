@@ -20,9 +20,9 @@ use leasehold_domain::SystemClock;
 use leasehold_domain::Usage;
 use leasehold_domain::WallMillis;
 use leasehold_policy_host::BoundPolicy;
+use leasehold_policy_host::CacheLookup;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
-use leasehold_policy_host::Recalled;
 use leasehold_policy_host::stock;
 use serde_json::Value;
 use serde_json::json;
@@ -55,7 +55,7 @@ fn main() {
     }
     for subject in &subjects {
         subject.report("", Subject::decide);
-        subject.report(", remembered", Subject::recall);
+        subject.report(", cached", Subject::decide_cached);
     }
     in_rotation(&engine);
     criterion.final_summary();
@@ -153,16 +153,17 @@ impl Subject {
         self.policies.iter().map(judge).sum()
     }
 
-    /// The same as the gateway does it: by what is remembered.
-    fn recall(&self) -> u64 {
+    /// The same with the verdict cache, as in the gateway.
+    fn decide_cached(&self) -> u64 {
         let judge = |policy: &BoundPolicy| {
             let (request, principal, facts) = (&self.request, &self.principal, &self.facts);
-            let evaluation = match policy.recall(request, principal, facts, policy.budget()) {
-                Recalled::Hit(evaluation) => evaluation,
-                Recalled::Never => policy.decide(request, principal, facts),
-                Recalled::Miss(key) => {
+            let evaluation = match policy.cached_verdict(request, principal, facts, policy.budget())
+            {
+                CacheLookup::Hit(evaluation) => evaluation,
+                CacheLookup::Disabled => policy.decide(request, principal, facts),
+                CacheLookup::Miss(key) => {
                     let evaluation = policy.decide(request, principal, facts);
-                    policy.remember(key, &evaluation, policy.budget());
+                    policy.cache_verdict(key, &evaluation, policy.budget());
                     evaluation
                 }
             };

@@ -153,7 +153,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
         (kind, unusable.iter().filter(of_kind).count())
     });
     app.metrics.unusable_versions(&reasons);
-    app.metrics.verdicts(app.governance.verdict_counts());
+    app.metrics.verdicts(app.governance.verdict_cache_stats());
     app.metrics
         .missing_modules(app.governance.missing_modules());
     let text = app.metrics.encode(&scraped, &closed);

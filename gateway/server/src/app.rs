@@ -452,7 +452,7 @@ fn engine(config: &Config) -> Result<PolicyEngine, AppError> {
         deadline_ms: config.policy.deadline_ms,
         memory_bytes: config.policy.memory_bytes,
         instances: config.policy.instances_max,
-        remembered_bytes: config.policy.remembered_bytes,
+        verdict_cache_bytes: config.policy.verdict_cache_bytes,
         ..EngineLimits::default()
     };
     let engine = match compiled::folder(&config.storage.data_dir) {

@@ -19,8 +19,8 @@ use leasehold_domain::limits::COUNTERS_PER_DECISION_MAX;
 use leasehold_domain::limits::POLICIES_PER_DECISION_MAX;
 use leasehold_policy_host::BoundPolicy;
 use leasehold_policy_host::Budget;
+use leasehold_policy_host::CacheLookup;
 use leasehold_policy_host::PolicyFault;
-use leasehold_policy_host::Recalled;
 
 use crate::denial;
 use crate::error::EvaluationError;
@@ -71,9 +71,8 @@ pub struct Asked {
     pub took: Duration,
     /// Why the policy has no verdict, if it has none.
     pub error: Option<EvaluationError>,
-    /// Whether its verdict was remembered from an earlier request with the same inputs; `None` if
-    /// verdicts of the policy are not remembered.
-    pub remembered: Option<bool>,
+    /// Whether its verdict was cached; `None` if the policy has no verdict cache or was not asked.
+    pub cache_hit: Option<bool>,
 }
 
 /// The evaluation of one request, step by step.
@@ -130,15 +129,15 @@ impl Evaluation {
             let Some(Answered {
                 answer,
                 fuel,
-                remembered,
+                cache_hit,
             }) = asked
             else {
                 self.left = self.left.without(0, took);
                 return false;
             };
             self.left = self.left.without(fuel, took);
-            // What was remembered occupied this thread for no more than it took.
-            let ran = if remembered == Some(true) { 0 } else { fuel };
+            // A cache hit uses no fuel on this thread.
+            let ran = if cache_hit == Some(true) { 0 } else { fuel };
             slice = slice.map(|slice| slice.without(ran, took));
             let (answer, error) = self.named(step, question, answer);
             if step.decides() {
@@ -151,7 +150,7 @@ impl Evaluation {
             self.asked.push(Asked {
                 took,
                 error,
-                remembered,
+                cache_hit,
             });
         }
         self.judgment.check_counters();
@@ -278,9 +277,9 @@ enum Unanswered {
 /// What one policy answered.
 struct Answered {
     answer: Result<PolicyAnswer, Unanswered>,
-    /// The fuel that it spent, or had spent when the verdict that is remembered was made.
+    /// The fuel that the evaluation spent; for a cached verdict, that of the original evaluation.
     fuel: u64,
-    remembered: Option<bool>,
+    cache_hit: Option<bool>,
 }
 
 impl Answered {
@@ -289,14 +288,14 @@ impl Answered {
         Self {
             answer: Err(why),
             fuel: 0,
-            remembered: None,
+            cache_hit: None,
         }
     }
 }
 
-/// Asks one policy. Returns nothing if it would spend more than the slice. A verdict that is
-/// remembered spends nothing of the slice, and all that it spent of what is left for the request: so
-/// the judgment does not depend on what is remembered.
+/// Asks one policy. Returns `None` if it would spend more than the slice. A cached verdict
+/// spends nothing of the slice, but its original fuel counts against the budget of the request, so that
+/// the judgment does not depend on the state of the cache.
 fn ask(
     step: &Step,
     question: Question<'_>,
@@ -327,12 +326,12 @@ fn ask(
         principal,
         facts,
     } = question;
-    let key = match bound.recall(request, principal, facts, allowed) {
-        Recalled::Hit(evaluation) => {
+    let key = match bound.cached_verdict(request, principal, facts, allowed) {
+        CacheLookup::Hit(evaluation) => {
             return Some(answered(evaluation, allowed, own, Some(true)));
         }
-        Recalled::Miss(key) => Some(key),
-        Recalled::Never => None,
+        CacheLookup::Miss(key) => Some(key),
+        CacheLookup::Disabled => None,
     };
     if slice.is_some_and(Budget::is_spent) {
         return None;
@@ -344,11 +343,11 @@ fn ask(
         Err(PolicyFault::Deadline(_)) if given.deadline_ms < allowed.deadline_ms => return None,
         _ => {}
     }
-    let remembered = key.as_ref().map(|_| false);
+    let cache_hit = key.as_ref().map(|_| false);
     if let Some(key) = key {
-        bound.remember(key, &evaluation, given);
+        bound.cache_verdict(key, &evaluation, given);
     }
-    Some(answered(evaluation, allowed, own, remembered))
+    Some(answered(evaluation, allowed, own, cache_hit))
 }
 
 /// Names why there is no verdict: the policy's own limits, or those of the request.
@@ -356,7 +355,7 @@ fn answered(
     evaluation: leasehold_policy_host::Evaluation,
     allowed: Budget,
     own: Budget,
-    remembered: Option<bool>,
+    cache_hit: Option<bool>,
 ) -> Answered {
     let answer = match evaluation.answer {
         Err(PolicyFault::FuelSpent(_)) if allowed.fuel < own.fuel => Err(Unanswered::NoFuel),
@@ -368,7 +367,7 @@ fn answered(
     Answered {
         answer,
         fuel: evaluation.fuel,
-        remembered,
+        cache_hit,
     }
 }
 

@@ -16,9 +16,9 @@ use crate::evaluation::Evaluation;
 use crate::limits::Budget;
 use crate::module::Module;
 use crate::stock;
-use crate::verdicts::Recalled;
-use crate::verdicts::VerdictKey;
-use crate::verdicts::Verdicts;
+use crate::verdict_cache::CacheLookup;
+use crate::verdict_cache::VerdictCache;
+use crate::verdict_cache::VerdictKey;
 
 /// A module with a configuration that it accepted. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct BoundPolicy {
     module: Arc<Module>,
     config: Arc<str>,
     config_digest: Digest,
-    verdicts: Option<Arc<Verdicts>>,
+    verdicts: Option<Arc<VerdictCache>>,
 }
 
 impl Module {
@@ -42,7 +42,7 @@ impl Module {
             module: self.clone(),
             config_digest,
             config: config.into(),
-            verdicts: self.verdicts(config_digest),
+            verdicts: self.verdict_cache(config_digest),
         })
     }
 }
@@ -119,32 +119,32 @@ impl BoundPolicy {
         self.run(request, principal, facts, budget, false).0
     }
 
-    /// Whether the verdict on these inputs is remembered, for a decision that may spend `budget`.
+    /// Looks up the cached verdict on these inputs, for a decision that may spend `budget`.
     #[must_use]
-    pub fn recall(
+    pub fn cached_verdict(
         &self,
         request: &Request,
         principal: &Principal,
         facts: &Facts,
         budget: Budget,
-    ) -> Recalled {
+    ) -> CacheLookup {
         let Some(verdicts) = &self.verdicts else {
-            return Recalled::Never;
+            return CacheLookup::Disabled;
         };
         let key = self
             .module
             .manifest()
             .inputs()
             .key(request, principal, facts);
-        verdicts.recall(key, budget.fuel)
+        verdicts.lookup(key, budget.fuel)
     }
 
-    /// Remembers what the evaluation of these inputs came to, which might spend `budget`, if it would
-    /// come to the same again.
-    pub fn remember(&self, key: VerdictKey, evaluation: &Evaluation, budget: Budget) {
+    /// Caches the result of an evaluation of these inputs with `budget`, if the same inputs always give
+    /// the same result.
+    pub fn cache_verdict(&self, key: VerdictKey, evaluation: &Evaluation, budget: Budget) {
         if let Some(verdicts) = &self.verdicts {
             let is_whole = budget.fuel >= self.module.budget().fuel;
-            verdicts.remember(key, evaluation, is_whole);
+            verdicts.insert(key, evaluation, is_whole);
         }
     }
 

@@ -33,9 +33,9 @@ use crate::limits::EngineLimits;
 use crate::limits::KEEP_RESIDENT_BYTES;
 use crate::limits::TABLES_PER_INSTANCE_MAX;
 use crate::limits::TICK_MS;
-use crate::verdicts::Counting;
-use crate::verdicts::VerdictCounts;
-use crate::verdicts::Verdicts;
+use crate::verdict_cache::CacheCounters;
+use crate::verdict_cache::VerdictCache;
+use crate::verdict_cache::VerdictCacheStats;
 
 /// Compiles policies and runs them. Clones share one engine; it ends with its last module.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ struct Inner {
     limits: EngineLimits,
     compiling: Compiling,
     cache: Option<Cache>,
-    counting: Arc<Counting>,
+    counting: Arc<CacheCounters>,
 }
 
 impl PolicyEngine {
@@ -126,16 +126,16 @@ impl PolicyEngine {
         Some((cache.cache_hits(), cache.cache_misses()))
     }
 
-    /// How the remembered verdicts of all its modules were used.
+    /// Returns the counts of the verdict caches of all its modules.
     #[must_use]
-    pub fn verdict_counts(&self) -> VerdictCounts {
+    pub fn verdict_cache_stats(&self) -> VerdictCacheStats {
         self.inner.counting.read()
     }
 
-    /// An empty cache of verdicts, if verdicts are remembered.
-    pub(crate) fn verdicts(&self) -> Option<Verdicts> {
-        let bytes = self.inner.limits.remembered_bytes;
-        let made = || Verdicts::new(bytes, self.inner.counting.clone()).ok();
+    /// Creates an empty verdict cache; `None` if caching is off.
+    pub(crate) fn new_verdict_cache(&self) -> Option<VerdictCache> {
+        let bytes = self.inner.limits.verdict_cache_bytes;
+        let made = || VerdictCache::new(bytes, self.inner.counting.clone()).ok();
         (bytes > 0).then(made).flatten()
     }
 

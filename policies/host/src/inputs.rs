@@ -116,9 +116,9 @@ impl Inputs {
         self.now_granularity_ms
     }
 
-    /// Whether a verdict may be remembered: the view of a lock changes with each write and with each
-    /// millisecond, so that a verdict on it would not be asked for again.
-    pub(crate) fn can_be_met_again(self) -> bool {
+    /// Returns whether verdicts on these inputs are worth caching. The view of a lock changes with each
+    /// write and each millisecond, so a verdict on it would never be hit.
+    pub(crate) fn is_cacheable(self) -> bool {
         !self.read(Input::LockView)
     }
 

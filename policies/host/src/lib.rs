@@ -21,7 +21,7 @@ mod schema;
 mod section;
 pub mod stock;
 mod stubs;
-mod verdicts;
+mod verdict_cache;
 mod verification;
 
 pub use bound::BoundPolicy;
@@ -36,4 +36,4 @@ pub use manifest::Manifest;
 pub use module::Module;
 pub use schema::schema_digest;
 pub use stubs::stub_wasi;
-pub use verdicts::{Recalled, VerdictCounts, VerdictKey};
+pub use verdict_cache::{CacheLookup, VerdictCacheStats, VerdictKey};

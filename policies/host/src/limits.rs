@@ -33,8 +33,8 @@ pub(crate) const TRACE_FUEL: u64 = 200;
 pub(crate) const TRACES_MAX: usize = 100;
 /// Most test cases in a module.
 pub(crate) const CASES_MAX: usize = 1_000;
-/// Of how many remembered verdicts one is evaluated again.
-pub(crate) const VERDICTS_PER_SAMPLE: u64 = 1_024;
+/// One of this many cache hits of a policy is evaluated again and compared.
+pub(crate) const CACHE_HITS_PER_CHECK: u64 = 1_024;
 /// How many problems of one configuration are reported.
 pub(crate) const CONFIG_PROBLEMS_MAX: usize = 20;
 /// Most tables of one instance, those of adapters between components included.
@@ -65,14 +65,14 @@ pub struct EngineLimits {
     /// [`crate::PolicyFault::Busy`]. Each reserves 8 GiB of address space, not of memory, for two
     /// linear memories; fewer decisions run at once of modules that have more.
     pub instances: u32,
-    /// How many bytes of verdicts are remembered for each pair of a module, if it declares its inputs,
-    /// and a configuration; 0 to remember none.
-    pub remembered_bytes: usize,
+    /// Size in bytes of the verdict cache of each pair of a module that declares its inputs and a
+    /// configuration; 0 turns the caches off.
+    pub verdict_cache_bytes: usize,
 }
 
 impl Default for EngineLimits {
     /// 10 million fuel (about 6 ms), 500 ms, 16 MiB, 256 KiB of stack, 128 instances, 1 MiB of
-    /// remembered verdicts.
+    /// verdict cache.
     fn default() -> Self {
         Self {
             fuel: 10_000_000,
@@ -80,7 +80,7 @@ impl Default for EngineLimits {
             memory_bytes: 16 << 20,
             stack_bytes: 256 << 10,
             instances: 128,
-            remembered_bytes: 1 << 20,
+            verdict_cache_bytes: 1 << 20,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A verified module.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -35,7 +36,7 @@ use crate::limits::MANIFEST_BYTES_MAX;
 use crate::manifest::Manifest;
 use crate::schema::Schema;
 use crate::schema::canonical;
-use crate::verdicts::Verdicts;
+use crate::verdict_cache::VerdictCache;
 
 /// The first bytes of a core module and of a component: magic, version, layer.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -50,9 +51,9 @@ pub struct Module {
     manifest: Manifest,
     contract: Contract,
     schema: Schema,
-    /// The remembered verdicts, by configuration, as long as somebody has them: who binds the same
-    /// module to the same configuration again goes on with them.
-    verdicts: Mutex<Vec<(Digest, Weak<Verdicts>)>>,
+    /// The verdict caches that are in use, by configuration: binding the module to the same
+    /// configuration again continues with the same cache.
+    verdict_caches: Mutex<HashMap<Digest, Weak<VerdictCache>>>,
 }
 
 /// What a policy is asked with: request, principal, facts, configuration.
@@ -175,25 +176,28 @@ impl Module {
             manifest,
             contract,
             schema,
-            verdicts: Mutex::default(),
+            verdict_caches: Mutex::default(),
         })
     }
 
-    /// The remembered verdicts of this module with a configuration; `None` if they are not remembered.
-    pub(crate) fn verdicts(&self, config: Digest) -> Option<Arc<Verdicts>> {
+    /// Returns the verdict cache for a configuration; `None` if verdicts of this module are not cached.
+    pub(crate) fn verdict_cache(&self, config: Digest) -> Option<Arc<VerdictCache>> {
         let reads = self.manifest.reads?;
-        if !reads.can_be_met_again() {
+        if !reads.is_cacheable() {
             return None;
         }
-        let mut all = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(_, verdicts)| verdicts.strong_count() > 0);
-        let known = all.iter().find(|(known, _)| *known == config);
-        if let Some(verdicts) = known.and_then(|(_, verdicts)| verdicts.upgrade()) {
-            return Some(verdicts);
+        let caches = self.verdict_caches.lock();
+        let mut caches = caches.unwrap_or_else(PoisonError::into_inner);
+        if let Some(cache) = caches.get(&config).and_then(Weak::upgrade) {
+            return Some(cache);
         }
-        let verdicts = Arc::new(self.engine.verdicts()?);
-        all.push((config, Arc::downgrade(&verdicts)));
-        Some(verdicts)
+        // Dropped caches are removed each time the map could have doubled: amortized constant time.
+        if caches.len().is_power_of_two() {
+            caches.retain(|_, cache| cache.strong_count() > 0);
+        }
+        let cache = Arc::new(self.engine.new_verdict_cache()?);
+        caches.insert(config, Arc::downgrade(&cache));
+        Some(cache)
     }
 
     /// The SHA-256 of the module's bytes.

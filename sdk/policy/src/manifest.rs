@@ -18,7 +18,7 @@ pub struct Manifest {
     /// A JSON Schema of its configuration; `include_str!("../schema.json")`.
     pub config_schema: &'static str,
     /// What its verdicts depend on; `None` if they may depend on everything. The policy sees nothing
-    /// else, and the gateway may remember its verdict on equal inputs.
+    /// else, and the gateway may cache its verdicts.
     pub reads: Option<Inputs>,
 }
 
@@ -70,7 +70,7 @@ pub enum Input {
     Roles,
     /// [`crate::Principal::claims`].
     Claims,
-    /// [`crate::Facts::lock`]; with it, verdicts are never remembered.
+    /// [`crate::Facts::lock`]; verdicts that read it are not cached.
     LockView,
     /// [`crate::Facts::usage`].
     Usage,

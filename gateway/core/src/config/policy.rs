@@ -22,9 +22,9 @@ pub struct Policy {
     pub memory_bytes: usize,
     /// How many decisions may run at once.
     pub instances_max: u32,
-    /// How many bytes of verdicts are remembered for each bound policy that declares its inputs; 0 to
-    /// remember none.
-    pub remembered_bytes: usize,
+    /// Size in bytes of the verdict cache of each bound policy that declares its inputs; 0 turns the
+    /// caches off.
+    pub verdict_cache_bytes: usize,
 }
 
 impl Default for Policy {
@@ -36,7 +36,7 @@ impl Default for Policy {
             request_deadline_ms: None,
             memory_bytes: 16 << 20,
             instances_max: 128,
-            remembered_bytes: 1 << 20,
+            verdict_cache_bytes: 1 << 20,
         }
     }
 }
@@ -82,8 +82,8 @@ impl Policy {
                 10_000,
             ),
             (
-                "policy.remembered_bytes",
-                self.remembered_bytes as u64,
+                "policy.verdict_cache_bytes",
+                self.verdict_cache_bytes as u64,
                 0,
                 1 << 30,
             ),

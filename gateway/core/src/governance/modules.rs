@@ -20,7 +20,7 @@ use std::time::Duration;
 use leasehold_domain::Digest;
 use leasehold_policy_host::HostError;
 use leasehold_policy_host::Module;
-use leasehold_policy_host::VerdictCounts;
+use leasehold_policy_host::VerdictCacheStats;
 use tokio::sync::watch;
 
 use super::Governance;
@@ -107,10 +107,10 @@ impl Modules {
 }
 
 impl Governance {
-    /// How the remembered verdicts of this gateway's policies were used.
+    /// Returns the counts of the verdict caches of all policies of this gateway.
     #[must_use]
-    pub fn verdict_counts(&self) -> VerdictCounts {
-        self.engine.verdict_counts()
+    pub fn verdict_cache_stats(&self) -> VerdictCacheStats {
+        self.engine.verdict_cache_stats()
     }
 
     /// The compiled module of that digest, from memory or from the store; or why it is none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leasehold_domain::Enforcement;
 use leasehold_domain::PolicyAnswer;
-use leasehold_policy_host::VerdictCounts;
+use leasehold_policy_host::VerdictCacheStats;
 use prometheus::Histogram;
 use prometheus::HistogramOpts;
 use prometheus::IntCounter;
@@ -19,9 +19,9 @@ use super::policy_labels::PolicyLabels;
 pub(super) struct DecisionFamilies {
     answers: IntCounterVec,
     seconds: Histogram,
-    remembered: IntCounterVec,
-    evicted: IntCounter,
-    contradicted: IntCounter,
+    lookups: IntCounterVec,
+    evictions: IntCounter,
+    contradictions: IntCounter,
     labels: PolicyLabels,
 }
 
@@ -38,18 +38,18 @@ impl DecisionFamilies {
                 &["policy", "version", "enforcement", "verdict"],
             ),
             seconds: make.put(Histogram::with_opts(seconds.buckets(BUCKETS.to_vec()))),
-            remembered: make.counters(
-                "leasehold_policy_remembered_verdicts_total",
-                "Decisions of policies that declare their inputs, by policy, version and whether the verdict was remembered (hit) or made (miss).",
+            lookups: make.counters(
+                "leasehold_policy_verdict_cache_total",
+                "Lookups in the verdict caches of policies that declare their inputs, by policy, version and outcome (hit or miss).",
                 &["policy", "version", "outcome"],
             ),
-            evicted: make.counter(
-                "leasehold_policy_remembered_verdicts_evicted_total",
-                "Remembered verdicts that were forgotten to make room.",
+            evictions: make.counter(
+                "leasehold_policy_verdict_cache_evictions_total",
+                "Cached verdicts that were evicted.",
             ),
-            contradicted: make.counter(
-                "leasehold_policy_remembered_verdicts_contradicted_total",
-                "Remembered verdicts that a new evaluation contradicted. None is expected.",
+            contradictions: make.counter(
+                "leasehold_policy_verdict_cache_contradictions_total",
+                "Cached verdicts that differed from a new evaluation of the same inputs. The expected value is 0.",
             ),
             labels: PolicyLabels::default(),
         }
@@ -66,23 +66,21 @@ impl DecisionFamilies {
             let labels = [policy, version, enforcement.as_str(), kind];
             self.answers.with_label_values(&labels)
         });
-        let remembered = ["hit", "miss"].map(|outcome| {
-            self.remembered
-                .with_label_values(&[policy, version, outcome])
-        });
+        let lookups = ["hit", "miss"]
+            .map(|outcome| self.lookups.with_label_values(&[policy, version, outcome]));
         let seconds = self.seconds.clone();
         DecisionMetrics {
             answers,
             seconds,
-            remembered,
+            lookups,
         }
     }
 
-    /// The counts of an engine, which only grow.
-    pub(super) fn verdicts(&self, counts: VerdictCounts) {
+    /// Adds what the counts of the engine have grown by.
+    pub(super) fn verdicts(&self, counts: VerdictCacheStats) {
         for (counter, count) in [
-            (&self.evicted, counts.evictions),
-            (&self.contradicted, counts.contradicted),
+            (&self.evictions, counts.evictions),
+            (&self.contradictions, counts.contradictions),
         ] {
             counter.inc_by(count.saturating_sub(counter.get()));
         }
@@ -95,16 +93,17 @@ pub(crate) struct DecisionMetrics {
     answers: [IntCounter; PolicyAnswer::KINDS.len()],
     seconds: Histogram,
     /// Hits, then misses.
-    remembered: [IntCounter; 2],
+    lookups: [IntCounter; 2],
 }
 
 impl DecisionMetrics {
-    /// The policy answered. `remembered`: whether its verdict was, if its verdicts are.
-    pub(crate) fn decided(&self, answer: &PolicyAnswer, took: Duration, remembered: Option<bool>) {
+    /// Counts an answer of the policy. `cache_hit`: whether its verdict was cached; `None` if the policy
+    /// has no cache.
+    pub(crate) fn decided(&self, answer: &PolicyAnswer, took: Duration, cache_hit: Option<bool>) {
         self.answers[answer.kind()].inc();
         self.seconds.observe(took.as_secs_f64());
-        let [hits, misses] = &self.remembered;
-        match remembered {
+        let [hits, misses] = &self.lookups;
+        match cache_hit {
             Some(true) => hits.inc(),
             Some(false) => misses.inc(),
             None => {}

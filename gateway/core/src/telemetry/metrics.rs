@@ -13,7 +13,7 @@ use leasehold_domain::EventKind;
 use leasehold_domain::Operation;
 use leasehold_domain::StoreName;
 use leasehold_domain::Transition;
-use leasehold_policy_host::VerdictCounts;
+use leasehold_policy_host::VerdictCacheStats;
 use prometheus::Encoder;
 use prometheus::Gauge;
 use prometheus::GaugeVec;
@@ -409,8 +409,8 @@ impl Metrics {
         }
     }
 
-    /// How the remembered verdicts of policies were used.
-    pub fn verdicts(&self, counts: VerdictCounts) {
+    /// Updates the counts of the verdict caches.
+    pub fn verdicts(&self, counts: VerdictCacheStats) {
         self.decisions.verdicts(counts);
     }
 

@@ -1,15 +1,15 @@
-//! Declared inputs: what is not declared is hidden, and what was seen before is remembered.
+//! Declared inputs: undeclared inputs are hidden, and verdicts on declared inputs are cached.
 
 use leasehold_domain::Principal;
 use leasehold_domain::Request;
 use leasehold_domain::WallMillis;
 use leasehold_policy_host::BoundPolicy;
+use leasehold_policy_host::CacheLookup;
 use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::Evaluation;
 use leasehold_policy_host::HostError;
 use leasehold_policy_host::PolicyEngine;
-use leasehold_policy_host::Recalled;
-use leasehold_policy_host::VerdictCounts;
+use leasehold_policy_host::VerdictCacheStats;
 
 use crate::guest::Guest;
 use crate::guest::InEngine;
@@ -95,17 +95,17 @@ fn a_declaration_that_cannot_be_is_refused() {
     }
 }
 
-/// Asks as the gateway does. Returns whether the verdict was remembered.
+/// Asks as the gateway does. Returns whether the verdict was cached.
 fn ask(policy: &BoundPolicy, request: &Request, principal: &Principal) -> (Evaluation, bool) {
     let facts = facts();
-    match policy.recall(request, principal, &facts, policy.budget()) {
-        Recalled::Hit(evaluation) => (evaluation, true),
-        Recalled::Miss(key) => {
+    match policy.cached_verdict(request, principal, &facts, policy.budget()) {
+        CacheLookup::Hit(evaluation) => (evaluation, true),
+        CacheLookup::Miss(key) => {
             let evaluation = policy.decide(request, principal, &facts);
-            policy.remember(key, &evaluation, policy.budget());
+            policy.cache_verdict(key, &evaluation, policy.budget());
             (evaluation, false)
         }
-        Recalled::Never => (policy.decide(request, principal, &facts), false),
+        CacheLookup::Disabled => (policy.decide(request, principal, &facts), false),
     }
 }
 
@@ -128,17 +128,17 @@ fn equal_declared_inputs_have_one_verdict_whatever_else_differs() {
     assert!(!ask(&policy, &labelled, &principal()).1);
     assert!(ask(&policy, &labelled, &other).1);
     assert_eq!(
-        engine.verdict_counts(),
-        VerdictCounts {
+        engine.verdict_cache_stats(),
+        VerdictCacheStats {
             hits: 2,
             misses: 2,
-            ..VerdictCounts::default()
+            ..VerdictCacheStats::default()
         }
     );
 }
 
 #[test]
-fn whoever_binds_the_same_configuration_again_goes_on_with_the_verdicts() {
+fn binding_the_same_configuration_again_keeps_the_cache() {
     let engine = engine();
     let module = Guest::reading(&["request.lock"], None)
         .compile(&engine)
@@ -158,14 +158,14 @@ fn whoever_binds_the_same_configuration_again_goes_on_with_the_verdicts() {
         .1
     );
     drop(again);
-    // Nobody has them any more.
+    // The cache was dropped with the last policy that used it.
     assert!(!ask(&bind(serde_json::json!({})), &request(), &principal()).1);
 }
 
 #[test]
-fn verdicts_are_not_remembered_without_a_declaration_or_on_the_locks_state_or_when_switched_off() {
+fn there_is_no_cache_without_a_declaration_or_for_the_locks_state_or_when_switched_off() {
     let off = EngineLimits {
-        remembered_bytes: 0,
+        verdict_cache_bytes: 0,
         ..EngineLimits::default()
     };
     let off = PolicyEngine::new(off).unwrap();
@@ -179,7 +179,7 @@ fn verdicts_are_not_remembered_without_a_declaration_or_on_the_locks_state_or_wh
         Guest::reading(&[], None).bound(&off),
     ];
     for policy in cases {
-        let recalled = policy.recall(&request(), &principal(), &facts(), policy.budget());
-        assert!(matches!(recalled, Recalled::Never), "{recalled:?}");
+        let lookup = policy.cached_verdict(&request(), &principal(), &facts(), policy.budget());
+        assert!(matches!(lookup, CacheLookup::Disabled), "{lookup:?}");
     }
 }

@@ -20,8 +20,8 @@ impl Guest for Policy {
             needs_lock: false,
             needs_usage: false,
             config_schema: include_str!("../schema.json").to_owned(),
-            // The rule sees these inputs and no others, so the gateway may remember its verdict on
-            // equal ones. `None` shows it everything, and nothing is remembered.
+            // The rule sees only these inputs, so the gateway may cache its verdicts. With `None` it
+            // sees all inputs, and its verdicts are not cached.
             reads: Some(Inputs {
                 fields: READS.map(str::to_owned).to_vec(),
                 now_granularity_ms: None,

@@ -105,10 +105,10 @@ impl Decider {
         decision: u128,
     ) {
         let is_brief = asked.took.as_millis() <= u128::from(BRIEF.deadline_ms);
-        let fuel = match (is_brief, asked.remembered) {
+        let fuel = match (is_brief, asked.cache_hit) {
             (false, _) => TOO_LONG,
-            // A policy whose verdicts are remembered is expected to spend nothing: a miss that takes
-            // long continues in the pool.
+            // After a cache hit the next evaluation is expected to hit as well; a miss that takes long
+            // continues in the pool.
             (true, Some(true)) => 0,
             (true, _) => verdict.fuel,
         };
@@ -120,7 +120,7 @@ impl Decider {
             let policy = (&*verdict.policy, &*verdict.version);
             self.metrics.of_policy(policy, verdict.enforcement)
         });
-        counted.decided(&verdict.answer, asked.took, asked.remembered);
+        counted.decided(&verdict.answer, asked.took, asked.cache_hit);
         let Some(error) = asked.error else { return };
         let failure = PolicyFailure {
             at: question.facts.now,

@@ -1,9 +1,9 @@
-//! Verdicts that are remembered: a policy is a pure function of the inputs that it declares, so equal
-//! inputs have the same verdict and the same fuel.
+//! The cache of verdicts of one module with one configuration.
 //!
-//! Each pair of module and configuration has a cache of its own, in one engine; so module,
-//! configuration, engine, fuel and memory need not be part of a key. A sample of the answers is
-//! evaluated again, and a difference is counted: it would mean that the engine is not deterministic.
+//! A policy is a pure function of its declared inputs, so equal inputs have the same verdict and the
+//! same fuel. The key is a digest of these inputs; everything else that a verdict depends on (module,
+//! configuration, engine, limits) is the same for all entries of one cache. A sample of the hits is
+//! evaluated again and compared: a difference means that the engine is not deterministic.
 
 use std::fmt;
 use std::hash::RandomState;
@@ -20,112 +20,112 @@ use quick_cache::sync::Cache;
 
 use crate::evaluation::Evaluation;
 use crate::fault::PolicyFault;
-use crate::limits::VERDICTS_PER_SAMPLE;
+use crate::limits::CACHE_HITS_PER_CHECK;
 
 /// What a verdict without texts takes, key and bookkeeping included.
 const USUAL_BYTES: usize = 256;
 
-/// How the remembered verdicts of an engine were used.
+/// Counts of all verdict caches of an engine, since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct VerdictCounts {
-    /// Answers that were remembered.
+pub struct VerdictCacheStats {
+    /// Lookups that found a verdict.
     pub hits: u64,
-    /// Evaluations of policies whose verdicts can be remembered.
+    /// Lookups that found none.
     pub misses: u64,
-    /// Verdicts that were forgotten to make room.
+    /// Verdicts that were evicted because the cache was full.
     pub evictions: u64,
-    /// Remembered verdicts that a new evaluation contradicted. None is expected, ever.
-    pub contradicted: u64,
+    /// Cached verdicts that differed from a new evaluation of the same inputs; expected to be 0.
+    pub contradictions: u64,
 }
 
-/// The same, while it is counted.
+/// The counters behind [`VerdictCacheStats`].
 #[derive(Debug, Default)]
-pub(crate) struct Counting {
+pub(crate) struct CacheCounters {
     hits: AtomicU64,
     misses: AtomicU64,
     evictions: AtomicU64,
-    contradicted: AtomicU64,
+    contradictions: AtomicU64,
 }
 
-impl Counting {
-    pub(crate) fn read(&self) -> VerdictCounts {
-        VerdictCounts {
+impl CacheCounters {
+    pub(crate) fn read(&self) -> VerdictCacheStats {
+        VerdictCacheStats {
             hits: self.hits.load(Relaxed),
             misses: self.misses.load(Relaxed),
             evictions: self.evictions.load(Relaxed),
-            contradicted: self.contradicted.load(Relaxed),
+            contradictions: self.contradictions.load(Relaxed),
         }
     }
 }
 
-/// Whether the verdict on some inputs is remembered.
+/// The result of a lookup.
 #[derive(Debug)]
-pub enum Recalled {
-    /// It is.
+pub enum CacheLookup {
+    /// The cached result.
     Hit(Evaluation),
-    /// It is not, or shall be evaluated again: evaluate it, and hand it to
-    /// [`crate::BoundPolicy::remember`].
+    /// No cached result, or a hit that is a sample: evaluate the policy, and pass the result to
+    /// [`crate::BoundPolicy::cache_verdict`].
     Miss(VerdictKey),
-    /// The policy's verdicts are not remembered.
-    Never,
+    /// The policy has no verdict cache.
+    Disabled,
 }
 
-/// The inputs of a verdict that is to be remembered.
+/// The key of a verdict that is to be cached.
 #[derive(Debug)]
 pub struct VerdictKey {
     digest: Digest,
-    /// What is remembered, if the evaluation is a sample.
+    /// The cached result that the evaluation is compared with, if it is a sample.
     expected: Option<Arc<Evaluation>>,
 }
 
-/// The remembered verdicts of one module with one configuration.
-pub(crate) struct Verdicts {
+/// The verdicts of one module with one configuration.
+pub(crate) struct VerdictCache {
     cache: Cache<Digest, Arc<Evaluation>, Weights, RandomState, Evictions>,
-    counting: Arc<Counting>,
+    counters: Arc<CacheCounters>,
     hits: AtomicU64,
 }
 
-impl Verdicts {
-    /// Room for verdicts of about this many bytes.
+impl VerdictCache {
+    /// Creates a cache for verdicts of about this many bytes.
     ///
     /// # Errors
     /// The cache does not take the settings.
-    pub(crate) fn new(bytes: usize, counting: Arc<Counting>) -> Result<Self, String> {
+    pub(crate) fn new(bytes: usize, counters: Arc<CacheCounters>) -> Result<Self, String> {
         let options = OptionsBuilder::new()
             .estimated_items_capacity((bytes / USUAL_BYTES).max(1))
             .weight_capacity(bytes as u64)
             .build()
             .map_err(|error| error.to_string())?;
-        let evictions = Evictions(counting.clone());
+        let evictions = Evictions(counters.clone());
         Ok(Self {
             cache: Cache::with_options(options, Weights, RandomState::new(), evictions),
-            counting,
+            counters,
             hits: AtomicU64::new(0),
         })
     }
 
-    /// Looks up the verdict on some inputs. One that spent more than `fuel` is none: it would not
-    /// have come about.
-    pub(crate) fn recall(&self, digest: Digest, fuel: u64) -> Recalled {
+    /// Looks up a verdict. One that spent more than `fuel` is a miss: an evaluation with so little fuel
+    /// would have failed.
+    pub(crate) fn lookup(&self, digest: Digest, fuel: u64) -> CacheLookup {
         let found = self.cache.get(&digest);
         let Some(found) = found.filter(|found| found.fuel <= fuel) else {
-            self.counting.misses.fetch_add(1, Relaxed);
-            return Recalled::Miss(VerdictKey {
+            self.counters.misses.fetch_add(1, Relaxed);
+            return CacheLookup::Miss(VerdictKey {
                 digest,
                 expected: None,
             });
         };
-        self.counting.hits.fetch_add(1, Relaxed);
-        if self.hits.fetch_add(1, Relaxed) % VERDICTS_PER_SAMPLE == VERDICTS_PER_SAMPLE - 1 {
+        self.counters.hits.fetch_add(1, Relaxed);
+        if self.hits.fetch_add(1, Relaxed) % CACHE_HITS_PER_CHECK == CACHE_HITS_PER_CHECK - 1 {
             let expected = Some(found);
-            return Recalled::Miss(VerdictKey { digest, expected });
+            return CacheLookup::Miss(VerdictKey { digest, expected });
         }
-        Recalled::Hit(Evaluation::clone(&found))
+        CacheLookup::Hit(Evaluation::clone(&found))
     }
 
-    /// Remembers what an evaluation came to, if the same inputs must come to the same. `is_whole`:
-    /// whether the policy had all the fuel that it may ever have.
-    pub(crate) fn remember(&self, key: VerdictKey, evaluation: &Evaluation, is_whole: bool) {
+    /// Caches the result of an evaluation, if it is deterministic. `is_whole`: whether the evaluation had
+    /// the full fuel budget of a policy.
+    pub(crate) fn insert(&self, key: VerdictKey, evaluation: &Evaluation, is_whole: bool) {
         let lasts = match &evaluation.answer {
             Ok(_) => true,
             Err(PolicyFault::FuelSpent(_)) => is_whole,
@@ -139,7 +139,7 @@ impl Verdicts {
             if *expected == *evaluation {
                 return;
             }
-            self.counting.contradicted.fetch_add(1, Relaxed);
+            self.counters.contradictions.fetch_add(1, Relaxed);
         }
         self.cache.insert(key.digest, Arc::new(evaluation.clone()));
     }
@@ -150,13 +150,13 @@ impl Verdicts {
     }
 }
 
-impl fmt::Debug for Verdicts {
+impl fmt::Debug for VerdictCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verdicts").finish_non_exhaustive()
+        f.debug_struct("VerdictCache").finish_non_exhaustive()
     }
 }
 
-/// How much a verdict takes.
+/// The size of an entry in bytes.
 #[derive(Debug, Clone)]
 struct Weights;
 
@@ -187,9 +187,9 @@ impl Weighter<Digest, Arc<Evaluation>> for Weights {
     }
 }
 
-/// Counts what is forgotten.
+/// Counts evictions.
 #[derive(Debug, Clone)]
-struct Evictions(Arc<Counting>);
+struct Evictions(Arc<CacheCounters>);
 
 impl Lifecycle<Digest, Arc<Evaluation>> for Evictions {
     type RequestState = ();
@@ -225,37 +225,37 @@ mod tests {
         }
     }
 
-    fn verdicts(bytes: usize) -> Verdicts {
-        Verdicts::new(bytes, Arc::new(Counting::default())).unwrap()
+    fn verdicts(bytes: usize) -> VerdictCache {
+        VerdictCache::new(bytes, Arc::new(CacheCounters::default())).unwrap()
     }
 
-    fn put(verdicts: &Verdicts, input: &str, evaluation: &Evaluation) {
-        let Recalled::Miss(key) = verdicts.recall(Digest::of(input.as_bytes()), 1_000) else {
-            panic!("{input} is remembered");
+    fn put(verdicts: &VerdictCache, input: &str, evaluation: &Evaluation) {
+        let CacheLookup::Miss(key) = verdicts.lookup(Digest::of(input.as_bytes()), 1_000) else {
+            panic!("{input} is cached");
         };
-        verdicts.remember(key, evaluation, true);
+        verdicts.insert(key, evaluation, true);
     }
 
-    fn hit(verdicts: &Verdicts, input: &str, fuel: u64) -> Option<Evaluation> {
-        match verdicts.recall(Digest::of(input.as_bytes()), fuel) {
-            Recalled::Hit(evaluation) => Some(evaluation),
-            Recalled::Miss(_) | Recalled::Never => None,
+    fn hit(verdicts: &VerdictCache, input: &str, fuel: u64) -> Option<Evaluation> {
+        match verdicts.lookup(Digest::of(input.as_bytes()), fuel) {
+            CacheLookup::Hit(evaluation) => Some(evaluation),
+            CacheLookup::Miss(_) | CacheLookup::Disabled => None,
         }
     }
 
     #[test]
-    fn a_verdict_is_remembered_with_its_fuel_and_not_for_those_who_have_less() {
+    fn a_hit_has_the_original_fuel_and_needs_a_budget_of_as_much() {
         let verdicts = verdicts(100_000);
         put(&verdicts, "a", &allowing(500));
         assert_eq!(hit(&verdicts, "a", 500), Some(allowing(500)));
         assert_eq!(hit(&verdicts, "a", 499), None);
         assert_eq!(hit(&verdicts, "b", 500), None);
-        let counts = verdicts.counting.read();
+        let counts = verdicts.counters.read();
         assert_eq!((counts.hits, counts.misses), (1, 3));
     }
 
     #[test]
-    fn only_faults_that_come_again_are_remembered() {
+    fn only_deterministic_faults_are_cached() {
         let failed = |fault| Evaluation {
             answer: Err(fault),
             fuel: 10,
@@ -272,42 +272,42 @@ mod tests {
             (PolicyFault::Host("no".to_owned()), true, false),
         ] {
             let input = format!("{fault:?} {is_whole}");
-            let Recalled::Miss(key) = verdicts.recall(Digest::of(input.as_bytes()), 10) else {
-                panic!("{input} is remembered");
+            let CacheLookup::Miss(key) = verdicts.lookup(Digest::of(input.as_bytes()), 10) else {
+                panic!("{input} is cached");
             };
-            verdicts.remember(key, &failed(fault), is_whole);
+            verdicts.insert(key, &failed(fault), is_whole);
             assert_eq!(hit(&verdicts, &input, 10).is_some(), stays, "{input}");
         }
     }
 
     #[test]
-    fn it_is_bounded_by_bytes_and_counts_what_it_forgets() {
+    fn its_size_is_limited_in_bytes_and_evictions_are_counted() {
         let verdicts = verdicts(64 * 1_024);
         for number in 0..10_000 {
             put(&verdicts, &number.to_string(), &denying(&"x".repeat(1_000)));
         }
-        let forgotten = verdicts.counting.read().evictions;
+        let evicted = verdicts.counters.read().evictions;
         assert!(verdicts.len() <= 64 * 1_024 / 1_256, "{}", verdicts.len());
-        assert_eq!(verdicts.len() as u64 + forgotten, 10_000);
+        assert_eq!(verdicts.len() as u64 + evicted, 10_000);
     }
 
     #[test]
-    fn a_sample_is_evaluated_again_and_a_contradiction_is_counted_and_replaced() {
+    fn a_sample_of_the_hits_is_evaluated_again_and_a_contradiction_is_counted_and_replaced() {
         let verdicts = verdicts(100_000);
         put(&verdicts, "a", &allowing(5));
         let mut samples = 0;
-        for _ in 0..3 * VERDICTS_PER_SAMPLE {
-            if let Recalled::Miss(key) = verdicts.recall(Digest::of(b"a"), 1_000) {
+        for _ in 0..3 * CACHE_HITS_PER_CHECK {
+            if let CacheLookup::Miss(key) = verdicts.lookup(Digest::of(b"a"), 1_000) {
                 samples += 1;
                 let again = match samples {
                     1 => allowing(5),
                     _ => allowing(6),
                 };
-                verdicts.remember(key, &again, true);
+                verdicts.insert(key, &again, true);
             }
         }
         assert_eq!(samples, 3);
-        assert_eq!(verdicts.counting.read().contradicted, 1);
+        assert_eq!(verdicts.counters.read().contradictions, 1);
         assert_eq!(hit(&verdicts, "a", 1_000), Some(allowing(6)));
     }
 }

@@ -1,5 +1,5 @@
-//! Verdicts that are remembered: the ledger cannot tell them from others, replays reproduce them, and one
-//! key of the configuration turns them off.
+//! Cached verdicts: the ledger records them like evaluated ones, replays reproduce them, and one key of
+//! the configuration turns the caches off.
 
 use anyhow::Context;
 use anyhow::Result;
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 const CYCLES: usize = 30;
 
-/// How often verdicts of a policy were remembered, or made: hits and misses.
-async fn remembered(gateway: &Gateway, policy: &str) -> Result<(u64, u64)> {
+/// Returns the hits and misses of a policy's verdict cache.
+async fn lookups(gateway: &Gateway, policy: &str) -> Result<(u64, u64)> {
     let metrics = gateway.api(None).get("/metrics").await?;
     let count = |outcome: &str| -> Result<u64> {
-        let name = "leasehold_policy_remembered_verdicts_total{";
+        let name = "leasehold_policy_verdict_cache_total{";
         let labels = [
             format!("policy=\"{policy}\""),
             format!("outcome=\"{outcome}\""),
@@ -51,8 +51,7 @@ async fn cycles(gateway: &Gateway) -> Result<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn equal_requests_are_answered_by_remembered_verdicts_and_recorded_as_if_evaluated()
--> Result<()> {
+async fn equal_requests_hit_the_cache_and_are_recorded_as_if_evaluated() -> Result<()> {
     let gateway = Gateway::start().await?;
     let verdicts = cycles(&gateway).await?;
     ensure!(verdicts.len() == CYCLES, "{verdicts:?}");
@@ -60,15 +59,15 @@ async fn equal_requests_are_answered_by_remembered_verdicts_and_recorded_as_if_e
     for later in &verdicts {
         ensure!(*later == verdicts[0], "{later}\n{}", verdicts[0]);
     }
-    let (hits, misses) = remembered(&gateway, "ownership").await?;
+    let (hits, misses) = lookups(&gateway, "ownership").await?;
     ensure!((hits, misses) == (CYCLES as u64 - 1, 1), "{hits}, {misses}");
     // It is judged by the time, to a second.
-    let (hits, misses) = remembered(&gateway, "freeze-window").await?;
+    let (hits, misses) = lookups(&gateway, "freeze-window").await?;
     ensure!(
         hits + misses == CYCLES as u64 && misses >= 1,
         "{hits}, {misses}"
     );
-    // A replay evaluates, and comes to what was remembered.
+    // A replay evaluates, and reproduces the cached verdicts.
     for policy in ["ownership", "ttl-bounds", "freeze-window"] {
         let replay = ["policy", "replay", policy, "--json"];
         let replayed = gateway.command_line(ADMIN_KEY, &replay).await?;
@@ -77,21 +76,21 @@ async fn equal_requests_are_answered_by_remembered_verdicts_and_recorded_as_if_e
         ensure!(report["not_reproduced"] == 0, "{report}");
     }
     let metrics = gateway.api(None).get("/metrics").await?;
-    let contradicted = "leasehold_policy_remembered_verdicts_contradicted_total 0";
+    let contradicted = "leasehold_policy_verdict_cache_contradictions_total 0";
     ensure!(metrics.text.contains(contradicted), "{}", metrics.text);
     Ok(())
 }
 
 #[tokio::test]
-async fn nothing_is_remembered_if_the_configuration_says_so() -> Result<()> {
-    let remembering = Gateway::start().await?;
+async fn the_configuration_turns_the_caches_off() -> Result<()> {
+    let caching = Gateway::start().await?;
     let gateway = Gateway::start_with(GatewayOptions {
-        config: "[policy]\nremembered_bytes = 0\n".to_owned(),
+        config: "[policy]\nverdict_cache_bytes = 0\n".to_owned(),
         ..GatewayOptions::default()
     })
     .await?;
     let verdicts = cycles(&gateway).await?;
-    ensure!(verdicts == cycles(&remembering).await?, "{verdicts:?}");
-    ensure!(remembered(&gateway, "ownership").await? == (0, 0));
+    ensure!(verdicts == cycles(&caching).await?, "{verdicts:?}");
+    ensure!(lookups(&gateway, "ownership").await? == (0, 0));
     Ok(())
 }
