@@ -4,29 +4,20 @@
 //! the same module with the same configuration has the same answer and spends the same fuel; a
 //! candidate's answers show what it would have changed.
 
+mod pages;
 mod preview;
 mod report;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use leasehold_audit::canonical;
 use leasehold_backend_api::LedgerQuery;
-use leasehold_domain::Cause;
 use leasehold_domain::Clock;
 use leasehold_domain::Cursor;
-use leasehold_domain::Decision;
 use leasehold_domain::Digest;
-use leasehold_domain::EventKind;
-use leasehold_domain::FencingToken;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyVerdict;
-use leasehold_domain::Transition;
 use leasehold_domain::WallMillis;
-use leasehold_domain::limits::REPLAY_EVENTS_MAX;
-use leasehold_domain::limits::REPLAY_MS_MAX;
-use leasehold_domain::limits::REPLAY_PAGE_ROWS_MAX;
 use leasehold_policy_host::BoundPolicy;
 use serde_json::Value;
 
@@ -36,13 +27,14 @@ pub use self::preview::PreviewReport;
 pub use self::report::ReplayDifference;
 pub use self::report::ReplayReport;
 
+use self::pages::Pages;
+use self::pages::Recorded;
+
 use crate::evaluation_pool::EvaluationPool;
 use crate::evaluation_pool::WAIT_MAX;
 use crate::failure::Failure;
 use crate::governance::Governance;
-use crate::places::Places;
 use crate::rollouts::Difference;
-use crate::stores::HistoryRow;
 use crate::stores::Ledgers;
 
 /// Which decisions to replay, and by which version and configuration.
@@ -92,9 +84,9 @@ impl Replays {
         }
     }
 
-    /// Replays the decisions in the ledger of one store. Stops after [`REPLAY_EVENTS_MAX`] events,
-    /// or after the first page that ends later than [`REPLAY_MS_MAX`]; the report says where the next
-    /// part begins.
+    /// Replays the decisions in the ledger of one store. Stops after `REPLAY_EVENTS_MAX` events,
+    /// or after the first page that ends later than `REPLAY_MS_MAX`; the report says where the next part
+    /// begins.
     ///
     /// # Errors
     /// `overloaded`: other replays occupy the thread. There is no such version, its configuration does not
@@ -105,39 +97,21 @@ impl Replays {
         ledgers: &Ledgers,
         request: &ReplayRequest,
     ) -> Result<ReplayReport, Failure> {
-        let began = self.clock.monotonic();
         let candidate = self.candidate(request).await?;
         let mut policies = Policies::new();
         let mut report = ReplayReport::begin(request, candidate.module, candidate.config);
-        let mut after = request.after;
-        let mut events = 0;
+        let mut pages = Pages::new(ledgers, &*self.clock, query(request), request.to);
         loop {
-            let page = ledgers.query(query(request, after), Places::default());
-            let mut page = page.await?;
-            if let Some(to) = request.to {
-                let found = page.rows.len();
-                page.rows.retain(|row| row.row.cursor <= to);
-                if page.rows.len() < found {
-                    page.next = None;
-                }
-            }
-            events += page.rows.len();
-            let last = page.rows.last().map(|row| row.row.cursor);
-            let decisions = decisions(&page.rows, request)?;
-            self.load(&decisions, candidate, request, &mut policies)
+            let page = pages.read().await?;
+            let verdicts = verdicts(&page.decisions, request);
+            self.load(&verdicts, candidate, request, &mut policies)
                 .await?;
-            let judge = move || judge_all(&decisions, candidate, report, policies);
+            let judge = move || judge_all(&verdicts, candidate, report, policies);
             (report, policies) = self.thread.run(judge).await?;
-            let complete_to = page.complete_to.first().map(|(_, cursor)| *cursor);
-            let complete_to = complete_to.unwrap_or_default();
-            report.complete_to = request.to.map_or(complete_to, |to| to.min(complete_to));
-            report.next = page.next.and(last);
-            let took = self.clock.monotonic().saturating_sub(began);
-            let is_long = took >= Duration::from_millis(REPLAY_MS_MAX);
-            if report.next.is_none() || events >= REPLAY_EVENTS_MAX || is_long {
+            (report.complete_to, report.next) = (page.complete_to, page.next);
+            if pages.are_over() {
                 return Ok(report);
             }
-            after = report.next;
         }
     }
 
@@ -157,13 +131,13 @@ impl Replays {
     /// Loads the policies that these decisions need.
     async fn load(
         &self,
-        decisions: &[Recorded],
+        verdicts: &[RecordedVerdict],
         candidate: Candidate,
         request: &ReplayRequest,
         policies: &mut Policies,
     ) -> Result<(), Failure> {
-        for recorded in decisions {
-            let (module, config) = candidate.of(recorded.verdict());
+        for judged in verdicts {
+            let (module, config) = candidate.of(judged.verdict());
             if policies.contains_key(&(module, config)) {
                 continue;
             }
@@ -194,108 +168,76 @@ impl Candidate {
 
 /// A verdict from the ledger.
 #[derive(Debug)]
-struct Recorded {
-    cursor: Cursor,
-    at: WallMillis,
-    cause: Arc<Cause>,
-    decision: Arc<Decision>,
-    verdict: usize,
-    /// The token of the lease that the request got.
-    token: Option<FencingToken>,
+struct RecordedVerdict {
+    recorded: Recorded,
+    /// Its index in the decision.
+    index: usize,
 }
 
-impl Recorded {
+impl RecordedVerdict {
     fn verdict(&self) -> &PolicyVerdict {
-        &self.decision.verdicts[self.verdict]
+        &self.recorded.decision.verdicts[self.index]
+    }
+
+    fn as_difference(&self, kind: Option<Difference>, candidate: &str) -> Option<ReplayDifference> {
+        let said = crate::rollouts::described(&self.verdict().answer);
+        Some(self.recorded.difference(kind?, said, candidate.to_owned()))
     }
 }
 
-fn query(request: &ReplayRequest, after: Option<Cursor>) -> LedgerQuery {
+fn query(request: &ReplayRequest) -> LedgerQuery {
     LedgerQuery {
         from: request.from,
         until: request.until,
         namespace: request.namespace.clone(),
         policy: Some(request.policy.clone()),
-        after,
-        limit: REPLAY_PAGE_ROWS_MAX,
+        after: request.after,
         ..LedgerQuery::default()
     }
 }
 
-/// Returns the verdicts of the policy in these events.
-fn decisions(rows: &[HistoryRow], request: &ReplayRequest) -> Result<Vec<Recorded>, Failure> {
-    let mut all = Vec::with_capacity(rows.len());
-    for HistoryRow { row, .. } in rows {
-        let parsed = canonical::parse(&row.body);
-        let event = parsed
-            .map_err(|error| Failure::internal(error.to_string()))?
-            .event;
-        let (cause, transitions) = match event.kind {
-            EventKind::Lock {
-                cause, transitions, ..
-            } => (cause, transitions),
-            EventKind::Denied(cause) => (Some(cause), Vec::new()),
-            EventKind::Governance(_) => (None, Vec::new()),
-        };
-        let Some((cause, decision)) = cause.and_then(|cause| {
-            let decision = cause.decision.clone()?;
-            Some((cause, decision))
-        }) else {
-            continue;
-        };
-        let token = granted(&cause, &transitions);
-        for (verdict, found) in decision.verdicts.iter().enumerate() {
+/// Returns the verdicts of the policy in these decisions.
+fn verdicts(decisions: &[Recorded], request: &ReplayRequest) -> Vec<RecordedVerdict> {
+    let mut all = Vec::with_capacity(decisions.len());
+    for recorded in decisions {
+        for (index, found) in recorded.decision.verdicts.iter().enumerate() {
             let by_binding = request.binding.as_deref();
             let is_meant = by_binding.is_none_or(|binding| *found.binding == *binding);
             if *found.policy == *request.policy && is_meant {
-                all.push(Recorded {
-                    cursor: row.cursor,
-                    at: event.wall,
-                    cause: cause.clone(),
-                    decision: decision.clone(),
-                    verdict,
-                    token,
+                all.push(RecordedVerdict {
+                    recorded: recorded.clone(),
+                    index,
                 });
             }
         }
     }
-    Ok(all)
-}
-
-/// Returns the token of the lease that an event's own request got in it.
-fn granted(cause: &Cause, transitions: &[Transition]) -> Option<FencingToken> {
-    transitions.iter().find_map(|transition| match transition {
-        Transition::Granted {
-            token, request_id, ..
-        } if *request_id == cause.request_id => Some(*token),
-        _ => None,
-    })
+    all
 }
 
 /// Evaluates these decisions again.
 fn judge_all(
-    decisions: &[Recorded],
+    verdicts: &[RecordedVerdict],
     candidate: Candidate,
     mut report: ReplayReport,
     policies: Policies,
 ) -> (ReplayReport, Policies) {
-    for recorded in decisions {
-        judge(recorded, candidate, &policies, &mut report);
+    for judged in verdicts {
+        judge(judged, candidate, &policies, &mut report);
     }
     (report, policies)
 }
 
 fn judge(
-    recorded: &Recorded,
+    judged: &RecordedVerdict,
     candidate: Candidate,
     policies: &Policies,
     report: &mut ReplayReport,
 ) {
-    let verdict = recorded.verdict();
+    let (verdict, recorded) = (judged.verdict(), &judged.recorded);
     let (cause, decision) = (&recorded.cause, &recorded.decision);
     let unknown = |report: &mut ReplayReport, reason| {
         report.unknown(reason);
-        report.note(recorded.cursor, recorded.verdict, reason);
+        report.note(recorded.cursor, judged.index, reason);
     };
     report.decisions += 1;
     let by = candidate.of(verdict);
@@ -307,14 +249,11 @@ fn judge(
     if !manifest.operations.contains(&cause.request.operation) {
         let difference = Difference::between(Some(&verdict.answer), None, false);
         let said = "does not judge the operation";
-        report.note(recorded.cursor, recorded.verdict, said);
-        return report.judged(recorded.as_difference(difference, said));
+        report.note(recorded.cursor, judged.index, said);
+        return report.judged(judged.as_difference(difference, said));
     }
-    if manifest.needs_lock && decision.facts.lock.is_none() {
-        return unknown(report, "lock-not-recorded");
-    }
-    if manifest.needs_usage && decision.facts.usage.is_none() {
-        return unknown(report, "usage-not-recorded");
+    if let Some(reason) = recorded.lacks(manifest) {
+        return unknown(report, reason);
     }
     let evaluation = bound.decide(&cause.request, &cause.principal, &decision.facts);
     let answer = match evaluation.answer {
@@ -336,26 +275,8 @@ fn judge(
         false => Difference::between(Some(&verdict.answer), Some(&answer), false),
     };
     let said = crate::rollouts::described(&answer);
-    report.note(recorded.cursor, recorded.verdict, &said);
-    report.judged(recorded.as_difference(difference, &said));
-}
-
-impl Recorded {
-    fn as_difference(&self, kind: Option<Difference>, candidate: &str) -> Option<ReplayDifference> {
-        let principal = &self.cause.principal;
-        Some(ReplayDifference {
-            kind: kind?,
-            cursor: self.cursor,
-            at: self.at,
-            subject: principal.subject.to_string(),
-            team: principal.team.as_ref().map(ToString::to_string),
-            operation: self.cause.request.operation.as_str(),
-            lock: self.cause.request.lock.clone(),
-            token: self.token,
-            recorded: crate::rollouts::described(&self.verdict().answer),
-            candidate: candidate.to_owned(),
-        })
-    }
+    report.note(recorded.cursor, judged.index, &said);
+    report.judged(judged.as_difference(difference, &said));
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl Declared {
     }
 
     /// Returns a path that is relative to the file.
-    pub(super) fn beside(&self, path: &Path) -> PathBuf {
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
         match self.file.parent() {
             Some(directory) => directory.join(path),
             None => path.to_owned(),

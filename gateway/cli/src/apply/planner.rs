@@ -81,7 +81,7 @@ impl Planner<'_> {
         file: &PolicyFile,
     ) -> Result<Option<Item>, Failed> {
         let name = format!("{}@{}", file.name, file.version);
-        let at = declared.beside(&file.module);
+        let at = declared.resolve(&file.module);
         let module = file.module.display().to_string();
         let wasm = match input_file::read(&at) {
             Ok(wasm) => wasm,
@@ -146,7 +146,7 @@ impl Planner<'_> {
     fn signatures(&mut self, declared: &Declared, file: &PolicyFile) -> Option<Vec<String>> {
         let mut all = Vec::new();
         for signature in &file.signatures {
-            let read = sign::read(&declared.beside(signature)).map_err(|failed| failed.message);
+            let read = sign::read(&declared.resolve(signature)).map_err(|failed| failed.message);
             match read.and_then(|read| read.base64()) {
                 Ok(encoded) => all.push(encoded),
                 Err(message) => {

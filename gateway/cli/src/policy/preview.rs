@@ -113,8 +113,8 @@ fn merge(whole: &mut wire::BindingPreview, part: wire::BindingPreview) {
             None => whole.groups.push(group),
         }
     }
-    let room = DIFFERENCES_KEPT.saturating_sub(whole.first.len());
-    whole.first.extend(part.first.into_iter().take(room));
+    let free = DIFFERENCES_KEPT.saturating_sub(whole.first.len());
+    whole.first.extend(part.first.into_iter().take(free));
     if let Some(more) = part.locks {
         let locks = whole.locks.get_or_insert_default();
         locks.locks += more.locks;

@@ -142,8 +142,8 @@ fn merge(whole: &mut wire::ReplayReport, part: wire::ReplayReport) {
             None => whole.groups.push(group),
         }
     }
-    let room = DIFFERENCES_KEPT.saturating_sub(whole.first.len());
-    whole.first.extend(part.first.into_iter().take(room));
+    let free = DIFFERENCES_KEPT.saturating_sub(whole.first.len());
+    whole.first.extend(part.first.into_iter().take(free));
 }
 
 /// The options with which the same report can be had again.

@@ -432,8 +432,9 @@ impl Governance {
     }
 }
 
-/// Counts the approvals. Those of the author, of an uploader, of whoever makes the change, and of
-/// descendants of these do not count, nor do those of descendants of another approver.
+/// Returns the number of valid approvals. An approval is invalid if its approver is the author, an
+/// uploader or the caller who makes the change, or if the approver's key descends from one of these or
+/// from another approver.
 fn counted(document: &ApprovalDocument, maker: Option<&Caller>, descent: &Descent<'_>) -> u32 {
     let mut parties = parties(document);
     parties.extend(maker.map(|caller| caller.principal.subject.as_str()));

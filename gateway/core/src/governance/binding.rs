@@ -39,7 +39,7 @@ pub struct WrittenBinding {
     pub judges: Vec<Operation>,
     /// The policies that judge other operations than in the binding that was replaced.
     pub changes: Vec<JudgedChange>,
-    /// The roles that stock policies' configurations name, and nobody has declared.
+    /// The roles in configurations of stock policies that are not in the `roles` of the configuration.
     pub undeclared_roles: BTreeSet<String>,
     /// What whoever binds them should know of its versions.
     pub warnings: Vec<String>,

@@ -36,7 +36,7 @@ pub struct BindingCandidate {
     pub evaluation_changes: Vec<JudgedChange>,
     /// The operations that at least one policy would judge.
     pub judges: Vec<Operation>,
-    /// The roles that configurations name, and nobody has declared.
+    /// The roles in configurations that are not in the `roles` of the configuration.
     pub undeclared_roles: BTreeSet<String>,
     /// What should be known of the versions.
     pub warnings: Vec<String>,

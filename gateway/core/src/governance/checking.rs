@@ -32,7 +32,7 @@ pub(super) struct Checked {
     pub(super) judged: Judged,
     pub(super) bound: BoundPolicies,
     pub(super) versions: Versions,
-    /// Roles that its configurations name, and nobody has declared.
+    /// Roles in its configurations that are not in the `roles` of the configuration.
     pub(super) undeclared_roles: BTreeSet<String>,
 }
 
@@ -147,7 +147,7 @@ impl Governance {
         })
     }
 
-    /// Returns the roles that configurations name, and nobody has declared.
+    /// Returns the roles in configurations that are not in the `roles` of the configuration.
     pub(super) fn undeclared_roles(&self, steps: &[PlanStep]) -> BTreeSet<String> {
         let named = steps.iter().flat_map(|planned| &planned.step.bound);
         let named = named.flat_map(leasehold_policy_host::BoundPolicy::custom_roles);

@@ -8,20 +8,11 @@ mod outcome;
 mod report;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use leasehold_audit::canonical;
 use leasehold_backend_api::LedgerQuery;
-use leasehold_domain::Cause;
 use leasehold_domain::Cursor;
-use leasehold_domain::Decision;
-use leasehold_domain::EventKind;
-use leasehold_domain::FencingToken;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::WallMillis;
-use leasehold_domain::limits::REPLAY_EVENTS_MAX;
-use leasehold_domain::limits::REPLAY_MS_MAX;
-use leasehold_domain::limits::REPLAY_PAGE_ROWS_MAX;
 use leasehold_policy_evaluate::Step;
 
 pub use self::report::PreviewGroup;
@@ -30,14 +21,13 @@ pub use self::report::PreviewReport;
 use self::outcome::Outcome;
 use self::outcome::Said;
 use self::outcome::is_by_policies;
-use super::ReplayDifference;
 use super::Replays;
-use super::granted;
+use super::pages::Page;
+use super::pages::Pages;
+use super::pages::Recorded;
 use crate::failure::Failure;
 use crate::governance::BindingCandidate;
 use crate::governance::plan::Plan;
-use crate::places::Places;
-use crate::stores::HistoryRow;
 use crate::stores::Ledgers;
 
 /// Which recorded decisions to look at.
@@ -49,17 +39,6 @@ pub struct PreviewRange {
     pub after: Option<Cursor>,
     /// Only events up to this one.
     pub to: Option<Cursor>,
-}
-
-/// A decision from the ledger.
-#[derive(Debug)]
-struct Recorded {
-    cursor: Cursor,
-    at: WallMillis,
-    cause: Arc<Cause>,
-    decision: Arc<Decision>,
-    /// The token of the lease that the request got.
-    token: Option<FencingToken>,
 }
 
 impl Replays {
@@ -75,30 +54,21 @@ impl Replays {
         candidate: &Arc<BindingCandidate>,
         range: PreviewRange,
     ) -> Result<PreviewReport, Failure> {
-        let began = self.clock.monotonic();
         let plan = self.governance.plan();
         let mut report = PreviewReport::default();
-        let mut after = range.after;
-        let mut events = 0;
+        let query = LedgerQuery {
+            from: range.from,
+            namespace: candidate.only_namespace(),
+            after: range.after,
+            ..LedgerQuery::default()
+        };
+        let mut pages = Pages::new(ledgers, &*self.clock, query, range.to);
         loop {
-            let query = LedgerQuery {
-                from: range.from,
-                namespace: candidate.only_namespace(),
-                after,
-                limit: REPLAY_PAGE_ROWS_MAX,
-                ..LedgerQuery::default()
-            };
-            let mut page = ledgers.query(query, Places::default()).await?;
-            if let Some(to) = range.to {
-                let found = page.rows.len();
-                page.rows.retain(|row| row.row.cursor <= to);
-                if page.rows.len() < found {
-                    page.next = None;
-                }
-            }
-            events += page.rows.len();
-            let last = page.rows.last().map(|row| row.row.cursor);
-            let decisions = decisions(&page.rows)?;
+            let Page {
+                decisions,
+                complete_to,
+                next,
+            } = pages.read().await?;
             let (of, plan) = (candidate.clone(), plan.clone());
             let judge = move || {
                 for recorded in &decisions {
@@ -107,48 +77,12 @@ impl Replays {
                 report
             };
             report = self.thread.run(judge).await?;
-            let complete_to = page.complete_to.first().map(|(_, cursor)| *cursor);
-            let complete_to = complete_to.unwrap_or_default();
-            report.complete_to = range.to.map_or(complete_to, |to| to.min(complete_to));
-            report.next = page.next.and(last);
-            let took = self.clock.monotonic().saturating_sub(began);
-            let is_long = took >= Duration::from_millis(REPLAY_MS_MAX);
-            if report.next.is_none() || events >= REPLAY_EVENTS_MAX || is_long {
+            (report.complete_to, report.next) = (complete_to, next);
+            if pages.are_over() {
                 return Ok(report);
             }
-            after = report.next;
         }
     }
-}
-
-/// Returns the decisions in these events.
-fn decisions(rows: &[HistoryRow]) -> Result<Vec<Recorded>, Failure> {
-    let mut all = Vec::with_capacity(rows.len());
-    for HistoryRow { row, .. } in rows {
-        let parsed = canonical::parse(&row.body);
-        let event = parsed
-            .map_err(|error| Failure::internal(error.to_string()))?
-            .event;
-        let (cause, transitions) = match event.kind {
-            EventKind::Lock {
-                cause, transitions, ..
-            } => (cause, transitions),
-            EventKind::Denied(cause) => (Some(cause), Vec::new()),
-            EventKind::Governance(_) => (None, Vec::new()),
-        };
-        let Some(cause) = cause else { continue };
-        let Some(decision) = cause.decision.clone() else {
-            continue;
-        };
-        all.push(Recorded {
-            cursor: row.cursor,
-            at: event.wall,
-            token: granted(&cause, &transitions),
-            cause,
-            decision,
-        });
-    }
-    Ok(all)
 }
 
 fn judge(
@@ -188,18 +122,9 @@ fn judge(
         let namespace = plan.namespace(&cause.request.lock.namespace);
         Outcome::unbound(namespace, cause.request.operation)
     });
-    let difference = before.difference(&after).map(|kind| ReplayDifference {
-        kind,
-        cursor: recorded.cursor,
-        at: recorded.at,
-        subject: cause.principal.subject.to_string(),
-        team: cause.principal.team.as_ref().map(ToString::to_string),
-        operation: cause.request.operation.as_str(),
-        lock: cause.request.lock.clone(),
-        token: recorded.token,
-        recorded: before.to_string(),
-        candidate: after.to_string(),
-    });
+    let difference = before.difference(&after);
+    let difference =
+        difference.map(|kind| recorded.difference(kind, before.to_string(), after.to_string()));
     report.judged(group, difference);
 }
 
@@ -219,12 +144,8 @@ fn asked(step: &Step, recorded: &Recorded) -> Result<Said, &'static str> {
     if let Some(same) = same {
         return Ok(Said::by(step, same.answer.clone()));
     }
-    let manifest = bound.module().manifest();
-    if manifest.needs_lock && decision.facts.lock.is_none() {
-        return Err("lock-not-recorded");
-    }
-    if manifest.needs_usage && decision.facts.usage.is_none() {
-        return Err("usage-not-recorded");
+    if let Some(problem) = recorded.lacks(bound.module().manifest()) {
+        return Err(problem);
     }
     let evaluation = bound.decide(&cause.request, &cause.principal, &decision.facts);
     let answer = match evaluation.answer {
