@@ -134,7 +134,10 @@ fn merge(whole: &mut wire::BindingPreview, part: wire::BindingPreview) {
 
 fn counts(counts: &BTreeMap<String, u64>) -> String {
     let told = counts.iter().map(|(name, count)| format!("{name} {count}"));
-    told.collect::<Vec<_>>().join(", ")
+    match counts.is_empty() {
+        true => "0".to_owned(),
+        false => told.collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn team(team: Option<&String>) -> &str {
@@ -164,7 +167,12 @@ fn show_preview(preview: &wire::BindingPreview) -> Shown {
         fields.push(("locks now", told));
         let teams = locks.teams.iter();
         let teams = teams.map(|one| format!("{} {}", team(one.team.as_ref()), one.owners));
-        fields.push(("teams now", teams.collect::<Vec<_>>().join(", ")));
+        let teams: Vec<String> = teams.collect();
+        let teams = match teams.is_empty() {
+            true => "none".to_owned(),
+            false => teams.join(", "),
+        };
+        fields.push(("teams now", teams));
     }
     fields.push(("decisions", preview.decisions.to_string()));
     for group in &preview.groups {
