@@ -11,6 +11,9 @@ use std::time::Duration;
 use criterion::Criterion;
 use leasehold_domain::Clock;
 use leasehold_domain::Facts;
+use leasehold_domain::FencingToken;
+use leasehold_domain::LockSettings;
+use leasehold_domain::LockView;
 use leasehold_domain::Mode;
 use leasehold_domain::Operation;
 use leasehold_domain::Principal;
@@ -128,7 +131,7 @@ impl Subject {
             facts: Facts {
                 // 2026-11-24, a Tuesday.
                 now: WallMillis(1_795_518_000_000),
-                lock: None,
+                lock: Some(Box::new(free_lock())),
                 usage: Some(Usage {
                     subject_leases: 1,
                     team_leases: 4,
@@ -202,6 +205,21 @@ fn demo(engine: &PolicyEngine) -> Subject {
         bound(engine, "freeze-window", &json!({"windows": []})),
     ];
     Subject::new("demo", Operation::Acquire, policies)
+}
+
+/// What policies that read the lock are shown; the verdict cache holds nothing of these.
+fn free_lock() -> LockView {
+    LockView {
+        lock: request(Operation::Acquire).lock,
+        revision: 0,
+        settings: LockSettings::default(),
+        holders: Vec::new(),
+        queue: Vec::new(),
+        cooldown_remaining_ms: 0,
+        reserved_for: None,
+        last_token: FencingToken(0),
+        stale_ms: 0,
+    }
 }
 
 fn configuration(policy: &str) -> (Operation, Value) {

@@ -94,9 +94,10 @@ async fn ask(client: &Client, command: IncidentCommand, json: bool) -> Result<Sh
 fn row(incident: &wire::IncidentView) -> Vec<String> {
     vec![
         incident.id.clone(),
-        match &incident.clock {
-            Some(_) => "(clocks)".to_owned(),
-            None => incident.store.clone(),
+        match (&incident.clock, &incident.not_reproduced) {
+            (Some(_), _) => "(clocks)".to_owned(),
+            (None, Some(_)) => "(not reproduced)".to_owned(),
+            (None, None) => incident.store.clone(),
         },
         incident.noticed_by.clone(),
         incident.started_at.clone(),
@@ -123,11 +124,25 @@ fn show(incident: &wire::IncidentView) -> Shown {
     let last_success = last_success.map(|good| format!("{} {}", good.at, good.operation));
     let by = incident.ended.as_ref().map(|ended| ended.by.clone());
     let note = incident.acknowledged.as_ref().map(|seen| seen.note.clone());
-    if let Some(clock) = &incident.clock {
+    let about = if let Some(clock) = &incident.clock {
         let told = format!("of gateway {}, {} ms ahead", clock.gateway, clock.ahead_ms);
-        return Shown::Fields(vec![
-            ("id", incident.id.clone()),
-            ("clock", told),
+        vec![("clock", told)]
+    } else if let Some(found) = &incident.not_reproduced {
+        vec![
+            ("store", incident.store.clone()),
+            ("policy", format!("{}@{}", found.policy, found.version)),
+            ("not reproduced", format!("{} verdicts", found.verdicts)),
+            ("first in decision", found.decision_id.clone()),
+            ("recorded", found.recorded.clone()),
+            ("evaluated", found.evaluated.clone()),
+        ]
+    } else {
+        Vec::new()
+    };
+    if !about.is_empty() {
+        let mut fields = vec![("id", incident.id.clone())];
+        fields.extend(about);
+        fields.extend([
             ("noticed by", incident.noticed_by.clone()),
             ("started", incident.started_at.clone()),
             ("ended", ended(incident)),
@@ -135,6 +150,7 @@ fn show(incident: &wire::IncidentView) -> Shown {
             ("note", note.unwrap_or_default()),
             ("in the ledger", incident.recorded.to_string()),
         ]);
+        return Shown::Fields(fields);
     }
     Shown::Fields(vec![
         ("id", incident.id.clone()),

@@ -7,6 +7,8 @@
 mod pages;
 mod preview;
 mod report;
+mod samples;
+mod self_check;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub use self::preview::PreviewRange;
 pub use self::preview::PreviewReport;
 pub use self::report::ReplayDifference;
 pub use self::report::ReplayReport;
+pub use self::samples::DecisionSamples;
+pub use self::self_check::SelfCheck;
 
 use self::pages::Pages;
 use self::pages::Recorded;

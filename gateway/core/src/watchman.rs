@@ -143,6 +143,7 @@ impl Watchman {
             failed,
             last_error,
             clock: None,
+            not_reproduced: None,
             ended: None,
             acknowledged: None,
             recorded: Recorded::default(),

@@ -59,6 +59,16 @@ fn show(incident: Incident) -> wire::IncidentView {
             gateway: clock.gateway,
             ahead_ms: clock.ahead_ms,
         }),
+        not_reproduced: incident
+            .not_reproduced
+            .map(|found| wire::NotReproducedView {
+                policy: found.policy,
+                version: found.version,
+                decision_id: found.decision,
+                recorded: found.recorded,
+                evaluated: found.evaluated,
+                verdicts: found.verdicts,
+            }),
         ended: incident.ended.map(|ended| wire::EndedView {
             at: rfc3339(ended.at),
             by: ended.by.as_str().to_owned(),

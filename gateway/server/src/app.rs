@@ -40,7 +40,9 @@ use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Inner;
 use leasehold_core::pipeline::Pipeline;
 use leasehold_core::pipeline::decide::Decider;
+use leasehold_core::replay::DecisionSamples;
 use leasehold_core::replay::Replays;
+use leasehold_core::replay::SelfCheck;
 use leasehold_core::rollouts::guard;
 use leasehold_core::safety::Safety;
 use leasehold_core::steering::Steerage;
@@ -159,12 +161,9 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let authenticator =
         authenticator.map_err(|error| AppError::Authentication(error.to_string()))?;
     let (drain, shutdown) = watch::channel(false);
-    let decider = Decider::new(
-        clock.clone(),
-        metrics.clone(),
-        config.audit.records_renewals(),
-        config.policy.request_budget(),
-    );
+    let interval = Duration::from_millis(config.policy.self_check_interval_ms);
+    let samples = Arc::new(DecisionSamples::every(interval));
+    let decider = decider(&config, (&clock, &metrics), &samples);
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
         authorization: authorization.clone(),
@@ -173,7 +172,10 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         default_caps: NamespaceCaps::default_of(&config.limits),
         shutdown: shutdown.clone(),
     });
-    let tasks = follow_up(&governance, &mover, &denials, (&pipeline, &metrics));
+    let mut tasks = follow_up(&governance, &mover, &denials, (&pipeline, &metrics));
+    let parts = (&stores, &governance);
+    let check = SelfCheck::new(samples, parts, &safety.incidents, (&metrics, &clock));
+    tasks.push(Arc::new(check).start(metrics.tasks()));
     let store = raft.map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
     let backups = Backups::new(&backend, store, ledger, status, &clock);
@@ -202,6 +204,21 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         extra,
         tasks,
     })
+}
+
+/// Makes what runs the policies, with the limits of the configuration.
+fn decider(
+    config: &Config,
+    (clock, metrics): (&Arc<dyn Clock>, &Arc<Metrics>),
+    samples: &Arc<DecisionSamples>,
+) -> Decider {
+    let decider = Decider::new(
+        clock.clone(),
+        metrics.clone(),
+        config.audit.records_renewals(),
+        config.policy.request_budget(),
+    );
+    decider.sampled(samples.clone())
 }
 
 /// Opens the home store and its ledger, and checks that they and the data directory are of one

@@ -361,6 +361,12 @@ pub const ROLLOUT_WINDOW_MS_MIN: u64 = 1_000;
 pub const ROLLOUT_WINDOW_MS_MAX: u64 = 86_400_000;
 /// Coarsest time that a policy may declare its verdicts to depend on: a day.
 pub const POLICY_NOW_GRANULARITY_MS_MAX: u64 = 86_400_000;
+/// Most sampled decisions that wait for the self-check.
+pub const SELF_CHECK_SAMPLES_MAX: usize = 64;
+/// For how long the self-check looks for a sampled decision in the ledger.
+pub const SELF_CHECK_SAMPLE_AGE_MS_MAX: u64 = 60_000;
+/// Longest time between two decisions that the self-check samples: an hour.
+pub const SELF_CHECK_INTERVAL_MS_MAX: u64 = 3_600_000;
 /// Most events that one request replays; the answer says where the next begins.
 pub const REPLAY_EVENTS_MAX: usize = 10_000;
 /// Time after which a request replays no further page of events.

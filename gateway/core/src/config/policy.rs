@@ -1,5 +1,6 @@
 //! `[policy]`
 
+use leasehold_domain::limits::SELF_CHECK_INTERVAL_MS_MAX;
 use leasehold_policy_host::Budget;
 use serde::Deserialize;
 use serde::Serialize;
@@ -25,6 +26,9 @@ pub struct Policy {
     /// Size in bytes of the verdict cache of each bound policy that declares its inputs; 0 turns the
     /// caches off.
     pub verdict_cache_bytes: usize,
+    /// The time between two decisions that are evaluated again once they are in the ledger; 0 turns
+    /// the self-check off.
+    pub self_check_interval_ms: u64,
 }
 
 impl Default for Policy {
@@ -37,6 +41,7 @@ impl Default for Policy {
             memory_bytes: 16 << 20,
             instances_max: 128,
             verdict_cache_bytes: 1 << 20,
+            self_check_interval_ms: 1_000,
         }
     }
 }
@@ -86,6 +91,12 @@ impl Policy {
                 self.verdict_cache_bytes as u64,
                 0,
                 1 << 30,
+            ),
+            (
+                "policy.self_check_interval_ms",
+                self.self_check_interval_ms,
+                0,
+                SELF_CHECK_INTERVAL_MS_MAX,
             ),
         ];
         for (key, value, min, max) in ranges {

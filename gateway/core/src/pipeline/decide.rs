@@ -52,6 +52,7 @@ use crate::caller::Caller;
 use crate::evaluation_pool::EvaluationPool;
 use crate::failure::Failure;
 use crate::governance::plan::NamespacePlan;
+use crate::replay::DecisionSamples;
 use crate::rollouts::Comparer;
 use crate::store_client::StoreClient;
 use crate::telemetry::Metrics;
@@ -69,6 +70,7 @@ pub struct Decider {
     budget: Budget,
     pool: EvaluationPool,
     comparer: Arc<Comparer>,
+    samples: Arc<DecisionSamples>,
 }
 
 impl Decider {
@@ -95,7 +97,14 @@ impl Decider {
             not_holder: RecordBudget::default(),
             budget,
             pool: EvaluationPool::default(),
+            samples: Arc::new(DecisionSamples::every(Duration::ZERO)),
         }
+    }
+
+    /// Offers its decisions to the self-check, which takes some of them.
+    #[must_use]
+    pub fn sampled(self, samples: Arc<DecisionSamples>) -> Self {
+        Self { samples, ..self }
     }
 
     /// What compares the two versions of each rollout.
@@ -208,6 +217,8 @@ impl Decider {
         };
         let cause = self.cause(caller, request, Some(Arc::new(decision)));
         judges.compare(&self.comparer, &cause);
+        let (name, at) = (&store.safe_mode().store, self.clock.monotonic());
+        self.samples.offer(name, &cause, at);
         match denial {
             Some(denial) => {
                 self.metrics.denied(denial.kind);

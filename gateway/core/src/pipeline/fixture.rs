@@ -2,6 +2,7 @@
 //! other requests before and after each call, as a store over a network does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -59,6 +60,7 @@ use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceCaps;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::Visibility;
+use crate::replay::DecisionSamples;
 use crate::safety::tests::safety;
 use crate::store_client::StoreClient;
 use crate::stores::OpenStore;
@@ -168,6 +170,15 @@ impl Gate {
 
     /// One that goes by this clock.
     pub(crate) async fn open_at(clock: Arc<dyn Clock>) -> Self {
+        Self::open_with(clock, Arc::new(DecisionSamples::every(Duration::ZERO))).await
+    }
+
+    /// One whose decisions are sampled.
+    pub(crate) async fn sampled(samples: Arc<DecisionSamples>) -> Self {
+        Self::open_with(Arc::new(SystemClock::new()), samples).await
+    }
+
+    async fn open_with(clock: Arc<dyn Clock>, samples: Arc<DecisionSamples>) -> Self {
         let backend = MemoryBackend::new(clock.clone());
         let folder = tempfile::tempdir().unwrap();
         let ledger = SqliteLedger::open(&folder.path().join("ledger"), LedgerOptions::default());
@@ -213,7 +224,8 @@ impl Gate {
         let pipeline = Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             authorization: authorization(&store, clock.clone()),
-            decider: Decider::new(clock, metrics, false, Policy::default().request_budget()),
+            decider: Decider::new(clock, metrics, false, Policy::default().request_budget())
+                .sampled(samples),
             stores: Arc::new(Stores::new(store, [].into())),
             default_caps: NamespaceCaps::default(),
             shutdown,
@@ -233,13 +245,24 @@ impl Gate {
 
     /// Brings the ledger up to date with the store.
     pub(crate) async fn relay(&self) {
+        self.relay_with(Event::clone).await;
+    }
+
+    /// The same, with each event changed on its way.
+    pub(crate) async fn relay_with(&self, change: impl Fn(&Event) -> Event) {
         let store = self.pipeline.inner.stores.home();
         let newest = store.door.health().await.newest;
         let mut events = store.parts.backend.events(store.ledger.head().cursor);
         while store.ledger.head().cursor < newest {
             let event = events.next().await.unwrap().unwrap();
+            let event = Arc::new(change(&event));
             store.ledger.append(vec![event]).await.unwrap();
         }
+    }
+
+    /// Its stores.
+    pub(crate) fn stores(&self) -> &Arc<Stores> {
+        &self.pipeline.inner.stores
     }
 
     /// Its ledger.

@@ -116,6 +116,7 @@ impl ClockWatch {
                 gateway: gateway.to_owned(),
                 ahead_ms,
             }),
+            not_reproduced: None,
             ended: None,
             acknowledged: None,
             recorded: Recorded::default(),

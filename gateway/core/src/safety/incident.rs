@@ -6,9 +6,8 @@ use leasehold_domain::WallMillis;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// A time in which a store was in safe mode, or the clock of another gateway differed, as one gateway
-/// saw it. Times are wall-clock times, for
-/// people.
+/// A time in which a store was in safe mode, the clock of another gateway differed, or recorded
+/// decisions were not reproduced, as one gateway saw it. Times are wall-clock times, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its name; unique among all gateways, and in the order of time for one.
@@ -31,9 +30,12 @@ pub struct Incident {
     pub failed: u64,
     /// The last error, in few words, for operators.
     pub last_error: Option<String>,
-    /// The clock that it is about; none if it is about safe mode.
+    /// The clock that it is about; none if it is about something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockAhead>,
+    /// The verdict that it is about; none if it is about something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_reproduced: Option<NotReproduced>,
     /// When and how it ended; none while it lasts.
     pub ended: Option<Ended>,
     /// Who has acknowledged it.
@@ -49,6 +51,23 @@ pub struct ClockAhead {
     pub gateway: String,
     /// By how much at the least, the most that was noticed.
     pub ahead_ms: u64,
+}
+
+/// A verdict in the ledger that the same module gave differently when it was evaluated again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotReproduced {
+    /// Which policy.
+    pub policy: String,
+    /// Which version.
+    pub version: String,
+    /// The decision with the first such verdict.
+    pub decision: String,
+    /// The recorded answer of that verdict, in words, with its fuel.
+    pub recorded: String,
+    /// The answer of the new evaluation, in words, with its fuel.
+    pub evaluated: String,
+    /// How many verdicts of the version were not reproduced.
+    pub verdicts: u64,
 }
 
 /// A command that was carried out.
@@ -126,6 +145,12 @@ pub(crate) fn draw_id(wall: WallMillis) -> String {
 }
 
 impl Incident {
+    /// Whether it is about safe mode.
+    #[must_use]
+    pub fn is_safe_mode(&self) -> bool {
+        self.clock.is_none() && self.not_reproduced.is_none()
+    }
+
     /// Whether it lasts.
     #[must_use]
     pub fn is_open(&self) -> bool {

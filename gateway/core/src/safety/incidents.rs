@@ -116,9 +116,16 @@ impl Incidents {
     pub fn open_of(&self, store: &str) -> Option<Incident> {
         let known = self.known();
         let lasts = |incident: &&Incident| {
-            incident.store == store && incident.clock.is_none() && incident.is_open()
+            incident.store == store && incident.is_safe_mode() && incident.is_open()
         };
         known.iter().rev().find(lasts).cloned()
+    }
+
+    /// The id of the oldest that fits.
+    pub(crate) fn find(&self, fits: impl Fn(&Incident) -> bool) -> Option<String> {
+        let known = self.known();
+        let found = known.iter().find(|incident| fits(incident));
+        found.map(|incident| incident.id.clone())
     }
 
     /// The open incidents of other gateways' clocks: the gateways, and the incidents' ids.

@@ -10,6 +10,7 @@
 
 pub(crate) mod agreement;
 mod clocks;
+mod evaluations;
 mod evidence;
 mod file;
 pub(crate) mod incident;
@@ -17,12 +18,14 @@ mod incidents;
 pub(crate) mod mode;
 
 pub(crate) use self::clocks::ClockWatch;
+pub(crate) use self::evaluations::EvaluationWatch;
 pub use self::incident::Acknowledged;
 pub use self::incident::ClockAhead;
 pub use self::incident::Ended;
 pub use self::incident::EndedBy;
 pub use self::incident::Incident;
 pub use self::incident::LastGood;
+pub use self::incident::NotReproduced;
 pub use self::incident::Recorded;
 pub use self::incidents::IncidentPage;
 pub use self::incidents::IncidentQuery;

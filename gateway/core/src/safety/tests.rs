@@ -42,6 +42,7 @@ pub(crate) fn incident(number: u64) -> Incident {
         failed: 1,
         last_error: Some("Unavailable: nobody answers".to_owned()),
         clock: None,
+        not_reproduced: None,
         ended: None,
         acknowledged: None,
         recorded: Recorded::default(),

@@ -15,6 +15,27 @@ use super::maker::BUCKETS;
 use super::maker::Maker;
 use super::policy_labels::PolicyLabels;
 
+/// What the self-check found of one verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SelfCheckOutcome {
+    /// The same answer and the same fuel.
+    Reproduced,
+    /// Another answer, or other fuel.
+    NotReproduced,
+    /// It cannot be said.
+    Unknown,
+}
+
+impl SelfCheckOutcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::NotReproduced => "not_reproduced",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The metrics of all policies.
 pub(super) struct DecisionFamilies {
     answers: IntCounterVec,
@@ -22,6 +43,7 @@ pub(super) struct DecisionFamilies {
     lookups: IntCounterVec,
     evictions: IntCounter,
     contradictions: IntCounter,
+    self_checks: IntCounterVec,
     labels: PolicyLabels,
 }
 
@@ -51,8 +73,20 @@ impl DecisionFamilies {
                 "leasehold_policy_verdict_cache_contradictions_total",
                 "Cached verdicts that differed from a new evaluation of the same inputs. The expected value is 0.",
             ),
+            self_checks: make.counters(
+                "leasehold_policy_self_checks_total",
+                "Verdicts of sampled decisions that were evaluated again from the ledger, by outcome (reproduced, not_reproduced, or unknown: not in the ledger, or it failed). The expected value of not_reproduced is 0.",
+                &["outcome"],
+            ),
             labels: PolicyLabels::default(),
         }
+    }
+
+    /// Counts what the self-check found.
+    pub(super) fn self_checked(&self, outcome: SelfCheckOutcome) {
+        self.self_checks
+            .with_label_values(&[outcome.as_str()])
+            .inc();
     }
 
     /// Returns the metrics of one version of a policy at one enforcement level.

@@ -29,6 +29,7 @@ use prometheus::TextEncoder;
 use super::commits;
 use super::decisions::DecisionFamilies;
 use super::decisions::DecisionMetrics;
+use super::decisions::SelfCheckOutcome;
 use super::maker::Maker;
 use super::safe_mode::SafeModeFamilies;
 use super::safe_mode::SafeModeMetrics;
@@ -412,6 +413,11 @@ impl Metrics {
     /// Updates the counts of the verdict caches.
     pub fn verdicts(&self, counts: VerdictCacheStats) {
         self.decisions.verdicts(counts);
+    }
+
+    /// Counts what the self-check found of one verdict.
+    pub(crate) fn self_checked(&self, outcome: SelfCheckOutcome) {
+        self.decisions.self_checked(outcome);
     }
 
     /// What is counted of supervised tasks.

@@ -12,6 +12,7 @@ mod stores;
 mod time;
 
 pub(crate) use decisions::DecisionMetrics;
+pub(crate) use decisions::SelfCheckOutcome;
 pub use lag::Lag;
 pub use log::start as start_log;
 pub use metrics::ConnectionMetrics;

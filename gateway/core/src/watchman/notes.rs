@@ -10,6 +10,7 @@ use leasehold_domain::RoleSet;
 
 use crate::safety::incident::ClockAhead;
 use crate::safety::incident::Incident;
+use crate::safety::incident::NotReproduced;
 use crate::safety::incident::Recorded;
 use crate::telemetry::rfc3339;
 
@@ -59,6 +60,21 @@ fn beginning(incident: &Incident) -> String {
             incident.noticed_by,
         );
     }
+    if let Some(found) = &incident.not_reproduced {
+        let NotReproduced {
+            policy,
+            version,
+            decision,
+            recorded,
+            evaluated,
+            ..
+        } = found;
+        return format!(
+            "decision {decision} was not reproduced at {}, noticed by {}: {policy}@{version} {recorded}, but evaluated again {evaluated}",
+            rfc3339(incident.began),
+            incident.noticed_by,
+        );
+    }
     let last_success = match &incident.last_success {
         Some(good) => format!(
             "last good command {} at {}",
@@ -82,6 +98,16 @@ fn ending(incident: &Incident) -> Option<String> {
         return Some(format!(
             "clocks agree from {} on: that of {gateway} was up to {ahead_ms} ms ahead of that of {}",
             rfc3339(ended.at),
+            incident.noticed_by,
+        ));
+    }
+    if let Some(found) = &incident.not_reproduced {
+        return Some(format!(
+            "acknowledged at {} that {} verdicts of {}@{} were not reproduced by {}",
+            rfc3339(ended.at),
+            found.verdicts,
+            found.policy,
+            found.version,
             incident.noticed_by,
         ));
     }

@@ -1,4 +1,5 @@
-//! Incidents: recorded times in safe mode, and times in which the clocks of gateways differed.
+//! Incidents: recorded times in safe mode, times in which the clocks of gateways differed, and
+//! decisions that were not reproduced.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -17,7 +18,8 @@ pub struct IncidentList {
     pub next: Option<String>,
 }
 
-/// A time in which a store was in safe mode, or in which clocks differed, as one gateway saw it. Times are RFC 3339.
+/// A time in which a store was in safe mode, in which clocks differed, or since which decisions are known
+/// that were not reproduced, as one gateway saw it. Times are RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IncidentView {
     /// Its name.
@@ -43,9 +45,13 @@ pub struct IncidentView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// The clock that it is about: that of another gateway, which is ahead of this one's. Absent if it
-    /// is about safe mode.
+    /// is about something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockView>,
+    /// The recorded verdict that it is about, which a new evaluation did not reproduce. Absent if it is
+    /// about something else. Such an incident lasts until it is acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_reproduced: Option<NotReproducedView>,
     /// When and how it ended; absent while it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
@@ -63,6 +69,23 @@ pub struct ClockView {
     pub gateway: String,
     /// By how much it is ahead at the least; the most that was noticed.
     pub ahead_ms: u64,
+}
+
+/// A recorded verdict that the same module gave differently when it was evaluated again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotReproducedView {
+    /// Which policy.
+    pub policy: String,
+    /// Which version.
+    pub version: String,
+    /// Id of the decision with the first such verdict.
+    pub decision_id: String,
+    /// The recorded answer, in words, with the fuel that it needed.
+    pub recorded: String,
+    /// The answer of the new evaluation, in words, with the fuel that it needed.
+    pub evaluated: String,
+    /// How many verdicts of the version were not reproduced.
+    pub verdicts: u64,
 }
 
 /// A command that was carried out.
