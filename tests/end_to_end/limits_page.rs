@@ -156,6 +156,15 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[ROLLOUT_BATCHES_WAITING_MAX as u64],
     ),
     (
+        "sampled decisions that wait for the self-check",
+        &[SELF_CHECK_SAMPLES_MAX as u64],
+    ),
+    (
+        "time for which the self-check looks for one in the ledger",
+        &[SELF_CHECK_SAMPLE_AGE_MS_MAX],
+    ),
+    ("longest such interval", &[SELF_CHECK_INTERVAL_MS_MAX]),
+    (
         "difference of two wall clocks that is an incident",
         &[CLOCK_DIFFERENCE_MS_MAX],
     ),
