@@ -43,6 +43,15 @@ const CONSTANTS: &[(&str, &[u64])] = &[
     ("`request_id`", &[REQUEST_ID_BYTES_MAX as u64]),
     ("`instance`", &[INSTANCE_BYTES_MAX as u64]),
     ("`reason`", &[REASON_BYTES_MAX as u64]),
+    ("`ticket`", &[TICKET_BYTES_MAX as u64]),
+    (
+        "`override_ttl_ms`: time for which a denial is passed by break-glass",
+        &[
+            OVERRIDE_TTL_MS_MIN,
+            OVERRIDE_TTL_MS_MAX,
+            OVERRIDE_TTL_MS_DEFAULT,
+        ],
+    ),
     ("`value`", &[VALUE_BYTES_MAX as u64]),
     ("labels", &[LABELS_MAX as u64]),
     ("labels", &[LABEL_KEY_BYTES_MAX as u64]),

@@ -164,7 +164,8 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         metrics.clone(),
         config.audit.records_renewals(),
         config.policy.request_budget(),
-    );
+    )
+    .requiring_tickets(config.policy.break_glass_ticket_required);
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
         authorization: authorization.clone(),

@@ -21,6 +21,14 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const INSTANCE_BYTES_MAX: usize = 256;
 /// Longest `reason`.
 pub const REASON_BYTES_MAX: usize = 1_024;
+/// Longest ticket of a use of break-glass.
+pub const TICKET_BYTES_MAX: usize = 256;
+/// Shortest time for which a denial is passed by break-glass: 1 second.
+pub const OVERRIDE_TTL_MS_MIN: u64 = 1_000;
+/// Longest time for which a denial is passed by break-glass: 24 hours.
+pub const OVERRIDE_TTL_MS_MAX: u64 = 86_400_000;
+/// Time for which a denial is passed by break-glass if the request names none: 1 hour.
+pub const OVERRIDE_TTL_MS_DEFAULT: u64 = 3_600_000;
 /// Longest `value` that a holder publishes with its lease.
 pub const VALUE_BYTES_MAX: usize = 4_096;
 /// Most namespaces, and most teams, in the scope of a key.

@@ -25,6 +25,8 @@ pub struct Policy {
     /// Size in bytes of the verdict cache of each bound policy that declares its inputs; 0 turns the
     /// caches off.
     pub verdict_cache_bytes: usize,
+    /// Whether a denial is passed by break-glass only with a ticket.
+    pub break_glass_ticket_required: bool,
 }
 
 impl Default for Policy {
@@ -37,6 +39,7 @@ impl Default for Policy {
             memory_bytes: 16 << 20,
             instances_max: 128,
             verdict_cache_bytes: 1 << 20,
+            break_glass_ticket_required: false,
         }
     }
 }

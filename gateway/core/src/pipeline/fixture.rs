@@ -168,6 +168,14 @@ impl Gate {
 
     /// One that goes by this clock.
     pub(crate) async fn open_at(clock: Arc<dyn Clock>) -> Self {
+        Self::open_with(clock, |decider| decider).await
+    }
+
+    /// One that goes by this clock, and whose decisions are made by what `change` returns.
+    pub(crate) async fn open_with(
+        clock: Arc<dyn Clock>,
+        change: impl FnOnce(Decider) -> Decider,
+    ) -> Self {
         let backend = MemoryBackend::new(clock.clone());
         let folder = tempfile::tempdir().unwrap();
         let ledger = SqliteLedger::open(&folder.path().join("ledger"), LedgerOptions::default());
@@ -210,10 +218,11 @@ impl Gate {
             waits,
         };
         let store = Arc::new(store);
+        let budget = Policy::default().request_budget();
         let pipeline = Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             authorization: authorization(&store, clock.clone()),
-            decider: Decider::new(clock, metrics, false, Policy::default().request_budget()),
+            decider: change(Decider::new(clock, metrics, false, budget)),
             stores: Arc::new(Stores::new(store, [].into())),
             default_caps: NamespaceCaps::default(),
             shutdown,
@@ -330,6 +339,7 @@ impl Gate {
             grace_ms: 0,
             reason: None,
             labels: [].into(),
+            override_terms: None,
         };
         self.pipeline.transfer(caller, transfer).await.map(drop)
     }
@@ -347,6 +357,7 @@ impl Gate {
             lease_id,
             ttl_ms: None,
             reason: reason.map(Into::into),
+            override_terms: None,
         };
         self.pipeline.renew(caller, renew).await
     }
@@ -377,5 +388,6 @@ pub(crate) fn asked(lock: &str, ttl_ms: u64) -> ask::Acquire {
         labels: [].into(),
         reason: None,
         value: None,
+        override_terms: None,
     }
 }
