@@ -217,6 +217,17 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[REPLAY_EVENTS_MAX as u64],
     ),
     (
+        "locks that are looked at to count the leases under a policy version, and named",
+        &[
+            POLICY_LEASES_ROWS_MAX as u64,
+            POLICY_LEASES_LOCKS_SHOWN_MAX as u64,
+        ],
+    ),
+    (
+        "time for which they are looked at",
+        &[POLICY_LEASES_WAIT_MS_MAX],
+    ),
+    (
         "locks that the preview of a binding looks at, and names",
         &[PREVIEW_LOCKS_MAX as u64, PREVIEW_LOCKS_SHOWN_MAX as u64],
     ),

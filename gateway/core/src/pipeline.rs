@@ -37,6 +37,7 @@ pub use self::promotion::StepStatus;
 pub use self::resolve::Resolution;
 pub use self::resolve::Resolved;
 pub use self::touched_locks::TouchedLocks;
+pub use self::version_in_use::LeasesUnderVersion;
 
 use self::decide::Decider;
 use self::intent::Intent;

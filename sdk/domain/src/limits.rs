@@ -297,6 +297,12 @@ pub const TURN_WAIT_MS_MAX: u64 = 2_000;
 pub const UNJUDGED_LEASE_MS_MAX: u64 = 86_400_000;
 /// Most locks that are looked at to say how much a namespace is in use that is to be deleted.
 pub const NAMESPACE_COUNT_ROWS_MAX: usize = 100_000;
+/// Most locks that are looked at to count the leases under a policy version.
+pub const POLICY_LEASES_ROWS_MAX: usize = 100_000;
+/// Longest time for which they are looked at.
+pub const POLICY_LEASES_WAIT_MS_MAX: u64 = 2_000;
+/// Most locks of such leases that are named.
+pub const POLICY_LEASES_LOCKS_SHOWN_MAX: usize = 20;
 /// Most failures of one policy version that a gateway remembers for its author.
 pub const FAILURES_PER_POLICY_VERSION_MAX: usize = 16;
 /// Most policy versions whose failures a gateway remembers.
