@@ -3,6 +3,7 @@
 mod approvals;
 mod automatic;
 mod bounded;
+mod counted;
 mod kills;
 mod rolled_back;
 
