@@ -248,6 +248,53 @@ async fn bindings_and_the_rule_itself_are_guarded() -> Result<()> {
     guarded(ann).await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_govern_and_keys_that_sign_are_guarded() -> Result<()> {
+    let gateway = Gateway::start().await?;
+    let People { ann, bob, author } = people(&gateway).await?;
+    command(&gateway, &ann, &["approval", "rule", "--required", "1"]).await?;
+    // Whoever lacks an approver makes a second key, or takes that of another by rotation.
+    let create = ["key", "create", "sock", "--role", "approver", "--json"];
+    let created = held_up(&gateway, &ann, &create).await?;
+    let keys = ann.get("/v1/keys").await?;
+    let mut keys = keys.body["keys"].as_array().into_iter().flatten();
+    let of_bob = keys.find(|key| key["subject"] == "bob");
+    let of_bob = of_bob.and_then(|key| key["id"].as_str());
+    let rotate = ["key", "rotate", of_bob.context("a key")?];
+    held_up(&gateway, &ann, &rotate).await?;
+    command(&gateway, &ann, &["key", "create", "svc"]).await?;
+    let shown = command(&gateway, &bob, &["approval", "show", &created]).await?;
+    ensure!(
+        shown.contains("key for sock with roles approver"),
+        "{shown}"
+    );
+    command(&gateway, &bob, &["approval", "approve", &created]).await?;
+    let made: Value = serde_json::from_str(&command(&gateway, &ann, &create).await?)?;
+    let key = made["key"].as_str().context("a key")?;
+    let sock = gateway.api(Some(key));
+
+    let folder = tempfile::tempdir()?;
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (private, public) = (file("author.pem"), file("author.pub.pem"));
+    let keygen = ["policy", "keygen", "--output", &private];
+    command(&gateway, &author, &keygen).await?;
+    let trust = ["policy", "trust", "add", &public, "--name", "au"];
+    let trusted = held_up(&gateway, &ann, &trust).await?;
+    // The key that was approved is an approver's, but not for those who made it.
+    let approve = format!("/v1/approvals/{trusted}:approve");
+    let own = sock.post(&approve, &json!({})).await?;
+    ensure!(own.status == 403, "{own:?}");
+    command(&gateway, &bob, &["approval", "approve", &trusted]).await?;
+    command(&gateway, &ann, &trust).await?;
+    let events = gateway.admin().ledger("operation=governance").await?;
+    let events = serde_json::to_string(&events)?;
+    for id in [created, trusted] {
+        let used = format!("approval {id} used: approved by bob");
+        ensure!(events.contains(&used), "{events}");
+    }
+    Ok(())
+}
+
 async fn rule(who: &Api, required: u32) -> Result<Answer> {
     let body = json!({ "required": required });
     who.put("/v1/approval-rule", &body).await

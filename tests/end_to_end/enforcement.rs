@@ -9,6 +9,7 @@ use leasehold_policy_guests::deny;
 use leasehold_tests::Answer;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
+use leasehold_tests::GatewayOptions;
 use serde_json::Value;
 use serde_json::json;
 
@@ -107,6 +108,59 @@ async fn only_a_break_glass_principal_with_a_reason_passes_an_overridable_no() -
     let metrics = admin.get("/metrics").await?;
     assert!(metrics.text.contains("leasehold_overrides_total 2"));
     reviewed(&gateway, &breaker).await
+}
+
+#[tokio::test]
+async fn break_glass_by_command_line_names_its_ticket_and_ends() -> Result<()> {
+    let gateway = Gateway::start_with(GatewayOptions {
+        config: "[policy]\nbreak_glass_ticket_required = true\n".to_owned(),
+        ..GatewayOptions::default()
+    });
+    let gateway = gateway.await?;
+    let admin = gateway.admin();
+    upload(&admin).await?;
+    let how = json!({ "enforcement": "overridable" });
+    assert_eq!(bind(&admin, "denies", "acquire", how).await?.status, 200);
+    let breaker = gateway
+        .principal("breaker", "team-a", &["break-glass"])
+        .await?;
+    let approver = gateway.principal("eve", "rules", &["approver"]).await?;
+    let run = async |who: &Api, line: &[&str]| {
+        let key = who.key().context("has a key")?;
+        gateway.command_line(key, line).await
+    };
+    let acquire = ["lock", "acquire", "demo/by-hand/cli", "--reason", "hotfix"];
+    let bare = run(&breaker, &acquire).await?;
+    let told = String::from_utf8(bare.stderr)?;
+    assert!(told.contains("override-ticket-missing"), "{told}");
+    let terms = ["--ticket", "INC-7", "--override-ttl", "10m", "--json"];
+    let granted = run(&breaker, &[&acquire[..], &terms[..]].concat()).await?;
+    assert!(granted.status.success(), "{granted:?}");
+    let grant: Value = serde_json::from_slice(&granted.stdout)?;
+    let left_ms = grant["hold_remaining_ms"].as_u64().context("a bound")?;
+    assert!((1..=600_000).contains(&left_ms), "{grant}");
+
+    let rows = admin
+        .ledger("lock=demo/by-hand/cli&verdict=override")
+        .await?;
+    let cause = &rows.last().context("an override")?["event"]["cause"];
+    assert_eq!(cause["request"]["ticket"], json!("INC-7"), "{cause}");
+    let limits = &cause["decision"]["limits"];
+    assert_eq!(limits["max_hold_ms"], json!(600_000), "{cause}");
+    let list = run(&approver, &["review", "list"]).await?;
+    let list = String::from_utf8(list.stdout)?;
+    assert!(list.contains("INC-7") && list.contains("open"), "{list}");
+    let reviews = approver.get("/v1/reviews").await?;
+    let review = &reviews.body["reviews"][0];
+    assert!(review["expires_at"].is_string(), "{review}");
+    let id = review["id"].as_str().context("an id")?;
+    let shown = run(&approver, &["review", "show", id]).await?;
+    let shown = String::from_utf8(shown.stdout)?;
+    assert!(shown.contains("override ends"), "{shown}");
+    let events = admin.ledger("operation=governance").await?;
+    let text = serde_json::to_string(&events)?;
+    assert!(text.contains("ticket INC-7, until"), "{text}");
+    Ok(())
 }
 
 /// Both uses of break-glass wait for somebody else to look at them.

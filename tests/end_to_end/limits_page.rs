@@ -43,6 +43,15 @@ const CONSTANTS: &[(&str, &[u64])] = &[
     ("`request_id`", &[REQUEST_ID_BYTES_MAX as u64]),
     ("`instance`", &[INSTANCE_BYTES_MAX as u64]),
     ("`reason`", &[REASON_BYTES_MAX as u64]),
+    ("`ticket`", &[TICKET_BYTES_MAX as u64]),
+    (
+        "`override_ttl_ms`: time for which a denial is passed by break-glass",
+        &[
+            OVERRIDE_TTL_MS_MIN,
+            OVERRIDE_TTL_MS_MAX,
+            OVERRIDE_TTL_MS_DEFAULT,
+        ],
+    ),
     ("`value`", &[VALUE_BYTES_MAX as u64]),
     ("labels", &[LABELS_MAX as u64]),
     ("labels", &[LABEL_KEY_BYTES_MAX as u64]),
@@ -215,6 +224,17 @@ const CONSTANTS: &[(&str, &[u64])] = &[
     (
         "events of one request to replay",
         &[REPLAY_EVENTS_MAX as u64],
+    ),
+    (
+        "locks that are looked at to count the leases under a policy version, and named",
+        &[
+            POLICY_LEASES_ROWS_MAX as u64,
+            POLICY_LEASES_LOCKS_SHOWN_MAX as u64,
+        ],
+    ),
+    (
+        "time for which they are looked at",
+        &[POLICY_LEASES_WAIT_MS_MAX],
     ),
     (
         "locks that the preview of a binding looks at, and names",

@@ -317,8 +317,12 @@ async fn a_withdrawn_version_says_what_it_still_judges() -> Result<()> {
     admin(&gateway, &mark("deprecate")).await?;
     let bound = gateway.admin().put("/v1/bindings/w", &body).await?;
     ensure!(bound.text.contains("was deprecated by admin"), "{bound:?}");
+    let held = gateway.admin().acquire("w/x", 60_000).await?;
+    ensure!(held.status == 201, "{held:?}");
     let withdrawn = admin(&gateway, &mark("withdraw")).await?;
     ensure!(withdrawn.contains("in use by"), "{withdrawn}");
+    let leases = "1 granted or renewed under it: demo/w/x";
+    ensure!(withdrawn.contains(leases), "{withdrawn}");
     ensure!(withdrawn.contains("binding w"), "{withdrawn}");
     let mut other = body.clone();
     other["locks"] = json!(["v/**"]);

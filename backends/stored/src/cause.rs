@@ -61,6 +61,15 @@ form! {
         9 value: Option<&'a str>,
         10 successor: Option<&'a str>,
         11 lease: Option<[u8; 16]>,
+        12 override_terms: Option<Box<OverrideTerms<'a>>>,
+    }
+}
+
+form! {
+    /// Under which terms a denial is passed by break-glass.
+    pub struct OverrideTerms<'a> {
+        0 ticket: Option<&'a str>,
+        1 ttl_ms: Option<u64>,
     }
 }
 
@@ -209,7 +218,9 @@ crate::formed!(struct domain::Principal => Principal<'a> {
 });
 crate::formed!(struct domain::Request => Request<'a> {
     operation, lock, mode, ttl_ms, wait_ms, grace_ms, instance, labels, reason, value, successor, lease,
+    override_terms,
 });
+crate::formed!(struct domain::OverrideTerms => OverrideTerms<'a> { ticket, ttl_ms });
 crate::formed!(enum domain::Operation => Operation {
     Acquire, Renew, Release, Revoke, Transfer, CancelWait, Configure,
 });

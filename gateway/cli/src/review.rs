@@ -39,7 +39,7 @@ pub(super) fn run(command: ReviewCommand, connection: Connection) -> Result<Show
                 block_on(async { Ok(client.get::<wire::ReviewList>(paths::REVIEWS).await?) })?;
             return Shown::of(json, &list, |list| {
                 let rows = list.reviews.iter().map(row).collect();
-                Shown::Table(vec!["REVIEW", "STATE", "DUE", "WHAT"], rows)
+                Shown::Table(vec!["REVIEW", "STATE", "DUE", "TICKET", "WHAT"], rows)
             });
         }
         ReviewCommand::Show { id } => {
@@ -60,6 +60,7 @@ fn row(review: &wire::Review) -> Vec<String> {
         review.id.clone(),
         review.state.clone(),
         review.due_at.clone(),
+        review.ticket.clone().unwrap_or_else(|| "-".to_owned()),
         review.summary.clone(),
     ]
 }
@@ -75,6 +76,8 @@ fn show(review: &wire::Review) -> Shown {
     ];
     for (name, value) in [
         ("reason", &review.reason),
+        ("ticket", &review.ticket),
+        ("override ends", &review.expires_at),
         ("decision", &review.decision_id),
         ("closed by", &review.closed_by),
         ("closed", &review.closed_at),

@@ -37,6 +37,7 @@ pub use self::promotion::StepStatus;
 pub use self::resolve::Resolution;
 pub use self::resolve::Resolved;
 pub use self::touched_locks::TouchedLocks;
+pub use self::version_in_use::LeasesUnderVersion;
 
 use self::decide::Decider;
 use self::intent::Intent;
@@ -134,6 +135,7 @@ impl Pipeline {
             ttl_ms,
             before: 0,
             overrides: false,
+            override_ends: None,
         };
         let (inner, lock) = (&self.inner, &request.lock);
         let store = inner.store_for(caller, &lock.namespace, request.operation, [lock]);
@@ -155,6 +157,7 @@ impl Pipeline {
     pub async fn renew(&self, caller: &Caller, ask: ask::Renew) -> Result<Held, Failure> {
         let intent = Intent::Renew {
             lease_id: ask.lease_id,
+            override_ends: None,
         };
         let (outcome, decision) = self
             .inner

@@ -14,6 +14,7 @@ use leasehold_domain::LeaseId;
 use leasehold_domain::LockRef;
 use leasehold_domain::Mode;
 use leasehold_domain::NamespaceName;
+use leasehold_domain::OverrideTerms;
 use leasehold_domain::RevokeTarget;
 use leasehold_domain::Subject;
 use leasehold_wire::v1::Problem;
@@ -118,6 +119,7 @@ async fn acquired(
         labels: labels(body.labels),
         reason: body.reason.map(Into::into),
         value: body.value.map(Into::into),
+        override_terms: OverrideTerms::of(body.ticket, body.override_ttl_ms),
     };
     let held = app.pipeline.acquire(caller, ask).await?;
     let grant = view::grant(held, caller.request_id.as_str());
@@ -147,6 +149,7 @@ pub(crate) async fn renew(
             lease_id,
             ttl_ms: body.ttl_ms,
             reason: body.reason.map(Into::into),
+            override_terms: OverrideTerms::of(body.ticket, body.override_ttl_ms),
         };
         let held = app.pipeline.renew(&caller, ask).await?;
         let grant = view::grant(held, caller.request_id.as_str());
@@ -212,6 +215,7 @@ pub(crate) async fn revoke(
             grace_ms: body.grace_ms,
             reason: body.reason.map(Into::into),
             labels: labels(body.labels),
+            override_terms: OverrideTerms::of(body.ticket, None),
         };
         let leases = app.pipeline.revoke(&caller, ask).await?;
         let body = wire::RevokeResponse {
@@ -248,6 +252,7 @@ pub(crate) async fn transfer(
             grace_ms: body.grace_ms,
             reason: body.reason.map(Into::into),
             labels: labels(body.labels),
+            override_terms: OverrideTerms::of(body.ticket, None),
         };
         let transferring = app.pipeline.transfer(&caller, ask).await?;
         let body = wire::TransferResponse {

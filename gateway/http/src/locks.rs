@@ -15,6 +15,7 @@ use leasehold_core::pipeline::ask;
 use leasehold_domain::ListQuery;
 use leasehold_domain::LockFilter;
 use leasehold_domain::LockSettings;
+use leasehold_domain::OverrideTerms;
 use leasehold_domain::limits;
 use leasehold_wire::v1::Problem;
 use leasehold_wire::v1::locks as wire;
@@ -286,6 +287,7 @@ pub(crate) async fn renew_many(
                 lease_id: super::lease::lease_id(&renewal.lease_id)?,
                 ttl_ms: renewal.ttl_ms,
                 reason: renewal.reason.map(Into::into),
+                override_terms: OverrideTerms::of(renewal.ticket, renewal.override_ttl_ms),
             })
         };
         let asks = body
@@ -365,6 +367,7 @@ async fn acquired_many(
             labels: labels.clone(),
             reason: body.reason.clone().map(Into::into),
             value: None,
+            override_terms: OverrideTerms::of(body.ticket.clone(), body.override_ttl_ms),
         })
     };
     let acquires = body.locks.iter().map(ask).collect::<Result<Vec<_>, _>>()?;

@@ -194,18 +194,19 @@ pub(crate) async fn get(
     Path((policy, version)): Path<(String, String)>,
 ) -> Response {
     let caller = who.by_header();
-    match shown(&app, &caller, &policy, &version).await {
+    match shown(&app, &caller, (&policy, &version), true).await {
         Ok(shown) => answer(StatusCode::OK, &caller.request_id, &shown),
         Err(failure) => respond(failure, &caller.request_id),
     }
 }
 
-/// Shows one version, as far as the caller may know.
+/// Shows one version, as far as the caller may know. `with_leases`: whether the leases under it are
+/// counted, which takes a look at all locks.
 async fn shown(
     app: &App,
     caller: &Caller,
-    policy: &str,
-    version: &str,
+    (policy, version): (&str, &str),
+    with_leases: bool,
 ) -> Result<wire::PolicyVersion, Failure> {
     let missing = || {
         let message = format!("there is no policy {policy}@{version}");
@@ -221,7 +222,14 @@ async fn shown(
     }
     if caller.scope.is_none() && Permission::ReadBindings.is_open_to(&caller.principal) {
         let in_use = app.governance.uses_of_version(policy, version).await?;
-        shown.in_use = Some(show_use(in_use));
+        let leases = match with_leases {
+            true => {
+                let counting = app.pipeline.leases_under_version(caller, policy, version);
+                Some(counting.await)
+            }
+            false => None,
+        };
+        shown.in_use = Some(show_use(in_use, leases));
     }
     Ok(shown)
 }
@@ -249,7 +257,9 @@ pub(crate) async fn post(
         let named = (policy.as_str(), version);
         let marking = app.governance.mark_version(&caller, named, mark, &reason);
         marking.await?;
-        let shown = shown(&app, &caller, &policy, version).await?;
+        // A kill is answered at once.
+        let with_leases = matches!(mark, PolicyMark::Deprecate | PolicyMark::Withdraw);
+        let shown = shown(&app, &caller, named, with_leases).await?;
         Ok(answer(StatusCode::OK, &caller.request_id, &shown))
     })
     .await

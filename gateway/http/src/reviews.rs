@@ -39,6 +39,8 @@ fn show(document: ReviewDocument, now: WallMillis) -> wire::Review {
         summary: document.summary,
         lock: document.lock,
         reason: document.reason,
+        ticket: document.ticket,
+        expires_at: document.expires_ms.map(|ms| rfc3339(WallMillis(ms))),
         decision_id: document.decision,
         opened_at: document.opened_at,
         due_at: rfc3339(WallMillis(document.due_ms)),

@@ -218,7 +218,9 @@ fn decider(
         config.audit.records_renewals(),
         config.policy.request_budget(),
     );
-    decider.sampled(samples.clone())
+    decider
+        .sampled(samples.clone())
+        .requiring_tickets(config.policy.break_glass_ticket_required)
 }
 
 /// Opens the home store and its ledger, and checks that they and the data directory are of one

@@ -28,25 +28,32 @@ pub enum Feature {
     Signatures,
     /// Kills of policy versions. A build that does not know them goes on asking the version.
     Kills,
+    /// Tickets and times of break-glass in requests. A build that does not know them records the
+    /// request without.
+    OverrideTerms,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Rollouts,
         Self::Approvals,
         Self::Counters,
         Self::Signatures,
         Self::Kills,
+        Self::OverrideTerms,
     ];
 
     /// Returns the first level of a store that may have the feature.
     #[must_use]
     pub const fn level(self) -> FeatureLevel {
         match self {
-            Self::Rollouts | Self::Approvals | Self::Counters | Self::Signatures | Self::Kills => {
-                FeatureLevel(2)
-            }
+            Self::Rollouts
+            | Self::Approvals
+            | Self::Counters
+            | Self::Signatures
+            | Self::Kills
+            | Self::OverrideTerms => FeatureLevel(2),
         }
     }
 
@@ -59,6 +66,7 @@ impl Feature {
             Self::Counters => "counters of policies",
             Self::Signatures => "required signatures",
             Self::Kills => "kills of policy versions",
+            Self::OverrideTerms => "tickets and times of break-glass",
         }
     }
 }

@@ -47,6 +47,6 @@ pub use outcome::{
 pub use pattern::{DeadPattern, check_lock_pattern};
 pub use principal::{Principal, Role, RoleSet};
 pub use query::{Counts, ListQuery, LockFilter, Page};
-pub use request::{Cause, Mode, Operation, Request};
+pub use request::{Cause, Mode, Operation, OverrideTerms, Request};
 pub use seat::{Seat, SeatState};
 pub use transition::{Renewals, Transition};

@@ -21,6 +21,14 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const INSTANCE_BYTES_MAX: usize = 256;
 /// Longest `reason`.
 pub const REASON_BYTES_MAX: usize = 1_024;
+/// Longest ticket of a use of break-glass.
+pub const TICKET_BYTES_MAX: usize = 256;
+/// Shortest time for which a denial is passed by break-glass: 1 second.
+pub const OVERRIDE_TTL_MS_MIN: u64 = 1_000;
+/// Longest time for which a denial is passed by break-glass: 24 hours.
+pub const OVERRIDE_TTL_MS_MAX: u64 = 86_400_000;
+/// Time for which a denial is passed by break-glass if the request names none: 1 hour.
+pub const OVERRIDE_TTL_MS_DEFAULT: u64 = 3_600_000;
 /// Longest `value` that a holder publishes with its lease.
 pub const VALUE_BYTES_MAX: usize = 4_096;
 /// Most namespaces, and most teams, in the scope of a key.
@@ -289,6 +297,12 @@ pub const TURN_WAIT_MS_MAX: u64 = 2_000;
 pub const UNJUDGED_LEASE_MS_MAX: u64 = 86_400_000;
 /// Most locks that are looked at to say how much a namespace is in use that is to be deleted.
 pub const NAMESPACE_COUNT_ROWS_MAX: usize = 100_000;
+/// Most locks that are looked at to count the leases under a policy version.
+pub const POLICY_LEASES_ROWS_MAX: usize = 100_000;
+/// Longest time for which they are looked at.
+pub const POLICY_LEASES_WAIT_MS_MAX: u64 = 2_000;
+/// Most locks of such leases that are named.
+pub const POLICY_LEASES_LOCKS_SHOWN_MAX: usize = 20;
 /// Most failures of one policy version that a gateway remembers for its author.
 pub const FAILURES_PER_POLICY_VERSION_MAX: usize = 16;
 /// Most policy versions whose failures a gateway remembers.

@@ -129,6 +129,8 @@ pub struct Request {
     pub successor: Option<Subject>,
     /// Renew, release, revoke, transfer: which lease.
     pub lease: Option<LeaseHandle>,
+    /// The terms of break-glass. Policies do not see them.
+    pub override_terms: Option<Box<OverrideTerms>>,
 }
 
 impl Request {
@@ -148,7 +150,43 @@ impl Request {
             value: None,
             successor: None,
             lease: None,
+            override_terms: None,
         }
+    }
+
+    /// Returns the ticket under which a denial is passed by break-glass, if one was given.
+    #[must_use]
+    pub fn ticket(&self) -> Option<&str> {
+        self.override_terms.as_ref()?.ticket.as_deref()
+    }
+
+    /// Returns the time for which a denial is passed by break-glass, if one was given.
+    #[must_use]
+    pub fn override_ttl_ms(&self) -> Option<u64> {
+        self.override_terms.as_ref()?.ttl_ms
+    }
+}
+
+/// Under which terms an overridable denial is passed by break-glass, if it comes to that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideTerms {
+    /// The ticket.
+    pub ticket: Option<Box<str>>,
+    /// Acquire, renew: how long the denial is passed.
+    pub ttl_ms: Option<u64>,
+}
+
+impl OverrideTerms {
+    /// Returns these terms; `None` if there are none.
+    #[must_use]
+    pub fn of(ticket: Option<String>, ttl_ms: Option<u64>) -> Option<Box<Self>> {
+        let is_empty = ticket.is_none() && ttl_ms.is_none();
+        (!is_empty).then(|| {
+            Box::new(Self {
+                ticket: ticket.map(Into::into),
+                ttl_ms,
+            })
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::backoff::Backoff;
 use crate::deadline::Moment;
 use crate::deadline::now;
 use crate::lease::Lease;
+use crate::lease::Why;
 use crate::lease::is_over;
 use crate::request_id;
 use crate::request_id::RequestIds;
@@ -93,7 +94,11 @@ impl Client {
             let sent = Moment::now();
             let error = match self.acquire(&namespace, &lock, &request).await {
                 Ok(grant) => {
-                    let lock = (lock, request.reason.take());
+                    let why = Why {
+                        reason: request.reason.take(),
+                        ticket: request.ticket.take(),
+                    };
+                    let lock = (lock, why);
                     let lease = Lease::of(self, namespace, lock, &grant);
                     return Self::keep(lease, grant, sent, watch).await;
                 }

@@ -21,6 +21,13 @@ const RENEWAL_LONGEST: Duration = Duration::from_secs(10);
 const RELEASES_MAX: u32 = 4;
 const RELEASING_LONGEST: Duration = Duration::from_secs(10);
 
+/// What was said when a lease was taken.
+#[derive(Clone, Default)]
+pub(crate) struct Why {
+    pub(crate) reason: Option<String>,
+    pub(crate) ticket: Option<String>,
+}
+
 /// A lease, and where it is.
 #[derive(Clone)]
 pub(crate) struct Lease {
@@ -31,7 +38,7 @@ pub(crate) struct Lease {
     /// Its time to live, as granted.
     pub(crate) ttl: Duration,
     /// Why it was taken.
-    reason: Option<String>,
+    why: Why,
     /// Whether renewals give the reason: a denial was answered without it.
     gives_reason: Arc<AtomicBool>,
 }
@@ -51,7 +58,7 @@ impl Lease {
     pub(crate) fn of(
         client: &Client,
         namespace: String,
-        (lock, reason): (String, Option<String>),
+        (lock, why): (String, Why),
         grant: &wire::Grant,
     ) -> Self {
         Self {
@@ -60,13 +67,13 @@ impl Lease {
             lock,
             id: grant.lease_id.clone(),
             ttl: Duration::from_millis(grant.ttl_ms),
-            reason,
+            why,
             gives_reason: Arc::default(),
         }
     }
 
     /// Asks to lengthen it, each time for a third of its ttl at most. A denial is asked again with
-    /// the reason of the acquire, and so are the renewals after it: a break-glass principal passes
+    /// the reason and the ticket of the acquire, and so are the renewals after it: a break-glass principal passes
     /// an overridable denial with it. Others do not carry it, because a gateway of an earlier
     /// version does not know it.
     pub(crate) async fn renew(&self) -> Result<wire::Grant, Error> {
@@ -74,7 +81,7 @@ impl Lease {
         let answer = self.renew_once(given).await;
         let denied = |error: &Error| error.problem().is_some_and(|p| p.denial.is_some());
         match answer {
-            Err(error) if denied(&error) && !given && self.reason.is_some() => {
+            Err(error) if denied(&error) && !given && self.why.reason.is_some() => {
                 self.gives_reason.store(true, Ordering::Relaxed);
                 self.renew_once(true).await
             }
@@ -83,10 +90,13 @@ impl Lease {
     }
 
     async fn renew_once(&self, with_reason: bool) -> Result<wire::Grant, Error> {
+        let why = self.why.clone();
         let request = wire::RenewRequest {
             lease_id: self.id.clone(),
             ttl_ms: None,
-            reason: self.reason.clone().filter(|_| with_reason),
+            reason: why.reason.filter(|_| with_reason),
+            ticket: why.ticket.filter(|_| with_reason),
+            override_ttl_ms: None,
             request_id: None,
         };
         let gateways = self.client.gateways();

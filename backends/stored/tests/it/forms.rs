@@ -29,8 +29,9 @@ samples! {
     structure cause::Roles<'static> { known, custom }
     structure cause::Request<'static> {
         operation, lock, mode, ttl_ms, wait_ms, grace_ms, instance, labels, reason, value,
-        successor, lease,
+        successor, lease, override_terms,
     }
+    structure cause::OverrideTerms<'static> { ticket, ttl_ms }
     choice cause::Operation { Acquire, Renew, Release, Revoke, Transfer, CancelWait, Configure }
     structure cause::Decision<'static> {
         id, effect, facts, verdicts, limits, bindings_revision, rule,

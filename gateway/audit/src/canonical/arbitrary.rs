@@ -132,8 +132,19 @@ fn principal() -> impl Strategy<Value = domain::Principal> {
 
 fn request() -> impl Strategy<Value = domain::Request> {
     let operation = proptest::sample::select(&domain::Operation::ALL[..]);
-    let numbers = (of(any::<u64>()), of(any::<u64>()), of(any::<u64>()));
-    let texts = (of(text()), labels().boxed(), of(text()), of(text()));
+    let numbers = (
+        of(any::<u64>()),
+        of(any::<u64>()),
+        of(any::<u64>()),
+        of(any::<u64>()),
+    );
+    let texts = (
+        of(text()),
+        labels().boxed(),
+        of(text()),
+        of(text()),
+        of(".{0,6}"),
+    );
     (
         operation,
         lock(),
@@ -157,6 +168,7 @@ fn request() -> impl Strategy<Value = domain::Request> {
                 value: texts.3,
                 successor,
                 lease,
+                override_terms: domain::OverrideTerms::of(texts.4, numbers.3),
             },
         )
 }

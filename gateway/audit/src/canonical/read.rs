@@ -217,6 +217,8 @@ struct RawRequest<'b> {
     value: Option<Box<str>>,
     successor: Option<Text<'b>>,
     lease: Option<Text<'b>>,
+    ticket: Option<String>,
+    override_ttl_ms: Option<u64>,
 }
 
 impl RawRequest<'_> {
@@ -243,6 +245,7 @@ impl RawRequest<'_> {
             value: self.value,
             successor: self.successor.as_ref().map(text).transpose()?,
             lease: self.lease.as_ref().map(text).transpose()?,
+            override_terms: domain::OverrideTerms::of(self.ticket, self.override_ttl_ms),
         })
     }
 }

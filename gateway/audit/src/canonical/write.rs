@@ -146,6 +146,8 @@ fn request(json: &mut Json<'_>, request: &Request, lock: &LockRef) {
     if let Some(lease) = &request.lease {
         json.hex("lease", lease.as_bytes());
     }
+    json.optional_text("ticket", request.ticket());
+    json.optional_number("override_ttl_ms", request.override_ttl_ms());
     json.end(b'}');
 }
 

@@ -65,6 +65,12 @@ pub(crate) struct Acquire {
     /// Why.
     #[arg(long)]
     reason: Option<String>,
+    /// The ticket under which a break-glass principal passes an overridable denial.
+    #[arg(long)]
+    ticket: Option<String>,
+    /// How long a denial may be passed by break-glass, 1s to 24h; an hour if absent.
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
+    override_ttl: Option<u64>,
     /// KEY=VALUE
     #[arg(long, value_parser = label)]
     label: Vec<(String, String)>,
@@ -84,6 +90,8 @@ impl Acquire {
             request_id: Some(self.identity.draw()),
             labels: self.label.into_iter().collect(),
             reason: self.reason,
+            ticket: self.ticket,
+            override_ttl_ms: self.override_ttl,
             ..wire::AcquireRequest::default()
         };
         let grant = loop {
@@ -117,6 +125,12 @@ pub(crate) struct Renew {
     /// Why; a break-glass principal passes an overridable denial with it.
     #[arg(long)]
     reason: Option<String>,
+    /// The ticket under which a break-glass principal passes an overridable denial.
+    #[arg(long)]
+    ticket: Option<String>,
+    /// How long a denial may be passed by break-glass, 1s to 24h; an hour if absent.
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
+    override_ttl: Option<u64>,
     #[command(flatten)]
     identity: Identity,
 }
@@ -129,6 +143,8 @@ impl Renew {
             lease_id: self.lease_id,
             ttl_ms: self.ttl,
             reason: self.reason,
+            ticket: self.ticket,
+            override_ttl_ms: self.override_ttl,
             request_id: Some(request_id.clone()),
         };
         let grant = client.renew(namespace, lock, &request).await;
@@ -176,6 +192,9 @@ pub(crate) struct Revoke {
     /// Why.
     #[arg(long)]
     reason: Option<String>,
+    /// The ticket under which a break-glass principal passes an overridable denial.
+    #[arg(long)]
+    ticket: Option<String>,
     /// How long the holder may drain.
     #[arg(long, default_value = "0s", value_parser = duration_ms)]
     grace: u64,
@@ -196,6 +215,7 @@ impl Revoke {
         };
         let request = wire::RevokeRequest {
             reason: self.reason,
+            ticket: self.ticket,
             grace_ms: self.grace,
             lease: self.subject.map(selector),
             labels: self.label.into_iter().collect(),
@@ -224,6 +244,9 @@ pub(crate) struct Transfer {
     /// Why.
     #[arg(long)]
     reason: Option<String>,
+    /// The ticket under which a break-glass principal passes an overridable denial.
+    #[arg(long)]
+    ticket: Option<String>,
 }
 
 impl Transfer {
@@ -234,6 +257,7 @@ impl Transfer {
             to: self.to,
             grace_ms: self.grace,
             reason: self.reason,
+            ticket: self.ticket,
             labels: BTreeMap::new(),
             request_id: None,
         };

@@ -1,5 +1,6 @@
 //! Policy versions as the command line shows them.
 
+use leasehold_wire::v1::policies::PolicyLeases;
 use leasehold_wire::v1::policies::PolicyMark;
 use leasehold_wire::v1::policies::PolicySignature;
 use leasehold_wire::v1::policies::PolicyVersion;
@@ -98,6 +99,7 @@ fn fields(version: &PolicyVersion) -> Vec<(&'static str, String)> {
         if !all.is_empty() {
             fields.push(("in use by", all.join(", ")));
         }
+        fields.extend(in_use.leases.as_ref().and_then(leases));
     }
     for failure in &version.failures {
         let told = format!(
@@ -114,6 +116,33 @@ fn fields(version: &PolicyVersion) -> Vec<(&'static str, String)> {
         fields.push(("failed", told));
     }
     fields
+}
+
+/// Returns what is said of the leases under a version; `None` if there are none.
+fn leases(leases: &PolicyLeases) -> Option<(&'static str, String)> {
+    let PolicyLeases {
+        count,
+        unknown,
+        locks,
+        partial,
+    } = leases;
+    if (*count, *unknown, *partial) == (0, 0, false) {
+        return None;
+    }
+    let at_least = if *partial { "at least " } else { "" };
+    let mut told = format!("{at_least}{count} granted or renewed under it");
+    if !locks.is_empty() {
+        let more = if locks.len() as u64 >= *count {
+            ""
+        } else {
+            ", …"
+        };
+        told += &format!(": {}{more}", locks.join(", "));
+    }
+    if *unknown > 0 {
+        told += &format!("; {unknown} of an older build may be, too");
+    }
+    Some(("leases", told))
 }
 
 fn signed(signature: &PolicySignature) -> String {

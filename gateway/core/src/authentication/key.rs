@@ -81,6 +81,14 @@ impl KeyDocument {
         is_in_force && self.roles.iter().any(|role| role == administrator)
     }
 
+    /// Returns whether the key lets its owner change what may lock what, approve such changes, or make
+    /// keys that do. Its scope does not matter: it may be of use there.
+    pub(crate) fn governs(&self) -> bool {
+        let governing = [Role::Administrator, Role::PolicyAuthor, Role::Approver];
+        let governing = governing.map(Role::as_str);
+        self.roles.iter().any(|role| governing.contains(&&**role))
+    }
+
     /// Draws the key that replaces this one: for the same subject with the same rights, and with
     /// the same lifetime, counted from `now`.
     pub(crate) fn draw_successor(&self, now: WallMillis, created_by: &Subject) -> NewKey {

@@ -29,6 +29,8 @@ pub struct Policy {
     /// The time between two decisions that are evaluated again once they are in the ledger; 0 turns
     /// the self-check off.
     pub self_check_interval_ms: u64,
+    /// Whether a denial is passed by break-glass only with a ticket.
+    pub break_glass_ticket_required: bool,
 }
 
 impl Default for Policy {
@@ -42,6 +44,7 @@ impl Default for Policy {
             instances_max: 128,
             verdict_cache_bytes: 1 << 20,
             self_check_interval_ms: 1_000,
+            break_glass_ticket_required: false,
         }
     }
 }

@@ -37,7 +37,11 @@ use crate::field_limits::prose;
 
 pub use self::rule::ApprovalRule;
 pub(super) use self::subject::of_binding;
+pub(super) use self::subject::of_key;
 pub(super) use self::subject::of_namespace;
+pub(super) use self::subject::of_required_signatures;
+pub(super) use self::subject::of_rotation;
+pub(super) use self::subject::of_trusted_key;
 
 /// The form of what an approval's digest is of.
 const FORM: &str = "leasehold-approval/v1";
@@ -469,3 +473,6 @@ fn changed_each_time() -> Failure {
     let message = "other writes changed the request each time; try again";
     Failure::new(FailureKind::Conflict, message)
 }
+
+#[cfg(test)]
+mod tests;

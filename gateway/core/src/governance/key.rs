@@ -7,6 +7,8 @@ use leasehold_domain::WallMillis;
 
 use super::Governance;
 use super::Stored;
+use super::approval::of_key;
+use super::approval::of_rotation;
 use super::document::KEYS;
 use super::edit;
 use crate::authentication::AuthFailure;
@@ -30,18 +32,16 @@ impl Governance {
     /// Stores a new key's document; the key itself is known only to the caller.
     ///
     /// # Errors
-    /// The store cannot write.
+    /// `approval_required`: the key has a governing role, and others must approve that first. Or the
+    /// store cannot write.
     pub async fn put_key(&self, caller: &Caller, key: &KeyDocument) -> Result<u64, Failure> {
         let summary = format!("key {} for {}", key.id, key.subject);
-        self.write(
-            caller,
-            KEYS,
-            &key.id,
-            Some(key),
-            Precondition::Absent,
-            summary,
-        )
-        .await
+        let absent = Precondition::Absent;
+        let mut edits = vec![edit(caller, KEYS, &key.id, Some(key), absent, summary)?];
+        if key.governs() {
+            edits.extend(self.approved(caller, &[of_key(key)]).await?);
+        }
+        self.commit(edits).await
     }
 
     /// Revokes a key: it is refused from now on, and stays in the list. The last key of an
@@ -96,6 +96,7 @@ impl Governance {
     ///
     /// # Errors
     /// No key has that id, it was revoked or has expired, or the store cannot write.
+    /// `approval_required`: it has a governing role and is not the caller's own.
     pub async fn rotate_key(
         &self,
         caller: &Caller,
@@ -118,7 +119,7 @@ impl Governance {
             made.id
         );
         let same = Precondition::Revision(stored.revision);
-        let edits = vec![
+        let mut edits = vec![
             edit(caller, KEYS, id, Some(&old), same, replaced)?,
             edit(
                 caller,
@@ -129,6 +130,9 @@ impl Governance {
                 replaces,
             )?,
         ];
+        if old.governs() && !has_all_rights(caller, &old) {
+            edits.extend(self.approved(caller, &[of_rotation(&old)]).await?);
+        }
         self.commit(edits).await?;
         Ok(new)
     }
@@ -157,4 +161,14 @@ impl Governance {
     pub async fn keys(&self) -> Result<Vec<Stored<KeyDocument>>, Failure> {
         self.list(KEYS).await
     }
+}
+
+/// Returns whether a key is the caller's own, and the caller has all of its roles without a scope.
+/// Rotating it then gives the caller nothing new.
+fn has_all_rights(caller: &Caller, key: &KeyDocument) -> bool {
+    let Caller {
+        principal, scope, ..
+    } = caller;
+    let has = |role: &String| principal.roles.names().any(|own| own == role);
+    principal.subject == key.subject && scope.is_none() && key.roles.iter().all(has)
 }

@@ -78,6 +78,11 @@ impl Replica {
         self.documents.collection(collection)
     }
 
+    /// Returns a document.
+    pub(super) fn document(&self, collection: &str, id: &str) -> Option<&Document> {
+        self.documents.get(collection, id)
+    }
+
     /// Records a write of this gateway, which took effect at `revision`.
     pub(super) fn record(&mut self, edits: Vec<Edit>, revision: u64) {
         if revision > self.documents.revision() {

@@ -2,17 +2,23 @@
 //! afterwards, and until then it is listed.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
 use leasehold_domain::Cause;
 use leasehold_domain::Digest;
 use leasehold_domain::Effect;
 use leasehold_domain::Enforcement;
+use leasehold_domain::Operation;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::Precondition;
+use leasehold_domain::Principal;
+use leasehold_domain::Request;
 use leasehold_domain::WallMillis;
+use leasehold_domain::limits::OVERRIDE_TTL_MS_DEFAULT;
 use leasehold_domain::limits::REVIEW_DUE_MS;
 use leasehold_domain::limits::REVIEW_NOTE_BYTES_MAX;
 use leasehold_domain::limits::REVIEWS_MAX;
+use leasehold_policy_evaluate::break_glass;
 
 use super::Governance;
 use super::Stored;
@@ -52,6 +58,8 @@ pub fn review_of_recovery(key: &str, subject: &str, by: &str, now: WallMillis) -
         summary: format!("key {key} of an administrator, made for {subject} without a gateway"),
         lock: None,
         reason: None,
+        ticket: None,
+        expires_ms: None,
         decision: None,
         opened_at: crate::telemetry::rfc3339(now),
         due_ms: now.0.saturating_add(REVIEW_DUE_MS),
@@ -66,8 +74,28 @@ fn id_of(parts: &[&str]) -> String {
     id
 }
 
-/// Returns the review that a decision opens, if it passed a denial by break-glass. The same subject,
-/// lock and reason have one review, so that renewals open no further ones.
+/// Returns the id of the review of a use of break-glass. The same subject, lock, reason and ticket have
+/// one review, so that renewals open no further ones.
+fn id_of_override(principal: &Principal, request: &Request, reason: &str) -> String {
+    let lock = request.lock.to_string();
+    let mut parts = vec!["break-glass", principal.subject.as_str(), &lock, reason];
+    parts.extend(request.ticket());
+    id_of(&parts)
+}
+
+/// Returns when a use of break-glass that begins at `now` ends at the latest. `None` if it allows no
+/// lease.
+fn end_of_override(request: &Request, now: WallMillis) -> Option<u64> {
+    let waits_ms = match request.operation {
+        Operation::Acquire => request.wait_ms.unwrap_or(0),
+        Operation::Renew => 0,
+        _ => return None,
+    };
+    let lasts_ms = request.override_ttl_ms().unwrap_or(OVERRIDE_TTL_MS_DEFAULT);
+    Some(now.0.saturating_add(waits_ms).saturating_add(lasts_ms))
+}
+
+/// Returns the review that a decision opens, if it passed a denial by break-glass.
 fn review_of(cause: &Cause, now: WallMillis) -> Option<ReviewDocument> {
     let decision = cause.decision.as_ref()?;
     let Effect::Override { reason } = &decision.effect else {
@@ -87,12 +115,14 @@ fn review_of(cause: &Cause, now: WallMillis) -> Option<ReviewDocument> {
         policies.join(", ")
     );
     Some(ReviewDocument {
-        id: id_of(&["break-glass", subject.as_str(), &lock, reason]),
+        id: id_of_override(&cause.principal, &cause.request, reason),
         kind: "break-glass".to_owned(),
         subject: subject.to_string(),
         summary,
         lock: Some(lock),
         reason: Some(reason.to_string()),
+        ticket: cause.request.ticket().map(str::to_owned),
+        expires_ms: end_of_override(&cause.request, now),
         decision: Some(format!("{:032x}", decision.id)),
         opened_at: crate::telemetry::rfc3339(now),
         due_ms: now.0.saturating_add(REVIEW_DUE_MS),
@@ -102,7 +132,8 @@ fn review_of(cause: &Cause, now: WallMillis) -> Option<ReviewDocument> {
 
 impl Governance {
     /// Opens a review of a decision that passed a denial by break-glass, before it is carried out. One
-    /// that is open for the same subject, lock and reason stays.
+    /// that is open for the same subject, lock, reason and ticket stays; an acquire after the end of the
+    /// use that it names begins another, and moves that end.
     ///
     /// # Errors
     /// `conflict`: too many are open. The store cannot be read or written.
@@ -110,26 +141,46 @@ impl Governance {
         let Some(review) = review_of(cause, self.clock.wall()) else {
             return Ok(());
         };
+        let begins = cause.request.operation == Operation::Acquire;
         for _ in 0..WRITES_MAX {
-            if self.try_open(caller, &review).await? {
+            if self.try_open(caller, review.clone(), begins).await? {
                 return Ok(());
             }
         }
         Err(changed_each_time())
     }
 
-    /// Opens a review. Returns whether it is open; if not, others wrote at the same time.
-    async fn try_open(&self, caller: &Caller, review: &ReviewDocument) -> Result<bool, Failure> {
+    /// Opens a review. Returns whether it is open; if not, others wrote at the same time. `begins`:
+    /// whether the request may begin a use that has ended anew.
+    async fn try_open(
+        &self,
+        caller: &Caller,
+        mut review: ReviewDocument,
+        begins: bool,
+    ) -> Result<bool, Failure> {
         let mut all = self.reviews().await?;
         let before = all.iter().find(|stored| stored.document.id == review.id);
-        let exact = match before {
-            Some(open) if open.document.closed.is_none() => return Ok(true),
-            Some(closed) => Precondition::Revision(closed.revision),
-            None => Precondition::Absent,
-        };
+        let (mut done, mut exact) = ("opened", Precondition::Absent);
+        if let Some(Stored { document, revision }) = before {
+            let now = self.clock.wall().0;
+            let ends = document.expires_ms.filter(|end| !begins || *end > now);
+            review.expires_ms = ends.or(review.expires_ms);
+            let is_open = document.closed.is_none();
+            if is_open && review.expires_ms == document.expires_ms {
+                return Ok(true);
+            }
+            if is_open {
+                done = "goes on with another use";
+                review = ReviewDocument {
+                    expires_ms: review.expires_ms,
+                    ..document.clone()
+                };
+            }
+            exact = Precondition::Revision(*revision);
+        }
         let id = &review.id;
-        let summary = format!("review {id} opened: {}", review.summary);
-        let mut edits = vec![edit(caller, REVIEWS, id, Some(review), exact, summary)?];
+        let summary = format!("review {id} {done}: {}{}", review.summary, terms(&review));
+        let mut edits = vec![edit(caller, REVIEWS, id, Some(&review), exact, summary)?];
         if all.len() >= REVIEWS_MAX && before.is_none() {
             all.retain(|stored| stored.document.closed.is_some());
             if all.is_empty() {
@@ -214,6 +265,22 @@ impl Governance {
         self.list(REVIEWS).await
     }
 
+    /// Returns when the use of break-glass of the same terms as a request ends, or has ended, in
+    /// milliseconds since 1970. `None` if
+    /// there was none.
+    pub(crate) fn override_ends(
+        &self,
+        principal: &Principal,
+        request: &Request,
+    ) -> Option<NonZeroU64> {
+        let reason = break_glass(principal, request)?;
+        let id = id_of_override(principal, request, reason);
+        let replica = self.replica();
+        let body = &replica.document(REVIEWS, &id)?.body;
+        let review: ReviewDocument = serde_json::from_slice(body).ok()?;
+        review.expires_ms.and_then(NonZeroU64::new)
+    }
+
     /// Counts the open reviews that this gateway knows of.
     #[must_use]
     pub fn review_counts(&self) -> ReviewCounts {
@@ -228,6 +295,19 @@ impl Governance {
         }
         counts
     }
+}
+
+/// Returns what the ledger says of ticket and end, besides the summary.
+fn terms(review: &ReviewDocument) -> String {
+    let mut terms = String::new();
+    if let Some(ticket) = &review.ticket {
+        terms += &format!(", ticket {ticket}");
+    }
+    if let Some(end) = review.expires_ms {
+        let end = crate::telemetry::rfc3339(WallMillis(end));
+        terms += &format!(", until {end} at the latest");
+    }
+    terms
 }
 
 fn changed_each_time() -> Failure {

@@ -12,11 +12,15 @@ use leasehold_domain::limits::TRUSTED_KEYS_MAX;
 
 use super::Governance;
 use super::Stored;
+use super::approval::Proposal;
+use super::approval::of_required_signatures;
+use super::approval::of_trusted_key;
 use super::document::MarkDocument;
 use super::document::TRUST;
 use super::document::TRUST_ID;
 use super::document::TrustDocument;
 use super::document::TrustedKeyDocument;
+use super::edit;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -34,7 +38,7 @@ impl Governance {
     ///
     /// # Errors
     /// It is not the PEM of an ed25519 public key, it was revoked, its name is another key's, or the
-    /// store cannot write.
+    /// store cannot write. `approval_required`: others must approve it first.
     pub async fn trust_key(
         &self,
         caller: &Caller,
@@ -74,10 +78,11 @@ impl Governance {
                 added_at: made.at.clone(),
                 revoked: None,
             });
-            Ok(Some(with_reason(
-                format!("policy trust: key {id} ({name}) is trusted"),
-                reason,
-            )))
+            let summary = format!("policy trust: key {id} ({name}) is trusted");
+            Ok(Some(TrustChange {
+                summary: with_reason(summary, reason),
+                proposal: Some(of_trusted_key((&id, name), &pem)),
+            }))
         })
         .await
     }
@@ -121,7 +126,11 @@ impl Governance {
                     " by force, {left} left of {required} required: no version can be pushed"
                 );
             }
-            Ok(Some(with_reason(summary, Some(reason))))
+            // Taking trust away needs no approval.
+            Ok(Some(TrustChange {
+                summary: with_reason(summary, Some(reason)),
+                proposal: None,
+            }))
         })
         .await
     }
@@ -130,7 +139,8 @@ impl Governance {
     /// promoted.
     ///
     /// # Errors
-    /// More than there are keys that are not revoked, or the store cannot write.
+    /// More than there are keys that are not revoked, or the store cannot write. `approval_required`:
+    /// it requires fewer, which others must approve first.
     pub async fn require_signatures(
         &self,
         caller: &Caller,
@@ -159,18 +169,21 @@ impl Governance {
                 return Ok(None);
             }
             let summary = format!("policy trust: {required} signatures required, {before} before");
-            Ok(Some(with_reason(summary, Some(reason))))
+            let lowers = required < before;
+            Ok(Some(TrustChange {
+                summary: with_reason(summary, Some(reason)),
+                proposal: lowers.then(|| of_required_signatures(before, required)),
+            }))
         })
         .await
     }
 
-    /// Changes the document; `change` returns what the ledger says of it, or `None` if there is nothing
-    /// to change. `seen`: the revision that the change was decided on; `None` for whichever it has.
+    /// Changes the document; `change` returns `None` if there is nothing to change. `seen`: the revision that the change was decided on; `None` for whichever it has.
     async fn change_trust(
         &self,
         caller: &Caller,
         seen: Option<u64>,
-        change: impl Fn(&mut TrustDocument, &Made) -> Result<Option<String>, Failure>,
+        change: impl Fn(&mut TrustDocument, &Made) -> Result<Option<TrustChange>, Failure>,
     ) -> Result<Stored<TrustDocument>, Failure> {
         let made = Made {
             by: caller.principal.subject.to_string(),
@@ -182,16 +195,20 @@ impl Governance {
                 let message = format!("policy trust is at revision {}", stored.revision);
                 return Err(Failure::new(FailureKind::PreconditionFailed, message));
             }
-            let Some(summary) = change(&mut stored.document, &made)? else {
+            let Some(changed) = change(&mut stored.document, &made)? else {
                 return Ok(stored);
             };
+            let TrustChange { summary, proposal } = changed;
             let same = match stored.revision {
                 0 => Precondition::Absent,
                 revision => Precondition::Revision(revision),
             };
             let body = Some(&stored.document);
-            let written = self.write(caller, TRUST, TRUST_ID, body, same, summary);
-            match written.await {
+            let mut edits = vec![edit(caller, TRUST, TRUST_ID, body, same, summary)?];
+            if let Some(proposal) = proposal {
+                edits.extend(self.approved(caller, &[proposal]).await?);
+            }
+            match self.commit(edits).await {
                 Ok(revision) => return Ok(Stored { revision, ..stored }),
                 // Another change came first.
                 Err(failure)
@@ -205,6 +222,14 @@ impl Governance {
         let message = "others changed the trusted keys each time; try again";
         Err(Failure::new(FailureKind::Conflict, message))
     }
+}
+
+/// A change of what is trusted.
+struct TrustChange {
+    /// What the ledger says of it.
+    summary: String,
+    /// What others must approve first; `None` if it only takes trust away, or asks for more signatures.
+    proposal: Option<Proposal>,
 }
 
 /// Who makes a change, and when.

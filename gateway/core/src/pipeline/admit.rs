@@ -43,6 +43,11 @@ pub(crate) fn check(request: &Request) -> Result<(), Failure> {
         request.reason.as_deref(),
         limits::REASON_BYTES_MAX,
     )?;
+    name("ticket", request.ticket(), limits::TICKET_BYTES_MAX)?;
+    if let Some(ttl_ms) = request.override_ttl_ms() {
+        let (min, max) = (limits::OVERRIDE_TTL_MS_MIN, limits::OVERRIDE_TTL_MS_MAX);
+        within("override_ttl_ms", ttl_ms, min, max)?;
+    }
     value(request.value.as_deref())?;
     check_labels(&request.labels)
 }

@@ -9,6 +9,7 @@ use leasehold_domain::LockSettings;
 use leasehold_domain::Mode;
 use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
+use leasehold_domain::OverrideTerms;
 use leasehold_domain::Request;
 use leasehold_domain::RevokeTarget;
 use leasehold_domain::Subject;
@@ -32,6 +33,8 @@ pub struct Acquire {
     pub reason: Option<Box<str>>,
     /// What the holder publishes.
     pub value: Option<Box<str>>,
+    /// The terms of break-glass.
+    pub override_terms: Option<Box<OverrideTerms>>,
 }
 
 /// Take several locks, all or nothing.
@@ -54,6 +57,8 @@ pub struct Renew {
     pub ttl_ms: Option<u64>,
     /// Why.
     pub reason: Option<Box<str>>,
+    /// The terms of break-glass.
+    pub override_terms: Option<Box<OverrideTerms>>,
 }
 
 /// Give a lease back.
@@ -80,6 +85,8 @@ pub struct Revoke {
     pub reason: Option<Box<str>>,
     /// Further facts for policies, such as a ticket.
     pub labels: BTreeMap<Box<str>, Box<str>>,
+    /// The terms of break-glass.
+    pub override_terms: Option<Box<OverrideTerms>>,
 }
 
 /// Hand a lease to a successor.
@@ -97,6 +104,8 @@ pub struct Transfer {
     pub reason: Option<Box<str>>,
     /// Further facts for policies, such as a ticket.
     pub labels: BTreeMap<Box<str>, Box<str>>,
+    /// The terms of break-glass.
+    pub override_terms: Option<Box<OverrideTerms>>,
 }
 
 /// Set a lock's settings.
@@ -129,6 +138,7 @@ impl Acquire {
             labels: self.labels,
             reason: self.reason,
             value: self.value,
+            override_terms: self.override_terms,
             ..Request::new(Operation::Acquire, self.lock)
         }
     }
@@ -141,6 +151,7 @@ impl Renew {
         Request {
             ttl_ms: self.ttl_ms,
             reason: self.reason.clone(),
+            override_terms: self.override_terms.clone(),
             lease: Some(self.lease_id.handle()),
             ..Request::new(Operation::Renew, self.lock.clone())
         }
@@ -170,6 +181,7 @@ impl Revoke {
             grace_ms: Some(self.grace_ms),
             reason: self.reason,
             labels: self.labels,
+            override_terms: self.override_terms,
             lease,
             ..Request::new(Operation::Revoke, self.lock)
         };
@@ -186,6 +198,7 @@ impl Transfer {
             successor: Some(self.to),
             reason: self.reason,
             labels: self.labels,
+            override_terms: self.override_terms,
             lease: Some(self.lease_id.handle()),
             ..Request::new(Operation::Transfer, self.lock)
         }

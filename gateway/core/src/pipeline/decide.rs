@@ -5,6 +5,7 @@ mod choose;
 mod counters;
 mod denial;
 mod not_holder;
+mod overriding;
 mod permit;
 mod recent;
 
@@ -26,7 +27,6 @@ use leasehold_domain::Request;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits::TURN_WAIT_MS_MAX;
 use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
-use leasehold_policy_evaluate::Judgment;
 use leasehold_policy_host::Budget;
 
 pub(crate) use self::counters::may_exceed;
@@ -37,6 +37,7 @@ pub use self::recent::PolicyFailure;
 
 use self::asked::told;
 use self::choose::Judges;
+use self::denial::denied_unasked;
 use self::denial::missing_role;
 use self::denial::too_old;
 use self::denial::unbound;
@@ -64,6 +65,8 @@ pub struct Decider {
     metrics: Arc<Metrics>,
     /// `audit.renewals = "every"`.
     record_renewals: bool,
+    /// `policy.break_glass_ticket_required`.
+    requires_tickets: bool,
     turns: Arc<Turns>,
     failures: Recent,
     not_holder: RecordBudget,
@@ -92,6 +95,7 @@ impl Decider {
             clock,
             metrics,
             record_renewals,
+            requires_tickets: false,
             turns: Arc::new(Turns::new(Duration::from_millis(TURN_WAIT_MS_MAX))),
             failures: Recent::default(),
             not_holder: RecordBudget::default(),
@@ -178,10 +182,7 @@ impl Decider {
         let (facts, expect) = gathering.await?;
         let id = rand::random();
         let judgment = match missing_role(namespace, principal, request.operation) {
-            Some(denial) => Judgment {
-                effect: Some(Effect::Deny(denial)),
-                ..Judgment::default()
-            },
+            Some(denial) => denied_unasked(denial),
             None => {
                 self.ask_all(&judges.steps, &request, principal, &facts, id)
                     .await?
@@ -193,9 +194,16 @@ impl Decider {
             None => self.unjudged(store, namespace, &request, now).await?,
         };
         let counters = judgment.counters;
-        let (effect, counters) = self.carried(effect, counters, (&request, principal), &intent);
-        let (limits, fault) = (judgment.limits, judgment.error);
-        let fault = fault.map(|error| told(&error, principal));
+        let (effect, counters) = Self::carried(effect, counters, (&request, principal), &intent);
+        let fault = judgment.error.map(|error| told(&error, principal));
+        let (effect, limits) = match effect {
+            Effect::Override { .. } => {
+                let judged = (&judgment.limits, &verdicts[..]);
+                // Boxed, because every request's future would have room for it.
+                Box::pin(self.bounded(store, (&request, &intent), effect, judged, now)).await?
+            }
+            Effect::Allow | Effect::Deny(_) => (effect, judgment.limits.clone()),
+        };
         let (denial, overridden) = match &effect {
             Effect::Deny(denial) => (Some(denial.clone()), false),
             Effect::Override { .. } => (None, true),
@@ -204,7 +212,7 @@ impl Decider {
         let holds = matches!(request.operation, Operation::Acquire | Operation::Renew);
         let rule = (holds && denial.is_none()).then(|| {
             let renewing = |step| judges.of_renewals(step, (&request, principal));
-            namespace.rule(&request.lock.lock, (&limits, overridden), renewing)
+            namespace.rule(&request.lock.lock, (&judgment.limits, overridden), renewing)
         });
         let decision = Decision {
             id,
@@ -295,6 +303,8 @@ impl Decider {
 
 #[cfg(test)]
 mod counter_tests;
+#[cfg(test)]
+mod overriding_tests;
 #[cfg(test)]
 mod rollout_tests;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! other requests before and after each call, as a store over a network does.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -60,7 +59,6 @@ use crate::governance::document::DefaultDecision;
 use crate::governance::document::NamespaceCaps;
 use crate::governance::document::NamespaceDraft;
 use crate::governance::document::Visibility;
-use crate::replay::DecisionSamples;
 use crate::safety::tests::safety;
 use crate::store_client::StoreClient;
 use crate::stores::OpenStore;
@@ -170,15 +168,14 @@ impl Gate {
 
     /// One that goes by this clock.
     pub(crate) async fn open_at(clock: Arc<dyn Clock>) -> Self {
-        Self::open_with(clock, Arc::new(DecisionSamples::every(Duration::ZERO))).await
+        Self::open_with(clock, |decider| decider).await
     }
 
-    /// One whose decisions are sampled.
-    pub(crate) async fn sampled(samples: Arc<DecisionSamples>) -> Self {
-        Self::open_with(Arc::new(SystemClock::new()), samples).await
-    }
-
-    async fn open_with(clock: Arc<dyn Clock>, samples: Arc<DecisionSamples>) -> Self {
+    /// One that goes by this clock, and whose decisions are made by what `change` returns.
+    pub(crate) async fn open_with(
+        clock: Arc<dyn Clock>,
+        change: impl FnOnce(Decider) -> Decider,
+    ) -> Self {
         let backend = MemoryBackend::new(clock.clone());
         let folder = tempfile::tempdir().unwrap();
         let ledger = SqliteLedger::open(&folder.path().join("ledger"), LedgerOptions::default());
@@ -221,11 +218,11 @@ impl Gate {
             waits,
         };
         let store = Arc::new(store);
+        let budget = Policy::default().request_budget();
         let pipeline = Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             authorization: authorization(&store, clock.clone()),
-            decider: Decider::new(clock, metrics, false, Policy::default().request_budget())
-                .sampled(samples),
+            decider: change(Decider::new(clock, metrics, false, budget)),
             stores: Arc::new(Stores::new(store, [].into())),
             default_caps: NamespaceCaps::default(),
             shutdown,
@@ -353,6 +350,7 @@ impl Gate {
             grace_ms: 0,
             reason: None,
             labels: [].into(),
+            override_terms: None,
         };
         self.pipeline.transfer(caller, transfer).await.map(drop)
     }
@@ -370,6 +368,7 @@ impl Gate {
             lease_id,
             ttl_ms: None,
             reason: reason.map(Into::into),
+            override_terms: None,
         };
         self.pipeline.renew(caller, renew).await
     }
@@ -400,5 +399,6 @@ pub(crate) fn asked(lock: &str, ttl_ms: u64) -> ask::Acquire {
         labels: [].into(),
         reason: None,
         value: None,
+        override_terms: None,
     }
 }

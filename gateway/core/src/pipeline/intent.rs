@@ -1,5 +1,7 @@
 //! What is to be done, and the action that comes of it.
 
+use std::num::NonZeroU64;
+
 use leasehold_domain::Action;
 use leasehold_domain::LeaseId;
 use leasehold_domain::LockSettings;
@@ -8,6 +10,10 @@ use leasehold_domain::PolicyLimits;
 use leasehold_domain::Request;
 use leasehold_domain::RevokeTarget;
 use leasehold_domain::Subject;
+
+/// When a use of break-glass ends, in milliseconds since 1970; `None` if there was none. The future of a
+/// request holds several copies, and this takes half the bytes of an `Option<u64>`.
+pub(crate) type OverrideEnd = Option<NonZeroU64>;
 
 /// What is to be done once it is allowed. Durations come from the request and the limits.
 #[derive(Debug, Clone)]
@@ -21,13 +27,19 @@ pub(crate) enum Intent {
         /// Whether counters of overridable policies may be exceeded with the break-glass role: the
         /// store has refused it by one of them.
         overrides: bool,
+        /// When the use of break-glass of the same terms ends.
+        override_ends: OverrideEnd,
     },
     /// Keep a lease that was granted after a wait, by a decision that is newer than the wait.
     Confirm {
         lease_id: LeaseId,
+        /// When the use of break-glass of the same terms ends.
+        override_ends: OverrideEnd,
     },
     Renew {
         lease_id: LeaseId,
+        /// When the use of break-glass of the same terms ends.
+        override_ends: OverrideEnd,
     },
     Release {
         lease_id: LeaseId,
@@ -77,6 +89,7 @@ impl Intent {
                 ttl_ms,
                 before: _,
                 overrides: _,
+                override_ends: _,
             } => Action::AcquireOnce {
                 lease_id,
                 mode,
@@ -84,13 +97,19 @@ impl Intent {
                 wait_ms: request.wait_ms,
                 max_hold_ms: limits.max_hold_ms,
             },
-            Self::Confirm { lease_id } => Action::Renew {
+            Self::Confirm {
+                lease_id,
+                override_ends: _,
+            } => Action::Renew {
                 lease_id,
                 ttl_ms: request.ttl_ms.map(cut),
                 max_hold_ms: limits.max_hold_ms,
                 record: true,
             },
-            Self::Renew { lease_id } => Action::Renew {
+            Self::Renew {
+                lease_id,
+                override_ends: _,
+            } => Action::Renew {
                 lease_id,
                 ttl_ms: request.ttl_ms.map(cut),
                 max_hold_ms: limits.max_hold_ms,

@@ -112,6 +112,7 @@ impl Pipeline {
             let ask = &renewals[index];
             let intent = Intent::Renew {
                 lease_id: ask.lease_id,
+                override_ends: None,
             };
             let request = ask.request();
             let judged = match admit::check(&request) {
@@ -311,6 +312,7 @@ fn one((acquire, before): (ask::Acquire, u32)) -> (Request, Intent) {
         ttl_ms: acquire.ttl_ms,
         before,
         overrides: false,
+        override_ends: None,
     };
     (acquire.request(), intent)
 }

@@ -193,7 +193,8 @@ impl Inner {
                 (Outcome::CounterFull(full), Some(cause)) => {
                     let overriding = intent.overriding().filter(|_| {
                         let asked = (&*cause.principal, &cause.request);
-                        may_exceed(asked, cause.decision.as_ref(), &full)
+                        self.decider.may_override(&cause.request)
+                            && may_exceed(asked, cause.decision.as_ref(), &full)
                     });
                     let Some(overriding) = overriding else {
                         return Err(self.decider.counter_full(cause.decision.clone(), &full));
@@ -280,7 +281,7 @@ impl Inner {
         store: &OpenStore,
         caller: &Caller,
         request: Request,
-        intent: Intent,
+        mut intent: Intent,
     ) -> Result<Permit, Refusal> {
         let plan = self.governance.plan();
         let (name, operation) = (&request.lock.namespace, request.operation.as_str());
@@ -296,6 +297,16 @@ impl Inner {
         store.door.safe_mode().admit(request.operation)?;
         self.governance.admit(request.operation).await?;
         store.admit(request.operation)?;
+        let level = store.documents.level();
+        if request.override_terms.is_some() {
+            feature_gate::require(Feature::OverrideTerms, level, "the store of the namespace")?;
+        }
+        if let Intent::Acquire { override_ends, .. }
+        | Intent::Confirm { override_ends, .. }
+        | Intent::Renew { override_ends, .. } = &mut intent
+        {
+            *override_ends = self.governance.override_ends(&caller.principal, &request);
+        }
         let revision = plan.revision;
         let caps = self.caps_for(request.operation, namespace.document, store);
         let judged = self
@@ -304,7 +315,6 @@ impl Inner {
             .await;
         if cause_of(&judged).is_some_and(|cause| counts(&cause)) {
             // Neither the lease nor a denial is written in a form that older builds cannot read.
-            let level = store.documents.level();
             feature_gate::require(Feature::Counters, level, "the store of the namespace")?;
         }
         let permit = judged?;

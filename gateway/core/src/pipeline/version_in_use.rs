@@ -1,8 +1,13 @@
-//! What needs a policy version that is to be deleted: the bindings that name it, and the leases that
-//! are held under it.
+//! What needs a policy version that is to be deleted or withdrawn: the bindings that name it, and the
+//! leases that are held under it.
+
+use std::time::Duration;
 
 use leasehold_domain::ListQuery;
+use leasehold_domain::LockName;
+use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
+use leasehold_domain::NamespaceName;
 use leasehold_domain::limits;
 
 use super::Pipeline;
@@ -17,7 +22,77 @@ use crate::governance::document::PolicyDocument;
 /// How often a deletion is tried against bindings that are written at the same time.
 const ATTEMPTS_MAX: usize = 4;
 
+/// The leases that are held and were granted or last renewed under a policy version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeasesUnderVersion {
+    /// How many there are.
+    pub leases: u64,
+    /// How many leases may be further ones: the build that granted them did not keep policy versions.
+    pub unknown: u64,
+    /// The locks of the first of them, of those that the caller sees.
+    pub locks: Vec<LockRef>,
+    /// Whether there may be more than were counted: there are too many locks, or a store could not be
+    /// read in time.
+    pub is_partial: bool,
+}
+
 impl Pipeline {
+    /// Counts the leases under a policy version in all namespaces, whatever store has them. What cannot
+    /// be read in time is left out, and the answer says so.
+    pub async fn leases_under_version(
+        &self,
+        caller: &Caller,
+        policy: &str,
+        version: &str,
+    ) -> LeasesUnderVersion {
+        let mut under = LeasesUnderVersion::default();
+        let limit = Duration::from_millis(limits::POLICY_LEASES_WAIT_MS_MAX);
+        let counting = self.count_leases_under(caller, (policy, version), &mut under);
+        let in_time = tokio::time::timeout(limit, counting).await.is_ok();
+        under.is_partial |= !in_time;
+        under
+    }
+
+    async fn count_leases_under(
+        &self,
+        caller: &Caller,
+        (policy, version): (&str, &str),
+        under: &mut LeasesUnderVersion,
+    ) {
+        let plan = self.inner.governance.plan();
+        let mut rows = 0;
+        let namespaces = plan.namespaces().map(|namespace| namespace.document);
+        let mut namespaces: Vec<_> = namespaces.collect();
+        namespaces.sort_by(|one, other| one.name.cmp(&other.name));
+        for document in namespaces {
+            let is_seen = sees(caller, document);
+            let mut after = None;
+            loop {
+                if rows >= limits::POLICY_LEASES_ROWS_MAX {
+                    under.is_partial = true;
+                    return;
+                }
+                let query = whole(&document.name, after);
+                let page = match self.inner.stores.get(&document.store) {
+                    Ok(store) => store.door.list(query).await,
+                    Err(failure) => Err(failure),
+                };
+                let Ok(page) = page else {
+                    under.is_partial = true;
+                    break;
+                };
+                rows += page.rows.len();
+                for lock in &page.rows {
+                    under.add((policy, version), lock, is_seen);
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+
     /// Deletes a policy version that nothing needs. A binding that is written at the same time is
     /// either seen, or refused because the version is gone.
     ///
@@ -59,16 +134,7 @@ impl Pipeline {
             let store = self.inner.stores.get(&document.store)?;
             let mut after = None;
             loop {
-                let query = ListQuery {
-                    namespace: document.name.clone(),
-                    prefix: String::new(),
-                    holder: None,
-                    team: None,
-                    state: None,
-                    after,
-                    limit: limits::PAGE_ROWS_MAX,
-                };
-                let page = store.door.list(query).await?;
+                let page = store.door.list(whole(&document.name, after)).await?;
                 for lock in &page.rows {
                     check_leases(caller, version, document, lock)?;
                 }
@@ -79,6 +145,36 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+}
+
+impl LeasesUnderVersion {
+    /// Adds the leases of a lock.
+    fn add(&mut self, (policy, version): (&str, &str), lock: &LockView, is_seen: bool) {
+        let before = self.leases;
+        for holder in &lock.holders {
+            match holder.policies.as_deref() {
+                Some(policies) => self.leases += u64::from(policies.has(policy, version)),
+                None => self.unknown += 1,
+            }
+        }
+        let has_room = self.locks.len() < limits::POLICY_LEASES_LOCKS_SHOWN_MAX;
+        if self.leases > before && is_seen && has_room {
+            self.locks.push(lock.lock.clone());
+        }
+    }
+}
+
+/// Asks for all locks of a namespace that come after one.
+fn whole(namespace: &NamespaceName, after: Option<LockName>) -> ListQuery {
+    ListQuery {
+        namespace: namespace.clone(),
+        prefix: String::new(),
+        holder: None,
+        team: None,
+        state: None,
+        after,
+        limit: limits::PAGE_ROWS_MAX,
     }
 }
 

@@ -198,6 +198,7 @@ async fn judge_again(
     let (inner, store) = (waiter.inner.clone(), waiter.store.clone());
     let intent = Intent::Confirm {
         lease_id: grant.lease_id,
+        override_ends: None,
     };
     // Dropping the waiter gives the grant back.
     let (outcome, decision) = inner.run(&store, caller, place.request, intent).await?;

@@ -16,6 +16,7 @@ use std::sync::mpsc::sync_channel;
 
 use leasehold_domain::Cause;
 use leasehold_domain::Clock;
+use leasehold_domain::Operation;
 use leasehold_domain::PolicyAnswer;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::WallMillis;
@@ -47,6 +48,8 @@ use crate::telemetry::Metrics;
 pub(crate) struct Comparison {
     /// The rollout, in its current step.
     pub(crate) rollout: RolloutId,
+    /// Whether two locks of one caller may be judged by different versions.
+    pub(crate) is_by_lock: bool,
     /// The version that judged.
     pub(crate) variant: Variant,
     /// Its verdict, by index among those of the decision; `None` if it does not judge the operation.
@@ -65,6 +68,11 @@ impl Comparison {
         view.map_or(0, |view| view.holders.len() + view.queue.len())
     }
 }
+
+/// What the differences say of a candidate where a rollout by lock cannot count.
+const MISCOUNTED: &str = "failed: verdicts carry counters, and with the unit lock the two versions \
+                          would put different maxima on leases of one caller; roll out by team or \
+                          subject";
 
 /// The nice value that gives a thread the least of the processor.
 const LOWEST_PRIORITY: i32 = 19;
@@ -228,7 +236,13 @@ impl Comparer {
         let error = asked.first().and_then(|asked| asked.error.as_ref());
         let over_budget = comparison.variant == Variant::Current && error.is_some_and(is_budget);
         let (said, says) = (answer(current), answer(candidate));
-        let difference = Difference::between(said, says, over_budget);
+        let is_miscounted = comparison.is_by_lock
+            && cause.request.operation == Operation::Acquire
+            && (carries_counters(said) || carries_counters(says));
+        let difference = match is_miscounted {
+            true => Some(Difference::Failed),
+            false => Difference::between(said, says, over_budget),
+        };
         self.metrics
             .rollout_comparison(difference.map_or("agreed", Difference::as_str));
         let principal = &cause.principal;
@@ -249,7 +263,10 @@ impl Comparer {
                     operation: cause.request.operation.as_str(),
                     lock: cause.request.lock.clone(),
                     current: said.map_or_else(unasked, described),
-                    candidate: says.map_or_else(unasked, described),
+                    candidate: match is_miscounted {
+                        true => MISCOUNTED.to_owned(),
+                        false => says.map_or_else(unasked, described),
+                    },
                 }),
             },
         );
@@ -297,6 +314,14 @@ fn is_budget(error: &EvaluationError) -> bool {
         | EvaluationError::Killed(_)
         | EvaluationError::TooManyPolicies
         | EvaluationError::TooManyCounters => false,
+    }
+}
+
+/// Returns whether the lease that an answer allows carries counters.
+fn carries_counters(answer: Option<&PolicyAnswer>) -> bool {
+    match answer {
+        Some(PolicyAnswer::Allow(limits)) => !limits.counters.is_empty(),
+        _ => false,
     }
 }
 

@@ -132,6 +132,14 @@ fn reason() -> Value {
     text(&patterns::prose(), limits::REASON_BYTES_MAX)
 }
 
+fn ticket() -> Value {
+    text(&patterns::name(), limits::TICKET_BYTES_MAX)
+}
+
+fn override_ttl() -> Value {
+    range(limits::OVERRIDE_TTL_MS_MIN, limits::OVERRIDE_TTL_MS_MAX)
+}
+
 fn instance() -> Value {
     text(&patterns::name(), limits::INSTANCE_BYTES_MAX)
 }
@@ -155,6 +163,8 @@ fn acquire_rules() -> Vec<Rule> {
         ("AcquireRequest", "instance", instance()),
         ("AcquireRequest", "labels", labels()),
         ("AcquireRequest", "reason", reason()),
+        ("AcquireRequest", "ticket", ticket()),
+        ("AcquireRequest", "override_ttl_ms", override_ttl()),
         (
             "AcquireRequest",
             "value",
@@ -166,6 +176,8 @@ fn acquire_rules() -> Vec<Rule> {
         ("AcquireManyRequest", "instance", instance()),
         ("AcquireManyRequest", "labels", labels()),
         ("AcquireManyRequest", "reason", reason()),
+        ("AcquireManyRequest", "ticket", ticket()),
+        ("AcquireManyRequest", "override_ttl_ms", override_ttl()),
         (
             "AcquireManyRequest",
             "locks",
@@ -180,10 +192,13 @@ fn lease_rules() -> Vec<Rule> {
         ("RenewRequest", "ttl_ms", ttl()),
         ("RenewRequest", "request_id", request_id()),
         ("RenewRequest", "reason", reason()),
+        ("RenewRequest", "ticket", ticket()),
+        ("RenewRequest", "override_ttl_ms", override_ttl()),
         ("LeaseRenewal", "lock", lock()),
         ("LeaseRenewal", "lease_id", lease_id()),
         // Out of range it is one lease's problem, not the request's.
         ("LeaseRenewal", "ttl_ms", range(0, u64::MAX)),
+        ("LeaseRenewal", "override_ttl_ms", range(0, u64::MAX)),
         (
             "RenewManyRequest",
             "leases",
@@ -199,6 +214,7 @@ fn lease_rules() -> Vec<Rule> {
         ),
         ("RevokeRequest", "grace_ms", grace()),
         ("RevokeRequest", "reason", reason()),
+        ("RevokeRequest", "ticket", ticket()),
         ("RevokeRequest", "labels", labels()),
         ("RevokeRequest", "request_id", request_id()),
         ("HolderSelector", "handle", lease_id()),
@@ -211,6 +227,7 @@ fn lease_rules() -> Vec<Rule> {
         ("TransferRequest", "to", subject()),
         ("TransferRequest", "grace_ms", grace()),
         ("TransferRequest", "reason", reason()),
+        ("TransferRequest", "ticket", ticket()),
         ("TransferRequest", "labels", labels()),
         ("TransferRequest", "request_id", request_id()),
         ("ValidateRequest", "fencing_token", range(0, u64::MAX)),
@@ -396,6 +413,7 @@ mod tests {
         // Checked against what the gateway holds, which no schema can know.
         let free = [
             ("LeaseRenewal", "reason"),
+            ("LeaseRenewal", "ticket"),
             ("BoundPolicy", "config"),
             ("ReplayRequest", "config"),
             ("RolloutRequest", "config"),

@@ -8,6 +8,7 @@ use leasehold_core::governance::Standing;
 use leasehold_core::governance::Stored;
 use leasehold_core::governance::document::MarkDocument;
 use leasehold_core::governance::document::PolicyDocument;
+use leasehold_core::pipeline::LeasesUnderVersion;
 use leasehold_core::pipeline::PolicyFailure;
 use leasehold_core::telemetry::rfc3339;
 use leasehold_wire::v1::policies as wire;
@@ -82,9 +83,28 @@ pub(crate) fn show_mark(mark: MarkDocument) -> wire::PolicyMark {
 }
 
 /// Shows what a version judges.
-pub(super) fn show_use(in_use: PolicyUse) -> wire::PolicyUse {
+pub(super) fn show_use(in_use: PolicyUse, leases: Option<LeasesUnderVersion>) -> wire::PolicyUse {
     let PolicyUse { bindings, rollouts } = in_use;
-    wire::PolicyUse { bindings, rollouts }
+    wire::PolicyUse {
+        bindings,
+        rollouts,
+        leases: leases.map(show_leases),
+    }
+}
+
+fn show_leases(leases: LeasesUnderVersion) -> wire::PolicyLeases {
+    let LeasesUnderVersion {
+        leases,
+        unknown,
+        locks,
+        is_partial,
+    } = leases;
+    wire::PolicyLeases {
+        count: leases,
+        unknown,
+        locks: locks.iter().map(ToString::to_string).collect(),
+        partial: is_partial,
+    }
 }
 
 /// Shows a version that was pushed.

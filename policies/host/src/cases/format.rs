@@ -258,6 +258,7 @@ impl RequestCase {
                 .as_deref()
                 .map(parse::<LeaseHandle>)
                 .transpose()?,
+            override_terms: None,
         })
     }
 }

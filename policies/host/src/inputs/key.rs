@@ -63,6 +63,8 @@ impl Key {
             value,
             successor,
             lease,
+            // The guest is not shown them.
+            override_terms: _,
         } = request;
         self.bytes.push(self.inputs.operation(*operation) as u8);
         self.text(Input::Namespace, lock.namespace.as_str());

@@ -43,7 +43,8 @@ pub struct Approval {
     /// SHA-256 over `{"form", "kind", "name", "subject"}` as compact JSON with sorted members: an
     /// approval holds for exactly this change.
     pub id: String,
-    /// What is changed: `binding`, `rollout`, `namespace`, `approval-rule` or `policy-standing`.
+    /// What is changed: `binding`, `rollout`, `namespace`, `key`, `policy-trust`, `approval-rule` or
+    /// `policy-standing`.
     pub kind: String,
     /// The name of what is changed.
     pub name: String,

@@ -52,6 +52,13 @@ pub struct AcquireRequest {
     /// Why; policies may demand it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ticket under which a denial is passed by break-glass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// How long an overridable denial is passed by break-glass, if it is: 1,000 to 86,400,000; an hour
+    /// if absent. The lease ends then at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_ttl_ms: Option<u64>,
     /// A value to publish with the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
@@ -125,6 +132,13 @@ pub struct RenewRequest {
     /// Why; a break-glass principal passes an overridable denial with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ticket under which a denial is passed by break-glass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// How long an overridable denial is passed by break-glass, if it is: 1,000 to 86,400,000; an hour
+    /// if absent. Counts from the first renewal that needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_ttl_ms: Option<u64>,
     /// Found again in log and ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -165,6 +179,9 @@ pub struct RevokeRequest {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ticket under which a denial is passed by break-glass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// How long the holder may drain; 0 or absent for at once.
     #[serde(default)]
     pub grace_ms: u64,
@@ -218,6 +235,9 @@ pub struct TransferRequest {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ticket under which a denial is passed by break-glass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// Labels for policies, such as a ticket.
     #[serde(
         default,
@@ -298,6 +318,13 @@ pub struct LeaseRenewal {
     /// Why; a break-glass principal passes an overridable denial with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ticket under which a denial is passed by break-glass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// How long an overridable denial is passed by break-glass, if it is: 1,000 to 86,400,000; an hour
+    /// if absent. Counts from the first renewal that needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_ttl_ms: Option<u64>,
 }
 
 debug_without_secret!(LeaseRenewal: lock, ttl_ms);
@@ -352,6 +379,13 @@ pub struct AcquireManyRequest {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ticket under which a denial is passed by break-glass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// How long an overridable denial is passed by break-glass, if it is: 1,000 to 86,400,000; an hour
+    /// if absent. The lease ends then at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_ttl_ms: Option<u64>,
 }
 
 /// The leases, in the order of the locks.

@@ -114,6 +114,25 @@ pub struct PolicyUse {
     pub bindings: Vec<String>,
     /// The rollouts that may choose it.
     pub rollouts: Vec<String>,
+    /// The leases that it granted or renewed last; absent in the answers to `:kill`, `:revive` and
+    /// `:restore`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<PolicyLeases>,
+}
+
+/// The leases that are held and were granted or last renewed under a policy version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyLeases {
+    /// How many there are, in all namespaces.
+    pub count: u64,
+    /// How many leases may be further ones: an older build granted them, which did not keep policy
+    /// versions.
+    pub unknown: u64,
+    /// The locks of the first 20, with their namespaces; of those that the caller sees.
+    pub locks: Vec<String>,
+    /// Whether there may be more than were counted: there are too many locks, or a store could not be
+    /// read in time.
+    pub partial: bool,
 }
 
 /// A policy version that was pushed.

@@ -30,6 +30,12 @@ pub struct Review {
     /// The given reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The given ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// When the use of break-glass ends at the latest; absent if it allowed no lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
     /// The id of the first decision, to be found in the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,

@@ -9,17 +9,21 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::Proposal;
+use crate::authentication::KeyDocument;
 use crate::failure::Failure;
 use crate::governance::Governance;
 use crate::governance::checking::Versions;
 use crate::governance::document::BINDINGS;
 use crate::governance::document::BindingDocument;
+use crate::governance::document::KEYS;
 use crate::governance::document::NAMESPACES;
 use crate::governance::document::NamespaceDocument;
 use crate::governance::document::PolicyDocument;
 use crate::governance::document::ROLLOUTS;
 use crate::governance::document::RolloutDocument;
 use crate::governance::document::RolloutVersion;
+use crate::governance::document::TRUST;
+use crate::governance::document::TRUST_ID;
 
 /// Returns what is to be approved before a binding is created, replaced (`before`) or deleted
 /// (`after` is `None`). It holds the binding before, too: once somebody else has changed the binding,
@@ -61,6 +65,69 @@ pub(in crate::governance) fn of_namespace(document: &NamespaceDocument) -> Propo
         uploaders: BTreeSet::new(),
         lasts: false,
         name,
+    }
+}
+
+/// Returns what is to be approved before a key with a governing role is created. Id and secret are left
+/// out: they are drawn anew each time.
+pub(in crate::governance) fn of_key(key: &KeyDocument) -> Proposal {
+    let (subject, roles) = (&key.subject, key.roles.join(", "));
+    Proposal {
+        kind: KEYS,
+        name: subject.to_string(),
+        summary: format!("key for {subject} with roles {roles}"),
+        subject: json!({ "created": rights(key) }),
+        uploaders: BTreeSet::new(),
+        lasts: false,
+    }
+}
+
+/// Returns what is to be approved before somebody else than its owner rotates a key with a governing
+/// role: whoever rotates it holds the key that replaces it.
+pub(in crate::governance) fn of_rotation(key: &KeyDocument) -> Proposal {
+    let (id, subject, roles) = (&key.id, &key.subject, key.roles.join(", "));
+    Proposal {
+        kind: KEYS,
+        name: id.clone(),
+        summary: format!("key {id} of {subject} with roles {roles} rotated"),
+        subject: json!({ "rotated": id, "created": rights(key) }),
+        uploaders: BTreeSet::new(),
+        lasts: false,
+    }
+}
+
+fn rights(key: &KeyDocument) -> Value {
+    json!({
+        "subject": key.subject,
+        "team": key.team,
+        "roles": key.roles,
+        "scope": key.scope,
+        "lifetime_ms": key.lifetime_ms,
+        "description": key.description,
+    })
+}
+
+/// Returns what is to be approved before a key is trusted to sign policies.
+pub(in crate::governance) fn of_trusted_key((id, name): (&str, &str), pem: &str) -> Proposal {
+    Proposal {
+        kind: TRUST,
+        name: id.to_owned(),
+        summary: format!("key {id} ({name}) is trusted to sign policies"),
+        subject: json!({ "trusted": { "id": id, "name": name, "public_key": pem } }),
+        uploaders: BTreeSet::new(),
+        lasts: false,
+    }
+}
+
+/// Returns what is to be approved before fewer signatures are required.
+pub(in crate::governance) fn of_required_signatures(before: u32, after: u32) -> Proposal {
+    Proposal {
+        kind: TRUST,
+        name: TRUST_ID.to_owned(),
+        summary: format!("signatures that a policy needs: {before} -> {after}"),
+        subject: json!({ "before": before, "after": after }),
+        uploaders: BTreeSet::new(),
+        lasts: false,
     }
 }
 

@@ -146,6 +146,7 @@ impl House {
             labels: [].into(),
             reason: None,
             value: None,
+            override_terms: None,
         };
         self.pipeline.acquire(&operator(), acquire).await
     }
@@ -172,6 +173,7 @@ async fn nothing_is_granted_in_any_store_while_governance_is_not_confirmed() {
         lease_id: held.grant.lease_id,
         ttl_ms: None,
         reason: None,
+        override_terms: None,
     };
     house.pipeline.renew(&operator(), renew).await.unwrap();
     let release = ask::Release {

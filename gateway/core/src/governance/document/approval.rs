@@ -30,7 +30,8 @@ pub struct ApprovalDocument {
     /// SHA-256 of [`Self::subject`] as compact JSON with sorted members, 64 hex digits. An approval
     /// names it, so it holds for exactly this change.
     pub id: String,
-    /// What is changed: `binding`, `rollout`, `namespace`, `approval-rule` or `policy-standing`.
+    /// What is changed: `binding`, `rollout`, `namespace`, `key`, `policy-trust`, `approval-rule` or
+    /// `policy-standing`.
     pub kind: String,
     /// The name of the changed document.
     pub name: String,

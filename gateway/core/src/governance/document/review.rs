@@ -23,6 +23,13 @@ pub struct ReviewDocument {
     /// The given reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The given ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// When the use of break-glass ends at the latest, in milliseconds since 1970. `None` if it allowed
+    /// no lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
     /// The id of the first decision, to be found in the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,

@@ -125,6 +125,11 @@ impl RolloutRule {
         })
     }
 
+    /// Returns whether two locks of one caller may be judged by different versions.
+    pub(crate) fn is_by_lock(&self) -> bool {
+        self.unit == RolloutUnit::Lock
+    }
+
     /// Says whether the version that the binding names, and the other one, were killed.
     pub(super) fn kill(&mut self, bound: bool, other: bool) {
         let (current, candidate) = match self.bound() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use leasehold_domain::Effect;
 use leasehold_domain::Facts;
 use leasehold_domain::PolicyVerdict;
 use leasehold_domain::Principal;
@@ -64,9 +63,6 @@ impl Decider {
         let (judgment, asked) = evaluation.finish();
         for ((planned, verdict), asked) in steps.iter().zip(&judgment.verdicts).zip(asked) {
             self.note(planned, verdict, asked, question, decision);
-        }
-        if let Some(Effect::Override { .. }) = judgment.effect {
-            self.metrics.overridden();
         }
         Ok(judgment)
     }

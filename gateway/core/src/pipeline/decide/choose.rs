@@ -136,6 +136,7 @@ impl<'p> Judges<'p> {
             if is_judged || comparison.judging.is_none() {
                 comparer.ask(Comparison {
                     rollout: rule.id().clone(),
+                    is_by_lock: rule.is_by_lock(),
                     variant: comparison.variant,
                     verdict: comparison.judging,
                     other: comparison.other.clone(),

@@ -23,7 +23,6 @@ impl Decider {
     /// counter of an overridable policy, a principal with the break-glass role exceeds it, which is
     /// on record as the effect.
     pub(super) fn carried(
-        &self,
         effect: Effect,
         counters: Vec<JudgedCounter>,
         (request, principal): (&Request, &Principal),
@@ -35,12 +34,9 @@ impl Decider {
         let reason = break_glass(principal, request).filter(|_| *overrides);
         let exceeds = counters.iter().any(|judged| judged.is_overridable);
         let effect = match (effect, reason) {
-            (Effect::Allow, Some(reason)) if exceeds => {
-                self.metrics.overridden();
-                Effect::Override {
-                    reason: reason.into(),
-                }
-            }
+            (Effect::Allow, Some(reason)) if exceeds => Effect::Override {
+                reason: reason.into(),
+            },
             (effect, _) => effect,
         };
         let carried = counters.into_iter().map(|judged| match reason {

@@ -6,9 +6,18 @@ use leasehold_domain::Effect;
 use leasehold_domain::Operation;
 use leasehold_domain::Principal;
 use leasehold_domain::limits::UNJUDGED_LEASE_MS_MAX;
+use leasehold_policy_evaluate::Judgment;
 
 use crate::authorization::Permission;
 use crate::governance::plan::NamespacePlan;
+
+/// Returns the judgment of a request that is denied before any policy is asked.
+pub(super) fn denied_unasked(denial: Denial) -> Judgment {
+    Judgment {
+        effect: Some(Effect::Deny(denial)),
+        ..Judgment::default()
+    }
+}
 
 /// Operations on other people's leases and on settings need a role, whatever the policies say.
 pub(super) fn missing_role(

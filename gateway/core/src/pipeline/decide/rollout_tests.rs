@@ -3,6 +3,7 @@
 mod approvals;
 mod automatic;
 mod bounded;
+mod counted;
 mod kills;
 mod rolled_back;
 
@@ -297,6 +298,7 @@ async fn the_right_to_revoke_is_judged_by_the_version_that_rules() {
         grace_ms: 0,
         reason: None,
         labels: [].into(),
+        override_terms: None,
     };
     gate.pipeline
         .revoke(&operator, revoke("demo/a"))

@@ -284,6 +284,7 @@ async fn a_lease_taken_by_break_glass_is_renewed_with_a_reason() {
         lease_id: id,
         ttl_ms: None,
         reason: reason.map(Into::into),
+        override_terms: None,
     }];
     let many = gate.pipeline.renew_many(&breaker, many).await.unwrap();
     assert!(many[0].is_ok(), "{many:?}");

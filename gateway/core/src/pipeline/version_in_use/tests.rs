@@ -112,3 +112,40 @@ async fn a_version_that_is_bound_meanwhile_is_not_deleted() {
     let after = gate.governance.version("quota", "1.0.0").await.unwrap();
     assert_eq!(before.unwrap().revision, after.unwrap().revision);
 }
+
+#[tokio::test]
+async fn the_leases_under_a_version_are_counted_in_all_namespaces() {
+    let gate = gate().await;
+    gate.namespace("other", DefaultDecision::Allow).await;
+    let svc = caller("svc", &[]);
+    let free = gate.acquire(&svc, "other/free", None).await.unwrap();
+    gate.bind(of("quota")).await.unwrap();
+    let mut leases = Vec::new();
+    for lock in ["demo/a", "demo/b", "other/c"] {
+        let held = gate.acquire(&svc, lock, None).await.unwrap();
+        leases.push((lock, held.grant.lease_id));
+    }
+    let author = caller("author", &[]);
+    let under = async |policy: &str| {
+        let pipeline = &gate.pipeline;
+        pipeline
+            .leases_under_version(&author, policy, version(policy))
+            .await
+    };
+    let counted = under("quota").await;
+    assert_eq!((counted.leases, counted.unknown), (3, 0));
+    let locks: Vec<String> = counted.locks.iter().map(ToString::to_string).collect();
+    assert_eq!(locks, ["demo/a", "demo/b", "other/c"]);
+    assert!(!counted.is_partial);
+    assert_eq!(under("ttl-bounds").await.leases, 0);
+    // A renewal under another rule does not change under which version they were granted.
+    gate.unbind().await;
+    let renewed = gate.renew(&svc, "demo/a", leases[0].1, None).await;
+    renewed.unwrap();
+    assert_eq!(under("quota").await.leases, 3);
+    for (lock, lease) in leases {
+        gate.release(&svc, lock, lease).await;
+    }
+    gate.release(&svc, "other/free", free.grant.lease_id).await;
+    assert_eq!(under("quota").await, LeasesUnderVersion::default());
+}

@@ -166,6 +166,7 @@ fn ask(gateway: &Arc<Pipeline>, wait_ms: u64) -> Poll {
             labels: [].into(),
             reason: None,
             value: None,
+            override_terms: None,
         };
         gateway.acquire(&caller("bob", "same"), acquire).await
     })
@@ -183,6 +184,7 @@ impl Pair {
             labels: [].into(),
             reason: None,
             value: None,
+            override_terms: None,
         };
         let held = self.here.acquire(&caller("ann", "first"), acquire).await;
         held.unwrap().grant.lease_id

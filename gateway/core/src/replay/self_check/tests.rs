@@ -153,7 +153,9 @@ async fn a_verdict_that_is_not_reproduced_is_an_incident_until_it_is_acknowledge
 #[tokio::test]
 async fn the_gateway_offers_its_decisions_and_one_in_an_interval_is_taken() {
     let samples = Arc::new(DecisionSamples::every(Duration::from_secs(3_600)));
-    let gate = Gate::sampled(samples.clone()).await;
+    let sampling = samples.clone();
+    let clock = Arc::new(SystemClock::new());
+    let gate = Gate::open_with(clock, |decider| decider.sampled(sampling)).await;
     gate.namespace("demo", DefaultDecision::Allow).await;
     let svc = caller("svc", &[]);
     gate.acquire(&svc, "demo/unjudged", None).await.unwrap();

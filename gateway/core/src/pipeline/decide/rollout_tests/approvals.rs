@@ -18,11 +18,15 @@ use crate::governance::document::RolloutState;
 async fn approvers(gate: &Gate, all: &[(&str, &str)]) {
     let op = caller("op", &[]);
     for (subject, creator) in all {
-        let roles = RoleSet::from_iter([Role::Approver]);
-        let key = NewKey::draw(subject.parse().unwrap(), None, roles, "", "");
-        let key = key.created_by(&creator.parse().unwrap());
+        let key = approver(subject, creator);
         gate.governance.put_key(&op, &key.document).await.unwrap();
     }
+}
+
+fn approver(subject: &str, creator: &str) -> NewKey {
+    let roles = RoleSet::from_iter([Role::Approver]);
+    let key = NewKey::draw(subject.parse().unwrap(), None, roles, "", "");
+    key.created_by(&creator.parse().unwrap())
 }
 
 /// A gateway as [`gate`] makes it, where `required` approvals are required. Keys of `bob`, `eve` and
@@ -172,8 +176,11 @@ async fn approvals_of_a_binding_that_has_changed_meanwhile_do_not_count() {
 
 #[tokio::test]
 async fn of_two_approvers_who_descend_from_one_another_one_counts() {
-    let (gate, _) = governed(2).await;
-    approvers(&gate, &[("pup", "bob")]).await;
+    let (gate, _) = gate(&["acquire"], version("2.0.0", &["acquire"], true)).await;
+    let all = [("bob", "root"), ("eve", "root"), ("pup", "bob")];
+    approvers(&gate, &all).await;
+    let setting = gate.governance.set_approval_rule(ann(), 2);
+    setting.await.unwrap();
     let deleting = gate.governance.delete_binding(ann(), "b");
     assert_eq!(kind(deleting.await), FailureKind::ApprovalRequired);
     assert_eq!(approved_by(&gate, &["bob", "pup"]).await.counted, 1);
@@ -283,7 +290,13 @@ async fn the_rule_cannot_lock_its_author_out_and_is_not_lowered_alone() {
     };
     let revoke = async |id: &str| gate.governance.revoke_key(ann(), id, true).await;
     assert_eq!(kind(revoke(&of("eve")).await), FailureKind::Conflict);
-    approvers(&gate, &[("zed", "root")]).await;
+    let zed = async || {
+        let key = approver("zed", "root");
+        gate.governance.put_key(ann(), &key.document).await
+    };
+    assert_eq!(kind(zed().await), FailureKind::ApprovalRequired);
+    approved_by(&gate, &["bob", "eve"]).await;
+    zed().await.unwrap();
     revoke(&of("eve")).await.unwrap();
     // Lowering is a change like any other.
     assert_eq!(kind(set("ann", 0).await), FailureKind::ApprovalRequired);
