@@ -51,6 +51,7 @@ use super::turns::Turns;
 use crate::caller::Caller;
 use crate::evaluation_pool::EvaluationPool;
 use crate::failure::Failure;
+use crate::flags::FlagSource;
 use crate::governance::plan::NamespacePlan;
 use crate::rollouts::Comparer;
 use crate::store_client::StoreClient;
@@ -69,6 +70,7 @@ pub struct Decider {
     budget: Budget,
     pool: EvaluationPool,
     comparer: Arc<Comparer>,
+    flags: Arc<dyn FlagSource>,
 }
 
 impl Decider {
@@ -78,12 +80,13 @@ impl Decider {
     }
 
     /// Decides by this clock. `record_renewals`: whether every renewal is in the ledger. `budget`:
-    /// what the policies of one request may spend together.
+    /// what the policies of one request may spend together. `flags` may narrow rollouts.
     pub fn new(
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         record_renewals: bool,
         budget: Budget,
+        flags: Arc<dyn FlagSource>,
     ) -> Self {
         Self {
             comparer: Comparer::start(clock.clone(), metrics.clone(), budget),
@@ -95,6 +98,7 @@ impl Decider {
             not_holder: RecordBudget::default(),
             budget,
             pool: EvaluationPool::default(),
+            flags,
         }
     }
 
@@ -164,7 +168,8 @@ impl Decider {
     ) -> Result<Permit, Refusal> {
         let now = self.clock.wall();
         let principal = &caller.principal;
-        let judges = Judges::of(store, namespace, (&request, principal), now).await?;
+        let flags = &*self.flags;
+        let judges = Judges::of(store, namespace, (&request, principal), now, flags).await?;
         let gathering = facts::gather(now, store, judges.needs(), caller, &request, &intent);
         let (facts, expect) = gathering.await?;
         let id = rand::random();
