@@ -197,6 +197,16 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         "time after which a gateway reports again, while none is",
         &[ROLLOUT_REPORT_IDLE_EVERY_MS],
     ),
+    ("key of a flag", &[FLAG_KEY_BYTES_MAX as u64]),
+    ("answer of a flag service", &[FLAG_ANSWER_BYTES_MAX as u64]),
+    (
+        "value, variant, reason and entity tag of a flag that are kept",
+        &[FLAG_TEXT_BYTES_MAX as u64],
+    ),
+    (
+        "pause that a flag service may ask for",
+        &[FLAG_RETRY_AFTER_MS_MAX],
+    ),
     (
         "age of a report with which its gateway is silent",
         &[ROLLOUT_REPORT_SILENT_MS],

@@ -164,6 +164,7 @@ form! {
         2 variant: Option<&'a str>,
         3 bucket: Option<u32>,
         4 bucket_function: Option<&'a str>,
+        5 flag_share: Option<u32>,
     }
 }
 
@@ -245,7 +246,7 @@ crate::formed!(struct domain::PolicyVerdict => PolicyVerdict<'a> {
     binding, policy, version, module, config, enforcement, answer, fuel, rollout,
 });
 crate::formed!(struct domain::RolloutChoice => RolloutChoice<'a> {
-    rollout, stage, variant, bucket, bucket_function,
+    rollout, stage, variant, bucket, bucket_function, flag_share,
 });
 crate::formed!(enum domain::Enforcement => Enforcement {
     Advisory, Mandatory, Overridable,

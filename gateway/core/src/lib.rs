@@ -14,6 +14,7 @@ mod evaluation_pool;
 pub mod failure;
 mod feature_gate;
 pub mod field_limits;
+pub mod flags;
 pub mod gateways;
 pub mod governance;
 pub mod input;

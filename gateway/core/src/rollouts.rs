@@ -7,6 +7,7 @@
 
 mod comparer;
 mod difference;
+mod flag_watch;
 mod guard;
 mod reporter;
 mod sum;
@@ -17,6 +18,7 @@ pub use self::comparer::Comparer;
 pub(crate) use self::comparer::Comparison;
 pub(crate) use self::comparer::described;
 pub use self::difference::Difference;
+pub use self::flag_watch::watch_flags;
 pub use self::guard::guard;
 pub use self::reporter::Reporter;
 pub use self::sum::GatewayStanding;

@@ -205,6 +205,10 @@ fn rule(under: &HeldUnder) -> wire::RuleView {
         stage: choice(verdict, |choice| Some(&choice.stage)),
         variant: choice(verdict, |choice| choice.variant.as_deref()),
         bucket: verdict.rollout.as_ref().and_then(|choice| choice.bucket),
+        flag_share: verdict
+            .rollout
+            .as_ref()
+            .and_then(|choice| choice.flag_share),
     };
     let is_advice = |verdict: &&PolicyVerdict| verdict.enforcement == Enforcement::Advisory;
     let (advice, policies): (Vec<_>, Vec<_>) = decision.verdicts.iter().partition(is_advice);

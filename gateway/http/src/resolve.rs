@@ -109,6 +109,7 @@ fn show(resolved: Resolved) -> wire::ResolvedPolicy {
         rollout: rollout.as_ref().and_then(|choice| text(&choice.rollout)),
         stage: rollout.as_ref().and_then(|choice| text(&choice.stage)),
         bucket: rollout.as_ref().and_then(|choice| choice.bucket),
+        flag_share: rollout.as_ref().and_then(|choice| choice.flag_share),
         variant: rollout.and_then(|choice| choice.variant).map(Into::into),
         problem: resolved.problem,
         warnings: resolved.warnings,

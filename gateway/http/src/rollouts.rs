@@ -55,6 +55,7 @@ fn draft(body: wire::RolloutRequest) -> Result<RolloutDraft, Failure> {
         version: body.version,
         config: body.config,
         unit,
+        flag: body.flag,
         targets: targets(body.targets),
         steps: steps.map(step).collect::<Result<_, _>>()?,
         guardrails: guardrails(&body.guardrails)?,

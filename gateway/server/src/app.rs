@@ -5,6 +5,7 @@ mod away;
 mod backends;
 mod compiled;
 mod database_memory;
+mod flags;
 mod home;
 mod missing;
 mod older;
@@ -33,6 +34,7 @@ use leasehold_core::data_dir::store_folder;
 use leasehold_core::denials::DenialRecorder;
 use leasehold_core::denials::flush_windows;
 use leasehold_core::failure::FailureKind;
+use leasehold_core::flags::FlagSource;
 use leasehold_core::governance::Governance;
 use leasehold_core::governance::GovernanceSettings;
 use leasehold_core::governance::document::NamespaceCaps;
@@ -69,6 +71,7 @@ use leasehold_policy_host::EngineLimits;
 use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
 
+use self::flags::Flags;
 use self::register::Membership;
 
 pub use self::older::accept_older_store;
@@ -109,6 +112,9 @@ pub enum AppError {
     /// The listener that answers while the gateway waits.
     #[error("{0}")]
     Listen(String),
+    /// The flag service.
+    #[error("flag service: {0}")]
+    FlagService(String),
     /// Authentication.
     #[error("authentication: {0}")]
     Authentication(String),
@@ -149,12 +155,12 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let (stores, extra) = open_extra(&config, &home, with, &remembered).await?;
 
     let keys = Arc::new(KeyRing::default());
+    let flags = Flags::open(&config, &clock, &metrics)?;
     let from = (documents, &keys, &clock);
-    let governance = govern(&config, from, &stores, metrics.tasks()).await?;
+    let governance = govern(&config, from, &stores, (metrics.tasks(), flags.source())).await?;
     let mover = Arc::new(Mover::new(stores.clone(), governance.clone()));
     let denials = DenialRecorder::new(home.open.clone(), clock.clone());
-    let authorization = Authorization::new(denials.clone(), metrics.clone());
-    let authorization = Arc::new(authorization);
+    let authorization = Arc::new(Authorization::new(denials.clone(), metrics.clone()));
 
     let keys = (keys, governance.clone() as Arc<dyn KeySource>);
     let authenticator = Authenticator::new(&config.authentication, keys, clock.clone()).await;
@@ -163,7 +169,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let (drain, shutdown) = watch::channel(false);
     let interval = Duration::from_millis(config.policy.self_check_interval_ms);
     let samples = Arc::new(DecisionSamples::every(interval));
-    let decider = decider(&config, (&clock, &metrics), &samples);
+    let decider = decider(&config, (&clock, &metrics), (&governance, &samples));
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
         authorization: authorization.clone(),
@@ -172,7 +178,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         default_caps: NamespaceCaps::default_of(&config.limits),
         shutdown: shutdown.clone(),
     });
-    let mut tasks = follow_up(&governance, &mover, &denials, (&pipeline, &metrics));
+    let mut tasks = follow_up(&governance, &mover, &denials, (&pipeline, &metrics), flags);
     let parts = (&stores, &governance);
     let check = SelfCheck::new(samples, parts, &safety.incidents, (&metrics, &clock));
     tasks.push(Arc::new(check).start(metrics.tasks()));
@@ -210,13 +216,14 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
 fn decider(
     config: &Config,
     (clock, metrics): (&Arc<dyn Clock>, &Arc<Metrics>),
-    samples: &Arc<DecisionSamples>,
+    (governance, samples): (&Governance, &Arc<DecisionSamples>),
 ) -> Decider {
     let decider = Decider::new(
         clock.clone(),
         metrics.clone(),
         config.audit.records_renewals(),
         config.policy.request_budget(),
+        governance.flags().clone(),
     );
     decider
         .sampled(samples.clone())
@@ -271,7 +278,7 @@ async fn govern(
     config: &Config,
     (documents, keys, clock): (Arc<dyn Documents>, &Arc<KeyRing>, &Arc<dyn Clock>),
     stores: &Stores,
-    tasks: &TaskMetrics,
+    (tasks, flags): (&TaskMetrics, Arc<dyn FlagSource>),
 ) -> Result<Arc<Governance>, AppError> {
     let engine = engine(config)?;
     let (keys, clock) = (keys.clone(), clock.clone());
@@ -283,6 +290,7 @@ async fn govern(
         declared_roles: jwt
             .map(|jwt| jwt.roles.iter().cloned().collect())
             .unwrap_or_default(),
+        flags,
     };
     let loaded = Governance::load_with(documents, engine, keys, clock, stores.names(), settings);
     loaded.await.map_err(|failure| {
@@ -291,13 +299,14 @@ async fn govern(
     })
 }
 
-/// Starts what follows the changes of governance, what resumes moves that were cut off, and what rolls
-/// back bad candidates.
+/// Starts what follows the changes of governance, what resumes moves that were cut off, what rolls back
+/// bad candidates, and what asks the flag service.
 fn follow_up(
     governance: &Arc<Governance>,
     mover: &Arc<Mover>,
     denials: &Arc<DenialRecorder>,
     (pipeline, metrics): (&Pipeline, &Arc<Metrics>),
+    flags: Flags,
 ) -> Vec<Supervised> {
     let tasks = metrics.tasks();
     let followed = governance.clone();
@@ -310,6 +319,7 @@ fn follow_up(
     });
     let denials = Arc::downgrade(denials);
     let flushing = supervise("denials", tasks, move || flush_windows(denials.clone()));
+    let asking = flags.follow(governance, pipeline, metrics);
     let (governance, comparer) = (governance.clone(), pipeline.comparer().clone());
     let (reporter, counted) = (pipeline.reporter().clone(), metrics.clone());
     let guarding = supervise("rollouts", tasks, move || {
@@ -320,7 +330,9 @@ fn follow_up(
             counted.clone(),
         )
     });
-    vec![following, moving, flushing, guarding]
+    let mut tasks = vec![following, moving, flushing, guarding];
+    tasks.extend(asking);
+    tasks
 }
 
 /// Begins to open the other stores. One that cannot be opened keeps none of the others waiting for

@@ -201,6 +201,9 @@ pub struct RolloutChoice {
     pub bucket: Option<u32>,
     /// The function that computed the bucket, such as `mmh3-v1`.
     pub bucket_function: Option<Box<str>>,
+    /// The share of the canary in thousandths of a percent, if a flag has made it smaller than the
+    /// share of the step.
+    pub flag_share: Option<u32>,
 }
 
 /// How binding a policy's answer is.

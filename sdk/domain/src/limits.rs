@@ -369,6 +369,14 @@ pub const ROLLOUT_REPORT_SILENT_MS: u64 = 90_000;
 pub const ROLLOUT_REPORT_GRACE_MS: u64 = 10_000;
 /// How long `advance` waits until all gateways run the step.
 pub const ROLLOUT_REACH_WAIT_MS_MAX: u64 = 3_000;
+/// Longest key of a flag that a rollout names.
+pub const FLAG_KEY_BYTES_MAX: usize = 256;
+/// Largest answer of a flag service.
+pub const FLAG_ANSWER_BYTES_MAX: usize = 1_048_576;
+/// Longest value, variant, reason and entity tag that are kept of an answer of a flag service.
+pub const FLAG_TEXT_BYTES_MAX: usize = 256;
+/// Longest pause that a flag service may ask for with `Retry-After`.
+pub const FLAG_RETRY_AFTER_MS_MAX: u64 = 600_000;
 /// Shortest window of a rollout's guardrails.
 pub const ROLLOUT_WINDOW_MS_MIN: u64 = 1_000;
 /// Longest window of a rollout's guardrails: one day.

@@ -57,6 +57,10 @@ const STEPS: &[(&str, &[&str])] = &[
         "projects of policy authors, built with the tools of their languages",
         &["test", "--workspace", "--locked", "--test", "templates"],
     ),
+    (
+        "a rollout that follows a flag service",
+        &["test", "--workspace", "--locked", "--test", "flag_service"],
+    ),
 ];
 
 /// The programs that the tests start, and Debian's package of each.
@@ -74,6 +78,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("wasm-ld", "lld"),
     ("make", "make"),
     ("npm", "npm"),
+    ("node", "nodejs"),
 ];
 
 fn main() -> ExitCode {

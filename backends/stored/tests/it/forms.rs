@@ -44,7 +44,7 @@ samples! {
         binding, policy, version, module, config, enforcement, answer, fuel, rollout,
     }
     structure cause::RolloutChoice<'static> {
-        rollout, stage, variant, bucket, bucket_function,
+        rollout, stage, variant, bucket, bucket_function, flag_share,
     }
     choice cause::Enforcement { Advisory, Mandatory, Overridable }
     choice cause::PolicyAnswer<'static> {

@@ -145,6 +145,7 @@ fn a_rollout_and_the_policies_of_a_lease_are_recorded() {
         variant: variant.map(Into::into),
         bucket: variant.map(|_| 42_317),
         bucket_function: variant.map(|_| "mmh3-v1".into()),
+        flag_share: variant.map(|_| 10_000),
     };
     decision.verdicts.push(decision.verdicts[0].clone());
     decision.verdicts[0].rollout = Some(Arc::new(choice(Some("candidate"))));
@@ -161,7 +162,7 @@ fn a_rollout_and_the_policies_of_a_lease_are_recorded() {
     let body = bytes(&event);
     assert_eq!(parse(&body).unwrap().event, event);
     for part in [
-        r#""fuel":12,"rollout":"p-2","stage":"canary","variant":"candidate","bucket":42317,"bucket_function":"mmh3-v1"}"#,
+        r#""fuel":12,"rollout":"p-2","stage":"canary","variant":"candidate","bucket":42317,"bucket_function":"mmh3-v1","flag_share":10000}"#,
         r#""fuel":12,"rollout":"p-2","stage":"canary"}"#,
         r#""remaining_ms":10,"policies":{"granted":[{"policy":"p","version":"1.0.0"},{"policy":"p","version":"2.0.0"}],"renewed":[]}}"#,
     ] {

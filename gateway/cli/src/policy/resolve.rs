@@ -68,7 +68,10 @@ fn row(policy: &wire::ResolvedPolicy) -> Vec<String> {
         let variant = policy.variant.as_deref().unwrap_or_default();
         let bucket = policy.bucket;
         let bucket = bucket.map_or_else(String::new, |bucket| format!(", bucket {bucket}"));
-        format!("{name}: {stage}, {variant}{bucket}")
+        let narrowed = policy.flag_share.map_or_else(String::new, |share| {
+            format!(", narrowed to buckets below {share} by a flag")
+        });
+        format!("{name}: {stage}, {variant}{bucket}{narrowed}")
     });
     vec![
         policy.order.to_string(),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::ConfigError;
+use super::url::is_trustworthy;
 
 /// Who may call. Nobody may without a key or a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,13 +157,4 @@ impl Jwt {
         }
         Ok(())
     }
-}
-
-/// Keys that came over plain HTTP could be anybody's.
-fn is_trustworthy(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else {
-        return false;
-    };
-    let loopback = || matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    url.scheme() == "https" || (url.scheme() == "http" && loopback())
 }

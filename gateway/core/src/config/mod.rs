@@ -11,10 +11,12 @@ mod limits;
 mod listen;
 mod planted;
 mod policy;
+mod rollouts;
 mod safe_mode;
 mod storage;
 mod stores;
 mod telemetry;
+mod url;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -36,6 +38,9 @@ pub use self::listen::Network;
 pub use self::listen::ProxyReport;
 pub use self::listen::Tls;
 pub(crate) use self::policy::Policy;
+pub use self::rollouts::FlagService;
+pub use self::rollouts::FlagServiceAuth;
+pub use self::rollouts::Rollouts;
 pub(crate) use self::safe_mode::SafeMode;
 pub(crate) use self::safe_mode::SafeModeEnd;
 pub use self::storage::Chosen;
@@ -71,6 +76,8 @@ pub struct Config {
     pub audit: Audit,
     /// What a policy may spend.
     pub policy: Policy,
+    /// What rollouts depend on.
+    pub rollouts: Rollouts,
     /// What is logged, and how.
     pub telemetry: Telemetry,
     /// What the first start makes.
@@ -147,6 +154,7 @@ impl Config {
         self.listen.check()?;
         self.limits.check()?;
         self.policy.check()?;
+        self.rollouts.check()?;
         self.safe_mode.check()?;
         self.storage.check()?;
         stores::check(&self.stores)?;

@@ -213,7 +213,7 @@ fn check_deadline(key: &str, deadline_ms: u64) -> Result<(), ConfigError> {
 }
 
 /// A secret that stands in a file by itself.
-fn secret(file: &Path) -> Result<SecretString, ConfigError> {
+pub(super) fn secret(file: &Path) -> Result<SecretString, ConfigError> {
     let text = std::fs::read_to_string(file).map_err(|error| ConfigError::read(file, &error))?;
     Ok(SecretString::from(text.trim_end().to_owned()))
 }

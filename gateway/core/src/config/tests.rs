@@ -50,6 +50,33 @@ fn the_example_documents_every_key() {
 }
 
 #[test]
+fn a_flag_service_is_believed_over_tls_and_has_no_secret_in_its_url() {
+    let service = |more: &str| {
+        let text = format!("[rollouts.flag_service]\n{more}");
+        Config::parse(&text).and_then(|config| config.check())
+    };
+    assert_eq!(service("url = \"https://flags.example/base\""), Ok(()));
+    assert_eq!(
+        service("url = \"http://127.0.0.1:8016\"\nauth = \"api-key\""),
+        Ok(())
+    );
+    for bad in [
+        "",
+        "url = \"http://flags.example\"",
+        "url = \"flags.example\"",
+        "url = \"https://me:secret@flags.example\"",
+        "url = \"https://flags.example/?key=secret\"",
+        "url = \"https://flags.example/#a\"",
+        "url = \"https://flags.example\"\nauth = \"basic\"",
+        "url = \"https://flags.example\"\npoll_interval_ms = 499",
+        "url = \"https://flags.example\"\ntimeout_ms = 30001",
+        "url = \"https://flags.example\"\nstale_after_ms = 9999",
+    ] {
+        assert!(service(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn a_wrong_file_is_one_line_that_names_the_key() {
     for (text, names) in [
         ("[listen]\nadress = \"x\"\n", "adress"),

@@ -67,6 +67,7 @@ pub use self::policy::policy_contracts;
 pub use self::push::BindingFit;
 pub use self::push::Push;
 pub use self::push::Pushed;
+pub use self::reports::OpenFlag;
 pub use self::reports::OpenRollout;
 pub use self::review::ReviewCounts;
 pub use self::review::review_of_recovery;
@@ -93,6 +94,8 @@ use self::replica::Replica;
 pub use self::writing::edit;
 use crate::authentication::KeyRing;
 use crate::failure::Failure;
+use crate::flags::FlagSource;
+use crate::flags::OwnState;
 use crate::tasks::TaskMetrics;
 use crate::tasks::supervise;
 
@@ -127,6 +130,8 @@ pub struct Governance {
     uploads: Uploads,
     /// The versions in use that could not be put to new use.
     alerts: Alerts,
+    /// The limits of rollouts.
+    flags: Arc<dyn FlagSource>,
 }
 
 /// What governance is told of the gateway's configuration.
@@ -138,6 +143,8 @@ pub struct GovernanceSettings {
     pub tasks: TaskMetrics,
     /// The declared custom roles. A stock policy's configuration that names another is warned about.
     pub declared_roles: BTreeSet<String>,
+    /// Where the limits of rollouts come from.
+    pub flags: Arc<dyn FlagSource>,
 }
 
 impl Default for GovernanceSettings {
@@ -146,6 +153,7 @@ impl Default for GovernanceSettings {
             confirm_window: CONFIRM_WINDOW,
             tasks: TaskMetrics::default(),
             declared_roles: BTreeSet::new(),
+            flags: Arc::new(OwnState::default()),
         }
     }
 }
@@ -214,6 +222,7 @@ impl Governance {
             doubts: Doubts::default(),
             uploads: Uploads::default(),
             alerts: Alerts::default(),
+            flags: settings.flags,
         });
         governance.load_all().await?;
         let this = Arc::downgrade(&governance);

@@ -1,10 +1,12 @@
 //! The reports of gateways on open rollouts, as documents of the store.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use leasehold_domain::Edit;
 use leasehold_domain::Feature;
 use leasehold_domain::Precondition;
+use leasehold_policy_evaluate::BUCKETS;
 use tokio::sync::watch;
 
 use super::Governance;
@@ -14,8 +16,11 @@ use super::document::GatewayReport;
 use super::document::Guardrails;
 use super::document::ROLLOUT_REPORTS;
 use super::document::RolloutDocument;
+use super::document::RolloutStage;
 use super::document::RolloutState;
 use crate::failure::Failure;
+use crate::flags::FlagSource;
+use crate::flags::FlagStatus;
 
 /// What is needed of an open rollout that is in force on this gateway.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +37,17 @@ pub struct OpenRollout {
     pub automatic: bool,
     /// Whether its plan has a further step.
     pub has_next: bool,
+    /// The flag that may narrow or hold it.
+    pub flag: Option<OpenFlag>,
+}
+
+/// The flag of an open rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenFlag {
+    /// Its key.
+    pub key: String,
+    /// The share of a canary that the next step needs, in thousandths of a percent: all, to be full.
+    pub next_share: u32,
 }
 
 impl OpenRollout {
@@ -46,6 +62,13 @@ impl OpenRollout {
             least_ms: step.map_or(0, |step| step.least_ms),
             automatic: rollout.automatic,
             has_next: rollout.state.step + 1 < rollout.steps.len(),
+            flag: rollout.flag.as_ref().map(|key| OpenFlag {
+                key: key.clone(),
+                next_share: match rollout.steps.get(rollout.state.step + 1) {
+                    Some(step) if step.stage == RolloutStage::Canary => step.share,
+                    _ => BUCKETS,
+                },
+            }),
         }
     }
 
@@ -64,6 +87,27 @@ impl Governance {
         let all = replica.rollouts.iter();
         let open = all.filter(|rollout| rollout.state.stage.is_open());
         open.map(OpenRollout::of).collect()
+    }
+
+    /// Returns where the limits of rollouts come from.
+    #[must_use]
+    pub fn flags(&self) -> &Arc<dyn FlagSource> {
+        &self.flags
+    }
+
+    /// Returns what this gateway knows of the flag of an open rollout; `None` if it names none.
+    #[must_use]
+    pub fn flag_status(&self, open: &OpenRollout) -> Option<FlagStatus> {
+        let flag = open.flag.as_ref()?;
+        let (snapshot, now) = (self.flags.snapshot(), self.clock.monotonic());
+        Some(snapshot.status(&flag.key, now))
+    }
+
+    /// Says why the flag of an open rollout keeps it in its step; `None` if it does not.
+    #[must_use]
+    pub fn held_by_flag(&self, open: &OpenRollout) -> Option<String> {
+        let next_share = open.flag.as_ref()?.next_share;
+        self.flag_status(open)?.refuses(next_share)
     }
 
     /// Tells when other documents have come into force.

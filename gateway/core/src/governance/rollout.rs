@@ -23,6 +23,7 @@ use self::entry::version_of;
 use self::entry::with_entry;
 
 use super::Governance;
+use super::OpenRollout;
 use super::Stored;
 use super::binding::taken_into_use;
 use super::bound::BoundPolicies;
@@ -70,6 +71,10 @@ impl Governance {
         draft.check()?;
         let level = self.documents.level();
         feature_gate::require(Feature::Rollouts, level, "the default store")?;
+        if draft.flag.is_some() && !self.flags.snapshot().has_service() {
+            let problem = "flag: this gateway has no flag service; set rollouts.flag_service";
+            return Err(Failure::invalid(problem));
+        }
         for _ in 0..WRITES_MAX {
             if let Some(started) = self.try_start(caller, draft).await? {
                 return Ok(started);
@@ -197,8 +202,8 @@ impl Governance {
     ///
     /// # Errors
     /// There is no such rollout, its stage does not allow the change, it has left the step that was
-    /// seen, its binding says something else by now, others must approve its plan first, or the store
-    /// cannot write.
+    /// seen, its binding says something else by now, its flag holds it, others must approve its plan
+    /// first, or the store cannot write.
     pub async fn change_rollout(
         &self,
         caller: &Caller,
@@ -244,6 +249,10 @@ impl Governance {
         let mut rollout = before.clone();
         rollout.state = next_state(&before, action, now)?;
         if action == RolloutAction::Advance {
+            if let Some(problem) = self.held_by_flag(&OpenRollout::of(&before)) {
+                let message = format!("rollout {}: {problem}", before.name);
+                return Err(Failure::new(FailureKind::Conflict, message));
+            }
             self.check_candidate(&before).await?;
         }
         self.record(caller, &mut rollout, action.done(), why);

@@ -52,6 +52,7 @@ use super::turns::Turns;
 use crate::caller::Caller;
 use crate::evaluation_pool::EvaluationPool;
 use crate::failure::Failure;
+use crate::flags::FlagSource;
 use crate::governance::plan::NamespacePlan;
 use crate::replay::DecisionSamples;
 use crate::rollouts::Comparer;
@@ -74,6 +75,7 @@ pub struct Decider {
     pool: EvaluationPool,
     comparer: Arc<Comparer>,
     samples: Arc<DecisionSamples>,
+    flags: Arc<dyn FlagSource>,
 }
 
 impl Decider {
@@ -83,12 +85,13 @@ impl Decider {
     }
 
     /// Decides by this clock. `record_renewals`: whether every renewal is in the ledger. `budget`:
-    /// what the policies of one request may spend together.
+    /// what the policies of one request may spend together. `flags` may narrow rollouts.
     pub fn new(
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         record_renewals: bool,
         budget: Budget,
+        flags: Arc<dyn FlagSource>,
     ) -> Self {
         Self {
             comparer: Comparer::start(clock.clone(), metrics.clone(), budget),
@@ -102,6 +105,7 @@ impl Decider {
             budget,
             pool: EvaluationPool::default(),
             samples: Arc::new(DecisionSamples::every(Duration::ZERO)),
+            flags,
         }
     }
 
@@ -177,7 +181,8 @@ impl Decider {
     ) -> Result<Permit, Refusal> {
         let now = self.clock.wall();
         let principal = &caller.principal;
-        let judges = Judges::of(store, namespace, (&request, principal), now).await?;
+        let flags = &*self.flags;
+        let judges = Judges::of(store, namespace, (&request, principal), now, flags).await?;
         let gathering = facts::gather(now, store, judges.needs(), caller, &request, &intent);
         let (facts, expect) = gathering.await?;
         let id = rand::random();

@@ -52,7 +52,10 @@ use crate::authorization::fixture::authorization;
 use crate::caller::Caller;
 use crate::config::Policy;
 use crate::failure::Failure;
+use crate::flags::FlagSource;
+use crate::flags::OwnState;
 use crate::governance::Governance;
+use crate::governance::GovernanceSettings;
 use crate::governance::Push;
 use crate::governance::WrittenBinding;
 use crate::governance::document::DefaultDecision;
@@ -176,6 +179,19 @@ impl Gate {
         clock: Arc<dyn Clock>,
         change: impl FnOnce(Decider) -> Decider,
     ) -> Self {
+        Self::open_parts(clock, Arc::new(OwnState::default()), change).await
+    }
+
+    /// One whose rollouts are narrowed by these flags.
+    pub(crate) async fn open_flagged(clock: Arc<dyn Clock>, flags: Arc<dyn FlagSource>) -> Self {
+        Self::open_parts(clock, flags, |decider| decider).await
+    }
+
+    async fn open_parts(
+        clock: Arc<dyn Clock>,
+        flags: Arc<dyn FlagSource>,
+        change: impl FnOnce(Decider) -> Decider,
+    ) -> Self {
         let backend = MemoryBackend::new(clock.clone());
         let folder = tempfile::tempdir().unwrap();
         let ledger = SqliteLedger::open(&folder.path().join("ledger"), LedgerOptions::default());
@@ -188,9 +204,15 @@ impl Gate {
         .unwrap();
         let keys = Arc::new(KeyRing::default());
         let home = [StoreName::home()].into();
-        let governance = Governance::load(backend.clone(), engine, keys, clock.clone(), home);
+        let (documents, time) = (backend.clone(), clock.clone());
+        let settings = GovernanceSettings {
+            flags: flags.clone(),
+            ..GovernanceSettings::default()
+        };
+        let governance = Governance::load_with(documents, engine, keys, time, home, settings);
         let governance = governance.await.unwrap();
         let metrics = Arc::new(Metrics::new());
+        let budget = Policy::default().request_budget();
         let waits = Arc::new(Waits::default());
         let from = backend.health().await.newest;
         tokio::spawn(waits.clone().follow(backend.clone(), from, metrics.clone()));
@@ -218,11 +240,10 @@ impl Gate {
             waits,
         };
         let store = Arc::new(store);
-        let budget = Policy::default().request_budget();
         let pipeline = Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             authorization: authorization(&store, clock.clone()),
-            decider: change(Decider::new(clock, metrics, false, budget)),
+            decider: change(Decider::new(clock, metrics, false, budget, flags)),
             stores: Arc::new(Stores::new(store, [].into())),
             default_caps: NamespaceCaps::default(),
             shutdown,

@@ -8,6 +8,7 @@ use super::Pipeline;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
+use crate::flags::FlagStatus;
 use crate::governance::OpenRollout;
 use crate::governance::RolloutAction;
 use crate::governance::RolloutReason;
@@ -27,6 +28,8 @@ pub struct StepStatus {
     pub sum: StepSum,
     /// Why an automatic rollout does not leave it now; `None` if it does, or is not automatic.
     pub waits: Option<String>,
+    /// What this gateway knows of the rollout's flag; `None` if it names none.
+    pub flag: Option<FlagStatus>,
 }
 
 impl Pipeline {
@@ -95,10 +98,11 @@ impl Pipeline {
     }
 
     async fn status(&self, rollout: &RolloutDocument, sum: StepSum) -> Result<StepStatus, Failure> {
-        let mut waits = None;
+        let (mut waits, open) = (None, OpenRollout::of(rollout));
         if rollout.automatic {
             waits = sum.waits(self.inner.decider.clock().wall());
             let governance = &self.inner.governance;
+            waits = waits.or_else(|| governance.held_by_flag(&open));
             if waits.is_none() && !governance.next_step_is_approved(&rollout.name).await? {
                 waits = Some(format!(
                     "others must approve the next step: `leasehold rollout request-approval {}`",
@@ -106,7 +110,8 @@ impl Pipeline {
                 ));
             }
         }
-        Ok(StepStatus { sum, waits })
+        let flag = self.inner.governance.flag_status(&open);
+        Ok(StepStatus { sum, waits, flag })
     }
 
     async fn sum(&self, open: &OpenRollout) -> Result<StepSum, Failure> {

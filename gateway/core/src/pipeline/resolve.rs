@@ -61,9 +61,10 @@ impl Pipeline {
         let namespace = plan.namespace(name);
         let namespace = namespace.ok_or_else(|| Failure::no_namespace(name))?;
         let mut policies = Vec::new();
+        let flags = self.inner.governance.flags().snapshot();
         for planned in namespace.judges(operation, &request.lock.lock) {
             let now = leasehold_domain::WallMillis(0);
-            let chosen = planned.choose(operation, (request, principal), (None, now));
+            let chosen = planned.choose(operation, (request, principal), (None, now), &flags);
             let (judging, rollout) = match chosen {
                 None => (Some(planned), None),
                 Some(chosen) => (chosen.step, Some(chosen.choice)),

@@ -199,7 +199,7 @@ impl Guard {
 
     /// Goes to the next step if everything is there that the plan and the rule of approvals ask for.
     async fn advance(&self, open: &OpenRollout, sum: &StepSum, now: WallMillis) {
-        if sum.waits(now).is_some() {
+        if sum.waits(now).is_some() || self.governance.held_by_flag(open).is_some() {
             return;
         }
         let id = &open.id;

@@ -28,6 +28,7 @@ use super::sum::told_counts;
 use super::tally::WindowBatch;
 use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::flags::FlagStatus;
 use crate::governance::Governance;
 use crate::governance::OpenRollout;
 use crate::governance::RolloutId;
@@ -122,13 +123,29 @@ impl Reporter {
     /// # Errors
     /// The store cannot write.
     pub(super) async fn record(&self, id: &RolloutId, batch: &WindowBatch) -> Result<(), Failure> {
+        self.note(&id.name, &batch.to_string()).await
+    }
+
+    /// Tells the ledger what the flag of a rollout says on this gateway.
+    ///
+    /// # Errors
+    /// The store cannot write.
+    pub(super) async fn record_flag(
+        &self,
+        id: &RolloutId,
+        status: &FlagStatus,
+    ) -> Result<(), Failure> {
+        self.note(&id.name, &status.to_string()).await
+    }
+
+    async fn note(&self, rollout: &str, text: &str) -> Result<(), Failure> {
         let caller = Caller::gateway("rollouts")?;
-        let summary = format!("rollout {} on {}: {batch}", id.name, self.name());
+        let summary = format!("rollout {rollout} on {}: {text}", self.name());
         let change = Change {
             request_id: caller.request_id,
             principal: caller.principal,
             collection: ROLLOUTS.into(),
-            id: (*id.name).into(),
+            id: rollout.into(),
             digest: Some(Digest::of(summary.as_bytes())),
             summary: summary.into(),
         };

@@ -69,6 +69,8 @@ pub struct Metrics {
 struct RolloutMetrics {
     comparisons: IntCounterVec,
     rollbacks: IntCounterVec,
+    flag_polls: IntCounterVec,
+    flag_answer_age: Gauge,
 }
 
 impl RolloutMetrics {
@@ -84,6 +86,15 @@ impl RolloutMetrics {
                 "Rollouts that a guardrail has rolled back, by guardrail.",
                 &["reason"],
             ),
+            flag_polls: make.counters(
+                "leasehold_flag_polls_total",
+                "Requests to the flag service, by what came of them.",
+                &["outcome"],
+            ),
+            flag_answer_age: make.put(Gauge::new(
+                "leasehold_flag_answer_age_seconds",
+                "Time since the flag service last answered; 0 while no rollout names a flag.",
+            )),
         }
     }
 }
@@ -298,6 +309,16 @@ impl Metrics {
     /// A guardrail has rolled a rollout back.
     pub(crate) fn rolled_back(&self, reason: &str) {
         self.rollouts.rollbacks.with_label_values(&[reason]).inc();
+    }
+
+    /// The flag service was asked.
+    pub(crate) fn flag_poll(&self, outcome: &str) {
+        self.rollouts.flag_polls.with_label_values(&[outcome]).inc();
+    }
+
+    /// The age of the newest answer of the flag service.
+    pub(crate) fn flag_answer_age(&self, age: Duration) {
+        self.rollouts.flag_answer_age.set(age.as_secs_f64());
     }
 
     /// A break-glass principal passed a denial.

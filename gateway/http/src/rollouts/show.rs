@@ -2,6 +2,7 @@
 
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
+use leasehold_core::flags::FlagStatus;
 use leasehold_core::governance::RolloutId;
 use leasehold_core::governance::Stored;
 use leasehold_core::governance::document::Guardrails;
@@ -76,6 +77,7 @@ pub(super) fn show(
         unit,
         salt,
         bucket_function,
+        flag: flag_key,
         targets,
         steps,
         guardrails,
@@ -116,6 +118,7 @@ pub(super) fn show(
         comparison: standing.map(comparison),
         automatic,
         waits: step.as_ref().and_then(|step| step.waits.clone()),
+        flag: flag_key.map(|key| flag(key, step.as_ref().and_then(|step| step.flag.clone()))),
         total: step.as_ref().map(|step| total(app, &step.sum)),
         gateways: step
             .map(|step| step.sum.gateways.iter().map(gateway).collect())
@@ -131,6 +134,37 @@ fn version(version: RolloutVersion) -> wire::RolloutVersion {
 /// Returns thousandths of a percent as percent.
 fn percent(share: u32) -> f64 {
     f64::from(share) / super::THOUSANDTHS
+}
+
+/// Shows the flag that a rollout names: what is known of it, while the rollout is open.
+fn flag(key: String, status: Option<FlagStatus>) -> wire::RolloutFlag {
+    let shown = |status: FlagStatus| wire::RolloutFlag {
+        key: status.key,
+        share_max_percent: Some(percent(status.limit.share)),
+        hold: status.limit.hold,
+        value: status.value,
+        variant: status.variant,
+        reason: status.reason,
+        age_ms: status
+            .age
+            .map(|age| age.as_millis().try_into().unwrap_or(u64::MAX)),
+        stale: status.stale,
+        problem: status.problem,
+    };
+    status.map_or_else(
+        || wire::RolloutFlag {
+            key,
+            share_max_percent: None,
+            hold: false,
+            value: None,
+            variant: None,
+            reason: None,
+            age_ms: None,
+            stale: false,
+            problem: None,
+        },
+        shown,
+    )
 }
 
 fn show_step(step: RolloutStep) -> wire::RolloutStep {

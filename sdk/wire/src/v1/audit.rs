@@ -160,6 +160,10 @@ pub struct RulePolicy {
     /// The bucket of the request's lock, team or subject in the rollout: 0 to 99,999.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<u32>,
+    /// The share of the canary in thousandths of a percent, if a flag has made it smaller than that of
+    /// the step: buckets below it are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag_share: Option<u32>,
 }
 
 /// Whether the ledger is what was written.

@@ -242,6 +242,10 @@ pub struct ResolvedPolicy {
     /// The bucket of the lock, team or subject, in a canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<u32>,
+    /// The share of the canary in thousandths of a percent, if a flag has made it smaller than that of
+    /// the step: buckets below it are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag_share: Option<u32>,
     /// Why it cannot be asked, and fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

@@ -26,6 +26,10 @@ pub struct RolloutRequest {
     /// What shares one bucket: `lock` (the default), `team` or `subject`. Cannot be changed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// The key of a flag in the gateway's flag service, which may narrow or hold the rollout. Cannot be
+    /// changed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<String>,
     /// Locks, teams and subjects that the candidate judges in every canary step, whatever their bucket.
     #[serde(default)]
     pub targets: RolloutTargets,
@@ -217,12 +221,46 @@ pub struct Rollout {
     /// Why an automatic rollout does not leave its step now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<String>,
+    /// The flag that may narrow or hold it, as the gateway that was asked knows it; absent if the
+    /// rollout names none. Once the rollout is not open, its key alone matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<RolloutFlag>,
     /// The comparisons of this step on all gateways; absent if the rollout is not open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<RolloutTotal>,
     /// The gateways, and whether they run this step; empty if the rollout is not open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gateways: Vec<RolloutGateway>,
+}
+
+/// The flag of a rollout, as one gateway knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutFlag {
+    /// Its key in the flag service.
+    pub key: String,
+    /// The greatest share of a canary that it allows, in percent: 100 if it sets no limit, 0 if the
+    /// candidate judges nothing. Absent if the rollout is not open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_max_percent: Option<f64>,
+    /// Whether it keeps the rollout in its step.
+    pub hold: bool,
+    /// Its value, as JSON; absent before the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The name of the value in the flag service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Why the flag service chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The age of the answer, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// Whether the rollout cannot advance because the answer is too old, or there is none.
+    pub stale: bool,
+    /// Why there is no newer answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// How the two versions answered the same requests, on all gateways, as far as they have reported.

@@ -91,15 +91,17 @@ fn verdict() -> impl Strategy<Value = domain::PolicyVerdict> {
     let version = "[12]\\.0\\.0".prop_map(Arc::from);
     let policy = "p[1-3]".prop_map(Arc::from);
     let digests = (any::<[u8; 32]>(), any::<[u8; 32]>());
-    let bucket = (of(any::<u32>()), of(text()));
+    let bucket = (of(any::<u32>()), of(text()), of(any::<u32>()));
     let rollout = (text(), text(), of(text()), bucket);
-    let rollout = rollout.prop_map(|(rollout, stage, variant, (bucket, bucket_function))| {
+    let rollout = rollout.prop_map(|(rollout, stage, variant, bucket)| {
+        let (bucket, bucket_function, flag_share) = bucket;
         Arc::new(domain::RolloutChoice {
             rollout,
             stage,
             variant,
             bucket,
             bucket_function,
+            flag_share,
         })
     });
     (

@@ -318,6 +318,7 @@ struct RawVerdict<'b> {
     variant: Option<Box<str>>,
     bucket: Option<u32>,
     bucket_function: Option<Box<str>>,
+    flag_share: Option<u32>,
 }
 
 impl RawVerdict<'_> {
@@ -351,8 +352,15 @@ impl RawVerdict<'_> {
                 variant,
                 bucket: self.bucket,
                 bucket_function: self.bucket_function,
+                flag_share: self.flag_share,
             })),
-            (None, None, None) if self.bucket.is_none() && self.bucket_function.is_none() => None,
+            (None, None, None)
+                if self.bucket.is_none()
+                    && self.bucket_function.is_none()
+                    && self.flag_share.is_none() =>
+            {
+                None
+            }
             _ => {
                 return Err(ParseError(
                     "rollout and stage must be given together, and the rest only with them"

@@ -41,6 +41,7 @@ pub(super) fn verdict(json: &mut Json<'_>, verdict: &PolicyVerdict) {
         json.optional_text("variant", choice.variant.as_deref());
         json.optional_number("bucket", choice.bucket.map(u64::from));
         json.optional_text("bucket_function", choice.bucket_function.as_deref());
+        json.optional_number("flag_share", choice.flag_share.map(u64::from));
     }
     json.end(b'}');
 }

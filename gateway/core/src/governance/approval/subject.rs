@@ -182,6 +182,9 @@ impl Governance {
             "steps": rollout.steps,
             "guardrails": rollout.guardrails,
         });
+        if let Some(flag) = &rollout.flag {
+            plan["flag"] = flag.as_str().into();
+        }
         if rollout.automatic {
             plan["automatic"] = true.into();
         }

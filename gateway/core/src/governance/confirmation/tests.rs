@@ -110,16 +110,15 @@ async fn house() -> House {
         let made = governance.put_namespace(&ops, &draft, Precondition::Absent);
         made.await.unwrap();
     }
+    let (budget, flags) = (
+        Policy::default().request_budget(),
+        governance.flags().clone(),
+    );
     let (running_on, shutdown) = tokio::sync::watch::channel(false);
     let pipeline = Pipeline::new(Inner {
         governance: governance.clone(),
         authorization: authorization(stores.get(&StoreName::home()).unwrap(), system.clone()),
-        decider: Decider::new(
-            system,
-            metrics.clone(),
-            false,
-            Policy::default().request_budget(),
-        ),
+        decider: Decider::new(system, metrics.clone(), false, budget, flags),
         stores,
         default_caps: NamespaceCaps::default(),
         shutdown,

@@ -14,6 +14,8 @@ use leasehold_domain::limits::ROLLOUT_STICKY_MS_MAX;
 use leasehold_policy_evaluate::BUCKET_FUNCTION;
 use leasehold_policy_evaluate::bucket;
 
+use crate::flags::FlagLimit;
+use crate::flags::FlagSnapshot;
 use crate::governance::document::RolloutDocument;
 use crate::governance::document::RolloutStage;
 use crate::governance::document::RolloutUnit;
@@ -55,6 +57,8 @@ pub(crate) struct RolloutRule {
     share: u32,
     unit: RolloutUnit,
     salt: Box<str>,
+    /// The flag that may narrow it.
+    flag: Option<Box<str>>,
     locks: Vec<LockPattern>,
     teams: BTreeSet<String>,
     subjects: BTreeSet<String>,
@@ -115,6 +119,7 @@ impl RolloutRule {
             share: document.state.share,
             unit: document.unit,
             salt: document.salt.as_str().into(),
+            flag: document.flag.as_deref().map(Into::into),
             locks: locks.collect::<Result<_, _>>()?,
             teams: targets.teams.iter().cloned().collect(),
             subjects: targets.subjects.iter().cloned().collect(),
@@ -173,18 +178,26 @@ impl RolloutRule {
     }
 
     /// Chooses the version that judges a request, and says why. `operation` is that of the request,
-    /// or `Renew` to ask what would judge renewals of the lease.
+    /// or `Renew` to ask what would judge renewals of the lease. `flags` may narrow a canary.
     pub(super) fn choose(
         &self,
         operation: Operation,
         (request, principal): (&Request, &Principal),
         (lease, now): (Option<&GrantedLease>, WallMillis),
+        flags: &FlagSnapshot,
     ) -> (Variant, RolloutChoice) {
         let mut bucket = None;
+        let limit = match self.stage {
+            RolloutStage::Canary => flags.limit(self.flag.as_deref()),
+            _ => FlagLimit::NONE,
+        };
+        // The leases of a killed version, and of a candidate that a flag has stopped, pass to the
+        // version that rules.
+        let is_stopped =
+            |variant| self.is_killed(variant) || (variant == Variant::Candidate && limit.stops());
         let variant = match self.granted_under(lease, now) {
-            // The leases of a killed version pass to the version that rules.
-            Some(variant) if self.asks_for_lease(operation) && !self.is_killed(variant) => variant,
-            _ => self.by_stage(operation, request, principal, &mut bucket),
+            Some(variant) if self.asks_for_lease(operation) && !is_stopped(variant) => variant,
+            _ => self.by_stage(operation, (request, principal), limit, &mut bucket),
         };
         let choice = RolloutChoice {
             rollout: (*self.id.name).into(),
@@ -192,6 +205,7 @@ impl RolloutRule {
             variant: Some(variant.as_str().into()),
             bucket,
             bucket_function: bucket.map(|_| BUCKET_FUNCTION.into()),
+            flag_share: Some(limit.share).filter(|share| *share < self.share),
         };
         (variant, choice)
     }
@@ -218,8 +232,8 @@ impl RolloutRule {
     fn by_stage(
         &self,
         operation: Operation,
-        request: &Request,
-        principal: &Principal,
+        (request, principal): (&Request, &Principal),
+        limit: FlagLimit,
         computed: &mut Option<u32>,
     ) -> Variant {
         // The right to revoke is always judged by the version that the binding names.
@@ -232,7 +246,8 @@ impl RolloutRule {
             RolloutStage::Canary if of_a_lease && !self.killed.candidate => {
                 let bucket = self.bucket_of(request, principal);
                 *computed = Some(bucket);
-                match bucket < self.share || self.is_target(request, principal) {
+                let is_in = bucket < limit.narrow(self.share);
+                match !limit.stops() && (is_in || self.is_target(request, principal)) {
                     true => Variant::Candidate,
                     false => Variant::Current,
                 }

@@ -21,6 +21,7 @@ use leasehold_policy_host::BoundPolicy;
 use super::rollout::GrantedLease;
 use super::rollout::RolloutRule;
 use super::rollout::Variant;
+use crate::flags::FlagSnapshot;
 use crate::governance::document::BindingDocument;
 use crate::governance::document::BoundPolicyDocument;
 use crate::governance::document::EnforcementName;
@@ -102,9 +103,10 @@ impl PlanStep {
         operation: Operation,
         asked: (&Request, &Principal),
         lease: (Option<&GrantedLease>, WallMillis),
+        flags: &FlagSnapshot,
     ) -> Option<Chosen<'p>> {
         let PlannedRollout { rule, other } = &**self.rollout.as_ref()?;
-        let (variant, choice) = rule.choose(operation, asked, lease);
+        let (variant, choice) = rule.choose(operation, asked, lease, flags);
         let (judging, beside) = match variant == rule.bound() {
             true => (self, other),
             false => (other, self),

@@ -316,6 +316,7 @@ fn draft() -> RolloutDraft {
         policy: "p".to_owned(),
         version: Some("2.0.0".to_owned()),
         config: None,
+        flag: None,
         unit: RolloutUnit::Lock,
         targets: RolloutTargets::default(),
         steps: vec![step(RolloutStage::Shadow, 0), step(RolloutStage::Full, 0)],

@@ -3,6 +3,7 @@
 use leasehold_domain::Digest;
 use leasehold_domain::Subject;
 use leasehold_domain::TeamName;
+use leasehold_domain::limits::FLAG_KEY_BYTES_MAX;
 use leasehold_domain::limits::ROLLOUT_STEP_MS_MAX;
 use leasehold_domain::limits::ROLLOUT_STEPS_MAX;
 use leasehold_domain::limits::ROLLOUT_TARGETS_MAX;
@@ -11,6 +12,7 @@ use leasehold_domain::limits::ROLLOUT_WINDOW_MS_MIN;
 use leasehold_policy_evaluate::BUCKETS;
 
 use crate::failure::Failure;
+use crate::field_limits::name;
 use crate::field_limits::within;
 use crate::governance::document::Guardrails;
 use crate::governance::document::RolloutStage;
@@ -34,6 +36,14 @@ pub(super) fn check_guardrails(guardrails: &Guardrails) -> Result<(), Failure> {
         return Err(Failure::invalid("guardrails: a share is 0 to 100 percent"));
     }
     Ok(())
+}
+
+/// Checks the key of a flag.
+pub(super) fn check_flag(flag: Option<&str>) -> Result<(), Failure> {
+    if flag.is_some_and(str::is_empty) {
+        return Err(Failure::invalid("flag: must not be empty"));
+    }
+    name("flag", flag, FLAG_KEY_BYTES_MAX)
 }
 
 /// Checks the digest of a replay's report.

@@ -5,6 +5,7 @@ use leasehold_domain::WallMillis;
 use leasehold_policy_evaluate::BUCKET_FUNCTION;
 use serde_json::Value;
 
+use super::check::check_flag;
 use super::check::check_guardrails;
 use super::check::check_report;
 use super::check::check_steps;
@@ -36,6 +37,8 @@ pub struct RolloutDraft {
     pub config: Option<Value>,
     /// What shares one bucket.
     pub unit: RolloutUnit,
+    /// The key of the flag that may narrow or hold it; `None` for none.
+    pub flag: Option<String>,
     /// Locks, teams and subjects that the candidate judges in every canary step.
     pub targets: RolloutTargets,
     /// The steps; empty for shadow, canaries of 1, 10 and 50 percent, and full.
@@ -54,6 +57,7 @@ impl RolloutDraft {
         if self.name.parse::<NamespaceName>().is_err() {
             return Err(Failure::invalid("name: 1 to 63 of a-z, 0-9 and -"));
         }
+        check_flag(self.flag.as_deref())?;
         check_targets(&self.targets)?;
         check_steps(&self.steps)?;
         check_guardrails(&self.guardrails)?;
@@ -104,6 +108,7 @@ impl RolloutDraft {
             unit: self.unit,
             salt: format!("{}-{:016x}", self.name, rand::random::<u64>()),
             bucket_function: BUCKET_FUNCTION.to_owned(),
+            flag: self.flag.clone(),
             targets: self.targets.clone(),
             steps,
             guardrails: self.guardrails,

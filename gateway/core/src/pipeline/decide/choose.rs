@@ -11,6 +11,8 @@ use leasehold_domain::RolloutChoice;
 use leasehold_domain::WallMillis;
 
 use crate::failure::Failure;
+use crate::flags::FlagSnapshot;
+use crate::flags::FlagSource;
 use crate::governance::plan::GrantedLease;
 use crate::governance::plan::NamespacePlan;
 use crate::governance::plan::PlanStep;
@@ -29,6 +31,8 @@ pub(super) struct Judges<'p> {
     pub(super) comparisons: Vec<Compared<'p>>,
     lease: Option<GrantedLease>,
     now: WallMillis,
+    /// The flags of the rollouts, the same for the whole request.
+    flags: Arc<FlagSnapshot>,
 }
 
 /// The other version of a policy, evaluated for comparison.
@@ -55,6 +59,7 @@ impl<'p> Judges<'p> {
         namespace: NamespacePlan<'p>,
         (request, principal): (&Request, &Principal),
         now: WallMillis,
+        flags: &dyn FlagSource,
     ) -> Result<Self, Failure> {
         let operation = request.operation;
         let planned = namespace.judges(operation, &request.lock.lock);
@@ -65,11 +70,13 @@ impl<'p> Judges<'p> {
             comparisons: Vec::new(),
             lease: None,
             now,
+            flags: Arc::default(),
         };
         let has_rollout = |step: &&Arc<PlanStep>| step.rollout().is_some();
         if !judges.steps.iter().any(has_rollout) {
             return Ok(judges);
         }
+        judges.flags = flags.snapshot();
         let rollouts = judges.steps.iter().filter_map(|step| step.rollout());
         let asks = rollouts.clone().any(|rule| rule.asks_for_lease(operation));
         if let (true, Some(lease)) = (asks, request.lease) {
@@ -88,7 +95,8 @@ impl<'p> Judges<'p> {
         let planned = std::mem::take(&mut self.steps);
         for step in planned {
             let lease = (self.lease.as_ref(), self.now);
-            let Some(chosen) = step.choose(request.operation, (request, principal), lease) else {
+            let asked = (request, principal);
+            let Some(chosen) = step.choose(request.operation, asked, lease, &self.flags) else {
                 self.steps.push(step);
                 continue;
             };
@@ -153,7 +161,7 @@ impl<'p> Judges<'p> {
         asked: (&Request, &Principal),
     ) -> Option<&'p Arc<PlanStep>> {
         let lease = (self.lease.as_ref(), self.now);
-        match step.choose(Operation::Renew, asked, lease) {
+        match step.choose(Operation::Renew, asked, lease, &self.flags) {
             Some(chosen) => chosen.step,
             None => Some(step),
         }

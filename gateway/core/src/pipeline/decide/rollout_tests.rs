@@ -4,6 +4,7 @@ mod approvals;
 mod automatic;
 mod bounded;
 mod counted;
+mod flags;
 mod kills;
 mod rolled_back;
 
@@ -62,12 +63,16 @@ fn version(version: &str, operations: &[&str], denies: bool) -> Guest {
 async fn gate(operations: &[&str], candidate: Guest) -> (Arc<Gate>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(WallMillis(1_800_000_000_000)));
     let gate = Gate::open_at(clock.clone()).await;
+    prepare(&gate, operations, candidate).await;
+    (Arc::new(gate), clock)
+}
+
+async fn prepare(gate: &Gate, operations: &[&str], candidate: Guest) {
     gate.namespace("demo", DefaultDecision::Allow).await;
     gate.upload(version("1.0.0", operations, false).wasm())
         .await;
     gate.upload(candidate.wasm()).await;
     gate.bind(binding(json!({}))).await.unwrap();
-    (Arc::new(gate), clock)
 }
 
 fn binding(config: Value) -> Value {
@@ -100,6 +105,7 @@ fn draft(steps: &[RolloutStep]) -> RolloutDraft {
         policy: "p".to_owned(),
         version: Some("2.0.0".to_owned()),
         config: None,
+        flag: None,
         unit: RolloutUnit::Lock,
         targets: RolloutTargets::default(),
         steps: steps.to_vec(),

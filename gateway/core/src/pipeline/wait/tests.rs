@@ -128,15 +128,14 @@ async fn pair() -> Pair {
             waits,
         };
         let store = Arc::new(store);
+        let (budget, flags) = (
+            Policy::default().request_budget(),
+            governance.flags().clone(),
+        );
         Arc::new(Pipeline::new(Inner {
             governance: governance.clone(),
             authorization: authorization(&store, clock.clone()),
-            decider: Decider::new(
-                clock.clone(),
-                metrics,
-                false,
-                Policy::default().request_budget(),
-            ),
+            decider: Decider::new(clock.clone(), metrics, false, budget, flags),
             stores: Arc::new(Stores::new(store, [].into())),
             default_caps: NamespaceCaps::default(),
             shutdown: shutdown.clone(),

@@ -32,6 +32,7 @@ pub(in crate::rollouts) fn open() -> OpenRollout {
         },
         least_ms: 0,
         automatic: true,
+        flag: None,
         has_next: true,
     }
 }

@@ -87,6 +87,8 @@ pub(super) fn rollout_rules() -> Vec<Rule> {
     let window = range(limits::ROLLOUT_WINDOW_MS_MIN, limits::ROLLOUT_WINDOW_MS_MAX);
     let version = json!({ "pattern": patterns::version(), "maxLength": 64 });
     let reason = text(&patterns::prose(), limits::ROLLOUT_REASON_BYTES_MAX);
+    let mut flag = text(&patterns::name(), limits::FLAG_KEY_BYTES_MAX);
+    flag["minLength"] = json!(1);
     let stages = json!({ "enum": ["shadow", "canary", "full"] });
     vec![
         (
@@ -95,6 +97,7 @@ pub(super) fn rollout_rules() -> Vec<Rule> {
             json!({ "pattern": SHA_256 }),
         ),
         ("RolloutRequest", "name", label()),
+        ("RolloutRequest", "flag", flag),
         ("RolloutRequest", "binding", label()),
         (
             "RolloutRequest",

@@ -6,7 +6,7 @@ use super::approvals::governed;
 use super::*;
 
 /// A plan of a shadow and two canaries with windows of a second, that advances by itself.
-fn automatic(steps: &[RolloutStep]) -> RolloutDraft {
+pub(super) fn automatic(steps: &[RolloutStep]) -> RolloutDraft {
     RolloutDraft {
         automatic: true,
         guardrails: Guardrails {
@@ -20,7 +20,7 @@ fn automatic(steps: &[RolloutStep]) -> RolloutDraft {
 }
 
 /// Lets the guard run until the rollout is in this step, while requests are made and time passes.
-async fn until_step(gate: &Arc<Gate>, clock: &ManualClock, step: usize) {
+pub(super) async fn until_step(gate: &Arc<Gate>, clock: &ManualClock, step: usize) {
     for _ in 0..200 {
         let rollout = gate.governance.rollout("r").await.unwrap().document;
         if rollout.state.step == step {
@@ -37,7 +37,7 @@ async fn until_step(gate: &Arc<Gate>, clock: &ManualClock, step: usize) {
 /// Waits until more requests were compared than before in the step that the rollout was in, or it
 /// has left that step. The thread that compares has the lowest priority: on a busy machine, time must
 /// not pass without it.
-async fn some_compared(gate: &Gate, rollout: &RolloutDocument) {
+pub(super) async fn some_compared(gate: &Gate, rollout: &RolloutDocument) {
     let id = RolloutId::of(rollout);
     let count = || {
         let standing = gate.pipeline.comparer().standing(&id);
@@ -53,7 +53,7 @@ async fn some_compared(gate: &Gate, rollout: &RolloutDocument) {
     }
 }
 
-fn guarded(gate: &Arc<Gate>) -> tokio::task::JoinHandle<std::ops::ControlFlow<()>> {
+pub(super) fn guarded(gate: &Arc<Gate>) -> tokio::task::JoinHandle<std::ops::ControlFlow<()>> {
     let comparer = gate.pipeline.comparer().clone();
     let (governance, reporter) = (gate.governance.clone(), gate.pipeline.reporter().clone());
     let metrics = Arc::new(Metrics::new());
