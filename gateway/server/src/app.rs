@@ -9,6 +9,7 @@ mod flags;
 mod home;
 mod missing;
 mod older;
+mod policies;
 mod recovery;
 mod register;
 
@@ -41,7 +42,6 @@ use leasehold_core::governance::document::NamespaceCaps;
 use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Inner;
 use leasehold_core::pipeline::Pipeline;
-use leasehold_core::pipeline::decide::Decider;
 use leasehold_core::replay::DecisionSamples;
 use leasehold_core::replay::Replays;
 use leasehold_core::replay::SelfCheck;
@@ -67,11 +67,11 @@ use leasehold_domain::SystemClock;
 use leasehold_http::limiting::Limiter;
 use leasehold_http::listener::ListenError;
 use leasehold_http::services::App;
-use leasehold_policy_host::EngineLimits;
-use leasehold_policy_host::PolicyEngine;
 use tokio::sync::watch;
 
 use self::flags::Flags;
+use self::policies::decider;
+use self::policies::engine;
 use self::register::Membership;
 
 pub use self::older::accept_older_store;
@@ -210,24 +210,6 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         extra,
         tasks,
     })
-}
-
-/// Makes what runs the policies, with the limits of the configuration.
-fn decider(
-    config: &Config,
-    (clock, metrics): (&Arc<dyn Clock>, &Arc<Metrics>),
-    (governance, samples): (&Governance, &Arc<DecisionSamples>),
-) -> Decider {
-    let decider = Decider::new(
-        clock.clone(),
-        metrics.clone(),
-        config.audit.records_renewals(),
-        config.policy.request_budget(),
-        governance.flags().clone(),
-    );
-    decider
-        .sampled(samples.clone())
-        .requiring_tickets(config.policy.break_glass_ticket_required)
 }
 
 /// Opens the home store and its ledger, and checks that they and the data directory are of one
@@ -474,29 +456,6 @@ impl Running {
         futures_util::future::join_all(self.extra.into_iter().map(Extra::close)).await;
         self.home.close().await;
     }
-}
-
-/// The policy engine, with its compiled modules in the data directory.
-fn engine(config: &Config) -> Result<PolicyEngine, AppError> {
-    let limits = EngineLimits {
-        fuel: config.policy.fuel,
-        deadline_ms: config.policy.deadline_ms,
-        memory_bytes: config.policy.memory_bytes,
-        instances: config.policy.instances_max,
-        verdict_cache_bytes: config.policy.verdict_cache_bytes,
-        ..EngineLimits::default()
-    };
-    let engine = match compiled::folder(&config.storage.data_dir) {
-        Ok(folder) => PolicyEngine::with_cache(limits, &folder),
-        Err(problem) => {
-            tracing::warn!(
-                problem,
-                "compiled policies are not kept; each start compiles them"
-            );
-            PolicyEngine::new(limits)
-        }
-    };
-    engine.map_err(|error| AppError::Policies(error.to_string()))
 }
 
 #[cfg(test)]

@@ -229,9 +229,7 @@ impl Decider {
             rule,
         };
         let cause = self.cause(caller, request, Some(Arc::new(decision)));
-        judges.compare(&self.comparer, &cause);
-        let (name, at) = (&store.safe_mode().store, self.clock.monotonic());
-        self.samples.offer(name, &cause, at);
+        self.evaluate_later(store, &judges, &cause);
         match denial {
             Some(denial) => {
                 self.metrics.denied(denial.kind);
@@ -241,6 +239,14 @@ impl Decider {
                 .permit(cause, intent, &limits, expect)
                 .counting(counters)),
         }
+    }
+
+    /// Hands the decision to what evaluates it again after the answer: by the other version of a rollout,
+    /// and by the self-check.
+    fn evaluate_later(&self, store: &StoreClient, judges: &Judges<'_>, cause: &Arc<Cause>) {
+        judges.compare(&self.comparer, cause);
+        let now = self.clock.monotonic();
+        self.samples.offer(&store.safe_mode().store, cause, now);
     }
 
     /// A permit for an operation that no policy judges: giving back, and leaving the queue.

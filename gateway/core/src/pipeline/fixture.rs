@@ -254,11 +254,15 @@ impl Gate {
             _folder: folder,
             _run: run,
         };
-        for (_, wasm) in stock::MODULES {
-            gate.upload(wasm.to_vec()).await;
-        }
-        gate.upload(QUOTA_1.to_vec()).await;
+        gate.upload_stock().await;
         gate
+    }
+
+    async fn upload_stock(&self) {
+        for (_, wasm) in stock::MODULES {
+            self.upload(wasm.to_vec()).await;
+        }
+        self.upload(QUOTA_1.to_vec()).await;
     }
 
     /// Brings the ledger up to date with the store.
