@@ -13,6 +13,7 @@ use leasehold_domain::Cause;
 use leasehold_domain::LockRef;
 use leasehold_domain::StoreName;
 use leasehold_domain::WallMillis;
+use leasehold_domain::limits::SELF_CHECK_SAMPLE_AGE_MS_MAX;
 use leasehold_domain::limits::SELF_CHECK_SAMPLES_MAX;
 
 /// A decision that this process made and that the ledger will contain, if its command takes effect.
@@ -28,6 +29,22 @@ pub(crate) struct DecisionSample {
     pub(crate) received: WallMillis,
     /// When the decision was sampled, on the monotonic clock.
     pub(crate) taken: Duration,
+    /// How often the ledger was searched for it without success.
+    pub(crate) searches: u32,
+}
+
+impl DecisionSample {
+    /// Returns whether the ledger is to be searched for the decision now: at first at once, then 4, 16
+    /// and 64 seconds after it was sampled, but not later than the greatest age of a sample. Many
+    /// decisions never get there, and each search reads the ledger.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        let longest = Duration::from_millis(SELF_CHECK_SAMPLE_AGE_MS_MAX);
+        let wait = match self.searches {
+            0 => Duration::ZERO,
+            searches => Duration::from_secs(4_u64.saturating_pow(searches)).min(longest),
+        };
+        now.saturating_sub(self.taken) >= wait
+    }
 }
 
 /// Takes one decision in each interval. Only decisions of this process: another gateway may run another
@@ -78,6 +95,7 @@ impl DecisionSamples {
                 lock: cause.request.lock.clone(),
                 received: cause.received,
                 taken: now,
+                searches: 0,
             });
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use leasehold_domain::Event;
 use leasehold_domain::EventKind;
+use leasehold_domain::ManualClock;
 use leasehold_domain::StoreName;
 use leasehold_domain::SystemClock;
 use serde_json::json;
@@ -23,6 +24,7 @@ struct Checked {
     incidents: Arc<Incidents>,
     metrics: Arc<Metrics>,
     samples: Arc<DecisionSamples>,
+    clock: Arc<ManualClock>,
 }
 
 /// A gateway with `ttl-bounds` bound, whose decisions are sampled by the test.
@@ -35,7 +37,8 @@ async fn checked() -> Checked {
     bound.await.unwrap();
     let incidents = Arc::new(Incidents::in_memory("here".to_owned()));
     let metrics = Arc::new(Metrics::new());
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let manual = Arc::new(ManualClock::new(WallMillis(1_800_000_000_000)));
+    let clock: Arc<dyn Clock> = manual.clone();
     let samples = Arc::new(DecisionSamples::every(Duration::from_secs(1)));
     let parts = (gate.stores(), &gate.governance);
     let check = SelfCheck::new(samples.clone(), parts, &incidents, (&metrics, &clock));
@@ -45,6 +48,7 @@ async fn checked() -> Checked {
         incidents,
         metrics,
         samples,
+        clock: manual,
     }
 }
 
@@ -61,6 +65,7 @@ impl Checked {
             lock: lock.parse().unwrap(),
             received: decision.facts.now,
             taken: monotonic,
+            searches: 0,
         });
     }
 
@@ -112,10 +117,35 @@ async fn a_decision_is_checked_once_the_ledger_contains_it() {
     checked.check.look().await;
     assert_eq!((checked.samples.len(), checked.counts()), (1, [].into()));
     checked.gate.relay().await;
+    // The ledger is not searched again at once.
+    checked.clock.advance(3_999);
+    checked.check.look().await;
+    assert_eq!((checked.samples.len(), checked.counts()), (1, [].into()));
+    checked.clock.advance(1);
     checked.check.look().await;
     assert_eq!(checked.samples.len(), 0);
     assert_eq!(checked.counts(), [("reproduced".to_owned(), 1)].into());
     assert_eq!(checked.open(), []);
+}
+
+#[tokio::test]
+async fn a_decision_that_never_gets_to_the_ledger_is_searched_for_four_times_at_most() {
+    let checked = checked().await;
+    checked.decide("demo/a").await;
+    let mut searches = Vec::new();
+    for second in 0..=60 {
+        checked.check.look().await;
+        match checked.samples.take() {
+            Some(sample) => {
+                searches.push(sample.searches);
+                checked.samples.put_back(sample);
+            }
+            None => assert_eq!(second, 60),
+        }
+        checked.clock.advance(1_000);
+    }
+    assert_eq!(searches.last(), Some(&3));
+    assert_eq!(checked.counts(), [("unknown".to_owned(), 1)].into());
 }
 
 #[tokio::test]
