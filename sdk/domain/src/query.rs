@@ -24,6 +24,23 @@ pub struct ListQuery {
     pub limit: usize,
 }
 
+impl ListQuery {
+    /// Asks for all locks of a namespace, the next `limit` after one; 1 to
+    /// [`crate::limits::PAGE_ROWS_MAX`].
+    #[must_use]
+    pub fn all_of(namespace: NamespaceName, after: Option<LockName>, limit: usize) -> Self {
+        Self {
+            namespace,
+            prefix: String::new(),
+            holder: None,
+            team: None,
+            state: None,
+            after,
+            limit,
+        }
+    }
+}
+
 /// States that a list can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LockFilter {

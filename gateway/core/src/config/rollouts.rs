@@ -114,7 +114,7 @@ impl FlagService {
     }
 }
 
-/// Whether a path can be added to a URL, and nobody has put a secret into it.
+/// Returns whether a path can be appended to a URL that contains no credentials.
 fn is_base(url: &str) -> bool {
     reqwest::Url::parse(url).is_ok_and(|url| {
         url.username().is_empty()

@@ -138,15 +138,7 @@ async fn names(
     namespace: &NamespaceName,
     after: Option<LockName>,
 ) -> Result<Vec<LockName>, Failure> {
-    let mut query = ListQuery {
-        namespace: namespace.clone(),
-        prefix: String::new(),
-        holder: None,
-        team: None,
-        state: None,
-        after,
-        limit: RECORDS_PER_WRITE,
-    };
+    let mut query = ListQuery::all_of(namespace.clone(), after, RECORDS_PER_WRITE);
     loop {
         let page = store.door.list(query.clone()).await?;
         if !page.rows.is_empty() || page.next.is_none() {

@@ -204,7 +204,7 @@ impl Decider {
         let (effect, limits) = match effect {
             Effect::Override { .. } => {
                 let judged = (&judgment.limits, &verdicts[..]);
-                // Boxed, because every request's future would have room for it.
+                // Boxed: this path is rare, and unboxed it would enlarge the future of every request.
                 Box::pin(self.bounded(store, (&request, &intent), effect, judged, now)).await?
             }
             Effect::Allow | Effect::Deny(_) => (effect, judgment.limits.clone()),

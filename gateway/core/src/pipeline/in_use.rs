@@ -39,15 +39,7 @@ impl Pipeline {
         let mut counted = InUse::default();
         let (mut after, mut rows) = (None, 0);
         loop {
-            let query = ListQuery {
-                namespace: namespace.clone(),
-                prefix: String::new(),
-                holder: None,
-                team: None,
-                state: None,
-                after,
-                limit: limits::PAGE_ROWS_MAX,
-            };
+            let query = ListQuery::all_of(namespace.clone(), after, limits::PAGE_ROWS_MAX);
             let page = store.door.list(query).await?;
             let count = |of: fn(&LockView) -> usize| page.rows.iter().map(of).sum::<usize>() as u64;
             counted.leases += count(|view| view.holders.len());

@@ -68,15 +68,7 @@ impl Pipeline {
                     touched.more = true;
                     return Ok(touched);
                 }
-                let query = ListQuery {
-                    namespace: namespace.clone(),
-                    prefix: String::new(),
-                    holder: None,
-                    team: None,
-                    state: None,
-                    after,
-                    limit: limits::PAGE_ROWS_MAX,
-                };
+                let query = ListQuery::all_of(namespace.clone(), after, limits::PAGE_ROWS_MAX);
                 let page = door.list(query).await?;
                 rows += page.rows.len();
                 for view in &page.rows {

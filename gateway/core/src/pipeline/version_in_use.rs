@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use leasehold_domain::ListQuery;
-use leasehold_domain::LockName;
 use leasehold_domain::LockRef;
 use leasehold_domain::LockView;
-use leasehold_domain::NamespaceName;
 use leasehold_domain::limits;
 
 use super::Pipeline;
@@ -72,7 +70,7 @@ impl Pipeline {
                     under.is_partial = true;
                     return;
                 }
-                let query = whole(&document.name, after);
+                let query = ListQuery::all_of(document.name.clone(), after, limits::PAGE_ROWS_MAX);
                 let page = match self.inner.stores.get(&document.store) {
                     Ok(store) => store.door.list(query).await,
                     Err(failure) => Err(failure),
@@ -134,7 +132,8 @@ impl Pipeline {
             let store = self.inner.stores.get(&document.store)?;
             let mut after = None;
             loop {
-                let page = store.door.list(whole(&document.name, after)).await?;
+                let query = ListQuery::all_of(document.name.clone(), after, limits::PAGE_ROWS_MAX);
+                let page = store.door.list(query).await?;
                 for lock in &page.rows {
                     check_leases(caller, version, document, lock)?;
                 }
@@ -162,19 +161,6 @@ impl LeasesUnderVersion {
         if self.leases > before && is_seen && has_room {
             self.locks.push(lock.lock.clone());
         }
-    }
-}
-
-/// Asks for all locks of a namespace that come after one.
-fn whole(namespace: &NamespaceName, after: Option<LockName>) -> ListQuery {
-    ListQuery {
-        namespace: namespace.clone(),
-        prefix: String::new(),
-        holder: None,
-        team: None,
-        state: None,
-        after,
-        limit: limits::PAGE_ROWS_MAX,
     }
 }
 

@@ -83,7 +83,7 @@ pub(in crate::governance) fn of_key(key: &KeyDocument) -> Proposal {
 }
 
 /// Returns what is to be approved before somebody else than its owner rotates a key with a governing
-/// role: whoever rotates it holds the key that replaces it.
+/// role: the caller who rotates a key gets the secret of its successor.
 pub(in crate::governance) fn of_rotation(key: &KeyDocument) -> Proposal {
     let (id, subject, roles) = (&key.id, &key.subject, key.roles.join(", "));
     Proposal {

@@ -57,7 +57,7 @@ impl Decider {
         let is_done =
             expected <= BRIEF.fuel && evaluation.advance(asks, question, Some(BRIEF), &*self.clock);
         if !is_done {
-            // Boxed, because every request's future would have room for it.
+            // Boxed: this path is rare, and unboxed it would enlarge the future of every request.
             evaluation = Box::pin(self.continue_in_pool(evaluation, steps, question)).await?;
         }
         let (judgment, asked) = evaluation.finish();

@@ -27,12 +27,12 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const REASON: &str = "INC-7, the nightly is stuck";
 
 /// A gateway whose namespace `demo` has an overridable policy that denies these operations.
-struct House {
+struct Gateway {
     gate: Gate,
     clock: Arc<ManualClock>,
 }
 
-impl House {
+impl Gateway {
     async fn open(operations: &[&str], requires_tickets: bool) -> Self {
         let clock = Arc::new(ManualClock::new(WallMillis(1_800_000_000_000)));
         let gate = Gate::open_with(clock.clone(), |decider| {
@@ -112,70 +112,74 @@ fn code(denied: &Failure) -> &str {
 
 #[tokio::test]
 async fn a_lease_taken_by_break_glass_ends_with_the_use() {
-    let house = House::open(&["acquire", "renew"], false).await;
-    let held = house.acquire(Some(2 * MINUTE_MS)).await.unwrap();
+    let gateway = Gateway::open(&["acquire", "renew"], false).await;
+    let held = gateway.acquire(Some(2 * MINUTE_MS)).await.unwrap();
     assert_eq!(held.grant.hold_remaining_ms, Some(2 * MINUTE_MS));
     let decision = held.decision.clone().unwrap();
     assert_eq!(decision.limits.max_hold_ms, Some(2 * MINUTE_MS));
-    assert_eq!(house.ends_in_ms().await, Some(2 * MINUTE_MS));
-    house.hold(&held, MINUTE_MS + MINUTE_MS / 2).await;
+    assert_eq!(gateway.ends_in_ms().await, Some(2 * MINUTE_MS));
+    gateway.hold(&held, MINUTE_MS + MINUTE_MS / 2).await;
     // A longer time in a renewal does not move the end of the use.
-    let renewed = house.renew(&held, Some(HOUR_MS)).await.unwrap();
+    let renewed = gateway.renew(&held, Some(HOUR_MS)).await.unwrap();
     assert_eq!(renewed.grant.remaining_ms, MINUTE_MS / 2);
-    house.clock.advance(MINUTE_MS / 2);
-    let ended = house.renew(&held, None).await.unwrap_err();
+    gateway.clock.advance(MINUTE_MS / 2);
+    let ended = gateway.renew(&held, None).await.unwrap_err();
     assert_eq!(code(&ended), "override-expired");
     // To take it anew after the end is a new use, with the same review while that is open.
-    house.clock.advance(1_000);
-    let anew = house.acquire(None).await.unwrap();
+    gateway.clock.advance(1_000);
+    let anew = gateway.acquire(None).await.unwrap();
     assert_eq!(anew.grant.hold_remaining_ms, Some(HOUR_MS));
-    assert_eq!(house.ends_in_ms().await, Some(HOUR_MS));
+    assert_eq!(gateway.ends_in_ms().await, Some(HOUR_MS));
 }
 
 #[tokio::test]
 async fn a_further_acquire_within_a_use_ends_with_it() {
-    let house = House::open(&["acquire", "renew"], false).await;
-    let held = house.acquire(Some(2 * MINUTE_MS)).await.unwrap();
-    house.clock.advance(MINUTE_MS / 2);
+    let gateway = Gateway::open(&["acquire", "renew"], false).await;
+    let held = gateway.acquire(Some(2 * MINUTE_MS)).await.unwrap();
+    gateway.clock.advance(MINUTE_MS / 2);
     // Neither one that is refused, nor one that is granted, moves the end.
-    let refused = house.acquire(Some(HOUR_MS)).await.unwrap_err();
+    let refused = gateway.acquire(Some(HOUR_MS)).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Held, "{refused:?}");
     let breaker = caller("breaker", &[Role::BreakGlass]);
     let lease = held.grant.lease_id;
-    house.gate.release(&breaker, "demo/a", lease).await;
-    let again = house.acquire(Some(HOUR_MS)).await.unwrap();
+    gateway.gate.release(&breaker, "demo/a", lease).await;
+    let again = gateway.acquire(Some(HOUR_MS)).await.unwrap();
     let left_ms = 2 * MINUTE_MS - MINUTE_MS / 2;
     assert_eq!(again.grant.hold_remaining_ms, Some(left_ms));
-    assert_eq!(house.ends_in_ms().await, Some(left_ms));
+    assert_eq!(gateway.ends_in_ms().await, Some(left_ms));
 }
 
 #[tokio::test]
 async fn a_denied_renewal_is_passed_for_the_time_that_the_first_one_asks_for() {
-    let house = House::open(&["renew"], false).await;
+    let gateway = Gateway::open(&["renew"], false).await;
     // Granted by the policies, and held for longer than a use lasts.
     let svc = caller("breaker", &[]);
     let acquire = asked("demo/a", 3 * HOUR_MS);
-    let held = house.gate.pipeline.acquire(&svc, acquire).await.unwrap();
-    house.clock.advance(2 * HOUR_MS + HOUR_MS / 2);
-    let renewed = house.renew(&held, None).await.unwrap();
+    let held = gateway.gate.pipeline.acquire(&svc, acquire).await.unwrap();
+    gateway.clock.advance(2 * HOUR_MS + HOUR_MS / 2);
+    let renewed = gateway.renew(&held, None).await.unwrap();
     assert_eq!(renewed.grant.hold_remaining_ms, Some(HOUR_MS));
-    house.clock.advance(HOUR_MS - MINUTE_MS);
-    let renewed = house.renew(&held, Some(HOUR_MS)).await.unwrap();
+    gateway.clock.advance(HOUR_MS - MINUTE_MS);
+    let renewed = gateway.renew(&held, Some(HOUR_MS)).await.unwrap();
     assert_eq!(renewed.grant.remaining_ms, MINUTE_MS);
     // Somebody closes the review while the use lasts. It is opened again with the same end.
     let eve = caller("eve", &[Role::Approver]);
-    let id = house.review().await.id;
-    let closed = house.gate.governance.close_review(&eve, &id, "seen").await;
+    let id = gateway.review().await.id;
+    let closed = gateway
+        .gate
+        .governance
+        .close_review(&eve, &id, "seen")
+        .await;
     closed.unwrap();
-    house.clock.advance(MINUTE_MS / 2);
-    house.renew(&held, Some(HOUR_MS)).await.unwrap();
-    assert!(house.review().await.closed.is_none());
-    assert_eq!(house.ends_in_ms().await, Some(MINUTE_MS / 2));
+    gateway.clock.advance(MINUTE_MS / 2);
+    gateway.renew(&held, Some(HOUR_MS)).await.unwrap();
+    assert!(gateway.review().await.closed.is_none());
+    assert_eq!(gateway.ends_in_ms().await, Some(MINUTE_MS / 2));
 }
 
 #[tokio::test]
 async fn without_a_required_ticket_the_denial_stands_and_is_on_record() {
-    let house = House::open(&["acquire", "revoke"], true).await;
+    let gateway = Gateway::open(&["acquire", "revoke"], true).await;
     for ticket in [None, Some(" ")] {
         let breaker = caller("breaker", &[Role::BreakGlass]);
         let acquire = ask::Acquire {
@@ -183,25 +187,25 @@ async fn without_a_required_ticket_the_denial_stands_and_is_on_record() {
             override_terms: OverrideTerms::of(ticket.map(Into::into), None),
             ..asked("demo/a", MINUTE_MS)
         };
-        let acquired = house.gate.pipeline.acquire(&breaker, acquire).await;
+        let acquired = gateway.gate.pipeline.acquire(&breaker, acquire).await;
         let denied = acquired.unwrap_err();
         assert_eq!(code(&denied), "override-ticket-missing");
         assert!(denied.message.contains("denies"), "{}", denied.message);
     }
-    assert!(house.gate.governance.reviews().await.unwrap().is_empty());
+    assert!(gateway.gate.governance.reviews().await.unwrap().is_empty());
     let breaker = caller("breaker", &[Role::BreakGlass]);
     let acquire = ask::Acquire {
         reason: Some(REASON.into()),
         override_terms: OverrideTerms::of(Some("INC-7".into()), None),
         ..asked("demo/a", MINUTE_MS)
     };
-    house
+    gateway
         .gate
         .pipeline
         .acquire(&breaker, acquire)
         .await
         .unwrap();
-    let review = house.review().await;
+    let review = gateway.review().await;
     assert_eq!(review.ticket.as_deref(), Some("INC-7"));
     assert!(review.expires_ms.is_some());
 }
