@@ -27,6 +27,10 @@ pub(crate) enum SelfCheckOutcome {
 }
 
 impl SelfCheckOutcome {
+    /// All of them. Each has its series from the start: an alert sees the first increase, and a
+    /// check that happens late makes no new series.
+    const ALL: [Self; 3] = [Self::Reproduced, Self::NotReproduced, Self::Unknown];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Reproduced => "reproduced",
@@ -53,6 +57,14 @@ impl DecisionFamilies {
             "leasehold_policy_decision_seconds",
             "Time of one policy's decision.",
         );
+        let self_checks = make.counters(
+            "leasehold_policy_self_checks_total",
+            "Verdicts of sampled decisions that were evaluated again from the ledger, by outcome (reproduced, not_reproduced, or unknown: not in the ledger, or it failed). The expected value of not_reproduced is 0.",
+            &["outcome"],
+        );
+        for outcome in SelfCheckOutcome::ALL {
+            self_checks.with_label_values(&[outcome.as_str()]);
+        }
         Self {
             answers: make.counters(
                 "leasehold_policy_decisions_total",
@@ -73,11 +85,7 @@ impl DecisionFamilies {
                 "leasehold_policy_verdict_cache_contradictions_total",
                 "Cached verdicts that differed from a new evaluation of the same inputs. The expected value is 0.",
             ),
-            self_checks: make.counters(
-                "leasehold_policy_self_checks_total",
-                "Verdicts of sampled decisions that were evaluated again from the ledger, by outcome (reproduced, not_reproduced, or unknown: not in the ledger, or it failed). The expected value of not_reproduced is 0.",
-                &["outcome"],
-            ),
+            self_checks,
             labels: PolicyLabels::default(),
         }
     }

@@ -236,6 +236,14 @@ async fn an_automatic_rollout_waits_for_its_flag_and_says_so() {
     };
     start(gate, &plan).await;
     followed.says("60").await;
+    // An answer that is too old would hold it too, however long the windows take here.
+    let source = followed.source.clone();
+    let polling = tokio::spawn(async move {
+        loop {
+            source.look(&["a".to_owned()].into()).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
     let guarding = guarded(gate);
     until_step(gate, clock, 1).await;
     // Once everything else is there, it waits for the flag alone.
@@ -258,6 +266,7 @@ async fn an_automatic_rollout_waits_for_its_flag_and_says_so() {
     followed.says("true").await;
     until_step(gate, clock, 2).await;
     guarding.abort();
+    polling.abort();
 }
 
 /// The governance events whose summaries have this part.
