@@ -52,8 +52,13 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "leasehold-audit",
-        &["leasehold-domain", "leasehold-backend-api"],
+        &[
+            "leasehold-domain",
+            "leasehold-backend-api",
+            "leasehold-evidence",
+        ],
     ),
+    ("leasehold-evidence", &["leasehold-domain"]),
     ("leasehold-policy-guests", &[]),
     ("leasehold-policy-host", &["leasehold-domain"]),
     (
@@ -67,6 +72,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "leasehold-domain",
             "leasehold-audit",
+            "leasehold-evidence",
             "leasehold-backend-api",
             "leasehold-backend-raft",
             "leasehold-policy-evaluate",
@@ -102,6 +108,7 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "leasehold-domain",
             "leasehold-audit",
+            "leasehold-evidence",
             "leasehold-backend-api",
             "leasehold-backend-raft",
             "leasehold-core",

@@ -1,6 +1,7 @@
 //! Three gateways that share the embedded store: any takes any request, `kill -9` of the leader and
 //! a rolling restart lose nothing, and their ledgers are the same to the byte.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -76,6 +77,7 @@ pub(super) async fn same_ledgers(gateways: &[Gateway]) -> Result<()> {
         );
     }
     let first = ledger(&gateways[0].admin(), cursor).await?;
+    same_trees(gateways).await?;
     for gateway in gateways {
         let other = ledger(&gateway.admin(), cursor).await?;
         ensure!(first == other, "the ledgers differ");
@@ -86,6 +88,28 @@ pub(super) async fn same_ledgers(gateways: &[Gateway]) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// All gateways have the same tree: checkpoints of one size have one root.
+async fn same_trees(gateways: &[Gateway]) -> Result<()> {
+    let comparing = async {
+        loop {
+            let mut texts = BTreeSet::new();
+            for gateway in gateways {
+                let checkpoint = gateway.admin().get("/v1/audit/checkpoint").await?;
+                ensure!(checkpoint.status == 200, "{checkpoint:?}");
+                let text: Vec<&str> = checkpoint.text.lines().take(3).collect();
+                texts.insert(text.iter().map(ToString::to_string).collect::<Vec<_>>());
+            }
+            let sizes: BTreeSet<_> = texts.iter().map(|text| &text[1]).collect();
+            ensure!(texts.len() == sizes.len(), "the trees differ: {texts:?}");
+            if texts.len() == 1 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, comparing).await?
 }
 
 async fn holder(api: &Api, lock: &str) -> Result<Value> {

@@ -1,9 +1,7 @@
 //! The document that describes the API, against the API: schemathesis finds no difference, and a
 //! client that a stock generator makes of the document takes a lock.
 //!
-//! Both are Python programs. They are installed, in pinned versions, into a virtual environment
-//! below the target directory; that needs `python3` with its `venv` module, and a package index the
-//! first time.
+//! Both are Python programs.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -17,9 +15,11 @@ use leasehold_tests::Gateway;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-const REQUIREMENTS: &str = include_str!("../contract/requirements.txt");
-/// How long an installation may take.
-const INSTALL_WITHIN: Duration = Duration::from_secs(300);
+use super::python::install;
+use super::python::run;
+
+/// How long making a client, and a use of it, may take.
+const GENERATE_WITHIN: Duration = Duration::from_secs(300);
 /// How long a comparison may take.
 const COMPARE_WITHIN: Duration = Duration::from_secs(480);
 /// Requests that are made up for each operation, besides the ones that cover each limit.
@@ -29,65 +29,13 @@ fn contract() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("contract")
 }
 
-/// Runs a program to its end, and returns what it printed.
-async fn run(command: &mut Command, within: Duration) -> Result<String> {
-    command.kill_on_drop(true);
-    let output = tokio::time::timeout(within, command.output())
-        .await
-        .with_context(|| format!("{command:?} does not end"))?
-        .with_context(|| format!("{command:?} does not start"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}\n{said}\n{errors}",
-        output.status
-    );
-    Ok(said)
-}
-
 /// The folder of the installed programs.
 async fn programs() -> Result<&'static Path> {
     static PROGRAMS: OnceCell<PathBuf> = OnceCell::const_new();
     PROGRAMS
-        .get_or_try_init(install)
+        .get_or_try_init(|| install("contract", &[]))
         .await
         .map(PathBuf::as_path)
-}
-
-/// Installs the programs, unless that was done. A list of other versions gets another folder, and
-/// a folder has its name only when it is whole.
-async fn install() -> Result<PathBuf> {
-    let versions = fingerprint(REQUIREMENTS);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{versions:08x}"));
-    let done = folder.join("done");
-    if !done.is_file() {
-        let _ = std::fs::remove_dir_all(&folder);
-        let mut python = Command::new("python3");
-        python.args(["-m", "venv"]).arg(&folder);
-        run(&mut python, INSTALL_WITHIN)
-            .await
-            .context("python3 with its module venv is needed (apt-get install python3-venv)")?;
-        let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-        ]);
-        pip.arg("--requirement")
-            .arg(contract().join("requirements.txt"));
-        run(&mut pip, INSTALL_WITHIN).await?;
-        std::fs::write(&done, "")?;
-    }
-    Ok(folder.join("bin"))
-}
-
-/// FNV-1a: tells one list of versions from another.
-fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash: u32, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,13 +89,13 @@ async fn a_generated_client_takes_a_lock() -> Result<()> {
         .args(["--meta", "none", "--output-path"])
         .arg(made.join("leasehold_client"));
     std::fs::create_dir_all(&made)?;
-    run(&mut generate, INSTALL_WITHIN).await?;
+    run(&mut generate, GENERATE_WITHIN).await?;
     let mut take = Command::new(programs.join("python"));
     take.arg(contract().join("take_a_lock.py"))
         .arg(&made)
         .env("LEASEHOLD_URL", gateway.url())
         .env("LEASEHOLD_KEY", ADMIN_KEY);
-    let said = run(&mut take, INSTALL_WITHIN).await?;
+    let said = run(&mut take, GENERATE_WITHIN).await?;
     ensure!(said.contains("took and released"), "{said}");
     Ok(())
 }

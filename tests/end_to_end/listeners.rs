@@ -38,6 +38,10 @@ async fn administration_on_a_listener_of_its_own_is_only_there() -> Result<()> {
         "/v1/bindings",
         "/v1/audit/events",
         "/v1/audit/verify",
+        "/v1/audit/log-key",
+        "/v1/audit/checkpoint",
+        "/v1/audit/proof?cursor=1",
+        "/v1/audit/export",
         "/metrics",
     ] {
         assert_eq!(admin.get(path).await?.status, 200, "{path}");

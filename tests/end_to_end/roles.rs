@@ -59,10 +59,15 @@ fn deeds() -> Vec<Deed> {
         (&get, "/v1/incidents", &nothing),
         (&get, "/v1/incidents/none", &nothing),
     ];
-    let auditor: [(&Method, &'static str, &Value); 3] = [
+    let auditor: [(&Method, &'static str, &Value); 8] = [
         (&get, "/v1/audit/events", &nothing),
         (&get, "/v1/audit/holders?lock=demo/a", &nothing),
         (&get, "/v1/audit/verify", &nothing),
+        (&get, "/v1/audit/log-key", &nothing),
+        (&get, "/v1/audit/checkpoint", &nothing),
+        (&get, "/v1/audit/proof?cursor=1", &nothing),
+        (&get, "/v1/audit/consistency?from_size=1", &nothing),
+        (&get, "/v1/audit/export", &nothing),
     ];
     let operator: [(&Method, &'static str, &Value); 4] = [
         (&post, "/v1/policies/by-hand/versions/9.9.9:kill", &reason),

@@ -95,6 +95,12 @@ pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| find().expect("the gateway is there, or builds"))
 }
 
+/// Another program of the workspace, beside that of the gateway.
+#[must_use]
+pub fn other_binary(name: &str) -> PathBuf {
+    binary().with_file_name(name)
+}
+
 fn find() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     // Programs are in the profile's folder, tests one below.

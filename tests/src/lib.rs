@@ -12,7 +12,7 @@ mod wire;
 
 pub use api::{Answer, Api};
 pub use cluster::{MEMBERS, cluster, cluster_options, create_store, free_port, leader};
-pub use gateway::{ADMIN_KEY, Build, Gateway, GatewayOptions, binary};
+pub use gateway::{ADMIN_KEY, Build, Gateway, GatewayOptions, binary, other_binary};
 pub use locks::persist;
 pub use watch::{Seen, Watch};
 pub use wire::Wire;

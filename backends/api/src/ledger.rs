@@ -126,6 +126,51 @@ pub struct LedgerHead {
     pub chain: Digest,
 }
 
+/// The Merkle tree of a ledger (RFC 6962): its leaves are the events' canonical bytes, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeHead {
+    /// The number of leaves.
+    pub size: u64,
+    /// The root hash.
+    pub root: Digest,
+    /// The event before the first leaf: the leaf of an event with the cursor `c` has the place
+    /// `c - before - 1`, from 0. 0 in a ledger from the store's beginning.
+    pub before: Cursor,
+}
+
+/// Hashes that can be asked of a ledger's tree. Every `size` is that of the tree, or an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TreeQuestion {
+    /// The inclusion proof of a leaf: RFC 6962 section 2.1.1.
+    Inclusion {
+        /// Its place, from 0.
+        leaf: u64,
+        /// In which tree.
+        size: u64,
+    },
+    /// The proof that the tree of `old` leaves is the beginning of that of `size`: RFC 6962 section
+    /// 2.1.2.
+    Consistency {
+        /// 1 to `size`.
+        old: u64,
+        /// In which tree.
+        size: u64,
+    },
+    /// The root of the tree of `size` leaves.
+    Root {
+        /// In which tree.
+        size: u64,
+    },
+    /// The hashes of whole subtrees, each given by its level (it has 2^level leaves) and its place
+    /// among those of its level.
+    Nodes {
+        /// Which.
+        nodes: Vec<(u32, u64)>,
+        /// In which tree.
+        size: u64,
+    },
+}
+
 /// Where rows can be had that a ledger has missed: the same ledger on other nodes.
 #[async_trait]
 pub trait LedgerPeers: Debug + Send + Sync + 'static {
@@ -218,6 +263,14 @@ pub trait Ledger: Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Recomputes the chain over the stored bytes; the first cursor that does not fit, if any.
+    /// Returns the head of the Merkle tree: it has every event up to [`Ledger::head`].
+    fn tree(&self) -> TreeHead;
+
+    /// Returns hashes of the tree.
+    ///
+    /// *Errors.* `Invalid` if the tree has no such part.
+    async fn tree_hashes(&self, question: TreeQuestion) -> Result<Vec<Digest>, BackendError>;
+
+    /// Recomputes chain and tree over the stored bytes; the first cursor that does not fit, if any.
     async fn verify(&self) -> Result<Option<Cursor>, BackendError>;
 }

@@ -21,7 +21,7 @@ pub use error::{BackendError, Effect, ErrorKind};
 pub use history::{HistoryStart, NewHistory, StartedHistory, StoreHistory};
 pub use ledger::{
     HeldUnder, Hold, Holders, Ledger, LedgerArchive, LedgerHead, LedgerPage, LedgerPeers,
-    LedgerQuery, LedgerRow,
+    LedgerQuery, LedgerRow, TreeHead, TreeQuestion,
 };
 pub use level::{Levels, UnsupportedLevel};
 pub use poison::{PanicGuard, Poison};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
+use leasehold_evidence::leaf_hash;
 use lz4_flex::block::CompressTable;
 use lz4_flex::block::compress_into_with_table;
 use lz4_flex::block::decompress_into;
@@ -33,6 +34,8 @@ const CHAIN_BYTES: usize = 32;
 /// An event in a chunk.
 #[derive(Debug)]
 pub(crate) struct Written {
+    /// Its leaf hash.
+    pub(crate) leaf: Digest,
     /// The chain after it.
     pub(crate) chain: Digest,
     /// How many canonical bytes it has.
@@ -45,6 +48,18 @@ pub(crate) struct Filling {
     chains: Vec<u8>,
     packed: Vec<u8>,
     table: CompressTable,
+}
+
+impl Written {
+    /// Of these canonical bytes, after the event with the chain `before`.
+    pub(crate) fn of(body: &[u8], before: &Digest) -> Self {
+        let leaf = leaf_hash(body);
+        Self {
+            chain: chain::next(before, &leaf),
+            leaf,
+            bytes: body.len(),
+        }
+    }
 }
 
 impl Filling {
@@ -62,10 +77,7 @@ impl Filling {
         let start = self.lines.len();
         canonical::write(backend, event, &mut self.lines);
         let body = &self.lines[start..];
-        let written = Written {
-            chain: chain::next(before, &chain::leaf(body)),
-            bytes: body.len(),
-        };
+        let written = Written::of(body, before);
         self.lines.push(b'\n');
         self.chains.extend_from_slice(&written.chain.0);
         written

@@ -12,6 +12,7 @@ mod rule;
 mod schema;
 mod state;
 mod store;
+mod tree;
 mod verify;
 mod writer;
 
@@ -31,6 +32,8 @@ use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::LedgerPage;
 use leasehold_backend_api::LedgerQuery;
+use leasehold_backend_api::TreeHead;
+use leasehold_backend_api::TreeQuestion;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
 use leasehold_domain::Event;
@@ -189,7 +192,7 @@ impl Ledger for SqliteLedger {
     fn chain_after(&self, before: &Digest, event: &Event) -> Digest {
         let mut body = Vec::new();
         crate::canonical::write(&self.shared.backend, event, &mut body);
-        crate::chain::next(before, &crate::chain::leaf(&body))
+        crate::chain::after(before, &body)
     }
 
     async fn chain_at(&self, cursor: Cursor) -> Result<Option<Digest>, BackendError> {
@@ -246,6 +249,20 @@ impl Ledger for SqliteLedger {
         let raise = Job::Raise(level, answer);
         self.jobs.send(raise).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
+    }
+
+    fn tree(&self) -> TreeHead {
+        let state = self.shared.state();
+        TreeHead {
+            size: state.tree.size(),
+            root: state.tree.root(),
+            before: state.start.cursor,
+        }
+    }
+
+    async fn tree_hashes(&self, question: TreeQuestion) -> Result<Vec<Digest>, BackendError> {
+        self.read(move |shared, readers| tree::hashes(shared, readers, &question))
+            .await
     }
 
     async fn verify(&self) -> Result<Option<Cursor>, BackendError> {

@@ -13,6 +13,6 @@ mod segment;
 
 pub use archivist::{ArchiveError, ArchivistOptions, archive};
 pub use carrier::{CarrierOptions, CarrierStatus, CarryError, Elsewhere, carry, fill};
-pub use chain::{leaf, next};
+pub use chain::after;
 pub use error::OpenError;
 pub use ledger::{LedgerOptions, SqliteLedger};

@@ -1,5 +1,7 @@
 //! `leasehold audit …`.
 
+mod evidence;
+
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -39,8 +41,17 @@ pub(super) enum AuditCommand {
         #[arg(long)]
         store: Option<String>,
     },
-    /// Recompute the hash chain over every stored event; exit 65 if it does not fit.
+    #[command(flatten)]
+    Evidence(evidence::EvidenceCommand),
+    /// Without FILE: let the gateway recompute hash chain and tree over every stored event. With FILE:
+    /// verify an export, a .tlog-proof, a consistency proof or a checkpoint here, without a gateway.
+    /// Exit 65 if it does not fit.
     Verify {
+        /// What `audit export`, `prove` or `checkpoint` has written.
+        #[arg(conflicts_with_all = ["store", "data_dir"])]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        trust: evidence::TrustArguments,
         /// The ledger of which store; home if absent.
         #[arg(long)]
         store: Option<String>,
@@ -138,6 +149,14 @@ pub(super) fn run(command: AuditCommand, connection: Connection) -> Result<u8, F
         let answer = block_on(stopped(data_dir))?;
         return verified(&answer, connection.json);
     }
+    if let AuditCommand::Verify {
+        file: Some(file),
+        trust,
+        ..
+    } = &command
+    {
+        return evidence::verify_file(file, trust, connection.json);
+    }
     let client = connection.client()?;
     block_on(perform(&client, command, connection.json))
 }
@@ -185,6 +204,7 @@ async fn perform(client: &Client, command: AuditCommand, json: bool) -> Result<u
                 Shown::Table(headings, holders.holders.iter().map(row).collect())
             }))
         }
+        AuditCommand::Evidence(command) => command.run(client, json).await,
         AuditCommand::Verify { store, .. } => {
             let store = store.map(|store| format!("?store={}", paths::encode(&store)));
             let path = format!("{}{}", paths::AUDIT_VERIFY, store.unwrap_or_default());

@@ -12,7 +12,8 @@ Exit codes:
   0      done; run: the command ended well
   2      apply --dry-run: there are differences
   64     the command line or the configuration is wrong
-  65     audit verify: the ledger is not what was written; backup, restore: no whole backup;
+  65     audit verify: the ledger, or the file, is not what was written; backup, restore: no
+         whole backup;
          policy check, test, bench, explain, embed: the module would be refused, a test case
          failed, or one needs more fuel than before; policy verify: too few trusted keys
          signed it

@@ -18,6 +18,8 @@ pub(super) enum Shown {
     Table(Vec<&'static str>, Vec<Vec<String>>),
     /// Names and values, one a line.
     Fields(Vec<(&'static str, String)>),
+    /// Sentences.
+    Text(String),
 }
 
 impl Shown {
@@ -40,7 +42,7 @@ impl Shown {
 /// Shows it on standard output.
 pub(super) fn finish(result: Result<Shown, Failed>) -> Result<u8, Failed> {
     let text = match result? {
-        Shown::Json(json) => json + "\n",
+        Shown::Json(text) | Shown::Text(text) => text + "\n",
         Shown::Table(headings, rows) => table(&headings, &rows),
         Shown::Fields(fields) => {
             let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

@@ -23,6 +23,11 @@ pub fn first_key_file(data_dir: &Path) -> PathBuf {
     data_dir.join("administrator.key")
 }
 
+/// The key that signs the ledgers' checkpoints, if the configuration names no other.
+pub(crate) fn log_key_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("log-key.pem")
+}
+
 /// Where compiled modules are kept: what is there is executed.
 pub fn compiled_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("compiled")

@@ -11,6 +11,7 @@ pub mod data_dir;
 pub mod denials;
 pub mod embedded;
 mod evaluation_pool;
+pub mod evidence;
 pub mod failure;
 mod feature_gate;
 pub mod field_limits;

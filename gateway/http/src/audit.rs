@@ -1,5 +1,6 @@
 //! The ledger's questions.
 
+pub(super) mod evidence;
 mod options;
 
 use std::sync::Arc;
@@ -225,34 +226,22 @@ fn rule(under: &HeldUnder) -> wire::RuleView {
     }
 }
 
-/// Options of `GET /v1/audit/verify`.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct VerifyOptions {
-    /// The ledger of which store; `home` if absent.
-    store: Option<String>,
-}
-
 /// `GET /v1/audit/verify`.
 #[utoipa::path(
     get,
     path = "/v1/audit/verify",
     operation_id = "verify_ledger",
     tag = "audit",
-    params(VerifyOptions),
+    params(evidence::StoreOptions),
     responses((status = 200, body = wire::VerifyResponse), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn verify(
     State(app): State<Arc<App>>,
     who: Authenticated,
-    Query(options): Query<VerifyOptions>,
+    Query(options): Query<evidence::StoreOptions>,
 ) -> Response {
     allowed(who, Permission::ReadLedger, async |caller: Caller| {
-        let store = match &options.store {
-            Some(name) => app.stores.get(&super::extract::store(&app, name)?)?,
-            None => app.stores.home(),
-        };
+        let store = evidence::store(&app, options.store.as_ref())?;
         let head = store.ledger.head();
         let bad = store.ledger.verify().await?;
         let problem = store.parts.problem().await?;

@@ -21,7 +21,12 @@ fn has_options(route: &str, method: &Method) -> bool {
         | paths::BINDING_REVISION
         | paths::AUDIT_EVENTS
         | paths::AUDIT_HOLDERS
-        | paths::AUDIT_VERIFY => [Method::GET, Method::HEAD].contains(method),
+        | paths::AUDIT_VERIFY
+        | paths::AUDIT_LOG_KEY
+        | paths::AUDIT_CHECKPOINT
+        | paths::AUDIT_PROOF
+        | paths::AUDIT_CONSISTENCY
+        | paths::AUDIT_EXPORT => [Method::GET, Method::HEAD].contains(method),
         paths::NAMESPACE | paths::KEY | paths::BINDING => *method == Method::DELETE,
         paths::POLICY_VERSION => *method == Method::PUT,
         _ => false,

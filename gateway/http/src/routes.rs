@@ -91,8 +91,19 @@ fn admin_routes() -> Router<Arc<App>> {
         .route(paths::AUDIT_EVENTS, get(audit::events))
         .route(paths::AUDIT_HOLDERS, get(audit::holders))
         .route(paths::AUDIT_VERIFY, get(audit::verify))
+        .merge(evidence_routes())
         .route(paths::METRICS, get(health::metrics))
         .merge(policy_routes())
+}
+
+/// What people check without trusting us.
+fn evidence_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route(paths::AUDIT_LOG_KEY, get(audit::evidence::log_key))
+        .route(paths::AUDIT_CHECKPOINT, get(audit::evidence::checkpoint))
+        .route(paths::AUDIT_PROOF, get(audit::evidence::proof))
+        .route(paths::AUDIT_CONSISTENCY, get(audit::evidence::consistency))
+        .route(paths::AUDIT_EXPORT, get(audit::evidence::export))
 }
 
 /// What decides who may lock what, and who has agreed to it.

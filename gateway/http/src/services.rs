@@ -7,6 +7,7 @@ use leasehold_core::authorization::Authorization;
 use leasehold_core::backup::Backups;
 use leasehold_core::config::Config;
 use leasehold_core::denials::DenialRecorder;
+use leasehold_core::evidence::Evidence;
 use leasehold_core::governance::Governance;
 use leasehold_core::moving::Mover;
 use leasehold_core::pipeline::Pipeline;
@@ -35,6 +36,8 @@ pub struct App {
     pub incidents: Arc<Incidents>,
     /// Takes namespaces from one to another.
     pub mover: Arc<Mover>,
+    /// What the ledgers give to who checks them.
+    pub evidence: Evidence,
     /// Backups.
     pub backups: Backups,
     /// Judges recorded decisions again.

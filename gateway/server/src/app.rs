@@ -34,6 +34,7 @@ use leasehold_core::config::Config;
 use leasehold_core::data_dir::store_folder;
 use leasehold_core::denials::DenialRecorder;
 use leasehold_core::denials::flush_windows;
+use leasehold_core::evidence::Evidence;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::flags::FlagSource;
 use leasehold_core::governance::Governance;
@@ -112,6 +113,9 @@ pub enum AppError {
     /// The listener that answers while the gateway waits.
     #[error("{0}")]
     Listen(String),
+    /// The key that signs the ledgers' checkpoints.
+    #[error("log key: {0}")]
+    LogKey(String),
     /// The flag service.
     #[error("flag service: {0}")]
     FlagService(String),
@@ -185,6 +189,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let store = raft.map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
     let backups = Backups::new(&backend, store, ledger, status, &clock);
+    let evidence = Evidence::open(&config.storage.data_dir, &config.audit);
     let app = App {
         pipeline,
         mover,
@@ -194,6 +199,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         stores,
         incidents: safety.incidents,
         backups,
+        evidence: evidence.map_err(AppError::LogKey)?,
         authenticator,
         limiter: Limiter::new(&config, clock.clone(), metrics.clone()),
         authorization,

@@ -81,7 +81,7 @@ fn checked(head: LedgerHead, rows: &[LedgerRow]) -> Result<Vec<Arc<Event>>, Back
         if row.cursor.0 != expected || recorded.event.cursor.0 != expected {
             return Err(wrong("another stands in its place"));
         }
-        chain = chain::next(&chain, &chain::leaf(row.body.as_bytes()));
+        chain = chain::after(&chain, row.body.as_bytes());
         if chain != row.chain {
             return Err(wrong("its hash chain is not that of its bytes"));
         }

@@ -45,7 +45,7 @@ proptest! {
         for (cursor, event) in (7..).zip(&events) {
             let mut body = Vec::new();
             canonical::write("test", event, &mut body);
-            chain = chain::next(&chain, &chain::leaf(&body));
+            chain = chain::after(&chain, &body);
             prop_assert_eq!(chunk.get(cursor), Some((String::from_utf8(body).unwrap().into(), chain)));
             prop_assert_eq!(chain_at(7, &chains, cursor), Some(chain));
         }

@@ -152,8 +152,12 @@ impl<'c> Lookup<'c> {
     }
 
     fn read_block(&mut self, id: u64) -> Result<Vec<u8>, BackendError> {
+        self.block(id.cast_signed())
+    }
+
+    pub(super) fn block(&mut self, id: i64) -> Result<Vec<u8>, BackendError> {
         self.block
-            .query_row([id.cast_signed()], |row| row.get(0))
+            .query_row([id], |row| row.get(0))
             .optional()
             .map_err(|error| without_effect(&error))?
             .ok_or_else(|| corrupt(format!("index block {id} is missing")))

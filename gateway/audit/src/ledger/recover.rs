@@ -14,11 +14,12 @@ use super::state::Fill;
 use super::state::Full;
 use super::state::State;
 use super::store;
+use super::tree;
 use crate::OpenError;
 use crate::canonical;
-use crate::chain;
 use crate::chunk;
 use crate::chunk::Chunk;
+use crate::chunk::Written;
 use crate::segment::Hot;
 use crate::segment::OpenHold;
 use crate::segment::OpenHolds;
@@ -57,6 +58,7 @@ pub(super) fn recover(
         hot: Hot::new(cursor + 1),
         open: open_holds(connection)?,
         bytes: NamespaceBytes::read(connection)?,
+        tree: tree::recover(connection, start.cursor.0, cursor)?,
     };
     let full = replay(connection, options, &mut state)?;
     Ok(Recovered { state, full })
@@ -159,12 +161,12 @@ fn replay(
             .and_then(|(chains, bodies)| Chunk::read(first, chains, bodies))
             .ok_or_else(|| wrong("its chunk is damaged"))?;
         for (cursor, body, stored) in chunk.events() {
-            let chain = chain::next(&state.head.chain, &chain::leaf(body.as_bytes()));
-            if chain != stored {
+            let written = Written::of(body.as_bytes(), &state.head.chain);
+            if written.chain != stored {
                 return Err(tampered(cursor, "its bytes have another hash".to_owned()));
             }
             let event = event(options, cursor, body)?;
-            full.extend(state.apply(&event, chain, body.len()));
+            full.extend(state.apply(&event, &written));
         }
     }
     Ok(full)

@@ -12,6 +12,9 @@ use leasehold_domain::NamespaceName;
 use leasehold_domain::StoreId;
 
 use super::namespaces::NamespaceBytes;
+use super::tree::Tree;
+use super::tree::TreePart;
+use crate::chunk::Written;
 use crate::segment::Blocks;
 use crate::segment::Hot;
 use crate::segment::OpenHold;
@@ -76,6 +79,8 @@ pub(super) struct Full {
     pub(super) opened: Vec<OpenHold>,
     /// The bytes of its events by namespace.
     pub(super) bytes: Vec<(NamespaceName, u64)>,
+    /// What it adds to the stored tree.
+    pub(super) tree: TreePart,
 }
 
 /// A full segment, encoded.
@@ -130,13 +135,15 @@ pub(super) struct State {
     pub(super) hot: Hot,
     pub(super) open: OpenHolds,
     pub(super) bytes: NamespaceBytes,
+    pub(super) tree: Tree,
 }
 
 impl State {
-    /// Takes in the next event, which is durable and has so many canonical bytes; a segment that
-    /// it fills is to be closed.
-    pub(super) fn apply(&mut self, event: &Event, chain: Digest, bytes: usize) -> Option<Full> {
+    /// Takes in the next event, which is durable; a segment that it fills is to be closed.
+    pub(super) fn apply(&mut self, event: &Event, written: &Written) -> Option<Full> {
+        let Written { chain, leaf, bytes } = *written;
         self.hot.add(event);
+        self.tree.push(leaf);
         self.bytes.add(event, bytes);
         let ended = &mut self.hot.ended;
         self.open
@@ -159,6 +166,7 @@ impl State {
             chain,
             opened,
             bytes: self.bytes.close_segment(),
+            tree: self.tree.part(),
         })
     }
 

@@ -5,6 +5,7 @@ mod damage;
 mod model;
 mod reopening;
 mod schema;
+mod tree;
 
 use std::path::Path;
 use std::sync::Arc;

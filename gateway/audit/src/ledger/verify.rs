@@ -3,12 +3,13 @@
 use leasehold_backend_api::BackendError;
 use leasehold_domain::Cursor;
 use leasehold_domain::Digest;
+use leasehold_evidence::Edge;
 use rusqlite::Statement;
 
 use super::reader::Readers;
 use super::state::Shared;
-use crate::chain;
 use crate::chunk::Chunk;
+use crate::chunk::Written;
 use crate::error::without_effect;
 
 /// Chunks read in one statement; a longer one would keep the WAL from being begun anew.
@@ -16,9 +17,9 @@ const CHUNKS: i64 = 256;
 
 /// The first cursor up to the head that does not fit.
 pub(super) fn verify(shared: &Shared, readers: &Readers) -> Result<Option<Cursor>, BackendError> {
-    let (start, head) = {
+    let (start, head, root) = {
         let state = shared.state();
-        (state.start, state.head)
+        (state.start, state.head, state.tree.root())
     };
     readers.with(|connection| {
         let sqlite = |error: rusqlite::Error| without_effect(&error);
@@ -30,6 +31,7 @@ pub(super) fn verify(shared: &Shared, readers: &Readers) -> Result<Option<Cursor
         let mut walk = Walk {
             cursor: start.cursor.0,
             chain: start.chain,
+            tree: Edge::default(),
             wrong: false,
         };
         while walk.cursor < head.cursor.0 && !walk.wrong {
@@ -40,6 +42,9 @@ pub(super) fn verify(shared: &Shared, readers: &Readers) -> Result<Option<Cursor
         }
         let wrong = if walk.wrong {
             Some(walk.cursor + 1)
+        } else if walk.tree.root() != root {
+            // The events are those of the chain: it is the stored tree that was changed.
+            Some(walk.cursor)
         } else {
             wrong_segment(shared, &walk)
         };
@@ -51,6 +56,7 @@ pub(super) fn verify(shared: &Shared, readers: &Readers) -> Result<Option<Cursor
 struct Walk {
     cursor: u64,
     chain: Digest,
+    tree: Edge,
     wrong: bool,
 }
 
@@ -73,12 +79,13 @@ impl Walk {
                 return Ok(());
             };
             for (cursor, body, stored) in chunk.events() {
-                let chain = chain::next(&self.chain, &chain::leaf(body.as_bytes()));
-                if chain != stored {
+                let written = Written::of(body.as_bytes(), &self.chain);
+                if written.chain != stored {
                     self.wrong = true;
                     return Ok(());
                 }
-                (self.cursor, self.chain) = (cursor, chain);
+                self.tree.push(written.leaf, |_, _| {});
+                (self.cursor, self.chain) = (cursor, written.chain);
             }
         }
         Ok(())

@@ -24,6 +24,7 @@ use super::state::Fill;
 use super::state::Shared;
 use super::store::BLOCK_BITS;
 use super::store::PAGE_BYTES;
+use super::tree;
 use crate::chunk::Filling;
 use crate::chunk::Written;
 use crate::error::unknown;
@@ -248,7 +249,7 @@ impl Writer<'_> {
         let mut full = Vec::new();
         let mut state = self.shared.state();
         for (event, written) in events.iter().zip(written) {
-            full.extend(state.apply(event, written.chain, written.bytes));
+            full.extend(state.apply(event, written));
         }
         drop(state);
         for segment in full {
@@ -271,6 +272,7 @@ impl Writer<'_> {
         let mut state = self.shared.state();
         state.closed.push(encoded.closed);
         state.closing.remove(0);
+        state.tree.stored(&encoded.full.tree);
     }
 
     fn store(&mut self, encoded: &Encoded) -> Result<(), rusqlite::Error> {
@@ -305,6 +307,7 @@ impl Writer<'_> {
             opened.execute((numbers[0], hold.handle, numbers[1], numbers[2]))?;
         }
         namespaces::write(self.connection, &full.bytes)?;
+        tree::write(self.connection, &full.tree)?;
         let (min, max) = closed.walls;
         let (segment, last) = (full.segment.cast_signed(), closed.last.cast_signed());
         let [min, max, hold_min, hold_max] =

@@ -81,7 +81,7 @@ impl Contents {
                 Frame::Blob(_) => {}
                 Frame::Row(body) => {
                     events += 1;
-                    chain = leasehold_audit::next(&chain, &leasehold_audit::leaf(body.as_bytes()));
+                    chain = leasehold_audit::after(&chain, body.as_bytes());
                 }
                 Frame::Head(_) => {
                     return Err(BackupFileError::Damaged("it has two heads".to_owned()));

@@ -19,8 +19,7 @@ async fn the_bytes_of_answered_events_make_the_hash_chain() {
     assert!(list.events.len() > 3, "{text}");
     let mut chain = Digest([0; 32]);
     for event in &list.events {
-        let leaf = leasehold_audit::leaf(event.event.get().as_bytes());
-        chain = leasehold_audit::next(&chain, &leaf);
+        chain = leasehold_audit::after(&chain, event.event.get().as_bytes());
         assert_eq!(event.chain, chain.to_string(), "event {}", event.cursor);
     }
 }

@@ -185,3 +185,14 @@ pub struct VerifyResponse {
     /// The hash chain after it: note it down elsewhere, and compare later.
     pub chain: String,
 }
+
+/// Whose checkpoints they are, and by what they are verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogKeyResponse {
+    /// Of which store.
+    pub store: String,
+    /// The name of its log: the first line of each checkpoint.
+    pub origin: String,
+    /// The public keys that this gateway signs with, each as NAME+ID+KEY.
+    pub keys: Vec<String>,
+}

@@ -84,6 +84,16 @@ pub const AUDIT_EVENTS: &str = "/v1/audit/events";
 pub const AUDIT_HOLDERS: &str = "/v1/audit/holders";
 /// Whether the ledger is what was written.
 pub const AUDIT_VERIFY: &str = "/v1/audit/verify";
+/// The name of the ledger's log, and the keys that its checkpoints are verified by.
+pub const AUDIT_LOG_KEY: &str = "/v1/audit/log-key";
+/// A signed checkpoint of the ledger.
+pub const AUDIT_CHECKPOINT: &str = "/v1/audit/checkpoint";
+/// That an event is in the ledger.
+pub const AUDIT_PROOF: &str = "/v1/audit/proof";
+/// That the ledger only grew since an earlier checkpoint.
+pub const AUDIT_CONSISTENCY: &str = "/v1/audit/consistency";
+/// Consecutive events, with what leads to a checkpoint.
+pub const AUDIT_EXPORT: &str = "/v1/audit/export";
 /// Whether the process lives.
 pub const HEALTHZ: &str = "/healthz";
 /// Whether it can serve.

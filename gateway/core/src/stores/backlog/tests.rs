@@ -15,6 +15,8 @@ use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerHead;
 use leasehold_backend_api::LedgerPage;
 use leasehold_backend_api::LedgerQuery;
+use leasehold_backend_api::TreeHead;
+use leasehold_backend_api::TreeQuestion;
 use leasehold_backend_memory::MemoryBackend;
 use leasehold_domain::Change;
 use leasehold_domain::Clock;
@@ -90,6 +92,14 @@ impl Ledger for Full {
 
     async fn holders(&self, lock: &LockRef, at: WallMillis) -> Result<Holders, BackendError> {
         self.ledger.holders(lock, at).await
+    }
+
+    fn tree(&self) -> TreeHead {
+        self.ledger.tree()
+    }
+
+    async fn tree_hashes(&self, question: TreeQuestion) -> Result<Vec<Digest>, BackendError> {
+        self.ledger.tree_hashes(question).await
     }
 
     async fn verify(&self) -> Result<Option<Cursor>, BackendError> {

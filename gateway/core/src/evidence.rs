@@ -1,0 +1,165 @@
+//! What a ledger gives to people who check it without trusting us: signed checkpoints, proofs, and
+//! exports that stand alone.
+
+mod export;
+mod keys;
+
+use std::path::Path;
+
+use leasehold_backend_api::LedgerQuery;
+use leasehold_backend_api::TreeHead;
+use leasehold_backend_api::TreeQuestion;
+use leasehold_domain::Cursor;
+use leasehold_evidence::Checkpoint;
+use leasehold_evidence::ConsistencyProof;
+use leasehold_evidence::InclusionProof;
+use leasehold_evidence::LogKey;
+
+use crate::config::Audit;
+use crate::failure::Failure;
+use crate::failure::FailureKind;
+use crate::stores::OpenStore;
+
+/// Signs what the ledgers of this gateway's stores give.
+#[derive(Debug)]
+pub struct Evidence {
+    keys: Vec<LogKey>,
+    name: String,
+}
+
+/// A checkpoint, and the tree that it is of.
+#[derive(Debug, Clone)]
+struct Signed {
+    note: String,
+    head: TreeHead,
+}
+
+impl Evidence {
+    /// Reads the keys that the configuration names. If it names none, there is one in the data
+    /// directory, which is made if absent.
+    ///
+    /// # Errors
+    /// A key cannot be read, or written; the text is for operators.
+    pub fn open(data_dir: &Path, audit: &Audit) -> Result<Self, String> {
+        Ok(Self {
+            keys: keys::open(data_dir, &audit.log_key_files)?,
+            name: audit.log_name.clone(),
+        })
+    }
+
+    /// Returns the name of the store's log. A store that was restored, and a ledger that begins
+    /// elsewhere, is another log.
+    ///
+    /// # Errors
+    /// The ledger does not know yet whose it is.
+    pub fn origin(&self, store: &OpenStore) -> Result<String, Failure> {
+        let message = "the ledger is not of a store yet";
+        let id = store
+            .ledger
+            .store()
+            .ok_or_else(|| Failure::new(FailureKind::Unavailable, message))?;
+        Ok(match store.ledger.tree().before {
+            Cursor(0) => format!("{}/{id}", self.name),
+            Cursor(before) => format!("{}/{id}/after/{before}", self.name),
+        })
+    }
+
+    /// Returns the public keys of the store's log, each in the form that verifiers take.
+    ///
+    /// # Errors
+    /// As of [`Evidence::origin`].
+    pub fn public_keys(&self, store: &OpenStore) -> Result<Vec<String>, Failure> {
+        let origin = self.origin(store)?;
+        Ok(self.keys.iter().map(|key| key.public(&origin)).collect())
+    }
+
+    /// Returns a signed checkpoint of everything that was answered before.
+    ///
+    /// # Errors
+    /// As of [`Evidence::origin`].
+    pub async fn checkpoint(&self, store: &OpenStore) -> Result<String, Failure> {
+        store.ledger_follows().await;
+        self.sign(store).map(|signed| signed.note)
+    }
+
+    fn sign(&self, store: &OpenStore) -> Result<Signed, Failure> {
+        let head = store.ledger.tree();
+        let checkpoint = Checkpoint {
+            origin: self.origin(store)?,
+            size: head.size,
+            root: head.root,
+        };
+        let note = checkpoint.sign(&self.keys);
+        let note = note.ok_or_else(|| Failure::internal("a checkpoint cannot be written"))?;
+        Ok(Signed { note, head })
+    }
+
+    /// Returns the proof that an event is in the ledger.
+    ///
+    /// # Errors
+    /// The ledger does not have the event.
+    pub async fn inclusion(
+        &self,
+        store: &OpenStore,
+        cursor: Cursor,
+    ) -> Result<InclusionProof, Failure> {
+        store.ledger_follows().await;
+        let Signed { note, head } = self.sign(store)?;
+        let index = place(&head, cursor)?;
+        let size = head.size;
+        let question = TreeQuestion::Inclusion { leaf: index, size };
+        let hashes = store.ledger.tree_hashes(question).await?;
+        let query = LedgerQuery {
+            after: Some(Cursor(cursor.0 - 1)),
+            limit: 1,
+            ..LedgerQuery::default()
+        };
+        let row = store.ledger.query(query).await?.rows.pop();
+        let row = row.ok_or_else(|| missing(&head, cursor))?;
+        Ok(InclusionProof {
+            event: row.body.to_string(),
+            index,
+            hashes,
+            checkpoint: note,
+        })
+    }
+
+    /// Returns the proof that the ledger, which had `old` events at an earlier checkpoint, only grew.
+    ///
+    /// # Errors
+    /// The ledger does not have as many events, or `old` is 0.
+    pub async fn consistency(
+        &self,
+        store: &OpenStore,
+        old: u64,
+    ) -> Result<ConsistencyProof, Failure> {
+        store.ledger_follows().await;
+        let Signed { note, head } = self.sign(store)?;
+        if !(1..=head.size).contains(&old) {
+            let size = head.size;
+            let message = format!("from_size: 1 to {size}, the events that the ledger has");
+            return Err(Failure::invalid(message));
+        }
+        let size = head.size;
+        let question = TreeQuestion::Consistency { old, size };
+        let hashes = store.ledger.tree_hashes(question).await?;
+        Ok(ConsistencyProof::new(old, &hashes, note))
+    }
+}
+
+/// The place of an event in the tree.
+fn place(head: &TreeHead, cursor: Cursor) -> Result<u64, Failure> {
+    let place = cursor.0.checked_sub(head.before.0 + 1);
+    place
+        .filter(|place| *place < head.size)
+        .ok_or_else(|| missing(head, cursor))
+}
+
+fn missing(head: &TreeHead, cursor: Cursor) -> Failure {
+    let (first, last) = (head.before.0 + 1, head.before.0 + head.size);
+    let message = format!(
+        "the ledger has no event {}: it has {first} to {last}",
+        cursor.0
+    );
+    Failure::new(FailureKind::NotFound, message)
+}
