@@ -148,7 +148,9 @@ pub(super) const OWNED: &[(&str, &[&str])] = &[
     ("minicbor", &["leasehold-stored"]),
     ("rusqlite", &["leasehold-audit"]),
     ("rusqlite_migration", &["leasehold-audit"]),
-    ("ed25519-dalek", &["leasehold-core"]),
+    ("ed25519-dalek", &["leasehold-core", "leasehold-evidence"]),
+    ("tlog_tiles", &["leasehold-evidence"]),
+    ("signed_note", &["leasehold-evidence"]),
     ("jsonschema", &["leasehold-policy-host"]),
     ("axum", &["leasehold-http"]),
     ("hyper", &["leasehold-http"]),
@@ -175,7 +177,12 @@ pub(super) const OWNED: &[(&str, &[&str])] = &[
     ),
     (
         "clap",
-        &["leasehold-cli", "leasehold-policy-pack", "leasehold-tests"],
+        &[
+            "leasehold-cli",
+            "leasehold-evidence",
+            "leasehold-policy-pack",
+            "leasehold-tests",
+        ],
     ),
     ("anyhow", &["leasehold-policy-pack", "leasehold-tests"]),
 ];

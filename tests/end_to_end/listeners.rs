@@ -40,7 +40,7 @@ async fn administration_on_a_listener_of_its_own_is_only_there() -> Result<()> {
         "/v1/audit/verify",
         "/v1/audit/log-key",
         "/v1/audit/checkpoint",
-        "/v1/audit/proof?cursor=1",
+        "/v1/audit/proof?event=1",
         "/v1/audit/export",
         "/metrics",
     ] {

@@ -4,6 +4,7 @@ mod holders;
 mod job;
 mod maintenance;
 mod namespaces;
+mod proofs;
 mod query;
 mod reader;
 mod recover;
@@ -261,7 +262,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn tree_hashes(&self, question: TreeQuestion) -> Result<Vec<Digest>, BackendError> {
-        self.read(move |shared, readers| tree::hashes(shared, readers, &question))
+        self.read(move |shared, readers| proofs::hashes(shared, readers, &question))
             .await
     }
 

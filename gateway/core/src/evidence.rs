@@ -4,8 +4,6 @@
 mod export;
 mod keys;
 
-use std::path::Path;
-
 use leasehold_backend_api::LedgerQuery;
 use leasehold_backend_api::TreeHead;
 use leasehold_backend_api::TreeQuestion;
@@ -15,7 +13,7 @@ use leasehold_evidence::ConsistencyProof;
 use leasehold_evidence::InclusionProof;
 use leasehold_evidence::LogKey;
 
-use crate::config::Audit;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
 use crate::stores::OpenStore;
@@ -40,10 +38,10 @@ impl Evidence {
     ///
     /// # Errors
     /// A key cannot be read, or written; the text is for operators.
-    pub fn open(data_dir: &Path, audit: &Audit) -> Result<Self, String> {
+    pub fn open(config: &Config) -> Result<Self, String> {
         Ok(Self {
-            keys: keys::open(data_dir, &audit.log_key_files)?,
-            name: audit.log_name.clone(),
+            keys: keys::open(&config.storage.data_dir, &config.audit.log_key_files)?,
+            name: config.audit.log_name.clone(),
         })
     }
 
@@ -127,7 +125,7 @@ impl Evidence {
     /// Returns the proof that the ledger, which had `old` events at an earlier checkpoint, only grew.
     ///
     /// # Errors
-    /// The ledger does not have as many events, or `old` is 0.
+    /// The ledger does not have as many events (it is not what it was, then), or `old` is 0.
     pub async fn consistency(
         &self,
         store: &OpenStore,
@@ -135,10 +133,12 @@ impl Evidence {
     ) -> Result<ConsistencyProof, Failure> {
         store.ledger_follows().await;
         let Signed { note, head } = self.sign(store)?;
-        if !(1..=head.size).contains(&old) {
-            let size = head.size;
-            let message = format!("from_size: 1 to {size}, the events that the ledger has");
-            return Err(Failure::invalid(message));
+        if old == 0 {
+            return Err(Failure::invalid("from_size: at least 1"));
+        }
+        if old > head.size {
+            let message = format!("the ledger has {} events, not {old}", head.size);
+            return Err(Failure::new(FailureKind::NotFound, message));
         }
         let size = head.size;
         let question = TreeQuestion::Consistency { old, size };

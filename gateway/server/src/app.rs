@@ -189,7 +189,6 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let store = raft.map(|raft| raft as Arc<dyn Backup>);
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
     let backups = Backups::new(&backend, store, ledger, status, &clock);
-    let evidence = Evidence::open(&config.storage.data_dir, &config.audit);
     let app = App {
         pipeline,
         mover,
@@ -199,7 +198,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         stores,
         incidents: safety.incidents,
         backups,
-        evidence: evidence.map_err(AppError::LogKey)?,
+        evidence: Evidence::open(&config).map_err(AppError::LogKey)?,
         authenticator,
         limiter: Limiter::new(&config, clock.clone(), metrics.clone()),
         authorization,

@@ -6,31 +6,15 @@
 //! tiles are stored with the segment that fills them, 32 bytes for 256 events; what is not full, with
 //! every segment, in place of what the one before has stored.
 
-use std::cell::RefCell;
-
-use leasehold_backend_api::BackendError;
-use leasehold_backend_api::ErrorKind;
-use leasehold_backend_api::TreeQuestion;
 use leasehold_domain::Digest;
 use leasehold_evidence::Growth;
-use leasehold_evidence::ProveError;
-use leasehold_evidence::TILE_HASHES;
 use leasehold_evidence::Tile;
-use leasehold_evidence::Tiles;
 use leasehold_evidence::leaf_hash;
-use leasehold_evidence::node_hashes;
-use leasehold_evidence::prove_consistency;
-use leasehold_evidence::prove_inclusion;
-use leasehold_evidence::root_at;
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
 
-use super::reader::Lookup;
-use super::reader::Readers;
-use super::state::Shared;
 use crate::OpenError;
 use crate::chunk::Chunk;
-use crate::error::corrupt;
 
 /// The row of `meta` with the tree at the end of the last closed segment.
 const TREE: &str = "tree";
@@ -59,6 +43,11 @@ impl Tree {
         self.growth.size()
     }
 
+    /// The parts in memory: what grows, and full tiles that are not stored yet.
+    pub(super) fn in_memory(&self) -> (Growth, Vec<Tile>) {
+        (self.growth.clone(), self.filled.clone())
+    }
+
     pub(super) fn root(&self) -> Digest {
         self.growth.root()
     }
@@ -78,7 +67,7 @@ impl Tree {
 }
 
 /// The id of a tile among the blocks of the segments' indexes, which have ids from 0.
-fn block_id(level: u32, index: u64) -> i64 {
+pub(super) fn block_id(level: u32, index: u64) -> i64 {
     -1 - (i64::from(level) << 48 | index.cast_signed())
 }
 
@@ -97,10 +86,13 @@ pub(super) fn write(connection: &Connection, part: &TreePart) -> Result<(), rusq
 /// stores what is missing of it.
 pub(super) fn recover(connection: &Connection, start: u64, end: u64) -> Result<Tree, OpenError> {
     let sql = "SELECT value FROM meta WHERE name = ?1";
-    let stored: Option<Vec<u8>> = connection
-        .query_row(sql, [TREE], |row| row.get(0))
-        .optional()?;
-    let stored = stored.and_then(|bytes| Growth::from_bytes(&bytes));
+    // Whatever else stands there is no tree, and is written anew.
+    let stored = connection
+        .query_row(sql, [TREE], |row| {
+            Ok(row.get_ref(0)?.as_blob().ok().and_then(Growth::from_bytes))
+        })
+        .optional()?
+        .flatten();
     let mut tree = Tree {
         growth: stored
             .filter(|growth| growth.size() <= end - start)
@@ -142,89 +134,4 @@ pub(super) fn recover(connection: &Connection, start: u64, end: u64) -> Result<T
     tree.stored(&part);
     tracing::info!(after = from, up_to = end, "ledger.tree built");
     Ok(tree)
-}
-
-/// Answers a question about the tree.
-pub(super) fn hashes(
-    shared: &Shared,
-    readers: &Readers,
-    question: &TreeQuestion,
-) -> Result<Vec<Digest>, BackendError> {
-    let (growth, filled, before) = {
-        let state = shared.state();
-        let tree = &state.tree;
-        (
-            tree.growth.clone(),
-            tree.filled.clone(),
-            state.start.cursor.0,
-        )
-    };
-    let size = match question {
-        TreeQuestion::Inclusion { size, .. }
-        | TreeQuestion::Consistency { size, .. }
-        | TreeQuestion::Root { size }
-        | TreeQuestion::Nodes { size, .. } => *size,
-    };
-    if size > growth.size() {
-        let detail = format!("the ledger's tree has {} leaves, not {size}", growth.size());
-        return Err(BackendError::without_effect(ErrorKind::Invalid, detail));
-    }
-    readers.with(|connection| {
-        let stored = Stored {
-            lookup: RefCell::new(Lookup::new(connection)?),
-            growth,
-            filled,
-            before,
-        };
-        let answer = match question {
-            TreeQuestion::Inclusion { leaf, size } => prove_inclusion(&stored, *leaf, *size),
-            TreeQuestion::Consistency { old, size } => prove_consistency(&stored, *old, *size),
-            TreeQuestion::Root { size } => root_at(&stored, *size).map(|root| vec![root]),
-            TreeQuestion::Nodes { nodes, size } => {
-                node_hashes(&stored, nodes.iter().copied(), *size)
-            }
-        };
-        answer.map_err(|error| match error {
-            ProveError::Tiles(error) => error,
-            ProveError::Damaged(_) => corrupt(error.to_string()),
-            ProveError::OutOfRange { .. } => {
-                BackendError::without_effect(ErrorKind::Invalid, error.to_string())
-            }
-        })
-    })
-}
-
-/// The tree as it was when the question came.
-struct Stored<'c> {
-    lookup: RefCell<Lookup<'c>>,
-    growth: Growth,
-    filled: Vec<Tile>,
-    before: u64,
-}
-
-impl Tiles for Stored<'_> {
-    type Error = BackendError;
-
-    fn tile(&self, level: u32, index: u64, hashes: usize) -> Result<Vec<Digest>, BackendError> {
-        let mut lookup = self.lookup.borrow_mut();
-        if level == 0 {
-            let first = self.before + 1 + index * TILE_HASHES as u64;
-            let cursors = first..first + hashes as u64;
-            let leaf = |cursor| Ok(leaf_hash(lookup.row(cursor)?.body.as_bytes()));
-            return cursors.map(leaf).collect();
-        }
-        let place = |tile: &&Tile| (tile.level, tile.index) == (level, index);
-        if let Some(tile) = self.filled.iter().find(place) {
-            return Ok(tile.hashes.clone());
-        }
-        if let Some(open) = self.growth.open_tile(level, index) {
-            return Ok(open.to_vec());
-        }
-        let stored = lookup.block(block_id(level, index))?;
-        let (stored, rest) = stored.as_chunks();
-        match rest.is_empty() {
-            true => Ok(stored.iter().copied().map(Digest).collect()),
-            false => Err(corrupt(format!("tile {level}/{index} is damaged"))),
-        }
-    }
 }

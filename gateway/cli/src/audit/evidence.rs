@@ -121,7 +121,7 @@ impl EvidenceCommand {
             } => {
                 let (route, option) = match (cursor, since) {
                     (_, Some(since)) => (paths::AUDIT_CONSISTENCY, ("from_size", size(&since)?)),
-                    (cursor, None) => (paths::AUDIT_PROOF, ("cursor", cursor.unwrap_or_default())),
+                    (cursor, None) => (paths::AUDIT_PROOF, ("event", cursor.unwrap_or_default())),
                 };
                 save(client, &path(route, vec![option], of), &to).await
             }

@@ -54,7 +54,7 @@ impl Evidence {
             Some(to) => place(&head, to)? + 1,
             None => head.size,
         };
-        if end < first {
+        if to < from && to.is_some() {
             return Err(Failure::invalid("last: not before first"));
         }
         let hashes = async |from, to| {

@@ -105,8 +105,8 @@ pub(crate) async fn checkpoint(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ProofOptions {
-    /// Of which event.
-    cursor: u64,
+    /// Of the event with this cursor.
+    event: u64,
     /// In the ledger of which store; `home` if absent.
     store: Option<String>,
 }
@@ -128,7 +128,7 @@ pub(crate) async fn proof(
 ) -> Response {
     allowed(who, Permission::ReadLedger, async |_: Caller| {
         let store = store(&app, options.store.as_ref())?;
-        let proof = app.evidence.inclusion(store, Cursor(options.cursor));
+        let proof = app.evidence.inclusion(store, Cursor(options.event));
         Ok(file(TEXT, proof.await?.to_text()))
     })
     .await

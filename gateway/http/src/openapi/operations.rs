@@ -107,7 +107,7 @@ fn parameter_rule(place: &str, name: &str) -> Value {
         ("path", "binding") => label(limits::NAMESPACE_NAME_BYTES_MAX),
         ("path", "policy") => json!({ "pattern": patterns::POLICY }),
         ("path", "version") => json!({ "pattern": patterns::version(), "maxLength": 64 }),
-        ("path", "number") => range(1, u64::MAX),
+        ("path", "number") | ("query", "from_size") => range(1, u64::MAX),
         ("path", _) => json!({ "minLength": 1 }),
         (_, "reason") => {
             super::constraints::text(&patterns::prose(), limits::BINDING_REASON_BYTES_MAX)

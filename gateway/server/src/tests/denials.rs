@@ -34,7 +34,7 @@ async fn every_administrative_denial_is_in_the_ledger_once_it_is_answered() {
         ("GET", "/v1/audit/verify", None),
         ("GET", "/v1/audit/log-key", None),
         ("GET", "/v1/audit/checkpoint", None),
-        ("GET", "/v1/audit/proof?cursor=1", None),
+        ("GET", "/v1/audit/proof?event=1", None),
         ("GET", "/v1/audit/consistency?from_size=1", None),
         ("GET", "/v1/audit/export", None),
         ("GET", "/v1/incidents", None),

@@ -130,9 +130,11 @@ async fn a_tree_that_was_changed_is_found() {
     ledger.append(events).await.unwrap();
     drop(ledger);
     drop(open(folder.path(), 7, true));
-    let changed = "UPDATE meta SET value = substr(value, 1, 8) || zeroblob(1) || substr(value, 10) \
-                   WHERE name = 'tree'";
-    change(folder.path(), changed);
+    // The first byte of the largest subtree's hash.
+    let flip =
+        "UPDATE meta SET value = CAST(substr(value, 1, 8) || x'00' || substr(value, 10) AS BLOB)
+                WHERE name = 'tree'";
+    change(folder.path(), flip);
     let ledger = open(folder.path(), 7, true);
     let found = ledger.verify().await.unwrap();
     assert_eq!(found, Some(Cursor(EVENTS as u64)));
