@@ -14,6 +14,7 @@ use leasehold_audit::LedgerOptions;
 use leasehold_audit::SqliteLedger;
 use leasehold_backend_api::Ledger;
 use leasehold_backend_api::LedgerQuery;
+use leasehold_backend_api::TreeQuestion;
 use leasehold_domain::Clock;
 use leasehold_domain::SystemClock;
 use nix::sys::resource::UsageWho;
@@ -60,6 +61,7 @@ fn main() {
             measured.report(&format!("{filled} in, batches of {batch}"));
         }
         report_page(&runtime, &ledger);
+        report_proofs(&runtime, &ledger);
         from = ledger.head().cursor.0;
     }
     report_disk(folder.path(), from);
@@ -151,6 +153,40 @@ fn report_page(runtime: &Runtime, ledger: &SqliteLedger) {
         "page of 100 by subject: p50 {:.2} ms",
         milliseconds(times[50])
     );
+}
+
+/// How long proofs take, for events all over the ledger.
+#[expect(clippy::print_stdout, reason = "a benchmark's result")]
+fn report_proofs(runtime: &Runtime, ledger: &SqliteLedger) {
+    let size = ledger.tree().size;
+    // A step that meets every part of every tile, by the golden ratio.
+    let places = (1..=1_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % size);
+    let inclusion = |leaf| TreeQuestion::Inclusion { leaf, size };
+    let consistency = |leaf| TreeQuestion::Consistency {
+        old: leaf + 1,
+        size,
+    };
+    let clock = SystemClock::new();
+    let measure = |name: &str, question: &dyn Fn(u64) -> TreeQuestion| {
+        let mut times: Vec<_> = places
+            .clone()
+            .map(|leaf| {
+                let before = clock.monotonic();
+                let proof = runtime.block_on(ledger.tree_hashes(question(leaf)));
+                assert!(!proof.expect("a proof").is_empty());
+                clock.monotonic() - before
+            })
+            .collect();
+        times.sort_unstable();
+        let part = |percent: usize| milliseconds(times[times.len() * percent / 100]);
+        println!(
+            "{name} proof in {size} events: p50 {:.2} ms, p99 {:.2} ms",
+            part(50),
+            part(99)
+        );
+    };
+    measure("inclusion", &inclusion);
+    measure("consistency", &consistency);
 }
 
 /// The bytes of all files of a ledger that was closed.

@@ -109,17 +109,35 @@ async fn what_an_auditor_keeps_is_verified_without_the_gateway() -> Result<()> {
     let since = earlier.to_str().context("a path in UTF-8")?;
     let export = auditor.write("export.jsonl", &["export"]).await?;
     let range = &["export", "--first", "250", "--last", "300"];
-    let part = auditor.write("part.jsonl", range).await?;
+    let some = auditor.write("part.jsonl", range).await?;
     let proof = auditor.write("event.tlog-proof", &["prove", "260"]).await?;
     let since = &["prove", "--since", since];
     let growth = auditor.write("growth.json", since).await?;
+    // An answer says at which checkpoint it was complete.
+    let page = auditor
+        .gateway
+        .admin()
+        .get("/v1/audit/events?limit=1")
+        .await?;
+    let part = &page.body["ledgers"][0];
+    let answered = auditor.folder.path().join("answered.txt");
+    std::fs::write(
+        &answered,
+        part["checkpoint"].as_str().context("a checkpoint")?,
+    )?;
+    let said = auditor.verify(&answered, Some(&earlier)).await?;
+    assert_eq!(said.0, 0, "{said:?}");
+    assert!(
+        said.1.contains(&format!("{} events", part["complete_to"])),
+        "{said:?} {part}"
+    );
     // Nobody needs the gateway from here on.
     assert_eq!(auditor.gateway.terminate().await?, Some(0));
     for (file, earlier, expected) in [
         (&export, None, "no earlier checkpoint and no cosignature"),
         (&export, Some(&*earlier), "the log only grew since"),
         (&export, None, "these are all of the events"),
-        (&part, None, "intact: events 250 to 300 of leasehold/"),
+        (&some, None, "intact: events 250 to 300 of leasehold/"),
         (&proof, None, "the event is entry 259 of leasehold/"),
         (&growth, Some(&*earlier), "only grew"),
         (&earlier, None, "signed: a checkpoint of leasehold/"),

@@ -77,6 +77,14 @@ impl Evidence {
     /// As of [`Evidence::origin`].
     pub async fn checkpoint(&self, store: &OpenStore) -> Result<String, Failure> {
         store.ledger_follows().await;
+        self.checkpoint_now(store)
+    }
+
+    /// Returns a signed checkpoint of what the ledger has now.
+    ///
+    /// # Errors
+    /// As of [`Evidence::origin`].
+    pub fn checkpoint_now(&self, store: &OpenStore) -> Result<String, Failure> {
         self.sign(store).map(|signed| signed.note)
     }
 

@@ -61,10 +61,17 @@ fn ledgers(
     })
 }
 
-fn parts(complete_to: Vec<(StoreName, Cursor)>) -> Vec<wire::LedgerPart> {
+fn parts(app: &App, complete_to: Vec<(StoreName, Cursor)>) -> Vec<wire::LedgerPart> {
+    // A ledger that is of no store yet signs nothing, and answers all the same.
+    let signed = |store: &StoreName| {
+        app.evidence
+            .checkpoint_now(app.stores.get(store).ok()?)
+            .ok()
+    };
     let part = |(store, cursor): (StoreName, Cursor)| wire::LedgerPart {
         store: store.to_string(),
         complete_to: cursor.0,
+        checkpoint: signed(&store),
     };
     complete_to.into_iter().map(part).collect()
 }
@@ -102,7 +109,7 @@ pub(crate) async fn events(
         let body = wire::EventList {
             complete_to: complete_to.filter(|_| one),
             next_cursor: last.filter(|_| one && page.next.is_some()),
-            ledgers: parts(page.complete_to),
+            ledgers: parts(&app, page.complete_to),
             next_cursors: page.next.filter(|_| !one).map(|next| next.to_string()),
             missing: names(&ledgers.missing),
             events: page.rows.iter().map(show).collect::<Result<_, _>>()?,
@@ -164,7 +171,7 @@ pub(crate) async fn holders(
             at: rfc3339(at),
             holders: holds.iter().map(hold).collect(),
             complete_to: one.map(|(_, cursor)| cursor.0),
-            ledgers: parts(complete_to),
+            ledgers: parts(&app, complete_to),
             missing: names(&ledgers.missing),
         };
         Ok(answer(StatusCode::OK, &caller.request_id, &body))

@@ -34,6 +34,10 @@ pub struct LedgerPart {
     pub store: String,
     /// It holds every event up to this cursor.
     pub complete_to: u64,
+    /// A signed checkpoint of it, of at least these events: keep it, and later nobody can have
+    /// answered from another history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// One event.
