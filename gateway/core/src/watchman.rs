@@ -22,8 +22,6 @@ use crate::safety::incident::Ended;
 use crate::safety::incident::EndedBy;
 use crate::safety::incident::Incident;
 use crate::safety::incident::LastGood;
-use crate::safety::incident::Recorded;
-use crate::safety::incident::draw_id;
 use crate::safety::mode::SafeMode;
 use crate::safety::mode::millis;
 use crate::store_client::StoreClient;
@@ -129,24 +127,16 @@ impl Watchman {
         let evidence = self.mode.evidence();
         let (failed, last_error) = evidence.failures();
         let ago = |at: Duration| WallMillis(wall.0.saturating_sub(millis(now.saturating_sub(at))));
+        let gateway = self.mode.incidents.gateway();
         let incident = Incident {
-            id: draw_id(wall),
-            store: self.mode.store.to_string(),
-            noticed_by: self.mode.incidents.gateway().to_owned(),
-            began: wall,
             window_ms: millis(self.mode.rules.window),
             last_success: evidence.newest().map(|good| LastGood {
                 at: ago(good.at),
                 operation: good.operation.as_str().to_owned(),
             }),
-            refused: 0,
             failed,
             last_error,
-            clock: None,
-            not_reproduced: None,
-            ended: None,
-            acknowledged: None,
-            recorded: Recorded::default(),
+            ..Incident::open(self.mode.store.as_str(), gateway, wall)
         };
         self.mode.begin(incident.id.as_str().into());
         self.mode.metrics.opened();

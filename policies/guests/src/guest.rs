@@ -75,7 +75,7 @@ impl Guest {
     pub fn wat(&self) -> String {
         let types = match &self.interface {
             None => types::of_the_world(),
-            Some((version, more)) => types::of_an_interface(version, more),
+            Some((version, more)) => types::imported_types(version, more),
         };
         let (outside, more, decide, pages) = (&self.outside, &self.more, &self.decide, self.pages);
         let data = self.data();

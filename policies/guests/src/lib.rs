@@ -8,6 +8,7 @@ pub use self::guest::Guest;
 pub use self::guest::TEXT;
 pub use self::guest::allow;
 pub use self::guest::deny;
+pub use self::types::imported_types;
 
 /// The stock policy `quota` 1.0.0, as it was shipped: it is shown the caller's usage. Stores may have
 /// it bound still.

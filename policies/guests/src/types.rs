@@ -14,8 +14,10 @@ pub(crate) fn of_the_world() -> String {
     text
 }
 
-/// The types of the contracts from 1.1.0 on: one import of an interface. `more` is what else it has.
-pub(crate) fn of_an_interface(version: &str, more: &str) -> String {
+/// Returns the types of the contracts from 1.1.0 on: one import of an interface, with an alias of each
+/// type. `more` is what else the interface has.
+#[must_use]
+pub fn imported_types(version: &str, more: &str) -> String {
     let (mut items, mut aliases) = (String::new(), String::new());
     let has_counters = version >= "1.2.0";
     let declares_inputs = version >= "1.3.0";

@@ -62,20 +62,21 @@ impl Suite {
         &self.cases
     }
 
-    /// The codes that the file declares and no case was denied with; empty if it declares none.
+    /// Returns the codes that the file declares and no case reached ([`Ran::codes`]); empty if it
+    /// declares none.
     #[must_use]
     pub fn unreached(&self, ran: &[Ran]) -> Vec<&str> {
-        let reached: BTreeSet<&str> = ran.iter().filter_map(Ran::code).collect();
+        let reached: BTreeSet<&str> = ran.iter().flat_map(Ran::codes).collect();
         let codes = self.codes.iter().map(String::as_str);
         codes.filter(|code| !reached.contains(code)).collect()
     }
 
-    /// The codes that a case was denied with and the file does not declare; empty if it declares
-    /// none.
+    /// Returns the codes that a case reached ([`Ran::codes`]) and the file does not declare; empty if
+    /// it declares none.
     #[must_use]
     pub fn undeclared<'r>(&self, ran: &'r [Ran]) -> BTreeSet<&'r str> {
         let declares = |code: &&str| self.codes.iter().any(|declared| declared == code);
-        let reached = ran.iter().filter_map(Ran::code);
+        let reached = ran.iter().flat_map(Ran::codes);
         match self.codes.is_empty() {
             true => BTreeSet::new(),
             false => reached.filter(|code| !declares(code)).collect(),

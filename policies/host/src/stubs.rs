@@ -1,23 +1,26 @@
 //! Stubs for WASI: for tools whose components import it although the policy never calls it.
 //!
-//! The frame is a component that imports what a policy may import, and has in it an instance that
-//! exports the interfaces of WASI 0.2 with functions that trap. A module is put into the frame, and
-//! gets its imports from it. How the frame is made is told in `stubs/README.md`.
+//! A module is put into a frame, and gets its imports from it: a component that imports what a policy
+//! of the module's contract may import, and has in it an instance that exports the interfaces of
+//! WASI 0.2 with functions that trap. How its parts are made is told in `stubs/README.md`.
 
 use wasmparser::ComponentExternalKind;
 use wasmparser::ComponentTypeRef;
 use wasmparser::Parser;
 use wasmparser::Payload;
 
+use crate::contract::Contract;
 use crate::error::HostError;
 use crate::section::write_section;
 use crate::section::write_text;
 use crate::section::write_u32;
 
-/// The frame, without a module.
-const FRAME: &[u8] = include_bytes!("../stubs/wasi.wasm");
-/// The interface of types that the frame imports.
-const TYPES: &str = "leasehold:policy/types@1.1.0";
+/// The component with the stubs.
+const STUBS: &[u8] = include_bytes!("../stubs/wasi.wasm");
+/// The beginning of the frame by contract: its imports.
+const IMPORTS_1_1: &[u8] = include_bytes!("../stubs/imports-1.1.0.wasm");
+const IMPORTS_1_2: &[u8] = include_bytes!("../stubs/imports-1.2.0.wasm");
+const IMPORTS_1_3: &[u8] = include_bytes!("../stubs/imports-1.3.0.wasm");
 /// The instance of that interface in the frame.
 const TYPES_INSTANCE: usize = 0;
 /// The instance with the stubs.
@@ -37,7 +40,8 @@ const TYPE_NAMES: [&str; 12] = [
     "verdict",
     "manifest",
 ];
-/// The module's index among the frame's components.
+/// The frame's components: the stubs, and the module.
+const STUBS_COMPONENT: usize = 0;
 const MODULE: usize = 1;
 /// What the frame exports of the module.
 const EXPORTS: [&str; 3] = ["describe", "check", "decide"];
@@ -88,11 +92,16 @@ pub fn stub_wasi(wasm: &[u8]) -> Result<Vec<u8>, HostError> {
     if !imports.iter().any(|(name, _)| name.starts_with("wasi:")) {
         return Ok(wasm.to_vec());
     }
+    // A module of 1.0.0 imports its types one by one; those of 1.1.0 are the same.
+    let mut contract = Contract::V1_1;
     let (mut stubs, mut arguments) = (Vec::new(), Vec::new());
     for (name, kind) in &imports {
         let (sort, index) = match (*kind, name.as_str()) {
             (ComponentExternalKind::Func, "trace") => (FUNC, 0),
-            (ComponentExternalKind::Instance, TYPES) => (INSTANCE, TYPES_INSTANCE),
+            (ComponentExternalKind::Instance, name) if let Some(of) = Contract::of_import(name) => {
+                contract = of.map_err(HostError::UnknownContract)?;
+                (INSTANCE, TYPES_INSTANCE)
+            }
             (ComponentExternalKind::Type, name) => {
                 let index = TYPE_NAMES.iter().position(|known| *known == name);
                 let missing = || HostError::ForbiddenImport(name.to_owned());
@@ -106,7 +115,7 @@ pub fn stub_wasi(wasm: &[u8]) -> Result<Vec<u8>, HostError> {
         };
         arguments.push((name.as_str(), sort, index));
     }
-    Ok(framed(wasm, &stubs, &arguments))
+    Ok(framed(wasm, contract, &stubs, &arguments))
 }
 
 /// The names and kinds of the outermost component's imports.
@@ -139,9 +148,29 @@ fn is_stubbed(name: &str) -> bool {
     split.is_some_and(|(name, version)| STUBBED.contains(&name) && version.starts_with("0.2."))
 }
 
+/// Returns the beginning of the frame for modules of this contract: a component that imports what they
+/// may import.
+fn imports_of(contract: Contract) -> &'static [u8] {
+    match contract {
+        Contract::V1_0 | Contract::V1_1 => IMPORTS_1_1,
+        Contract::V1_2 => IMPORTS_1_2,
+        Contract::V1_3 => IMPORTS_1_3,
+    }
+}
+
 /// The frame with the module in it.
-fn framed(wasm: &[u8], stubs: &[&str], arguments: &[(&str, u8, usize)]) -> Vec<u8> {
-    let mut whole = FRAME.to_vec();
+fn framed(
+    wasm: &[u8],
+    contract: Contract,
+    stubs: &[&str],
+    arguments: &[(&str, u8, usize)],
+) -> Vec<u8> {
+    let mut whole = imports_of(contract).to_vec();
+    write_section(&mut whole, COMPONENT_SECTION, STUBS);
+    let mut instances = vec![1, 0];
+    write_u32(&mut instances, STUBS_COMPONENT);
+    write_u32(&mut instances, 0);
+    write_section(&mut whole, INSTANCE_SECTION, &instances);
     write_section(&mut whole, COMPONENT_SECTION, wasm);
     let mut aliases = Vec::new();
     write_u32(&mut aliases, stubs.len());

@@ -1,4 +1,8 @@
 #![doc = include_str!("../README.md")]
+#![expect(
+    clippy::test_attr_in_doctest,
+    reason = "the README shows a whole file; tests/templates runs its test"
+)]
 
 mod allocator;
 #[doc(hidden)]

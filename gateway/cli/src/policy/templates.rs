@@ -33,10 +33,8 @@ macro_rules! template {
     };
 }
 
-/// The contract that the Rust project is built for.
+/// The contract that the projects are built for.
 const WIT: &str = include_str!("../../../../policies/wit/policy.wit");
-/// The contract before, without counters: the bindings of the other projects are written for it.
-const WIT_BEFORE: &str = include_str!("../../../../policies/wit/1.1.0/policy.wit");
 const CASES: &str = template!("cases.json");
 const BINDING: &str = template!("binding.json");
 const SHIP: &str = template!("ship.md");
@@ -86,7 +84,7 @@ const C: &[File] = &[
     ("src/text.h", &[template!("c/src/text.h")]),
     ("binding.json", &[BINDING]),
     ("cases.json", &[CASES]),
-    ("wit/policy.wit", &[WIT_BEFORE]),
+    ("wit/policy.wit", &[WIT]),
 ];
 
 const ASSEMBLYSCRIPT: &[File] = &[
@@ -102,7 +100,7 @@ const ASSEMBLYSCRIPT: &[File] = &[
     ("src/rule.ts", &[template!("assemblyscript/src/rule.ts")]),
     ("binding.json", &[BINDING]),
     ("cases.json", &[CASES]),
-    ("wit/policy.wit", &[WIT_BEFORE]),
+    ("wit/policy.wit", &[WIT]),
 ];
 
 const JAVASCRIPT: &[File] = &[
@@ -112,7 +110,7 @@ const JAVASCRIPT: &[File] = &[
     ("policy.js", &[template!("javascript/policy.js")]),
     ("binding.json", &[BINDING]),
     ("cases.json", &[CASES]),
-    ("wit/policy.wit", &[WIT_BEFORE]),
+    ("wit/policy.wit", &[WIT]),
 ];
 
 const ZIG: &[File] = &[
@@ -125,5 +123,5 @@ const ZIG: &[File] = &[
     ("src/schema.json", &[template!("zig/src/schema.json")]),
     ("binding.json", &[BINDING]),
     ("cases.json", &[CASES]),
-    ("wit/policy.wit", &[WIT_BEFORE]),
+    ("wit/policy.wit", &[WIT]),
 ];

@@ -8,6 +8,8 @@ const schema = {
   properties: {
     label: { type: "string", minLength: 1 },
     prefix: { type: "string", minLength: 1 },
+    // How many leases a ticket may have at a time.
+    max_leases: { type: "integer", minimum: 1, maximum: 1000000 },
   },
 };
 
@@ -19,6 +21,12 @@ export function describe() {
     needsLock: false,
     needsUsage: false,
     configSchema: JSON.stringify(schema),
+    // The rule sees only these inputs, so the gateway may cache its verdicts. With `undefined` it sees
+    // all inputs, and its verdicts are not cached.
+    reads: {
+      fields: ["request.lock", "request.labels", "principal.subject"],
+      nowGranularityMs: undefined,
+    },
   };
 }
 
@@ -32,7 +40,7 @@ export function check(config) {
 
 // Judges one request. A pure function: there is no clock, and nothing lasts from call to call.
 export function decide(request, principal, facts, config) {
-  const { label, prefix } = JSON.parse(config);
+  const { label, prefix, max_leases } = JSON.parse(config);
   trace(`${principal.subject} asks for ${request.lock}`);
   const ticket = request.labels.find((pair) => pair.key === label);
   if (ticket === undefined) {
@@ -41,7 +49,20 @@ export function decide(request, principal, facts, config) {
   if (!ticket.value.startsWith(prefix)) {
     return deny("bad-ticket", `${ticket.value} does not begin with ${prefix}`);
   }
-  return { tag: "allow", val: { maxTtlMs: undefined, maxHoldMs: undefined } };
+  return allow(counters(ticket.value, max_leases));
+}
+
+// If the configuration limits the leases of a ticket, the gateway counts them, and denies an
+// acquire that would exceed the limit.
+function counters(ticket, maximum) {
+  if (maximum === undefined) {
+    return [];
+  }
+  return [{ name: `ticket:${ticket}`, maximum, code: "ticket-in-use" }];
+}
+
+function allow(counters) {
+  return { tag: "allow", val: { maxTtlMs: undefined, maxHoldMs: undefined, counters } };
 }
 
 function deny(code, message) {

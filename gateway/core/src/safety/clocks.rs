@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use leasehold_domain::StoreName;
 use leasehold_domain::WallMillis;
 use leasehold_domain::limits::CLOCK_DIFFERENCE_MS_MAX;
 
@@ -18,8 +19,6 @@ use super::incident::ClockAhead;
 use super::incident::Ended;
 use super::incident::EndedBy;
 use super::incident::Incident;
-use super::incident::Recorded;
-use super::incident::draw_id;
 use crate::telemetry::Metrics;
 
 /// So many reports in a row must tell a smaller difference before an incident ends.
@@ -95,32 +94,22 @@ impl ClockWatch {
     }
 
     fn begin(&self, gateway: &str, ahead_ms: u64, now: WallMillis) -> String {
-        let id = draw_id(now);
+        let store = StoreName::home();
+        let incident = Incident {
+            clock: Some(ClockAhead {
+                gateway: gateway.to_owned(),
+                ahead_ms,
+            }),
+            ..Incident::open(store.as_str(), self.incidents.gateway(), now)
+        };
+        let id = incident.id.clone();
         tracing::error!(
             gateway,
             ahead_ms,
             incident.id = id,
             "clocks.differ: the wall clock of another gateway is ahead of this one's"
         );
-        self.incidents.add(Incident {
-            id: id.clone(),
-            store: leasehold_domain::StoreName::home().to_string(),
-            noticed_by: self.incidents.gateway().to_owned(),
-            began: now,
-            window_ms: 0,
-            last_success: None,
-            refused: 0,
-            failed: 0,
-            last_error: None,
-            clock: Some(ClockAhead {
-                gateway: gateway.to_owned(),
-                ahead_ms,
-            }),
-            not_reproduced: None,
-            ended: None,
-            acknowledged: None,
-            recorded: Recorded::default(),
-        });
+        self.incidents.add(incident);
         id
     }
 }

@@ -11,8 +11,6 @@ use super::incident::Ended;
 use super::incident::EndedBy;
 use super::incident::Incident;
 use super::incident::NotReproduced;
-use super::incident::Recorded;
-use super::incident::draw_id;
 
 /// Keeps one open incident for each policy version whose verdicts were not reproduced. Evaluations that
 /// agree again prove nothing about those that differed, so such an incident ends when an operator
@@ -53,20 +51,8 @@ impl EvaluationWatch {
                 });
             }
             None => self.0.add(Incident {
-                id: draw_id(now),
-                store: store.to_string(),
-                noticed_by: self.0.gateway().to_owned(),
-                began: now,
-                window_ms: 0,
-                last_success: None,
-                refused: 0,
-                failed: 0,
-                last_error: None,
-                clock: None,
                 not_reproduced: Some(found),
-                ended: None,
-                acknowledged: None,
-                recorded: Recorded::default(),
+                ..Incident::open(store.as_str(), self.0.gateway(), now)
             }),
         }
         report(self.0.save().await);

@@ -136,7 +136,7 @@ pub struct Recorded {
 
 /// Draws the name of an incident: its time, so that names sort, and something that no other gateway
 /// draws.
-pub(crate) fn draw_id(wall: WallMillis) -> String {
+fn draw_id(wall: WallMillis) -> String {
     let time: String = crate::telemetry::rfc3339(wall)
         .chars()
         .filter(char::is_ascii_alphanumeric)
@@ -145,6 +145,27 @@ pub(crate) fn draw_id(wall: WallMillis) -> String {
 }
 
 impl Incident {
+    /// Creates an incident that begins now, which the named gateway noticed. The caller sets what it is
+    /// about.
+    pub(crate) fn open(store: &str, noticed_by: &str, now: WallMillis) -> Self {
+        Self {
+            id: draw_id(now),
+            store: store.to_owned(),
+            noticed_by: noticed_by.to_owned(),
+            began: now,
+            window_ms: 0,
+            last_success: None,
+            refused: 0,
+            failed: 0,
+            last_error: None,
+            clock: None,
+            not_reproduced: None,
+            ended: None,
+            acknowledged: None,
+            recorded: Recorded::default(),
+        }
+    }
+
     /// Whether it is about safe mode.
     #[must_use]
     pub fn is_safe_mode(&self) -> bool {

@@ -7,7 +7,6 @@ use leasehold_domain::WallMillis;
 
 use super::Incident;
 use super::Incidents;
-use super::Recorded;
 use super::Safety;
 use super::agreement::Rules;
 use crate::config::SafeModeEnd;
@@ -33,18 +32,9 @@ pub(crate) fn safety() -> Safety {
 pub(crate) fn incident(number: u64) -> Incident {
     Incident {
         id: format!("incident-{number}"),
-        store: "home".to_owned(),
-        noticed_by: "here".to_owned(),
-        began: WallMillis(1_700_000_000_000 + number),
         window_ms: 5_000,
-        last_success: None,
-        refused: 0,
         failed: 1,
         last_error: Some("Unavailable: nobody answers".to_owned()),
-        clock: None,
-        not_reproduced: None,
-        ended: None,
-        acknowledged: None,
-        recorded: Recorded::default(),
+        ..Incident::open("home", "here", WallMillis(1_700_000_000_000 + number))
     }
 }

@@ -38,12 +38,17 @@ pub struct Failed {
 }
 
 impl Ran {
-    /// The code that it was denied with, if it was.
+    /// Returns the codes of denials that the answer contains: the code of the denial, or the codes of
+    /// the counters, with which the store denies.
     #[must_use]
-    pub fn code(&self) -> Option<&str> {
-        match &self.evaluation.as_ref()?.answer {
-            Ok(PolicyAnswer::Deny { code, .. }) => Some(code),
-            Ok(PolicyAnswer::Allow(_) | PolicyAnswer::Error { .. }) | Err(_) => None,
+    pub fn codes(&self) -> Vec<&str> {
+        match self.evaluation.as_ref().map(|ran| &ran.answer) {
+            Some(Ok(PolicyAnswer::Deny { code, .. })) => vec![code],
+            Some(Ok(PolicyAnswer::Allow(limits))) => {
+                let codes = limits.counters.iter().map(|counter| &counter.code);
+                codes.filter_map(Option::as_deref).collect()
+            }
+            Some(Ok(PolicyAnswer::Error { .. }) | Err(_)) | None => Vec::new(),
         }
     }
 }

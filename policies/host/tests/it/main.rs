@@ -10,5 +10,6 @@ mod inputs;
 mod loading;
 mod shapes;
 mod stock;
+mod stubs;
 mod upload;
 mod work;

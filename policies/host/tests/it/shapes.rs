@@ -7,7 +7,6 @@ use leasehold_policy_host::Contract;
 use leasehold_policy_host::HostError;
 use leasehold_policy_host::PolicyFault;
 use leasehold_policy_host::stock;
-use leasehold_policy_host::stub_wasi;
 
 use crate::guest::Guest;
 use crate::guest::InEngine;
@@ -233,56 +232,4 @@ fn adapters_between_components_are_counted_as_work() {
         panic!("{error}");
     };
     assert_eq!(what, "work for the compiler");
-}
-
-#[test]
-fn wasi_imports_are_replaced_by_stubs() {
-    let clock = |version: &str| {
-        format!(
-            r#"(import "wasi:io/poll@{version}" (instance $poll
-                (export "pollable" (type (sub resource)))))
-            (alias export $poll "pollable" (type $pollable))
-            (import "wasi:clocks/monotonic-clock@{version}" (instance
-                (export "now" (func (result u64)))
-                (alias outer 1 $pollable (type $p))
-                (export "pollable" (type $p' (eq $p)))
-                (export "subscribe-duration" (func (param "when" u64) (result (own $p'))))))"#
-        )
-    };
-    for interface in [None, Some(("1.1.0".to_owned(), String::new()))] {
-        let guest = Guest {
-            interface,
-            outside: clock("0.2.3"),
-            ..Guest::default()
-        };
-        let engine = engine();
-        let refused = guest.compile(&engine).unwrap_err();
-        assert!(
-            matches!(refused, HostError::ForbiddenImport(_)),
-            "{refused}"
-        );
-        let stubbed = stub_wasi(&guest.wasm()).unwrap();
-        let module = engine.compile(&stubbed).unwrap();
-        let policy = module.bind(&serde_json::json!({})).unwrap();
-        assert!(matches!(
-            crate::guest::decide(&policy).answer,
-            Ok(PolicyAnswer::Allow(_))
-        ));
-    }
-    // Nothing is changed where nothing has to be.
-    let plain = Guest::default().wasm();
-    assert_eq!(stub_wasi(&plain).unwrap(), plain);
-    let unknown = |name: &str| {
-        let outside = format!(r#"(import "{name}" (instance)) {}"#, clock("0.2.3"));
-        let guest = Guest {
-            outside,
-            ..Guest::default()
-        };
-        assert_eq!(
-            stub_wasi(&guest.wasm()).unwrap_err(),
-            HostError::ForbiddenImport(name.to_owned())
-        );
-    };
-    unknown("wasi:http/types@0.2.3");
-    unknown("wasi:cli/exit@0.3.0");
 }

@@ -132,10 +132,20 @@ export class Denial {
   constructor(public code: string, public message: string) {}
 }
 
+// Leases that the gateway counts, and the most that there may be of them.
+export class Counter {
+  // The code of the denial if the counter is full; null for `quota-exceeded`.
+  code: string | null = null;
+
+  constructor(public name: string, public maximum: u32) {}
+}
+
 export class Verdict {
   // Limits for an allowing verdict; 0 for none.
   maxTtlMs: u64 = 0;
   maxHoldMs: u64 = 0;
+  // Counters for an allowing verdict, at most 8.
+  counters: Counter[] = [];
 
   // Allows where there is no denial.
   constructor(public denial: Denial | null) {}
@@ -145,20 +155,27 @@ export class Manifest {
   operations: string[] = [];
   needsLock: bool = false;
   needsUsage: bool = false;
+  // The inputs that verdicts depend on; null for all of them.
+  reads: string[] | null = null;
+  // With `reads`: how exact a time verdicts depend on; 0 if they do not depend on the time.
+  nowGranularityMs: u64 = 0;
 
   constructor(public name: string, public version: string, public schema: string) {}
 
   lower(): usize {
-    const at = heap.alloc(36);
+    const at = heap.alloc(72);
     write(at, this.name);
     write(at + 8, this.version);
-    const operations = heap.alloc(8 * this.operations.length);
-    for (let i = 0; i < this.operations.length; i++) write(operations + 8 * i, this.operations[i]);
-    store<usize>(at, operations, 16);
-    store<usize>(at, this.operations.length, 20);
+    writeTexts(at + 16, this.operations);
     store<u8>(at, this.needsLock ? 1 : 0, 24);
     store<u8>(at, this.needsUsage ? 1 : 0, 25);
     write(at + 28, this.schema);
+    const reads = this.reads;
+    store<u8>(at, reads === null ? 0 : 1, 40);
+    if (reads !== null) {
+      writeTexts(at + 48, reads);
+      writeOption(at + 56, this.nowGranularityMs);
+    }
     return at;
   }
 }
@@ -172,12 +189,13 @@ export class Answer {
   }
 
   static ofDecide(verdict: Verdict): usize {
-    const at = heap.alloc(48);
-    memory.fill(at, 0, 48);
+    const at = heap.alloc(56);
+    memory.fill(at, 0, 56);
     const denial = verdict.denial;
     if (denial === null) {
       writeOption(at + 16, verdict.maxTtlMs);
       writeOption(at + 32, verdict.maxHoldMs);
+      writeCounters(at + 48, verdict.counters);
       return at;
     }
     store<u8>(at, 1, 8);
@@ -192,6 +210,28 @@ function write(at: usize, text: string): void {
   const bytes = String.UTF8.encode(text);
   store<usize>(at, changetype<usize>(bytes));
   store<usize>(at, bytes.byteLength, 4);
+}
+
+function writeTexts(at: usize, texts: string[]): void {
+  const first = heap.alloc(8 * texts.length);
+  for (let i = 0; i < texts.length; i++) write(first + 8 * i, texts[i]);
+  store<usize>(at, first);
+  store<usize>(at, texts.length, 4);
+}
+
+function writeCounters(at: usize, counters: Counter[]): void {
+  const first = heap.alloc(24 * counters.length);
+  for (let i = 0; i < counters.length; i++) {
+    const counter = counters[i];
+    const place = first + 24 * i;
+    write(place, counter.name);
+    store<u32>(place, counter.maximum, 8);
+    const code = counter.code;
+    store<u8>(place, code === null ? 0 : 1, 12);
+    if (code !== null) write(place + 16, code);
+  }
+  store<usize>(at, first);
+  store<usize>(at, counters.length, 4);
 }
 
 function writeOption(at: usize, value: u64): void {

@@ -1,20 +1,28 @@
-// A reader of flat configurations: a JSON object whose members are strings. The gateway hands over
-// canonical JSON that satisfied the schema, so nothing is checked.
+// A reader of flat configurations: a JSON object whose members are strings and numbers. The gateway
+// hands over compact JSON that satisfied the schema, so nothing is checked.
 
 // Where the reader stands.
 let at: i32 = 0;
 
-// The member's value, with its escapes resolved; the empty string if there is none.
+// The member's value: a string with its escapes resolved, or a number as it is written; the empty
+// string if there is none.
 export function member(json: string, name: string): string {
   at = 1;
   while (at < json.length && json.charCodeAt(at) == 0x22) {
     const key = text(json);
     at++; // the colon
-    const value = text(json);
+    const value = json.charCodeAt(at) == 0x22 ? text(json) : word(json);
     if (key == name) return value;
     at++; // the comma
   }
   return "";
+}
+
+// Reads a number, which ends at a comma or at the end of the object.
+function word(json: string): string {
+  const from = at;
+  while (json.charCodeAt(at) != 0x2c && json.charCodeAt(at) != 0x7d) at++;
+  return json.substring(from, at);
 }
 
 // Reads a string whose opening quote is at the reader's place.

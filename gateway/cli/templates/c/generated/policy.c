@@ -33,6 +33,26 @@ void __wasm_export_exports_policy_describe_post_return(uint8_t * arg0) {
   if ((*((size_t*) (arg0 + (8*sizeof(void*))))) > 0) {
     free(*((uint8_t **) (arg0 + (7*sizeof(void*)))));
   }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (8+8*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      size_t len0 = *((size_t*) (arg0 + (16+9*sizeof(void*))));
+      if (len0 > 0) {
+        uint8_t *ptr1 = *((uint8_t **) (arg0 + (16+8*sizeof(void*))));
+        for (size_t i2 = 0; i2 < len0; i2++) {
+          uint8_t *base = ptr1 + i2 * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr1);
+      }
+      break;
+    }
+  }
 }
 
 __attribute__((__weak__, __export_name__("cabi_post_check")))
@@ -56,6 +76,29 @@ void __wasm_export_exports_policy_decide_post_return(uint8_t * arg0) {
     case 0: {
       switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 8))) {
         case 0: {
+          size_t len = *((size_t*) (arg0 + (48+1*sizeof(void*))));
+          if (len > 0) {
+            uint8_t *ptr = *((uint8_t **) (arg0 + 48));
+            for (size_t i = 0; i < len; i++) {
+              uint8_t *base = ptr + i * (6*sizeof(void*));
+              (void) base;
+              if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+                free(*((uint8_t **) (base + 0)));
+              }
+              switch ((int32_t) (int32_t) *((uint8_t*) (base + (3*sizeof(void*))))) {
+                case 0: {
+                  break;
+                }
+                case 1: {
+                  if ((*((size_t*) (base + (5*sizeof(void*))))) > 0) {
+                    free(*((uint8_t **) (base + (4*sizeof(void*)))));
+                  }
+                  break;
+                }
+              }
+            }
+            free(ptr);
+          }
           break;
         }
         case 1: {
@@ -91,7 +134,7 @@ void *cabi_realloc(void *ptr, size_t old_size, size_t align, size_t new_size) {
 }
 
 __attribute__((__aligned__(8)))
-static uint8_t RET_AREA[(24+6*sizeof(void*))];
+static uint8_t RET_AREA[(32+10*sizeof(void*))];
 
 // Component Adapters
 
@@ -114,6 +157,21 @@ uint8_t * __wasm_export_exports_policy_describe(void) {
   *((int8_t*)(ptr + (1+6*sizeof(void*)))) = (ret).needs_usage;
   *((size_t*)(ptr + (8*sizeof(void*)))) = ((ret).config_schema).len;
   *((uint8_t **)(ptr + (7*sizeof(void*)))) = (uint8_t *) ((ret).config_schema).ptr;
+  if (((ret).reads).is_some) {
+    const leasehold_policy_types_inputs_t *payload0 = &((ret).reads).val;
+    *((int8_t*)(ptr + (8+8*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (16+9*sizeof(void*)))) = ((*payload0).fields).len;
+    *((uint8_t **)(ptr + (16+8*sizeof(void*)))) = (uint8_t *) ((*payload0).fields).ptr;
+    if (((*payload0).now_granularity_ms).is_some) {
+      const uint64_t *payload2 = &((*payload0).now_granularity_ms).val;
+      *((int8_t*)(ptr + (16+10*sizeof(void*)))) = 1;
+      *((int64_t*)(ptr + (24+10*sizeof(void*)))) = (int64_t) (*payload2);
+    } else {
+      *((int8_t*)(ptr + (16+10*sizeof(void*)))) = 0;
+    }
+  } else {
+    *((int8_t*)(ptr + (8+8*sizeof(void*)))) = 0;
+  }
   return ptr;
 }
 
@@ -361,9 +419,9 @@ uint8_t * __wasm_export_exports_policy_decide(uint8_t * arg) {
   free(arg);
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   if ((ret).is_err) {
-    const policy_string_t *payload28 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
-    *((size_t*)(ptr + (8+1*sizeof(void*)))) = (*payload28).len;
-    *((uint8_t **)(ptr + 8)) = (uint8_t *) (*payload28).ptr;
+    const policy_string_t *payload30 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (8+1*sizeof(void*)))) = (*payload30).len;
+    *((uint8_t **)(ptr + 8)) = (uint8_t *) (*payload30).ptr;
   } else {
     const policy_verdict_t *payload = &(ret).val.ok;*((int8_t*)(ptr + 0)) = 0;
     switch ((int32_t) (*payload).tag) {
@@ -384,19 +442,21 @@ uint8_t * __wasm_export_exports_policy_decide(uint8_t * arg) {
         } else {
           *((int8_t*)(ptr + 32)) = 0;
         }
+        *((size_t*)(ptr + (48+1*sizeof(void*)))) = ((*payload20).counters).len;
+        *((uint8_t **)(ptr + 48)) = (uint8_t *) ((*payload20).counters).ptr;
         break;
       }
       case 1: {
-        const leasehold_policy_types_denial_t *payload25 = &(*payload).val.deny;
+        const leasehold_policy_types_denial_t *payload27 = &(*payload).val.deny;
         *((int8_t*)(ptr + 8)) = 1;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload25).code).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload25).code).ptr;
-        *((size_t*)(ptr + (16+3*sizeof(void*)))) = ((*payload25).message).len;
-        *((uint8_t **)(ptr + (16+2*sizeof(void*)))) = (uint8_t *) ((*payload25).message).ptr;
-        if (((*payload25).retry_after_ms).is_some) {
-          const uint64_t *payload27 = &((*payload25).retry_after_ms).val;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload27).code).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload27).code).ptr;
+        *((size_t*)(ptr + (16+3*sizeof(void*)))) = ((*payload27).message).len;
+        *((uint8_t **)(ptr + (16+2*sizeof(void*)))) = (uint8_t *) ((*payload27).message).ptr;
+        if (((*payload27).retry_after_ms).is_some) {
+          const uint64_t *payload29 = &((*payload27).retry_after_ms).val;
           *((int8_t*)(ptr + (16+4*sizeof(void*)))) = 1;
-          *((int64_t*)(ptr + (24+4*sizeof(void*)))) = (int64_t) (*payload27);
+          *((int64_t*)(ptr + (24+4*sizeof(void*)))) = (int64_t) (*payload29);
         } else {
           *((int8_t*)(ptr + (16+4*sizeof(void*)))) = 0;
         }

@@ -188,12 +188,34 @@ typedef struct leasehold_policy_types_facts_t {
   leasehold_policy_types_option_usage_t   usage;
 } leasehold_policy_types_facts_t;
 
+// A number of leases that must not become too great. The gateway counts the unexpired leases of
+// the namespace that carry the counter, and refuses the acquire, as a denial of this policy, if
+// with it they would be more than the maximum. It does so in the write that grants the lease, so
+// acquires at the same time neither exceed the maximum nor refuse each other below it.
+typedef struct leasehold_policy_types_counter_t {
+  // Which: 1 to 384 bytes of printable text.
+  policy_string_t   name;
+  // How many leases may carry it; at least 1. A maximum that is lowered takes no lease away.
+  uint32_t   maximum;
+  // The code of the denial if the counter refuses, as in `denial.code`; `quota-exceeded` if none.
+  policy_option_string_t   code;
+} leasehold_policy_types_counter_t;
+
+typedef struct {
+  leasehold_policy_types_counter_t *ptr;
+  size_t len;
+} leasehold_policy_types_list_counter_t;
+
 // The limits that an allowing policy sets. Of several policies the tightest counts.
 typedef struct leasehold_policy_types_limits_t {
   // The longest time to live; at least 1,000.
   policy_option_u64_t   max_ttl_ms;
   // The longest hold, renewals included; at least 1,000.
   policy_option_u64_t   max_hold_ms;
+  // Acquire: the counters that the lease will carry; at most 8, each name once. They belong to the
+  // policy: other policies have other counters, whatever their names. For other operations they
+  // are ignored.
+  leasehold_policy_types_list_counter_t   counters;
 } leasehold_policy_types_limits_t;
 
 // Why not.
@@ -220,6 +242,27 @@ typedef struct leasehold_policy_types_verdict_t {
 // It may not.
 #define LEASEHOLD_POLICY_TYPES_VERDICT_DENY 1
 
+// The inputs that a verdict depends on. All others are replaced by constants before the module
+// sees them, so a verdict cannot depend on them by mistake. The gateway may answer a request whose
+// declared inputs are those of an earlier one with the verdict on that one.
+typedef struct leasehold_policy_types_inputs_t {
+  // Fields of request, principal and facts, each once: `request.operation`, `request.lock`,
+  // `principal.team`, `facts.usage` and so on, as the fields of the records are named; not those
+  // of the time. A field that is not named is none, empty, or, for the operation, the first that
+  // the manifest names. `facts.lock` and `facts.usage` must be named exactly if `needs-lock` and
+  // `needs-usage` ask for them.
+  policy_list_string_t   fields;
+  // How exact a time the verdict depends on: `now-ms` is rounded down to a multiple of this, 1 to
+  // 86,400,000, and the weekday and the time of day follow from it. None if it does not depend on the
+  // time; then it is 0.
+  policy_option_u64_t   now_granularity_ms;
+} leasehold_policy_types_inputs_t;
+
+typedef struct {
+  bool is_some;
+  leasehold_policy_types_inputs_t val;
+} leasehold_policy_types_option_inputs_t;
+
 // What the module is, and what it needs.
 typedef struct leasehold_policy_types_manifest_t {
   // The policy's name: 1 to 63 of `a-z 0-9 -`, beginning with a letter.
@@ -234,6 +277,8 @@ typedef struct leasehold_policy_types_manifest_t {
   bool   needs_usage;
   // A JSON Schema of its configuration. References must stay inside it.
   policy_string_t   config_schema;
+  // What a verdict depends on, besides the configuration; none if it may depend on everything.
+  leasehold_policy_types_option_inputs_t   reads;
 } leasehold_policy_types_manifest_t;
 
 typedef leasehold_policy_types_request_t policy_request_t;

@@ -6,11 +6,15 @@
 static const char SCHEMA[] = "{\"type\":\"object\",\"additionalProperties\":false,"
                              "\"required\":[\"label\",\"prefix\"],\"properties\":{"
                              "\"label\":{\"type\":\"string\",\"minLength\":1},"
-                             "\"prefix\":{\"type\":\"string\",\"minLength\":1}}}";
+                             "\"prefix\":{\"type\":\"string\",\"minLength\":1},"
+                             "\"max_leases\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000}}}";
 
 void exports_policy_describe(policy_manifest_t *ret) {
-  static policy_string_t operations[1];
+  static policy_string_t operations[1], reads[3];
   operations[0] = text("acquire");
+  reads[0] = text("request.lock");
+  reads[1] = text("request.labels");
+  reads[2] = text("principal.subject");
   ret->name = text("needs-ticket");
   ret->version = text("0.1.0");
   ret->operations.ptr = operations;
@@ -18,6 +22,12 @@ void exports_policy_describe(policy_manifest_t *ret) {
   ret->needs_lock = false;
   ret->needs_usage = false;
   ret->config_schema = text(SCHEMA);
+  // The rule sees only these inputs, so the gateway may cache its verdicts. With `is_some = false` it
+  // sees all inputs, and its verdicts are not cached.
+  ret->reads.is_some = true;
+  ret->reads.val.fields.ptr = reads;
+  ret->reads.val.fields.len = 3;
+  ret->reads.val.now_granularity_ms.is_some = false;
 }
 
 // False says that `err` was set.

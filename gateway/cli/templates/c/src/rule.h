@@ -7,6 +7,7 @@
 typedef struct {
   policy_string_t label;  // the label that holds the ticket
   policy_string_t prefix; // what the ticket begins with
+  uint32_t max_leases;    // how many leases a ticket may have at a time; 0 for any number
 } config_t;
 
 // Reads the configuration, and refuses what the schema cannot. Returns false with `problem` set.

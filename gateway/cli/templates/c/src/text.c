@@ -83,7 +83,8 @@ static policy_string_t json_string(const uint8_t **at, const uint8_t *end) {
   return made;
 }
 
-bool json_member(policy_string_t json, const char *name, policy_string_t *value) {
+// Returns where the member's value begins; NULL if there is none.
+static const uint8_t *json_value(policy_string_t json, const char *name) {
   const uint8_t *at = json.ptr, *end = json.ptr + json.len;
   policy_string_t wanted = text(name);
   while (at < end) {
@@ -94,14 +95,33 @@ bool json_member(policy_string_t json, const char *name, policy_string_t *value)
     policy_string_t key = json_string(&at, end);
     if (at < end && *at == ':') {
       at++;
+      if (equal(key, wanted)) {
+        return at;
+      }
       if (at < end && *at == '"') {
-        policy_string_t found = json_string(&at, end);
-        if (equal(key, wanted)) {
-          *value = found;
-          return true;
-        }
+        json_string(&at, end);
       }
     }
   }
-  return false;
+  return NULL;
+}
+
+bool json_member(policy_string_t json, const char *name, policy_string_t *value) {
+  const uint8_t *at = json_value(json, name);
+  if (at == NULL || *at != '"') {
+    return false;
+  }
+  *value = json_string(&at, json.ptr + json.len);
+  return true;
+}
+
+bool json_number(policy_string_t json, const char *name, uint32_t *value) {
+  const uint8_t *at = json_value(json, name);
+  if (at == NULL || *at < '0' || *at > '9') {
+    return false;
+  }
+  for (*value = 0; *at >= '0' && *at <= '9'; at++) {
+    *value = *value * 10 + (*at - '0');
+  }
+  return true;
 }

@@ -14,5 +14,9 @@ policy_string_t join(policy_string_t left, policy_string_t right);
 
 // Reads a member of a JSON object whose value is a string, with its escapes resolved. Other members
 // may be strings, numbers, booleans and null, but not objects or lists. The gateway hands over
-// canonical JSON that satisfied the schema, so nothing is checked.
+// compact JSON that satisfied the schema, so nothing is checked.
 bool json_member(policy_string_t json, const char *name, policy_string_t *value);
+
+// Reads a member whose value is a whole number, not negative and below 2 to the power of 32. Returns
+// false, and leaves `value` as it is, if there is none.
+bool json_number(policy_string_t json, const char *name, uint32_t *value);

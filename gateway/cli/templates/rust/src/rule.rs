@@ -6,6 +6,7 @@ use crate::Facts;
 use crate::Principal;
 use crate::Request;
 use crate::Verdict;
+use crate::leasehold::policy::types::Counter;
 use crate::leasehold::policy::types::Denial;
 use crate::leasehold::policy::types::Limits;
 
@@ -16,6 +17,8 @@ pub struct Config {
     pub label: String,
     /// What the ticket begins with.
     pub prefix: String,
+    /// How many leases a ticket may have at a time.
+    pub max_leases: Option<u32>,
 }
 
 impl Config {
@@ -38,10 +41,17 @@ pub fn decide(request: &Request, _: &Principal, _: &Facts, config: &Config) -> V
         let message = format!("{} does not begin with {}", ticket.value, config.prefix);
         return deny("bad-ticket", message);
     }
+    // If the configuration limits the leases of a ticket, the gateway counts them, and denies an
+    // acquire that would exceed the limit.
+    let counter = config.max_leases.map(|maximum| Counter {
+        name: format!("ticket:{}", ticket.value),
+        maximum,
+        code: Some("ticket-in-use".to_owned()),
+    });
     Verdict::Allow(Limits {
         max_ttl_ms: None,
         max_hold_ms: None,
-        counters: Vec::new(),
+        counters: counter.into_iter().collect(),
     })
 }
 

@@ -37,7 +37,11 @@ pub fn List(comptime T: type) type {
         at: usize,
         length: usize,
 
+        pub const empty: @This() = .{ .at = 0, .length = 0 };
+
         pub fn of(list: []const T) @This() {
+            // The pointer of an empty slice may lie outside the memory, which the gateway refuses.
+            if (list.len == 0) return empty;
             return .{ .at = @intFromPtr(list.ptr), .length = list.len };
         }
 
@@ -68,6 +72,12 @@ pub fn Option(comptime T: type) type {
     return extern struct {
         is_some: u8,
         value: T,
+
+        pub const none: @This() = .{ .is_some = 0, .value = std.mem.zeroes(T) };
+
+        pub fn some(value: T) @This() {
+            return .{ .is_some = 1, .value = value };
+        }
 
         pub fn get(option: @This()) ?T {
             return if (option.is_some == 1) option.value else null;
@@ -151,9 +161,18 @@ pub const Manifest = extern struct {
     needs_lock: u8,
     needs_usage: u8,
     config_schema: String,
+    reads: Option(Inputs),
 };
 
-pub const Limits = extern struct { max_ttl_ms: Option(u64), max_hold_ms: Option(u64) };
+pub const Inputs = extern struct { fields: List(String), now_granularity_ms: Option(u64) };
+
+pub const Counter = extern struct { name: String, maximum: u32, code: Option(String) };
+
+pub const Limits = extern struct {
+    max_ttl_ms: Option(u64) = .none,
+    max_hold_ms: Option(u64) = .none,
+    counters: List(Counter) = .empty,
+};
 
 pub const Denial = extern struct {
     code: String,
@@ -161,14 +180,11 @@ pub const Denial = extern struct {
     retry_after_ms: Option(u64),
 };
 
-const none = Option(u64){ .is_some = 0, .value = 0 };
-
 pub const Verdict = extern struct {
     is_denial: u8,
     value: extern union { limits: Limits, denial: Denial },
 
-    pub fn allow() Verdict {
-        const limits = Limits{ .max_ttl_ms = none, .max_hold_ms = none };
+    pub fn allow(limits: Limits) Verdict {
         return .{ .is_denial = 0, .value = .{ .limits = limits } };
     }
 
@@ -177,7 +193,7 @@ pub const Verdict = extern struct {
         const denial = Denial{
             .code = String.of(code),
             .message = String.of(message),
-            .retry_after_ms = none,
+            .retry_after_ms = .none,
         };
         return .{ .is_denial = 1, .value = .{ .denial = denial } };
     }

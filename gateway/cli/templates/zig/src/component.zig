@@ -8,6 +8,14 @@ export fn describe() *const abi.Manifest {
     const manifest = abi.make(abi.Manifest);
     const operations = abi.make([1]abi.String);
     operations.* = .{abi.String.of("acquire")};
+    // The rule sees only these inputs, so the gateway may cache its verdicts. With `.reads = .none` it
+    // sees all inputs, and its verdicts are not cached.
+    const reads = abi.make([3]abi.String);
+    reads.* = .{
+        abi.String.of("request.lock"),
+        abi.String.of("request.labels"),
+        abi.String.of("principal.subject"),
+    };
     manifest.* = .{
         .name = abi.String.of("needs-ticket"),
         .version = abi.String.of("0.1.0"),
@@ -15,6 +23,10 @@ export fn describe() *const abi.Manifest {
         .needs_lock = 0,
         .needs_usage = 0,
         .config_schema = abi.String.of(@embedFile("schema.json")),
+        .reads = .some(.{
+            .fields = abi.List(abi.String).of(reads),
+            .now_granularity_ms = .none,
+        }),
     };
     return manifest;
 }
