@@ -45,6 +45,7 @@ mod postgres;
 mod questions;
 mod quotas;
 mod recovery;
+mod revisions;
 mod roles;
 mod rollout;
 mod rollout_gateways;

@@ -37,7 +37,7 @@ pub(super) struct ApplyArguments {
     /// Show the difference and write nothing. Exit code 2 if there is one, 0 if there is none.
     #[arg(long)]
     dry_run: bool,
-    /// Why; the revisions of the bindings and the ledger keep it.
+    /// Why; the revisions of the bindings and namespaces and the ledger keep it.
     #[arg(long)]
     reason: Option<String>,
     /// Write without asking. Needed where standard input is no terminal.

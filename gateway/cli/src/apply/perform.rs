@@ -99,10 +99,14 @@ async fn write(client: &Client, item: &Item, reason: Option<&str>) -> Result<(),
             let _: PushedPolicy = client.push(path, wasm.clone(), signatures).await?;
         }
         Write::Namespace(request) => {
+            let request = ns::NamespaceRequest {
+                reason: reason.map(str::to_owned),
+                ..request.clone()
+            };
             let path = paths::member(paths::NAMESPACES, &item.name);
             let _: ns::Namespace = match request.revision {
-                Some(_) => client.put(&path, request).await?,
-                None => client.post(paths::NAMESPACES, request).await?,
+                Some(_) => client.put(&path, &request).await?,
+                None => client.post(paths::NAMESPACES, &request).await?,
             };
         }
         Write::Binding(request) => {

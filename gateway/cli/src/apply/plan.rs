@@ -3,6 +3,7 @@
 use leasehold_core::governance::value_changes;
 use leasehold_wire::v1::bindings as bind;
 use leasehold_wire::v1::namespaces as ns;
+use leasehold_wire::v1::revisions::FieldChange;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ pub(super) struct Item {
     file: String,
     /// The fields that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    changes: Vec<bind::FieldChange>,
+    changes: Vec<FieldChange>,
     #[serde(skip)]
     pub(super) write: Write,
 }
@@ -66,7 +67,7 @@ pub(super) fn item(
         (false, true) => Action::Create,
         (false, false) => Action::Update,
     };
-    let shown = changes.into_iter().map(|change| bind::FieldChange {
+    let shown = changes.into_iter().map(|change| FieldChange {
         path: change.path,
         before: change.before,
         after: change.after,

@@ -38,7 +38,7 @@ use super::document::RolloutStage;
 use super::document::RolloutState;
 use super::document::RolloutVersion;
 use super::edit;
-use super::revision::BindingWrite;
+use super::revision::RevisedWrite;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -329,7 +329,7 @@ impl Governance {
             "binding {}: {}@{} by rollout {}",
             changed.name, before.policy, to.version, before.name
         );
-        let write = BindingWrite {
+        let write = RevisedWrite::<BindingDocument> {
             name: &changed.name,
             before: Some(&binding.document),
             after: Some(&changed),
@@ -338,7 +338,7 @@ impl Governance {
             reason,
             summary,
         };
-        let written = self.binding_edits(caller, write).await?;
+        let written = self.revised_edits(caller, write).await?;
         Ok((written.edits, checked))
     }
 
