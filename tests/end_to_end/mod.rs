@@ -54,6 +54,7 @@ mod run;
 mod safe_mode;
 mod scoped_keys;
 mod secrets;
+mod self_check;
 mod shared_upgrade;
 mod sharing;
 mod signing;
