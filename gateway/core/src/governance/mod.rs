@@ -77,6 +77,7 @@ pub use self::revision::DocumentRevisions;
 pub use self::revision::FieldChange;
 pub use self::revision::Revised;
 pub use self::revision::value_changes;
+pub use self::rollout::FlagEdit;
 pub use self::rollout::RolloutAction;
 pub use self::rollout::RolloutDraft;
 pub use self::rollout::RolloutEdit;

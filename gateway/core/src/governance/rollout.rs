@@ -14,6 +14,7 @@ use leasehold_domain::limits::ROLLOUT_CHANGES_MAX;
 use leasehold_domain::limits::ROLLOUT_REASON_BYTES_MAX;
 
 pub use self::draft::RolloutDraft;
+pub use self::edit_plan::FlagEdit;
 pub use self::edit_plan::RolloutEdit;
 pub use self::state::RolloutAction;
 pub(super) use self::state::next_state;
@@ -71,10 +72,7 @@ impl Governance {
         draft.check()?;
         let level = self.documents.level();
         feature_gate::require(Feature::Rollouts, level, "the default store")?;
-        if draft.flag.is_some() && !self.flags.snapshot().has_service() {
-            let problem = "flag: this gateway has no flag service; set rollouts.flag_service";
-            return Err(Failure::invalid(problem));
-        }
+        self.check_flag_service(draft.flag.as_deref())?;
         for _ in 0..WRITES_MAX {
             if let Some(started) = self.try_start(caller, draft).await? {
                 return Ok(started);
