@@ -42,6 +42,7 @@ mod parts;
 mod policy_life;
 mod policy_modules;
 mod postgres;
+mod pruning;
 mod questions;
 mod quotas;
 mod recovery;

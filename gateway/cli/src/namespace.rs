@@ -180,8 +180,7 @@ async fn namespaces_of(
             Shown::of(json, &capped, show_namespace)
         }
         NamespaceCommand::Get { name } => {
-            let path = paths::member(paths::NAMESPACES, &name);
-            let namespace: ns::Namespace = client.get(&path).await?;
+            let namespace = get(client, &name).await?;
             Shown::of(json, &namespace, show_namespace)
         }
         NamespaceCommand::List => {
@@ -193,10 +192,7 @@ async fn namespaces_of(
             let moved = client.post(&path, &ns::MoveRequest { to }).await?;
             Shown::of(json, &moved, show_namespace)
         }
-        NamespaceCommand::History(arguments) => {
-            let collection = paths::NAMESPACES;
-            revisions::show::<ns::NamespaceRequest>(client, collection, &arguments, json).await
-        }
+        NamespaceCommand::History(arguments) => history(client, &arguments, json).await,
         NamespaceCommand::Restore(arguments) => {
             let restored = revisions::restore(client, paths::NAMESPACES, arguments).await?;
             Shown::of(json, &restored, show_namespace)
@@ -212,6 +208,19 @@ async fn namespaces_of(
     }
 }
 
+async fn history(
+    client: &Client,
+    arguments: &HistoryArguments,
+    json: bool,
+) -> Result<Shown, Failed> {
+    revisions::show::<ns::NamespaceRequest>(client, paths::NAMESPACES, arguments, json).await
+}
+
+async fn get(client: &Client, name: &str) -> Result<ns::Namespace, Failed> {
+    let path = paths::member(paths::NAMESPACES, name);
+    Ok(client.get(&path).await?)
+}
+
 async fn cap(
     client: &Client,
     name: &str,
@@ -219,7 +228,7 @@ async fn cap(
     reason: Option<String>,
 ) -> Result<ns::Namespace, Failed> {
     let path = paths::member(paths::NAMESPACES, name);
-    let found: ns::Namespace = client.get(&path).await?;
+    let found = get(client, name).await?;
     let request = ns::NamespaceRequest {
         reason,
         ..capped(found, caps, lift)
