@@ -118,7 +118,7 @@ impl Governance {
         let place = stored.document.place();
         let stays = format!("locks of namespace {name} stay in store {}", place.store);
         let (id, any) = (name.as_str(), Precondition::Any);
-        edits.push(edit(caller, PLACES, id, Some(&place), any, stays)?);
+        edits.insert(0, edit(caller, PLACES, id, Some(&place), any, stays)?);
         self.commit(edits).await?;
         Ok(WrittenNamespace { stored, number })
     }
