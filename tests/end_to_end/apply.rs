@@ -36,14 +36,14 @@ policy = "by-hand"
 version = "1.0.0"
 "#;
 
-fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> Result<()> {
+pub(super) fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> Result<()> {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().context("has a parent")?)?;
     Ok(std::fs::write(path, text)?)
 }
 
 /// A directory that declares a namespace, a policy and a binding.
-fn declared() -> Result<tempfile::TempDir> {
+pub(super) fn declared() -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     let at = folder.path();
     let guest = Guest {
@@ -61,7 +61,7 @@ fn declared() -> Result<tempfile::TempDir> {
 }
 
 /// Runs `apply` on a directory, which must end with this code. Returns what it wrote to both outputs.
-async fn apply(
+pub(super) async fn apply(
     gateway: &Gateway,
     who: &Api,
     (folder, code): (&Path, i32),

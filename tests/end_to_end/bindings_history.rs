@@ -31,7 +31,12 @@ fn guest(version: &str, denies: bool) -> Guest {
 }
 
 /// Runs a command line that must end with this code. Returns what it wrote to both outputs.
-async fn ended(gateway: &Gateway, who: &Api, code: i32, arguments: &[&str]) -> Result<String> {
+pub(super) async fn ended(
+    gateway: &Gateway,
+    who: &Api,
+    code: i32,
+    arguments: &[&str],
+) -> Result<String> {
     let key = who.key().context("has a key")?;
     let done = gateway.command_line(key, arguments).await?;
     ensure!(done.status.code() == Some(code), "{arguments:?}: {done:?}");
@@ -39,7 +44,7 @@ async fn ended(gateway: &Gateway, who: &Api, code: i32, arguments: &[&str]) -> R
     Ok(told + &String::from_utf8(done.stderr)?)
 }
 
-async fn command(gateway: &Gateway, who: &Api, arguments: &[&str]) -> Result<String> {
+pub(super) async fn command(gateway: &Gateway, who: &Api, arguments: &[&str]) -> Result<String> {
     ended(gateway, who, 0, arguments).await
 }
 
@@ -61,7 +66,7 @@ async fn upload(gateway: &Gateway, who: &Api) -> Result<()> {
 }
 
 /// The numbers and origins in the answer to a question for revisions.
-fn told(list: &Value) -> Vec<(u64, String)> {
+pub(super) fn told(list: &Value) -> Vec<(u64, String)> {
     let all = list["revisions"].as_array().cloned().unwrap_or_default();
     let pair = |one: &Value| {
         let origin = one["origin"].as_str().unwrap_or_default();

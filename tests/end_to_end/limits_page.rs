@@ -301,16 +301,16 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         &[POLICY_CONFIG_BYTES_MAX as u64],
     ),
     (
-        "revisions of a binding that are kept",
-        &[BINDING_REVISIONS_MAX as u64],
+        "revisions of a binding or a namespace that are kept",
+        &[REVISIONS_MAX as u64],
     ),
     (
-        "deleted bindings whose revisions are kept",
-        &[BINDING_HISTORIES_DELETED_MAX as u64],
+        "deleted bindings, and deleted namespaces, whose revisions are kept",
+        &[HISTORIES_DELETED_MAX as u64],
     ),
     (
-        "reason of a change of a binding",
-        &[BINDING_REASON_BYTES_MAX as u64],
+        "reason of a change of a binding or a namespace",
+        &[REVISION_REASON_BYTES_MAX as u64],
     ),
     (
         "policies that judge one request, and policies of one binding",

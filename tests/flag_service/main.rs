@@ -1,6 +1,6 @@
 //! A rollout follows a company's flag service: flagd's own evaluator behind an OFREP server. The flags
 //! narrow a canary, stop it and hold it, and never widen it past the plan; when the service is gone, its
-//! last answer holds.
+//! last answer holds. Gateways on one store follow it each by themselves, and come to the same canary.
 //!
 //! The evaluator is installed from the package registry, which is why `cargo verify` runs this by its
 //! name.
@@ -19,6 +19,7 @@ use leasehold_domain::SystemClock;
 use leasehold_policy_guests::Guest;
 use leasehold_policy_guests::TEXT;
 use leasehold_policy_guests::deny;
+use leasehold_test_servers::Postgres;
 use leasehold_tests::ADMIN_KEY;
 use leasehold_tests::Api;
 use leasehold_tests::Gateway;
@@ -110,19 +111,23 @@ fn write(folder: &Path, value: &Value) -> Result<()> {
     Ok(std::fs::rename(&new, folder.join("flags.json"))?)
 }
 
-/// A gateway that follows the service, and whose binding `roll` has a version that allows, with one
-/// uploaded that denies.
-async fn gateway(service: &FlagService) -> Result<Gateway> {
-    let gateway = Gateway::start_with(GatewayOptions {
+/// A gateway that follows the service.
+async fn follower(service: &FlagService, storage: &str) -> Result<Gateway> {
+    let options = GatewayOptions {
         config: format!(
-            "[rollouts.flag_service]\nurl = \"{}\"\nkey_file = {:?}\npoll_interval_ms = 500\n\
-             stale_after_ms = 5000\n",
+            "{storage}[rollouts.flag_service]\nurl = \"{}\"\nkey_file = {:?}\n\
+             poll_interval_ms = 500\nstale_after_ms = 5000\n",
             service.url,
             service.key_file()?
         ),
         ..GatewayOptions::default()
-    });
-    let gateway = gateway.await?;
+    };
+    Gateway::start_with(options).await
+}
+
+/// Such a gateway, whose binding `roll` has a version that allows, with one uploaded that denies.
+async fn gateway(service: &FlagService, storage: &str) -> Result<Gateway> {
+    let gateway = follower(service, storage).await?;
     let at = TEXT as u32;
     let allows = Guest {
         name: "by-hand".to_owned(),
@@ -210,7 +215,7 @@ const START: &[&str] = &[
 #[tokio::test]
 async fn a_rollout_follows_a_flag_service_and_never_goes_beyond_its_plan() -> Result<()> {
     let mut flags = FlagService::start().await?;
-    let gateway = gateway(&flags).await?;
+    let gateway = gateway(&flags, "").await?;
     let (admin, service) = (gateway.admin(), gateway.service("svc", "ops").await?);
     command(&gateway, START).await?;
 
@@ -269,10 +274,68 @@ async fn a_rollout_follows_a_flag_service_and_never_goes_beyond_its_plan() -> Re
         "{shown}"
     );
     recorded(&gateway).await?;
+    // The service is gone for good: an edit lets the plan alone decide.
+    let edit = ["rollout", "edit", "week-50", "--no-flag"];
+    command(&gateway, &edit).await?;
+    ensure!(canary(&service).await? == whole);
+    polls_are_counted(&admin).await
+}
+
+async fn polls_are_counted(admin: &Api) -> Result<()> {
     let metrics = admin.get("/metrics").await?.text;
     for outcome in ["answered", "unchanged", "unreachable"] {
         let counted = format!("leasehold_flag_polls_total{{outcome=\"{outcome}\"}}");
         ensure!(metrics.contains(&counted), "{outcome}: {metrics}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_gateways_on_one_store_come_to_the_same_canary() -> Result<()> {
+    let (flags, postgres) = tokio::join!(FlagService::start(), Postgres::start());
+    let flags = flags?;
+    let storage = |consumer: &str| {
+        format!(
+            "[storage]\nbackend = \"postgres\"\n[storage.postgres]\nurl = \"{}\"\n\
+             consumer = \"{consumer}\"\nallow_unreplicated = true\n",
+            postgres.url("postgres")
+        )
+    };
+    let one = gateway(&flags, &storage("one")).await?;
+    let other = follower(&flags, &storage("two")).await?;
+    let here = one.service("svc", "ops").await?;
+    let there = here.at(other.url());
+    command(&one, START).await?;
+    // Both narrow, stop and widen it to the plan, and never disagree once both have the answer.
+    let mut seen = Vec::new();
+    for (value, shown) in [
+        (json!(10), "10"),
+        (json!("off"), "off"),
+        (json!(90), "90"),
+        (json!(10), "10"),
+    ] {
+        flags.says(&value)?;
+        for gateway in [&one, &other] {
+            until(&gateway.admin(), |flag| flag["value"] == shown).await?;
+        }
+        let (ours, theirs) = (canary(&here).await?, canary(&there).await?);
+        ensure!(ours == theirs, "{value}: {ours:?} {theirs:?}");
+        seen.push(ours);
+    }
+    ensure!(!seen[0].is_empty() && seen[0].len() < 40, "{seen:?}");
+    ensure!(
+        seen[1].is_empty() && seen[0].is_subset(&seen[2]),
+        "{seen:?}"
+    );
+    ensure!((40..110).contains(&seen[2].len()), "{seen:?}");
+    ensure!(seen[0] == seen[3], "{seen:?}");
+    // An edit on one gateway comes into force on the other.
+    command(&one, &["rollout", "edit", "week-50", "--no-flag"]).await?;
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    while canary(&there).await? != seen[2] {
+        let waited = clock.monotonic().saturating_sub(began);
+        ensure!(waited < PATIENCE, "the flag is still followed");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod file;
 mod perform;
 mod plan;
 mod planner;
+mod prune;
 mod state;
 
 use std::io::IsTerminal;
@@ -20,6 +21,7 @@ use self::perform::ItemResult;
 use self::plan::Action;
 use self::plan::Item;
 use self::plan::Plan;
+use self::prune::Prune;
 use super::connection::Connection;
 use super::connection::block_on;
 use super::exit::DIFFERENT;
@@ -37,9 +39,13 @@ pub(super) struct ApplyArguments {
     /// Show the difference and write nothing. Exit code 2 if there is one, 0 if there is none.
     #[arg(long)]
     dry_run: bool,
-    /// Why; the revisions of the bindings and the ledger keep it.
+    /// Why; the revisions of the bindings and namespaces and the ledger keep it.
     #[arg(long)]
     reason: Option<String>,
+    /// Delete what no file declares: bindings, or namespaces that are not in use; may be repeated.
+    /// Absent: delete nothing.
+    #[arg(long, value_name = "KIND")]
+    prune: Vec<Prune>,
     /// Write without asking. Needed where standard input is no terminal.
     #[arg(long)]
     yes: bool,
@@ -64,7 +70,7 @@ pub(super) fn run(arguments: &ApplyArguments, connection: Connection) -> Result<
     let json = connection.json;
     let declared = file::read_all(&arguments.directory)?;
     let client = connection.client()?;
-    let plan = block_on(planner::make(&client, declared))?;
+    let plan = block_on(planner::make(&client, declared, &arguments.prune))?;
     if !json {
         output::print(&plan.told())?;
     }
@@ -78,7 +84,7 @@ pub(super) fn run(arguments: &ApplyArguments, connection: Connection) -> Result<
             _ => DIFFERENT,
         });
     }
-    if !arguments.yes && !is_confirmed(differences)? {
+    if !arguments.yes && !is_confirmed(differences, plan.deletions())? {
         return Err(Failed::new(USAGE, "not confirmed: nothing was written"));
     }
     let performing = perform::all(&client, &plan, arguments.reason.as_deref());
@@ -98,7 +104,7 @@ fn show_json(plan: &Plan, results: &[ItemResult]) -> Result<(), Failed> {
     let items = plan.items.iter().map(|item| {
         let result = match item.action {
             Action::Unchanged => None,
-            Action::Create | Action::Update => results.next(),
+            Action::Create | Action::Update | Action::Delete => results.next(),
         };
         Reported { item, result }
     });
@@ -110,12 +116,15 @@ fn show_json(plan: &Plan, results: &[ItemResult]) -> Result<(), Failed> {
 }
 
 /// Asks on the terminal whether to write.
-fn is_confirmed(differences: usize) -> Result<bool, Failed> {
+fn is_confirmed(differences: usize, deletions: usize) -> Result<bool, Failed> {
     if !std::io::stdin().is_terminal() {
         let message = "standard input is no terminal: give --yes to write, or --dry-run to compare";
         return Err(Failed::new(USAGE, message));
     }
-    let question = format!("write {differences}? [y/N] ");
+    let question = match deletions {
+        0 => format!("write {differences}? [y/N] "),
+        _ => format!("write {differences}, of which {deletions} are deletions? [y/N] "),
+    };
     let mut out = std::io::stderr().lock();
     let asked = out
         .write_all(question.as_bytes())

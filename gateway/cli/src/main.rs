@@ -16,6 +16,7 @@ mod namespace;
 mod output;
 mod policy;
 mod review;
+mod revisions;
 mod rollout;
 mod run;
 mod serve;

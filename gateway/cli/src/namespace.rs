@@ -11,6 +11,9 @@ use super::connection::Connection;
 use super::connection::block_on;
 use super::exit::Failed;
 use super::output::Shown;
+use super::revisions;
+use super::revisions::HistoryArguments;
+use super::revisions::RestoreArguments;
 
 /// What to do with namespaces.
 #[derive(Debug, Subcommand)]
@@ -37,6 +40,9 @@ pub(super) enum NamespaceCommand {
         /// How much it may have.
         #[command(flatten)]
         caps: CapArguments,
+        /// Why; the namespace's revision and the ledger keep it.
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Set or lift caps of a namespace. Beyond a cap acquires of something new are refused; what is
     /// held or waits stays.
@@ -49,6 +55,9 @@ pub(super) enum NamespaceCommand {
         /// A cap to lift; may be repeated.
         #[arg(long, value_name = "CAP")]
         lift: Vec<CapName>,
+        /// Why; the namespace's revision and the ledger keep it.
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Show a namespace.
     Get {
@@ -67,13 +76,23 @@ pub(super) enum NamespaceCommand {
         #[arg(long)]
         to: String,
     },
-    /// Delete a namespace. Its locks stay, unreachable, and their tokens stay safe.
+    /// Show the revisions of a namespace, newest first, also of one that was deleted: who changed what,
+    /// when and why.
+    History(HistoryArguments),
+    /// Give a namespace the settings that one of its revisions says, by the same checks and approvals as
+    /// any other change. Its locks stay in the store that has them.
+    Restore(RestoreArguments),
+    /// Delete a namespace. Its locks stay, unreachable, and their tokens stay safe. Its revisions stay,
+    /// and can be restored.
     Delete {
         /// Its name.
         name: String,
         /// Also if locks are held, if requests wait, or if bindings name it.
         #[arg(long)]
         force: bool,
+        /// Why; the namespace's revision and the ledger keep it.
+        #[arg(long)]
+        reason: Option<String>,
     },
 }
 
@@ -134,11 +153,11 @@ async fn namespaces_of(
             default_decision,
             store,
             caps,
+            reason,
         } => {
-            let name = Some(name);
             let caps = caps.or(&ns::NamespaceCaps::default());
             let request = ns::NamespaceRequest {
-                name,
+                name: Some(name),
                 team,
                 visible_to,
                 description,
@@ -146,20 +165,22 @@ async fn namespaces_of(
                 store,
                 caps: (caps != ns::NamespaceCaps::default()).then_some(caps),
                 revision: None,
+                reason,
             };
             let made: ns::Namespace = client.post(paths::NAMESPACES, &request).await?;
             Shown::of(json, &made, show_namespace)
         }
-        NamespaceCommand::Cap { name, caps, lift } => {
-            let path = paths::member(paths::NAMESPACES, &name);
-            let found: ns::Namespace = client.get(&path).await?;
-            let request = capped(found, &caps, &lift);
-            let capped: ns::Namespace = client.put(&path, &request).await?;
+        NamespaceCommand::Cap {
+            name,
+            caps,
+            lift,
+            reason,
+        } => {
+            let capped = cap(client, &name, (&caps, &lift), reason).await?;
             Shown::of(json, &capped, show_namespace)
         }
         NamespaceCommand::Get { name } => {
-            let path = paths::member(paths::NAMESPACES, &name);
-            let namespace: ns::Namespace = client.get(&path).await?;
+            let namespace = get(client, &name).await?;
             Shown::of(json, &namespace, show_namespace)
         }
         NamespaceCommand::List => {
@@ -168,18 +189,64 @@ async fn namespaces_of(
         }
         NamespaceCommand::Move { name, to } => {
             let path = format!("{}:move", paths::member(paths::NAMESPACES, &name));
-            let moved: ns::Namespace = client.post(&path, &ns::MoveRequest { to }).await?;
+            let moved = client.post(&path, &ns::MoveRequest { to }).await?;
             Shown::of(json, &moved, show_namespace)
         }
-        NamespaceCommand::Delete { name, force } => {
-            let mut path = paths::member(paths::NAMESPACES, &name);
-            if force {
-                path += "?force=true";
-            }
-            let gone: ns::Namespace = client.delete(&path).await?;
+        NamespaceCommand::History(arguments) => history(client, &arguments, json).await,
+        NamespaceCommand::Restore(arguments) => {
+            let restored = revisions::restore(client, paths::NAMESPACES, arguments).await?;
+            Shown::of(json, &restored, show_namespace)
+        }
+        NamespaceCommand::Delete {
+            name,
+            force,
+            reason,
+        } => {
+            let gone = delete(client, &name, force, reason.as_deref()).await?;
             Shown::of(json, &gone, show_namespace)
         }
     }
+}
+
+async fn history(
+    client: &Client,
+    arguments: &HistoryArguments,
+    json: bool,
+) -> Result<Shown, Failed> {
+    revisions::show::<ns::NamespaceRequest>(client, paths::NAMESPACES, arguments, json).await
+}
+
+async fn get(client: &Client, name: &str) -> Result<ns::Namespace, Failed> {
+    let path = paths::member(paths::NAMESPACES, name);
+    Ok(client.get(&path).await?)
+}
+
+async fn cap(
+    client: &Client,
+    name: &str,
+    (caps, lift): (&CapArguments, &[CapName]),
+    reason: Option<String>,
+) -> Result<ns::Namespace, Failed> {
+    let path = paths::member(paths::NAMESPACES, name);
+    let found = get(client, name).await?;
+    let request = ns::NamespaceRequest {
+        reason,
+        ..capped(found, caps, lift)
+    };
+    Ok(client.put(&path, &request).await?)
+}
+
+async fn delete(
+    client: &Client,
+    name: &str,
+    force: bool,
+    reason: Option<&str>,
+) -> Result<ns::Namespace, Failed> {
+    let mut path = format!("{}?force={force}", paths::member(paths::NAMESPACES, name));
+    if let Some(reason) = reason {
+        path += &format!("&reason={}", paths::encode(reason));
+    }
+    Ok(client.delete(&path).await?)
 }
 
 /// Returns the request that changes the caps of a namespace and nothing else, unless somebody else
@@ -202,6 +269,7 @@ fn capped(found: ns::Namespace, caps: &CapArguments, lift: &[CapName]) -> ns::Na
         store: Some(found.store),
         caps: Some(caps.or(&kept)),
         revision: Some(found.revision),
+        reason: None,
     }
 }
 
@@ -236,7 +304,7 @@ fn show_list(list: &ns::NamespaceList) -> Shown {
 }
 
 fn show_namespace(namespace: &ns::Namespace) -> Shown {
-    Shown::Fields(vec![
+    let mut fields = vec![
         ("name", namespace.name.clone()),
         ("team", namespace.team.clone().unwrap_or_default()),
         ("visible to", namespace.visible_to.join(", ")),
@@ -245,5 +313,8 @@ fn show_namespace(namespace: &ns::Namespace) -> Shown {
         ("caps", show_caps(namespace.caps.as_ref())),
         ("description", namespace.description.clone()),
         ("revision", namespace.revision.to_string()),
-    ])
+    ];
+    let number = namespace.number.map(|number| format!("revision {number}"));
+    fields.extend(number.map(|number| ("history", number)));
+    Shown::Fields(fields)
 }

@@ -28,7 +28,7 @@ use super::output::Shown;
 pub(super) enum RolloutCommand {
     /// Start to replace the version or the configuration of a policy in a binding.
     Start(Box<StartArguments>),
-    /// Edit the plan of an open rollout: what follows the current step, targets, guardrails.
+    /// Edit the plan of an open rollout: what follows the current step, targets, guardrails, its flag.
     Edit(Box<EditArguments>),
     /// Ask others to approve the plan.
     RequestApproval {
@@ -125,6 +125,12 @@ pub(super) struct EditArguments {
     steps: Vec<String>,
     #[command(flatten)]
     plan: PlanArguments,
+    /// The key of a flag in the gateways' flag service, which may narrow or hold the rollout from now on.
+    #[arg(long, value_name = "KEY")]
+    flag: Option<String>,
+    /// Let no flag narrow or hold the rollout any more.
+    #[arg(long, conflicts_with = "flag")]
+    no_flag: bool,
     /// Whether it goes to its next step by itself.
     #[arg(long, value_name = "true|false")]
     automatic: Option<bool>,
@@ -260,6 +266,8 @@ fn edited(arguments: EditArguments) -> Result<wire::RolloutEditRequest, Failed> 
         plan,
         reason,
         automatic,
+        flag,
+        no_flag,
         ..
     } = arguments;
     let next_steps = (!arguments.steps.is_empty()).then(|| steps(&arguments.steps));
@@ -268,6 +276,8 @@ fn edited(arguments: EditArguments) -> Result<wire::RolloutEditRequest, Failed> 
         next_steps: next_steps.transpose()?,
         targets: (targets != wire::RolloutTargets::default()).then_some(targets),
         guardrails: (guardrails != wire::RolloutGuardrails::default()).then_some(guardrails),
+        flag,
+        remove_flag: no_flag,
         automatic,
         replay_report: plan.replay_report,
         reason,

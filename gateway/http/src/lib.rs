@@ -27,6 +27,7 @@ mod query;
 mod replay;
 mod resolve;
 mod reviews;
+mod revisions;
 mod rollouts;
 mod routes;
 pub mod services;

@@ -1,18 +1,20 @@
 //! Namespaces: for administrators.
 
+pub(crate) mod history;
+pub(crate) mod verbs;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use leasehold_backend_api::Effect;
 use leasehold_core::authorization::Permission;
 use leasehold_core::authorization::sees;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
-use leasehold_core::failure::FailureKind;
 use leasehold_core::governance::Stored;
+use leasehold_core::governance::WrittenNamespace;
 use leasehold_core::governance::document::DefaultDecision;
 use leasehold_core::governance::document::NamespaceCaps;
 use leasehold_core::governance::document::NamespaceDocument;
@@ -39,15 +41,8 @@ use super::problem::respond;
 use crate::services::App;
 
 fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
-    let default_decision = match stored.document.default_decision {
-        DefaultDecision::Deny => "deny",
-        DefaultDecision::Allow => "allow",
-    };
-    let visible_to = match stored.document.visibility {
-        Visibility::Team => Vec::new(),
-        Visibility::Everyone => vec![EVERYONE.to_owned()],
-        Visibility::Teams(teams) => teams.iter().map(ToString::to_string).collect(),
-    };
+    let default_decision = show_default(stored.document.default_decision);
+    let visible_to = show_visibility(&stored.document.visibility);
     wire::Namespace {
         name: stored.document.name.to_string(),
         team: stored.document.team.map(|team| team.to_string()),
@@ -65,6 +60,15 @@ fn show_namespace(stored: Stored<NamespaceDocument>) -> wire::Namespace {
             .map(ToString::to_string)
             .collect(),
         revision: stored.revision,
+        number: None,
+    }
+}
+
+/// Shows a namespace as the answer to its write.
+fn show_written(written: WrittenNamespace) -> wire::Namespace {
+    wire::Namespace {
+        number: Some(written.number),
+        ..show_namespace(written.stored)
     }
 }
 
@@ -79,6 +83,21 @@ fn show_caps(caps: NamespaceCaps) -> Option<wire::NamespaceCaps> {
         waiters,
         ledger_bytes,
     })
+}
+
+fn show_default(decision: DefaultDecision) -> &'static str {
+    match decision {
+        DefaultDecision::Deny => "deny",
+        DefaultDecision::Allow => "allow",
+    }
+}
+
+fn show_visibility(visibility: &Visibility) -> Vec<String> {
+    match visibility {
+        Visibility::Team => Vec::new(),
+        Visibility::Everyone => vec![EVERYONE.to_owned()],
+        Visibility::Teams(teams) => teams.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// Stands for all teams.
@@ -149,13 +168,14 @@ pub(crate) async fn create_namespace(
 ) -> Response {
     allowed(who, Permission::ChangeNamespaces, async |caller: Caller| {
         let name = new_name(body.name.as_ref(), body.revision)?;
+        let reason = body.reason.clone();
         let draft = namespace_draft(&name, body)?;
-        let stored = app
+        let written = app
             .governance
-            .put_namespace(&caller, &draft, Precondition::Absent)
+            .put_namespace_for(&caller, &draft, Precondition::Absent, reason.as_deref())
             .await
             .map_err(exists)?;
-        let shown = show_namespace(stored);
+        let shown = show_written(written);
         Ok(answer(StatusCode::CREATED, &caller.request_id, &shown))
     })
     .await
@@ -178,12 +198,13 @@ pub(crate) async fn put_namespace(
 ) -> Response {
     allowed(who, Permission::ChangeNamespaces, async |caller: Caller| {
         let condition = precondition(body.revision);
+        let reason = body.reason.clone();
         let draft = namespace_draft(&name, body)?;
-        let stored = app
+        let written = app
             .governance
-            .put_namespace(&caller, &draft, condition)
+            .put_namespace_for(&caller, &draft, condition, reason.as_deref())
             .await?;
-        let shown = show_namespace(stored);
+        let shown = show_written(written);
         Ok(answer(StatusCode::OK, &caller.request_id, &shown))
     })
     .await
@@ -246,9 +267,13 @@ pub(crate) struct DeleteOptions {
     /// Delete it also if locks are held, if requests wait, or if bindings name it.
     #[serde(default)]
     force: bool,
+    /// Why; the revision and the ledger keep it.
+    reason: Option<String>,
+    /// Delete it only if it has this revision.
+    revision: Option<u64>,
 }
 
-/// `DELETE /v1/namespaces/{ns}`.
+/// `DELETE /v1/namespaces/{ns}`. Its revisions stay, and can be restored.
 #[utoipa::path(
     delete,
     path = "/v1/namespaces/{ns}",
@@ -267,49 +292,10 @@ pub(crate) async fn delete_namespace(
         if !options.force {
             app.pipeline.check_unused(&stored.document.name).await?;
         }
-        app.governance
-            .delete_namespace(&caller, &stored.document.name)
-            .await?;
-        Ok(answer(
-            StatusCode::OK,
-            &caller.request_id,
-            &show_namespace(stored),
-        ))
-    })
-    .await
-}
-
-/// `POST /v1/namespaces/{ns}:move`. Asked again after it was cut off, it goes on.
-///
-/// Asked for the store that the namespace is about to leave, it turns back.
-#[utoipa::path(
-    post,
-    path = "/v1/namespaces/{ns}:move",
-    tag = "namespaces",
-    params(("ns" = String, Path, description = "Namespace")),
-    request_body = wire::MoveRequest,
-    responses((status = 200, body = wire::Namespace), (status = "default", body = Problem, content_type = "application/problem+json"))
-)]
-pub(crate) async fn move_namespace(
-    State(app): State<Arc<App>>,
-    who: Authenticated,
-    Path(name): Path<String>,
-    Json(body): Json<wire::MoveRequest>,
-) -> Response {
-    allowed(who, Permission::ChangeNamespaces, async |caller: Caller| {
-        let verb = || Failure::new(FailureKind::NotFound, "a namespace has the verb move only");
-        let name = namespace(name.strip_suffix(":move").ok_or_else(verb)?)?;
-        let to = super::extract::store(&app, &body.to)?;
-        // Not cut off by a client that leaves: a namespace on its way serves nobody.
-        let (moving, asker) = (app.clone(), caller.clone());
-        let moved = tokio::spawn(async move { moving.mover.run(&asker, &name, &to).await });
-        let moved = moved.await;
-        // A mover that panicked may have begun.
-        let stored = moved.map_err(|error| Failure {
-            effect: Effect::Unknown,
-            ..Failure::internal(error.to_string())
-        })??;
-        let shown = show_namespace(stored);
+        let (governance, reason) = (&app.governance, options.reason.as_deref());
+        let (name, condition) = (&stored.document.name, precondition(options.revision));
+        let deleted = governance.delete_namespace_for(&caller, name, condition, reason);
+        let shown = show_written(deleted.await?);
         Ok(answer(StatusCode::OK, &caller.request_id, &shown))
     })
     .await

@@ -1,6 +1,7 @@
 //! `OpenAPI` 3.1, generated from the handlers and the wire types.
 
 mod constraints;
+mod names;
 mod operations;
 mod patterns;
 mod relations;
@@ -43,7 +44,10 @@ use utoipa::openapi::security::SecurityScheme;
         super::namespaces::list_namespaces,
         super::namespaces::get_namespace,
         super::namespaces::delete_namespace,
-        super::namespaces::move_namespace,
+        super::namespaces::history::list,
+        super::namespaces::history::get,
+        super::namespaces::verbs::move_namespace,
+        super::namespaces::verbs::restore,
         super::keys::create_key,
         super::keys::list_keys,
         super::keys::revoke_key,
@@ -139,6 +143,7 @@ impl Modify for Bearer {
 /// It cannot be written as JSON.
 pub fn document() -> Result<String, serde_json::Error> {
     let mut document = serde_json::to_value(Document::openapi())?;
+    names::write(&mut document);
     constraints::write(&mut document);
     relations::write(&mut document);
     operations::write(&mut document);

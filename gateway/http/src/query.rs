@@ -17,6 +17,8 @@ fn has_options(route: &str, method: &Method) -> bool {
         | paths::LOCKS_WATCH
         | paths::INCIDENTS
         | paths::BINDINGS_RESOLVE
+        | paths::NAMESPACE_REVISIONS
+        | paths::NAMESPACE_REVISION
         | paths::BINDING_REVISIONS
         | paths::BINDING_REVISION
         | paths::AUDIT_EVENTS

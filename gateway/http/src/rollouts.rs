@@ -11,6 +11,7 @@ use leasehold_core::authorization::Permission;
 use leasehold_core::caller::Caller;
 use leasehold_core::failure::Failure;
 use leasehold_core::failure::FailureKind;
+use leasehold_core::governance::FlagEdit;
 use leasehold_core::governance::RolloutAction;
 use leasehold_core::governance::RolloutDraft;
 use leasehold_core::governance::RolloutEdit;
@@ -264,7 +265,16 @@ async fn edit(app: &App, caller: &Caller, name: &str, body: &RawJson) -> Result<
         let steps = steps.into_iter().enumerate();
         steps.map(step).collect::<Result<_, _>>()
     });
+    let flag = match (body.flag, body.remove_flag) {
+        (Some(_), true) => {
+            return Err(Failure::invalid("remove_flag: not together with flag").into());
+        }
+        (Some(key), false) => Some(FlagEdit::Follow(key)),
+        (None, true) => Some(FlagEdit::Remove),
+        (None, false) => None,
+    };
     let edited = RolloutEdit {
+        flag,
         next_steps: next.transpose()?,
         targets: body.targets.map(targets),
         guardrails: body.guardrails.as_ref().map(guardrails).transpose()?,

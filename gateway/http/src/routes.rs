@@ -66,9 +66,11 @@ fn admin_routes() -> Router<Arc<App>> {
             paths::NAMESPACE,
             get(namespaces::get_namespace)
                 .put(namespaces::put_namespace)
-                .post(namespaces::move_namespace)
+                .post(namespaces::verbs::post)
                 .delete(namespaces::delete_namespace),
         )
+        .route(paths::NAMESPACE_REVISIONS, get(namespaces::history::list))
+        .route(paths::NAMESPACE_REVISION, get(namespaces::history::get))
         .route(paths::KEYS, get(keys::list_keys).post(keys::create_key))
         .route(paths::KEY, post(keys::rotate_key).delete(keys::revoke_key))
         .route(paths::CLUSTER, get(cluster::status))

@@ -36,7 +36,7 @@ pub(super) fn allowed(route: &str, path: &str) -> Option<&'static str> {
             Some("acquire" | "renew" | "release" | "revoke" | "transfer" | "validate"),
         ) => Some("POST"),
         (paths::NAMESPACE, None) => Some("GET,HEAD,PUT,DELETE"),
-        (paths::NAMESPACE, Some("move")) => Some("POST"),
+        (paths::NAMESPACE, Some("move" | "restore")) => Some("POST"),
         (paths::KEY, None) => Some("DELETE"),
         (paths::KEY, Some("rotate")) => Some("POST"),
         (paths::BINDING, None) => Some("GET,HEAD,PUT,DELETE"),

@@ -210,13 +210,14 @@ pub const POLICY_EXPIRY_CHECK_EVERY_MS: u64 = 5_000;
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1_024;
 /// Largest configuration of a policy in a binding.
 pub const POLICY_CONFIG_BYTES_MAX: usize = 64 * 1_024;
-/// Longest reason that is given for a change of a binding.
-pub const BINDING_REASON_BYTES_MAX: usize = 1_024;
-/// Most revisions of one binding that are shown; the ledger keeps the number and the digest of each.
-pub const BINDING_REVISIONS_MAX: usize = 50;
-/// Most deleted bindings whose revisions are kept; those of the binding that was deleted first make
-/// room.
-pub const BINDING_HISTORIES_DELETED_MAX: usize = 100;
+/// Longest reason that is given for a change of a binding or a namespace.
+pub const REVISION_REASON_BYTES_MAX: usize = 1_024;
+/// Most revisions of one binding or namespace that are shown; the ledger keeps the number and the
+/// digest of each.
+pub const REVISIONS_MAX: usize = 50;
+/// Most deleted bindings, and most deleted namespaces, whose revisions are kept; those of the one that
+/// was deleted first make room.
+pub const HISTORIES_DELETED_MAX: usize = 100;
 /// How far back the preview of a change of a binding looks if it is not said: 7 days.
 pub const PREVIEW_SINCE_MS_DEFAULT: u64 = 604_800_000;
 /// Most locks that such a preview looks at, a page of a namespace's locks more at most.

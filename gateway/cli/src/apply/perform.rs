@@ -9,6 +9,7 @@ use leasehold_wire::v1::namespaces as ns;
 use leasehold_wire::v1::paths;
 use leasehold_wire::v1::policies::PushedPolicy;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::plan::Action;
 use super::plan::Item;
@@ -42,9 +43,12 @@ pub(super) async fn all(
     let mut waiting = 0;
     // A binding cannot name a namespace that is not there before others have approved it.
     let mut absent = BTreeSet::new();
+    // Nor can a namespace be deleted that a binding names whose deletion waits.
+    let mut kept = false;
     let differing = plan.items.iter();
     for item in differing.filter(|item| item.action != Action::Unchanged) {
-        if failure.is_some() || names_any(&item.write, &absent) {
+        let is_needed = kept && matches!(item.write, Write::Delete(paths::NAMESPACES, _));
+        if failure.is_some() || is_needed || names_any(&item.write, &absent) {
             results.push(ItemResult::NotDone);
             continue;
         }
@@ -61,6 +65,7 @@ pub(super) async fn all(
             {
                 absent.insert(item.name.clone());
             }
+            kept |= item.action == Action::Delete;
             results.push(ItemResult::WaitsForApproval(message));
         } else {
             results.push(ItemResult::Failed(message));
@@ -84,7 +89,7 @@ fn names_any(write: &Write, namespaces: &BTreeSet<String>) -> bool {
             let mut named = request.namespaces.iter();
             named.any(|name| namespaces.contains(name))
         }
-        Write::Nothing | Write::Policy { .. } | Write::Namespace(_) => false,
+        Write::Nothing | Write::Policy { .. } | Write::Namespace(_) | Write::Delete(..) => false,
     }
 }
 
@@ -99,10 +104,14 @@ async fn write(client: &Client, item: &Item, reason: Option<&str>) -> Result<(),
             let _: PushedPolicy = client.push(path, wasm.clone(), signatures).await?;
         }
         Write::Namespace(request) => {
+            let request = ns::NamespaceRequest {
+                reason: reason.map(str::to_owned),
+                ..request.clone()
+            };
             let path = paths::member(paths::NAMESPACES, &item.name);
             let _: ns::Namespace = match request.revision {
-                Some(_) => client.put(&path, request).await?,
-                None => client.post(paths::NAMESPACES, request).await?,
+                Some(_) => client.put(&path, &request).await?,
+                None => client.post(paths::NAMESPACES, &request).await?,
             };
         }
         Write::Binding(request) => {
@@ -115,6 +124,14 @@ async fn write(client: &Client, item: &Item, reason: Option<&str>) -> Result<(),
                 Some(_) => client.put(&path, &request).await?,
                 None => client.post(paths::BINDINGS, &request).await?,
             };
+        }
+        Write::Delete(collection, revision) => {
+            let mut path = paths::member(collection, &item.name);
+            path += &format!("?revision={revision}");
+            if let Some(reason) = reason {
+                path += &format!("&reason={}", paths::encode(reason));
+            }
+            let _: Value = client.delete(&path).await?;
         }
     }
     Ok(())

@@ -3,18 +3,19 @@
 use leasehold_core::governance::value_changes;
 use leasehold_wire::v1::bindings as bind;
 use leasehold_wire::v1::namespaces as ns;
+use leasehold_wire::v1::revisions::FieldChange;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::file::Declared;
 
-/// What is to be done, in order: policies, namespaces, bindings.
+/// What is to be done, in order: policies, namespaces, bindings, deletions.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) items: Vec<Item>,
 }
 
-/// One thing that is declared.
+/// One thing that is declared, or is to be deleted because it is not.
 #[derive(Debug, Serialize)]
 pub(super) struct Item {
     pub(super) action: Action,
@@ -22,10 +23,11 @@ pub(super) struct Item {
     pub(super) kind: &'static str,
     pub(super) name: String,
     /// The file that declares it.
-    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
     /// The fields that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    changes: Vec<bind::FieldChange>,
+    changes: Vec<FieldChange>,
     #[serde(skip)]
     pub(super) write: Write,
 }
@@ -36,6 +38,7 @@ pub(super) struct Item {
 pub(super) enum Action {
     Create,
     Update,
+    Delete,
     Unchanged,
 }
 
@@ -50,6 +53,8 @@ pub(super) enum Write {
     },
     Namespace(ns::NamespaceRequest),
     Binding(bind::BindingRequest),
+    /// Deletes a member of this collection if it has this revision.
+    Delete(&'static str, u64),
 }
 
 /// Returns what is to be done with a declared thing, given its state before and after.
@@ -66,21 +71,37 @@ pub(super) fn item(
         (false, true) => Action::Create,
         (false, false) => Action::Update,
     };
-    let shown = changes.into_iter().map(|change| bind::FieldChange {
-        path: change.path,
-        before: change.before,
-        after: change.after,
-    });
     Item {
         action,
         kind,
         name,
-        file: declared.file.display().to_string(),
-        changes: shown.collect(),
+        file: Some(declared.file.display().to_string()),
+        changes: changes.into_iter().map(shown).collect(),
         write: match action {
             Action::Unchanged => Write::Nothing,
-            Action::Create | Action::Update => write,
+            Action::Create | Action::Update | Action::Delete => write,
         },
+    }
+}
+
+/// Returns the deletion of something that no file declares, given its state.
+pub(super) fn deletion((kind, name): (&'static str, String), before: &Value, write: Write) -> Item {
+    let changes = value_changes(Some(before), None).into_iter();
+    Item {
+        action: Action::Delete,
+        kind,
+        name,
+        file: None,
+        changes: changes.map(shown).collect(),
+        write,
+    }
+}
+
+fn shown(change: leasehold_core::governance::FieldChange) -> FieldChange {
+    FieldChange {
+        path: change.path,
+        before: change.before,
+        after: change.after,
     }
 }
 
@@ -93,6 +114,12 @@ impl Plan {
             .count()
     }
 
+    /// Returns how many things are deleted.
+    pub(super) fn deletions(&self) -> usize {
+        let items = self.items.iter();
+        items.filter(|item| item.action == Action::Delete).count()
+    }
+
     /// Returns the difference for people.
     pub(super) fn told(&self) -> String {
         let mut told = String::new();
@@ -100,6 +127,7 @@ impl Plan {
             let action = match item.action {
                 Action::Create => "create",
                 Action::Update => "update",
+                Action::Delete => "delete",
                 Action::Unchanged => "unchanged",
             };
             told += &format!("{action:9}  {:9}  {}\n", item.kind, item.name);
@@ -109,6 +137,7 @@ impl Plan {
                     None => "-".to_owned(),
                 };
                 told += &match (&*change.path, item.action) {
+                    ("", Action::Delete) => format!("             {}\n", text(&change.before)),
                     ("", _) => format!("             {}\n", text(&change.after)),
                     (path, _) => format!(
                         "             {path}: {} -> {}\n",

@@ -24,6 +24,8 @@ use super::plan::Item;
 use super::plan::Plan;
 use super::plan::Write;
 use super::plan::item;
+use super::prune;
+use super::prune::Prune;
 use super::state;
 use super::state::State;
 use crate::exit::Failed;
@@ -32,8 +34,12 @@ use crate::input_file;
 use crate::policy::modules;
 use crate::policy::sign;
 
-/// Compares and checks.
-pub(super) async fn make(client: &Client, declared: Vec<Declared>) -> Result<Plan, Failed> {
+/// Compares and checks. Of the kinds in `prune`, what no file declares is to be deleted.
+pub(super) async fn make(
+    client: &Client,
+    declared: Vec<Declared>,
+    prune: &[Prune],
+) -> Result<Plan, Failed> {
     let state = State::read(client).await?;
     let mut planner = Planner {
         client,
@@ -60,6 +66,9 @@ pub(super) async fn make(client: &Client, declared: Vec<Declared>) -> Result<Pla
             plan.items.push(planner.binding(one, file).await?);
         }
     }
+    let (deletions, problems) = prune::plan(client, &planner.state, &declared, prune).await?;
+    plan.items.extend(deletions);
+    planner.problems.extend(problems);
     refuse(planner.problems)?;
     Ok(plan)
 }

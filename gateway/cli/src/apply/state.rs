@@ -137,5 +137,6 @@ pub(super) fn namespace_request(file: &NamespaceFile) -> ns::NamespaceRequest {
         store: file.store.clone(),
         caps: file.caps.clone(),
         revision: None,
+        reason: None,
     }
 }

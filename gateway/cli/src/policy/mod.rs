@@ -7,7 +7,6 @@ mod cases;
 mod check;
 mod embed;
 mod explain;
-mod history;
 pub(super) mod modules;
 mod new;
 mod online;

@@ -14,7 +14,6 @@ use leasehold_wire::v1::policies::PolicyVersion;
 use leasehold_wire::v1::policies::PushedPolicy;
 
 use super::bind;
-use super::history;
 use super::modules;
 use super::sign;
 use super::version;
@@ -24,6 +23,7 @@ use crate::exit::Failed;
 use crate::exit::USAGE;
 use crate::input_file;
 use crate::output::Shown;
+use crate::revisions;
 
 /// What to ask a gateway about policies.
 #[derive(Debug, Subcommand)]
@@ -68,9 +68,9 @@ pub(crate) enum OnlineCommand {
     Unbind(bind::UnbindArguments),
     /// Show the revisions of a binding, newest first, also of one that was deleted: who changed what,
     /// when and why.
-    History(history::HistoryArguments),
+    History(revisions::HistoryArguments),
     /// Make a binding say what one of its revisions said, by the same checks and approvals as `bind`.
-    RestoreBinding(history::RestoreArguments),
+    RestoreBinding(revisions::RestoreArguments),
     /// List versions of policies.
     List,
     /// Show one version, and its newest failures in the gateway that is asked.
@@ -113,9 +113,11 @@ async fn perform(client: &Client, command: OnlineCommand, json: bool) -> Result<
         OnlineCommand::Delete { policy } => delete(client, &policy, json).await,
         OnlineCommand::Bind(arguments) => bind::bind(client, arguments, json).await,
         OnlineCommand::Unbind(arguments) => bind::unbind(client, arguments, json).await,
-        OnlineCommand::History(arguments) => history::show(client, &arguments, json).await,
+        OnlineCommand::History(arguments) => {
+            revisions::show::<wire::BindingRequest>(client, paths::BINDINGS, &arguments, json).await
+        }
         OnlineCommand::RestoreBinding(arguments) => {
-            let bound = history::restore(client, arguments).await?;
+            let bound = revisions::restore(client, paths::BINDINGS, arguments).await?;
             Shown::of(json, &bound, bind::show)
         }
         OnlineCommand::List => {

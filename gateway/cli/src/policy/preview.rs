@@ -10,11 +10,11 @@ use leasehold_wire::v1::paths;
 use leasehold_wire::v1::preview as wire;
 use leasehold_wire::v1::replay::ReplayDifference;
 
-use super::history::row_of_change;
 use crate::connection::duration_ms;
 use crate::exit::Failed;
 use crate::output;
 use crate::output::Shown;
+use crate::revisions::row_of_change;
 
 /// How many differences are shown; with `--json` all that the gateway lists.
 const DIFFERENCES_SHOWN: usize = 10;

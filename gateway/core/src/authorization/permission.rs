@@ -14,6 +14,8 @@ pub enum Permission {
     DeclareLocks,
     /// Create, change, move and delete namespaces.
     ChangeNamespaces,
+    /// Read what namespaces were set to before, and who changed them.
+    ReadNamespaceHistory,
     /// Make, list and revoke API keys.
     AdministerKeys,
     /// Push policies, deprecate and withdraw versions, and delete those that nothing needs.
@@ -94,7 +96,7 @@ impl Permission {
                 Role::Administrator,
             ],
             Self::RollBack | Self::KillPolicies => &[Role::Operator, Role::Administrator],
-            Self::ReadLedger => &[Role::Auditor, Role::Administrator],
+            Self::ReadLedger | Self::ReadNamespaceHistory => &[Role::Auditor, Role::Administrator],
             Self::ChangeNamespaces
             | Self::RestorePolicies
             | Self::ChangePolicyTrust

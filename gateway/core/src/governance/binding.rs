@@ -22,9 +22,10 @@ use super::document::RevisionOrigin;
 use super::edit;
 use super::index::ALL_NAMESPACES;
 use super::judged::JudgedChange;
-use super::revision::BindingEdits;
-use super::revision::BindingWrite;
+use super::revision::RevisedEdits;
+use super::revision::RevisedWrite;
 use super::revision::check_reason;
+use super::revision::exact;
 use crate::caller::Caller;
 use crate::failure::Failure;
 
@@ -85,8 +86,29 @@ impl Governance {
         self.write_binding(caller, binding, precondition, why).await
     }
 
+    /// Makes a binding say what one of its revisions said. That passes the same checks and approvals
+    /// as any other write of the binding.
+    ///
+    /// # Errors
+    /// `not_found`: there is no such revision. `invalid`: it deleted the binding. As
+    /// [`Self::put_binding`].
+    pub async fn restore_binding(
+        &self,
+        caller: &Caller,
+        name: &str,
+        number: u64,
+        reason: Option<&str>,
+    ) -> Result<(BindingDocument, WrittenBinding), Failure> {
+        check_reason(reason)?;
+        let body: BindingDocument = self.restorable(name, number).await?;
+        let why = (RevisionOrigin::Restore(number), reason);
+        let written = self.write_binding(caller, &body, Precondition::Any, why);
+        let written = Box::pin(written).await?;
+        Ok((body, written))
+    }
+
     /// Checks and writes a binding, for every way to create or replace one but a rollout.
-    pub(super) async fn write_binding(
+    async fn write_binding(
         &self,
         caller: &Caller,
         binding: &BindingDocument,
@@ -138,7 +160,7 @@ impl Governance {
         let asked = told(&summary, reason);
         let approval = [of_binding(&binding.name, change, &versions, &asked)];
         let approval = Box::pin(self.approved(caller, &approval)).await?;
-        let write = BindingWrite {
+        let write = RevisedWrite::<BindingDocument> {
             name: &binding.name,
             before: replaced.as_ref(),
             after: Some(binding),
@@ -147,7 +169,7 @@ impl Governance {
             reason,
             summary,
         };
-        let BindingEdits { mut edits, number } = self.binding_edits(caller, write).await?;
+        let RevisedEdits { mut edits, number } = self.revised_edits(caller, write).await?;
         edits.extend(approval);
         edits.extend(taken_into_use(
             caller,
@@ -227,7 +249,7 @@ impl Governance {
         let asked = told(&summary, reason);
         let proposal = of_binding(name, change, &Versions::new(), &asked);
         let approval = Box::pin(self.approved(caller, &[proposal])).await?;
-        let write = BindingWrite {
+        let write = RevisedWrite::<BindingDocument> {
             name,
             before: Some(&stored.document),
             after: None,
@@ -236,7 +258,7 @@ impl Governance {
             reason,
             summary,
         };
-        let BindingEdits { mut edits, number } = self.binding_edits(caller, write).await?;
+        let RevisedEdits { mut edits, number } = self.revised_edits(caller, write).await?;
         edits.extend(approval);
         self.commit(edits).await?;
         Ok((stored, number))
@@ -285,15 +307,6 @@ fn reaches_further(binding: &BindingDocument, than: &BindingDocument) -> bool {
     operations
         || adds(&binding.namespaces, &than.namespaces, ALL_NAMESPACES)
         || adds(&binding.locks, &than.locks, ALL_LOCKS)
-}
-
-/// Returns the precondition that a binding is as it was read, unless another is given.
-fn exact(given: Precondition, read: Option<&Stored<BindingDocument>>) -> Precondition {
-    match (given, read) {
-        (Precondition::Any, Some(read)) => Precondition::Revision(read.revision),
-        (Precondition::Any, None) => Precondition::Absent,
-        (given, _) => given,
-    }
 }
 
 /// Returns what approvers are told of a change.

@@ -1,6 +1,7 @@
 //! Governance documents as they are stored: JSON in collections of the store.
 
 mod approval;
+mod namespace;
 mod report;
 mod review;
 mod revision;
@@ -10,10 +11,7 @@ mod standing;
 use std::collections::BTreeSet;
 
 use leasehold_domain::Digest;
-use leasehold_domain::NamespaceName;
 use leasehold_domain::Operation;
-use leasehold_domain::StoreName;
-use leasehold_domain::TeamName;
 use leasehold_policy_host::schema_digest;
 use serde::Deserialize;
 use serde::Serialize;
@@ -25,6 +23,14 @@ pub use self::approval::Approval;
 pub use self::approval::ApprovalDocument;
 pub use self::approval::ApprovalRuleDocument;
 pub use self::approval::ApprovalState;
+pub use self::namespace::DefaultDecision;
+pub use self::namespace::NamespaceCaps;
+pub use self::namespace::NamespaceDocument;
+pub use self::namespace::NamespaceDraft;
+pub use self::namespace::NamespaceSettings;
+pub use self::namespace::PlaceDocument;
+pub use self::namespace::Travels;
+pub use self::namespace::Visibility;
 pub use self::report::CountsReport;
 pub use self::report::GatewayReport;
 pub(crate) use self::report::ROLLOUT_REPORTS;
@@ -35,8 +41,10 @@ pub use self::review::REVIEWS;
 pub use self::review::ReviewDocument;
 pub(crate) use self::revision::BINDING_HISTORIES;
 pub(crate) use self::revision::BINDING_REVISIONS;
-pub use self::revision::BindingHistoryDocument;
-pub use self::revision::BindingRevisionDocument;
+pub use self::revision::HistoryDocument;
+pub(crate) use self::revision::NAMESPACE_HISTORIES;
+pub(crate) use self::revision::NAMESPACE_REVISIONS;
+pub use self::revision::RevisionDocument;
 pub use self::revision::RevisionOrigin;
 pub use self::rollout::Guardrails;
 pub(crate) use self::rollout::ROLLOUTS;
@@ -57,8 +65,6 @@ pub(crate) use self::standing::TRUST_ID;
 pub use self::standing::TrustDocument;
 pub use self::standing::TrustedKeyDocument;
 
-use crate::config::Limits;
-
 /// Collection of [`NamespaceDocument`]s, by name.
 pub(crate) const NAMESPACES: &str = "namespace";
 /// Collection of [`PlaceDocument`]s, by the namespace's name.
@@ -71,178 +77,6 @@ pub(crate) const BINDINGS: &str = "binding";
 pub const KEYS: &str = "key";
 /// Collection of the days on which keys were last used, by the ids of the keys.
 pub(crate) const KEY_USES: &str = "key-use";
-
-/// A tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamespaceDocument {
-    /// Its name.
-    pub name: NamespaceName,
-    /// Who owns it.
-    pub team: Option<TeamName>,
-    /// Who can see it.
-    #[serde(default, skip_serializing_if = "Visibility::is_default")]
-    pub visibility: Visibility,
-    /// For people.
-    #[serde(default)]
-    pub description: String,
-    /// What happens to operations that no policy decides: none is bound, or only advisory ones.
-    #[serde(default)]
-    pub default_decision: DefaultDecision,
-    /// Which store has its locks.
-    #[serde(default = "StoreName::home")]
-    pub store: StoreName,
-    /// How much it may have. Administrators set this, not the owner.
-    #[serde(default, skip_serializing_if = "NamespaceCaps::is_none")]
-    pub caps: NamespaceCaps,
-    /// Where else it was, or is on its way.
-    #[serde(default, skip_serializing_if = "Travels::is_none")]
-    pub travels: Travels,
-}
-
-/// Who can see a namespace and use its locks, besides those whose role lets them see all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Visibility {
-    /// The team that owns it; everybody if nobody owns it.
-    #[default]
-    Team,
-    /// Everybody.
-    Everyone,
-    /// These teams, and the team that owns it.
-    Teams(BTreeSet<TeamName>),
-}
-
-impl Visibility {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// How much a namespace may have; `None` for no cap.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamespaceCaps {
-    /// Locks that are held or waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub locks: Option<u64>,
-    /// Acquires that wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiters: Option<u64>,
-    /// Bytes of its events in the ledger.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ledger_bytes: Option<u64>,
-}
-
-impl NamespaceCaps {
-    /// Returns the caps of namespaces that have none of their own, as the configuration says.
-    #[must_use]
-    pub fn default_of(limits: &Limits) -> Self {
-        let cap = |most: u64| (most > 0).then_some(most);
-        Self {
-            locks: cap(limits.namespace_locks_max),
-            waiters: cap(limits.namespace_waiters_max),
-            ledger_bytes: cap(limits.namespace_ledger_bytes_max),
-        }
-    }
-
-    /// Returns whether there is no cap.
-    #[must_use]
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Returns these caps, and where one is missing that of `others`.
-    #[must_use]
-    pub fn or(&self, others: &Self) -> Self {
-        Self {
-            locks: self.locks.or(others.locks),
-            waiters: self.waiters.or(others.waiters),
-            ledger_bytes: self.ledger_bytes.or(others.ledger_bytes),
-        }
-    }
-}
-
-/// The moves of a namespace between stores.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Travels {
-    /// How many moves were begun.
-    #[serde(default)]
-    pub era: u64,
-    /// Stores that it has left, whose ledgers tell of its past.
-    #[serde(default)]
-    pub earlier: BTreeSet<StoreName>,
-    /// Where it is being moved, by the move of this era.
-    #[serde(default)]
-    pub to: Option<StoreName>,
-    /// Which store has records to forget, of the move of this era.
-    #[serde(default)]
-    pub leaving: Option<StoreName>,
-}
-
-impl Travels {
-    /// Whether it was never moved.
-    #[must_use]
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl NamespaceDocument {
-    /// Where its locks are, and were.
-    #[must_use]
-    pub fn place(&self) -> PlaceDocument {
-        PlaceDocument {
-            store: self.store.clone(),
-            travels: self.travels.clone(),
-        }
-    }
-
-    /// Every store whose ledger tells of it.
-    pub fn stores(&self) -> impl Iterator<Item = &StoreName> {
-        let others = self.travels.earlier.iter().chain(&self.travels.to);
-        let others = others.filter(|store| **store != self.store);
-        std::iter::once(&self.store).chain(others)
-    }
-}
-
-/// Where a deleted namespace was: its locks and the numbers of its tokens are still there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlaceDocument {
-    /// Which store has them.
-    pub store: StoreName,
-    /// Where it was before.
-    #[serde(default)]
-    pub travels: Travels,
-}
-
-/// What an administrator says of a namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamespaceDraft {
-    /// Its name.
-    pub name: NamespaceName,
-    /// Who owns it.
-    pub team: Option<TeamName>,
-    /// Who can see it.
-    pub visibility: Visibility,
-    /// For people.
-    pub description: String,
-    /// What happens to operations that no policy decides: none is bound, or only advisory ones.
-    pub default_decision: DefaultDecision,
-    /// Which store has its locks; none for the one that has them, or home.
-    pub store: Option<StoreName>,
-    /// How much it may have; `None` for the caps that it has.
-    pub caps: Option<NamespaceCaps>,
-}
-
-/// What happens to operations that no policy decides: none is bound, or only advisory ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DefaultDecision {
-    /// The request is denied with `no_policy_bound`.
-    #[default]
-    Deny,
-    /// It passes.
-    Allow,
-}
 
 /// An immutable version of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

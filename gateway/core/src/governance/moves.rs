@@ -124,7 +124,7 @@ impl Governance {
     ) -> Result<Stored<NamespaceDocument>, Failure> {
         let Stored { document, revision } = stored;
         let precondition = Precondition::Revision(revision);
-        let written = self.write_namespace(caller, &document, precondition);
+        let written = self.write_place(caller, &document, precondition);
         let revision = written.await.map_err(|failure| match failure.kind {
             // Another mover, or an administrator, was faster. Asked again, this one finds that.
             FailureKind::PreconditionFailed => Failure::moving(),

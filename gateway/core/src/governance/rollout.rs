@@ -14,6 +14,7 @@ use leasehold_domain::limits::ROLLOUT_CHANGES_MAX;
 use leasehold_domain::limits::ROLLOUT_REASON_BYTES_MAX;
 
 pub use self::draft::RolloutDraft;
+pub use self::edit_plan::FlagEdit;
 pub use self::edit_plan::RolloutEdit;
 pub use self::state::RolloutAction;
 pub(super) use self::state::next_state;
@@ -38,7 +39,7 @@ use super::document::RolloutStage;
 use super::document::RolloutState;
 use super::document::RolloutVersion;
 use super::edit;
-use super::revision::BindingWrite;
+use super::revision::RevisedWrite;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -71,10 +72,7 @@ impl Governance {
         draft.check()?;
         let level = self.documents.level();
         feature_gate::require(Feature::Rollouts, level, "the default store")?;
-        if draft.flag.is_some() && !self.flags.snapshot().has_service() {
-            let problem = "flag: this gateway has no flag service; set rollouts.flag_service";
-            return Err(Failure::invalid(problem));
-        }
+        self.check_flag_service(draft.flag.as_deref())?;
         for _ in 0..WRITES_MAX {
             if let Some(started) = self.try_start(caller, draft).await? {
                 return Ok(started);
@@ -329,7 +327,7 @@ impl Governance {
             "binding {}: {}@{} by rollout {}",
             changed.name, before.policy, to.version, before.name
         );
-        let write = BindingWrite {
+        let write = RevisedWrite::<BindingDocument> {
             name: &changed.name,
             before: Some(&binding.document),
             after: Some(&changed),
@@ -338,7 +336,7 @@ impl Governance {
             reason,
             summary,
         };
-        let written = self.binding_edits(caller, write).await?;
+        let written = self.revised_edits(caller, write).await?;
         Ok((written.edits, checked))
     }
 

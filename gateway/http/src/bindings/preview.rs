@@ -24,7 +24,6 @@ use leasehold_wire::v1::bindings as binding_wire;
 use leasehold_wire::v1::preview as wire;
 
 use super::document;
-use super::history::show_change;
 use super::names;
 use super::show_evaluation_change;
 use crate::admin::allowed;
@@ -33,6 +32,7 @@ use crate::extract::Json;
 use crate::extract::answer;
 use crate::replay::named;
 use crate::replay::show_difference;
+use crate::revisions::show_change;
 use crate::services::App;
 
 /// `POST /v1/bindings:preview`: what creating, replacing or deleting a binding would touch. Changes

@@ -283,7 +283,7 @@ fn governance_rules() -> Vec<Rule> {
         .collect();
     let judged = json!({ "items": { "type": "string", "enum": judged } });
     let note = text(&patterns::prose(), limits::INCIDENT_NOTE_BYTES_MAX);
-    let why = || text(&patterns::prose(), limits::BINDING_REASON_BYTES_MAX);
+    let why = || text(&patterns::prose(), limits::REVISION_REASON_BYTES_MAX);
     vec![
         ("NamespaceRequest", "name", label()),
         ("NamespaceRequest", "team", label()),
@@ -296,6 +296,7 @@ fn governance_rules() -> Vec<Rule> {
             json!({ "enum": ["deny", "allow", null] }),
         ),
         ("NamespaceRequest", "revision", range(0, u64::MAX)),
+        ("NamespaceRequest", "reason", why()),
         ("MoveRequest", "to", label()),
         ("BindingRequest", "name", label()),
         ("BindingRequest", "namespaces", namespaces),
@@ -312,8 +313,8 @@ fn governance_rules() -> Vec<Rule> {
         ),
         ("BindingRequest", "revision", range(0, u64::MAX)),
         ("BindingRequest", "reason", why()),
-        ("RestoreBindingRequest", "revision", range(1, u64::MAX)),
-        ("RestoreBindingRequest", "reason", why()),
+        ("RestoreRequest", "revision", range(1, u64::MAX)),
+        ("RestoreRequest", "reason", why()),
         (
             "BindingRequest",
             "policies",
@@ -395,7 +396,9 @@ mod tests {
 
     fn schemas() -> Value {
         let document = super::super::Document::openapi();
-        serde_json::to_value(document).unwrap()["components"]["schemas"].take()
+        let mut document = serde_json::to_value(document).unwrap();
+        super::super::names::write(&mut document);
+        document["components"]["schemas"].take()
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn parameter_rule(place: &str, name: &str) -> Value {
         ("path", "number") | ("query", "from_size") => range(1, u64::MAX),
         ("path", _) => json!({ "minLength": 1 }),
         (_, "reason") => {
-            super::constraints::text(&patterns::prose(), limits::BINDING_REASON_BYTES_MAX)
+            super::constraints::text(&patterns::prose(), limits::REVISION_REASON_BYTES_MAX)
         }
         (_, "subject" | "holder") => json!({
             "pattern": patterns::recorded_subject(), "minLength": 1, "maxLength": limits::SUBJECT_BYTES_MAX,

@@ -38,7 +38,7 @@ pub(super) fn write(document: &mut Value) {
 }
 
 /// Conditions over whole requests.
-fn rules() -> [(&'static str, Value); 5] {
+fn rules() -> [(&'static str, Value); 6] {
     let permits = json!({
         "if": { "required": ["permits"], "properties": { "permits": { "type": "integer" } } },
         "then": { "required": ["mode"], "properties": { "mode": { "const": "shared" } } },
@@ -57,7 +57,12 @@ fn rules() -> [(&'static str, Value); 5] {
         "then": { "properties": { "binding": { "type": "null" } } },
         "else": { "required": ["binding"], "properties": { "binding": { "type": "object" } } },
     });
+    let one_flag = json!({
+        "if": { "required": ["remove_flag"], "properties": { "remove_flag": { "const": true } } },
+        "then": { "properties": { "flag": { "type": "null" } } },
+    });
     [
+        ("RolloutEditRequest", one_flag),
         ("ReplayRequest", since.clone()),
         ("PreviewRequest", json!({ "allOf": [since, either] })),
         ("AcquireRequest", permits.clone()),

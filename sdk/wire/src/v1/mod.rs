@@ -19,6 +19,7 @@ pub mod policies;
 pub mod preview;
 pub mod replay;
 pub mod reviews;
+pub mod revisions;
 pub mod rollouts;
 pub mod views;
 pub mod watch;

@@ -34,6 +34,9 @@ pub struct NamespaceRequest {
     /// PUT: write only if the namespace has this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    /// Why; the revision and the ledger keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How much a namespace may have, each 1 to 9007199254740991; what is absent has no cap, unless the
@@ -80,6 +83,9 @@ pub struct Namespace {
     pub earlier_stores: Vec<String>,
     /// The revision of its last write.
     pub revision: u64,
+    /// Answers to writes: the number of the namespace's newest revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
 }
 
 /// Move a namespace to another store.

@@ -2,7 +2,12 @@
 
 /// All namespaces.
 pub const NAMESPACES: &str = "/v1/namespaces";
-/// One namespace.
+/// The revisions of a namespace.
+pub const NAMESPACE_REVISIONS: &str = "/v1/namespaces/{ns}/revisions";
+/// One of them.
+pub const NAMESPACE_REVISION: &str = "/v1/namespaces/{ns}/revisions/{number}";
+/// One namespace; `POST …:move` moves it to another store, `:restore` gives it the settings that one of
+/// its revisions says.
 pub const NAMESPACE: &str = "/v1/namespaces/{ns}";
 /// All locks of a namespace; `POST …/locks:acquire` takes several.
 pub const LOCKS: &str = "/v1/namespaces/{ns}/locks";
@@ -147,22 +152,22 @@ pub fn rollout_verb(rollout: &str, verb: &str) -> String {
     format!("{}:{verb}", member(ROLLOUTS, rollout))
 }
 
-/// `/v1/bindings/{binding}/revisions`.
+/// The revisions of a member of a collection, such as `/v1/bindings/{binding}/revisions`.
 #[must_use]
-pub fn binding_revisions(binding: &str) -> String {
-    format!("{}/revisions", member(BINDINGS, binding))
+pub fn revisions(collection: &str, id: &str) -> String {
+    format!("{}/revisions", member(collection, id))
 }
 
-/// `/v1/bindings/{binding}/revisions/{number}`.
+/// One of them, such as `/v1/bindings/{binding}/revisions/{number}`.
 #[must_use]
-pub fn binding_revision(binding: &str, number: u64) -> String {
-    format!("{}/{number}", binding_revisions(binding))
+pub fn revision(collection: &str, id: &str, number: u64) -> String {
+    format!("{}/{number}", revisions(collection, id))
 }
 
-/// `/v1/bindings/{binding}:restore`.
+/// Restores one of them, such as `/v1/bindings/{binding}:restore`.
 #[must_use]
-pub fn binding_restore(binding: &str) -> String {
-    format!("{}:restore", member(BINDINGS, binding))
+pub fn restore(collection: &str, id: &str) -> String {
+    format!("{}:restore", member(collection, id))
 }
 
 /// `/v1/approvals/{approval}:{verb}`.

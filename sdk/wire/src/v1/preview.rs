@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use super::bindings::BindingRequest;
 use super::bindings::EvaluationChange;
-use super::bindings::FieldChange;
 use super::replay::ReplayDifference;
+use super::revisions::FieldChange;
 
 /// Previews a change of a binding: either `binding` or `delete`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]

@@ -26,8 +26,7 @@ pub struct RolloutRequest {
     /// What shares one bucket: `lock` (the default), `team` or `subject`. Cannot be changed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// The key of a flag in the gateway's flag service, which may narrow or hold the rollout. Cannot be
-    /// changed later.
+    /// The key of a flag in the gateway's flag service, which may narrow or hold the rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<String>,
     /// Locks, teams and subjects that the candidate judges in every canary step, whatever their bucket.
@@ -61,6 +60,12 @@ pub struct RolloutEditRequest {
     /// The guardrails; absent members have their defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<RolloutGuardrails>,
+    /// The key of a flag in the gateway's flag service, which may narrow or hold the rollout from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<String>,
+    /// Whether no flag may narrow or hold it any more; not together with `flag`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remove_flag: bool,
     /// Whether it goes to its next step by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic: Option<bool>,

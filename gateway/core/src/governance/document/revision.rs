@@ -1,34 +1,38 @@
-//! The documents that keep what bindings said before.
+//! The documents that keep what bindings and namespaces said before.
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::BindingDocument;
-
-/// Collection of [`BindingHistoryDocument`]s, by the names of the bindings.
+/// Collection of the [`HistoryDocument`]s of bindings, by the names of the bindings.
 pub(crate) const BINDING_HISTORIES: &str = "binding-history";
-/// Collection of [`BindingRevisionDocument`]s, by `name@number`.
+/// Collection of the [`RevisionDocument`]s of bindings, by `name@number`.
 pub(crate) const BINDING_REVISIONS: &str = "binding-revision";
+/// Collection of the [`HistoryDocument`]s of namespaces, by the names of the namespaces.
+pub(crate) const NAMESPACE_HISTORIES: &str = "namespace-history";
+/// Collection of the [`RevisionDocument`]s of namespaces, by `name@number`.
+pub(crate) const NAMESPACE_REVISIONS: &str = "namespace-revision";
 
-/// Which revisions of a binding are kept. It stays when the binding is deleted, so that a binding of
-/// the same name continues to count.
+/// Which revisions of a document are kept. It stays when the document is deleted, so that a document
+/// of the same name continues to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct BindingHistoryDocument {
+pub struct HistoryDocument {
     /// The number of the newest revision; the first one has 1.
     pub newest: u64,
     /// The number of the oldest revision that is kept.
     pub oldest: u64,
-    /// When the binding was deleted, in milliseconds since 1970; `None` while it exists.
+    /// When the document was deleted, in milliseconds since 1970; `None` while it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_ms: Option<u64>,
 }
 
-/// One revision of a binding: what it said from then on, and who changed it.
+/// One revision of a document: what it said from then on, and who changed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BindingRevisionDocument {
-    /// The name of the binding.
-    pub binding: String,
-    /// Its number. Numbers of one binding grow by one.
+pub struct RevisionDocument<T> {
+    /// The name of the document. It is stored as `binding`: earlier builds, which keep revisions of
+    /// bindings only, read it so.
+    #[serde(rename = "binding")]
+    pub name: String,
+    /// Its number. Numbers of one document grow by one.
     pub number: u64,
     /// When it was written, RFC 3339.
     pub at: String,
@@ -40,23 +44,15 @@ pub struct BindingRevisionDocument {
     /// The given reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the binding says since then; `None` if it was deleted.
-    pub body: Option<BindingDocument>,
+    /// What the document says since then; `None` if it was deleted.
+    pub body: Option<T>,
 }
 
-impl BindingRevisionDocument {
-    /// The document's id.
-    #[must_use]
-    pub fn id(binding: &str, number: u64) -> String {
-        format!("{binding}@{number}")
-    }
-}
-
-/// What wrote a revision of a binding.
+/// What wrote a revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RevisionOrigin {
-    /// The binding was created or replaced.
+    /// The document was created or replaced.
     Put,
     /// It was deleted.
     Delete,
@@ -64,7 +60,7 @@ pub enum RevisionOrigin {
     Rollout(String),
     /// The revision with this number was restored.
     Restore(u64),
-    /// A build that keeps no revisions had written the binding; the next write recorded it.
+    /// A build that keeps no revisions had written the document; the next write recorded it.
     RecordedLater,
 }
 

@@ -29,7 +29,7 @@ pub struct RolloutDocument {
     /// The name of the function that computes buckets. On a gateway that does not know the function the
     /// policy fails.
     pub bucket_function: String,
-    /// The key of the flag that may narrow or hold it; `None` for none. Never changes.
+    /// The key of the flag that may narrow or hold it; `None` for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<String>,
     /// Locks, teams and subjects that the candidate judges in every canary step, whatever their bucket.

@@ -1,4 +1,4 @@
-//! What differs between two bindings, field by field, in the form that the API shows.
+//! What differs between two states of a document, field by field, in the form that the API shows.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::governance::document::BindingDocument;
+use super::Revised;
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldChange {
-    /// A JSON pointer into the binding as the API shows it; empty for the whole binding. Policies are
-    /// matched by name; the index is the one in the newer binding, or in the older one for a policy
-    /// that was removed.
+    /// A JSON pointer into the document as the API shows it; empty for the whole document. The policies
+    /// of a binding are matched by name; the index is the one in the newer binding, or in the older one
+    /// for a policy that was removed.
     pub path: String,
     /// The value before; `None` if there was none.
     pub before: Option<Value>,
@@ -21,12 +21,9 @@ pub struct FieldChange {
     pub after: Option<Value>,
 }
 
-/// Returns what differs between two states of a binding; `None` is a binding that does not exist.
-pub(crate) fn field_changes(
-    before: Option<&BindingDocument>,
-    after: Option<&BindingDocument>,
-) -> Vec<FieldChange> {
-    let (before, after) = (before.map(shown), after.map(shown));
+/// Returns what differs between two states of a document; `None` is one that does not exist.
+pub(crate) fn field_changes<T: Revised>(before: Option<&T>, after: Option<&T>) -> Vec<FieldChange> {
+    let (before, after) = (before.map(T::shown), after.map(T::shown));
     value_changes(before.as_ref(), after.as_ref())
 }
 
@@ -56,26 +53,6 @@ pub fn value_changes(before: Option<&Value>, after: Option<&Value>) -> Vec<Field
 
 /// The member of a binding whose elements have names.
 const POLICIES: &str = "policies";
-
-/// Returns a binding as the API shows it, without its name.
-fn shown(binding: &BindingDocument) -> Value {
-    let policies = binding.policies.iter().map(|bound| {
-        json!({
-            "policy": bound.policy,
-            "version": bound.version,
-            "config": bound.config,
-            "enforcement": bound.enforcement,
-            "on_error_allow": bound.on_error.allow,
-        })
-    });
-    json!({
-        "namespaces": binding.namespaces,
-        "locks": binding.locks,
-        "operations": binding.operations,
-        "order": binding.order,
-        "policies": policies.collect::<Vec<_>>(),
-    })
-}
 
 /// Compares the lists of policies. An entry is matched with the entry of the same policy; if a binding
 /// names a policy more than once, entries are matched by their places.
@@ -181,6 +158,8 @@ fn push(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::governance::document::BindingDocument;
+    use crate::governance::document::NamespaceSettings;
 
     fn binding(members: Value) -> BindingDocument {
         let mut binding = json!({ "name": "b", "namespaces": ["demo"], "policies": [
@@ -259,6 +238,37 @@ mod tests {
                 ("", before.is_some())
             );
         }
-        assert_eq!(field_changes(None, None), []);
+        assert_eq!(field_changes(None::<&BindingDocument>, None), []);
+    }
+
+    #[test]
+    fn each_setting_of_a_namespace_that_differs_is_told_as_the_api_names_it() {
+        let settings = |members: Value| -> NamespaceSettings {
+            let mut settings = json!({ "name": "demo" });
+            for (name, value) in members.as_object().unwrap() {
+                settings[name] = value.clone();
+            }
+            serde_json::from_value(settings).unwrap()
+        };
+        let before = settings(json!({}));
+        let after = settings(json!({ "team": "ci", "default_decision": "allow",
+            "visibility": { "teams": ["ops"] }, "caps": { "locks": 7 }, "description": "d" }));
+        let changes = field_changes(Some(&before), Some(&after));
+        let told = changes
+            .into_iter()
+            .map(|one| (one.path, one.before, one.after));
+        let expected = [
+            ("/caps/locks", None, Some(json!(7))),
+            (
+                "/default_decision",
+                Some(json!("deny")),
+                Some(json!("allow")),
+            ),
+            ("/description", Some(json!("")), Some(json!("d"))),
+            ("/team", None, Some(json!("ci"))),
+            ("/visible_to", Some(json!([])), Some(json!(["ops"]))),
+        ];
+        let expected = expected.map(|(path, before, after)| (path.to_owned(), before, after));
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 }

@@ -1,12 +1,17 @@
 //! Revisions of bindings, over the memory store.
 
-use leasehold_domain::limits::BINDING_REVISIONS_MAX;
+mod namespaces;
+
 use leasehold_domain::limits::DOCUMENT_BYTES_MAX;
+use leasehold_domain::limits::REVISIONS_MAX;
 use serde_json::Value;
 use serde_json::json;
 
 use super::*;
 use crate::failure::FailureKind;
+use crate::governance::document::BINDING_REVISIONS;
+use crate::governance::document::BINDINGS;
+use crate::governance::document::BindingDocument;
 use crate::governance::document::DefaultDecision;
 use crate::pipeline::fixture::Gate;
 use crate::pipeline::fixture::caller;
@@ -46,8 +51,8 @@ async fn delete(gate: &Gate, name: &str) -> u64 {
     deleted.unwrap().1
 }
 
-async fn all(gate: &Gate, name: &str) -> BindingRevisions {
-    let found = gate.governance.binding_revisions(name, None, ALL).await;
+async fn all(gate: &Gate, name: &str) -> DocumentRevisions<BindingDocument> {
+    let found = gate.governance.revisions(name, None, ALL).await;
     found.unwrap()
 }
 
@@ -126,7 +131,7 @@ async fn pages_go_on_where_the_one_before_ended_and_two_revisions_can_be_compare
     loop {
         let page = gate
             .governance
-            .binding_revisions("b", below, 2)
+            .revisions::<BindingDocument>("b", below, 2)
             .await
             .unwrap();
         assert!(page.revisions.len() <= 2);
@@ -139,7 +144,7 @@ async fn pages_go_on_where_the_one_before_ended_and_two_revisions_can_be_compare
     assert_eq!(numbers, [5, 4, 3, 2, 1]);
     let compared = gate
         .governance
-        .binding_revision("b", 4, Some(1))
+        .revision::<BindingDocument>("b", 4, Some(1))
         .await
         .unwrap();
     assert_eq!(compared.against, 1);
@@ -149,10 +154,16 @@ async fn pages_go_on_where_the_one_before_ended_and_two_revisions_can_be_compare
         (&Some(json!(1_000)), &Some(json!(4_000)))
     );
     for (number, against) in [(6, None), (0, None), (3, Some(9))] {
-        let missing = gate.governance.binding_revision("b", number, against).await;
+        let missing = gate
+            .governance
+            .revision::<BindingDocument>("b", number, against)
+            .await;
         assert_eq!(missing.unwrap_err().kind, FailureKind::NotFound);
     }
-    let never = gate.governance.binding_revisions("never", None, ALL).await;
+    let never = gate
+        .governance
+        .revisions::<BindingDocument>("never", None, ALL)
+        .await;
     assert_eq!(never.unwrap_err().kind, FailureKind::NotFound);
 }
 
@@ -228,7 +239,7 @@ async fn what_a_build_without_revisions_wrote_is_recorded_by_the_next_change() {
     assert_eq!(put(&gate, &bounds("b", 9_000), None).await, 7);
     let deleted = gate
         .governance
-        .binding_revision("b", 6, None)
+        .revision::<BindingDocument>("b", 6, None)
         .await
         .unwrap();
     assert_eq!(deleted.document.body, None);
@@ -237,12 +248,12 @@ async fn what_a_build_without_revisions_wrote_is_recorded_by_the_next_change() {
 #[tokio::test]
 async fn the_oldest_revisions_make_room_in_the_same_write() {
     let gate = gate().await;
-    let most = BINDING_REVISIONS_MAX as u64;
+    let most = REVISIONS_MAX as u64;
     for number in 1..=most + 3 {
         assert_eq!(put(&gate, &bounds("b", number * 1_000), None).await, number);
     }
     let page = all(&gate, "b").await;
-    assert_eq!(page.revisions.len(), BINDING_REVISIONS_MAX);
+    assert_eq!(page.revisions.len(), REVISIONS_MAX);
     let oldest = page.revisions.last().unwrap();
     assert_eq!(oldest.document.number, 4);
     assert_eq!(
@@ -250,25 +261,31 @@ async fn the_oldest_revisions_make_room_in_the_same_write() {
         1,
         "the one before it is kept to compare"
     );
-    let gone = gate.governance.binding_revision("b", 3, None).await;
+    let gone = gate
+        .governance
+        .revision::<BindingDocument>("b", 3, None)
+        .await;
     assert_eq!(gone.unwrap_err().kind, FailureKind::NotFound);
     let kept = gate.governance.all(BINDING_REVISIONS).await.unwrap();
-    assert_eq!(kept.len(), BINDING_REVISIONS_MAX + 1);
+    assert_eq!(kept.len(), REVISIONS_MAX + 1);
 }
 
 #[tokio::test]
 async fn revisions_of_the_binding_that_was_deleted_first_make_room() {
     let gate = gate().await;
-    for number in 0..=BINDING_HISTORIES_DELETED_MAX {
+    for number in 0..=HISTORIES_DELETED_MAX {
         let name = format!("b{number}");
         put(&gate, &bounds(&name, 1_000), None).await;
         delete(&gate, &name).await;
     }
-    let forgotten = gate.governance.binding_revisions("b0", None, ALL).await;
+    let forgotten = gate
+        .governance
+        .revisions::<BindingDocument>("b0", None, ALL)
+        .await;
     assert_eq!(forgotten.unwrap_err().kind, FailureKind::NotFound);
     assert_eq!(all(&gate, "b1").await.revisions.len(), 2);
     let kept = gate.governance.all(BINDING_REVISIONS).await.unwrap();
-    assert_eq!(kept.len(), 2 * BINDING_HISTORIES_DELETED_MAX);
+    assert_eq!(kept.len(), 2 * HISTORIES_DELETED_MAX);
 }
 
 /// The revision of a binding has more bytes than the binding, and must not make it too large.
@@ -288,7 +305,7 @@ async fn a_reason_is_checked_and_the_precondition_of_a_deletion_holds() {
     let gate = gate().await;
     let ann = caller("ann", &[]);
     put(&gate, &bounds("b", 1_000), None).await;
-    let long = "x".repeat(BINDING_REASON_BYTES_MAX + 1);
+    let long = "x".repeat(REVISION_REASON_BYTES_MAX + 1);
     for reason in [&*long, "a\u{7}b"] {
         let binding = bounds("b", 2_000);
         let any = Precondition::Any;
@@ -311,7 +328,7 @@ async fn a_reason_is_checked_and_the_precondition_of_a_deletion_holds() {
 /// The forms in which the store has them; a build reads what the one before wrote.
 #[test]
 fn the_stored_form_is_kept() {
-    let revision: BindingRevisionDocument = serde_json::from_value(json!({
+    let revision: RevisionDocument<BindingDocument> = serde_json::from_value(json!({
         "binding": "b", "number": 2, "at": "2026-11-30T00:00:00.000Z",
         "origin": { "restore": 1 }, "body": null,
     }))
@@ -321,7 +338,7 @@ fn the_stored_form_is_kept() {
         (revision.by, revision.reason, revision.body),
         (None, None, None)
     );
-    let history: BindingHistoryDocument =
+    let history: HistoryDocument =
         serde_json::from_value(json!({ "newest": 2, "oldest": 1 })).unwrap();
     assert_eq!(history.deleted_ms, None);
     let origins = [

@@ -6,6 +6,7 @@ use leasehold_domain::limits::ROLLOUT_REASON_BYTES_MAX;
 use super::RolloutReason;
 use super::WRITES_MAX;
 use super::changed_each_time;
+use super::check::check_flag;
 use super::check::check_guardrails;
 use super::check::check_report;
 use super::check::check_steps;
@@ -34,10 +35,21 @@ pub struct RolloutEdit {
     pub targets: Option<RolloutTargets>,
     /// The guardrails.
     pub guardrails: Option<Guardrails>,
+    /// The flag.
+    pub flag: Option<FlagEdit>,
     /// Whether it goes to its next step by itself.
     pub automatic: Option<bool>,
     /// SHA-256 of the report of a replay.
     pub replay_report: Option<String>,
+}
+
+/// An edit of the flag that may narrow or hold a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FlagEdit {
+    /// It follows the flag with this key.
+    Follow(String),
+    /// It follows none.
+    Remove,
 }
 
 impl RolloutEdit {
@@ -54,6 +66,11 @@ impl RolloutEdit {
         if let Some(guardrails) = self.guardrails {
             rollout.guardrails = guardrails;
         }
+        match &self.flag {
+            Some(FlagEdit::Follow(key)) => rollout.flag = Some(key.clone()),
+            Some(FlagEdit::Remove) => rollout.flag = None,
+            None => {}
+        }
         if let Some(automatic) = self.automatic {
             rollout.automatic = automatic;
         }
@@ -63,6 +80,7 @@ impl RolloutEdit {
         check_steps(&rollout.steps)?;
         check_targets(&rollout.targets)?;
         check_guardrails(&rollout.guardrails)?;
+        check_flag(rollout.flag.as_deref())?;
         check_report(rollout.replay_report.as_deref())?;
         if rollout == *before {
             return Err(Failure::invalid("the edit changes nothing"));
@@ -73,10 +91,10 @@ impl RolloutEdit {
 
 impl Governance {
     /// Edits the plan of an open rollout. Approvals of the plan before no longer count. In a canary the
-    /// edited plan needs approvals first, because its targets and guardrails are in force at once.
+    /// edited plan needs approvals first, because its targets, guardrails and flag are in force at once.
     ///
     /// # Errors
-    /// A part is invalid, there is no such rollout, it is not open, it is in another epoch, others must
+    /// A part is invalid, it names a flag and this gateway has no flag service, there is no such rollout, it is not open, it is in another epoch, others must
     /// approve the edited plan first, or the store cannot write.
     pub async fn edit_rollout(
         &self,
@@ -98,6 +116,9 @@ impl Governance {
                 return Err(Failure::new(FailureKind::Conflict, message));
             }
             let mut rollout = edited.apply(&before)?;
+            if rollout.flag != before.flag {
+                self.check_flag_service(rollout.flag.as_deref())?;
+            }
             let mut approval = None;
             if rollout.state.stage == RolloutStage::Canary {
                 let step = rollout.state.step;
@@ -106,6 +127,10 @@ impl Governance {
             }
             self.record(caller, &mut rollout, "edited", why);
             let mut summary = format!("rollout {name}: plan edited");
+            if rollout.flag != before.flag {
+                let key = |flag: &Option<String>| flag.clone().unwrap_or_else(|| "none".to_owned());
+                summary += &format!("; flag {} -> {}", key(&before.flag), key(&rollout.flag));
+            }
             if let Some(reason) = why.reason {
                 summary += &format!(": {reason}");
             }
@@ -153,6 +178,15 @@ impl Governance {
         }
         let proposal = self.proposal_of_rollout(&rollout, target).await?;
         self.requested(caller, proposal).await
+    }
+
+    /// Refuses a rollout that names a flag which this gateway has no service to ask for.
+    pub(super) fn check_flag_service(&self, flag: Option<&str>) -> Result<(), Failure> {
+        if flag.is_none() || self.flags.snapshot().has_service() {
+            return Ok(());
+        }
+        let problem = "flag: this gateway has no flag service; set rollouts.flag_service";
+        Err(Failure::invalid(problem))
     }
 
     /// Refuses a rollout that would begin with a canary that nobody could have approved.

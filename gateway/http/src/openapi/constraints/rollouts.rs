@@ -1,6 +1,7 @@
 //! The rules for the requests of rollouts, replays, approvals and reviews.
 
 use leasehold_domain::limits;
+use serde_json::Value;
 use serde_json::json;
 
 use super::Rule;
@@ -70,6 +71,7 @@ pub(super) fn plan_rules() -> Vec<Rule> {
             json!({ "maxItems": limits::ROLLOUT_STEPS_MAX }),
         ),
         ("RolloutEditRequest", "reason", reason),
+        ("RolloutEditRequest", "flag", flag_key()),
         ("RolloutEditRequest", "epoch", range(0, u64::MAX)),
         (
             "RolloutApprovalRequest",
@@ -77,6 +79,12 @@ pub(super) fn plan_rules() -> Vec<Rule> {
             range(0, limits::ROLLOUT_STEPS_MAX as u64),
         ),
     ]
+}
+
+fn flag_key() -> Value {
+    let mut key = text(&patterns::name(), limits::FLAG_KEY_BYTES_MAX);
+    key["minLength"] = json!(1);
+    key
 }
 
 pub(super) fn rollout_rules() -> Vec<Rule> {
@@ -87,8 +95,6 @@ pub(super) fn rollout_rules() -> Vec<Rule> {
     let window = range(limits::ROLLOUT_WINDOW_MS_MIN, limits::ROLLOUT_WINDOW_MS_MAX);
     let version = json!({ "pattern": patterns::version(), "maxLength": 64 });
     let reason = text(&patterns::prose(), limits::ROLLOUT_REASON_BYTES_MAX);
-    let mut flag = text(&patterns::name(), limits::FLAG_KEY_BYTES_MAX);
-    flag["minLength"] = json!(1);
     let stages = json!({ "enum": ["shadow", "canary", "full"] });
     vec![
         (
@@ -97,7 +103,7 @@ pub(super) fn rollout_rules() -> Vec<Rule> {
             json!({ "pattern": SHA_256 }),
         ),
         ("RolloutRequest", "name", label()),
-        ("RolloutRequest", "flag", flag),
+        ("RolloutRequest", "flag", flag_key()),
         ("RolloutRequest", "binding", label()),
         (
             "RolloutRequest",

@@ -15,7 +15,7 @@ use crate::governance::document::BindingDocument;
 use crate::governance::document::RolloutState;
 
 /// Gives these subjects keys of approvers, each created by the second of its pair.
-async fn approvers(gate: &Gate, all: &[(&str, &str)]) {
+pub(super) async fn approvers(gate: &Gate, all: &[(&str, &str)]) {
     let op = caller("op", &[]);
     for (subject, creator) in all {
         let key = approver(subject, creator);
@@ -363,4 +363,17 @@ async fn a_namespace_that_comes_to_allow_by_default_needs_approval() {
     approved_by(&gate, &["eve"]).await;
     put(DefaultDecision::Allow).await.unwrap();
     put(DefaultDecision::Deny).await.unwrap();
+    // A restore is a change like any other.
+    let (late, governance) = ("late".parse().unwrap(), &gate.governance);
+    let restore = async |number| {
+        let restoring = governance.restore_namespace(ann(), &late, number, None);
+        restoring.await.map(|written| written.number)
+    };
+    assert_eq!(kind(restore(2).await), FailureKind::ApprovalRequired);
+    assert_eq!(restore(1).await.unwrap(), 3, "it says that already");
+    approved_by(&gate, &["bob"]).await;
+    assert_eq!(restore(2).await.unwrap(), 4);
+    put(DefaultDecision::Deny).await.unwrap();
+    let again = restore(2).await;
+    assert_eq!(kind(again), FailureKind::ApprovalRequired, "it is used up");
 }

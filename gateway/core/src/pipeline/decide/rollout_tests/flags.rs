@@ -5,6 +5,9 @@ use leasehold_domain::Clock as _;
 use leasehold_domain::Cursor;
 use leasehold_domain::EventKind;
 
+use super::approvals::ann;
+use super::approvals::approved_by;
+use super::approvals::approvers;
 use super::automatic::automatic;
 use super::automatic::guarded;
 use super::automatic::some_compared;
@@ -14,6 +17,8 @@ use crate::flags::FlagSource as _;
 use crate::flags::OfrepSource;
 use crate::flags::fixture::Server;
 use crate::flags::fixture::settings;
+use crate::governance::FlagEdit;
+use crate::governance::RolloutEdit;
 
 /// A gateway whose rollouts follow a flag service.
 struct Followed {
@@ -359,4 +364,112 @@ async fn a_gateway_without_a_flag_service_starts_no_rollout_that_names_a_flag() 
         refused.message.contains("rollouts.flag_service"),
         "{refused:?}"
     );
+}
+
+async fn edit_flag(gate: &Gate, flag: FlagEdit) -> Result<RolloutDocument, Failure> {
+    let edited = RolloutEdit {
+        flag: Some(flag),
+        ..RolloutEdit::default()
+    };
+    let why = RolloutReason::default();
+    let editing = gate.governance.edit_rollout(ann(), "r", &edited, why, None);
+    editing.await.map(|stored| stored.document)
+}
+
+fn follow(key: &str) -> FlagEdit {
+    FlagEdit::Follow(key.to_owned())
+}
+
+#[tokio::test]
+async fn an_approval_is_for_the_flag_that_the_rollout_had() {
+    let followed = Followed::open().await;
+    let gate = &followed.gate;
+    approvers(gate, &[("bob", "root"), ("eve", "root")]).await;
+    gate.governance.set_approval_rule(ann(), 1).await.unwrap();
+    followed.start(&[SHADOW, canary(10), FULL]).await;
+    followed.says("true").await;
+    let advance = async || change(gate, RolloutAction::Advance).await;
+    let refused = async || advance().await.unwrap_err().kind;
+    // Approved with the flag, and edited without it.
+    assert_eq!(refused().await, FailureKind::ApprovalRequired);
+    let approved = approved_by(gate, &["bob"]).await.stored.document.id;
+    let edited = edit_flag(gate, FlagEdit::Remove).await.unwrap();
+    assert_eq!(edited.flag, None);
+    assert_eq!(refused().await, FailureKind::ApprovalRequired);
+    // With another flag, too.
+    edit_flag(gate, follow("b")).await.unwrap();
+    let other = async || gate.governance.approval(&approved).await.unwrap();
+    assert_eq!(other().await.counted, 1, "of the plan before");
+    let held = advance().await.unwrap_err();
+    assert_eq!(held.kind, FailureKind::Conflict, "flag b has no answer");
+    // With the approved flag again, the approval counts again.
+    edit_flag(gate, follow("a")).await.unwrap();
+    let withdrawn = gate.governance.approvals().await.unwrap();
+    for one in withdrawn.iter().filter(|one| one.counted == 0) {
+        let id = &one.stored.document.id;
+        let withdrawing = gate.governance.withdraw_approval(ann(), id, None);
+        withdrawing.await.unwrap();
+    }
+    let canary = advance().await.unwrap();
+    assert_eq!(canary.state.stage, RolloutStage::Canary);
+    // In a canary the edit is in force at once, and waits for its approval.
+    let early = edit_flag(gate, FlagEdit::Remove).await.unwrap_err();
+    assert_eq!(early.kind, FailureKind::ApprovalRequired);
+    let rollout = gate.governance.rollout("r").await.unwrap().document;
+    assert_eq!(rollout.flag.as_deref(), Some("a"));
+    approved_by_all_open(gate, "eve").await;
+    let edited = edit_flag(gate, FlagEdit::Remove).await.unwrap();
+    assert_eq!(edited.flag, None);
+    followed.says("false").await;
+    assert_eq!(denied(gate).await, expected(&edited, 10_000));
+    let told = summaries(gate, "plan edited").await;
+    let ends = ["a -> none", "none -> b", "b -> a", "a -> none"];
+    assert_eq!(told.len(), ends.len(), "{told:?}");
+    for (told, end) in told.iter().zip(ends) {
+        assert!(told.ends_with(end), "{told}");
+    }
+}
+
+/// Lets somebody approve each open request.
+async fn approved_by_all_open(gate: &Gate, who: &str) {
+    let who = caller(who, &[Role::Approver]);
+    for one in gate.governance.approvals().await.unwrap() {
+        let id = &one.stored.document.id;
+        if one.state == crate::governance::document::ApprovalState::Open && one.counted == 0 {
+            gate.governance.approve(&who, id, None).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_edit_of_a_flag_that_cannot_be_followed_or_changes_nothing_is_refused() {
+    let (gate, _) = gate(&["acquire"], version("2.0.0", &["acquire"], true)).await;
+    start(&gate, &draft(&[canary(50), FULL])).await;
+    let refused = edit_flag(&gate, follow("a")).await.unwrap_err();
+    assert!(refused.message.contains("rollouts.flag_service"));
+    for (flag, part) in [
+        (FlagEdit::Remove, "changes nothing"),
+        (follow(""), "must not be empty"),
+    ] {
+        let refused = edit_flag(&gate, flag).await.unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Invalid);
+        assert!(refused.message.contains(part), "{refused:?}");
+    }
+    let followed = Followed::open().await;
+    let gate = &followed.gate;
+    start(gate, &draft(&[canary(50), FULL])).await;
+    assert_eq!(
+        denied(gate).await.len(),
+        expected_of(gate, 50_000).await.len()
+    );
+    edit_flag(gate, follow("a")).await.unwrap();
+    // Nobody is in before the first answer.
+    assert_eq!(denied(gate).await, BTreeSet::new());
+    followed.says("10").await;
+    assert_eq!(denied(gate).await, expected_of(gate, 10_000).await);
+}
+
+async fn expected_of(gate: &Gate, share: u32) -> BTreeSet<usize> {
+    let rollout = gate.governance.rollout("r").await.unwrap().document;
+    expected(&rollout, share)
 }

@@ -1,9 +1,12 @@
-//! `leasehold policy history` and `restore-binding`.
+//! Shows and restores the revisions of bindings and namespaces: `leasehold policy history` and
+//! `restore-binding`, `leasehold namespace history` and `restore`.
 
 use clap::Args;
 use leasehold_client::Client;
-use leasehold_wire::v1::bindings as wire;
 use leasehold_wire::v1::paths;
+use leasehold_wire::v1::revisions as wire;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::exit::Failed;
@@ -13,8 +16,8 @@ use crate::output::Shown;
 /// Which revisions to show.
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArguments {
-    /// The binding's name.
-    binding: String,
+    /// The name.
+    name: String,
     /// The number of one revision, to show it whole; absent: all.
     #[arg(conflicts_with = "diff")]
     revision: Option<u64>,
@@ -26,8 +29,8 @@ pub(crate) struct HistoryArguments {
 /// Which revision to restore.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArguments {
-    /// The binding's name.
-    binding: String,
+    /// The name.
+    name: String,
     /// The number of the revision.
     revision: u64,
     /// Why; the new revision and the ledger keep it.
@@ -45,67 +48,72 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 const HEADINGS: [&str; 6] = ["REVISION", "AT", "BY", "ORIGIN", "CHANGED", "REASON"];
 const DIFF_HEADINGS: [&str; 3] = ["FIELD", "BEFORE", "AFTER"];
 
-/// Asks for the revisions of a binding.
-pub(super) async fn show(
+/// Asks for the revisions of a binding or a namespace, a member of this collection. `B` is the body of
+/// its revisions.
+pub(super) async fn show<B: Serialize + DeserializeOwned>(
     client: &Client,
+    collection: &str,
     arguments: &HistoryArguments,
     json: bool,
 ) -> Result<Shown, Failed> {
     let HistoryArguments {
-        binding,
+        name,
         revision,
         diff,
     } = arguments;
     if let Some((from, to)) = diff {
-        let path = paths::binding_revision(binding, *to);
+        let path = paths::revision(collection, name, *to);
         let path = format!("{path}?against={from}");
-        let found: wire::BindingRevision = client.get(&path).await?;
+        let found: wire::Revision<B> = client.get(&path).await?;
         return Shown::of(json, &found.changes, |changes| {
             let rows = changes.iter().map(row_of_change).collect();
             Shown::Table(DIFF_HEADINGS.to_vec(), rows)
         });
     }
     if let Some(number) = revision {
-        let path = paths::binding_revision(binding, *number);
-        let found: wire::BindingRevision = client.get(&path).await?;
+        let path = paths::revision(collection, name, *number);
+        let found: wire::Revision<B> = client.get(&path).await?;
         let body = serde_json::to_string(&found.body);
         let body = body.map_err(|error| Failed::new(SYSTEM, error.to_string()))?;
         return Shown::of(json, &found, |found| show_one(found, body));
     }
-    let list = all(client, binding).await?;
+    let list: wire::RevisionList<B> = all(client, paths::revisions(collection, name)).await?;
     Shown::of(json, &list, show_list)
 }
 
 /// Reads all pages.
-async fn all(client: &Client, binding: &str) -> Result<wire::BindingRevisionList, Failed> {
-    let path = paths::binding_revisions(binding);
-    let mut whole: wire::BindingRevisionList = client.get(&path).await?;
+async fn all<B: DeserializeOwned>(
+    client: &Client,
+    path: String,
+) -> Result<wire::RevisionList<B>, Failed> {
+    let mut whole: wire::RevisionList<B> = client.get(&path).await?;
     while let Some(before) = whole.next_before {
         let next = format!("{path}?before={before}");
-        let page: wire::BindingRevisionList = client.get(&next).await?;
+        let page: wire::RevisionList<B> = client.get(&next).await?;
         whole.revisions.extend(page.revisions);
         whole.next_before = page.next_before;
     }
     Ok(whole)
 }
 
-/// Restores a revision.
-pub(super) async fn restore(
+/// Restores a revision. Returns the binding or the namespace.
+pub(super) async fn restore<D: DeserializeOwned>(
     client: &Client,
+    collection: &str,
     arguments: RestoreArguments,
-) -> Result<wire::Binding, Failed> {
-    let request = wire::RestoreBindingRequest {
+) -> Result<D, Failed> {
+    let request = wire::RestoreRequest {
         revision: arguments.revision,
         reason: arguments.reason,
     };
-    let path = paths::binding_restore(&arguments.binding);
+    let path = paths::restore(collection, &arguments.name);
     Ok(client.post(&path, &request).await?)
 }
 
-fn show_list(list: &wire::BindingRevisionList) -> Shown {
+fn show_list<B>(list: &wire::RevisionList<B>) -> Shown {
     let mut rows = Vec::new();
     if list.unrecorded {
-        let told = "not yet: an earlier build wrote the binding; its next change records it";
+        let told = "not yet: an earlier build wrote it; its next change records it";
         let cells = ["", "", "", "", "", told];
         rows.push(cells.map(str::to_owned).to_vec());
     }
@@ -126,7 +134,7 @@ fn show_list(list: &wire::BindingRevisionList) -> Shown {
     Shown::Table(HEADINGS.to_vec(), rows)
 }
 
-fn show_one(revision: &wire::BindingRevision, body: String) -> Shown {
+fn show_one<B>(revision: &wire::Revision<B>, body: String) -> Shown {
     let mut fields = vec![
         ("revision", revision.number.to_string()),
         ("at", revision.at.clone()),
@@ -143,12 +151,12 @@ fn show_one(revision: &wire::BindingRevision, body: String) -> Shown {
     Shown::Fields(fields)
 }
 
-fn by(revision: &wire::BindingRevision) -> String {
+fn by<B>(revision: &wire::Revision<B>) -> String {
     let unknown = || "an earlier build".to_owned();
     revision.by.clone().unwrap_or_else(unknown)
 }
 
-fn origin(revision: &wire::BindingRevision) -> String {
+fn origin<B>(revision: &wire::Revision<B>) -> String {
     let origin = &revision.origin;
     match (&revision.rollout, revision.restored) {
         (Some(rollout), _) => format!("{origin} {rollout}"),
@@ -158,7 +166,7 @@ fn origin(revision: &wire::BindingRevision) -> String {
 }
 
 /// Shows a change as field, value before, value now.
-pub(super) fn row_of_change(change: &wire::FieldChange) -> Vec<String> {
+pub(crate) fn row_of_change(change: &wire::FieldChange) -> Vec<String> {
     let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
     let path = match &*change.path {
         "" => "all",
