@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Within which a rollback must be in force on every gateway.
 const IN_FORCE: Duration = Duration::from_secs(2);
 
+/// Longer than two windows of this test's rollouts, on a busy machine.
+const WINDOWS: Duration = Duration::from_secs(5);
+
 /// Time since it was started.
 struct Stopwatch(SystemClock, Duration);
 
@@ -121,8 +124,9 @@ async fn until(api: &Api, name: &str, is_so: impl Fn(&Value) -> bool) -> Result<
     }
 }
 
-/// In shadow a version that always fails changes no answer, and only `--force` takes it further.
-async fn a_bad_shadow(gateways: &[Gateway], services: &[Api]) -> Result<()> {
+/// In shadow a version that always fails changes no answer, and only `--force` takes it further. Returns
+/// how many requests were compared.
+async fn a_bad_shadow(gateways: &[Gateway], services: &[Api]) -> Result<usize> {
     let arguments = [
         "rollout",
         "start",
@@ -152,9 +156,21 @@ async fn a_bad_shadow(gateways: &[Gateway], services: &[Api]) -> Result<()> {
         until(&admin, "bad", compared).await?;
     }
     // The guardrails say so, and only --force passes them.
+    let mut compared = 90;
     let bad = |shown: &Value| shown["comparison"]["verdict"] == "bad";
-    until(&gateways[1].admin(), "bad", bad).await?;
-    let all = |shown: &Value| shown["total"]["compared"] == 90;
+    let admin = gateways[1].admin();
+    loop {
+        let seen = until(&admin, "bad", bad);
+        if let Ok(seen) = tokio::time::timeout(WINDOWS, seen).await {
+            seen?;
+            break;
+        }
+        // The requests were of two windows, and too few for either.
+        ensure!(refused(&services[1], 0, 30).await? == 0);
+        compared += 30;
+        ensure!(compared < 600, "no window is bad");
+    }
+    let all = |shown: &Value| shown["total"]["compared"] == compared;
     until(&gateways[1].admin(), "bad", all).await?;
     let advance = ["rollout", "advance", "bad", "--reason", "try it", "--force"];
     let refused_so = gateways[1].command_line(ADMIN_KEY, &advance[..3]).await?;
@@ -163,15 +179,16 @@ async fn a_bad_shadow(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     let advanced = command(&gateways[1], &advance).await?;
     ensure!(advanced.contains("canary 10%"), "{advanced}");
     // What the shadow had shown on all gateways is on record with the step.
-    ensure!(
-        advanced.contains("compared 90 requests, 0 alike, 90 failed"),
-        "{advanced}"
-    );
-    Ok(())
+    ensure!(advanced.contains(&all_failed(compared)), "{advanced}");
+    Ok(compared)
+}
+
+fn all_failed(compared: usize) -> String {
+    format!("compared {compared} requests, 0 alike, {compared} failed")
 }
 
 /// As a canary it is rolled back, with the evidence on record.
-async fn a_bad_canary(gateways: &[Gateway], services: &[Api]) -> Result<()> {
+async fn a_bad_canary(gateways: &[Gateway], services: &[Api], compared: usize) -> Result<()> {
     let began = Stopwatch::start();
     let (mut failed, mut at) = (0, 0);
     while rollout(&gateways[2].admin(), "bad").await?["stage"] != "rolled-back" {
@@ -199,7 +216,7 @@ async fn a_bad_canary(gateways: &[Gateway], services: &[Api]) -> Result<()> {
     let text = rows.iter().map(Value::to_string).collect::<String>();
     for part in [
         "rollout bad: by-hand of binding roll",
-        "try it; shadow compared 90 requests, 0 alike, 90 failed",
+        &format!("try it; shadow {}", all_failed(compared)),
         &evidence,
         // What each gateway saw in its windows.
         "requests compared (100.0 %); 1 failed for demo/roll/",
@@ -255,8 +272,8 @@ async fn a_version_is_rolled_out_over_three_gateways_and_back() -> Result<()> {
         .iter()
         .map(|gateway| key.at(gateway.url()))
         .collect();
-    a_bad_shadow(&gateways, &services).await?;
-    a_bad_canary(&gateways, &services).await?;
+    let compared = a_bad_shadow(&gateways, &services).await?;
+    a_bad_canary(&gateways, &services, compared).await?;
     let took = a_rollback(&gateways, &services).await?;
     ensure!(took < IN_FORCE, "{took:?} after the answer");
     let listed = command(&gateways[2], &["rollout", "list"]).await?;
