@@ -1,6 +1,8 @@
 //! What a gateway gives to people who do not trust it, checked without it: by the command line, by the
 //! program that is for that alone, and by an implementation that is not ours.
 
+mod witness;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Output;
@@ -294,11 +296,11 @@ async fn what_the_ledger_has_not_is_not_proved() -> Result<()> {
 }
 
 /// The folder of the programs that are not ours.
-async fn independent() -> Result<PathBuf> {
+async fn independent(name: &str) -> Result<PathBuf> {
     static PROGRAMS: OnceCell<PathBuf> = OnceCell::const_new();
     // It asks for a newer Python than it needs.
     let programs = PROGRAMS.get_or_try_init(|| install("evidence", &["--ignore-requires-python"]));
-    Ok(programs.await?.join("aics-tlog"))
+    Ok(programs.await?.join(name))
 }
 
 /// Writes the parts of a `.tlog-proof` as that program takes them: entry, hashes, checkpoint.
@@ -326,7 +328,7 @@ async fn an_implementation_that_is_not_ours_verifies_the_log() -> Result<()> {
     let proof = auditor.write("event.tlog-proof", &["prove", "300"]).await?;
     let folder = auditor.folder.path();
     let [entry, hashes, checkpoint] = take_apart(folder, &proof)?;
-    let program = independent().await?;
+    let program = independent("aics-tlog").await?;
     let within = std::time::Duration::from_secs(60);
     let mut inclusion = Command::new(&program);
     inclusion.args([

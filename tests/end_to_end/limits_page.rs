@@ -197,6 +197,12 @@ const CONSTANTS: &[(&str, &[u64])] = &[
         "time after which a gateway reports again, while none is",
         &[ROLLOUT_REPORT_IDLE_EVERY_MS],
     ),
+    ("request to a witness", &[WITNESS_REQUEST_MS_MAX]),
+    ("answer of a witness", &[WITNESS_ANSWER_BYTES_MAX as u64]),
+    (
+        "witnesses, and keys that sign checkpoints",
+        &[WITNESSES_MAX as u64, LOG_KEYS_MAX as u64],
+    ),
     ("key of a flag", &[FLAG_KEY_BYTES_MAX as u64]),
     ("answer of a flag service", &[FLAG_ANSWER_BYTES_MAX as u64]),
     (

@@ -94,10 +94,14 @@ async fn ask(client: &Client, command: IncidentCommand, json: bool) -> Result<Sh
 fn row(incident: &wire::IncidentView) -> Vec<String> {
     vec![
         incident.id.clone(),
-        match (&incident.clock, &incident.not_reproduced) {
-            (Some(_), _) => "(clocks)".to_owned(),
-            (None, Some(_)) => "(not reproduced)".to_owned(),
-            (None, None) => incident.store.clone(),
+        if incident.clock.is_some() {
+            "(clocks)".to_owned()
+        } else if incident.not_reproduced.is_some() {
+            "(not reproduced)".to_owned()
+        } else if incident.witness.is_some() {
+            "(witness)".to_owned()
+        } else {
+            incident.store.clone()
         },
         incident.noticed_by.clone(),
         incident.started_at.clone(),
@@ -135,6 +139,15 @@ fn show(incident: &wire::IncidentView) -> Shown {
             ("first in decision", found.decision_id.clone()),
             ("recorded", found.recorded.clone()),
             ("evaluated", found.evaluated.clone()),
+        ]
+    } else if let Some(refusal) = &incident.witness {
+        vec![
+            ("store", incident.store.clone()),
+            ("witness", refusal.witness.clone()),
+            ("answer", refusal.answer.clone()),
+            ("events", refusal.size.to_string()),
+            ("root", refusal.root.clone()),
+            ("refusals", refusal.refusals.to_string()),
         ]
     } else {
         Vec::new()

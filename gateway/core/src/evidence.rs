@@ -3,6 +3,12 @@
 
 mod export;
 mod keys;
+mod witness;
+mod witnesses;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use leasehold_backend_api::LedgerQuery;
 use leasehold_backend_api::TreeHead;
@@ -13,6 +19,7 @@ use leasehold_evidence::ConsistencyProof;
 use leasehold_evidence::InclusionProof;
 use leasehold_evidence::LogKey;
 
+pub use self::witnesses::Witnesses;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::failure::FailureKind;
@@ -23,11 +30,14 @@ use crate::stores::OpenStore;
 pub struct Evidence {
     keys: Vec<LogKey>,
     name: String,
+    /// The newest checkpoints that witnesses have cosigned, by the logs' names.
+    cosigned: Mutex<BTreeMap<String, String>>,
 }
 
 /// A checkpoint, and the tree that it is of.
 #[derive(Debug, Clone)]
 struct Signed {
+    origin: String,
     note: String,
     head: TreeHead,
 }
@@ -42,6 +52,7 @@ impl Evidence {
         Ok(Self {
             keys: keys::open(&config.storage.data_dir, &config.audit.log_key_files)?,
             name: config.audit.log_name.clone(),
+            cosigned: Mutex::default(),
         })
     }
 
@@ -67,8 +78,11 @@ impl Evidence {
     /// # Errors
     /// As of [`Evidence::origin`].
     pub fn public_keys(&self, store: &OpenStore) -> Result<Vec<String>, Failure> {
-        let origin = self.origin(store)?;
-        Ok(self.keys.iter().map(|key| key.public(&origin)).collect())
+        Ok(self.public_keys_of(&self.origin(store)?))
+    }
+
+    fn public_keys_of(&self, origin: &str) -> Vec<String> {
+        self.keys.iter().map(|key| key.public(origin)).collect()
     }
 
     /// Returns a signed checkpoint of everything that was answered before.
@@ -78,6 +92,25 @@ impl Evidence {
     pub async fn checkpoint(&self, store: &OpenStore) -> Result<String, Failure> {
         store.ledger_follows().await;
         self.checkpoint_now(store)
+    }
+
+    /// Returns the newest checkpoint that witnesses have cosigned.
+    ///
+    /// # Errors
+    /// None has cosigned one since this gateway was started; or as of [`Evidence::origin`].
+    pub fn cosigned_checkpoint(&self, store: &OpenStore) -> Result<String, Failure> {
+        let origin = self.origin(store)?;
+        let message = "no witness has cosigned a checkpoint since this gateway was started";
+        let cosigned = self.cosigned.lock();
+        let cosigned = cosigned.unwrap_or_else(PoisonError::into_inner);
+        let note = cosigned.get(&origin).cloned();
+        note.ok_or_else(|| Failure::new(FailureKind::NotFound, message))
+    }
+
+    fn keep_cosigned(&self, origin: &str, note: String) {
+        let cosigned = self.cosigned.lock();
+        let mut cosigned = cosigned.unwrap_or_else(PoisonError::into_inner);
+        cosigned.insert(origin.to_owned(), note);
     }
 
     /// Returns a signed checkpoint of what the ledger has now.
@@ -90,14 +123,15 @@ impl Evidence {
 
     fn sign(&self, store: &OpenStore) -> Result<Signed, Failure> {
         let head = store.ledger.tree();
+        let origin = self.origin(store)?;
         let checkpoint = Checkpoint {
-            origin: self.origin(store)?,
+            origin: origin.clone(),
             size: head.size,
             root: head.root,
         };
         let note = checkpoint.sign(&self.keys);
         let note = note.ok_or_else(|| Failure::internal("a checkpoint cannot be written"))?;
-        Ok(Signed { note, head })
+        Ok(Signed { origin, note, head })
     }
 
     /// Returns the proof that an event is in the ledger.
@@ -110,7 +144,7 @@ impl Evidence {
         cursor: Cursor,
     ) -> Result<InclusionProof, Failure> {
         store.ledger_follows().await;
-        let Signed { note, head } = self.sign(store)?;
+        let Signed { note, head, .. } = self.sign(store)?;
         let index = place(&head, cursor)?;
         let size = head.size;
         let question = TreeQuestion::Inclusion { leaf: index, size };
@@ -140,7 +174,7 @@ impl Evidence {
         old: u64,
     ) -> Result<ConsistencyProof, Failure> {
         store.ledger_follows().await;
-        let Signed { note, head } = self.sign(store)?;
+        let Signed { note, head, .. } = self.sign(store)?;
         if old == 0 {
             return Err(Failure::invalid("from_size: at least 1"));
         }

@@ -69,6 +69,13 @@ fn show(incident: Incident) -> wire::IncidentView {
                 evaluated: found.evaluated,
                 verdicts: found.verdicts,
             }),
+        witness: incident.witness.map(|refusal| wire::WitnessRefusalView {
+            witness: refusal.witness,
+            answer: refusal.answer,
+            size: refusal.size,
+            root: refusal.root,
+            refusals: refusal.refusals,
+        }),
         ended: incident.ended.map(|ended| wire::EndedView {
             at: rfc3339(ended.at),
             by: ended.by.as_str().to_owned(),

@@ -37,7 +37,7 @@ pub struct App {
     /// Takes namespaces from one to another.
     pub mover: Arc<Mover>,
     /// What the ledgers give to who checks them.
-    pub evidence: Evidence,
+    pub evidence: Arc<Evidence>,
     /// Backups.
     pub backups: Backups,
     /// Judges recorded decisions again.

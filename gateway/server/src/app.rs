@@ -35,6 +35,7 @@ use leasehold_core::data_dir::store_folder;
 use leasehold_core::denials::DenialRecorder;
 use leasehold_core::denials::flush_windows;
 use leasehold_core::evidence::Evidence;
+use leasehold_core::evidence::Witnesses;
 use leasehold_core::failure::FailureKind;
 use leasehold_core::flags::FlagSource;
 use leasehold_core::governance::Governance;
@@ -116,6 +117,9 @@ pub enum AppError {
     /// The key that signs the ledgers' checkpoints.
     #[error("log key: {0}")]
     LogKey(String),
+    /// A witness.
+    #[error("witness: {0}")]
+    Witness(String),
     /// The flag service.
     #[error("flag service: {0}")]
     FlagService(String),
@@ -190,6 +194,7 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
     let (ledger, status) = (&home.open.ledger, &home.open.carrier);
     let backups = Backups::new(&backend, store, ledger, status, &clock);
     let app = App {
+        evidence: evidence(&config, &stores, &safety, (&metrics, &clock), &mut tasks)?,
         pipeline,
         mover,
         replays: Replays::new(governance.clone(), clock.clone()),
@@ -198,7 +203,6 @@ pub async fn open(config: Arc<Config>) -> Result<Running, AppError> {
         stores,
         incidents: safety.incidents,
         backups,
-        evidence: Evidence::open(&config).map_err(AppError::LogKey)?,
         authenticator,
         limiter: Limiter::new(&config, clock.clone(), metrics.clone()),
         authorization,
@@ -258,6 +262,21 @@ async fn home_parts(
     let recorded = concession::begin(home.backend.clone(), opened.concessions).await;
     recorded.map_err(failed)?;
     Ok((home, opened.raft))
+}
+
+/// Reads what signs the ledgers' checkpoints, and has witnesses cosign them, if there are any.
+fn evidence(
+    config: &Config,
+    stores: &Arc<Stores>,
+    safety: &Safety,
+    with: (&Arc<Metrics>, &Arc<dyn Clock>),
+    tasks: &mut Vec<Supervised>,
+) -> Result<Arc<Evidence>, AppError> {
+    let evidence = Arc::new(Evidence::open(config).map_err(AppError::LogKey)?);
+    let of = (&evidence, stores);
+    let witnesses = Witnesses::new(config, of, &safety.incidents, with);
+    tasks.extend(Arc::new(witnesses.map_err(AppError::Witness)?).start());
+    Ok(evidence)
 }
 
 /// Loads governance from the home store's documents.

@@ -370,6 +370,14 @@ pub const ROLLOUT_REPORT_SILENT_MS: u64 = 90_000;
 pub const ROLLOUT_REPORT_GRACE_MS: u64 = 10_000;
 /// How long `advance` waits until all gateways run the step.
 pub const ROLLOUT_REACH_WAIT_MS_MAX: u64 = 3_000;
+/// Longest time that one request to a witness may take, in milliseconds.
+pub const WITNESS_REQUEST_MS_MAX: u64 = 5_000;
+/// Largest answer of a witness.
+pub const WITNESS_ANSWER_BYTES_MAX: usize = 65_536;
+/// Most witnesses of a gateway.
+pub const WITNESSES_MAX: usize = 8;
+/// Most keys that sign the checkpoints of a gateway's ledgers.
+pub const LOG_KEYS_MAX: usize = 8;
 /// Longest key of a flag that a rollout names.
 pub const FLAG_KEY_BYTES_MAX: usize = 256;
 /// Largest answer of a flag service.

@@ -29,6 +29,9 @@ pub(crate) enum EvidenceCommand {
     /// Write a signed checkpoint of the ledger: keep it, and later nobody can roll the ledger back
     /// unnoticed.
     Checkpoint {
+        /// The newest one that witnesses have cosigned, which may lack the newest events.
+        #[arg(long)]
+        cosigned: bool,
         #[command(flatten)]
         of: OfStore,
         #[command(flatten)]
@@ -110,8 +113,12 @@ impl EvidenceCommand {
                     Shown::Fields(names.into_iter().chain(keys).collect())
                 }))
             }
-            Self::Checkpoint { of, to } => {
-                save(client, &path(paths::AUDIT_CHECKPOINT, vec![], of), &to).await
+            Self::Checkpoint { cosigned, of, to } => {
+                let options = match cosigned {
+                    true => vec![("cosigned", "true".to_owned())],
+                    false => vec![],
+                };
+                save(client, &path(paths::AUDIT_CHECKPOINT, options, of), &to).await
             }
             Self::Prove {
                 cursor,
@@ -120,8 +127,14 @@ impl EvidenceCommand {
                 to,
             } => {
                 let (route, option) = match (cursor, since) {
-                    (_, Some(since)) => (paths::AUDIT_CONSISTENCY, ("from_size", size(&since)?)),
-                    (cursor, None) => (paths::AUDIT_PROOF, ("event", cursor.unwrap_or_default())),
+                    (_, Some(since)) => (
+                        paths::AUDIT_CONSISTENCY,
+                        ("from_size", size(&since)?.to_string()),
+                    ),
+                    (cursor, None) => (
+                        paths::AUDIT_PROOF,
+                        ("event", cursor.unwrap_or_default().to_string()),
+                    ),
                 };
                 save(client, &path(route, vec![option], of), &to).await
             }
@@ -131,7 +144,7 @@ impl EvidenceCommand {
                 of,
                 to,
             } => {
-                let given = |name, value: Option<u64>| value.map(|value| (name, value));
+                let given = |name, value: Option<u64>| value.map(|value| (name, value.to_string()));
                 let range = [given("first", first), given("last", last)];
                 let range = range.into_iter().flatten().collect();
                 save(client, &path(paths::AUDIT_EXPORT, range, of), &to).await
@@ -140,14 +153,14 @@ impl EvidenceCommand {
     }
 }
 
-fn path(route: &str, options: Vec<(&str, u64)>, of: OfStore) -> String {
-    let numbers = options
+fn path(route: &str, options: Vec<(&str, String)>, of: OfStore) -> String {
+    let given = options
         .iter()
         .map(|(name, value)| format!("{name}={value}"));
     let store = of
         .store
         .map(|store| format!("store={}", paths::encode(&store)));
-    let query: Vec<_> = numbers.chain(store).collect();
+    let query: Vec<_> = given.chain(store).collect();
     match query.is_empty() {
         true => route.to_owned(),
         false => format!("{route}?{}", query.join("&")),

@@ -26,6 +26,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub(crate) use self::audit::Audit;
+pub(crate) use self::audit::Witness;
 pub(crate) use self::authentication::Authentication;
 pub(crate) use self::authentication::Jwt;
 pub(crate) use self::bootstrap::Bootstrap;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::ConfigError;
+use super::url::is_base;
 use super::url::is_trustworthy;
 
 /// What rollouts depend on besides their documents.
@@ -112,14 +113,4 @@ impl FlagService {
             .map(super::storage::secret)
             .transpose()
     }
-}
-
-/// Returns whether a path can be appended to a URL that contains no credentials.
-fn is_base(url: &str) -> bool {
-    reqwest::Url::parse(url).is_ok_and(|url| {
-        url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    })
 }

@@ -48,7 +48,7 @@ impl Evidence {
         (from, to): (Option<Cursor>, Option<Cursor>),
     ) -> Result<impl Stream<Item = Result<String, BackendError>> + Send + use<>, Failure> {
         store.ledger_follows().await;
-        let Signed { note, head } = self.sign(store)?;
+        let Signed { note, head, .. } = self.sign(store)?;
         let first = from.map_or(Ok(0), |from| place(&head, from))?;
         let end = match to {
             Some(to) => place(&head, to)? + 1,

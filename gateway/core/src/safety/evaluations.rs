@@ -1,14 +1,11 @@
 //! Incidents of decisions that the self-check did not reproduce.
 
-use std::io;
 use std::sync::Arc;
 
 use leasehold_domain::StoreName;
 use leasehold_domain::WallMillis;
 
 use super::Incidents;
-use super::incident::Ended;
-use super::incident::EndedBy;
 use super::incident::Incident;
 use super::incident::NotReproduced;
 
@@ -55,32 +52,12 @@ impl EvaluationWatch {
                 ..Incident::open(store.as_str(), self.0.gateway(), now)
             }),
         }
-        report(self.0.save().await);
+        self.0.keep().await;
     }
 
     /// Ends the incidents that an operator has acknowledged.
     pub(crate) async fn end_acknowledged(&self, now: WallMillis) {
-        let is_due = |incident: &Incident| {
-            incident.is_open()
-                && incident.not_reproduced.is_some()
-                && incident.acknowledged.is_some()
-        };
-        let mut has_ended = false;
-        while let Some(id) = self.0.find(is_due) {
-            let by = EndedBy::Acknowledgement;
-            self.0.change(&id, |incident| {
-                incident.ended = Some(Ended { at: now, by });
-            });
-            has_ended = true;
-        }
-        if has_ended {
-            report(self.0.save().await);
-        }
-    }
-}
-
-fn report(saved: io::Result<()>) {
-    if let Err(error) = saved {
-        tracing::error!(%error, "incidents cannot be kept over a restart");
+        let of_kind = |incident: &Incident| incident.not_reproduced.is_some();
+        self.0.end_acknowledged(of_kind, now).await;
     }
 }

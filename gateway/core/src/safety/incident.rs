@@ -6,8 +6,8 @@ use leasehold_domain::WallMillis;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// A time in which a store was in safe mode, the clock of another gateway differed, or recorded
-/// decisions were not reproduced, as one gateway saw it. Times are wall-clock times, for people.
+/// A time in which a store was in safe mode, the clock of another gateway differed, recorded decisions
+/// were not reproduced, or a witness refused the ledger's checkpoints, as one gateway saw it. Times are wall-clock times, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its name; unique among all gateways, and in the order of time for one.
@@ -36,6 +36,9 @@ pub struct Incident {
     /// The verdict that it is about; none if it is about something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_reproduced: Option<NotReproduced>,
+    /// The refusal of a witness that it is about; none if it is about something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<WitnessRefusal>,
     /// When and how it ended; none while it lasts.
     pub ended: Option<Ended>,
     /// Who has acknowledged it.
@@ -68,6 +71,21 @@ pub struct NotReproduced {
     pub evaluated: String,
     /// How many verdicts of the version were not reproduced.
     pub verdicts: u64,
+}
+
+/// A witness that did not cosign a checkpoint of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessRefusal {
+    /// Which witness.
+    pub witness: String,
+    /// What it said first.
+    pub answer: String,
+    /// How many events the checkpoint was of.
+    pub size: u64,
+    /// The root of the checkpoint, in hexadecimal digits.
+    pub root: String,
+    /// How often it has refused.
+    pub refusals: u64,
 }
 
 /// A command that was carried out.
@@ -160,6 +178,7 @@ impl Incident {
             last_error: None,
             clock: None,
             not_reproduced: None,
+            witness: None,
             ended: None,
             acknowledged: None,
             recorded: Recorded::default(),
@@ -169,7 +188,7 @@ impl Incident {
     /// Whether it is about safe mode.
     #[must_use]
     pub fn is_safe_mode(&self) -> bool {
-        self.clock.is_none() && self.not_reproduced.is_none()
+        self.clock.is_none() && self.not_reproduced.is_none() && self.witness.is_none()
     }
 
     /// Whether it lasts.

@@ -14,6 +14,8 @@ use leasehold_domain::limits;
 
 use super::file;
 use super::incident::Acknowledged;
+use super::incident::Ended;
+use super::incident::EndedBy;
 use super::incident::Incident;
 use crate::caller::Caller;
 use crate::failure::Failure;
@@ -144,6 +146,35 @@ impl Incidents {
         let known = self.known();
         let lacks = |incident: &&Incident| incident.store == store && incident.is_unrecorded();
         known.iter().find(lacks).cloned()
+    }
+
+    /// Ends those of a kind that an operator has acknowledged.
+    pub(crate) async fn end_acknowledged(
+        self: &Arc<Self>,
+        of_kind: impl Fn(&Incident) -> bool,
+        now: WallMillis,
+    ) {
+        let is_due = |incident: &Incident| {
+            incident.is_open() && incident.acknowledged.is_some() && of_kind(incident)
+        };
+        let mut has_ended = false;
+        while let Some(id) = self.find(is_due) {
+            let by = EndedBy::Acknowledgement;
+            self.change(&id, |incident| {
+                incident.ended = Some(Ended { at: now, by });
+            });
+            has_ended = true;
+        }
+        if has_ended {
+            self.keep().await;
+        }
+    }
+
+    /// Writes the file; that it cannot be written is told in the log.
+    pub(crate) async fn keep(self: &Arc<Self>) {
+        if let Err(error) = self.save().await {
+            tracing::error!(%error, "incidents cannot be kept over a restart");
+        }
     }
 
     /// Makes what is known durable.

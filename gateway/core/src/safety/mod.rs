@@ -16,6 +16,7 @@ mod file;
 pub(crate) mod incident;
 mod incidents;
 pub(crate) mod mode;
+mod refusals;
 
 pub(crate) use self::clocks::ClockWatch;
 pub(crate) use self::evaluations::EvaluationWatch;
@@ -27,12 +28,14 @@ pub use self::incident::Incident;
 pub use self::incident::LastGood;
 pub use self::incident::NotReproduced;
 pub use self::incident::Recorded;
+pub use self::incident::WitnessRefusal;
 pub use self::incidents::IncidentPage;
 pub use self::incidents::IncidentQuery;
 pub use self::incidents::Incidents;
 pub(crate) use self::mode::SafeMode;
 pub use self::mode::Safety;
 pub(crate) use self::mode::begins_ownership;
+pub(crate) use self::refusals::RefusalWatch;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -63,6 +63,7 @@ pub struct Metrics {
     tasks: TaskMetrics,
     governance: GovernanceMetrics,
     rollouts: RolloutMetrics,
+    witness_requests: IntCounterVec,
 }
 
 /// What is counted of rollouts.
@@ -257,6 +258,11 @@ impl Metrics {
                 "Acquires that wait on this gateway.",
             ),
             rollouts: RolloutMetrics::new(&make),
+            witness_requests: make.counters(
+                "leasehold_witness_requests_total",
+                "Checkpoints that witnesses were asked to cosign, by what came of it (cosigned, refused, unreachable).",
+                &["outcome"],
+            ),
             registry: make.0,
         }
     }
@@ -314,6 +320,11 @@ impl Metrics {
     /// The flag service was asked.
     pub(crate) fn flag_poll(&self, outcome: &str) {
         self.rollouts.flag_polls.with_label_values(&[outcome]).inc();
+    }
+
+    /// A witness was asked to cosign a checkpoint.
+    pub(crate) fn witness_asked(&self, outcome: &str) {
+        self.witness_requests.with_label_values(&[outcome]).inc();
     }
 
     /// The age of the newest answer of the flag service.

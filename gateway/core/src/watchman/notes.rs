@@ -75,6 +75,18 @@ fn beginning(incident: &Incident) -> String {
             incident.noticed_by,
         );
     }
+    if let Some(refusal) = &incident.witness {
+        return format!(
+            "witness {} did not cosign the ledger of store {} at {}, {} events, root {}: {}; noticed by {}",
+            refusal.witness,
+            incident.store,
+            rfc3339(incident.began),
+            refusal.size,
+            refusal.root,
+            refusal.answer,
+            incident.noticed_by,
+        );
+    }
     let last_success = match &incident.last_success {
         Some(good) => format!(
             "last good command {} at {}",
@@ -109,6 +121,15 @@ fn ending(incident: &Incident) -> Option<String> {
             found.policy,
             found.version,
             incident.noticed_by,
+        ));
+    }
+    if let Some(refusal) = &incident.witness {
+        return Some(format!(
+            "acknowledged at {} that witness {} refused {} times to cosign the ledger of store {}",
+            rfc3339(ended.at),
+            refusal.witness,
+            refusal.refusals,
+            incident.store,
         ));
     }
     Some(format!(

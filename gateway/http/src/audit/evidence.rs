@@ -78,6 +78,18 @@ pub(crate) async fn log_key(
     .await
 }
 
+/// Options of `GET /v1/audit/checkpoint`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CheckpointOptions {
+    /// The ledger of which store; `home` if absent.
+    store: Option<String>,
+    /// The newest one that witnesses have cosigned, which may lack the newest events.
+    #[serde(default)]
+    cosigned: bool,
+}
+
 /// `GET /v1/audit/checkpoint`: a signed checkpoint (`c2sp.org/tlog-checkpoint`) of everything that was
 /// answered before.
 #[utoipa::path(
@@ -85,17 +97,21 @@ pub(crate) async fn log_key(
     path = "/v1/audit/checkpoint",
     operation_id = "get_checkpoint",
     tag = "audit",
-    params(StoreOptions),
+    params(CheckpointOptions),
     responses((status = 200, body = String, content_type = "text/plain"), (status = "default", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn checkpoint(
     State(app): State<Arc<App>>,
     who: Authenticated,
-    Query(options): Query<StoreOptions>,
+    Query(options): Query<CheckpointOptions>,
 ) -> Response {
     allowed(who, Permission::ReadLedger, async |_: Caller| {
         let store = store(&app, options.store.as_ref())?;
-        Ok(file(TEXT, app.evidence.checkpoint(store).await?))
+        let note = match options.cosigned {
+            true => app.evidence.cosigned_checkpoint(store)?,
+            false => app.evidence.checkpoint(store).await?,
+        };
+        Ok(file(TEXT, note))
     })
     .await
 }

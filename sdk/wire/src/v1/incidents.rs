@@ -52,6 +52,10 @@ pub struct IncidentView {
     /// about something else. Such an incident lasts until it is acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_reproduced: Option<NotReproducedView>,
+    /// The refusal of a witness that it is about. Absent if it is about something else. Such an incident
+    /// lasts until it is acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<WitnessRefusalView>,
     /// When and how it ended; absent while it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
@@ -86,6 +90,21 @@ pub struct NotReproducedView {
     pub evaluated: String,
     /// How many verdicts of the version were not reproduced.
     pub verdicts: u64,
+}
+
+/// A witness that did not cosign a checkpoint of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WitnessRefusalView {
+    /// Which witness.
+    pub witness: String,
+    /// What it said first.
+    pub answer: String,
+    /// How many events the checkpoint was of.
+    pub size: u64,
+    /// The root of the checkpoint, in hexadecimal digits.
+    pub root: String,
+    /// How often it has refused.
+    pub refusals: u64,
 }
 
 /// A command that was carried out.
