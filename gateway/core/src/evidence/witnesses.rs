@@ -57,8 +57,8 @@ enum Asked {
     /// The checkpoint with the lines of its signatures.
     Cosigned(String),
     Refused(String),
-    /// Nobody knows what it would say.
-    Unreachable(String),
+    /// Nobody knows what it would say: why, as the metric has it, and in words for operators.
+    Later(&'static str, String),
 }
 
 impl Witnesses {
@@ -138,10 +138,10 @@ impl Witnesses {
                     self.incidents.refused(&store.name, refusal, now).await;
                     "refused"
                 }
-                Asked::Unreachable(problem) => {
+                Asked::Later(outcome, problem) => {
                     let (witness, store) = (client.name(), &store.name);
-                    tracing::warn!(witness, %store, problem, "witness.unreachable");
-                    "unreachable"
+                    tracing::warn!(witness, %store, problem, "witness.not_now");
+                    outcome
                 }
             };
             self.metrics.witness_asked(outcome);
@@ -167,11 +167,11 @@ impl Witnesses {
                     store.ledger.tree_hashes(question).await
                 }
             };
-            let asked = match proof {
-                Ok(proof) => client.ask(old, &proof, &signed.note).await,
-                Err(error) => Err(error.to_string()),
+            let proof = match proof {
+                Ok(proof) => proof,
+                Err(error) => return Asked::Later("failed", error.to_string()),
             };
-            match asked {
+            match client.ask(old, &proof, &signed.note).await {
                 Ok(Answer::Cosigned(lines)) => {
                     let lines = self.checked(client, signed, &lines);
                     if !lines.is_empty() {
@@ -185,10 +185,11 @@ impl Witnesses {
                 }
                 Ok(Answer::OtherSize(cosigned)) => old = cosigned,
                 Ok(Answer::Refused(answer)) => return Asked::Refused(answer),
-                Err(problem) => return Asked::Unreachable(problem),
+                Err(problem) => return Asked::Later("unreachable", problem),
             }
         }
-        Asked::Unreachable("others have it cosign the same log at the same time".to_owned())
+        let problem = "another gateway has it cosign the same log at the same time";
+        Asked::Later("behind", problem.to_owned())
     }
 
     /// A witness has cosigned more than the ledger has. For a while that is no sign of anything: another
@@ -200,7 +201,7 @@ impl Witnesses {
         if log.behind < BEHIND_ROUNDS_MAX {
             let problem =
                 format!("it has cosigned {cosigned} events, and the ledger has {size} yet");
-            return Asked::Unreachable(problem);
+            return Asked::Later("behind", problem);
         }
         Asked::Refused(format!(
             "it has cosigned {cosigned} events, and the ledger has {size}: it was rolled back, or is \

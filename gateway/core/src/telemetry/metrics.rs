@@ -260,7 +260,7 @@ impl Metrics {
             rollouts: RolloutMetrics::new(&make),
             witness_requests: make.counters(
                 "leasehold_witness_requests_total",
-                "Checkpoints that witnesses were asked to cosign, by what came of it (cosigned, refused, unreachable).",
+                "Checkpoints that witnesses were asked to cosign, by what came of it (cosigned; refused; behind: another gateway has shown it more; unreachable; failed: the proof could not be made).",
                 &["outcome"],
             ),
             registry: make.0,
