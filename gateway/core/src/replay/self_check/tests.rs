@@ -78,6 +78,8 @@ impl Checked {
                 let (outcome, count) = line.split_once("\"} ")?;
                 Some((outcome.to_owned(), count.parse().unwrap()))
             })
+            // Each outcome has its series from the start.
+            .filter(|(_, count)| *count > 0)
             .collect()
     }
 

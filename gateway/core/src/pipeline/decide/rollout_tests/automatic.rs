@@ -28,10 +28,16 @@ pub(super) async fn until_step(gate: &Arc<Gate>, clock: &ManualClock, step: usiz
         }
         denied(gate).await;
         some_compared(gate, &rollout).await;
-        clock.advance(500);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        pass(clock).await;
     }
     panic!("the rollout did not come to step {step}");
+}
+
+/// Lets time pass on the gateway's clock, and as much for the guard, which looks once a second: of a
+/// window that it has not seen end there are no counts.
+pub(super) async fn pass(clock: &ManualClock) {
+    clock.advance(500);
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 /// Waits until more requests were compared than before in the step that the rollout was in, or it

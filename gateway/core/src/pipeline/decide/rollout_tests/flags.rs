@@ -10,6 +10,7 @@ use super::approvals::approved_by;
 use super::approvals::approvers;
 use super::automatic::automatic;
 use super::automatic::guarded;
+use super::automatic::pass;
 use super::automatic::some_compared;
 use super::automatic::until_step;
 use super::*;
@@ -264,8 +265,7 @@ async fn an_automatic_rollout_waits_for_its_flag_and_says_so() {
         }
         denied(gate).await;
         some_compared(gate, &rollout).await;
-        clock.advance(500);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        pass(clock).await;
     }
     assert_eq!(waits, held);
     followed.says("true").await;
