@@ -63,7 +63,7 @@ pub struct Metrics {
     tasks: TaskMetrics,
     governance: GovernanceMetrics,
     rollouts: RolloutMetrics,
-    witness_requests: IntCounterVec,
+    witnesses: WitnessMetrics,
 }
 
 /// What is counted of rollouts.
@@ -96,6 +96,23 @@ impl RolloutMetrics {
                 "leasehold_flag_answer_age_seconds",
                 "Time since the flag service last answered; 0 while no rollout names a flag.",
             )),
+        }
+    }
+}
+
+/// What is counted of witnesses.
+struct WitnessMetrics {
+    requests: IntCounterVec,
+}
+
+impl WitnessMetrics {
+    fn new(make: &Maker) -> Self {
+        Self {
+            requests: make.counters(
+                "leasehold_witness_requests_total",
+                "Checkpoints that witnesses were asked to cosign, by what came of it (cosigned; refused; behind: another gateway has shown it more; unreachable; failed: the proof could not be made).",
+                &["outcome"],
+            ),
         }
     }
 }
@@ -258,11 +275,7 @@ impl Metrics {
                 "Acquires that wait on this gateway.",
             ),
             rollouts: RolloutMetrics::new(&make),
-            witness_requests: make.counters(
-                "leasehold_witness_requests_total",
-                "Checkpoints that witnesses were asked to cosign, by what came of it (cosigned; refused; behind: another gateway has shown it more; unreachable; failed: the proof could not be made).",
-                &["outcome"],
-            ),
+            witnesses: WitnessMetrics::new(&make),
             registry: make.0,
         }
     }
@@ -324,7 +337,7 @@ impl Metrics {
 
     /// A witness was asked to cosign a checkpoint.
     pub(crate) fn witness_asked(&self, outcome: &str) {
-        self.witness_requests.with_label_values(&[outcome]).inc();
+        self.witnesses.requests.with_label_values(&[outcome]).inc();
     }
 
     /// The age of the newest answer of the flag service.
