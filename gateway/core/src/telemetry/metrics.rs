@@ -36,6 +36,7 @@ use super::safe_mode::SafeModeMetrics;
 use super::stores::Scraped;
 use super::stores::StoreGauges;
 use super::stores::StoreMetrics;
+use super::witnesses::WitnessMetrics;
 use crate::tasks::TaskMetrics;
 
 /// All metrics of one gateway.
@@ -96,23 +97,6 @@ impl RolloutMetrics {
                 "leasehold_flag_answer_age_seconds",
                 "Time since the flag service last answered; 0 while no rollout names a flag.",
             )),
-        }
-    }
-}
-
-/// What is counted of witnesses.
-struct WitnessMetrics {
-    requests: IntCounterVec,
-}
-
-impl WitnessMetrics {
-    fn new(make: &Maker) -> Self {
-        Self {
-            requests: make.counters(
-                "leasehold_witness_requests_total",
-                "Checkpoints that witnesses were asked to cosign, by what came of it (cosigned; refused; behind: another gateway has shown it more; unreachable; failed: the proof could not be made).",
-                &["outcome"],
-            ),
         }
     }
 }
@@ -337,7 +321,7 @@ impl Metrics {
 
     /// A witness was asked to cosign a checkpoint.
     pub(crate) fn witness_asked(&self, outcome: &str) {
-        self.witnesses.requests.with_label_values(&[outcome]).inc();
+        self.witnesses.asked(outcome);
     }
 
     /// The age of the newest answer of the flag service.

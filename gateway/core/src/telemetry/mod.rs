@@ -10,6 +10,7 @@ mod policy_labels;
 mod safe_mode;
 mod stores;
 mod time;
+mod witnesses;
 
 pub(crate) use decisions::DecisionMetrics;
 pub(crate) use decisions::SelfCheckOutcome;
